@@ -1,0 +1,108 @@
+# Everything that people and CI run. `make` lists it.
+#
+# Variables, passed on to what runs:
+#   CONTEXT=name    use that kubeconfig context instead of the embedded cluster
+#   REGISTRY=host/p push images there (for a CONTEXT that cannot be loaded directly)
+#   PYTHON=python3  the interpreter that .venv starts from (3.11 or later)
+#   ARGS="-k word"  further arguments of pytest
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+CONTEXT ?=
+REGISTRY ?=
+ARGS ?=
+export PYTHON CONTEXT REGISTRY
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+DEV := $(RUN) -m audiojob_dev
+PYTEST := $(RUN) -m pytest
+
+##@ Use
+.PHONY: demo
+demo: venv ## Separate a piece of music on a real Kubernetes, from nothing to stems
+	@$(RUN) -m audiojob_dev demo
+
+.PHONY: test
+test: venv ## Run all tests: unit, chart, integration, e2e
+	@$(DEV) prepare
+	@$(PYTEST) tests $(ARGS)
+
+##@ Develop
+.PHONY: venv
+venv: $(VENV)/.installed ## Make .venv from the hashed locks
+$(VENV)/.installed: requirements/uv.txt requirements/dev.txt pyproject.toml dev/venv.sh
+	@dev/venv.sh
+
+.PHONY: test-unit
+test-unit: venv ## Run the pure tests (seconds, no cluster)
+	@$(PYTEST) tests/unit $(ARGS)
+
+.PHONY: lint
+lint: venv ## Check style, formatting, types and the direction of imports
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+.PHONY: format
+format: venv ## Rewrite the sources in the project's style
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+.PHONY: generate
+generate: venv ## Write the CRDs from the types
+	@$(RUN) -m audiojob_types.crdgen crds charts/audiojob/crds
+
+.PHONY: verify
+verify: generate lint ## Generate and lint, then fail if anything in the tree differs from the commit
+	@git diff --exit-code --stat || { echo "verify: the files above differ from the commit; commit what 'make generate' wrote" >&2; exit 1; }
+	@new=$$(git ls-files --others --exclude-standard); [ -z "$$new" ] || { printf 'verify: not in the commit:\n%s\n' "$$new" >&2; exit 1; }
+
+COMPILE := $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-unknown-linux-gnu \
+  --generate-hashes --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) $(addprefix --upgrade-package ,$(PACKAGE))
+.PHONY: lock
+lock: venv ## Refresh requirements/ after a change of pyproject.toml (PACKAGE=name or UPGRADE=1 takes newer versions)
+	@$(COMPILE) pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra operator --extra api -c requirements/dev.txt -o requirements/control.txt
+	@$(COMPILE) pyproject.toml --extra runner -c requirements/dev.txt -o requirements/runner.txt
+	@$(COMPILE) pyproject.toml --extra runner --extra torch -c requirements/dev.txt -o requirements/runner-torch.txt
+	@$(COMPILE) --group uv -o requirements/uv.txt
+	@$(COMPILE) --group go -o requirements/go.txt
+	@git --no-pager diff --stat -- requirements
+
+##@ Cluster
+.PHONY: cluster-up
+cluster-up: venv ## Start the embedded cluster
+	@$(DEV) up
+
+.PHONY: cluster-down
+cluster-down: venv ## Stop the embedded cluster and whatever a crash left of it
+	@$(DEV) down
+
+.PHONY: images
+images: venv ## Build the images and load them (or push, with REGISTRY)
+	@$(DEV) images
+
+##@ Clean
+.PHONY: clean
+clean: ## Remove all that demo and tests leave; keep .venv and what took long to build
+	@if [ -x $(RUN) ]; then $(DEV) down; fi
+	@rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## Remove .venv and the caches of built binaries and images too
+	@cache=$${AUDIOJOB_CACHE_DIR:-$$HOME/.cache/audiojob}; if [ -d "$$cache" ]; then chmod -R u+w "$$cache"; rm -rf "$$cache"; fi
+	@rm -rf $(VENV)
+
+##@ Help
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "; print "make TARGET [CONTEXT=name] [REGISTRY=host/path]"} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,57 @@
+"""Every string that more than one part of audiojob must spell alike."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "audiojobs.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+# What made a write, as the API server records it. The admission policy and the audit log tell writers apart by these.
+MANAGER_OPERATOR: Final = "audiojob-operator"
+MANAGER_RUNNER: Final = "audiojob-runner"
+MANAGER_API: Final = "audiojob-api"
+MANAGER_CLI: Final = "audiojob-cli"
+
+# Objects that an administrator (the chart) puts into each job namespace, found by name alone.
+RUNNER_SERVICE_ACCOUNT: Final = "audiojob-runner"
+STORE_CLAIM: Final = "audiojob-store"
+STORE_SECRET: Final = "audiojob-store"  # noqa: S105 - the name of a Secret, not one
+MODELS_CLAIM: Final = "audiojob-models"
+
+# Recommended labels: tools such as kubectl, Lens and Grafana group by them.
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+APP_NAME: Final = "audiojob"
+
+# Values longer than 63 characters, or not allowed in a label, are replaced by a cut and a hash.
+LABEL_JOB: Final = f"{GROUP}/job"
+LABEL_UID: Final = f"{GROUP}/uid"
+LABEL_PHASE: Final = f"{GROUP}/phase"
+LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
+LABEL_QUEUE: Final = f"{GROUP}/queue"
+LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
+LABEL_USER: Final = f"{GROUP}/user"  # set by the API alone, from the verified token
+
+# The phase input, mounted into the pod by the downward API.
+ANNOTATION_PHASE: Final = f"{GROUP}/phase"
+# The pipeline revision a phase Job was built from: a restarted operator adopts it when its status write was lost.
+ANNOTATION_REVISION: Final = f"{GROUP}/revision"
+
+CONDITION_COMPLETE: Final = "Complete"
+CONDITION_FAILED: Final = "Failed"
+CONDITION_ADMITTED: Final = "Admitted"
+CONDITION_SUSPENDED: Final = "Suspended"
+CONDITION_PROGRESSING: Final = "Progressing"
+
+API_AUDIENCE: Final = "audiojob-api"
+DEFAULT_QUEUE: Final = "default"
+GPU_RESOURCE: Final = "nvidia.com/gpu"
+
+# Limits of Kubernetes that shape names and records.
+MAX_JOB_NAME: Final = 63  # an AudioJob's name is a DNS label
+MAX_PHASE_NAME: Final = 12  # leaves room for job, attempt and hash in 57 characters, so that pod names are never cut
+MAX_PHASES: Final = 16
+MAX_STATUS_OUTPUTS: Final = 24

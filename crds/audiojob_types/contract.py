@@ -1,0 +1,272 @@
+"""The contract between operator and runner: what a phase pod is given, and what it leaves behind.
+
+The operator writes one :class:`PhaseInput` into a pod annotation; the runner reads it from ``PHASE_FILE``,
+works, publishes a :class:`Manifest` last, leaves a :class:`PhaseResult` as the container's termination message
+and ends with one of :class:`ExitCode`. Progress reports are for display only and may be lost.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from audiojob_types.base import StatusModel, Time, WireModel
+from audiojob_types.constants import API_VERSION
+from audiojob_types.reasons import Reason
+
+# Paths in a phase container. No part of any of them is chosen by a user.
+PHASE_FILE: Final = "/etc/audiojob/phase.json"
+TERMINATION_FILE: Final = "/dev/termination-log"
+STORE_ROOT: Final = "/store"
+STORE_CREDENTIALS: Final = "/etc/audiojob/store"  # folder: accessKeyId, secretAccessKey
+MODELS_ROOT: Final = "/models"
+SCRATCH_ROOT: Final = "/scratch"
+
+# The only environment of ours in a phase container; everything else is in the phase file.
+ENV_POD_NAME: Final = "AUDIOJOB_POD_NAME"
+ENV_POD_UID: Final = "AUDIOJOB_POD_UID"
+ENV_PHASE_FILE: Final = "AUDIOJOB_PHASE_FILE"
+
+MANIFEST_NAME: Final = "manifest.json"
+MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
+MAX_RESULT_BYTES: Final = 3_500  # kubelet cuts a termination message at 4,096 bytes
+MAX_RESULT_OUTPUTS: Final = 12
+MAX_MESSAGE_CHARACTERS: Final = 1_024
+LOG_PIECE_BYTES: Final = 1024 * 1024
+LOG_PIECE_SECONDS: Final = 30
+MAX_LOG_BYTES: Final = 20 * 1024 * 1024
+
+
+class Task(StrEnum):
+    """The code that a phase runs."""
+
+    DOWNLOAD = "Download"
+    NORMALIZE = "Normalize"
+    SEPARATE = "Separate"
+    SIMULATE = "Simulate"
+
+    @property
+    def parameter_key(self) -> str:
+        """The member of ``spec.parameters`` that holds this task's parameters."""
+        return self.value[0].lower() + self.value[1:]
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether the task runs in the large image."""
+        return self is Task.SEPARATE
+
+
+class Device(StrEnum):
+    """Where an attempt runs."""
+
+    CPU = "CPU"
+    GPU = "GPU"
+
+
+class ExitCode(IntEnum):
+    """How a phase process ends. Numbers follow sysexits.h where one fits."""
+
+    OK = 0
+    USAGE = 64
+    NOT_MEDIA = 65
+    SOURCE_UNAVAILABLE = 66
+    BLOCKED_ADDRESS = 69
+    TEMPORARY = 75
+    CREDENTIALS = 77
+    DISK_FULL = 78
+    GPU = 79
+    STOPPED = 143
+
+
+class FailureClass(StrEnum):
+    """What the operator does about a failed attempt."""
+
+    PERMANENT = "Permanent"  # trying again cannot help
+    RETRY = "Retry"  # counted; tried again after a backoff
+    DEVICE = "Device"  # not counted when the phase may move to the CPU, else as Retry
+    STOPPED = "Stopped"  # somebody asked for it
+
+
+# The one table: exit code -> (class, reason used when the process left no better one).
+EXIT_CODES: Final[dict[int, tuple[FailureClass, Reason]]] = {
+    ExitCode.USAGE: (FailureClass.PERMANENT, Reason.INVALID_SPEC),
+    ExitCode.NOT_MEDIA: (FailureClass.PERMANENT, Reason.NOT_MEDIA),
+    ExitCode.SOURCE_UNAVAILABLE: (FailureClass.PERMANENT, Reason.SOURCE_UNAVAILABLE),
+    ExitCode.BLOCKED_ADDRESS: (FailureClass.PERMANENT, Reason.BLOCKED_ADDRESS),
+    ExitCode.TEMPORARY: (FailureClass.RETRY, Reason.TEMPORARY_FAILURE),
+    ExitCode.CREDENTIALS: (FailureClass.PERMANENT, Reason.CREDENTIALS_REFUSED),
+    ExitCode.DISK_FULL: (FailureClass.RETRY, Reason.DISK_FULL),
+    ExitCode.GPU: (FailureClass.DEVICE, Reason.GPU_ERROR),
+    ExitCode.STOPPED: (FailureClass.RETRY, Reason.STOPPED),
+}
+
+
+def classify_exit_code(code: int) -> tuple[FailureClass, Reason]:
+    """Class and default reason of a non-zero exit code; any code not in the table counts as temporary."""
+    return EXIT_CODES.get(code, EXIT_CODES[ExitCode.TEMPORARY])
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+Key = Annotated[str, Field(min_length=1, max_length=1024)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+
+
+class ManifestRef(StatusModel):
+    """Points at a published manifest. ``count`` is the number of its outputs."""
+
+    key: Key
+    sha256: Sha256
+    count: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class OutputRef(StatusModel):
+    """One published file, as results and status show it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    media_type: Annotated[str, Field(max_length=100)]
+    bytes: Annotated[int, Field(ge=0, le=2**53)]
+    sha256: Sha256
+
+
+class PhaseInputFile(WireModel):
+    """One input of a phase: exactly one of ``url``, ``key`` (a file in the store) or ``manifest`` with ``output``."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    url: Annotated[str, Field(max_length=2_048)] | None = None
+    key: Key | None = None
+    manifest: ManifestRef | None = None
+    output: Annotated[str, Field(max_length=63)] | None = None
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        given = [name for name in ("url", "key", "manifest") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"input '{self.name}' needs exactly one of url, key, manifest; it has {given or 'none'}")
+        if (self.manifest is None) != (self.output is None):
+            raise ValueError(f"input '{self.name}': manifest and output go together")
+        return self
+
+
+class FolderStore(WireModel):
+    """A mounted volume. Keys are paths below ``root``."""
+
+    kind: Literal["Folder"] = "Folder"
+    root: str = STORE_ROOT
+
+
+class S3Store(WireModel):
+    """An S3-compatible bucket. Credentials are files below ``STORE_CREDENTIALS``. Keys are put below ``prefix``."""
+
+    kind: Literal["S3"] = "S3"
+    bucket: str
+    prefix: str = ""
+    endpoint: str | None = None
+    region: str = "us-east-1"
+    allow_http: bool = False
+
+
+class PhaseLimits(WireModel):
+    """What a phase may use. Seconds and bytes; absent means no limit."""
+
+    soft_seconds: Annotated[int, Field(ge=1)] | None = None
+    stall_seconds: Annotated[int, Field(ge=1)] | None = None
+    max_input_bytes: Annotated[int, Field(ge=1)] | None = None
+    max_duration_seconds: Annotated[int, Field(ge=1)] | None = None
+
+
+class PhaseNetwork(WireModel):
+    """The administrator's rules for fetching. Private and loopback addresses are refused unless listed here."""
+
+    allowed_cidrs: tuple[str, ...] = ()
+
+
+class PhaseProgress(WireModel):
+    """How a phase's own percent becomes the job's: weights by phase, and the phases already done at the start."""
+
+    weights: dict[str, int] = Field(default_factory=dict)
+    done: tuple[str, ...] = ()
+    min_interval_milliseconds: Annotated[int, Field(ge=0)] = 1_000
+
+
+class PhaseInput(WireModel):
+    """All that a phase process is told. Secrets are never in it."""
+
+    api_version: str = API_VERSION
+    job: Name
+    namespace: Name
+    uid: Annotated[str, Field(min_length=1, max_length=63)]
+    phase: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=12)]
+    attempt: Annotated[int, Field(ge=1)]
+    task: Task
+    device: Device = Device.CPU
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    inputs: tuple[PhaseInputFile, ...] = ()
+    output_prefix: Key  # <namespace>/<uid>/<phase>; the runner adds /<attempt>-<first 8 of the pod uid>
+    store: Annotated[FolderStore | S3Store, Field(discriminator="kind")] = FolderStore()
+    limits: PhaseLimits = PhaseLimits()
+    network: PhaseNetwork = PhaseNetwork()
+    progress: PhaseProgress = PhaseProgress()
+    expires_time: Time | None = None
+
+    @property
+    def attempt_prefix(self) -> str:
+        """The prefix of this attempt, to which the pod's identity is added."""
+        return f"{self.output_prefix}/{self.attempt}-"
+
+
+class ManifestOutput(WireModel):
+    """One file of a manifest. ``file`` lies beside the manifest; ``name`` is what pipelines refer to."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([-_.a-z0-9]*[a-z0-9])?$", max_length=63)]
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]*$", max_length=128)]
+    media_type: str
+    bytes: int
+    sha256: Sha256
+    metadata: dict[str, Any] = Field(default_factory=dict)  # durationSeconds, sampleRate, channels, …
+
+
+class Manifest(WireModel):
+    """The last object that a phase publishes: an attempt without it is invisible. ``fingerprint`` is the sha256 of
+    task, parameters and inputs, by which a repeated attempt recognises work that is already done."""
+
+    api_version: str = API_VERSION
+    job: str
+    namespace: str
+    uid: str
+    phase: str
+    attempt: int
+    task: Task
+    fingerprint: Sha256
+    outputs: tuple[ManifestOutput, ...]
+    created_time: Time
+    expires_time: Time | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)  # tool versions, source title, untrained, …
+
+
+class Outcome(StrEnum):
+    """Whether a phase did its work."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class PhaseResult(StatusModel):
+    """The termination message: JSON of at most ``MAX_RESULT_BYTES``. Read by the operator from the pod."""
+
+    outcome: Outcome
+    reason: Annotated[str, Field(max_length=63)] = ""
+    message: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)] = ""
+    suggestion: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)] = ""
+    manifest: ManifestRef | None = None
+    outputs: Annotated[tuple[OutputRef, ...], Field(max_length=MAX_RESULT_OUTPUTS)] = ()
+    log_key: Annotated[str, Field(max_length=1024)] | None = None
+    peak_memory_bytes: Annotated[int, Field(ge=0, le=2**53)] | None = None
+
+    @model_validator(mode="after")
+    def _success_has_manifest(self) -> Self:
+        if self.outcome is Outcome.SUCCEEDED and self.manifest is None:
+            raise ValueError("a result that says Succeeded must name its manifest")
+        return self

@@ -1,0 +1,411 @@
+"""AudioJob: one piece of work, as users write it and as its status tells it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
+
+from audiojob_types.base import StatusModel, Time, WireModel, cel
+from audiojob_types.constants import API_VERSION, DEFAULT_QUEUE, MAX_PHASES, MAX_STATUS_OUTPUTS
+from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, Task
+from audiojob_types.parameters.schema import parameters_schema
+
+ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
+PhaseName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=12)]
+Message = Annotated[str, Field(max_length=1_024)]
+ReasonText = Annotated[str, Field(max_length=63)]
+
+
+class ObjectSource(WireModel):
+    """A file that was uploaded into the store of the job's namespace."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                (
+                    "!self.key.startsWith('/') && !self.key.contains('..') && !self.key.contains('//')",
+                    "key must be a relative path such as 'albums/song.flac', without '..'",
+                )
+            )
+        }
+    )
+
+    key: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[^\x00-\x1f\x7f\\]+$",
+            description="key is the path below the namespace's uploads folder.",
+        ),
+    ]
+
+
+class Source(WireModel):
+    """Where the work's input comes from: exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                ("has(self.url) != has(self.object)", "source must have exactly one of url, object"),
+            )
+        }
+    )
+
+    url: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=2_048,
+                description="url is a media file or a page that yt-dlp knows; http and https only.",
+                json_schema_extra={
+                    "x-kubernetes-validations": cel(
+                        (
+                            "self.matches('^https?://[^/?#]+')",
+                            "url must start with http:// or https:// and name a host",
+                        ),
+                        (
+                            "!self.matches('^https?://[^/?#]*@')",
+                            "url must not contain a user name or password",
+                        ),
+                        (
+                            "!self.matches('[[:space:][:cntrl:]]')",
+                            "url must not contain spaces or control characters",
+                        ),
+                    )
+                },
+            ),
+        ]
+        | None
+    ) = None
+    object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None
+
+
+class Retry(WireModel):
+    """How often and how fast a phase is tried again."""
+
+    limit: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10,
+            description="limit is the number of counted failures that end a phase; 1 means no retry. Default 3.",
+        ),
+    ] = 3
+    base_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3_600,
+            description="baseSeconds is the wait after the first failure; it doubles. Default 2.",
+        ),
+    ] = 2
+    cap_seconds: Annotated[int, Field(ge=1, le=86_400, description="capSeconds is the longest wait. Default 600.")] = (
+        600
+    )
+
+
+def _immutable_unless(mutable: frozenset[str], fields: dict[str, bool]) -> list[JsonValue]:
+    """One rule per immutable field of a spec; ``fields`` maps wire name to whether it is required."""
+    rules: list[tuple[str, str]] = []
+    for name, required in fields.items():
+        if name in mutable:
+            continue
+        unchanged = f"self.{name} == oldSelf.{name}"
+        if not required:
+            unchanged = f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || {unchanged})"
+        rules.append((unchanged, f"{name} cannot be changed after creation; create a new AudioJob"))
+    return cel(*rules)
+
+
+class AudioJobSpec(WireModel):
+    """What to do. Immutable but for suspend, cancel, priority and ttlSecondsAfterFinished."""
+
+    MUTABLE: ClassVar[frozenset[str]] = frozenset({"suspend", "cancel", "priority", "ttlSecondsAfterFinished"})
+
+    pipeline: Annotated[ObjectName, Field(description="pipeline is the name of the AudioPipeline to run.")]
+    source: Annotated[Source, Field(description="source is the input, if the pipeline needs one.")] | None = None
+    parameters: (
+        Annotated[
+            dict[str, dict[str, Any]],
+            WithJsonSchema(parameters_schema()),
+            Field(
+                description="parameters by task; what is left out comes from the pipeline, then from built-in defaults."
+            ),
+        ]
+        | None
+    ) = None
+    queue_name: Annotated[ObjectName, Field(description="queueName is the AudioQueue that the job waits in.")] = (
+        DEFAULT_QUEUE
+    )
+    priority: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=10,
+                description="priority from 1 to 10; 10 is the most urgent. Default: the pipeline's, else 5.",
+            ),
+        ]
+        | None
+    ) = None
+    device: (
+        Annotated[
+            Literal["Auto", "GPU", "CPU"],
+            Field(
+                description="device for phases that can use a GPU. Auto takes a GPU when a node offers one and falls "
+                "back to the CPU; GPU never falls back; CPU never asks for one."
+            ),
+        ]
+        | None
+    ) = None
+    start_time: Annotated[Time, Field(description="startTime is the earliest moment to start.")] | None = None
+    active_deadline_seconds: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=2_592_000,
+                description="activeDeadlineSeconds ends the job this long after its start.",
+            ),
+        ]
+        | None
+    ) = None
+    queue_timeout_seconds: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=2_592_000,
+                description="queueTimeoutSeconds fails a job that has not started this long after creation or "
+                "startTime.",
+            ),
+        ]
+        | None
+    ) = None
+    ttl_seconds_after_finished: (
+        Annotated[
+            int,
+            Field(
+                ge=0,
+                le=31_536_000,
+                description="ttlSecondsAfterFinished removes the finished job after this time. "
+                "Default: the pipeline's, else 86400.",
+            ),
+        ]
+        | None
+    ) = None
+    suspend: Annotated[bool, Field(description="suspend stops the work; false lets it go on.")] = False
+    cancel: Annotated[bool, Field(description="cancel ends the job for good; it cannot be taken back.")] = False
+    retry: Annotated[Retry, Field(description="retry overrides the pipeline's retry policy.")] | None = None
+
+
+def _spec_rules() -> list[JsonValue]:
+    fields = {
+        (field.alias or name): field.is_required() or field.default is not None
+        for name, field in AudioJobSpec.model_fields.items()
+    }
+    one_way = cel(("!oldSelf.cancel || self.cancel", "cancel cannot be taken back; create a new AudioJob"))
+    return _immutable_unless(AudioJobSpec.MUTABLE, fields) + one_way
+
+
+AudioJobSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": _spec_rules()}
+AudioJobSpec.model_rebuild(force=True)
+
+
+class State(StrEnum):
+    """One word for people, derived from conditions; nothing decides by it."""
+
+    PENDING = "Pending"
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job can never change again."""
+        return self in FINISHED_STATES
+
+
+FINISHED_STATES = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+
+
+class PhaseState(StrEnum):
+    """Where one phase stands. Waiting covers both 'not started' and 'between two attempts'."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the phase can never change again."""
+        return self in (PhaseState.SUCCEEDED, PhaseState.FAILED, PhaseState.CANCELLED)
+
+
+class Condition(StatusModel):
+    """metav1.Condition: all six fields, always."""
+
+    type: Annotated[str, Field(max_length=63)]
+    status: Literal["True", "False", "Unknown"]
+    observed_generation: Annotated[int, Field(ge=0)]
+    last_transition_time: Time
+    reason: Annotated[str, Field(min_length=1, max_length=63)]
+    message: Message
+
+
+class PhaseStatus(StatusModel):
+    """One phase. ``attempt`` only names; ``failures`` is what is compared with the retry limit."""
+
+    name: PhaseName
+    task: Task | None = None
+    state: PhaseState = PhaseState.WAITING
+    attempt: Annotated[int, Field(ge=0, le=1_000)] = 0
+    failures: Annotated[int, Field(ge=0, le=1_000)] = 0
+    disruptions: Annotated[int, Field(ge=0, le=1_000)] = 0
+    next_attempt_time: Time | None = None
+    job_name: Annotated[str, Field(max_length=63)] | None = None
+    device: Device | None = None
+    node_name: Annotated[str, Field(max_length=253)] | None = None
+    memory_bytes: (
+        Annotated[int, Field(ge=0, le=2**53, description="memoryBytes is the peak memory of the last attempt.")] | None
+    ) = None
+    start_time: Time | None = None
+    completion_time: Time | None = None
+    reason: ReasonText | None = None
+    message: Message | None = None
+    manifest: ManifestRef | None = None
+
+
+class JobOutput(OutputRef):
+    """A published file and the phase that made it. Its key is the folder of that phase's manifest, plus the file."""
+
+    phase: PhaseName
+
+
+class JobError(StatusModel):
+    """Why a job failed, for people: one sentence each."""
+
+    phase: PhaseName | None = None
+    reason: ReasonText
+    message: Message
+    retryable: bool = False
+    suggestion: Message = ""
+    log_key: Key | None = None
+
+
+class PhaseProgressReport(StatusModel):
+    """What a runner reports while it works. Readers ignore a report of another attempt."""
+
+    attempt: Annotated[int, Field(ge=1, le=1_000)]
+    percent: Annotated[int, Field(ge=0, le=100)]
+    message: Annotated[str, Field(max_length=256)] = ""
+    eta_seconds: Annotated[int, Field(ge=0, le=31_536_000)] | None = None
+    report_time: Time | None = None
+
+
+_TERMINAL = "['Succeeded','Failed','Cancelled']"
+
+
+class AudioJobStatus(StatusModel):
+    """What is true of a job. The runner owns ``progress`` and ``percent`` while it works, the operator the rest."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "default": {"state": "Pending", "percent": 0, "message": "Waiting for the operator"},
+            "x-kubernetes-validations": cel(
+                (
+                    (
+                        f"!has(oldSelf.state) || !(oldSelf.state in {_TERMINAL}) || "
+                        "(has(self.state) && self.state == oldSelf.state)"
+                    ),
+                    "a finished job never changes its state",
+                ),
+                (
+                    (
+                        "!has(oldSelf.phases) || (has(self.phases) && oldSelf.phases.all(o, "
+                        "self.phases.exists(n, n.name == o.name && n.attempt >= o.attempt)))"
+                    ),
+                    "phases are never removed and attempts never go back",
+                ),
+            ),
+        }
+    )
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    state: State = State.PENDING
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+    start_time: Time | None = None
+    completion_time: Time | None = None
+    percent: Annotated[int, Field(ge=0, le=100)] = 0
+    message: Message | None = None
+    phase: (
+        Annotated[str, Field(max_length=12, description="phase is the name of the phase that runs or ran last.")] | None
+    ) = None
+    pipeline_revision: Annotated[str, Field(max_length=253)] | None = None
+    output_prefix: Key | None = None
+    phases: Annotated[
+        tuple[PhaseStatus, ...],
+        Field(
+            max_length=MAX_PHASES,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    outputs: Annotated[
+        tuple[JobOutput, ...],
+        Field(max_length=MAX_STATUS_OUTPUTS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
+    error: JobError | None = None
+    progress: Annotated[
+        dict[str, PhaseProgressReport],
+        Field(max_length=MAX_PHASES, description="progress by phase, written by the phase's own pod."),
+    ] = Field(default_factory=dict)
+
+
+class OwnerReference(StatusModel):
+    """The part of metav1.OwnerReference that we read."""
+
+    uid: str
+    kind: str = ""
+    name: str = ""
+    controller: bool = False
+
+
+class Metadata(StatusModel):
+    """The part of metav1.ObjectMeta that we read."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    owner_references: tuple[OwnerReference, ...] = ()
+
+
+class AudioJob(StatusModel):
+    """The whole resource. Parse with ``AudioJob.model_validate(obj)``."""
+
+    api_version: str = API_VERSION
+    kind: Literal["AudioJob"] = "AudioJob"
+    metadata: Metadata
+    spec: AudioJobSpec
+    status: AudioJobStatus = AudioJobStatus()

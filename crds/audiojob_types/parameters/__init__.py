@@ -1,0 +1,58 @@
+"""Parameters of each task: defaults, limits, and how the layers (job, phase, built-in) are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from audiojob_types.base import WireModel
+from audiojob_types.contract import Task
+from audiojob_types.parameters.download import DownloadParameters
+from audiojob_types.parameters.normalize import NormalizeParameters
+from audiojob_types.parameters.separate import SeparateParameters
+from audiojob_types.parameters.simulate import SimulateParameters
+
+__all__ = [
+    "PARAMETERS",
+    "DownloadParameters",
+    "InvalidParameters",
+    "NormalizeParameters",
+    "SeparateParameters",
+    "SimulateParameters",
+    "resolve_parameters",
+]
+
+PARAMETERS: Final[dict[Task, type[WireModel]]] = {
+    Task.DOWNLOAD: DownloadParameters,
+    Task.NORMALIZE: NormalizeParameters,
+    Task.SEPARATE: SeparateParameters,
+    Task.SIMULATE: SimulateParameters,
+}
+
+
+class InvalidParameters(ValueError):  # noqa: N818 - reads as what it is where it is caught
+    """Parameters that do not fit their task. ``field`` is a path such as ``parameters.separate.model``."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+def resolve_parameters(task: Task, *layers: Mapping[str, Any] | None) -> WireModel:
+    """The task's parameters with every field set: built-in defaults, then ``layers`` from weakest to strongest.
+
+    Each layer is the JSON form of one task's parameters (``{"model": "htdemucs"}``), fields left out inherit.
+    Raises :class:`InvalidParameters` naming the field.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update(layer or {})
+    try:
+        return PARAMETERS[task].model_validate(merged)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join(["parameters", task.parameter_key, *(str(part) for part in first["loc"])])
+        raise InvalidParameters(path, first["msg"].removeprefix("Value error, ")) from None

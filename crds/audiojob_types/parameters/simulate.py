@@ -1,0 +1,77 @@
+"""Parameters of Simulate: a task that does nothing useful, in a way that can be told. For tests and benchmarks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from audiojob_types.base import WireModel
+
+
+class SimulateParameters(WireModel):
+    """What a simulated phase does. Defaults: succeed at once with one small output."""
+
+    duration_milliseconds: Annotated[
+        int,
+        Field(ge=0, le=86_400_000, description="durationMilliseconds is how long the work takes. Default 0."),
+    ] = 0
+    progress_steps: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10_000,
+            description="progressSteps is the number of progress steps in that time. Default 10.",
+        ),
+    ] = 10
+    output_bytes: Annotated[
+        int,
+        Field(ge=0, le=10_737_418_240, description="outputBytes is the size of the output file. Default 64."),
+    ] = 64
+    memory_mebibytes: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_048_576,
+            description="memoryMebibytes is allocated and touched before the work. Default 0.",
+        ),
+    ] = 0
+    exit_code: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=255,
+            description="exitCode is what failing attempts end with; 0 means that none fails. Default 0.",
+        ),
+    ] = 0
+    fail_attempts: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000,
+            description="failAttempts is how many attempts fail with exitCode; 0 means all. Default 0.",
+        ),
+    ] = 0
+    fail_percent: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="failPercent fails this share of attempts, chosen by a hash of job and attempt. Default 0.",
+        ),
+    ] = 0
+    stall_after_percent: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description="stallAfterPercent stops all progress there for ever; 100 means never. Default 100.",
+        ),
+    ] = 100
+    exit_after_publishing: Annotated[
+        bool,
+        Field(
+            description="exitAfterPublishing kills the process, on the first attempt, between publishing and its "
+            "result, as a crash at the worst moment would. Default false."
+        ),
+    ] = False

@@ -1,0 +1,190 @@
+"""Every reason that a condition, a phase, an event or an error can carry, with its meaning and the way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Reason(StrEnum):
+    """Stable CamelCase names: scripts and alerts may depend on them."""
+
+    # Waiting
+    WAITING_FOR_OPERATOR = "WaitingForOperator"
+    QUEUE_FULL = "QueueFull"
+    START_TIME_AHEAD = "StartTimeAhead"
+    SUSPENDED = "Suspended"
+    BACKING_OFF = "BackingOff"
+    NAMESPACE_NOT_PREPARED = "NamespaceNotPrepared"
+    PIPELINE_NOT_FOUND = "PipelineNotFound"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    VOLUME_MISSING = "VolumeMissing"
+    POD_STARTING = "PodStarting"
+    ADMITTED = "Admitted"
+    # Running and done
+    RUNNING = "Running"
+    PHASE_STARTED = "PhaseStarted"
+    PHASE_SUCCEEDED = "PhaseSucceeded"
+    PHASE_RETRIED = "PhaseRetried"
+    COMPLETED = "Completed"
+    # Failures of a job
+    CANCELLED = "Cancelled"
+    INVALID_SPEC = "InvalidSpec"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    QUEUE_TIMEOUT = "QueueTimeout"
+    # Failures of an attempt
+    NOT_MEDIA = "NotMedia"
+    CORRUPT_MEDIA = "CorruptMedia"
+    EMPTY_MEDIA = "EmptyMedia"
+    SOURCE_UNAVAILABLE = "SourceUnavailable"
+    BLOCKED_ADDRESS = "BlockedAddress"
+    TOO_LARGE = "TooLarge"
+    TOO_LONG = "TooLong"
+    MODEL_MISSING = "ModelMissing"
+    INPUT_MISSING = "InputMissing"
+    CHECKSUM_MISMATCH = "ChecksumMismatch"
+    TEMPORARY_FAILURE = "TemporaryFailure"
+    CREDENTIALS_REFUSED = "CredentialsRefused"
+    DISK_FULL = "DiskFull"
+    GPU_ERROR = "GpuError"
+    GPU_OUT_OF_MEMORY = "GpuOutOfMemory"
+    OUT_OF_MEMORY = "OutOfMemory"
+    STALLED = "Stalled"
+    SOFT_LIMIT = "SoftLimitExceeded"
+    STOPPED = "Stopped"
+    NO_RESULT = "NoResult"
+    DISRUPTED = "Disrupted"
+    CHILD_LOST = "ChildLost"
+    POD_LOST = "PodLost"
+    START_TIMEOUT = "StartTimeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a reason means, and what a user or an administrator can do."""
+
+    meaning: str
+    suggestion: str
+
+
+EXPLANATIONS: Final[dict[Reason, Explanation]] = {
+    Reason.WAITING_FOR_OPERATOR: Explanation(
+        "The job is stored and the operator has not looked at it yet.",
+        "If it stays so, check that the operator's Deployment is ready.",
+    ),
+    Reason.QUEUE_FULL: Explanation(
+        "As many jobs run as the administrator allows.",
+        "Wait, raise the job's priority, or ask for a higher capacity.maxRunning.",
+    ),
+    Reason.START_TIME_AHEAD: Explanation("spec.startTime lies in the future.", "Wait until then."),
+    Reason.SUSPENDED: Explanation("spec.suspend is true.", "Set spec.suspend to false to go on."),
+    Reason.BACKING_OFF: Explanation("An attempt failed and the next one waits.", "Wait; status.phases shows the time."),
+    Reason.NAMESPACE_NOT_PREPARED: Explanation(
+        "The administrator has not prepared this namespace for jobs.",
+        "Ask the administrator to add the namespace to jobNamespaces: "
+        "helm upgrade audiojob charts/audiojob -n audiojob-system --reuse-values --set 'jobNamespaces={…}'.",
+    ),
+    Reason.PIPELINE_NOT_FOUND: Explanation(
+        "No AudioPipeline has the name in spec.pipeline.",
+        "See the names with: kubectl get audiopipelines. The job starts when the pipeline appears.",
+    ),
+    Reason.UNSCHEDULABLE: Explanation(
+        "No node has room for the pod.", "See the numbers in the message; free resources or add a node."
+    ),
+    Reason.IMAGE_PULL_FAILED: Explanation(
+        "A node cannot get the runner's image.",
+        "Check the image names in the Helm values and the registry's access.",
+    ),
+    Reason.VOLUME_MISSING: Explanation(
+        "A volume or Secret that the pod mounts does not exist.",
+        "Check that the claim or Secret audiojob-store exists in the job's namespace.",
+    ),
+    Reason.POD_STARTING: Explanation("The pod is being started.", "Wait."),
+    Reason.ADMITTED: Explanation("The job may run.", "Nothing to do."),
+    Reason.RUNNING: Explanation("A phase runs.", "Nothing to do."),
+    Reason.PHASE_STARTED: Explanation("A phase's Job was created.", "Nothing to do."),
+    Reason.PHASE_SUCCEEDED: Explanation("A phase published its outputs.", "Nothing to do."),
+    Reason.PHASE_RETRIED: Explanation("A phase is tried again.", "Nothing to do."),
+    Reason.COMPLETED: Explanation("All phases succeeded.", "The outputs are listed in status.outputs."),
+    Reason.CANCELLED: Explanation("spec.cancel was set.", "Create a new job to run it again."),
+    Reason.INVALID_SPEC: Explanation(
+        "The spec does not fit its pipeline.",
+        "Correct the field that the message names and create a new job.",
+    ),
+    Reason.DEADLINE_EXCEEDED: Explanation(
+        "The job or a phase ran longer than its limit.",
+        "Raise spec.activeDeadlineSeconds, or use a shorter input.",
+    ),
+    Reason.QUEUE_TIMEOUT: Explanation(
+        "The job did not start within spec.queueTimeoutSeconds.", "Create it again when there is more room."
+    ),
+    Reason.NOT_MEDIA: Explanation(
+        "The source is not audio or video in a supported format.",
+        "Check that the file plays; wav, flac, mp3, ogg, opus, m4a, mp4, mkv and webm are supported.",
+    ),
+    Reason.CORRUPT_MEDIA: Explanation("The file is damaged.", "Check that the file plays from start to end."),
+    Reason.EMPTY_MEDIA: Explanation("The file has no sound in it.", "Use a file that is longer than 0 seconds."),
+    Reason.SOURCE_UNAVAILABLE: Explanation(
+        "The source is gone or forbidden.", "Open the address in a browser; check it for typing mistakes."
+    ),
+    Reason.BLOCKED_ADDRESS: Explanation(
+        "The source leads to a private or local network address.",
+        "Use a public address, or ask the administrator to allow the network in fetch.allowedCIDRs.",
+    ),
+    Reason.TOO_LARGE: Explanation(
+        "The source is larger than the limit.", "Use a smaller file or ask for a higher limit."
+    ),
+    Reason.TOO_LONG: Explanation(
+        "The source plays longer than the limit.", "Use a shorter file or ask for a higher limit."
+    ),
+    Reason.MODEL_MISSING: Explanation(
+        "The model's weights are not on this system.",
+        "Ask the administrator to put the model into the models volume.",
+    ),
+    Reason.INPUT_MISSING: Explanation(
+        "An input is not in the store.",
+        "Check the key; inputs from earlier phases may have been swept: run the job again.",
+    ),
+    Reason.CHECKSUM_MISMATCH: Explanation(
+        "A stored file is not what was published.", "Check the store's health and run the job again."
+    ),
+    Reason.TEMPORARY_FAILURE: Explanation(
+        "Something failed that may work later.", "The phase is tried again by itself."
+    ),
+    Reason.CREDENTIALS_REFUSED: Explanation(
+        "A site or store refused the credentials.", "Ask the administrator to renew them."
+    ),
+    Reason.DISK_FULL: Explanation(
+        "The scratch disk or the store is full.", "Use a smaller input, or ask for a larger scratch or store."
+    ),
+    Reason.GPU_ERROR: Explanation("The GPU failed.", "With device Auto the phase is repeated on the CPU."),
+    Reason.GPU_OUT_OF_MEMORY: Explanation(
+        "The GPU has too little memory.", "With device Auto the phase is repeated on the CPU."
+    ),
+    Reason.OUT_OF_MEMORY: Explanation(
+        "The phase used more memory than its limit.", "Raise resources.memory of the phase in the pipeline."
+    ),
+    Reason.STALLED: Explanation(
+        "The phase made no progress for stallSeconds.",
+        "The phase is tried again; see the log for where it stood.",
+    ),
+    Reason.SOFT_LIMIT: Explanation(
+        "The phase ran longer than its soft limit.", "Raise the limit or use a shorter input."
+    ),
+    Reason.STOPPED: Explanation("The phase's process was told to stop.", "The phase is tried again by itself."),
+    Reason.NO_RESULT: Explanation(
+        "The process ended without saying what it did.",
+        "The phase is tried again; report it if it happens twice.",
+    ),
+    Reason.DISRUPTED: Explanation(
+        "The node was drained or the pod was evicted.",
+        "The phase is tried again; it does not count as a failure.",
+    ),
+    Reason.CHILD_LOST: Explanation("The phase's Job was deleted by somebody.", "The phase is tried again."),
+    Reason.POD_LOST: Explanation("The phase's pod was lost with its node.", "The phase is tried again."),
+    Reason.START_TIMEOUT: Explanation(
+        "The phase's pod could not be started in time.", "See the message for what was missing."
+    ),
+}

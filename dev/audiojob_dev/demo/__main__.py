@@ -1,0 +1,184 @@
+"""``python -m audiojob_dev.demo``: what ``make demo`` runs.
+
+``CONTEXT`` names a cluster of yours to use instead of the embedded one; ``REGISTRY`` a registry that it pulls from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from audiojob_dev.demo import install, music, request
+from audiojob_dev.demo.store import Store, open_store
+from audiojob_dev.demo.tools import Cluster, ToolFailed
+from audiojob_dev.demo.view import human_bytes, human_seconds, phase_seconds, stems_of
+from audiojob_dev.demo.watch import follow
+from audiojob_dev.errors import DevError
+from audiojob_dev.paths import paths_from_environment, repository
+from audiojob_types.job import AudioJob, State
+
+NAMESPACE = "audiojob-demo"
+JOB_LIMIT_SECONDS = 1_200
+
+
+@dataclass(slots=True)
+class Timings:
+    """How long each part took, in order."""
+
+    parts: list[tuple[str, float]] = field(default_factory=list)
+
+    @contextmanager
+    def part(self, console: Console, name: str) -> Iterator[None]:
+        console.print(f"\n[bold]▶ {name}[/bold]")
+        start = time.monotonic()
+        yield
+        self.parts.append((name, time.monotonic() - start))
+
+
+def main() -> int:
+    """Run the demo; the exit status is 0 only when both jobs ended with stems."""
+    console = Console(highlight=False)
+    try:
+        run(console)
+    except (ToolFailed, DevError, music.MusicMissing) as error:
+        console.print(f"\n[red]demo failed:[/red] {error}", markup=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nstopped; `make clean` removes the cluster and everything that the demo made")
+        return 130
+    return 0
+
+
+def run(console: Console) -> None:
+    """All steps in order."""
+    timings = Timings()
+    context = os.environ.get("CONTEXT") or None
+    with timings.part(console, "Cluster and images"):
+        images = prepare_cluster(context)
+        cluster = find_cluster(context)
+    with timings.part(console, "Music"):
+        piece = music.find_music(paths_from_environment().cache / "music")
+        console.print(f"  {piece.name}, {human_bytes(piece.stat().st_size)}, from Debian's package {music.PACKAGE}")
+    with music_source(cluster, piece, images["runner"]) as source:
+        with timings.part(console, "helm install"):
+            install.install(cluster, NAMESPACE, images, source.cidr)
+            console.print(cluster.helm("-n", install.RELEASE_NAMESPACE, "list").rstrip(), markup=False)
+        with timings.part(console, "AudioJob by kubectl apply"):
+            first = request.apply_example(cluster, NAMESPACE, source.url)
+            console.print(f"  kubectl apply -f examples/separate.yaml → audiojob/{first}")
+            job = finish(cluster, first, console)
+        store = open_store(cluster, NAMESPACE, images["runner"])
+        show_stems(job, store, console)
+        with timings.part(console, "The same by curl to the API"):
+            second = request.post_to_api(cluster, NAMESPACE, source.url, console)
+            show_stems(finish(cluster, second, console), store, console)
+    console.print(f"\n[bold]kubectl get aj -n {NAMESPACE}[/bold]")
+    console.print(cluster.kubectl("-n", NAMESPACE, "get", "audiojobs").rstrip(), markup=False)
+    show_timings(timings, console)
+    show_next_steps(cluster, first, console)
+
+
+def prepare_cluster(context: str | None) -> dict[str, str]:
+    """Bring up what is missing; returns the image references by name. Progress goes to the terminal as it happens."""
+    python = [sys.executable, "-m", "audiojob_dev"]
+    if context is None:
+        done = subprocess.run([*python, "up", "--images"])
+        if done.returncode != 0:
+            raise ToolFailed("the embedded cluster did not come up; see above")
+    result = subprocess.run([*python, "images", "--json"], stdout=subprocess.PIPE, text=True)
+    if result.returncode != 0:
+        raise ToolFailed("the images were not built; see above")
+    references: dict[str, str] = json.loads(result.stdout)
+    return references
+
+
+def find_cluster(context: str | None) -> Cluster:
+    """The tools bound to the cluster that was asked for."""
+    if context is None:
+        described = subprocess.run(
+            [sys.executable, "-m", "audiojob_dev", "tools", "--json"], stdout=subprocess.PIPE, text=True, check=True
+        )
+        tools = json.loads(described.stdout)
+        kubeconfig = paths_from_environment().kubeconfig
+        return Cluster(tools["kubectl"], tools["helm"], kubeconfig, "audiojob-embedded", embedded=True)
+    missing = [name for name in ("kubectl", "helm") if shutil.which(name) is None]
+    if missing:
+        raise ToolFailed(f"CONTEXT={context} needs {' and '.join(missing)} on the PATH")
+    return Cluster("kubectl", "helm", None, context, embedded=False)
+
+
+@contextmanager
+def music_source(cluster: Cluster, piece: Path, image: str) -> Iterator[request.MusicSource]:
+    """Where the runner fetches the piece from: this machine for the embedded cluster, a pod for any other."""
+    if not cluster.embedded:
+        yield request.music_pod(cluster, NAMESPACE, piece, image)
+        return
+    node = cluster.get("nodes")["items"][0]
+    address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+    with music.serve(piece.parent, address) as base:
+        yield request.MusicSource(url=f"{base}/{piece.name}", cidr=f"{address}/32")
+
+
+def finish(cluster: Cluster, name: str, console: Console) -> AudioJob:
+    """Watch the job to its end. Raises :class:`ToolFailed` unless it succeeded."""
+    job = follow(cluster, NAMESPACE, name, console, limit_seconds=JOB_LIMIT_SECONDS)
+    if job.status.state is not State.SUCCEEDED:
+        error = job.status.error
+        told = f"{error.reason}: {error.message} {error.suggestion}" if error else job.status.message
+        raise ToolFailed(f"AudioJob {name} ended as {job.status.state}: {told}")
+    return job
+
+
+def show_stems(job: AudioJob, store: Store, console: Console) -> None:
+    """List the files of the job's last phase, with size, duration and place."""
+    last = job.status.phases[-1]
+    assert last.manifest is not None
+    manifest = store.manifest(last.manifest.key)
+    folder = last.manifest.key.rsplit("/", 1)[0]
+    table = Table("stem", "size", "duration", box=None, header_style="dim", padding=(0, 2))
+    for stem in stems_of(manifest):
+        table.add_row(stem.name, human_bytes(stem.bytes), human_seconds(stem.seconds))
+    console.print(table)
+    console.print(f"  in {store.place(folder)}", markup=False, soft_wrap=True)
+    if manifest.get("metadata", {}).get("untrained"):
+        console.print(
+            "  The model is demucs' own untrained test network: the path is real, the sound is noise. Name a trained one "
+            "in spec.parameters.separate.model.",
+            style="dim",
+        )
+    spent = "  ".join(f"{phase.name} {phase_seconds(phase):.1f} s" for phase in job.status.phases)
+    console.print(f"  {spent}", style="dim")
+
+
+def show_timings(timings: Timings, console: Console) -> None:
+    """The closing table."""
+    table = Table("part", "seconds", box=None, header_style="dim", padding=(0, 2))
+    for name, seconds in timings.parts:
+        table.add_row(name, f"{seconds:.1f}")
+    console.print()
+    console.print(table)
+
+
+def show_next_steps(cluster: Cluster, name: str, console: Console) -> None:
+    """What to try next, ready to be pasted."""
+    prefix = f"KUBECONFIG={cluster.kubeconfig} {cluster.kubectl_path}" if cluster.embedded else "kubectl"
+    flags = f"-n {NAMESPACE}" if cluster.embedded else f"--context {cluster.context} -n {NAMESPACE}"
+    console.print("\nLook around:")
+    for command in (f"describe aj {name}", "get aj -o wide", "get jobs,pods", "get audiopipelines"):
+        console.print(f"  {prefix} {flags} {command}", markup=False, soft_wrap=True)
+    console.print(f"Remove everything: make clean   (repository: {repository()})", markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

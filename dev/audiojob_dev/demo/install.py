@@ -1,0 +1,52 @@
+"""The chart, installed the way that the README tells people to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from audiojob_dev.demo.tools import Cluster
+from audiojob_dev.paths import repository
+
+RELEASE = "audiojob"
+RELEASE_NAMESPACE = "audiojob-system"
+
+
+def install(cluster: Cluster, namespace: str, images: dict[str, str], allowed_cidr: str) -> None:
+    """Namespaces, CRDs, then the chart with values for this cluster; returns when operator and API are ready."""
+    for name in (RELEASE_NAMESPACE, namespace):
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(restricted_namespace(name)))
+    root = repository()
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(root / "crds"))
+    cluster.kubectl("wait", "--for=condition=Established", "-f", str(root / "crds"), "--timeout=60s")
+    arguments = ["upgrade", "--install", RELEASE, str(root / "charts" / "audiojob"), "-n", RELEASE_NAMESPACE]
+    for key, value in values(namespace, images, allowed_cidr).items():
+        arguments += ["--set-json", f"{key}={json.dumps(value)}"]
+    cluster.helm(*arguments, "--wait", "--timeout", "5m")
+
+
+def values(namespace: str, images: dict[str, str], allowed_cidr: str) -> dict[str, Any]:
+    """The chart values of the demo: our images, the demo's namespace, and the music server's address."""
+    return {
+        "images.runner": image_value(images["runner"]),
+        "images.runnerTorch": image_value(images["runner-torch"]),
+        "images.control": image_value(images["control"]),
+        "jobNamespaces": [namespace],
+        "api.namespace": namespace,
+        "fetch.allowedCIDRs": [allowed_cidr],
+    }
+
+
+def image_value(reference: str) -> dict[str, str]:
+    """A reference as the chart takes it."""
+    repository_name, tag = reference.rsplit(":", 1)
+    return {"repository": repository_name, "tag": tag}
+
+
+def restricted_namespace(name: str) -> dict[str, Any]:
+    """A namespace that admits restricted pods only."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+    }

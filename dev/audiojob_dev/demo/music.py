@@ -1,0 +1,65 @@
+"""A real piece of music, and an HTTP server on this machine that hands it out with ranges."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+PACKAGE = "asc-music"
+PIECE = "machine_wars.mp3"  # the shortest of the three, 4:51
+INSTALLED = Path("/usr/share/games/asc/music") / PIECE
+
+
+class MusicMissing(RuntimeError):
+    """The piece is not on this machine and cannot be put there."""
+
+
+def find_music(cache: Path) -> Path:
+    """The piece's file: installed, unpacked into ``cache`` before, or fetched now as Debian's package.
+
+    Unpacking needs no root and changes nothing outside ``cache``. Raises :class:`MusicMissing`.
+    """
+    cached = cache / PIECE
+    for candidate in (INSTALLED, cached):
+        if candidate.is_file():
+            return candidate
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise MusicMissing(f"{PIECE} is missing: install Debian's package {PACKAGE}, or copy any mp3 to {cached}")
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if os.geteuid() == 0:
+            subprocess.run(["apt-get", "-qq", "update"], check=False, stdout=subprocess.DEVNULL)
+        done = subprocess.run(["apt-get", "-qq", "download", PACKAGE], cwd=folder, capture_output=True, text=True)
+        packages = list(Path(folder).glob(f"{PACKAGE}_*.deb"))
+        if done.returncode != 0 or not packages:
+            raise MusicMissing(f"cannot download Debian's package {PACKAGE}: {done.stderr.strip()}")
+        subprocess.run(["dpkg-deb", "-x", str(packages[0]), f"{folder}/root"], check=True)
+        shutil.copyfile(Path(folder) / "root" / INSTALLED.relative_to("/"), cached)
+    return cached
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """The demo's own output is the log."""
+
+
+@contextlib.contextmanager
+def serve(folder: Path, address: str) -> Iterator[str]:
+    """Serve ``folder`` on ``address`` and any free port; yields the base URL and stops at the end."""
+    server = ThreadingHTTPServer((address, 0), partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, name="music", daemon=True)
+    thread.start()
+    try:
+        yield f"http://{address}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

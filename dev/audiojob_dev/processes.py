@@ -1,0 +1,126 @@
+"""Long-running programs of a cluster: started with a tag, found again by it, stopped, and waited for.
+
+Every program carries its cluster's state folder in the environment variable `AUDIOJOB_CLUSTER`, and so do the
+programs that it starts. A cluster can therefore be cleaned up after its command was killed at any point, and
+nothing else is ever stopped: a process id alone may long belong to another program.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from audiojob_dev.errors import DevError
+
+CLUSTER_VARIABLE = "AUDIOJOB_CLUSTER"
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to start: `arguments[0]` is the program's path; its output goes to `<name>.log`."""
+
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def start(program: Program, cluster: Path, logs: Path, *, die_with_parent: bool = False) -> subprocess.Popen[bytes]:
+    """Start in a session of its own, so that Ctrl-C at the terminal does not reach it.
+
+    `die_with_parent` has the kernel kill it when this process ends, however it ends.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **program.environment, CLUSTER_VARIABLE: str(cluster)}
+    arguments = list(program.arguments)
+    launcher = shutil.which("setpriv") if die_with_parent else None
+    if launcher:
+        arguments = [launcher, "--pdeathsig", "KILL", "--", *arguments]
+    with (logs / f"{program.name}.log").open("ab") as log:
+        return subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
+        )
+
+
+def tagged(cluster: Path) -> dict[int, str]:
+    """Process ids that carry this cluster's tag, with their program names. Needs Linux's /proc."""
+    needle = f"{CLUSTER_VARIABLE}={cluster}".encode()
+    found: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        # A process may end while we look, or belong to another user.
+        with suppress(OSError):
+            if needle in (entry / "environ").read_bytes().split(b"\0"):
+                found[int(entry.name)] = _program_name(entry)
+    return found
+
+
+def _program_name(entry: Path) -> str:
+    first = (entry / "cmdline").read_bytes().split(b"\0", 1)[0].decode(errors="replace")
+    return Path(first).name
+
+
+def _alive(pid: int) -> bool:
+    """A zombie counts as gone: its ports and files are free, and its parent may be long in reaping it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state != "Z"
+
+
+def stop(pids: Sequence[int], *, grace_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+    """SIGTERM, then SIGKILL to what is left after `grace_seconds`; returns when all are gone.
+
+    Raises DevError where a process survives SIGKILL for ten seconds (it hangs in the kernel).
+    """
+    for name, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 10.0)):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, name)
+        deadline = now() + patience
+        while now() < deadline:
+            _reap(pids)
+            if not any(_alive(pid) for pid in pids):
+                return
+            time.sleep(_POLL_SECONDS)
+    left = ", ".join(str(pid) for pid in pids if _alive(pid))
+    if left:
+        raise DevError(f"processes {left} do not end even after SIGKILL; see `ps -o pid,stat,wchan,cmd {left}`.")
+
+
+def _reap(pids: Sequence[int]) -> None:
+    for pid in pids:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that nothing listens on right now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a program's log, for error messages."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return "(no log)"

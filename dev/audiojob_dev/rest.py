@@ -1,0 +1,86 @@
+"""A small synchronous client of an API server for the tools: client certificates, JSON, nothing else."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from audiojob_dev.errors import DevError
+from audiojob_dev.pki import KeyPair
+
+MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
+
+
+class RestError(Exception):
+    """The server's answer of 400 or more; `status` is the HTTP code."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"{status}: {message}")
+        self.status = status
+
+
+class Rest:
+    """One API server. Each call opens its own connection, so an object may be shared by threads."""
+
+    def __init__(self, url: str, authority: Path, client: KeyPair | None, user_agent: str = "audiojob-dev") -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.hostname is None or parts.port is None:
+            raise ValueError(f"url {url!r} must name a host and a port")
+        self._host, self._port = parts.hostname, parts.port
+        self._user_agent = user_agent
+        self._context = ssl.create_default_context(cafile=str(authority))
+        if client:
+            self._context.load_cert_chain(client.certificate, client.key)
+
+    def request(
+        self, method: str, path: str, body: object = None, *, content_type: str = "application/json", timeout: float = 30
+    ) -> Any:
+        """Send `body` as JSON and return the decoded answer (text where it is not JSON).
+
+        Raises RestError for an answer of 400 or more, OSError where there is no connection.
+        """
+        connection = http.client.HTTPSConnection(self._host, self._port, context=self._context, timeout=timeout)
+        headers = {"User-Agent": self._user_agent, "Accept": "application/json", "Content-Type": content_type}
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            text = response.read().decode()
+            is_json = "json" in response.headers.get("Content-Type", "")
+        finally:
+            connection.close()
+        answer = json.loads(text) if is_json and text else text
+        if response.status >= 400:
+            raise RestError(response.status, answer["message"] if isinstance(answer, dict) else text)
+        return answer
+
+    def apply(self, path: str, body: dict[str, Any]) -> Any:
+        """Create or update the object at `path` by server-side apply, as manager `audiojob-dev`."""
+        return self.request(
+            "PATCH", f"{path}?fieldManager=audiojob-dev&force=true", body, content_type=APPLY_PATCH
+        )
+
+
+def wait_until(what: str, check: Callable[[], bool], *, seconds: float, interval: float = 0.1) -> None:
+    """Poll `check` until it is true; connection errors and error answers count as "not yet".
+
+    Raises DevError with the last reason after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    reason = ""
+    while True:
+        try:
+            if check():
+                return
+        except (OSError, http.client.HTTPException, RestError) as error:
+            reason = f" ({error})"
+        if time.monotonic() >= deadline:
+            raise DevError(f"{what}: not so after {seconds:.0f} s{reason}.")
+        time.sleep(interval)

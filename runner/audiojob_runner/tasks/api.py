@@ -1,0 +1,80 @@
+"""What a task is: a function of local files and parameters. It knows no Kubernetes, no store, no cluster."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from audiojob_types.base import WireModel
+from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInput:
+    """One input: a local file that must not be changed, or an address to fetch. Exactly one of both is set."""
+
+    name: str
+    path: Path | None = None
+    url: str | None = None
+    media_type: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """What a task is given besides its inputs.
+
+    ``work_dir`` is an empty folder of this run alone; outputs are written into it. ``progress(percent, message)``
+    takes 0-100 and a short sentence; it is cheap, may be called from any thread and counts as a sign of life.
+    ``cancelled`` is set when the task must stop; soon after, its whole process group is killed. Processes that a
+    task starts stay in its process group.
+    """
+
+    work_dir: Path
+    models_root: Path
+    device: Device
+    limits: PhaseLimits
+    network: PhaseNetwork
+    progress: Callable[[float, str], None]
+    log: logging.Logger
+    attempt: int
+    job_uid: str
+    cancelled: threading.Event
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutput:
+    """One file that the task made. ``path.name`` becomes its name in the store: ``[A-Za-z0-9][-_.A-Za-z0-9]*``.
+
+    ``name`` is what pipelines refer to. ``metadata`` is JSON: durationSeconds, samples, sampleRate, channels, …
+    """
+
+    name: str
+    path: Path
+    media_type: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """All outputs, in order, and what the manifest says about the run: tool versions, source title, untrained, ….
+
+    ``crash_after_publishing`` ends the process at the worst moment; Simulate alone sets it.
+    """
+
+    outputs: list[TaskOutput]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    crash_after_publishing: bool = False
+
+
+class RunTask(Protocol):
+    """A task. Raises :class:`audiojob_runner.errors.PhaseError` for every failure that it understands."""
+
+    def __call__(
+        self, inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext
+    ) -> TaskResult:
+        """Run to the end; return what was made. Nothing is published before this returns."""

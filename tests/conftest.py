@@ -1,0 +1,52 @@
+"""Fixtures of the whole test set: a real API server for integration tests, the embedded cluster for e2e tests."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from audiojob_dev import binaries
+from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.paths import paths_from_environment, repository
+from audiojob_dev.progress import Progress
+
+
+@pytest.fixture(scope="session")
+def apiserver() -> Iterator[LocalApiServer]:
+    """etcd and kube-apiserver with our resource types, one for the whole run; needs no root.
+
+    No controllers run: a deleted namespace stays Terminating and Jobs make no pods. See `controllers`.
+    """
+    with Progress() as progress:
+        programs = binaries.ensure(paths_from_environment(), ("etcd", "kube-apiserver", "kubectl"), progress)
+    with tempfile.TemporaryDirectory(prefix="audiojob-apiserver-") as folder:
+        server = LocalApiServer(Path(folder), programs)
+        server.start()
+        try:
+            if list((repository() / "crds").glob("*.yaml")):
+                server.apply_crds(repository() / "crds")
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def controllers(apiserver: LocalApiServer) -> LocalApiServer:
+    """The API server with Job, garbage-collector, TTL, service-account and namespace controllers (no nodes)."""
+    with Progress() as progress:
+        binaries.ensure(paths_from_environment(), ("kube-controller-manager",), progress)
+    apiserver.start_controllers()
+    return apiserver
+
+
+@pytest.fixture
+def namespace(apiserver: LocalApiServer) -> Iterator[str]:
+    """A fresh namespace of the API server, with its `default` service account; deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    apiserver.create_namespace(name)
+    yield name
+    apiserver.rest.request("DELETE", f"/api/v1/namespaces/{name}")
