@@ -30,7 +30,7 @@ demo: venv ## Separate a piece of music on a real Kubernetes, from nothing to st
 .PHONY: test
 test: venv ## Run all tests: unit, chart, integration, e2e
 	@$(DEV) prepare
-	@$(PYTEST) tests $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 ##@ Develop
 .PHONY: venv
@@ -55,8 +55,9 @@ format: venv ## Rewrite the sources in the project's style
 	@$(VENV)/bin/ruff format .
 
 .PHONY: generate
-generate: venv ## Write the CRDs from the types
+generate: venv ## Write the CRDs and the runner's policy from the types
 	@$(RUN) -m audiojob_types.crdgen crds charts/audiojob/crds
+	@$(RUN) -m audiojob_types.policy charts/audiojob/templates/runner-policy.yaml
 
 .PHONY: verify
 verify: generate lint ## Generate and lint, then fail if anything in the tree differs from the commit
@@ -91,7 +92,7 @@ images: venv ## Build the images and load them (or push, with REGISTRY)
 ##@ Clean
 .PHONY: clean
 clean: ## Remove all that demo and tests leave; keep .venv and what took long to build
-	@if [ -x $(RUN) ]; then $(DEV) down; fi
+	@if [ -e "$${AUDIOJOB_STATE_DIR:-$$HOME/.local/state/audiojob}" ]; then $(MAKE) cluster-down; fi
 	@rm -rf build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -116,18 +116,18 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_leng
 class ManifestRef(StatusModel):
     """Points at a published manifest. ``count`` is the number of its outputs."""
 
-    key: Key
-    sha256: Sha256
-    count: Annotated[int, Field(ge=0, le=100_000)] = 0
+    key: Annotated[Key, Field(description="key of the manifest in the store.")]
+    sha256: Annotated[Sha256, Field(description="sha256 of the manifest.")]
+    count: Annotated[int, Field(ge=0, le=100_000, description="count of its outputs.")] = 0
 
 
 class OutputRef(StatusModel):
     """One published file, as results and status show it."""
 
-    name: Annotated[str, Field(min_length=1, max_length=63)]
-    media_type: Annotated[str, Field(max_length=100)]
-    bytes: Annotated[int, Field(ge=0, le=2**53)]
-    sha256: Sha256
+    name: Annotated[str, Field(min_length=1, max_length=63, description="name by which pipelines refer to it.")]
+    media_type: Annotated[str, Field(max_length=100, description="mediaType such as audio/flac.")]
+    bytes: Annotated[int, Field(ge=0, le=2**53, description="bytes is the size.")]
+    sha256: Annotated[Sha256, Field(description="sha256 of the content.")]
 
 
 class PhaseInputFile(WireModel):

@@ -48,6 +48,8 @@ def _clean(node: Schema, definitions: dict[str, Schema]) -> Schema:
         elif key == "additionalProperties":
             if isinstance(value, dict):
                 cleaned[key] = _clean(value, definitions)
+        elif key == "default":
+            cleaned[key] = _without_nulls(value)
         else:
             cleaned[key] = value
     if cleaned.get("type") == "integer":
@@ -57,6 +59,13 @@ def _clean(node: Schema, definitions: dict[str, Schema]) -> Schema:
     if cleaned.get("type") == "array":
         cleaned.setdefault("x-kubernetes-list-type", "atomic")
     return cleaned
+
+
+def _without_nulls(value: Any) -> Any:
+    """A default as Kubernetes stores it: absent members are absent, not null."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
+    return value
 
 
 def _inlined(node: Schema, definitions: dict[str, Schema]) -> Schema:

@@ -17,6 +17,7 @@ ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", mi
 PhaseName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=12)]
 Message = Annotated[str, Field(max_length=1_024)]
 ReasonText = Annotated[str, Field(max_length=63)]
+Generation = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class ObjectSource(WireModel):
@@ -129,16 +130,10 @@ class AudioJobSpec(WireModel):
 
     pipeline: Annotated[ObjectName, Field(description="pipeline is the name of the AudioPipeline to run.")]
     source: Annotated[Source, Field(description="source is the input, if the pipeline needs one.")] | None = None
-    parameters: (
-        Annotated[
-            dict[str, dict[str, Any]],
-            WithJsonSchema(parameters_schema()),
-            Field(
-                description="parameters by task; what is left out comes from the pipeline, then from built-in defaults."
-            ),
-        ]
-        | None
-    ) = None
+    parameters: Annotated[
+        Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
+        Field(description="parameters by task; what is left out comes from the pipeline, then from built-in defaults."),
+    ] = None
     queue_name: Annotated[ObjectName, Field(description="queueName is the AudioQueue that the job waits in.")] = (
         DEFAULT_QUEUE
     )
@@ -163,7 +158,7 @@ class AudioJobSpec(WireModel):
         ]
         | None
     ) = None
-    start_time: Annotated[Time, Field(description="startTime is the earliest moment to start.")] | None = None
+    start_time: Annotated[Time | None, Field(description="startTime is the earliest moment to start.")] = None
     active_deadline_seconds: (
         Annotated[
             int,
@@ -255,62 +250,93 @@ class PhaseState(StrEnum):
 class Condition(StatusModel):
     """metav1.Condition: all six fields, always."""
 
-    type: Annotated[str, Field(max_length=63)]
-    status: Literal["True", "False", "Unknown"]
-    observed_generation: Annotated[int, Field(ge=0)]
-    last_transition_time: Time
-    reason: Annotated[str, Field(min_length=1, max_length=63)]
-    message: Message
+    type: Annotated[
+        str, Field(max_length=63, description="type is Complete, Failed, Admitted, Suspended or Progressing.")
+    ]
+    status: Annotated[Literal["True", "False", "Unknown"], Field(description="status is True, False or Unknown.")]
+    observed_generation: Annotated[
+        Generation, Field(description="observedGeneration is the spec that the condition was decided from.")
+    ]
+    last_transition_time: Annotated[Time, Field(description="lastTransitionTime is when status last changed.")]
+    reason: Annotated[
+        str, Field(min_length=1, max_length=63, description="reason is one CamelCase word of docs/reasons.md.")
+    ]
+    message: Annotated[Message, Field(description="message is one sentence for people.")]
 
 
 class PhaseStatus(StatusModel):
     """One phase. ``attempt`` only names; ``failures`` is what is compared with the retry limit."""
 
-    name: PhaseName
-    task: Task | None = None
-    state: PhaseState = PhaseState.WAITING
-    attempt: Annotated[int, Field(ge=0, le=1_000)] = 0
-    failures: Annotated[int, Field(ge=0, le=1_000)] = 0
-    disruptions: Annotated[int, Field(ge=0, le=1_000)] = 0
-    next_attempt_time: Time | None = None
-    job_name: Annotated[str, Field(max_length=63)] | None = None
-    device: Device | None = None
-    node_name: Annotated[str, Field(max_length=253)] | None = None
-    memory_bytes: (
-        Annotated[int, Field(ge=0, le=2**53, description="memoryBytes is the peak memory of the last attempt.")] | None
-    ) = None
-    start_time: Time | None = None
-    completion_time: Time | None = None
-    reason: ReasonText | None = None
-    message: Message | None = None
-    manifest: ManifestRef | None = None
+    name: Annotated[PhaseName, Field(description="name of the phase in the pipeline.")]
+    task: Annotated[Task | None, Field(description="task is the code that the phase runs.")] = None
+    state: Annotated[
+        PhaseState,
+        Field(description="state is Waiting (before and between attempts), Running, Succeeded, Failed or Cancelled."),
+    ] = PhaseState.WAITING
+    attempt: Annotated[
+        int, Field(ge=0, le=1_000, description="attempt is the number of the newest attempt; 0 before the first.")
+    ] = 0
+    failures: Annotated[
+        int, Field(ge=0, le=1_000, description="failures that count; the phase ends when they reach retry.limit.")
+    ] = 0
+    disruptions: Annotated[
+        int, Field(ge=0, le=1_000, description="disruptions from outside, such as a drained node; they do not count.")
+    ] = 0
+    next_attempt_time: Annotated[Time | None, Field(description="nextAttemptTime is when the next attempt starts.")] = (
+        None
+    )
+    job_name: Annotated[
+        Annotated[str, Field(max_length=63)] | None, Field(description="jobName is the Job of the newest attempt.")
+    ] = None
+    device: Annotated[Device | None, Field(description="device that the newest attempt runs on: CPU or GPU.")] = None
+    node_name: Annotated[
+        Annotated[str, Field(max_length=253)] | None, Field(description="nodeName is the node of the newest attempt.")
+    ] = None
+    memory_bytes: Annotated[
+        Annotated[int, Field(ge=0, le=2**53)] | None,
+        Field(description="memoryBytes is the peak memory of the last attempt."),
+    ] = None
+    start_time: Annotated[Time | None, Field(description="startTime is when the first attempt started.")] = None
+    completion_time: Annotated[Time | None, Field(description="completionTime is when the phase ended.")] = None
+    reason: Annotated[ReasonText | None, Field(description="reason of the state, one word of docs/reasons.md.")] = None
+    message: Annotated[Message | None, Field(description="message is one sentence for people.")] = None
+    manifest: Annotated[
+        ManifestRef | None, Field(description="manifest lists what the phase published; set when it has succeeded.")
+    ] = None
 
 
 class JobOutput(OutputRef):
     """A published file and the phase that made it. Its key is the folder of that phase's manifest, plus the file."""
 
-    phase: PhaseName
+    phase: Annotated[PhaseName, Field(description="phase that published the file.")]
 
 
 class JobError(StatusModel):
     """Why a job failed, for people: one sentence each."""
 
-    phase: PhaseName | None = None
-    reason: ReasonText
-    message: Message
-    retryable: bool = False
-    suggestion: Message = ""
-    log_key: Key | None = None
+    phase: Annotated[PhaseName | None, Field(description="phase that failed, if one did.")] = None
+    reason: Annotated[ReasonText, Field(description="reason is one word of docs/reasons.md.")]
+    message: Annotated[Message, Field(description="message says what went wrong.")]
+    retryable: Annotated[bool, Field(description="retryable says whether a new job with the same spec may work.")] = (
+        False
+    )
+    suggestion: Annotated[Message, Field(description="suggestion says what to do about it.")] = ""
+    log_key: Annotated[
+        Key | None, Field(description="logKey is the first piece of the attempt's log in the store.")
+    ] = None
 
 
 class PhaseProgressReport(StatusModel):
     """What a runner reports while it works. Readers ignore a report of another attempt."""
 
-    attempt: Annotated[int, Field(ge=1, le=1_000)]
-    percent: Annotated[int, Field(ge=0, le=100)]
-    message: Annotated[str, Field(max_length=256)] = ""
-    eta_seconds: Annotated[int, Field(ge=0, le=31_536_000)] | None = None
-    report_time: Time | None = None
+    attempt: Annotated[int, Field(ge=1, le=1_000, description="attempt that reports.")]
+    percent: Annotated[int, Field(ge=0, le=100, description="percent of the phase that is done.")]
+    message: Annotated[str, Field(max_length=256, description="message says what it does now.")] = ""
+    eta_seconds: Annotated[
+        Annotated[int, Field(ge=0, le=31_536_000)] | None,
+        Field(description="etaSeconds is the estimated time to the end of the phase."),
+    ] = None
+    report_time: Annotated[Time | None, Field(description="reportTime is the runner's clock at the report.")] = None
 
 
 _TERMINAL = "['Succeeded','Failed','Cancelled']"
@@ -341,36 +367,53 @@ class AudioJobStatus(StatusModel):
         }
     )
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
-    state: State = State.PENDING
+    observed_generation: Annotated[
+        Generation | None, Field(description="observedGeneration is the spec that the status was decided from.")
+    ] = None
+    state: Annotated[
+        State,
+        Field(
+            description="state is Pending, Queued, Running, Suspended, Succeeded, Failed or Cancelled: the conditions in "
+            "one word."
+        ),
+    ] = State.PENDING
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
             max_length=8,
+            description="conditions as in batch/v1: Complete and Failed end the job.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
-    start_time: Time | None = None
-    completion_time: Time | None = None
-    percent: Annotated[int, Field(ge=0, le=100)] = 0
-    message: Message | None = None
+    start_time: Annotated[Time | None, Field(description="startTime is when the first phase started.")] = None
+    completion_time: Annotated[Time | None, Field(description="completionTime is when the job ended.")] = None
+    percent: Annotated[int, Field(ge=0, le=100, description="percent of the work that is done, for display only.")] = 0
+    message: Annotated[Message | None, Field(description="message says in a sentence where the job stands.")] = None
     phase: (
         Annotated[str, Field(max_length=12, description="phase is the name of the phase that runs or ran last.")] | None
     ) = None
-    pipeline_revision: Annotated[str, Field(max_length=253)] | None = None
-    output_prefix: Key | None = None
+    pipeline_revision: Annotated[
+        Annotated[str, Field(max_length=253)] | None,
+        Field(description="pipelineRevision is the ControllerRevision with the pipeline as it was at the start."),
+    ] = None
+    output_prefix: Annotated[Key | None, Field(description="outputPrefix is the job's folder in the store.")] = None
     phases: Annotated[
         tuple[PhaseStatus, ...],
         Field(
             max_length=MAX_PHASES,
+            description="phases of the pipeline, in its order.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = ()
     outputs: Annotated[
         tuple[JobOutput, ...],
-        Field(max_length=MAX_STATUS_OUTPUTS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+        Field(
+            max_length=MAX_STATUS_OUTPUTS,
+            description="outputs lists the first 24 published files; the manifests list all.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
     ] = ()
-    error: JobError | None = None
+    error: Annotated[JobError | None, Field(description="error says why the job failed.")] = None
     progress: Annotated[
         dict[str, PhaseProgressReport],
         Field(max_length=MAX_PHASES, description="progress by phase, written by the phase's own pod."),

@@ -138,23 +138,22 @@ class Phase(WireModel):
         ),
     ] = 300
     retry: Annotated[Retry, Field(description="retry policy of the phase.")] | None = None
-    parameters: (
-        Annotated[
-            dict[str, dict[str, Any]],
-            WithJsonSchema(parameters_schema()),
-            Field(description="parameters that jobs start from; only the member of the phase's task counts."),
-        ]
-        | None
-    ) = None
+    parameters: Annotated[
+        Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
+        Field(description="parameters that jobs start from; only the member of the phase's task counts."),
+    ] = None
 
 
 class Toleration(WireModel):
     """core/v1 Toleration."""
 
-    key: Annotated[str, Field(max_length=316)] | None = None
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: Annotated[str, Field(max_length=63)] | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    key: Annotated[str, Field(max_length=316, description="key of the taint; absent with Exists: all.")] | None = None
+    operator: Annotated[Literal["Exists", "Equal"], Field(description="operator is Exists or Equal.")] = "Equal"
+    value: Annotated[str, Field(max_length=63, description="value of the taint, with Equal.")] | None = None
+    effect: Annotated[
+        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
+        Field(description="effect is NoSchedule, PreferNoSchedule or NoExecute; absent means all."),
+    ] = None
 
 
 class PodTemplate(WireModel):
@@ -164,9 +163,16 @@ class PodTemplate(WireModel):
         dict[str, Annotated[str, Field(max_length=63)]],
         Field(max_length=16, description="nodeSelector of the pods."),
     ] = Field(default_factory=dict)
-    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16, json_schema_extra=Atomic)] = ()
-    runtime_class_name: Annotated[str, Field(max_length=253)] | None = None
-    priority_class_name: Annotated[str, Field(max_length=253)] | None = None
+    tolerations: Annotated[
+        tuple[Toleration, ...],
+        Field(max_length=16, json_schema_extra=Atomic, description="tolerations of the pods."),
+    ] = ()
+    runtime_class_name: (
+        Annotated[str, Field(max_length=253, description="runtimeClassName of the pods, such as nvidia.")] | None
+    ) = None
+    priority_class_name: Annotated[str, Field(max_length=253, description="priorityClassName of the pods.")] | None = (
+        None
+    )
 
 
 class Templates(WireModel):

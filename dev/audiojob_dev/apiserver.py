@@ -15,6 +15,7 @@ from typing import Any
 
 from audiojob_dev import controlplane, processes
 from audiojob_dev.errors import DevError
+from audiojob_dev.kubectl import Kubectl
 from audiojob_dev.pki import Authority, KeyPair
 from audiojob_dev.rest import Rest, RestError, wait_until
 
@@ -43,6 +44,7 @@ class LocalApiServer:
         self.kubeconfig: Path = controlplane.write_files(self._plane, authority, CONTEXT)
         self.context = CONTEXT
         self.rest = Rest(self.url, self.authority, self.admin)
+        self.kubectl = Kubectl(binaries / "kubectl", CONTEXT, self.kubeconfig)
 
     @property
     def url(self) -> str:
@@ -94,17 +96,6 @@ class LocalApiServer:
         names = [argument for file in files for argument in ("-f", str(file))]
         self.kubectl("apply", "--server-side", *names)
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
-
-    def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        """Run the pinned kubectl as admin and return its output.
-
-        Raises DevError with kubectl's own message where it fails and `check` is set.
-        """
-        command = [str(self._plane.binaries / "kubectl"), f"--kubeconfig={self.kubeconfig}", *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
-        if check and done.returncode:
-            raise DevError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout if check else done.stdout + done.stderr
 
     def create_namespace(self, name: str, labels: dict[str, str] | None = None) -> None:
         """Create a namespace with its `default` service account, also where no controller would make that."""

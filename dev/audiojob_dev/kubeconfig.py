@@ -21,9 +21,7 @@ def write_kubeconfig(path: Path, *, url: str, authority: Path, client: KeyPair, 
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": name, "cluster": {"server": url, "certificate-authority-data": _encoded(authority)}}
-        ],
+        "clusters": [{"name": name, "cluster": {"server": url, "certificate-authority-data": _encoded(authority)}}],
         "users": [{"name": name, "user": user}],
         "contexts": [{"name": name, "context": context}],
         "current-context": name,

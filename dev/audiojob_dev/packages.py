@@ -31,8 +31,6 @@ NODE_REQUIREMENTS = (
     Requirement("iptables", "iptables"),
     Requirement("conntrack", "conntrack"),
     Requirement("ip", "iproute2"),
-    Requirement("gcc", "gcc"),
-    Requirement("/usr/include/stdio.h", "libc6-dev"),
     Requirement("mount", "mount"),
 )
 IMAGE_REQUIREMENTS = (

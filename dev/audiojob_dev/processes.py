@@ -70,6 +70,20 @@ def tagged(cluster: Path) -> dict[int, str]:
     return found
 
 
+def clusters_running(program: str) -> set[str]:
+    """State folders of all clusters on this machine that run `program`."""
+    prefix = f"{CLUSTER_VARIABLE}=".encode()
+    found: set[str] = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):
+            for item in (entry / "environ").read_bytes().split(b"\0"):
+                if item.startswith(prefix) and _program_name(entry) == program:
+                    found.add(item.removeprefix(prefix).decode())
+    return found
+
+
 def _program_name(entry: Path) -> str:
     first = (entry / "cmdline").read_bytes().split(b"\0", 1)[0].decode(errors="replace")
     return Path(first).name

@@ -41,7 +41,13 @@ class Rest:
             self._context.load_cert_chain(client.certificate, client.key)
 
     def request(
-        self, method: str, path: str, body: object = None, *, content_type: str = "application/json", timeout: float = 30
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        content_type: str = "application/json",
+        timeout: float = 30,
     ) -> Any:
         """Send `body` as JSON and return the decoded answer (text where it is not JSON).
 
@@ -63,9 +69,7 @@ class Rest:
 
     def apply(self, path: str, body: dict[str, Any]) -> Any:
         """Create or update the object at `path` by server-side apply, as manager `audiojob-dev`."""
-        return self.request(
-            "PATCH", f"{path}?fieldManager=audiojob-dev&force=true", body, content_type=APPLY_PATCH
-        )
+        return self.request("PATCH", f"{path}?fieldManager=audiojob-dev&force=true", body, content_type=APPLY_PATCH)
 
 
 def wait_until(what: str, check: Callable[[], bool], *, seconds: float, interval: float = 0.1) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KUBERNETES_VERSION = "1.34.4"
-GO_MINIMUM = (1, 24)
+# helm 3.22 asks for the most.
+GO_MINIMUM = (1, 26)
 DEBIAN_SUITE = "bookworm"
 
 

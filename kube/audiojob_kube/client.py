@@ -83,6 +83,7 @@ class AiohttpKubeClient:
         self._slots = asyncio.Semaphore(limit)
         self._timeouts = timeouts
         self._session: aiohttp.ClientSession | None = None
+        self._open_watches: set[aiohttp.ClientResponse] = set()
         self._closed = False
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
@@ -218,6 +219,7 @@ class AiohttpKubeClient:
         )
         try:
             response = await self._send("GET", path, parameters, None, {}, timeout)
+            self._open_watches.add(response)
             try:
                 await _raise_for_status(response)
                 splitter = LineSplitter()
@@ -227,11 +229,15 @@ class AiohttpKubeClient:
             finally:
                 # Not release(): the rest of the stream is endless and must not be drained.
                 response.close()
+                self._open_watches.discard(response)
         except _TRANSPORT_ERRORS as error:
             raise _transport_error("WATCH", path, error) from error
 
     async def aclose(self) -> None:
         self._closed = True
+        # Closing the session drops the connections but wakes nobody who reads from one.
+        for response in list(self._open_watches):
+            response.close()
         if self._session is not None:
             await self._session.close()
 
@@ -341,5 +347,6 @@ def _watch_event(line: bytes) -> WatchEvent:
 
 
 def _transport_error(method: str, path: str, error: BaseException) -> TransportError:
-    what = "timed out" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
-    return TransportError(f"{method} {path}: {what}")
+    timed_out = isinstance(error, TimeoutError)
+    what = "timed out" if timed_out else f"{type(error).__name__}: {error}"
+    return TransportError(f"{method} {path}: {what}", timed_out=timed_out)

@@ -23,7 +23,11 @@ class ConfigError(Exception):
 
 class TransportError(Exception):
     """No complete answer: connection refused or reset, TLS failure, timeout, an answer that is not JSON, or
-    credentials that cannot be read."""
+    credentials that cannot be read. `timed_out` is true when the time was up and nothing else went wrong."""
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def error_from_status(status: Mapping[str, Any], *, code: int, retry_after: floa
     """The error for a `Status` object; `code` stands in where the object has no code of its own."""
     details = status.get("details") or {}
     causes = tuple(
-        Cause(cause.get("reason", ""), cause.get("message", ""), cause.get("field", ""))
+        Cause(cause.get("reason", ""), cause.get("message", "")[:_MESSAGE_LIMIT], cause.get("field", ""))
         for cause in details.get("causes") or ()
     )
     if retry_after is None and (seconds := details.get("retryAfterSeconds")):

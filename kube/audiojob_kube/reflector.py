@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from audiojob_kube.backoff import DEFAULT_BACKOFF, Backoff
 from audiojob_kube.errors import ApiError, TooManyRequests, TransportError
-from audiojob_kube.objects import Key, Object, WatchEvent, key_of, resource_version_of
+from audiojob_kube.objects import Key, Object, ObjectList, WatchEvent, key_of, resource_version_of
 from audiojob_kube.protocol import DEFAULT_PAGE_SIZE, DEFAULT_WATCH_SECONDS, KubeClient
 from audiojob_kube.resources import Resource
 from audiojob_kube.store import OnChange, Row, Store
@@ -95,8 +95,10 @@ class Reflector(Generic[T]):
         return self._store.items()
 
     def age(self) -> float:
-        """Seconds since the server last sent an event, a bookmark or a complete list (at first: since
-        construction). A healthy quiet watch brings a bookmark about once a minute."""
+        """Seconds since the server last sent an event, a bookmark or a list (at first: since construction).
+
+        On a healthy connection it stays below the client's `watch_silence`, even where nothing changes.
+        """
         return self._clock() - self._last_contact
 
     def put(self, obj: Object) -> None:
@@ -168,11 +170,32 @@ class Reflector(Generic[T]):
                 self._contact()
                 self._failures = 0
                 quiet = False
+        except TransportError as error:
+            if not error.timed_out:
+                raise
+            await self._check_silence()
+            return
         finally:
             await _close(stream)
         if quiet and self._clock() - began < _SHORTEST_WATCH_SECONDS:
             raise TransportError("the server ended the watch at once")
         self._failures = 0
+
+    async def _check_silence(self) -> None:
+        """Asks the server where it is, after a watch on which nothing came in time.
+
+        That may be a dead connection, but also a type of which nothing has changed since the server
+        started (only after a first change does it send bookmarks), or a database put back to an earlier
+        state (a watch from a version still to come is kept open in silence).
+        """
+        pages = self._client.pages(self.resource, self._namespace, page_size=1)
+        try:
+            version = int((await anext(pages)).resource_version)
+        finally:
+            await _close(pages)
+        self._listed = version >= self._store.delivered
+        self._failures = 0
+        self._contact()
 
     def _apply(self, event: WatchEvent) -> None:
         version = resource_version_of(event.object)
@@ -243,7 +266,7 @@ def _can_resume(error: Exception) -> bool:
     return False
 
 
-async def _close(stream: AsyncIterator[WatchEvent]) -> None:
+async def _close(stream: AsyncIterator[WatchEvent] | AsyncIterator[ObjectList]) -> None:
     # A generator that is left early closes its connection only when told to.
     if isinstance(stream, AsyncGenerator):
         await stream.aclose()

@@ -51,9 +51,7 @@ def as_phase_error(error: BaseException, doing: str) -> PhaseError:
     if is_disk_full(error):
         return PhaseError(ExitCode.DISK_FULL, Reason.DISK_FULL, f"The disk was full while {doing} ran.")
     if isinstance(error, MemoryError):
-        return PhaseError(
-            ExitCode.TEMPORARY, Reason.OUT_OF_MEMORY, f"There was not enough memory while {doing} ran."
-        )
+        return PhaseError(ExitCode.TEMPORARY, Reason.OUT_OF_MEMORY, f"There was not enough memory while {doing} ran.")
     detail = " ".join(str(error).split())
     return PhaseError(
         ExitCode.TEMPORARY,

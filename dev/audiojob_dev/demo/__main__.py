@@ -21,7 +21,7 @@ from rich.table import Table
 
 from audiojob_dev.demo import install, music, request
 from audiojob_dev.demo.store import Store, open_store
-from audiojob_dev.demo.tools import Cluster, ToolFailed
+from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.demo.view import human_bytes, human_seconds, phase_seconds, stems_of
 from audiojob_dev.demo.watch import follow
 from audiojob_dev.errors import DevError
@@ -51,7 +51,7 @@ def main() -> int:
     console = Console(highlight=False)
     try:
         run(console)
-    except (ToolFailed, DevError, music.MusicMissing) as error:
+    except (ToolError, DevError, music.MusicMissingError) as error:
         console.print(f"\n[red]demo failed:[/red] {error}", markup=True)
         return 1
     except KeyboardInterrupt:
@@ -93,12 +93,12 @@ def prepare_cluster(context: str | None) -> dict[str, str]:
     """Bring up what is missing; returns the image references by name. Progress goes to the terminal as it happens."""
     python = [sys.executable, "-m", "audiojob_dev"]
     if context is None:
-        done = subprocess.run([*python, "up", "--images"])
+        done = subprocess.run([*python, "up", "--images"], check=False)
         if done.returncode != 0:
-            raise ToolFailed("the embedded cluster did not come up; see above")
-    result = subprocess.run([*python, "images", "--json"], stdout=subprocess.PIPE, text=True)
+            raise ToolError("the embedded cluster did not come up; see above")
+    result = subprocess.run([*python, "images", "--json"], check=False, stdout=subprocess.PIPE, text=True)
     if result.returncode != 0:
-        raise ToolFailed("the images were not built; see above")
+        raise ToolError("the images were not built; see above")
     references: dict[str, str] = json.loads(result.stdout)
     return references
 
@@ -114,7 +114,7 @@ def find_cluster(context: str | None) -> Cluster:
         return Cluster(tools["kubectl"], tools["helm"], kubeconfig, "audiojob-embedded", embedded=True)
     missing = [name for name in ("kubectl", "helm") if shutil.which(name) is None]
     if missing:
-        raise ToolFailed(f"CONTEXT={context} needs {' and '.join(missing)} on the PATH")
+        raise ToolError(f"CONTEXT={context} needs {' and '.join(missing)} on the PATH")
     return Cluster("kubectl", "helm", None, context, embedded=False)
 
 
@@ -131,12 +131,12 @@ def music_source(cluster: Cluster, piece: Path, image: str) -> Iterator[request.
 
 
 def finish(cluster: Cluster, name: str, console: Console) -> AudioJob:
-    """Watch the job to its end. Raises :class:`ToolFailed` unless it succeeded."""
+    """Watch the job to its end. Raises :class:`ToolError` unless it succeeded."""
     job = follow(cluster, NAMESPACE, name, console, limit_seconds=JOB_LIMIT_SECONDS)
     if job.status.state is not State.SUCCEEDED:
         error = job.status.error
         told = f"{error.reason}: {error.message} {error.suggestion}" if error else job.status.message
-        raise ToolFailed(f"AudioJob {name} ended as {job.status.state}: {told}")
+        raise ToolError(f"AudioJob {name} ended as {job.status.state}: {told}")
     return job
 
 
@@ -153,8 +153,8 @@ def show_stems(job: AudioJob, store: Store, console: Console) -> None:
     console.print(f"  in {store.place(folder)}", markup=False, soft_wrap=True)
     if manifest.get("metadata", {}).get("untrained"):
         console.print(
-            "  The model is demucs' own untrained test network: the path is real, the sound is noise. Name a trained one "
-            "in spec.parameters.separate.model.",
+            "  The model is demucs' own untrained test network: the path is real, the sound is noise. "
+            "Name a trained one in spec.parameters.separate.model.",
             style="dim",
         )
     spent = "  ".join(f"{phase.name} {phase_seconds(phase):.1f} s" for phase in job.status.phases)

@@ -18,36 +18,38 @@ PIECE = "machine_wars.mp3"  # the shortest of the three, 4:51
 INSTALLED = Path("/usr/share/games/asc/music") / PIECE
 
 
-class MusicMissing(RuntimeError):
+class MusicMissingError(RuntimeError):
     """The piece is not on this machine and cannot be put there."""
 
 
 def find_music(cache: Path) -> Path:
     """The piece's file: installed, unpacked into ``cache`` before, or fetched now as Debian's package.
 
-    Unpacking needs no root and changes nothing outside ``cache``. Raises :class:`MusicMissing`.
+    Unpacking needs no root and changes nothing outside ``cache``. Raises :class:`MusicMissingError`.
     """
     cached = cache / PIECE
     for candidate in (INSTALLED, cached):
         if candidate.is_file():
             return candidate
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise MusicMissing(f"{PIECE} is missing: install Debian's package {PACKAGE}, or copy any mp3 to {cached}")
+        raise MusicMissingError(f"{PIECE} is missing: install Debian's package {PACKAGE}, or copy any mp3 to {cached}")
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         if os.geteuid() == 0:
             subprocess.run(["apt-get", "-qq", "update"], check=False, stdout=subprocess.DEVNULL)
-        done = subprocess.run(["apt-get", "-qq", "download", PACKAGE], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(
+            ["apt-get", "-qq", "download", PACKAGE], check=False, cwd=folder, capture_output=True, text=True
+        )
         packages = list(Path(folder).glob(f"{PACKAGE}_*.deb"))
         if done.returncode != 0 or not packages:
-            raise MusicMissing(f"cannot download Debian's package {PACKAGE}: {done.stderr.strip()}")
+            raise MusicMissingError(f"cannot download Debian's package {PACKAGE}: {done.stderr.strip()}")
         subprocess.run(["dpkg-deb", "-x", str(packages[0]), f"{folder}/root"], check=True)
         shutil.copyfile(Path(folder) / "root" / INSTALLED.relative_to("/"), cached)
     return cached
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
         """The demo's own output is the log."""
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE, restricted_namespace
 from audiojob_dev.demo.store import restricted_pod
-from audiojob_dev.demo.tools import Cluster, ToolFailed, wait_until
+from audiojob_dev.demo.tools import Cluster, ToolError, wait_until
 from audiojob_dev.demo.view import next_name
 from audiojob_dev.paths import repository
 from audiojob_types.constants import API_AUDIENCE
@@ -57,14 +57,16 @@ def post_to_api(cluster: Cluster, namespace: str, url: str, console: Console) ->
     body = json.dumps({key: spec[key] for key in ("pipeline", "source", "parameters")})
     with cluster.port_forward(RELEASE_NAMESPACE, f"service/{RELEASE}-api", 80) as port:
         address = f"http://127.0.0.1:{port}/api/v1/jobs"
-        console.print(f"  curl -X POST {address} -H 'Authorization: Bearer …' -d '{body}'", markup=False, soft_wrap=True)
+        console.print(
+            f"  curl -X POST {address} -H 'Authorization: Bearer …' -d '{body}'", markup=False, soft_wrap=True
+        )
         # The token goes in by standard input: command lines are visible to every user of the machine.
         headers = f'header = "Authorization: Bearer {token}"\nheader = "Content-Type: application/json"\n'
         command = ["curl", "-sS", "-K", "-", "-X", "POST", address, "--data-binary", body, "-w", "\n%{http_code}"]
-        done = subprocess.run(command, input=headers, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, input=headers, capture_output=True, text=True)
     answer, _, code = done.stdout.rpartition("\n")
     if done.returncode != 0 or code not in ("201", "202"):
-        raise ToolFailed(f"the API answered {code or 'nothing'}: {answer or done.stderr}")
+        raise ToolError(f"the API answered {code or 'nothing'}: {answer or done.stderr}")
     document = json.loads(answer)
     console.print(f"  HTTP {code} → audiojob/{document['name']}", markup=False)
     name: str = document["name"]

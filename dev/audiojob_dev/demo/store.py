@@ -58,10 +58,12 @@ def open_store(cluster: Cluster, namespace: str, image: str) -> Store:
         claim = cluster.get("-n", namespace, "pvc", STORE_CLAIM)
         volume = cluster.get("pv", claim["spec"]["volumeName"])
         return FolderOnThisMachine(Path(volume["spec"]["local"]["path"]))
-    cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(restricted_pod(READER, image, ["sleep", "3600"])))
+    cluster.kubectl(
+        "-n", namespace, "apply", "-f", "-", stdin=json.dumps(restricted_pod(READER, image, ["sleep", "3600"]))
+    )
 
     def ready() -> bool:
-        return cluster.get("-n", namespace, "pod", READER)["status"].get("phase") == "Running"
+        return bool(cluster.get("-n", namespace, "pod", READER)["status"].get("phase") == "Running")
 
     wait_until("the reader pod's start", 120, ready)
     return ThroughPod(cluster, namespace)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 
-class ToolFailed(RuntimeError):
+class ToolError(RuntimeError):
     """A command ended badly; the message is its own last words."""
 
 
@@ -30,11 +30,11 @@ class Cluster:
         return [*(["--kubeconfig", str(self.kubeconfig)] if self.kubeconfig else [])]
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl and return what it printed. Raises :class:`ToolFailed`."""
+        """Run kubectl and return what it printed. Raises :class:`ToolError`."""
         return _run([self.kubectl_path, *self._flags(), "--context", self.context, *arguments], stdin)
 
     def helm(self, *arguments: str) -> str:
-        """Run helm and return what it printed. Raises :class:`ToolFailed`."""
+        """Run helm and return what it printed. Raises :class:`ToolError`."""
         return _run([self.helm_path, *self._flags(), "--kube-context", self.context, *arguments], None)
 
     def get(self, *arguments: str) -> dict[str, Any]:
@@ -61,24 +61,25 @@ def _forwarded_port(process: subprocess.Popen[str]) -> int:
     for line in process.stdout:  # Forwarding from 127.0.0.1:41234 -> 8081
         if line.startswith("Forwarding from 127.0.0.1:"):
             return int(line.split(":", 1)[1].split(" ", 1)[0])
-    raise ToolFailed("kubectl port-forward ended before it forwarded anything")
+    raise ToolError("kubectl port-forward ended before it forwarded anything")
 
 
 def _run(command: Sequence[str], stdin: str | None) -> str:
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, input=stdin, capture_output=True, text=True)
     if done.returncode != 0:
-        words = " ".join(command[:1] + [word for word in command[1:] if not word.startswith("--kube")][:6])
-        raise ToolFailed(f"{words} …: {(done.stderr or done.stdout).strip()}")
+        shown = [word for word in command if not word.startswith("--kube")]
+        words = " ".join(shown[:7])
+        raise ToolError(f"{words} …: {(done.stderr or done.stdout).strip()}")
     return done.stdout
 
 
 def wait_until(what: str, deadline_seconds: float, probe: Any) -> Any:
-    """Call ``probe`` until it returns something true; raises :class:`ToolFailed` naming ``what`` after the deadline."""
+    """Call ``probe`` until it returns something true; raises :class:`ToolError` naming ``what`` after the deadline."""
     end = time.monotonic() + deadline_seconds
     while True:
         value = probe()
         if value:
             return value
         if time.monotonic() > end:
-            raise ToolFailed(f"{what} did not happen within {deadline_seconds:.0f} s")
+            raise ToolError(f"{what} did not happen within {deadline_seconds:.0f} s")
         time.sleep(0.5)

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from audiojob_dev.demo.tools import Cluster, ToolFailed
+from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.demo.view import phase_rows
 from audiojob_types.job import AudioJob
 
@@ -21,7 +21,7 @@ _STYLES = {"Succeeded": "green", "Failed": "red", "Cancelled": "yellow", "Runnin
 
 
 def follow(cluster: Cluster, namespace: str, name: str, console: Console, *, limit_seconds: float) -> AudioJob:
-    """Show the job's bars until it has ended and return it. Raises :class:`ToolFailed` past the limit."""
+    """Show the job's bars until it has ended and return it. Raises :class:`ToolError` past the limit."""
     end = time.monotonic() + limit_seconds
     shown = ""
     with Live(console=console, refresh_per_second=8, transient=False) as live:
@@ -35,7 +35,7 @@ def follow(cluster: Cluster, namespace: str, name: str, console: Console, *, lim
                 return job
             if time.monotonic() > end:
                 break
-    raise ToolFailed(f"AudioJob {name} has not ended within {limit_seconds:.0f} s; see: kubectl describe aj {name}")
+    raise ToolError(f"AudioJob {name} has not ended within {limit_seconds:.0f} s; see: kubectl describe aj {name}")
 
 
 def _versions(cluster: Cluster, namespace: str, name: str) -> Iterator[AudioJob]:
@@ -67,6 +67,7 @@ def _drawn(job: AudioJob, name: str) -> Group:
             Text(row.detail, style="dim"),
         )
     status = job.status
-    title = Text.assemble((f"{name}  ", "bold"), (f"{status.state}  {status.percent} %  ", "bold"), status.message or "")
+    title = Text.assemble(
+        (f"{name}  ", "bold"), (f"{status.state}  {status.percent} %  ", "bold"), status.message or ""
+    )
     return Group(title, table)
-

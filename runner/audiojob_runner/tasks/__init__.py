@@ -32,4 +32,4 @@ def load(task: Task) -> RunTask:
             f"This image cannot run {task.value}: the Python package {error.name} is not in it.",
             "Ask the administrator to check images.runner and images.runnerTorch in the Helm values.",
         ) from error
-    return cast(RunTask, module.run)
+    return cast("RunTask", module.run)

@@ -74,7 +74,5 @@ class TaskResult:
 class RunTask(Protocol):
     """A task. Raises :class:`audiojob_runner.errors.PhaseError` for every failure that it understands."""
 
-    def __call__(
-        self, inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext
-    ) -> TaskResult:
+    def __call__(self, inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
         """Run to the end; return what was made. Nothing is published before this returns."""

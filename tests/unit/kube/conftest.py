@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-
 from tests.unit.kube.scripted_server import ScriptedServer, serve
 
 

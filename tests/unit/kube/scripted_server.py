@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from aiohttp import web
-
-HEADERS_ONLY = b""
 
 
 @dataclass(frozen=True)
@@ -168,11 +165,3 @@ def status_object(code: int, message: str, reason: str = "", **extra: Any) -> di
 
 def stream_error(code: int, message: str, reason: str = "") -> bytes:
     return event("ERROR", status_object(code, message, reason))
-
-
-async def eventually(check: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
-    """Waits until `check` holds, else fails naming `what`."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.005)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from audiojob_kube.backoff import Backoff
 
 

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from audiojob_kube.client import AiohttpKubeClient, KubeClient, Timeouts, connect
-from audiojob_kube.config import Connection, RefreshingToken, StaticToken
-from audiojob_kube.errors import ApiError, ConfigError, Gone, NotFound, TooManyRequests, TransportError, Unauthorized
-from audiojob_kube.objects import WatchEvent
-from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, PODS, TOKENREVIEWS
-
+from tests.support.polling import eventually
 from tests.unit.kube.scripted_server import (
     Answer,
     Cut,
@@ -19,12 +15,17 @@ from tests.unit.kube.scripted_server import (
     ScriptedServer,
     bookmark,
     event,
-    eventually,
     job,
     listing,
     status_object,
     stream_error,
 )
+
+from audiojob_kube.client import AiohttpKubeClient, KubeClient, Timeouts, connect
+from audiojob_kube.config import Connection, RefreshingToken, StaticToken
+from audiojob_kube.errors import ApiError, ConfigError, Gone, NotFound, TooManyRequests, TransportError, Unauthorized
+from audiojob_kube.objects import WatchEvent
+from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, PODS, TOKENREVIEWS
 
 QUICK = Timeouts(connect=2.0, call=2.0, watch_silence=2.0)
 JOBS_PATH = "/apis/audiojobs.dev/v1alpha1/namespaces/music/audiojobs"
@@ -162,7 +163,7 @@ async def test_a_refused_connection_is_a_transport_error() -> None:
         client = connect(
             Connection(f"http://127.0.0.1:{taken.getsockname()[1]}"), user_agent="t", field_manager="t", timeouts=QUICK
         )
-        with pytest.raises(TransportError, match="GET /apis/.*/audiopipelines/separate: "):
+        with pytest.raises(TransportError, match=r"GET /apis/.*/audiopipelines/separate: "):
             await client.get(AUDIOPIPELINES, "separate")
         await client.aclose()
 
@@ -314,7 +315,7 @@ async def test_a_watch_asks_for_changes_and_bookmarks_since_its_version(
 async def test_events_may_be_cut_anywhere(server: ScriptedServer, client: KubeClient) -> None:
     stream = event("ADDED", job("ä", 8)) + event("MODIFIED", job("ä", 9, annotations={"big": "x" * 300_000}))
     cuts = [0, 1, 40, 41, len(stream) // 2, len(stream) - 1, len(stream)]
-    server.watches.append([stream[start:end] for start, end in zip(cuts, cuts[1:], strict=False)])
+    server.watches.append([stream[start:end] for start, end in itertools.pairwise(cuts)])
     assert await collect(client) == [("ADDED", "ä@8"), ("MODIFIED", "ä@9")]
 
 

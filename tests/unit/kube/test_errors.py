@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.unit.kube.scripted_server import status_object
+
 from audiojob_kube import errors
 from audiojob_kube.errors import ApiError, Cause, Invalid, error_from_response, is_failed_json_patch_test
-
-from tests.unit.kube.scripted_server import status_object
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, NODES, PODS, Resource
 
 Path = tuple[Resource, str | None, str | None, str | None]

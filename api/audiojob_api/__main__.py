@@ -1,0 +1,75 @@
+"""``python -m audiojob_api``: serve the API."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from audiojob_api.app import create_app
+from audiojob_api.gateway import KubeGateway
+from audiojob_api.settings import ApiSettings
+from audiojob_kube.client import connect
+from audiojob_kube.config import load_connection
+from audiojob_kube.errors import ConfigError
+from audiojob_types.constants import MANAGER_API
+
+_EXIT_USAGE = 64
+_GRACEFUL_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    """Ends event streams as soon as shutdown is asked for; uvicorn itself would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.state.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+async def serve(settings: ApiSettings) -> None:
+    """Run until SIGTERM."""
+    client = connect(load_connection(settings.kubeconfig), user_agent=MANAGER_API, field_manager=MANAGER_API)
+    try:
+        app = create_app(settings, KubeGateway(client, settings.namespace))
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_level=settings.log_level.lower(),
+            access_log=False,
+            timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        )
+        await _Server(config, app).serve()
+    finally:
+        await client.aclose()
+
+
+def main() -> int:
+    """The process; 64 for settings that cannot be used."""
+    try:
+        settings = ApiSettings()
+    except ValidationError as error:
+        for one in error.errors():
+            name = "AUDIOJOB_" + "__".join(str(part).upper() for part in one["loc"])
+            print(f"audiojob-api: {name}: {one['msg']}", file=sys.stderr)
+        return _EXIT_USAGE
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        asyncio.run(serve(settings))
+    except ConfigError as error:
+        print(f"audiojob-api: {error}", file=sys.stderr)
+        return _EXIT_USAGE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The application, put together from its parts; nothing is global."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from audiojob_api.auth import Authenticator
+from audiojob_api.gateway import Gateway
+from audiojob_api.limits import BodyLimit
+from audiojob_api.metrics import ApiMetrics, RequestTimer
+from audiojob_api.problems import install_handlers
+from audiojob_api.routes import events, health, jobs
+from audiojob_api.settings import ApiSettings
+
+
+def create_app(settings: ApiSettings, gateway: Gateway) -> FastAPI:
+    """The ASGI application. Its lifespan keeps the gateway's read model current."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(gateway.run(), name="read-model")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    app = FastAPI(
+        title="audiojob",
+        version=version("audiojob"),
+        description="Creates and follows AudioJobs. Bearer tokens are Kubernetes tokens with audience "
+        f"`{settings.audience}`; errors are application/problem+json.",
+        lifespan=lifespan,
+    )
+    metrics = ApiMetrics()
+    app.state.settings = settings
+    app.state.gateway = gateway
+    app.state.metrics = metrics
+    app.state.stopping = asyncio.Event()
+    app.state.authenticator = Authenticator(
+        gateway, metrics, audience=settings.audience, cache_seconds=settings.auth_cache_seconds
+    )
+    install_handlers(app)
+    app.include_router(health.router)
+    app.include_router(jobs.router)
+    app.include_router(events.router)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestTimer, metrics=metrics)
+    return app

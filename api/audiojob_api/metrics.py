@@ -1,0 +1,54 @@
+"""The API's metrics. Labels are bounded: route templates, methods, status codes, outcomes."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class ApiMetrics:
+    """One registry for one app, so that two apps in a process do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Histogram(
+            "audiojob_api_request_seconds",
+            "Time until the answer's headers, by route, method and status.",
+            ["route", "method", "status"],
+            registry=self.registry,
+        )
+        self.auth = Counter(
+            "audiojob_api_authorizations", "Requests by outcome of authorization.", ["outcome"], registry=self.registry
+        )
+        self.streams = Gauge("audiojob_api_event_streams", "Open event streams.", registry=self.registry)
+        self.jobs = Gauge("audiojob_api_jobs", "AudioJobs in the read model.", registry=self.registry)
+        self.age = Gauge(
+            "audiojob_api_read_model_age_seconds",
+            "Seconds since the API server was heard from.",
+            registry=self.registry,
+        )
+
+
+class RequestTimer:
+    """ASGI middleware that observes every request under its route's template."""
+
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.monotonic()
+
+        async def observed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                template = getattr(scope.get("route"), "path", "unmatched")
+                labels = (template, scope["method"], str(message["status"]))
+                self._metrics.requests.labels(*labels).observe(time.monotonic() - start)
+            await send(message)
+
+        await self._app(scope, receive, observed)

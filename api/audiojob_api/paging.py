@@ -1,0 +1,61 @@
+"""Pages of jobs, newest first, by keyset cursor: jobs that come or go meanwhile move no page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from audiojob_api.problems import FieldProblem, Problem
+
+Object = dict[str, Any]
+Position = tuple[str, str]  # creationTimestamp, name
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is narrowed to; None lets everything pass."""
+
+    state: str | None = None
+    pipeline: str | None = None
+    queue: str | None = None
+
+    def matches(self, job: Object) -> bool:
+        """Whether ``job`` passes."""
+        spec, status = job.get("spec", {}), job.get("status", {})
+        return (
+            self.state in (None, status.get("state"))
+            and self.pipeline in (None, spec.get("pipeline"))
+            and self.queue in (None, spec.get("queueName"))
+        )
+
+
+def page(jobs: Iterable[Object], wanted: Filter, *, limit: int, cursor: str | None) -> tuple[list[Object], str | None]:
+    """The jobs of one page, and the cursor of the next. Raises a 400 :class:`Problem` for a cursor that is not ours."""
+    after = _decode(cursor) if cursor else None
+    matching = sorted((job for job in jobs if wanted.matches(job)), key=_position, reverse=True)
+    rest = [job for job in matching if after is None or _position(job) < after]
+    items = rest[:limit]
+    return items, _encode(_position(items[-1])) if len(rest) > limit else None
+
+
+def _position(job: Object) -> Position:
+    return job["metadata"]["creationTimestamp"], job["metadata"]["name"]
+
+
+def _encode(position: Position) -> str:
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
+
+
+def _decode(cursor: str) -> Position:
+    try:
+        created, name = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if isinstance(created, str) and isinstance(name, str):
+            return created, name
+    except (ValueError, TypeError, binascii.Error):
+        pass
+    detail = "cursor: not one that this API gave out; leave it away to start at the first page"
+    raise Problem(400, "invalid-cursor", detail, (FieldProblem(pointer="/cursor", detail=detail),))

@@ -1,0 +1,156 @@
+"""Errors as RFC 9457 ``application/problem+json``: what went wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import http
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from audiojob_kube.errors import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TooManyRequests,
+    TransportError,
+)
+
+_log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 5
+
+
+class FieldProblem(BaseModel):
+    """One field of the request and what is wrong with it. ``pointer`` is a JSON Pointer into the body."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemDocument(BaseModel):
+    """The body of every error."""
+
+    type: str = Field(description="Stable name of the kind of problem, relative to the API's documentation.")
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = Field(default_factory=list)
+
+
+@dataclass
+class Problem(Exception):  # noqa: N818 - named as the RFC does
+    """Raise to answer with a problem document. ``kind`` is its stable name."""
+
+    status: int
+    kind: str
+    detail: str
+    errors: tuple[FieldProblem, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> JSONResponse:
+        """The HTTP answer."""
+        body = ProblemDocument(
+            type=f"/problems/{self.kind}",
+            title=http.HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=self.detail,
+            errors=list(self.errors),
+        )
+        return JSONResponse(
+            body.model_dump(), status_code=self.status, media_type=MEDIA_TYPE, headers=dict(self.headers)
+        )
+
+
+def from_kubernetes(error: ApiError | TransportError) -> Problem:
+    """What a refusal of the API server means to our caller."""
+    if isinstance(error, TransportError):
+        return unavailable("The Kubernetes API server does not answer.")
+    if isinstance(error, AlreadyExists):
+        return Problem(409, "name-taken", "A job with this name exists; choose another name.")
+    if isinstance(error, Invalid):
+        return Problem(422, "invalid-job", error.message, tuple(_causes(error)))
+    if isinstance(error, BadRequest):
+        return Problem(422, "invalid-job", error.message)
+    if isinstance(error, NotFound):
+        return Problem(404, "not-found", "No such job.")
+    if isinstance(error, TooManyRequests):
+        wait = str(int(error.retry_after or RETRY_SECONDS))
+        return Problem(429, "too-many-requests", "The Kubernetes API server is busy.", headers={"Retry-After": wait})
+    if isinstance(error, Forbidden):  # with our own rights in order, this is a quota or an admission policy
+        return Problem(403, "refused", error.message)
+    if isinstance(error, Conflict):
+        return Problem(409, "conflict", error.message)
+    return unavailable("The Kubernetes API server refused the call; the log has the details.")
+
+
+def _causes(error: Invalid) -> Iterable[FieldProblem]:
+    for cause in error.causes:
+        parts = cause.field.replace("[", ".").replace("]", "").split(".")
+        body = parts[1:] if parts[:1] in (["spec"], ["metadata"]) else parts
+        yield FieldProblem(pointer=pointer(body), detail=cause.message)
+
+
+def pointer(parts: Iterable[Any]) -> str:
+    """A JSON Pointer (RFC 6901) from path parts."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts if str(part))
+
+
+def unavailable(detail: str) -> Problem:
+    """503 with a time to try again."""
+    return Problem(503, "unavailable", detail, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+def install_handlers(app: FastAPI) -> None:
+    """Every error of the app leaves as a problem document."""
+
+    @app.exception_handler(Problem)
+    async def _problem(_: Request, problem: Problem) -> JSONResponse:
+        return problem.response()
+
+    @app.exception_handler(ApiError)
+    @app.exception_handler(TransportError)
+    async def _kubernetes(request: Request, error: ApiError | TransportError) -> JSONResponse:
+        problem = from_kubernetes(error)
+        if problem.status >= 500:
+            _log.warning("%s %s: %s", request.method, request.url.path, error)
+        return problem.response()
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return invalid_request(error).response()
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        kind = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        return Problem(error.status_code, kind, str(error.detail), headers=error.headers or {}).response()
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return Problem(500, "internal", "Something went wrong here; the log has the details.").response()
+
+
+def invalid_request(error: RequestValidationError) -> Problem:
+    """400 for what is not JSON, 422 for JSON that does not fit, each field with its pointer."""
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return Problem(400, "invalid-json", "The body is not valid JSON.")
+    errors = tuple(
+        FieldProblem(pointer=pointer(one["loc"][1:]), detail=str(one["msg"]).removeprefix("Value error, "))
+        for one in found
+    )
+    first = errors[0]
+    where = first.pointer.lstrip("/").replace("/", ".") or str(found[0]["loc"][0])
+    return Problem(422, "invalid-request", f"{where}: {first.detail}", errors)

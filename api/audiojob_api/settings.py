@@ -1,0 +1,35 @@
+"""The API's settings, from ``AUDIOJOB_…`` variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from audiojob_types.constants import API_AUDIENCE
+
+
+class ApiSettings(BaseSettings):
+    """One typed class for the whole process."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIOJOB_", env_nested_delimiter="__", frozen=True)
+
+    namespace: Annotated[
+        str, Field(min_length=1, max_length=63, description="The one namespace whose jobs are served.")
+    ]
+    host: Annotated[str, Field(description="Address to listen on.")] = "0.0.0.0"  # noqa: S104 - a pod's own address
+    port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")] = 8081
+    audience: Annotated[str, Field(description="Audience that a caller's token must be for.")] = API_AUDIENCE
+    auth_cache_seconds: Annotated[
+        float, Field(ge=0, le=60, description="How long the answer about a token is believed.")
+    ] = 10
+    max_body_bytes: Annotated[int, Field(ge=1_024, description="Largest request body.")] = 256 * 1024
+    stale_after_seconds: Annotated[
+        float, Field(ge=10, description="Not ready when nothing was heard from the API server for this long.")
+    ] = 150
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    kubeconfig: Annotated[
+        Path | None, Field(description="Absent: the pod's own account, else the usual kubeconfig.")
+    ] = None

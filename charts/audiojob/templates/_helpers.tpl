@@ -1,0 +1,107 @@
+{{/* Prefix of the names of all objects of the release. */}}
+{{- define "audiojob.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels of an object. Call with (dict "context" $ "component" "operator"). */}}
+{{- define "audiojob.labels" -}}
+{{- include "audiojob.selectorLabels" . }}
+app.kubernetes.io/part-of: audiojob
+app.kubernetes.io/managed-by: {{ .context.Release.Service }}
+app.kubernetes.io/version: {{ .context.Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_" }}
+{{- with .context.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels by which a Deployment or Service finds its pods. They must never change between versions. */}}
+{{- define "audiojob.selectorLabels" -}}
+app.kubernetes.io/name: {{ .context.Chart.Name }}
+app.kubernetes.io/instance: {{ .context.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* Full reference of an image. Call with (dict "context" $ "image" .Values.images.runner). */}}
+{{- define "audiojob.image" -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .image.repository (default .context.Chart.AppVersion .image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The namespace that the API serves. */}}
+{{- define "audiojob.apiNamespace" -}}
+{{- default (first .Values.jobNamespaces) .Values.api.namespace -}}
+{{- end -}}
+
+{{/* Pod settings of the processes of the release: they satisfy the Pod Security Standard "restricted". */}}
+{{- define "audiojob.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "audiojob.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Placement of a Deployment's pods. Call with .Values.operator or .Values.api. */}}
+{{- define "audiojob.placement" -}}
+{{- with .nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* What phases are told about the store, as JSON. */}}
+{{- define "audiojob.store" -}}
+{{- if eq .Values.store.kind "S3" -}}
+{{- $store := dict "kind" "S3" "bucket" .Values.store.s3.bucket "prefix" .Values.store.s3.prefix "region" .Values.store.s3.region "allowHttp" .Values.store.s3.allowHttp -}}
+{{- with .Values.store.s3.endpoint }}{{ $_ := set $store "endpoint" . }}{{ end -}}
+{{- toJson $store -}}
+{{- else -}}
+{{- toJson (dict "kind" "Folder") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Checks that a schema cannot make. Rendered once, by operator.yaml. */}}
+{{- define "audiojob.validate" -}}
+{{- if not .Values.jobNamespaces -}}
+{{- fail "jobNamespaces is empty, so no AudioJob could run. Name at least one existing namespace: --set 'jobNamespaces={my-music}'" -}}
+{{- end -}}
+{{- if has .Release.Namespace .Values.jobNamespaces -}}
+{{- fail (printf "jobNamespaces must not hold %s, the namespace of the operator: whoever may start phases there could run them with the operator's rights. Use another namespace for jobs." .Release.Namespace) -}}
+{{- end -}}
+{{- if and .Values.api.enabled (not (has (include "audiojob.apiNamespace" .) .Values.jobNamespaces)) -}}
+{{- fail (printf "api.namespace is %s, which is not in jobNamespaces: its AudioJobs would never run. Add it to jobNamespaces." .Values.api.namespace) -}}
+{{- end -}}
+{{- if ne .Values.images.runner.pullPolicy .Values.images.runnerTorch.pullPolicy -}}
+{{- fail "images.runner.pullPolicy and images.runnerTorch.pullPolicy must be the same" -}}
+{{- end -}}
+{{- if and (eq .Values.store.kind "S3") (not .Values.store.s3.bucket) -}}
+{{- fail "store.kind is S3, so store.s3.bucket must name a bucket" -}}
+{{- end -}}
+{{- if and (hasPrefix "http://" .Values.store.s3.endpoint) (not .Values.store.s3.allowHttp) -}}
+{{- fail "store.s3.endpoint starts with http://, which sends music and keys unencrypted. Use https://, or set store.s3.allowHttp to true." -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,3 @@
+from audiojob_dev.cli import main
+
+raise SystemExit(main())

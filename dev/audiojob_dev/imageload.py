@@ -1,0 +1,109 @@
+"""Brings built images into the embedded cluster's containerd, and only those layers that it lacks.
+
+The torch image holds several GB that hardly ever change. buildah writes an OCI layout and leaves out blobs that lie
+there already, so containerd's own blobs are linked into the layout first; what is then new goes to containerd as one
+stream. A change of our code moves a few hundred kB instead of the whole image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Iterable
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+from audiojob_dev.buildah import Buildah
+from audiojob_dev.containers import Containers
+from audiojob_dev.locks import locked
+from audiojob_dev.paths import Paths
+from audiojob_dev.progress import Progress
+
+_CONTENT = "io.containerd.content.v1.content/blobs/sha256"
+_LOAD_SECONDS = 1800.0
+
+
+def load(paths: Paths, containers: Containers, references: Iterable[str], progress: Progress) -> None:
+    """Load local images that containerd lacks; then remove older ones of the same names that no container uses."""
+    wanted = list(references)
+    missing = [item for item in wanted if item not in containers.images()]
+    if missing:
+        with locked(paths.cache / "load.lock", seconds=_LOAD_SECONDS, holder="another load of images"):
+            for reference in missing:
+                with progress.step(f"load {reference}") as step:
+                    size = _load(paths, containers, reference)
+                    step.detail = f"{size / 1e6:.1f} MB were new"
+    containers.remove_images(outdated(containers.images(), wanted, containers.used_images()))
+
+
+def outdated(images: Iterable[str], wanted: Iterable[str], used: Iterable[str]) -> list[str]:
+    """Images of the same repositories as `wanted` under other tags, unless a container was made from them."""
+    current = set(wanted)
+    repositories = {reference.rpartition(":")[0] for reference in current}
+    kept = current | set(used)
+    return [item for item in images if item not in kept and item.rpartition(":")[0] in repositories]
+
+
+def _load(paths: Paths, containers: Containers, reference: str) -> int:
+    """Returns the bytes that were sent."""
+    layout = paths.cache / "layout"
+    shutil.rmtree(layout, ignore_errors=True)
+    present = containers.blobs()
+    try:
+        _link_blobs(paths.containerd_root / _CONTENT, layout / "blobs" / "sha256", present)
+        Buildah(paths).write_layout(reference, layout)
+        index = named_index(json.loads((layout / "index.json").read_text()), reference)
+        blobs = needed_blobs(layout, index, present)
+        containers.import_stream(lambda stream: _write_archive(stream, layout, index, blobs))
+        return sum(blob.stat().st_size for blob in blobs)
+    finally:
+        shutil.rmtree(layout, ignore_errors=True)
+
+
+def _link_blobs(store: Path, target: Path, present: set[str]) -> None:
+    target.mkdir(parents=True)
+    for digest in present:
+        name = digest.removeprefix("sha256:")
+        # Removed in between, or on another file system: then it is written again.
+        with suppress(OSError):
+            os.link(store / name, target / name)
+
+
+def named_index(index: dict[str, Any], reference: str) -> dict[str, Any]:
+    """The layout's index with the image's full name, as containerd reads it."""
+    annotations = {
+        "io.containerd.image.name": reference,
+        "org.opencontainers.image.ref.name": reference.rpartition(":")[2],
+    }
+    manifests = [{**item, "annotations": annotations} for item in index["manifests"]]
+    return {**index, "manifests": manifests}
+
+
+def needed_blobs(layout: Path, index: dict[str, Any], present: set[str]) -> list[Path]:
+    """Files of the manifest, the configuration, and those layers whose digests are not `present`."""
+    place = layout / "blobs" / "sha256"
+    needed: list[Path] = []
+    for entry in index["manifests"]:
+        manifest_file = place / entry["digest"].removeprefix("sha256:")
+        manifest = json.loads(manifest_file.read_text())
+        layers = [layer["digest"] for layer in manifest["layers"] if layer["digest"] not in present]
+        digests = dict.fromkeys([manifest["config"]["digest"], *layers])
+        needed += [manifest_file, *(place / digest.removeprefix("sha256:") for digest in digests)]
+    return needed
+
+
+def _write_archive(stream: IO[bytes], layout: Path, index: dict[str, Any], blobs: list[Path]) -> None:
+    with tarfile.open(fileobj=stream, mode="w|") as tar:
+        for name, data in (
+            ("oci-layout", (layout / "oci-layout").read_bytes()),
+            ("index.json", json.dumps(index).encode()),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, BytesIO(data))
+        for blob in blobs:
+            tar.add(blob, arcname=f"blobs/sha256/{blob.name}", recursive=False)

@@ -1,0 +1,67 @@
+"""Puts the parts together for a whole run: programs and images side by side, then the cluster, then the loading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from audiojob_dev import binaries, images
+from audiojob_dev.buildah import Buildah
+from audiojob_dev.cluster import Cluster, require_root
+from audiojob_dev.imageload import load
+from audiojob_dev.paths import Paths
+from audiojob_dev.progress import Progress
+
+_ALL_IMAGES = tuple(image.name for image in images.IMAGES)
+# Integration and chart tests need no pods.
+_TEST_PROGRAMS = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "helm", "versitygw")
+
+
+def cluster_with_images(paths: Paths, progress: Progress, gpus: int | None = None) -> dict[str, str]:
+    """The embedded cluster up and all images in it; returns their references by name."""
+    require_root()
+    buildah = Buildah(paths)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        building = pool.submit(images.build, paths, _ALL_IMAGES, progress, buildah)
+        try:
+            cluster = Cluster(paths)
+            cluster.up(progress, gpus)
+            references = building.result()
+        except BaseException:
+            buildah.cancel()
+            raise
+    load(paths, cluster.containers, references.values(), progress)
+    return references
+
+
+def images_where_needed(
+    paths: Paths, progress: Progress, names: Iterable[str], environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Build the images and bring them to the cluster that was asked for; returns their references by name.
+
+    REGISTRY set: pushed there. CONTEXT=kind-…: loaded by kind. Neither: loaded into the embedded cluster if it is up.
+    """
+    wanted = list(names)
+    registry, context = environment.get("REGISTRY"), environment.get("CONTEXT")
+    if registry:
+        return images.push(paths, wanted, registry.rstrip("/"), progress)
+    if context:
+        return images.load_into_kind(paths, wanted, context, progress)
+    references = images.build(paths, wanted, progress)
+    cluster = Cluster(paths)
+    if cluster.status().up:
+        load(paths, cluster.containers, references.values(), progress)
+    return references
+
+
+def for_tests(paths: Paths, progress: Progress, environment: Mapping[str, str], user_id: int) -> None:
+    """What `make test` needs: programs always; the embedded cluster and its images for root without a CONTEXT."""
+    if environment.get("CONTEXT"):
+        binaries.ensure(paths, _TEST_PROGRAMS, progress)
+        images_where_needed(paths, progress, _ALL_IMAGES, environment)
+    elif user_id == 0:
+        cluster_with_images(paths, progress)
+        binaries.ensure(paths, _TEST_PROGRAMS, progress)
+    else:
+        binaries.ensure(paths, _TEST_PROGRAMS, progress)
+        progress.note("Tests with real pods will be skipped: they need root, or CONTEXT=<context>.")

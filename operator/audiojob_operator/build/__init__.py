@@ -1,0 +1,1 @@
+"""Kubernetes objects from frozen data: names, labels, pods, Jobs."""

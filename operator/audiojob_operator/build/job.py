@@ -1,0 +1,86 @@
+"""The Kubernetes Job of one attempt."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from audiojob_operator.build.names import child_labels, child_name
+from audiojob_operator.build.phase_input import phase_file
+from audiojob_operator.build.quantity import quantity_bytes
+from audiojob_operator.build.request import AttemptRequest
+from audiojob_operator.build.volumes import volumes_and_mounts
+from audiojob_operator.model import Object
+from audiojob_operator.template import job_skeleton
+from audiojob_types import constants as c
+from audiojob_types.contract import Device
+from audiojob_types.pipeline import PodTemplate
+
+_LOG_ROOM_BYTES: Final = 256 * 1024**2  # container logs count as ephemeral storage too
+
+
+def build_job(request: AttemptRequest) -> Object:
+    """The Job to create. Raises ``InvalidParameters`` or ``InvalidSpecError`` for what its author must correct."""
+    job = job_skeleton()
+    metadata = request.job.metadata
+    labels = child_labels(
+        job=metadata.name,
+        uid=metadata.uid,
+        phase=request.phase.name,
+        attempt=request.attempt,
+        queue=request.job.spec.queue_name,
+        pipeline=request.revision.pipeline,
+    )
+    job["metadata"] = {
+        "name": child_name(metadata.name, metadata.uid, request.phase.name, request.attempt),
+        "namespace": metadata.namespace,
+        "labels": labels,
+        "annotations": {c.ANNOTATION_REVISION: request.revision.name},
+        "ownerReferences": [_owner(request)],
+    }
+    template = job["spec"]["template"]
+    template["metadata"] = {"labels": labels, "annotations": {c.ANNOTATION_PHASE: phase_file(request)}}
+    _fill_pod(template["spec"], request)
+    _fill_container(template["spec"]["containers"][0], request)
+    return job
+
+
+def _owner(request: AttemptRequest) -> Object:
+    """Deleting the AudioJob deletes the Job; it never waits for it."""
+    return {
+        "apiVersion": c.API_VERSION,
+        "kind": "AudioJob",
+        "name": request.job.metadata.name,
+        "uid": request.uid,
+        "controller": True,
+    }
+
+
+def _fill_pod(pod: Object, request: AttemptRequest) -> None:
+    limits = [seconds for seconds in (request.phase.hard_limit_seconds, request.remaining_seconds) if seconds]
+    if limits:
+        pod["activeDeadlineSeconds"] = min(limits)
+    volumes, mounts = volumes_and_mounts(request)
+    pod["volumes"].extend(volumes)
+    pod["containers"][0]["volumeMounts"].extend(mounts)
+    templates = request.revision.spec.templates
+    template = (templates.gpu if request.device is Device.GPU else templates.cpu) or PodTemplate()
+    wire = template.to_wire()
+    pod["tolerations"].extend(wire.pop("tolerations", []))
+    pod.update({key: value for key, value in wire.items() if value})
+
+
+def _fill_container(container: Object, request: AttemptRequest) -> None:
+    resources = request.phase.resources
+    storage = quantity_bytes(resources.scratch)
+    requests = {"cpu": resources.cpu, "memory": resources.memory, "ephemeral-storage": str(storage)}
+    limits = {"memory": resources.memory, "ephemeral-storage": str(storage + _LOG_ROOM_BYTES)}
+    if resources.cpu_limit is not None:
+        limits["cpu"] = resources.cpu_limit
+    if request.device is Device.GPU:
+        limits[c.GPU_RESOURCE] = str(request.phase.gpus)
+    else:
+        # Images with CUDA ask for every GPU of the node by default, whether the pod was given one or not.
+        container["env"].append({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"})
+    container["image"] = request.revision.images.for_task(request.phase.task)
+    container["imagePullPolicy"] = request.settings.pull_policy
+    container["resources"] = {"requests": requests, "limits": limits}

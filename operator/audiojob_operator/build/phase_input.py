@@ -1,0 +1,60 @@
+"""The phase file: all that a phase's process is told."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from audiojob_operator.build.names import output_prefix
+from audiojob_operator.build.request import AttemptRequest
+from audiojob_operator.invalid import InvalidSpecError
+from audiojob_operator.resolve import phase_parameters
+from audiojob_types.contract import (
+    MAX_PHASE_INPUT_BYTES,
+    PhaseInput,
+    PhaseLimits,
+    PhaseNetwork,
+    PhaseProgress,
+)
+
+
+def phase_input(request: AttemptRequest) -> PhaseInput:
+    """The contract record of an attempt. Raises ``InvalidParameters`` if the job's parameters do not fit."""
+    job, phase, pipeline = request.job, request.phase, request.revision.spec
+    expires = None
+    if pipeline.retention_seconds is not None:
+        expires = request.now + timedelta(seconds=pipeline.retention_seconds)
+    return PhaseInput(
+        job=job.metadata.name,
+        namespace=request.namespace,
+        uid=request.uid,
+        phase=phase.name,
+        attempt=request.attempt,
+        task=phase.task,
+        device=request.device,
+        parameters=phase_parameters(job.spec, phase).to_wire(),
+        inputs=request.inputs,
+        output_prefix=f"{output_prefix(request.namespace, request.uid)}/{phase.name}",
+        store=request.settings.store,
+        limits=PhaseLimits(soft_seconds=phase.soft_limit_seconds, stall_seconds=phase.stall_seconds),
+        network=PhaseNetwork(allowed_cidrs=request.settings.allowed_cidrs),
+        progress=PhaseProgress(
+            weights={each.name: each.weight for each in pipeline.phases},
+            done=request.done,
+            min_interval_milliseconds=request.settings.min_progress_interval_milliseconds,
+        ),
+        expires_time=expires,
+    )
+
+
+def phase_file(request: AttemptRequest) -> str:
+    """The phase input as the annotation's text. Raises :class:`InvalidSpecError` if it is too large."""
+    text = json.dumps(phase_input(request).to_wire(), separators=(",", ":"), ensure_ascii=False)
+    size = len(text.encode())
+    if size > MAX_PHASE_INPUT_BYTES:
+        raise InvalidSpecError(
+            "spec",
+            f"the input of phase {request.phase.name} is {size} bytes, and {MAX_PHASE_INPUT_BYTES} are allowed; "
+            "use fewer or shorter inputs and parameters",
+        )
+    return text

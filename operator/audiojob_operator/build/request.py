@@ -1,0 +1,40 @@
+"""What one attempt is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from audiojob_operator.model import DecideSettings, Revision
+from audiojob_types.contract import Device, PhaseInputFile
+from audiojob_types.job import AudioJob
+from audiojob_types.pipeline import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRequest:
+    """One attempt of one phase, all choices made. ``done`` are the phases that have already succeeded.
+
+    ``remaining_seconds`` is what is left of the job's own deadline, if it has one.
+    """
+
+    job: AudioJob
+    revision: Revision
+    phase: Phase
+    attempt: int
+    device: Device
+    inputs: tuple[PhaseInputFile, ...]
+    done: tuple[str, ...]
+    settings: DecideSettings
+    now: datetime
+    remaining_seconds: int | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The job's namespace, where its pods run."""
+        return self.job.metadata.namespace
+
+    @property
+    def uid(self) -> str:
+        """The AudioJob's uid."""
+        return self.job.metadata.uid

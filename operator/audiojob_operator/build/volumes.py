@@ -1,0 +1,41 @@
+"""Volumes and mounts of a phase pod: scratch, the store's folders that it may see, models."""
+
+from __future__ import annotations
+
+from audiojob_operator.build.inputs import uploads_prefix
+from audiojob_operator.build.names import output_prefix
+from audiojob_operator.build.request import AttemptRequest
+from audiojob_operator.model import Object
+from audiojob_types import constants as c
+from audiojob_types.contract import MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT, S3Store
+
+
+def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Object]]:
+    """What is added to the skeleton's volumes and mounts."""
+    volumes: list[Object] = [
+        {"name": "scratch", "emptyDir": {"sizeLimit": request.phase.resources.scratch}},
+        _store_volume(request),
+    ]
+    mounts = _store_mounts(request)
+    if request.settings.models_claim and request.phase.task.needs_torch:
+        volumes.append({"name": "models", "persistentVolumeClaim": {"claimName": c.MODELS_CLAIM, "readOnly": True}})
+        mounts.append({"name": "models", "mountPath": MODELS_ROOT, "readOnly": True})
+    return volumes, mounts
+
+
+def _store_volume(request: AttemptRequest) -> Object:
+    if isinstance(request.settings.store, S3Store):
+        return {"name": "store", "secret": {"secretName": c.STORE_SECRET}}
+    return {"name": "store", "persistentVolumeClaim": {"claimName": c.STORE_CLAIM}}
+
+
+def _store_mounts(request: AttemptRequest) -> list[Object]:
+    """A pod sees its own job's folder, and the uploads (read-only) when an input lies there: nothing of other jobs."""
+    if isinstance(request.settings.store, S3Store):
+        return [{"name": "store", "mountPath": STORE_CREDENTIALS, "readOnly": True}]
+    own = output_prefix(request.namespace, request.uid)
+    mounts: list[Object] = [{"name": "store", "mountPath": f"{STORE_ROOT}/{own}", "subPath": own}]
+    uploads = uploads_prefix(request.namespace)
+    if any(file.key is not None and file.key.startswith(f"{uploads}/") for file in request.inputs):
+        mounts.append({"name": "store", "mountPath": f"{STORE_ROOT}/{uploads}", "subPath": uploads, "readOnly": True})
+    return mounts

@@ -1,0 +1,211 @@
+"""Local copies of everything that decisions depend on, and who is to be looked at when one of them changes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from audiojob_kube.client import KubeClient
+from audiojob_kube.objects import Object, key_of
+from audiojob_kube.reflector import Reflector
+from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, CONTROLLERREVISIONS, JOBS, NODES, PODS
+from audiojob_operator.jobstore import JobStore
+from audiojob_operator.model import Key, Revision
+from audiojob_operator.resolve import parse_revision
+from audiojob_types import constants as c
+from audiojob_types.pipeline import AudioPipeline
+
+CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
+POD_JOB_LABEL = "batch.kubernetes.io/job-name"
+
+_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "labels",
+    "ownerReferences",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
+_JOB_SPEC = ("suspend",)
+_POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
+_FINAL_POD_PHASES = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """What matters of a node."""
+
+    ready: bool
+    gpus: int
+
+
+def trim_job(obj: Object) -> Object:
+    """A Job without its template, which holds the phase input of up to 200 KiB, and without its version."""
+    return _trim(obj, _JOB_SPEC)
+
+
+def trim_pod(obj: Object) -> Object:
+    """A pod reduced to who it is, where it runs and what became of it."""
+    return _trim(obj, _POD_SPEC)
+
+
+def project_node(obj: Object) -> NodeRow:
+    """Readiness and allocatable GPUs; heartbeats change neither."""
+    status = obj.get("status") or {}
+    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
+    schedulable = not (obj.get("spec") or {}).get("unschedulable", False)
+    gpus = str((status.get("allocatable") or {}).get(c.GPU_RESOURCE, "0"))
+    return NodeRow(schedulable and conditions.get("Ready") == "True", int(gpus) if gpus.isdecimal() else 0)
+
+
+def _trim(obj: Object, spec_fields: Iterable[str]) -> Object:
+    metadata = {name: obj["metadata"][name] for name in _METADATA if name in obj["metadata"]}
+    annotations = obj["metadata"].get("annotations") or {}
+    metadata["annotations"] = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
+    spec = obj.get("spec") or {}
+    return {
+        "metadata": metadata,
+        "spec": {name: spec[name] for name in spec_fields if name in spec},
+        "status": obj.get("status") or {},
+    }
+
+
+def controller(obj: Object) -> Object:
+    """The ownerReference of the AudioJob that controls this object; {} if none does."""
+    for owner in obj["metadata"].get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") == AUDIOJOBS.kind:
+            found: Object = owner
+            return found
+    return {}
+
+
+def job_is_finished(job: Object) -> bool:
+    """Whether the Job has its condition Complete or Failed."""
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(entry["type"] in ("Complete", "Failed") and entry["status"] == "True" for entry in conditions)
+
+
+class NamespaceCache:
+    """The children and revisions of one job namespace."""
+
+    def __init__(self, client: KubeClient, namespace: str, on_job: Callable[[Key, Object], None]) -> None:
+        self._on_job = on_job
+        self._jobs_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by the owner's name
+        self._pods_by_job: defaultdict[Key, set[Key]] = defaultdict(set)
+        self.jobs: Reflector[Object] = Reflector(
+            client,
+            JOBS,
+            namespace=namespace,
+            label_selector=CHILDREN_SELECTOR,
+            project=trim_job,
+            on_change=self._job_changed,
+        )
+        self.pods: Reflector[Object] = Reflector(
+            client,
+            PODS,
+            namespace=namespace,
+            label_selector=CHILDREN_SELECTOR,
+            project=trim_pod,
+            on_change=self._pod_changed,
+        )
+        self.revisions: Reflector[Revision] = Reflector(
+            client,
+            CONTROLLERREVISIONS,
+            namespace=namespace,
+            label_selector=c.LABEL_PIPELINE,
+            project=parse_revision,
+            on_change=lambda _key, _old, _new: None,
+        )
+
+    def jobs_of(self, name: str) -> list[Object]:
+        """The Jobs whose controller is an AudioJob of that name: the present one, or one that is gone."""
+        found = (self.jobs.get(key) for key in self._jobs_by_owner.get(name, ()))
+        return [job for job in found if job is not None]
+
+    def pods_of(self, job: Object) -> list[Object]:
+        """The pods of a Job, by name and controller uid."""
+        found = (self.pods.get(key) for key in self._pods_by_job.get(key_of(job), ()))
+        uid = job["metadata"]["uid"]
+        return [pod for pod in found if pod is not None and _is_owned_by(pod, uid)]
+
+    def has_final_pod(self, job: Object) -> bool:
+        """Whether a pod of the Job is known that has ended."""
+        return any(pod["status"].get("phase") in _FINAL_POD_PHASES for pod in self.pods_of(job))
+
+    def _job_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
+        job = new or old
+        assert job is not None
+        owner = controller(job).get("name", "")
+        if not owner:
+            return  # somebody else's Job with our label
+        if new is not None:
+            self._jobs_by_owner[owner].add(key)
+        else:
+            self._jobs_by_owner[owner].discard(key)
+            if not self._jobs_by_owner[owner]:
+                del self._jobs_by_owner[owner]
+        self._on_job(key, job)
+
+    def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
+        pod = new or old
+        assert pod is not None
+        job_key = (key[0], pod["metadata"].get("labels", {}).get(POD_JOB_LABEL, ""))
+        if new is not None:
+            self._pods_by_job[job_key].add(key)
+        else:
+            self._pods_by_job[job_key].discard(key)
+            if not self._pods_by_job[job_key]:
+                del self._pods_by_job[job_key]
+        if (job := self.jobs.get(job_key)) is not None:
+            self._on_job(job_key, job)
+
+
+def _is_owned_by(obj: Object, uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in obj["metadata"].get("ownerReferences") or ())
+
+
+class Caches:
+    """All local copies. `wake(key)` is called for an AudioJob that must be looked at again.
+
+    `audiojobs` is fed from outside (kopf, sweeps); `run` follows everything else.
+    """
+
+    def __init__(self, client: KubeClient, namespaces: Iterable[str], wake: Callable[[Key], None]) -> None:
+        self._wake = wake
+        self.audiojobs = JobStore(wake)
+        self.namespaces = {name: NamespaceCache(client, name, self._child_changed) for name in namespaces}
+        self.pipelines: Reflector[AudioPipeline] = Reflector(
+            client, AUDIOPIPELINES, project=AudioPipeline.model_validate, on_change=self._pipeline_changed
+        )
+        self.nodes: Reflector[NodeRow] = Reflector(
+            client, NODES, project=project_node, on_change=lambda _key, _old, _new: None
+        )
+
+    @property
+    def gpu_offered(self) -> bool:
+        """Whether a Ready node has a GPU to give."""
+        return any(node.ready and node.gpus > 0 for node in self.nodes.values())
+
+    def reflectors(self) -> dict[str, Reflector[object]]:
+        """Every reflector by a label for metrics: the resource's plural, with the namespace where it has one."""
+        found: dict[str, Reflector[object]] = {"audiopipelines": self.pipelines, "nodes": self.nodes}  # type: ignore[dict-item]
+        for name, cache in self.namespaces.items():
+            for reflector in (cache.jobs, cache.pods, cache.revisions):
+                found[f"{reflector.resource.plural}/{name}"] = reflector  # type: ignore[assignment]
+        return found
+
+    def _child_changed(self, key: Key, job: Object) -> None:
+        parent = (key[0], controller(job)["name"])
+        known = self.audiojobs.get(parent)
+        # A Job that has ended, of an AudioJob that is not followed any more, can change nothing.
+        if (known is not None and not known.finished) or not job_is_finished(job):
+            self._wake(parent)
+
+    def _pipeline_changed(self, key: Key, _old: AudioPipeline | None, _new: AudioPipeline | None) -> None:
+        for parent, known in list(self.audiojobs.active()):
+            # Those that have started follow their revision.
+            if known.raw["spec"]["pipeline"] == key[1] and not known.status.get("pipelineRevision"):
+                self._wake(parent)

@@ -1,0 +1,330 @@
+"""The operator's whole judgement: what was observed and the time, to what is to be done.
+
+Level-triggered: everything is recomputed from the spec, the Jobs that exist and the facts in status that only grow
+(attempts, failures, results). The order of the rules in :func:`_situation` is their precedence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from audiojob_operator.build.names import output_prefix
+from audiojob_operator.draft import Draft
+from audiojob_operator.invalid import InvalidSpecError
+from audiojob_operator.model import JobRef, Observed, Plan
+from audiojob_operator.phases import pause_phases, settle, start_ready, stop_phases
+from audiojob_operator.policies.attempt import clip
+from audiojob_operator.policies.deadline import active_deadline, has_begun, queue_deadline
+from audiojob_operator.policies.ttl import expiry
+from audiojob_operator.policies.validity import check_spec
+from audiojob_operator.policies.waiting import Wait, no_pipeline, not_admitted, start_time_ahead, unprepared
+from audiojob_operator.resolve import make_revision, revision_name, revision_object
+from audiojob_operator.status import Situation, conditions_for, holds_slot, is_finished, status_patch
+from audiojob_types.base import format_time
+from audiojob_types.contract import FailureClass
+from audiojob_types.job import AudioJobStatus, JobError, PhaseState, State
+from audiojob_types.parameters import InvalidParameters
+from audiojob_types.progress import overall_percent
+from audiojob_types.reasons import EXPLANATIONS, Reason
+
+_SOONEST_SECONDS: Final = 0.1
+# Reasons to wait that only a person can end: told as an event when they appear.
+_TOLD: Final = frozenset({Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND})
+
+
+def decide(observed: Observed, now: datetime) -> Plan:
+    """What to do about one AudioJob. Pure: the same arguments always give the same plan."""
+    job = observed.job
+    if job.metadata.deletion_timestamp is not None:
+        return Plan()  # its Jobs go with it, by their ownerReferences
+    if is_finished(job):
+        return _decide_finished(observed, now)
+    draft = Draft.of(observed, now)
+    return _plan(draft, _situation(draft))
+
+
+def _decide_finished(observed: Observed, now: datetime) -> Plan:
+    pipeline = observed.revision.spec if observed.revision else None
+    end = expiry(observed.job, pipeline)
+    expired = end is not None and now >= end
+    return Plan(
+        delete_jobs=_leftovers(observed, frozenset()),
+        delete_self=expired,
+        requeue_after=None if end is None or expired else _seconds(end, now),
+        state=observed.job.status.state,
+    )
+
+
+# ---------------------------------------------------------------- the rules, in their order
+
+
+def _situation(draft: Draft) -> Situation:
+    for rule in _RULES:
+        situation = rule(draft)
+        if situation is not None:
+            return situation
+    return _working(draft)
+
+
+def _bind(draft: Draft) -> Situation | None:
+    """A job that has started keeps the pipeline that it started with."""
+    observed = draft.observed
+    name = revision_name(observed.job, observed.children)
+    if name is None or not observed.namespace_prepared:
+        return None
+    revision = observed.revision
+    if revision is None and observed.pipeline is not None:
+        made = make_revision(observed.pipeline, observed.settings.images)
+        revision = made if made.name == name else None
+    if revision is None:
+        message = f"The job's pipeline revision {name} was deleted, and its pipeline is another one now."
+        return _fail(draft, _error(Reason.PIPELINE_NOT_FOUND, message, "Create the job again."))
+    draft.bind(revision)
+    return None
+
+
+def _results(draft: Draft) -> Situation | None:
+    """What is done is done: results come before cancelling, suspending and deadlines."""
+    if draft.revision is None:
+        return None
+    settle(draft)
+    if draft.failure is not None:
+        name, failed = draft.failure
+        error = JobError(
+            phase=name,
+            reason=failed.reason,
+            message=clip(failed.message),
+            retryable=failed.failure_class is not FailureClass.PERMANENT,
+            suggestion=clip(failed.suggestion),
+            log_key=failed.log_key,
+        )
+        return _fail(draft, error)
+    if all(record.state is PhaseState.SUCCEEDED for record in draft.phases.values()):
+        count = len(draft.phases)
+        message = f"All {count} phases succeeded." if count > 1 else "The phase succeeded."
+        draft.tell(Reason.COMPLETED, message)
+        return Situation(State.SUCCEEDED, Reason.COMPLETED, message, admitted=True)
+    return None
+
+
+def _cancel(draft: Draft) -> Situation | None:
+    if not draft.observed.job.spec.cancel:
+        return None
+    message = "The job was cancelled."
+    stop_phases(draft, PhaseState.CANCELLED, Reason.CANCELLED, message)
+    draft.tell(Reason.CANCELLED, message)
+    return Situation(State.CANCELLED, Reason.CANCELLED, message, admitted=_let_in(draft))
+
+
+def _suspend(draft: Draft) -> Situation | None:
+    """A suspended job holds no place, and its clock stands still, as batch/v1 has it."""
+    job = draft.observed.job
+    if not job.spec.suspend:
+        return None
+    pause_phases(draft)
+    draft.start_time = None
+    message = "The job is suspended; set spec.suspend to false to go on."
+    if job.status.state is not State.SUSPENDED:
+        draft.tell(Reason.SUSPENDED, message, attempt=job.metadata.generation)
+    return Situation(State.SUSPENDED, Reason.SUSPENDED, message, admitted=False)
+
+
+def _fits(draft: Draft) -> Situation | None:
+    """A job that cannot run as it is written fails before it waits for anything."""
+    pipeline = draft.observed.pipeline
+    if draft.revision is not None or pipeline is None:
+        return None
+    try:
+        check_spec(draft.observed.job, pipeline.spec)
+    except (InvalidSpecError, InvalidParameters) as error:
+        return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
+    return None
+
+
+def _deadline(draft: Draft) -> Situation | None:
+    job = draft.observed.job
+    deadline = active_deadline(job, draft.pipeline if draft.revision else None, draft.start_time)
+    if deadline is None:
+        return None
+    if draft.now < deadline:
+        draft.wake(deadline)
+        return None
+    message = f"The job was not done by its deadline, {format_time(deadline)}."
+    stop_phases(draft, PhaseState.FAILED, Reason.DEADLINE_EXCEEDED, message)
+    return _fail(draft, _error(Reason.DEADLINE_EXCEEDED, message))
+
+
+def _queue_timeout(draft: Draft) -> Situation | None:
+    deadline = queue_deadline(draft.observed.job)
+    if deadline is None or has_begun(draft.phases.values(), draft.observed.children):
+        return None
+    if draft.now < deadline:
+        draft.wake(deadline)
+        return None
+    waited = draft.observed.job.status.message or "it was not looked at"
+    message = f"The job had not begun by {format_time(deadline)}. It waited because: {waited}"
+    stop_phases(draft, PhaseState.FAILED, Reason.QUEUE_TIMEOUT, message)
+    error = _error(Reason.QUEUE_TIMEOUT, message)
+    return _fail(draft, error.model_copy(update={"retryable": True}))
+
+
+def _wait(draft: Draft) -> Situation | None:
+    observed = draft.observed
+    wait = unprepared(observed)
+    if wait is None and draft.revision is None:
+        wait = no_pipeline(observed)
+    if wait is None and not _let_in(draft):
+        wait = start_time_ahead(observed, draft.now) or not_admitted(observed)
+    return _queued(draft, wait) if wait is not None else None
+
+
+_RULES: Final[tuple[Callable[[Draft], Situation | None], ...]] = (
+    _bind,
+    _results,
+    _cancel,
+    _suspend,
+    _fits,
+    _deadline,
+    _queue_timeout,
+    _wait,
+)
+
+
+def _working(draft: Draft) -> Situation:
+    """Start what may start, and say what runs."""
+    observed = draft.observed
+    if draft.revision is None:
+        assert observed.pipeline is not None, "without a pipeline the job waits"
+        draft.bind(make_revision(observed.pipeline, observed.settings.images))
+    try:
+        start_ready(draft)
+    except (InvalidSpecError, InvalidParameters) as error:
+        draft.jobs.clear()
+        draft.events.clear()
+        return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
+    return _progress(draft)
+
+
+def _progress(draft: Draft) -> Situation:
+    running = [phase for phase in draft.pipeline.phases if draft.phases[phase.name].state is PhaseState.RUNNING]
+    records = [draft.phases[phase.name] for phase in running]
+    healthy = [phase for phase, record in zip(running, records, strict=True) if record.reason is None]
+    if healthy:
+        places = " and ".join(draft.place(phase) for phase in healthy)
+        message = f"{places[0].upper()}{places[1:]}, {'is' if len(healthy) == 1 else 'are'} running."
+        return Situation(State.RUNNING, Reason.RUNNING, message, admitted=True)
+    for record in records:
+        message = f"Phase {record.name} cannot start: {record.message}"
+        return Situation(State.QUEUED, record.reason or Reason.POD_STARTING, clip(message), admitted=True)
+    backing_off = [record for record in draft.phases.values() if record.next_attempt_time is not None]
+    soonest = min(backing_off, key=lambda record: record.next_attempt_time or draft.now)
+    message = (
+        f"Attempt {soonest.attempt} of phase {soonest.name} failed ({soonest.reason}); the next one starts at "
+        f"{format_time(soonest.next_attempt_time or draft.now)}."
+    )
+    return Situation(State.RUNNING, Reason.BACKING_OFF, message, admitted=True)
+
+
+def _queued(draft: Draft, wait: Wait) -> Situation:
+    draft.wake(wait.until)
+    before = {condition.reason for condition in draft.observed.job.status.conditions}
+    if wait.reason in _TOLD and wait.reason not in before:
+        draft.tell(wait.reason, wait.message, kind="Warning")
+    return Situation(State.QUEUED, wait.reason, wait.message, admitted=_let_in(draft))
+
+
+def _fail(draft: Draft, error: JobError) -> Situation:
+    stop_phases(draft, PhaseState.CANCELLED, Reason.CANCELLED, "Stopped because the job failed.")
+    where = f"Phase {error.phase}: " if error.phase else ""
+    message = clip(f"{where}{error.message}")
+    draft.tell(error.reason, f"{message} {error.suggestion}".strip(), kind="Warning", phase=error.phase or "")
+    return Situation(State.FAILED, error.reason, message, admitted=_let_in(draft), error=error)
+
+
+def _error(reason: Reason, message: str, suggestion: str = "") -> JobError:
+    return JobError(reason=reason, message=clip(message), suggestion=suggestion or EXPLANATIONS[reason].suggestion)
+
+
+def _let_in(draft: Draft) -> bool:
+    """Whether admission let the job in before, or a Job of it shows that it did."""
+    running = any(record.state is PhaseState.RUNNING for record in draft.phases.values())
+    return running or holds_slot(draft.observed.job)
+
+
+# ---------------------------------------------------------------- the plan
+
+
+def _plan(draft: Draft, situation: Situation) -> Plan:
+    observed = draft.observed
+    job, settled = observed.job, situation.state.finished
+    live = frozenset(
+        (record.name, record.attempt)
+        for record in draft.phases.values()
+        if record.state is PhaseState.RUNNING and not settled
+    )
+    create_revision = None
+    if draft.jobs and draft.revision is not None and draft.revision_is_new:
+        create_revision = revision_object(draft.revision, job.metadata.namespace)
+    return Plan(
+        create_revision=create_revision,
+        create_jobs=tuple(draft.jobs),
+        events=tuple(draft.events),
+        status=status_patch(
+            job.metadata.uid, observed.raw_status, _status(draft, situation), _percent(draft, situation)
+        ),
+        delete_jobs=_leftovers(observed, live),
+        requeue_after=None if settled or not draft.wakes else _seconds(min(draft.wakes), draft.now),
+        state=situation.state,
+    )
+
+
+def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
+    job, bound = draft.observed.job, draft.revision
+    metadata = job.metadata
+    return AudioJobStatus(
+        observed_generation=metadata.generation,
+        state=situation.state,
+        conditions=conditions_for(situation, job.status.conditions, metadata.generation, draft.now),
+        start_time=draft.start_time,
+        completion_time=draft.now if situation.state.finished else None,
+        message=clip(situation.message),
+        phase=_current_phase(draft) or job.status.phase,
+        pipeline_revision=bound.name if bound else job.status.pipeline_revision,
+        output_prefix=output_prefix(metadata.namespace, metadata.uid) if bound else job.status.output_prefix,
+        phases=tuple(draft.phases.values()),
+        outputs=tuple(draft.outputs),
+        error=situation.error,
+    )
+
+
+def _current_phase(draft: Draft) -> str | None:
+    """The phase that runs, or ran last."""
+    begun = [record for record in draft.phases.values() if record.attempt > 0]
+    running = [record for record in begun if record.state in (PhaseState.RUNNING, PhaseState.WAITING)]
+    return (running or begun[-1:] or [None])[0].name if begun else None
+
+
+def _percent(draft: Draft, situation: Situation) -> int:
+    """What the finished phases amount to, which the runner's last report may have missed."""
+    if situation.state is State.SUCCEEDED:
+        return 100
+    if draft.revision is None:
+        return 0
+    weights = {phase.name: phase.weight for phase in draft.pipeline.phases}
+    done = {name: 100 for name, record in draft.phases.items() if record.state is PhaseState.SUCCEEDED}
+    return overall_percent(weights, done)
+
+
+def _leftovers(observed: Observed, live: frozenset[tuple[str, int]]) -> tuple[JobRef, ...]:
+    """Jobs that run although their attempt is over."""
+    return tuple(
+        JobRef(name=child.job_name, uid=child.job_uid)
+        for child in observed.children
+        if not child.finished and not child.deleting and (child.phase, child.attempt) not in live
+    )
+
+
+def _seconds(moment: datetime, now: datetime) -> float:
+    return max(_SOONEST_SECONDS, (moment - now).total_seconds())

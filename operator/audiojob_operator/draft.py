@@ -1,0 +1,97 @@
+"""A decision in the making: the phases as they will be, and what is to be created, told and looked at again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from audiojob_operator.build.names import event_name, output_prefix
+from audiojob_operator.model import EventRecord, Failed, Object, Observed, PhaseObservation, Revision
+from audiojob_operator.policies.attempt import clip
+from audiojob_types.job import JobOutput, PhaseStatus
+from audiojob_types.pipeline import AudioPipelineSpec, Phase
+from audiojob_types.reasons import Reason
+
+
+@dataclass(slots=True)
+class Draft:
+    """Starts as what status says; ``phases`` keep the pipeline's order. ``failure`` is the first phase that failed."""
+
+    observed: Observed
+    now: datetime
+    revision: Revision | None = None
+    revision_is_new: bool = False
+    start_time: datetime | None = None
+    phases: dict[str, PhaseStatus] = field(default_factory=dict)
+    outputs: list[JobOutput] = field(default_factory=list)
+    jobs: list[Object] = field(default_factory=list)
+    events: list[EventRecord] = field(default_factory=list)
+    wakes: list[datetime] = field(default_factory=list)
+    failure: tuple[str, Failed] | None = None
+
+    @classmethod
+    def of(cls, observed: Observed, now: datetime) -> Draft:
+        """The draft that changes nothing."""
+        status = observed.job.status
+        return cls(
+            observed=observed,
+            now=now,
+            start_time=status.start_time,
+            phases={phase.name: phase for phase in status.phases},
+            outputs=list(status.outputs),
+        )
+
+    def bind(self, revision: Revision) -> None:
+        """Take a pipeline: from here on every one of its phases has a record."""
+        self.revision = revision
+        self.revision_is_new = revision.name not in self.observed.known_revisions
+        self.phases = {
+            phase.name: self.phases.get(phase.name) or PhaseStatus(name=phase.name, task=phase.task)
+            for phase in revision.spec.phases
+        }
+
+    @property
+    def pipeline(self) -> AudioPipelineSpec:
+        """The bound pipeline."""
+        assert self.revision is not None, "a pipeline is bound before its phases are looked at"
+        return self.revision.spec
+
+    @property
+    def uid(self) -> str:
+        """The AudioJob's uid."""
+        return self.observed.job.metadata.uid
+
+    def prefix(self, phase: str) -> str:
+        """The phase's folder in the store."""
+        return f"{output_prefix(self.observed.job.metadata.namespace, self.uid)}/{phase}"
+
+    def child(self, phase: str, attempt: int) -> PhaseObservation | None:
+        """The Job of an attempt."""
+        for child in self.observed.children:
+            if child.phase == phase and child.attempt == attempt:
+                return child
+        return None
+
+    def place(self, phase: Phase) -> str:
+        """``phase 2 of 3, separate``"""
+        index = [each.name for each in self.pipeline.phases].index(phase.name)
+        return f"phase {index + 1} of {len(self.pipeline.phases)}, {phase.name}"
+
+    def tell(
+        self,
+        reason: Reason | str,
+        message: str,
+        *,
+        kind: Literal["Normal", "Warning"] = "Normal",
+        phase: str = "",
+        attempt: int = 0,
+    ) -> None:
+        """An event. The same reason, phase and attempt are told once in a job's life."""
+        name = event_name(self.observed.job.metadata.name, self.uid, reason, phase, attempt)
+        self.events.append(EventRecord(name=name, type=kind, reason=str(reason), message=clip(message), phase=phase))
+
+    def wake(self, at: datetime | None) -> None:
+        """Look again then, even if nothing changes."""
+        if at is not None:
+            self.wakes.append(at)

@@ -1,0 +1,138 @@
+"""From caches to one frozen `Observed`. Reads from the API server only what a cache cannot know."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from audiojob_kube.client import KubeClient
+from audiojob_kube.errors import NotFound
+from audiojob_kube.objects import Object, key_of
+from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, JOBS, PODS
+from audiojob_operator.caches import POD_JOB_LABEL, Caches, NamespaceCache, controller, job_is_finished, trim_job
+from audiojob_operator.gate import Gate
+from audiojob_operator.jobstore import Known
+from audiojob_operator.model import Admission, DecideSettings, Key, Observed, PhaseObservation, Revision
+from audiojob_operator.observe import observe_job
+from audiojob_operator.resolve import revision_name, unconfirmed_children
+from audiojob_types.job import AudioJob
+
+_REMEMBERED = 10_000
+
+
+class Gatherer:
+    """Makes what `decide` looks at."""
+
+    def __init__(self, client: KubeClient, caches: Caches, gate: Gate, settings: DecideSettings) -> None:
+        self._client = client
+        self._caches = caches
+        self._gate = gate
+        self._settings = settings
+        self._without_pod: OrderedDict[str, None] = OrderedDict()  # uids of Jobs whose pod was looked for in vain
+
+    async def known(self, key: Key) -> Known | None:
+        """The AudioJob, read if it is not followed; None if it does not exist."""
+        known = self._caches.audiojobs.get(key)
+        return known if known is not None else await self.read(key)
+
+    async def read(self, key: Key) -> Known | None:
+        """The AudioJob as the API server has it now."""
+        before = self._caches.audiojobs.get(key)
+        try:
+            obj = await self._client.get(AUDIOJOBS, key[1], key[0])
+        except NotFound:
+            if before is not None:
+                self._caches.audiojobs.gone(key, before.uid)
+            return None
+        self._caches.audiojobs.put(obj, ours=True)
+        return self._caches.audiojobs.get(key)
+
+    async def observe(self, key: Key, known: Known) -> Observed | None:
+        """Everything that a decision on the job depends on; None while admission has not looked at it yet."""
+        admission = self._gate.admission(key, known)
+        if admission is None:
+            return None
+        job = known.job
+        cache = self._caches.namespaces.get(key[0])
+        children = await self._children(cache, job) if cache else ()
+        return self._observed(known, admission, children, await self._revision(cache, job, children))
+
+    def orphans(self, key: Key, uid: str | None) -> list[Object]:
+        """Live Jobs of AudioJobs that had this name and are gone; `uid` is that of the present one, if any."""
+        cache = self._caches.namespaces.get(key[0])
+        jobs = cache.jobs_of(key[1]) if cache else []
+        return [job for job in jobs if controller(job)["uid"] != uid and not _ends_by_itself(job)]
+
+    def _observed(
+        self, known: Known, admission: Admission, children: tuple[PhaseObservation, ...], revision: Revision | None
+    ) -> Observed:
+        job = known.job
+        cache = self._caches.namespaces.get(job.metadata.namespace)
+        return Observed(
+            job=job,
+            raw_status=known.status,
+            pipeline=self._caches.pipelines.get(("", job.spec.pipeline)),
+            revision=revision,
+            children=children,
+            namespace_prepared=cache is not None,
+            admitted=admission,
+            gpu_offered=self._caches.gpu_offered,
+            settings=self._settings,
+            known_revisions=_revision_names(cache),
+        )
+
+    async def _children(self, cache: NamespaceCache, job: AudioJob) -> tuple[PhaseObservation, ...]:
+        uid = job.metadata.uid
+        mine = [found for found in cache.jobs_of(job.metadata.name) if controller(found)["uid"] == uid]
+        observed = [await self._observe_job(cache, found) for found in mine]
+        for name in unconfirmed_children(job, observed):
+            found = await self._read_job(cache, name, job.metadata.namespace)
+            if found is not None and controller(found).get("uid") == uid:
+                observed.append(await self._observe_job(cache, found))
+        return tuple(observed)
+
+    async def _observe_job(self, cache: NamespaceCache, job: Object) -> PhaseObservation:
+        uid = job["metadata"]["uid"]
+        if job_is_finished(job) and not cache.has_final_pod(job) and uid not in self._without_pod:
+            # The watches of Jobs and pods run side by side: the Job's end may arrive before its pod's.
+            await self._read_pods(cache, job)
+        return observe_job(job, cache.pods_of(job))
+
+    async def _read_pods(self, cache: NamespaceCache, job: Object) -> None:
+        namespace, name = key_of(job)
+        found = await self._client.list(PODS, namespace, label_selector=f"{POD_JOB_LABEL}={name}")
+        for pod in found.items:
+            cache.pods.put(pod)
+        if not cache.has_final_pod(job):
+            self._without_pod[job["metadata"]["uid"]] = None
+            if len(self._without_pod) > _REMEMBERED:
+                self._without_pod.popitem(last=False)
+
+    async def _read_job(self, cache: NamespaceCache, name: str, namespace: str) -> Object | None:
+        try:
+            found = await self._client.get(JOBS, name, namespace)
+        except NotFound:
+            return None
+        cache.jobs.put(found)
+        return trim_job(found)
+
+    async def _revision(
+        self, cache: NamespaceCache | None, job: AudioJob, children: tuple[PhaseObservation, ...]
+    ) -> Revision | None:
+        name = revision_name(job, children)
+        if name is None or cache is None:
+            return None
+        key = (job.metadata.namespace, name)
+        if cache.revisions.get(key) is None:
+            try:
+                cache.revisions.put(await self._client.get(CONTROLLERREVISIONS, name, job.metadata.namespace))
+            except NotFound:
+                return None
+        return cache.revisions.get(key)
+
+
+def _revision_names(cache: NamespaceCache | None) -> frozenset[str]:
+    return frozenset(name for (_, name), _ in cache.revisions.items()) if cache else frozenset()
+
+
+def _ends_by_itself(job: Object) -> bool:
+    return job_is_finished(job) or "deletionTimestamp" in job["metadata"]

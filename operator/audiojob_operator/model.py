@@ -1,0 +1,250 @@
+"""The records between the operator's pure core and its shell: what was observed, and what is to be done.
+
+All of them are frozen, none does I/O or knows a clock. The shell (gather, apply) fills :class:`Observed` from its
+caches and carries out a :class:`Plan`; everything between the two is a plain function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from audiojob_types.contract import Device, FailureClass, FolderStore, PhaseResult, S3Store, Task
+from audiojob_types.job import AudioJob, State
+from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec
+from audiojob_types.reasons import Reason
+
+Key: TypeAlias = tuple[str, str]  # (namespace, name) of an AudioJob
+Object: TypeAlias = dict[str, Any]  # one Kubernetes object, or a part of one, as the API server's JSON
+
+# ---------------------------------------------------------------- what children say (observe.py, diagnose.py)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why a pod has not started. Made by ``diagnose.diagnose_pod``.
+
+    ``shown``: worth a line in status at once (a mere "the container is being created" is not).
+    ``bounded``: nothing but a person can help, so that ``startTimeoutSeconds`` ends the attempt.
+    """
+
+    reason: Reason
+    message: str
+    suggestion: str
+    shown: bool
+    bounded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PodObservation:
+    """The pod of an attempt. ``terminating_until`` is the end of its grace period once it is being deleted."""
+
+    name: str
+    uid: str
+    created: datetime
+    node_name: str | None = None
+    start_time: datetime | None = None  # when its node accepted it
+    waiting: Diagnosis | None = None
+    terminating_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """No outcome yet: waiting for its pod, starting or working."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The pod ended with 0 and left a valid result that names its manifest."""
+
+    result: PhaseResult
+    finished: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt ended without a result to use.
+
+    ``disrupted`` failures are nobody's fault: not counted against the retry limit, but bounded.
+    ``most`` lowers the retry limit for this kind of failure (``NoResult`` is tried once more, not more often).
+    """
+
+    failure_class: FailureClass
+    reason: str  # a Reason, or the runner's own word
+    message: str
+    suggestion: str = ""
+    log_key: str | None = None
+    disrupted: bool = False
+    most: int | None = None
+    peak_memory_bytes: int | None = None
+    finished: datetime | None = None
+
+
+Outcome: TypeAlias = Running | Succeeded | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseObservation:
+    """One Job (one attempt of a phase) and what its pods say. Made by ``observe.observe_job(job, pods)``."""
+
+    job_name: str
+    job_uid: str
+    phase: str
+    attempt: int
+    revision: str  # name of the pipeline revision that the Job was built from
+    device: Device
+    created: datetime
+    outcome: Outcome
+    pod: PodObservation | None = None
+    deleting: bool = False  # the Job has a deletionTimestamp
+    suspended: bool = False  # spec.suspend of the Job, as a queueing system sets it
+    finished: bool = False  # the Job has condition Complete or Failed, or its only pod has ended: nothing runs any more
+
+
+# ---------------------------------------------------------------- settings and resolved pipelines
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Full image references, with tag or digest."""
+
+    runner: str
+    runner_torch: str
+
+    def for_task(self, task: Task) -> str:
+        """The image that holds the task's code."""
+        return self.runner_torch if task.needs_torch else self.runner
+
+
+@dataclass(frozen=True, slots=True)
+class DecideSettings:
+    """The administrator's settings that decisions and pods depend on."""
+
+    images: Images
+    store: FolderStore | S3Store
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    models_claim: bool = False  # claim audiojob-models exists in job namespaces and is mounted for torch tasks
+    allowed_cidrs: tuple[str, ...] = ()
+    min_progress_interval_milliseconds: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A pipeline as a job uses it: resolved and immutable. ``name`` is ``<pipeline>-<hash of the content>``."""
+
+    name: str
+    pipeline: str
+    spec: AudioPipelineSpec
+    images: Images
+
+
+# ---------------------------------------------------------------- who may start: admission
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether a job may start, and if not, why it waits."""
+
+    admitted: bool
+    reason: Reason = Reason.ADMITTED
+    message: str = "The job may run."
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One unfinished job as admission sees it. ``holds_slot``: started, or admitted a moment ago ("assumed")."""
+
+    key: Key
+    priority: int
+    created: datetime
+    holds_slot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionSnapshot:
+    """All unfinished jobs that want to run, and the size of the pool; ``max_running`` None is no limit."""
+
+    candidates: tuple[Candidate, ...]
+    max_running: int | None = None
+
+
+# ---------------------------------------------------------------- decide: input and output
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that one decision depends on.
+
+    ``raw_status`` is the status exactly as stored (the JSON Patch tests compare with it); ``{}`` if there is none.
+    ``children`` are the Jobs whose controller owner is this AudioJob's *uid*. A Job that status calls Running and the
+    cache does not hold must be confirmed absent with a GET first (``resolve.unconfirmed_children`` names those).
+    ``revision`` is the stored one that ``resolve.revision_name`` names; None if that is None or it is gone.
+    ``known_revisions`` are names of revisions known to be stored in the job's namespace; unknown ones are created
+    (AlreadyExists is success).
+    """
+
+    job: AudioJob
+    raw_status: Object
+    pipeline: AudioPipeline | None
+    revision: Revision | None
+    children: tuple[PhaseObservation, ...]
+    namespace_prepared: bool
+    admitted: Admission
+    gpu_offered: bool
+    settings: DecideSettings
+    known_revisions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class JobRef:
+    """A Job to delete: Background propagation, with the uid as precondition."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event on the AudioJob. ``name`` is the same for the same fact: AlreadyExists is success."""
+
+    name: str
+    type: Literal["Normal", "Warning"]
+    reason: str
+    message: str
+    phase: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do now, in this order: create_revision, create_jobs, events, status, delete_jobs, delete_self.
+
+    Jobs come before the status that names them, so that a crash between the two is adopted by the next decision.
+    Events come before the status write too: after a crash between them the same decision makes the same events again
+    (their names are the same), whereas the other order would lose them. Job deletions come after the status that
+    records why. A step that fails stops the rest; deciding again is always safe.
+
+    ``status`` is a JSON Patch for the ``status`` subresource, or None for no change. ``requeue_after`` is in seconds.
+    ``delete_self`` deletes the AudioJob (its TTL ran out) with its uid as precondition.
+    """
+
+    create_revision: Object | None = None
+    create_jobs: tuple[Object, ...] = ()
+    events: tuple[EventRecord, ...] = ()
+    status: tuple[Object, ...] | None = None
+    delete_jobs: tuple[JobRef, ...] = ()
+    delete_self: bool = False
+    requeue_after: float | None = None
+    state: State | None = None  # what the job's state is once this is done; for log lines and metrics
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return not (
+            self.create_revision
+            or self.create_jobs
+            or self.events
+            or self.status
+            or self.delete_jobs
+            or self.delete_self
+        )

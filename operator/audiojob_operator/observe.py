@@ -1,0 +1,215 @@
+"""Job and Pod status to one :class:`PhaseObservation`: the only place that reads what Kubernetes says of an attempt."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import ValidationError
+
+from audiojob_operator.diagnose import condition_of, container_status, diagnose_pod, parse_time
+from audiojob_operator.model import Failed, Object, Outcome, PhaseObservation, PodObservation, Running, Succeeded
+from audiojob_types import constants as c
+from audiojob_types.contract import Device, FailureClass, PhaseResult, classify_exit_code
+from audiojob_types.contract import Outcome as ResultOutcome
+from audiojob_types.reasons import EXPLANATIONS, Reason
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Why a node refused a pod that never ran: Kubernetes' words, and all that begin with OutOf (OutOfcpu, OutOfmemory).
+_NEVER_RAN: Final = frozenset({"NodeAffinity", "UnexpectedAdmissionError", "NodeShutdown", "Terminated", "NodeLost"})
+_SIGNAL_CODES: Final = {137: "killed", 143: "told to stop"}
+_NO_RESULT_LIMIT: Final = 2  # tried once more, not more often
+_REASON: Final = re.compile(r"^[A-Z][A-Za-z0-9]*$")
+_MAX_DETAIL: Final = 700
+
+
+def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
+    """What a Job and its pods say. ``pods`` are those whose controller owner is the Job; usually one.
+
+    The Job must carry our labels (audiojobs.dev/phase and /attempt); raises KeyError or ValueError if it does not.
+    """
+    metadata = job["metadata"]
+    labels = metadata["labels"]
+    pod = _telling_pod(pods)
+    outcome = _outcome(job, pod)
+    spec = job.get("spec", {})
+    return PhaseObservation(
+        job_name=metadata["name"],
+        job_uid=metadata.get("uid", ""),
+        phase=labels[c.LABEL_PHASE],
+        attempt=int(labels[c.LABEL_ATTEMPT]),
+        revision=metadata.get("annotations", {}).get(c.ANNOTATION_REVISION, ""),
+        device=_device(spec.get("template", {})),
+        created=parse_time(metadata.get("creationTimestamp")) or _EPOCH,
+        outcome=outcome,
+        pod=_observe_pod(pod) if pod is not None else None,
+        deleting="deletionTimestamp" in metadata,
+        suspended=bool(spec.get("suspend")),
+        finished=_job_end(job) is not None or (bool(pods) and all(_ended(each) for each in pods)),
+    )
+
+
+def _telling_pod(pods: Sequence[Object]) -> Object | None:
+    """The pod that tells the outcome: one that succeeded, else one that still lives, else the newest."""
+
+    def rank(pod: Object) -> tuple[bool, bool, str, str]:
+        metadata = pod["metadata"]
+        succeeded = _result_of(_terminated(pod)) is not None and _terminated(pod).get("exitCode") == 0
+        return succeeded, not _ended(pod), metadata.get("creationTimestamp", ""), metadata["name"]
+
+    return max(pods, key=rank, default=None)
+
+
+def _observe_pod(pod: Object) -> PodObservation:
+    metadata, status = pod["metadata"], pod.get("status", {})
+    return PodObservation(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        created=parse_time(metadata.get("creationTimestamp")) or _EPOCH,
+        node_name=pod.get("spec", {}).get("nodeName"),
+        start_time=parse_time(status.get("startTime")),
+        waiting=diagnose_pod(pod),
+        # The API server sets deletionTimestamp to the moment when the grace period ends.
+        terminating_until=parse_time(metadata.get("deletionTimestamp")),
+    )
+
+
+def _device(template: Object) -> Device:
+    for container in template.get("spec", {}).get("containers") or ():
+        if c.GPU_RESOURCE in container.get("resources", {}).get("limits", {}):
+            return Device.GPU
+    return Device.CPU
+
+
+def _ended(pod: Object) -> bool:
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or bool(_terminated(pod))
+
+
+def _terminated(pod: Object) -> Object:
+    terminated: Object = container_status(pod).get("state", {}).get("terminated") or {}
+    return terminated
+
+
+def _job_end(job: Object) -> Object | None:
+    for kind in ("Complete", "Failed"):
+        condition = condition_of(job, kind)
+        if condition is not None and condition.get("status") == "True":
+            return condition
+    return None
+
+
+# ---------------------------------------------------------------- outcome
+
+
+def _outcome(job: Object, pod: Object | None) -> Outcome:
+    if pod is not None:
+        # A Job may give up on a pod that its node still winds down; that pod will say why.
+        return _pod_outcome(pod) if _ended(pod) else Running()
+    end = _job_end(job)
+    return Running() if end is None else _podless_outcome(end)
+
+
+def _podless_outcome(end: Object) -> Outcome:
+    """The Job has ended and its pod is gone with the result. The next attempt finds published work by its manifest."""
+    finished = parse_time(end.get("lastTransitionTime"))
+    if end.get("reason") == "PodFailurePolicy":
+        return _disrupted(Reason.DISRUPTED, end.get("message", ""), finished)
+    if end.get("type") == "Complete":
+        return _disrupted(Reason.CHILD_LOST, "The pod is gone and its result with it.", finished)
+    return _failed(Reason.POD_LOST, "The pod ended and was removed before its result was read.", finished)
+
+
+def _pod_outcome(pod: Object) -> Outcome:
+    terminated = _terminated(pod)
+    result = _result_of(terminated)
+    finished = parse_time(terminated.get("finishedAt"))
+    code = terminated.get("exitCode")
+    if code == 0 and result is not None and result.outcome is ResultOutcome.SUCCEEDED:
+        return Succeeded(result, finished)
+    disruption = condition_of(pod, "DisruptionTarget")
+    if disruption is not None and disruption.get("status") == "True":
+        return _disrupted(Reason.DISRUPTED, disruption.get("message") or disruption.get("reason", ""), finished)
+    refused = _pod_level_failure(pod, finished)
+    if refused is not None:
+        return refused
+    if code is None:
+        return _failed(Reason.POD_LOST, "The pod ended without saying how.", finished)
+    if code == 0:
+        message = "The process ended with exit code 0 and without a valid result."
+        return replace(_failed(Reason.NO_RESULT, message, finished), most=_NO_RESULT_LIMIT)
+    return _exit_outcome(int(code), terminated, result, finished)
+
+
+def _pod_level_failure(pod: Object, finished: datetime | None) -> Failed | None:
+    """What the pod's own status.reason says: the kubelet ended or refused the pod as a whole."""
+    status = pod.get("status", {})
+    reason, message = status.get("reason", ""), status.get("message", "")
+    if reason == "Evicted":
+        return _failed(Reason.DISK_FULL, message, finished)
+    if reason == "DeadlineExceeded":
+        return _failed(Reason.DEADLINE_EXCEEDED, "The attempt ran longer than hardLimitSeconds of its phase.", finished)
+    if reason in _NEVER_RAN or reason.startswith("OutOf"):
+        return _disrupted(Reason.DISRUPTED, f"{reason}: {message}", finished)
+    return None
+
+
+def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, finished: datetime | None) -> Failed:
+    if terminated.get("reason") == "OOMKilled":
+        message = "The process used more memory than resources.memory of its phase and was killed."
+        return _failed(Reason.OUT_OF_MEMORY, message, finished)
+    failure_class, reason = classify_exit_code(code)
+    if result is None:
+        if code in _SIGNAL_CODES:
+            message = f"The process was {_SIGNAL_CODES[code]} (exit code {code})."
+            return _failed(Reason.STOPPED, message, finished)
+        detail = _cut(terminated.get("message") or terminated.get("reason") or "")
+        message = f"The process ended with exit code {code}" + (f": {detail}" if detail else ".")
+        return replace(_failed(reason, message, finished), failure_class=failure_class)
+    own = result.reason if _REASON.match(result.reason) else str(reason)
+    return Failed(
+        failure_class=failure_class,
+        reason=own,
+        message=result.message or f"The process ended with exit code {code}.",
+        suggestion=result.suggestion or _suggestion(own),
+        log_key=result.log_key,
+        peak_memory_bytes=result.peak_memory_bytes,
+        finished=finished,
+    )
+
+
+def _failed(reason: Reason, message: str, finished: datetime | None) -> Failed:
+    return Failed(
+        failure_class=FailureClass.RETRY,
+        reason=reason,
+        message=_cut(message) or EXPLANATIONS[reason].meaning,
+        suggestion=EXPLANATIONS[reason].suggestion,
+        finished=finished,
+    )
+
+
+def _disrupted(reason: Reason, message: str, finished: datetime | None) -> Failed:
+    return replace(_failed(reason, message, finished), disrupted=True)
+
+
+def _suggestion(reason: str) -> str:
+    return EXPLANATIONS[Reason(reason)].suggestion if reason in set(Reason) else ""
+
+
+def _result_of(terminated: Object) -> PhaseResult | None:
+    """The termination message, if it is a result; pods write it, so anything may stand there."""
+    message = terminated.get("message", "")
+    if not message:
+        return None
+    try:
+        return PhaseResult.model_validate(json.loads(message))
+    except (ValueError, ValidationError, RecursionError):
+        return None
+
+
+def _cut(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MAX_DETAIL else f"{text[: _MAX_DETAIL - 1]}…"

@@ -1,0 +1,100 @@
+"""What the end of an attempt makes of its phase."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from audiojob_operator.model import Failed, PhaseObservation, Succeeded
+from audiojob_operator.policies.device import may_fall_back
+from audiojob_operator.policies.retry import MAX_DISRUPTIONS, gives_up, next_attempt_time
+from audiojob_types.contract import Device, FailureClass
+from audiojob_types.job import PhaseState, PhaseStatus, Retry
+
+_MAX_MESSAGE: Final = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPolicy:
+    """The rules that hold for one phase of one job. ``wish`` is the effective device: Auto, GPU or CPU."""
+
+    uid: str
+    wish: str
+    retry: Retry
+
+
+def adopted(record: PhaseStatus, child: PhaseObservation) -> PhaseStatus:
+    """The phase with an attempt whose Job exists but was never recorded: the operator ended between the two writes."""
+    return started(record, child.attempt, child.job_name, child.device, child.created)
+
+
+def started(record: PhaseStatus, attempt: int, job_name: str, device: Device, at: datetime) -> PhaseStatus:
+    """The phase with a new attempt. Its startTime stays that of the first one."""
+    return record.model_copy(
+        update={
+            "state": PhaseState.RUNNING,
+            "attempt": attempt,
+            "job_name": job_name,
+            "device": device,
+            "start_time": record.start_time or at,
+            "next_attempt_time": None,
+            "node_name": None,
+            "reason": None,
+            "message": None,
+        }
+    )
+
+
+def after_success(record: PhaseStatus, success: Succeeded, child: PhaseObservation, now: datetime) -> PhaseStatus:
+    """The phase, done."""
+    return record.model_copy(
+        update={
+            "state": PhaseState.SUCCEEDED,
+            "completion_time": success.finished or now,
+            "manifest": success.result.manifest,
+            "memory_bytes": success.result.peak_memory_bytes,
+            "node_name": _node(child),
+            "reason": None,
+            "message": clip(success.result.message) or None,
+        }
+    )
+
+
+def after_failure(
+    record: PhaseStatus, failed: Failed, policy: AttemptPolicy, child: PhaseObservation | None, now: datetime
+) -> PhaseStatus:
+    """The phase after a failed attempt: Waiting for the next one, or Failed for good."""
+    update: dict[str, object] = {
+        "state": PhaseState.WAITING,
+        "reason": failed.reason,
+        "message": clip(failed.message),
+        "node_name": _node(child) or record.node_name,
+        "memory_bytes": failed.peak_memory_bytes or record.memory_bytes,
+    }
+    final = False
+    if failed.failure_class is FailureClass.PERMANENT:
+        final = True
+    elif failed.disrupted:
+        update["disruptions"] = record.disruptions + 1
+        final = record.disruptions + 1 > MAX_DISRUPTIONS
+    elif failed.failure_class is FailureClass.DEVICE and may_fall_back(policy.wish, record.device or Device.CPU):
+        update["device"] = Device.CPU
+    else:
+        failures = record.failures + 1
+        update["failures"] = failures
+        final = gives_up(policy.retry, failures, failed.most)
+        seed = f"{policy.uid}/{record.name}/{record.attempt}"
+        update["next_attempt_time"] = None if final else next_attempt_time(policy.retry, failures, seed, now)
+    if final:
+        update |= {"state": PhaseState.FAILED, "completion_time": failed.finished or now}
+    return record.model_copy(update=update)
+
+
+def clip(text: str) -> str:
+    """At most as long as a message in status may be."""
+    return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 1]}…"
+
+
+def _node(child: PhaseObservation | None) -> str | None:
+    return child.pod.node_name if child is not None and child.pod is not None else None

@@ -1,0 +1,16 @@
+"""When a finished job goes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from audiojob_operator.resolve import effective_ttl_seconds
+from audiojob_types.job import AudioJob
+from audiojob_types.pipeline import AudioPipelineSpec
+
+
+def expiry(job: AudioJob, pipeline: AudioPipelineSpec | None) -> datetime | None:
+    """The moment from which a finished job may be deleted; None while it has no completionTime."""
+    if job.status.completion_time is None:
+        return None
+    return job.status.completion_time + timedelta(seconds=effective_ttl_seconds(job.spec, pipeline))

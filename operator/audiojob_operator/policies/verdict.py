@@ -1,0 +1,122 @@
+"""What an attempt that status calls Running really is at this moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from audiojob_operator.model import (
+    Diagnosis,
+    Failed,
+    Outcome,
+    PhaseObservation,
+    PodObservation,
+    Running,
+    Succeeded,
+)
+from audiojob_types.contract import FailureClass
+from audiojob_types.pipeline import Phase
+from audiojob_types.reasons import EXPLANATIONS, Reason
+
+LOST_AFTER: Final = timedelta(seconds=60)  # past its grace, a pod's node can no longer be answering
+NO_POD_AFTER: Final = timedelta(seconds=30)  # Kubernetes makes a Job's pod within a second or two
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``problem`` is why it has not started; ``wake`` when to look again though nothing changes."""
+
+    outcome: Outcome
+    problem: Diagnosis | None = None
+    wake: datetime | None = None
+
+
+def judge(child: PhaseObservation | None, phase: Phase, prefix: str, now: datetime) -> Verdict:
+    """The verdict on an attempt. ``prefix`` is the phase's folder in the store, where its manifest must lie."""
+    if child is None:
+        return Verdict(_lost(Reason.CHILD_LOST, "The Job of the attempt was deleted."))
+    match child.outcome:
+        case Succeeded() as success:
+            return Verdict(_checked(success, prefix))
+        case Failed() as failed:
+            return Verdict(failed)
+        case Running():
+            return _running(child, phase, now)
+
+
+def _checked(success: Succeeded, prefix: str) -> Outcome:
+    """A result is written by the pod: its manifest counts only where that phase of that job may publish."""
+    manifest = success.result.manifest
+    if manifest is not None and manifest.key.startswith(f"{prefix}/") and ".." not in manifest.key.split("/"):
+        return success
+    return Failed(
+        failure_class=FailureClass.RETRY,
+        reason=Reason.NO_RESULT,
+        message="The result names a manifest outside the phase's own folder.",
+        suggestion=EXPLANATIONS[Reason.NO_RESULT].suggestion,
+        most=2,
+        finished=success.finished,
+    )
+
+
+def _running(child: PhaseObservation, phase: Phase, now: datetime) -> Verdict:
+    if child.deleting:
+        return Verdict(_lost(Reason.CHILD_LOST, "The Job of the attempt is being deleted."))
+    if child.pod is None:
+        return _without_pod(child, now)
+    pod = child.pod
+    if pod.terminating_until is not None:
+        lost = pod.terminating_until + LOST_AFTER
+        if now >= lost:
+            where = f" on node {pod.node_name}" if pod.node_name else ""
+            return Verdict(_lost(Reason.POD_LOST, f"The pod{where} did not end {LOST_AFTER.seconds} s past its grace."))
+        return Verdict(Running(), wake=lost)
+    if pod.waiting is not None:
+        return _waiting(pod, pod.waiting, phase, now)
+    return Verdict(Running())
+
+
+def _waiting(pod: PodObservation, problem: Diagnosis, phase: Phase, now: datetime) -> Verdict:
+    shown = problem if problem.shown else None
+    if not problem.bounded:
+        return Verdict(Running(), problem=shown)
+    end = (pod.start_time or pod.created) + timedelta(seconds=phase.start_timeout_seconds)
+    if now < end:
+        return Verdict(Running(), problem=shown, wake=end)
+    reason = Reason.START_TIMEOUT if problem.reason is Reason.POD_STARTING else problem.reason
+    return Verdict(
+        Failed(
+            failure_class=FailureClass.PERMANENT,
+            reason=reason,
+            message=f"{problem.message} The pod could not start for {phase.start_timeout_seconds} s.",
+            suggestion=problem.suggestion,
+        )
+    )
+
+
+def _without_pod(child: PhaseObservation, now: datetime) -> Verdict:
+    if child.suspended:
+        return Verdict(Running())
+    late = child.created + NO_POD_AFTER
+    if now < late:
+        return Verdict(Running(), wake=late)
+    # A quota may hold the pod back for as long as it likes, so this waits; deadlines bound it.
+    problem = Diagnosis(
+        reason=Reason.POD_STARTING,
+        message=f"Kubernetes has not created the pod; kubectl describe job {child.job_name} shows why.",
+        suggestion="Check the namespace's quotas and that ServiceAccount audiojob-runner exists.",
+        shown=True,
+        bounded=False,
+    )
+    return Verdict(Running(), problem=problem)
+
+
+def _lost(reason: Reason, message: str) -> Failed:
+    return Failed(
+        failure_class=FailureClass.RETRY,
+        reason=reason,
+        message=message,
+        suggestion=EXPLANATIONS[reason].suggestion,
+        disrupted=True,
+    )

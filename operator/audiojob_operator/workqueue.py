@@ -1,0 +1,89 @@
+"""A queue of keys: each key waits at most once, is worked on by one worker at a time, and comes back after failures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from audiojob_kube.backoff import Backoff
+
+K = TypeVar("K", bound=Hashable)
+
+
+class WorkQueue(Generic[K]):
+    """For one event loop. A key added while it is worked on is worked on once more afterwards, never beside."""
+
+    def __init__(self, backoff: Backoff = Backoff(first_seconds=0.2, cap_seconds=60.0)) -> None:  # noqa: B008 - frozen
+        self._backoff = backoff
+        self._ready: deque[K] = deque()
+        self._waiting: set[K] = set()  # in _ready, or to be put there when its worker is done
+        self._working: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._available = asyncio.Event()
+
+    def __len__(self) -> int:
+        """Keys that wait for a worker now."""
+        return len(self._waiting)
+
+    @property
+    def scheduled(self) -> int:
+        """Keys that wait for a moment in the future."""
+        return len(self._timers)
+
+    def add(self, key: K) -> None:
+        """Have the key worked on as soon as a worker is free."""
+        if key in self._waiting:
+            return
+        self._waiting.add(key)
+        if key not in self._working:
+            self._ready.append(key)
+            self._available.set()
+
+    def schedule(self, key: K, delay: float | None) -> None:
+        """Have the key worked on after `delay` seconds, instead of at any moment set before; None: at none."""
+        if timer := self._timers.pop(key, None):
+            timer.cancel()
+        if delay is not None:
+            loop = asyncio.get_running_loop()
+            self._timers[key] = loop.call_later(max(0.0, delay), self._due, key)
+
+    async def get(self) -> K:
+        """The next key; the caller must call exactly one of `succeeded`, `failed` for it."""
+        while not self._ready:
+            self._available.clear()
+            await self._available.wait()
+        key = self._ready.popleft()
+        self._waiting.discard(key)
+        self._working.add(key)
+        return key
+
+    def succeeded(self, key: K, requeue_after: float | None = None) -> None:
+        """The key is done; its failures are forgotten and it comes back after `requeue_after` seconds, if given."""
+        self._failures.pop(key, None)
+        self.schedule(key, requeue_after)
+        self._done(key)
+
+    def failed(self, key: K, *, at_least: float = 0.0) -> float:
+        """The key could not be done; it comes back after the delay (seconds) that is returned.
+
+        What arrives for the key meanwhile does not cut the delay short: it is a backoff.
+        """
+        self._failures[key] = self._failures.get(key, 0) + 1
+        delay = self._backoff.delay(self._failures[key], at_least=at_least)
+        self._waiting.discard(key)
+        self.schedule(key, delay)
+        self._done(key)
+        return delay
+
+    def _due(self, key: K) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def _done(self, key: K) -> None:
+        self._working.discard(key)
+        if key in self._waiting:
+            self._ready.append(key)
+            self._available.set()

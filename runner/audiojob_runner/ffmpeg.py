@@ -1,0 +1,275 @@
+"""The one way to ffmpeg and ffprobe. Nothing else in audiojob starts them, nor lets a library start them.
+
+A media file is an instruction to ffmpeg: a text file named ``song.mp3`` may hold a playlist, and ffmpeg would open
+what it lists, another tenant's files or addresses inside the network. So each call names the protocols, containers
+and decoders that it may use, and everything else is refused, whatever the file says of itself. Picture decoders are
+never run: only sound is decoded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import selectors
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+# Containers, by ffmpeg's demuxer names. No playlist, no image sequence, no device, no network format.
+DEMUXERS: Final = ("wav", "w64", "aiff", "caf", "flac", "mp3", "aac", "ogg", "mov", "matroska", "mpegts")
+AUDIO_DECODERS: Final = (
+    "aac", "ac3", "alac", "eac3", "flac", "mp1float", "mp2float", "mp3", "mp3float", "opus", "vorbis",
+    "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8",
+    "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
+    "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be",
+)  # fmt: skip
+# ffprobe gives up on a file when it may not open each stream's decoder. These may be opened, which reads a header;
+# what finds the streams' properties is held to the audio decoders, so no picture is decoded.
+OPENABLE_DECODERS: Final = (
+    "h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg4", "mpeg1video", "mpeg2video", "h263", "theora",
+    "prores", "mjpeg", "png", "bmp", "gif", "webp",
+    "srt", "subrip", "ass", "ssa", "webvtt", "mov_text", "dvdsub", "dvbsub", "pgssub", "cc_dec",
+)  # fmt: skip
+
+# A song has one or two streams, a film some dozens. The largest single allocation and the address space bound what
+# a forged header can ask for.
+MAX_STREAMS: Final = 100
+MAX_ALLOCATION_BYTES: Final = 256 * 1024**2
+MAX_ADDRESS_SPACE_BYTES: Final = 4 * 1024**3
+MAX_ANSWER_BYTES: Final = 4 * 1024**2
+MAX_COMPLAINT_BYTES: Final = 16 * 1024
+PROBE_SECONDS: Final = 60
+# ffmpeg tells its position twice a second; a decoder that stands still for so long will not go on.
+IDLE_SECONDS: Final = 120
+# Old rips have a few broken frames that nobody hears. More than this share of broken frames is a damaged file.
+MAX_ERROR_RATE: Final = 0.02
+EXIT_ERROR_RATE: Final = 69
+
+# The whole environment of a tool: nothing of ours, in particular no proxy and no credentials.
+_ENVIRONMENT_NAMES: Final = ("PATH", "LD_LIBRARY_PATH")
+
+
+class Failure(StrEnum):
+    """Why a call gave no result."""
+
+    REFUSED = "Refused"  # not a container or decoder of the lists, or nothing that can be read
+    DAMAGED = "Damaged"  # too many broken frames
+    DISK_FULL = "DiskFull"
+    OUT_OF_MEMORY = "OutOfMemory"
+    TOO_SLOW = "TooSlow"
+    CANCELLED = "Cancelled"
+    MISSING = "Missing"  # the program is not installed
+
+
+class FfmpegError(Exception):
+    """A call failed. ``complaint`` is what the tool wrote, foreign text: for the log, never for a message."""
+
+    def __init__(self, failure: Failure, complaint: str = "") -> None:
+        super().__init__(f"{failure.value}: {complaint}" if complaint else failure.value)
+        self.failure = failure
+        self.complaint = complaint
+
+
+@dataclass(frozen=True, slots=True)
+class WavRequest:
+    """What to decode: one stream of one file, by the demuxer that the probe found.
+
+    The result has ``sample_rate`` Hz, ``channels`` channels of 16 bits, and at most ``max_seconds``.
+    """
+
+    source: Path
+    target: Path
+    demuxer: str
+    stream_index: int
+    filters: str
+    max_seconds: int
+    sample_rate: int = 44_100
+    channels: int = 2
+
+
+def probe(source: Path, cancelled: threading.Event) -> dict[str, Any]:
+    """ffprobe's JSON about container and streams. Raises :class:`FfmpegError`."""
+    answer = bytearray()
+
+    def keep(data: bytes) -> bool:
+        answer.extend(data)
+        if len(answer) > MAX_ANSWER_BYTES:
+            raise FfmpegError(Failure.REFUSED, "ffprobe's answer is too long")
+        return True
+
+    _run(probe_command(source), keep, cancelled, total_seconds=PROBE_SECONDS)
+    try:
+        document = json.loads(answer)
+    except ValueError as error:
+        raise FfmpegError(Failure.REFUSED, "ffprobe's answer is not JSON") from error
+    return document if isinstance(document, dict) else {}
+
+
+def decode_to_wav(
+    request: WavRequest, position: Callable[[float], None], cancelled: threading.Event
+) -> None:
+    """Write ``request.target``; ``position(seconds)`` is told how far it is. Raises :class:`FfmpegError`."""
+    reader = ProgressReader(position)
+    _run(wav_command(request), reader.feed, cancelled, total_seconds=None)
+
+
+def version() -> str:
+    """The version of the installed ffmpeg, such as ``5.1.9-0+deb12u1``."""
+    answer = bytearray()
+
+    def keep(data: bytes) -> bool:
+        answer.extend(data)
+        return True
+
+    _run(["ffmpeg", "-version"], keep, threading.Event(), total_seconds=PROBE_SECONDS)
+    words = answer.decode(errors="replace").split(maxsplit=3)
+    return words[2] if len(words) > 2 else "unknown"
+
+
+def probe_command(source: Path) -> list[str]:
+    """The whole ffprobe command for one file."""
+    return [
+        "ffprobe", "-hide_banner", "-v", "error",
+        *_guards(),
+        "-codec_whitelist:v", ",".join(OPENABLE_DECODERS),
+        "-codec_whitelist:s", ",".join(OPENABLE_DECODERS),
+        "-print_format", "json",
+        "-show_entries",
+        "format=format_name,duration,nb_streams"
+        ":stream=index,codec_type,codec_name,codec_tag_string,channels,sample_rate,duration"
+        ":stream_disposition=default,attached_pic:stream_tags=DURATION",
+        _file(source),
+    ]  # fmt: skip
+
+
+def wav_command(request: WavRequest) -> list[str]:
+    """The whole ffmpeg command that decodes one stream to WAV."""
+    if request.demuxer not in DEMUXERS:
+        raise FfmpegError(Failure.REFUSED, f"demuxer {request.demuxer}")
+    return [
+        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "error",
+        "-progress", "pipe:1", "-stats_period", "0.5",
+        "-max_error_rate", str(MAX_ERROR_RATE),
+        *_guards(), "-f", request.demuxer, "-i", _file(request.source),
+        "-map", f"0:{request.stream_index}", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1",
+        "-t", str(request.max_seconds), "-af", request.filters,
+        "-ar", str(request.sample_rate), "-ac", str(request.channels), "-c:a", "pcm_s16le",
+        "-fflags", "+bitexact", "-flags:a", "+bitexact", "-f", "wav", "-rf64", "auto", "-y", _file(request.target),
+    ]  # fmt: skip
+
+
+class ProgressReader:
+    """Reads what ``-progress`` writes: lines of ``key=value``."""
+
+    def __init__(self, position: Callable[[float], None]) -> None:
+        self._position = position
+        self._rest = b""
+        self._last = -1
+
+    def feed(self, data: bytes) -> bool:
+        """Take a piece of the stream; true when it says that the work has moved on."""
+        moved = False
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._rest = self._rest[-1_000:]
+        for line in lines:
+            key, _, value = line.strip().partition(b"=")
+            # "N/A" until the first frame is out.
+            if key == b"out_time_us" and value.isdigit() and int(value) > self._last:
+                self._last = int(value)
+                self._position(self._last / 1e6)
+                moved = True
+        return moved
+
+
+def _guards() -> list[str]:
+    """Options that every call carries before its input."""
+    return [
+        "-protocol_whitelist", "file",
+        "-format_whitelist", ",".join(DEMUXERS),
+        "-codec_whitelist", ",".join(AUDIO_DECODERS),
+        "-max_streams", str(MAX_STREAMS),
+        "-max_alloc", str(MAX_ALLOCATION_BYTES),
+    ]  # fmt: skip
+
+
+def _file(path: Path) -> str:
+    """A path that ffmpeg takes neither for an option nor for an address."""
+    return f"file:{path.absolute()}"
+
+
+def _run(
+    command: Sequence[str],
+    on_output: Callable[[bytes], bool],
+    cancelled: threading.Event,
+    total_seconds: float | None,
+) -> None:
+    """Run a tool to its end in our process group, and never leave it running."""
+    environment = {name: os.environ[name] for name in _ENVIRONMENT_NAMES if name in os.environ}
+    environment |= {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1"}
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        )
+    except FileNotFoundError as error:
+        raise FfmpegError(Failure.MISSING, command[0]) from error
+    with process:
+        try:
+            limits = (MAX_ADDRESS_SPACE_BYTES, MAX_ADDRESS_SPACE_BYTES)
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(process.pid, resource.RLIMIT_AS, limits)
+            complaint = _pump(process, on_output, cancelled, total_seconds)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode != 0:
+        raise FfmpegError(failure_of(process.returncode, complaint), complaint)
+
+
+def failure_of(returncode: int, complaint: str) -> Failure:
+    """Class of a tool that ended by itself with an error."""
+    if "No space left on device" in complaint or "Disk quota exceeded" in complaint:
+        return Failure.DISK_FULL
+    if "Cannot allocate memory" in complaint or returncode == -9:
+        return Failure.OUT_OF_MEMORY
+    if returncode == EXIT_ERROR_RATE:
+        return Failure.DAMAGED
+    return Failure.REFUSED
+
+
+def _pump(
+    process: subprocess.Popen[bytes],
+    on_output: Callable[[bytes], bool],
+    cancelled: threading.Event,
+    total_seconds: float | None,
+) -> str:
+    """Feed stdout to ``on_output`` until both streams end; returns the last of stderr."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    started = moved = time.monotonic()
+    complaint = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(timeout=0.5)
+            now = time.monotonic()
+            for key, _ in ready:
+                data = os.read(key.fd, 65_536)
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is process.stderr:
+                    complaint = (complaint + data)[-MAX_COMPLAINT_BYTES:]
+                elif on_output(data):
+                    moved = now
+            if cancelled.is_set():
+                raise FfmpegError(Failure.CANCELLED)
+            if now - moved > IDLE_SECONDS or (total_seconds is not None and now - started > total_seconds):
+                raise FfmpegError(Failure.TOO_SLOW, complaint.decode(errors="replace"))
+    return complaint.decode(errors="replace")

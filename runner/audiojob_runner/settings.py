@@ -1,0 +1,135 @@
+"""What a phase process reads before it does anything: its few environment variables and the phase file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from audiojob_runner.errors import PhaseError
+from audiojob_types.base import WireModel
+from audiojob_types.contract import (
+    ENV_PHASE_FILE,
+    ENV_POD_NAME,
+    ENV_POD_UID,
+    MAX_PHASE_INPUT_BYTES,
+    MODELS_ROOT,
+    PHASE_FILE,
+    SCRATCH_ROOT,
+    STORE_CREDENTIALS,
+    TERMINATION_FILE,
+    ExitCode,
+    PhaseInput,
+)
+from audiojob_types.parameters import InvalidParameters, resolve_parameters
+from audiojob_types.reasons import Reason
+
+SERVICE_ACCOUNT_ROOT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+ENV_API_HOST: Final = "KUBERNETES_SERVICE_HOST"
+ENV_API_PORT: Final = "KUBERNETES_SERVICE_PORT"
+
+_POD_UID = re.compile(r"[0-9a-zA-Z][-0-9a-zA-Z]{7,62}")
+_OPERATOR_SETS_IT: Final = "The operator sets it; look for a webhook or policy that changes pods."
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where the contract's folders and files are. ``under`` moves them all below another root, for a dry run."""
+
+    termination_file: Path
+    credentials: Path
+    models: Path
+    scratch: Path
+    service_account: Path
+    default_phase_file: Path
+
+    @classmethod
+    def under(cls, root: Path) -> Paths:
+        """The contract's paths below ``root``, which is ``/`` in a pod."""
+
+        def at(path: str) -> Path:
+            return root / path.lstrip("/")
+
+        return cls(
+            termination_file=at(TERMINATION_FILE),
+            credentials=at(STORE_CREDENTIALS),
+            models=at(MODELS_ROOT),
+            scratch=at(SCRATCH_ROOT),
+            service_account=at(SERVICE_ACCOUNT_ROOT),
+            default_phase_file=at(PHASE_FILE),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PodIdentity:
+    """Who this process is. The first 8 characters of ``uid`` keep two pods of one attempt apart in the store."""
+
+    name: str
+    uid: str
+
+
+def read_pod_identity(environ: Mapping[str, str]) -> PodIdentity:
+    """The pod's name and uid. Raises :class:`PhaseError` (64) naming the variable that is missing or malformed."""
+    name = environ.get(ENV_POD_NAME, "")
+    uid = environ.get(ENV_POD_UID, "")
+    for variable, value in ((ENV_POD_NAME, name), (ENV_POD_UID, uid)):
+        if not value:
+            raise PhaseError(
+                ExitCode.USAGE,
+                Reason.INVALID_SPEC,
+                f"The environment variable {variable} is not set.",
+                _OPERATOR_SETS_IT,
+            )
+    if not _POD_UID.fullmatch(uid):
+        raise PhaseError(
+            ExitCode.USAGE,
+            Reason.INVALID_SPEC,
+            f"{ENV_POD_UID} is not a pod uid: {uid[:80]!r}.",
+            _OPERATOR_SETS_IT,
+        )
+    return PodIdentity(name=name, uid=uid)
+
+
+def read_phase_input(environ: Mapping[str, str], paths: Paths) -> PhaseInput:
+    """The phase file, checked. Raises :class:`PhaseError` (64): InputMissing without one, else InvalidSpec."""
+    path = Path(environ.get(ENV_PHASE_FILE) or paths.default_phase_file)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_PHASE_INPUT_BYTES + 1)
+    except OSError as error:
+        raise PhaseError(
+            ExitCode.USAGE,
+            Reason.INPUT_MISSING,
+            f"The phase file {path} cannot be read: {error.strerror or error}.",
+            f"Set {ENV_PHASE_FILE} to a phase file; in a pod the operator mounts it.",
+        ) from error
+    if len(content) > MAX_PHASE_INPUT_BYTES:
+        raise PhaseError(
+            ExitCode.USAGE,
+            Reason.INVALID_SPEC,
+            f"The phase file {path} is larger than {MAX_PHASE_INPUT_BYTES} bytes.",
+        )
+    try:
+        return PhaseInput.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise PhaseError(
+            ExitCode.USAGE,
+            Reason.INVALID_SPEC,
+            f"The phase file {path} is not valid: {where}: {reason}.",
+            "Operator and runner must come from the same release; check the image tags in the Helm values.",
+        ) from None
+
+
+def read_parameters(phase_input: PhaseInput) -> WireModel:
+    """The task's parameters with defaults filled in. Raises :class:`PhaseError` (64) naming the field."""
+    try:
+        return resolve_parameters(phase_input.task, phase_input.parameters)
+    except InvalidParameters as error:
+        raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"{error.field}: {error.message}.") from None

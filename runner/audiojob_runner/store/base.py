@@ -1,0 +1,172 @@
+"""One store over obstore: whole small objects, streams of large ones, and failures in our own words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import obstore
+from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import ObjectStore
+
+from audiojob_runner.errors import PhaseError, is_disk_full
+from audiojob_types.contract import ExitCode
+from audiojob_types.reasons import Reason
+
+# 10,000 parts are S3's limit for one object: 8 MiB reaches 80 GB. Four parts at once bound the memory to 32 MiB.
+CHUNK_BYTES: Final = 8 * 1024 * 1024
+CONCURRENT_PARTS: Final = 4
+
+
+def check_key(key: str) -> str:
+    """The key itself if it stays inside the store. Raises :class:`PhaseError` (64) for ``..``, ``//`` and the like."""
+    parts = key.split("/")
+    if not key or "\0" in key or any(part in ("", ".", "..") for part in parts):
+        raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"{key[:200]!r} is not a key of the store.")
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Objects by key. ``root`` is the folder of a folder store, else None. All methods raise :class:`PhaseError`."""
+
+    objects: ObjectStore
+    name: str
+    root: Path | None = None
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object; None where there is none."""
+        with self._failures(f"looking up {key}"):
+            try:
+                return obstore.head(self.objects, check_key(key))["size"]
+            except FileNotFoundError:
+                return None
+
+    def read(self, key: str, limit: int) -> bytes | None:
+        """A whole small object; None where there is none. Raises for more than ``limit`` bytes."""
+        with self._failures(f"reading {key}"):
+            try:
+                answer = obstore.get(self.objects, check_key(key))
+            except FileNotFoundError:
+                return None
+            if answer.meta["size"] > limit:
+                raise PhaseError(
+                    ExitCode.USAGE,
+                    Reason.CHECKSUM_MISMATCH,
+                    f"{key} has {answer.meta['size']} bytes; {limit} is the most that is expected there.",
+                )
+            return bytes(answer.bytes())
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The content of a large object in pieces. Raises :class:`FileNotFoundError` where there is none."""
+        with self._failures(f"reading {key}"):
+            for chunk in obstore.get(self.objects, check_key(key)).stream(min_chunk_size=CHUNK_BYTES):
+                yield bytes(chunk)
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write a small object as a whole: readers see all of it or nothing."""
+        with self._failures(f"writing {key}"):
+            obstore.put(self.objects, check_key(key), content, use_multipart=False)
+        self._make_durable(key)
+
+    def write_stream(self, key: str, chunks: Iterator[bytes]) -> None:
+        """Write a large object: readers see all of it or nothing, also when ``chunks`` raises half-way."""
+        with self._failures(f"writing {key}"):
+            obstore.put(
+                self.objects,
+                check_key(key),
+                chunks,
+                use_multipart=True,
+                chunk_size=CHUNK_BYTES,
+                max_concurrency=CONCURRENT_PARTS,
+            )
+        self._make_durable(key)
+
+    def folders(self, prefix: str) -> list[str]:
+        """The keys of the folders directly below ``prefix``, sorted, without trailing slash."""
+        with self._failures(f"listing {prefix}"):
+            found = obstore.list_with_delimiter(self.objects, check_key(prefix))
+            return sorted(str(path).rstrip("/") for path in found["common_prefixes"])
+
+    def delete(self, key: str) -> None:
+        """Remove an object; absent is fine."""
+        with self._failures(f"deleting {key}"):
+            try:
+                obstore.delete(self.objects, check_key(key))
+            except FileNotFoundError:
+                return
+
+    def local_path(self, key: str) -> Path | None:
+        """Where a folder store keeps the object, None for other stores. Links out of the store are refused."""
+        if self.root is None:
+            return None
+        path = self.root / check_key(key)
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"{key} is a link that leads out of the store.")
+        return path
+
+    def _make_durable(self, key: str) -> None:
+        """Force a folder store's file and name to the disk: a manifest must not outlive what it lists."""
+        path = self.local_path(key)
+        if path is None:
+            return
+        with self._failures(f"writing {key}"):
+            _force_to_disk(path)
+
+    @contextmanager
+    def _failures(self, doing: str) -> Iterator[None]:
+        """Turn the store's errors into :class:`PhaseError`; :class:`FileNotFoundError` and foreign errors pass."""
+        try:
+            yield
+        except (PhaseError, FileNotFoundError):
+            raise
+        except (BaseError, OSError) as error:
+            raise self._phase_error(error, doing) from error
+
+    def _phase_error(self, error: Exception, doing: str) -> PhaseError:
+        summary = str(error).split("\n", maxsplit=1)[0][:500]
+        if is_disk_full(error) or "QuotaExceeded" in str(error) or "507 Insufficient Storage" in str(error):
+            return PhaseError(ExitCode.DISK_FULL, Reason.DISK_FULL, f"The store {self.name} was full while {doing}.")
+        if self.root is not None and _is_refused(error):
+            return PhaseError(
+                ExitCode.USAGE,
+                Reason.INVALID_SPEC,
+                f"The store {self.name} refused {doing}: {summary}",
+                "Check that the volume of claim audiojob-store is mounted writable for group 10001.",
+            )
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+            return PhaseError(
+                ExitCode.CREDENTIALS,
+                Reason.CREDENTIALS_REFUSED,
+                f"The store {self.name} refused the credentials for {doing}.",
+                "Ask the administrator to check the Secret audiojob-store of this namespace.",
+            )
+        if isinstance(error, InvalidPathError):
+            return PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"The store refused {doing}: {summary}")
+        return PhaseError(
+            ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"The store {self.name} failed {doing}: {summary}"
+        )
+
+
+def _is_refused(error: Exception) -> bool:
+    """Whether a folder is read-only or not ours."""
+    if isinstance(error, PermissionDeniedError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    return "Permission denied" in str(error) or "Read-only file system" in str(error)
+
+
+def _force_to_disk(path: Path) -> None:
+    """Flush a file's content and its name, so that both survive a crash of the node."""
+    for target in (path, path.parent):
+        descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

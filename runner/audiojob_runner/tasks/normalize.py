@@ -1,0 +1,136 @@
+"""Normalize: any sound into what later phases read, 44.1 kHz stereo 16-bit WAV (RF64 above 4 GiB)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import soundfile
+
+from audiojob_runner import ffmpeg, media
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.ffmpeg import FfmpegError, WavRequest
+from audiojob_runner.media import MediaInfo
+from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_types.base import WireModel
+from audiojob_types.contract import ExitCode
+from audiojob_types.parameters import NormalizeParameters
+from audiojob_types.reasons import Reason
+
+SAMPLE_RATE: Final = 44_100
+CHANNELS: Final = 2
+
+
+def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
+    """Input ``source`` (any file) to output ``audio`` (``audio.wav``)."""
+    assert isinstance(parameters, NormalizeParameters)
+    source = _source(inputs)
+    max_seconds = min(
+        parameters.max_duration_seconds,
+        context.limits.max_duration_seconds or parameters.max_duration_seconds,
+    )
+    context.progress(0, "Reading the source")
+    info = examine(source, context.cancelled)
+    media.check_length(info, max_seconds)
+    context.log.info("source: %s", info)
+    target = context.work_dir / "audio.wav"
+    request = WavRequest(
+        source=source,
+        target=target,
+        demuxer=info.demuxer,
+        stream_index=info.stream_index,
+        filters=sound_filters(info.channels),
+        # One second more than allowed, so that a source without a stated length shows that it is too long.
+        max_seconds=max_seconds + 1,
+        sample_rate=SAMPLE_RATE,
+        channels=CHANNELS,
+    )
+    try:
+        ffmpeg.decode_to_wav(request, _reporter(info, context), context.cancelled)
+    except FfmpegError as error:
+        raise _explained(error, source, context) from error
+    samples = _samples(target)
+    if samples > max_seconds * SAMPLE_RATE:
+        raise media.too_long(max_seconds)
+    media.check_decoded(info, samples / SAMPLE_RATE)
+    context.progress(100, "Converted")
+    return TaskResult(
+        outputs=[
+            TaskOutput(
+                name="audio",
+                path=target,
+                media_type="audio/wav",
+                metadata={
+                    "durationSeconds": round(samples / SAMPLE_RATE, 6),
+                    "samples": samples,
+                    "sampleRate": SAMPLE_RATE,
+                    "channels": CHANNELS,
+                },
+            )
+        ],
+        metadata={
+            "source": {
+                "container": info.demuxer,
+                "codec": info.codec,
+                "sampleRate": info.sample_rate,
+                "channels": info.channels,
+                "video": info.has_video,
+            },
+            "ffmpeg": ffmpeg.version(),
+        },
+    )
+
+
+def examine(source: Path, cancelled: threading.Event) -> MediaInfo:
+    """What the file is. Raises :class:`PhaseError` (NotMedia, CorruptMedia, EmptyMedia) for what we do not take."""
+    try:
+        document = ffmpeg.probe(source, cancelled)
+    except FfmpegError as error:
+        raise media.explain(error.failure, _head(source), source.stat().st_size) from error
+    return media.read_probe(document)
+
+
+def sound_filters(channels: int) -> str:
+    """The filter chain: one channel goes to both sides at its own level (ffmpeg alone would lower it by 3 dB)."""
+    return "pan=stereo|c0=c0|c1=c0" if channels == 1 else "anull"
+
+
+def _source(inputs: Mapping[str, TaskInput]) -> Path:
+    given = inputs.get("source")
+    if given is None or given.path is None:
+        raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, "Normalize needs an input file named 'source'.")
+    return given.path
+
+
+def _head(source: Path) -> bytes:
+    with source.open("rb") as file:
+        return file.read(media.HEAD_BYTES)
+
+
+def _explained(error: FfmpegError, source: Path, context: TaskContext) -> PhaseError:
+    context.log.warning("ffmpeg: %s", error)
+    return media.explain(error.failure, _head(source), source.stat().st_size)
+
+
+def _reporter(info: MediaInfo, context: TaskContext) -> Callable[[float], None]:
+    """Turns ffmpeg's position into percent; without a known length only the position is told."""
+
+    def report(position: float) -> None:
+        message = f"Converted {position:.0f} s"
+        if not info.duration_seconds:
+            context.progress(0, message)
+            return
+        message += f" of {info.duration_seconds:.0f} s"
+        context.progress(min(99.0, 100 * position / info.duration_seconds), message)
+
+    return report
+
+
+def _samples(path: Path) -> int:
+    """Samples in one channel of a WAV file; 0 where ffmpeg wrote none."""
+    try:
+        return int(soundfile.info(path).frames)
+    except soundfile.LibsndfileError:
+        return 0

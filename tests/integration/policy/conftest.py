@@ -1,0 +1,51 @@
+"""Fixtures: the policy in force, and namespaces as the chart prepares them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from tests.integration.policy.space import Namespace, prepare
+
+from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.paths import repository
+from audiojob_dev.rest import RestError, wait_until
+from audiojob_types.constants import RUNNER_SERVICE_ACCOUNT
+from audiojob_types.policy import NAME
+
+
+@pytest.fixture(scope="session")
+def enforced(apiserver: LocalApiServer) -> Iterator[LocalApiServer]:
+    """The API server with the chart's policy, once it is seen to refuse."""
+    file = repository() / "charts" / "audiojob" / "templates" / "runner-policy.yaml"
+    apiserver.kubectl("apply", "-f", str(file))
+    probe = prepare(apiserver, f"policy-probe-{uuid.uuid4().hex[:6]}")
+    job = probe.audiojob({"state": "Running"})
+    token = apiserver.service_account_token(probe.name, RUNNER_SERVICE_ACCOUNT)
+
+    def refused() -> bool:
+        answer = probe.report(token, job, {"percent": 5})
+        return answer.status == 403 and NAME in answer.message
+
+    wait_until("the policy", refused, seconds=30)
+    yield apiserver
+    apiserver.kubectl("delete", "-f", str(file), "--ignore-not-found")
+
+
+@pytest.fixture
+def space(enforced: LocalApiServer) -> Iterator[Namespace]:
+    """A fresh namespace under the policy."""
+    prepared = prepare(enforced, f"policy-{uuid.uuid4().hex[:10]}")
+    yield prepared
+    try:
+        enforced.rest.request("DELETE", f"/api/v1/namespaces/{prepared.name}")
+    except RestError as error:
+        if error.status not in (404, 409):
+            raise
+
+
+@pytest.fixture
+def elsewhere(enforced: LocalApiServer) -> Namespace:
+    """A second prepared namespace."""
+    return prepare(enforced, f"policy-{uuid.uuid4().hex[:10]}")

@@ -1,0 +1,105 @@
+"""One prepared namespace, and requests to it with a runner's token."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import urllib.parse
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.rest import MERGE_PATCH
+from audiojob_types.constants import API_VERSION, GROUP, RUNNER_SERVICE_ACCOUNT, VERSION
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+JOBS = f"/apis/{GROUP}/{VERSION}/namespaces"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API server said: HTTP status, its sentence, and the object if it sent one."""
+
+    status: int
+    message: str
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+class Namespace:
+    """One prepared namespace. Everything but `send` acts as cluster admin."""
+
+    def __init__(self, server: LocalApiServer, name: str) -> None:
+        self.server = server
+        self.name = name
+
+    def pod(self, name: str) -> str:
+        """Create a pod of the runner's service account and return a token bound to it."""
+        spec = {"serviceAccountName": RUNNER_SERVICE_ACCOUNT, "containers": [{"name": "phase", "image": "none"}]}
+        self.server.rest.request(
+            "POST", f"/api/v1/namespaces/{self.name}/pods", {"metadata": {"name": name}, "spec": spec}
+        )
+        return self.server.service_account_token(self.name, RUNNER_SERVICE_ACCOUNT, pod=name)
+
+    def audiojob(self, status: dict[str, Any], name: str = "") -> str:
+        """Create an AudioJob, give it this status as the operator would, and return its name."""
+        name = name or f"song-{uuid.uuid4().hex[:8]}"
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "AudioJob",
+            "metadata": {"name": name},
+            "spec": {"pipeline": "separate"},
+        }
+        self.server.rest.request("POST", f"{JOBS}/{self.name}/audiojobs", body)
+        self.operator_patch(name, status)
+        return name
+
+    def operator_patch(self, job: str, status: dict[str, Any]) -> None:
+        path = f"{JOBS}/{self.name}/audiojobs/{job}/status"
+        self.server.rest.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)
+
+    def read(self, job: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.server.rest.request("GET", f"{JOBS}/{self.name}/audiojobs/{job}")
+        return found
+
+    def report(self, token: str, job: str, status: dict[str, Any] | None, **others: Any) -> Answer:
+        """Merge-patch the status with this token; `others` are further top-level keys of the body."""
+        return self.send(token, "PATCH", f"audiojobs/{job}/status", {"status": status, **others})
+
+    def send(self, token: str, method: str, path: str, body: Any = None, content_type: str = MERGE_PATCH) -> Answer:
+        """Send a request below the namespace with this token."""
+        parts = urllib.parse.urlsplit(self.server.url)
+        context = ssl.create_default_context(cafile=str(self.server.authority))
+        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, context=context, timeout=30)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type, "User-Agent": "audiojob-runner"}
+        try:
+            connection.request(
+                method, f"{JOBS}/{self.name}/{path}", json.dumps(body) if body is not None else None, headers
+            )
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status >= 400:
+            return Answer(response.status, answer["message"], answer)
+        return Answer(response.status, "", answer)
+
+    def grant(self, role: str, rules: list[dict[str, Any]]) -> None:
+        """Give the runner's service account these rights."""
+        path = f"{RBAC}/namespaces/{self.name}"
+        self.server.rest.request("POST", f"{path}/roles", {"metadata": {"name": role}, "rules": rules})
+        binding = {
+            "metadata": {"name": role},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": RUNNER_SERVICE_ACCOUNT, "namespace": self.name}],
+        }
+        self.server.rest.request("POST", f"{path}/rolebindings", binding)
+
+
+def prepare(server: LocalApiServer, name: str) -> Namespace:
+    server.create_namespace(name)
+    server.ensure_service_account(name, RUNNER_SERVICE_ACCOUNT)
+    prepared = Namespace(server, name)
+    prepared.grant("audiojob-runner", [{"apiGroups": [GROUP], "resources": ["audiojobs/status"], "verbs": ["patch"]}])
+    return prepared

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from audiojob_dev import binaries
+from audiojob_dev.paths import paths_from_environment
+from audiojob_dev.progress import Progress
+from tests.integration.runner.pods import PodFolder, eventually
+from tests.integration.runner.stores import StoreFolder
+
+ACCESS_KEY = "test-access-key"
+SECRET_KEY = "test-secret-key"
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running S3 server whose buckets are the folders in ``root``."""
+
+    endpoint: str
+    root: Path
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """versitygw, a real S3 server, for the whole run."""
+    with Progress() as progress:
+        folder = binaries.ensure(paths_from_environment(), ("versitygw",), progress)
+    root = tmp_path_factory.mktemp("buckets")
+    sidecar = tmp_path_factory.mktemp("metadata")
+    port = _free_port()
+    command = [str(folder / "versitygw"), "--port", f"127.0.0.1:{port}", "--quiet"]
+    command += ["posix", "--sidecar", str(sidecar), str(root)]
+    environ = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: _listens(port) or process.poll() is not None, "versitygw listens")
+            assert process.poll() is None, f"versitygw ended with {process.returncode}"
+            yield Gateway(f"http://127.0.0.1:{port}", root)
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def folder_store(tmp_path: Path) -> StoreFolder:
+    root = tmp_path / "store"
+    root.mkdir()
+    return StoreFolder("Folder", root, {"kind": "Folder", "root": str(root)})
+
+
+@pytest.fixture
+def s3_store(gateway: Gateway) -> StoreFolder:
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    root = gateway.root / bucket
+    root.mkdir()
+    config = {"kind": "S3", "bucket": bucket, "endpoint": gateway.endpoint, "allowHttp": True}
+    return StoreFolder("S3", root, config, {"accessKeyId": ACCESS_KEY, "secretAccessKey": SECRET_KEY})
+
+
+@pytest.fixture(params=["Folder", "S3"])
+def store(request: pytest.FixtureRequest) -> StoreFolder:
+    """Each kind of store in turn."""
+    found: StoreFolder = request.getfixturevalue("folder_store" if request.param == "Folder" else "s3_store")
+    return found
+
+
+@pytest.fixture
+def pod(tmp_path: Path, store: StoreFolder) -> PodFolder:
+    return make_pod(tmp_path / "pod", store)
+
+
+@pytest.fixture
+def folder_pod(tmp_path: Path, folder_store: StoreFolder) -> PodFolder:
+    """For what does not depend on the kind of store."""
+    return make_pod(tmp_path / "pod", folder_store)
+
+
+def make_pod(root: Path, store: StoreFolder) -> PodFolder:
+    pod = PodFolder(root, store.config)
+    for name, value in store.credentials.items():
+        (root / "etc/audiojob/store" / name).write_text(value + "\n", encoding="utf-8")
+    return pod
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,182 @@
+"""Rules about the repository itself that no other tool checks: layout, locks, licences, what images copy."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {
+    "audiojob_types": "crds",
+    "audiojob_kube": "kube",
+    "audiojob_operator": "operator",
+    "audiojob_runner": "runner",
+    "audiojob_api": "api",
+}
+LOCKS = sorted(path.name for path in (ROOT / "requirements").glob("*.txt"))
+IMAGE_LOCKS = ("control.txt", "runner.txt", "runner-torch.txt")
+PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
+SHARED_LIBRARIES = {"soundfile": "libsndfile", "sphn": "Symphonia", "numpy": "libgfortran", "torch": "libgomp"}
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def pins(lock: str) -> dict[str, str]:
+    return dict(PINNED.findall(read(f"requirements/{lock}")))
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads(read("pyproject.toml"))
+
+
+# ---------------------------------------------------------------- layout
+
+
+@pytest.mark.parametrize("folder", [*sorted(set(PACKAGES.values())), "dev", "tests", "charts", "bench"])
+def test_a_top_level_folder_is_no_package(folder: str) -> None:
+    assert not (ROOT / folder / "__init__.py").exists(), (
+        f"{folder}/__init__.py makes `import {folder}` work, and an importable `operator` hides Python's own"
+    )
+
+
+def test_no_lock_of_a_tool_that_names_registry_hosts() -> None:
+    assert [name for name in ("uv.lock", "poetry.lock", "Pipfile.lock") if (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(("package", "folder"), PACKAGES.items())
+def test_each_package_is_shipped_and_typed(package: str, folder: str) -> None:
+    shipped = project()["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert f"{folder}/{package}" in shipped
+    assert (ROOT / folder / package / "py.typed").exists(), f"mypy ignores the types of {package} without py.typed"
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    assert [line for line in read(".ci/run").splitlines() if "make" in line] == ["exec make test"]
+    assert "make test" in read("README.md")
+
+
+# ---------------------------------------------------------------- locks
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_host_and_no_path(lock: str) -> None:
+    text = read(f"requirements/{lock}")
+    assert re.findall(r"https?://|file:|^-|\s@\s|^/", text, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_each_requirement_of_a_lock_is_pinned_and_hashed(lock: str) -> None:
+    text = "\n".join(line for line in read(f"requirements/{lock}").splitlines() if not line.lstrip().startswith("#"))
+    requirements = re.sub(r"\\\n", " ", text).split("\n")
+    loose = [line for line in requirements if line and not re.search(r"^\S+==\S+.*--hash=sha256:[0-9a-f]{64}", line)]
+    assert loose == []
+    assert pins(lock)
+
+
+@pytest.mark.parametrize("lock", IMAGE_LOCKS)
+def test_images_run_the_versions_that_the_tests_ran(lock: str) -> None:
+    tested = pins("dev.txt")
+    assert {name: version for name, version in pins(lock).items() if tested.get(name) != version} == {}
+
+
+def test_the_torch_image_is_a_superset_of_the_light_one() -> None:
+    assert pins("runner.txt").items() <= pins("runner-torch.txt").items()
+
+
+def test_each_direct_dependency_is_in_the_lock_of_its_image() -> None:
+    extras = project()["project"]["optional-dependencies"]
+    parts = {"control.txt": ("operator", "api"), "runner.txt": ("runner",), "runner-torch.txt": ("runner", "torch")}
+    missing = {
+        (lock, requirement)
+        for lock, names in parts.items()
+        for name in names
+        for requirement in extras[name]
+        if re.split(r"[<>=!\[; ]", requirement)[0].lower().replace("_", "-") not in pins(lock)
+    }
+    assert missing == set(), "run `make lock`"
+
+
+def test_each_direct_dependency_says_why_it_is_there() -> None:
+    lines = read("pyproject.toml").splitlines()
+    start, end = lines.index("[project.optional-dependencies]"), lines.index("[dependency-groups]")
+    requirements = [line for line in lines[start:end] if line.startswith('  "')]
+    assert requirements
+    assert [line for line in requirements if "# " not in line] == []
+
+
+# ---------------------------------------------------------------- licences
+
+
+def licence_of(package: str) -> str:
+    """What the metadata of an installed package says, in one string; empty where it says nothing."""
+    metadata = importlib.metadata.metadata(package)
+    # The old License field often holds a whole licence text; its first line names it.
+    free_text = [text.strip().split("\n")[0] for text in metadata.get_all("License") or []]
+    classifiers = [line for line in metadata.get_all("Classifier") or [] if line.startswith("License ::")]
+    return " ".join([*(metadata.get_all("License-Expression") or []), *free_text, *classifiers]).strip()
+
+
+def image_packages() -> list[str]:
+    return sorted({name for lock in IMAGE_LOCKS for name in pins(lock)})
+
+
+def named_in_notice(package: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(package)}(?![\w-])", read("NOTICE")) is not None
+
+
+@pytest.mark.parametrize("package", image_packages())
+def test_an_image_package_is_permissive_or_named_in_notice(package: str) -> None:
+    licence = licence_of(package)
+    assert not re.search(r"(?<!L)\bA?GPL|GNU (Affero )?General", licence), (
+        f"{package} is {licence}: GPL is never imported"
+    )
+    if not licence or re.search(r"MPL|Mozilla|LGPL|Lesser|NVIDIA|Proprietary", licence):
+        assert named_in_notice(package), f"{package} ({licence or 'states no licence'}) must be named in NOTICE"
+
+
+@pytest.mark.parametrize(("package", "library"), SHARED_LIBRARIES.items())
+def test_a_copyleft_library_inside_a_permissive_wheel_is_named_in_notice(package: str, library: str) -> None:
+    assert named_in_notice(package)
+    assert library in read("NOTICE")
+
+
+def test_mutagen_stays_out() -> None:
+    assert not any("mutagen" in pins(lock) for lock in LOCKS), "mutagen is GPL; yt-dlp[default] brings it"
+
+
+# ---------------------------------------------------------------- images
+
+
+def copied_paths() -> set[str]:
+    return {
+        source
+        for line in read("images/Dockerfile").splitlines()
+        if line.startswith("COPY ") and "--from=" not in line
+        for source in line.split()[1:-1]
+    }
+
+
+def test_what_the_dockerfile_copies_passes_the_dockerignore() -> None:
+    allowed = {line[1:].removesuffix("/**") for line in read(".dockerignore").splitlines() if line.startswith("!")}
+    wanted = {"requirements/*.txt" if path.startswith("requirements/") else path for path in copied_paths()}
+    assert wanted == allowed
+
+
+def test_the_dockerfile_copies_only_what_exists() -> None:
+    assert [path for path in sorted(copied_paths()) if not (ROOT / path).exists()] == []
+
+
+def test_images_run_as_the_user_of_the_contract_and_copy_code_last() -> None:
+    stages = re.split(r"^FROM ", read("images/Dockerfile"), flags=re.MULTILINE)
+    images = [stage for stage in stages if re.match(r"\S+ AS (control|runner|runner-torch)\n", stage)]
+    assert len(images) == 3
+    for stage in images:
+        assert "USER 10001:10001" in stage
+        assert re.findall(r"^RUN", stage, re.MULTILINE) == [], "an image's own stage only copies code"
