@@ -55,9 +55,10 @@ format: venv ## Rewrite the sources in the project's style
 	@$(VENV)/bin/ruff format .
 
 .PHONY: generate
-generate: venv ## Write the CRDs and the runner's policy from the types
+generate: venv ## Write the CRDs, the runner's policy and docs/reasons.md from the types
 	@$(RUN) -m audiojob_types.crdgen crds charts/audiojob/crds
 	@$(RUN) -m audiojob_types.policy charts/audiojob/templates/runner-policy.yaml
+	@$(RUN) -m audiojob_types.reasons_doc docs/reasons.md
 
 .PHONY: verify
 verify: generate lint ## Generate and lint, then fail if anything in the tree differs from the commit

@@ -1,13 +1,15 @@
-"""Fixtures of the whole test set: a real API server for integration tests, the embedded cluster for e2e tests."""
+"""Fixtures of the whole test set: a real API server for integration tests, a real cluster for e2e tests."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.cluster import NO_CLUSTER, TestCluster, find_cluster
 
 from audiojob_dev import binaries
 from audiojob_dev.apiserver import LocalApiServer
@@ -23,12 +25,11 @@ def apiserver() -> Iterator[LocalApiServer]:
     """
     with Progress() as progress:
         programs = binaries.ensure(paths_from_environment(), ("etcd", "kube-apiserver", "kubectl"), progress)
-    with tempfile.TemporaryDirectory(prefix="audiojob-apiserver-") as folder:
+    with tempfile.TemporaryDirectory(prefix="audiojob-apiserver-", ignore_cleanup_errors=True) as folder:
         server = LocalApiServer(Path(folder), programs)
         server.start()
         try:
-            if list((repository() / "crds").glob("*.yaml")):
-                server.apply_crds(repository() / "crds")
+            server.apply_crds(repository() / "crds")
             yield server
         finally:
             server.stop()
@@ -50,3 +51,26 @@ def namespace(apiserver: LocalApiServer) -> Iterator[str]:
     apiserver.create_namespace(name)
     yield name
     apiserver.rest.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> TestCluster:
+    """A cluster that runs pods: the embedded one (started unless it is up; it stays up), or CONTEXT's.
+
+    Without root and without CONTEXT the test is skipped, and fails where CI is set: CI must run every test.
+    """
+    found = find_cluster(paths_from_environment(), os.environ, os.geteuid())
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(NO_CLUSTER)
+        pytest.skip(NO_CLUSTER)
+    return found
+
+
+@pytest.fixture
+def cluster_namespace(cluster: TestCluster) -> Iterator[str]:
+    """A fresh namespace of the cluster that admits restricted pods only; deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    cluster.create_namespace(name)
+    yield name
+    cluster.delete_namespace(name)

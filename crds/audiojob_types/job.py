@@ -373,8 +373,8 @@ class AudioJobStatus(StatusModel):
     state: Annotated[
         State,
         Field(
-            description="state is Pending, Queued, Running, Suspended, Succeeded, Failed or Cancelled: the conditions in "
-            "one word."
+            description="state is Pending, Queued, Running, Suspended, Succeeded, Failed or Cancelled: the conditions "
+            "in one word."
         ),
     ] = State.PENDING
     conditions: Annotated[

@@ -12,6 +12,6 @@ def overall_percent(weights: Mapping[str, int], percents: Mapping[str, int], pre
     """
     total = sum(weights.values())
     if total <= 0:
-        return min(99, max(previous, 0))
+        return max(previous, 0)
     done = sum(weight * min(100, max(0, percents.get(phase, 0))) for phase, weight in weights.items())
     return max(previous, min(99, done // total))

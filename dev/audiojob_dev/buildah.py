@@ -6,12 +6,22 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from audiojob_dev.errors import DevError
 from audiojob_dev.packages import program
 from audiojob_dev.paths import Paths
+
+_STALE_SECONDS = 3 * 24 * 3600.0
+
+
+def _output(command: list[str], timeout: float) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        raise DevError(f"{' '.join(command)}: {done.stderr.strip()[-2000:]}")
+    return done.stdout
 
 
 class Buildah:
@@ -29,11 +39,7 @@ class Buildah:
 
     def run(self, *arguments: str, timeout: float = 300) -> str:
         """Run to the end and return the output. Raises DevError with buildah's message."""
-        command = self._command(*arguments)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-        if done.returncode:
-            raise DevError(f"buildah {' '.join(arguments)}: {done.stderr.strip()[-2000:]}")
-        return done.stdout
+        return _output(self._command(*arguments), timeout)
 
     def images(self) -> list[dict[str, Any]]:
         """`id` and `names` of every tagged image."""
@@ -52,6 +58,16 @@ class Buildah:
             for name in item["names"]:
                 if name != reference and name.rpartition(":")[0] == repository:
                     self.run("rmi", name)
+
+    def remove_stale(self, now: float) -> None:
+        """Remove untagged layers of old builds that nothing stands on; they only save time while they are recent."""
+        if not self._storage.exists():
+            return
+        for item in json.loads(self.run("images", "--all", "--json") or "[]") or []:
+            if not item.get("names") and now - item["created"] > _STALE_SECONDS:
+                # A layer below another image cannot be removed, and shall not be.
+                with suppress(DevError):
+                    self.run("rmi", item["id"])
 
     def build(self, arguments: list[str], on_line: Callable[[str], None]) -> None:
         """`buildah build` without a daemon, a registry or a network of its own; calls `on_line` with each step.
@@ -87,8 +103,13 @@ class Buildah:
 
     def write_layout(self, reference: str, folder: Path) -> None:
         """Write the image into an OCI layout, uncompressed; blobs that lie there already are not written again."""
-        options = ["--quiet", "--disable-compression", "--format", "oci"]
-        self.run("push", *options, reference, f"oci:{folder}:image", timeout=3600)
+        path = program("skopeo")
+        if path is None:
+            raise DevError("missing system packages: skopeo. Install them as root: apt-get install -y skopeo")
+        source = f"containers-storage:[overlay@{self._storage}+{self._scratch}]{reference}"
+        # `buildah push` to a layout compresses whatever it is told; skopeo reads the same storage and does not.
+        options = ["--quiet", "--insecure-policy", "--format", "oci", "--dest-oci-accept-uncompressed-layers"]
+        _output([path, "copy", *options, source, f"oci:{folder}:image"], timeout=3600)
 
     def write_archive(self, reference: str, file: Path) -> None:
         """Write the image as docker save would, uncompressed."""

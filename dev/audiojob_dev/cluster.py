@@ -194,6 +194,8 @@ class Cluster:
         # Shims, and whatever else was started below.
         processes.stop(list(processes.tagged(state)), grace_seconds=2)
         host.unmount_below([state, self.paths.containerd_root])
+        # buildah leaves its storage mounted on itself, which would keep the cache from being removed.
+        host.unmount_idle(self.paths.cache / "containers")
         if record:
             _forget_service_rules(Path(record.binaries))
             host.restore_network(record.address, turn_forwarding_off=record.forwarding_was_off)

@@ -149,6 +149,12 @@ def mounts_below(mounts: str, folder: Path) -> list[str]:
     return sorted((point for point in points if point.startswith(f"{folder}/")), key=len, reverse=True)
 
 
+def unmount_idle(folder: Path) -> None:
+    """Unmount what nobody uses below `folder`; what is busy stays."""
+    for point in mounts_below(Path("/proc/self/mounts").read_text(), folder):
+        _run("umount", point, check=False)
+
+
 def unmount_below(folders: Iterable[Path]) -> None:
     for folder in folders:
         for point in mounts_below(Path("/proc/self/mounts").read_text(), folder):

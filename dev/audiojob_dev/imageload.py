@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tarfile
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from io import BytesIO
@@ -25,27 +26,44 @@ from audiojob_dev.progress import Progress
 
 _CONTENT = "io.containerd.content.v1.content/blobs/sha256"
 _LOAD_SECONDS = 1800.0
+_KEPT_SECONDS = 3600.0
 
 
 def load(paths: Paths, containers: Containers, references: Iterable[str], progress: Progress) -> None:
-    """Load local images that containerd lacks; then remove older ones of the same names that no container uses."""
+    """Load local images that containerd lacks; then remove older ones of the same names.
+
+    Images that a container uses stay, and those that somebody asked for within the last hour: a test run that
+    began before the sources changed still starts pods from them.
+    """
     wanted = list(references)
-    missing = [item for item in wanted if item not in containers.images()]
-    if missing:
-        with locked(paths.cache / "load.lock", seconds=_LOAD_SECONDS, holder="another load of images"):
-            for reference in missing:
+    with locked(paths.cache / "load.lock", seconds=_LOAD_SECONDS, holder="another load of images"):
+        for reference in wanted:
+            if reference not in containers.images():
                 with progress.step(f"load {reference}") as step:
                     size = _load(paths, containers, reference)
                     step.detail = f"{size / 1e6:.1f} MB were new"
-    containers.remove_images(outdated(containers.images(), wanted, containers.used_images()))
+        recent = _remember(paths.cache / "loaded.json", wanted, time.time())
+        containers.remove_images(outdated(containers.images(), wanted, recent | containers.used_images()))
 
 
-def outdated(images: Iterable[str], wanted: Iterable[str], used: Iterable[str]) -> list[str]:
-    """Images of the same repositories as `wanted` under other tags, unless a container was made from them."""
+def _remember(file: Path, wanted: Iterable[str], now: float) -> set[str]:
+    """Note when `wanted` were asked for; return all that were within the last hour."""
+    try:
+        known: dict[str, float] = json.loads(file.read_text())
+    except (OSError, ValueError):
+        known = {}
+    known.update(dict.fromkeys(wanted, now))
+    recent = {reference: asked for reference, asked in known.items() if now - asked < _KEPT_SECONDS}
+    file.write_text(json.dumps(recent))
+    return set(recent)
+
+
+def outdated(images: Iterable[str], wanted: Iterable[str], kept: Iterable[str]) -> list[str]:
+    """Images of the same repositories as `wanted` under other tags, but for those in `kept`."""
     current = set(wanted)
     repositories = {reference.rpartition(":")[0] for reference in current}
-    kept = current | set(used)
-    return [item for item in images if item not in kept and item.rpartition(":")[0] in repositories]
+    staying = current | set(kept)
+    return [item for item in images if item not in staying and item.rpartition(":")[0] in repositories]
 
 
 def _load(paths: Paths, containers: Containers, reference: str) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,7 @@ def build(paths: Paths, names: Iterable[str], progress: Progress, buildah: Build
                     _build(paths, buildah, image.name, result[image.name], step)
         for image in chosen:
             buildah.remove_others(result[image.name])
+        buildah.remove_stale(time.time())
     return result
 
 

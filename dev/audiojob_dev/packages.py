@@ -36,6 +36,7 @@ NODE_REQUIREMENTS = (
 IMAGE_REQUIREMENTS = (
     Requirement("buildah", "buildah"),
     Requirement("debootstrap", "debootstrap"),
+    Requirement("skopeo", "skopeo"),
 )
 
 

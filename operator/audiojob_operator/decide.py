@@ -198,11 +198,11 @@ def _working(draft: Draft) -> Situation:
     if draft.revision is None:
         assert observed.pipeline is not None, "without a pipeline the job waits"
         draft.bind(make_revision(observed.pipeline, observed.settings.images))
+    phases, events = dict(draft.phases), list(draft.events)
     try:
         start_ready(draft)
     except (InvalidSpecError, InvalidParameters) as error:
-        draft.jobs.clear()
-        draft.events.clear()
+        draft.jobs, draft.phases, draft.events = [], phases, events
         return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
     return _progress(draft)
 
@@ -302,8 +302,9 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
 def _current_phase(draft: Draft) -> str | None:
     """The phase that runs, or ran last."""
     begun = [record for record in draft.phases.values() if record.attempt > 0]
-    running = [record for record in begun if record.state in (PhaseState.RUNNING, PhaseState.WAITING)]
-    return (running or begun[-1:] or [None])[0].name if begun else None
+    unfinished = [record for record in begun if not record.state.finished]
+    current = unfinished[:1] or begun[-1:]
+    return current[0].name if current else None
 
 
 def _percent(draft: Draft, situation: Situation) -> int:

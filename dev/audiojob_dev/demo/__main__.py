@@ -72,7 +72,8 @@ def run(console: Console) -> None:
         console.print(f"  {piece.name}, {human_bytes(piece.stat().st_size)}, from Debian's package {music.PACKAGE}")
     with music_source(cluster, piece, images["runner"]) as source:
         with timings.part(console, "helm install"):
-            install.install(cluster, NAMESPACE, images, source.cidr)
+            install.ensure_namespace(cluster, NAMESPACE)
+            install.install(cluster, [NAMESPACE], images, source.cidr)
             console.print(cluster.helm("-n", install.RELEASE_NAMESPACE, "list").rstrip(), markup=False)
         with timings.part(console, "AudioJob by kubectl apply"):
             first = request.apply_example(cluster, NAMESPACE, source.url)
@@ -124,8 +125,7 @@ def music_source(cluster: Cluster, piece: Path, image: str) -> Iterator[request.
     if not cluster.embedded:
         yield request.music_pod(cluster, NAMESPACE, piece, image)
         return
-    node = cluster.get("nodes")["items"][0]
-    address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+    address = install.node_address(cluster)
     with music.serve(piece.parent, address) as base:
         yield request.MusicSource(url=f"{base}/{piece.name}", cidr=f"{address}/32")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from audiojob_dev.demo.tools import Cluster
@@ -12,27 +13,34 @@ RELEASE = "audiojob"
 RELEASE_NAMESPACE = "audiojob-system"
 
 
-def install(cluster: Cluster, namespace: str, images: dict[str, str], allowed_cidr: str) -> None:
-    """Namespaces, CRDs, then the chart with values for this cluster; returns when operator and API are ready."""
-    for name in (RELEASE_NAMESPACE, namespace):
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(restricted_namespace(name)))
+def install(cluster: Cluster, job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: str) -> None:
+    """CRDs, then the chart with values for this cluster; returns when operator and API are ready.
+
+    The namespaces must exist: see :func:`ensure_namespace`.
+    """
+    ensure_namespace(cluster, RELEASE_NAMESPACE)
     root = repository()
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(root / "crds"))
     cluster.kubectl("wait", "--for=condition=Established", "-f", str(root / "crds"), "--timeout=60s")
     arguments = ["upgrade", "--install", RELEASE, str(root / "charts" / "audiojob"), "-n", RELEASE_NAMESPACE]
-    for key, value in values(namespace, images, allowed_cidr).items():
+    for key, value in values(job_namespaces, images, allowed_cidr).items():
         arguments += ["--set-json", f"{key}={json.dumps(value)}"]
     cluster.helm(*arguments, "--wait", "--timeout", "5m")
 
 
-def values(namespace: str, images: dict[str, str], allowed_cidr: str) -> dict[str, Any]:
-    """The chart values of the demo: our images, the demo's namespace, and the music server's address."""
+def ensure_namespace(cluster: Cluster, name: str) -> None:
+    """The namespace exists and admits restricted pods only."""
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(restricted_namespace(name)))
+
+
+def values(job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: str) -> dict[str, Any]:
+    """The chart values of the demo: our images, the job namespaces, and the music server's address."""
     return {
         "images.runner": image_value(images["runner"]),
         "images.runnerTorch": image_value(images["runner-torch"]),
         "images.control": image_value(images["control"]),
-        "jobNamespaces": [namespace],
-        "api.namespace": namespace,
+        "jobNamespaces": list(job_namespaces),
+        "api.namespace": job_namespaces[0],
         "fetch.allowedCIDRs": [allowed_cidr],
     }
 
@@ -50,3 +58,10 @@ def restricted_namespace(name: str) -> dict[str, Any]:
         "kind": "Namespace",
         "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
     }
+
+
+def node_address(cluster: Cluster) -> str:
+    """The internal address of the cluster's first node; on the embedded cluster, this machine's."""
+    node = cluster.get("nodes")["items"][0]
+    address: str = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+    return address

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE, restricted_namespace
+from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE, ensure_namespace
 from audiojob_dev.demo.store import restricted_pod
 from audiojob_dev.demo.tools import Cluster, ToolError, wait_until
 from audiojob_dev.demo.view import next_name
@@ -103,7 +103,7 @@ def music_pod(cluster: Cluster, namespace: str, piece: Path, image: str) -> Musi
     container = pod["spec"]["containers"][0]
     container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] == "data"]
     pod["spec"]["volumes"] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "data"]
-    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(restricted_namespace(namespace)))
+    ensure_namespace(cluster, namespace)
     cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(pod))
 
     def address() -> str | None:

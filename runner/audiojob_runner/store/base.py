@@ -139,7 +139,7 @@ class Store:
                 f"The store {self.name} refused {doing}: {summary}",
                 "Check that the volume of claim audiojob-store is mounted writable for group 10001.",
             )
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        if _is_unauthorised(error):
             return PhaseError(
                 ExitCode.CREDENTIALS,
                 Reason.CREDENTIALS_REFUSED,
@@ -160,6 +160,13 @@ def _is_refused(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
     return "Permission denied" in str(error) or "Read-only file system" in str(error)
+
+
+def _is_unauthorised(error: Exception) -> bool:
+    """Whether an object store refused who we are. Listings report it without a type of its own, by status alone."""
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return True
+    return "status code: 401" in str(error) or "status code: 403" in str(error)
 
 
 def _force_to_disk(path: Path) -> None:

@@ -146,16 +146,14 @@ async def test_only_the_meant_incarnation_is_deleted(client: KubeClient, namespa
 async def test_a_watch_tells_each_change_in_order_then_a_bookmark_then_ends(client: KubeClient, namespace: str) -> None:
     listed = await client.list(AUDIOJOBS, namespace)
     await client.create(AUDIOJOBS, audio_job("song"), namespace)
-    await client.patch_merge(AUDIOJOBS, "song", {"spec": {"cancel": True}}, namespace)
-    await client.delete(AUDIOJOBS, "song", namespace)
-    events = [
-        event
-        async for event in client.watch(
-            AUDIOJOBS, namespace, resource_version=listed.resource_version, timeout_seconds=4
-        )
-    ]
+    events = []
+    async for event in client.watch(AUDIOJOBS, namespace, resource_version=listed.resource_version, timeout_seconds=6):
+        events.append(event)
+        if event.type == "ADDED":
+            await client.patch_merge(AUDIOJOBS, "song", {"spec": {"cancel": True}}, namespace)
+            await client.delete(AUDIOJOBS, "song", namespace)
     assert [event.type for event in events if event.type != "BOOKMARK"] == ["ADDED", "MODIFIED", "DELETED"]
-    assert events[-1].type == "BOOKMARK", "a quiet watch tells how far it is before it ends"
+    assert events[-1].type == "BOOKMARK", "before it ends, the stream tells how far it is"
     versions = [int(event.object["metadata"]["resourceVersion"]) for event in events]
     assert versions == sorted(versions)
     assert versions[0] > int(listed.resource_version)

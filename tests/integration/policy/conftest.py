@@ -15,7 +15,7 @@ from audiojob_types.constants import RUNNER_SERVICE_ACCOUNT
 from audiojob_types.policy import NAME
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def enforced(apiserver: LocalApiServer) -> Iterator[LocalApiServer]:
     """The API server with the chart's policy, once it is seen to refuse."""
     file = repository() / "charts" / "audiojob" / "templates" / "runner-policy.yaml"

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from tests.integration.policy.space import Namespace
 
-from audiojob_types.constants import GROUP, RUNNER_SERVICE_ACCOUNT
+from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.rest import wait_until
+from audiojob_operator.build.names import child_name
+from audiojob_types.constants import GROUP, MAX_PHASE_NAME, RUNNER_SERVICE_ACCOUNT
 from audiojob_types.job import AudioJobStatus
 from audiojob_types.policy import RUNNER_FIELDS, operator_fields
 
@@ -189,8 +192,7 @@ def test_the_pod_must_be_the_phases_own(space: Namespace, pod: str) -> None:
 
 def test_a_runner_of_one_job_may_not_report_about_another(space: Namespace) -> None:
     own = space.audiojob(STATUS)
-    phases = [{"name": "separate", "state": "Running", "attempt": 2, "jobName": "tune-sep-2-bbbbbbbb"}]
-    other = space.audiojob({"state": "Running", "phases": phases})
+    other = space.audiojob({"state": "Running", "phases": [phase_of("tune-sep-2-bbbbbbbb")]})
     token = space.pod(OWN_POD)
     assert space.report(token, other, entry()).status == 403
     assert space.report(token, own, entry()).status == 200
@@ -309,6 +311,32 @@ def test_the_policy_holds_where_an_administrator_granted_too_much(space: Namespa
     assert (
         space.send(token, "PATCH", f"audiojobs/{job}/status", operations, "application/json-patch+json").status == 403
     )
+
+
+def test_the_pod_of_a_real_job_with_the_longest_name_may_report(space: Namespace, controllers: LocalApiServer) -> None:
+    """The Job controller chooses pods' names; it cuts long ones, which the policy would take for another's."""
+    name = child_name("a" * 63, "uid", "b" * MAX_PHASE_NAME, 1000)
+    pod = {"serviceAccountName": RUNNER_SERVICE_ACCOUNT, "restartPolicy": "Never"}
+    template = {"spec": {**pod, "containers": [{"name": "phase", "image": "none"}]}}
+    path = f"/namespaces/{space.name}"
+    controllers.rest.request(
+        "POST", f"/apis/batch/v1{path}/jobs", {"metadata": {"name": name}, "spec": {"template": template}}
+    )
+    pods: list[str] = []
+
+    def started() -> bool:
+        found = controllers.rest.request("GET", f"/api/v1{path}/pods?labelSelector=job-name%3D{name}")
+        pods[:] = [item["metadata"]["name"] for item in found["items"]]
+        return bool(pods)
+
+    wait_until("the Job's pod", started, seconds=30)
+    job = space.audiojob({"state": "Running", "phases": [phase_of(name)]})
+    token = controllers.service_account_token(space.name, RUNNER_SERVICE_ACCOUNT, pod=pods[0])
+    assert space.report(token, job, entry()).status == 200
+
+
+def phase_of(job_name: str) -> dict[str, Any]:
+    return {"name": "separate", "state": "Running", "attempt": 2, "jobName": job_name}
 
 
 def test_other_service_accounts_are_not_limited(space: Namespace) -> None:

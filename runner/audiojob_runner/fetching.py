@@ -1,0 +1,215 @@
+"""What both ways of fetching share: limits, results, and which names and types are media. No I/O."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from threading import Event
+from typing import Any, Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from audiojob_runner.addresses import is_allowed_port
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.proxy import Refusal, Refused
+from audiojob_types.contract import ExitCode
+from audiojob_types.reasons import Reason
+
+MAX_URL_CHARACTERS: Final = 2_048
+MAX_TITLE_CHARACTERS: Final = 200
+# The only extensions that a stored source may have, with their types. Any other file is stored as `.bin`.
+MEDIA_TYPES: Final[dict[str, str]] = {
+    "aac": "audio/aac",
+    "aif": "audio/aiff",
+    "aiff": "audio/aiff",
+    "caf": "audio/x-caf",
+    "flac": "audio/flac",
+    "m4a": "audio/mp4",
+    "m4b": "audio/mp4",
+    "m4v": "video/mp4",
+    "mka": "audio/x-matroska",
+    "mkv": "video/x-matroska",
+    "mov": "video/quicktime",
+    "mp3": "audio/mpeg",
+    "mp4": "video/mp4",
+    "mpga": "audio/mpeg",
+    "oga": "audio/ogg",
+    "ogg": "audio/ogg",
+    "ogv": "video/ogg",
+    "opus": "audio/ogg",
+    "ts": "video/mp2t",
+    "wav": "audio/wav",
+    "weba": "audio/webm",
+    "webm": "video/webm",
+}
+_EXTENSIONS: Final[dict[str, str]] = {
+    "application/ogg": "ogg",
+    "audio/aac": "aac",
+    "audio/aiff": "aiff",
+    "audio/flac": "flac",
+    "audio/m4a": "m4a",
+    "audio/mp3": "mp3",
+    "audio/mp4": "m4a",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/opus": "opus",
+    "audio/vnd.wave": "wav",
+    "audio/wav": "wav",
+    "audio/wave": "wav",
+    "audio/webm": "weba",
+    "audio/x-aiff": "aiff",
+    "audio/x-flac": "flac",
+    "audio/x-m4a": "m4a",
+    "audio/x-matroska": "mka",
+    "audio/x-wav": "wav",
+    "video/mp2t": "ts",
+    "video/mp4": "mp4",
+    "video/ogg": "ogv",
+    "video/quicktime": "mov",
+    "video/webm": "webm",
+    "video/x-matroska": "mkv",
+}
+_PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
+# Playlists call themselves audio; they list other addresses, which is yt-dlp's work.
+_PLAYLISTS: Final = ("mpegurl", "dash+xml", "x-scpls", "xspf")
+UNKNOWN_EXTENSION: Final = "bin"
+UNKNOWN_TYPE: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """Upper bounds of one download."""
+
+    max_bytes: int
+    max_duration_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchTools:
+    """What fetching needs from outside. ``refusals`` are the proxy's, newest last."""
+
+    folder: Path
+    proxy_url: str
+    refusals: list[Refused]
+    limits: FetchLimits
+    progress: Callable[[float, str], None]
+    cancelled: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One downloaded file. ``metadata`` holds title and durationSeconds where the source told them."""
+
+    path: Path
+    extension: str
+    media_type: str
+    metadata: dict[str, Any]
+
+
+def check_url(url: str) -> SplitResult:
+    """The parts of an address that may be fetched. Raises :class:`PhaseError` (InvalidSpec, BlockedAddress)."""
+    if len(url) > MAX_URL_CHARACTERS:
+        raise _bad_url(f"is longer than {MAX_URL_CHARACTERS} characters")
+    if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
+        raise _bad_url("has spaces or control characters")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _bad_url("is not a valid URL") from None
+    if parts.scheme.lower() not in ("http", "https"):
+        raise _bad_url("does not start with http:// or https://")
+    if not parts.hostname:
+        raise _bad_url("has no host")
+    if parts.username is not None or parts.password is not None:
+        raise _bad_url("holds a user name or password")
+    if port is not None and not is_allowed_port(port):
+        raise PhaseError(
+            ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS, f"Port {port} may not be fetched from."
+        )
+    return parts
+
+
+def path_extension(path: str) -> str | None:
+    """The media extension of a URL's path or of a file name, in lower case, or None."""
+    suffix = PurePosixPath(unquote(path)).suffix.lower().removeprefix(".")
+    return suffix if suffix in MEDIA_TYPES else None
+
+
+def is_media(content_type: str, extension: str | None) -> bool:
+    """Whether an answer is the file itself, and not a page about it."""
+    if content_type in _PAGES or any(word in content_type for word in _PLAYLISTS):
+        return False
+    return content_type.startswith(("audio/", "video/")) or content_type in _EXTENSIONS or extension is not None
+
+
+def file_kind(content_type: str, extension: str | None) -> tuple[str, str]:
+    """Extension and media type to store a file under. The type that the server tells wins over the name."""
+    told = _EXTENSIONS.get(content_type)
+    if told is None:
+        told = extension or UNKNOWN_EXTENSION
+    elif extension is not None and MEDIA_TYPES[extension].partition("/")[2] == MEDIA_TYPES[told].partition("/")[2]:
+        told = extension  # the same kind by another name: .oga for ogg, .m4b for m4a
+    return told, MEDIA_TYPES.get(told, UNKNOWN_TYPE)
+
+
+def clean_title(title: object) -> str | None:
+    """A title as one line of plain text, or None. It is shown, and never becomes a file name."""
+    if not isinstance(title, str):
+        return None
+    text = unicodedata.normalize("NFC", title.encode("utf-8", "ignore").decode("utf-8"))
+    # Control, format (bidirectional overrides among them), private and unassigned characters.
+    visible = "".join(
+        " " if character.isspace() else character
+        for character in text
+        if character.isspace() or not unicodedata.category(character).startswith("C")
+    )
+    return " ".join(visible.split())[:MAX_TITLE_CHARACTERS] or None
+
+
+def refused_error(refusals: list[Refused], limits: FetchLimits) -> PhaseError | None:
+    """What the proxy's refusals mean for the download, the gravest first; None where it refused nothing."""
+    kinds = {refused.refusal: refused.detail for refused in refusals}
+    if Refusal.BLOCKED in kinds:
+        return PhaseError(
+            ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS, f"{kinds[Refusal.BLOCKED]}."
+        )
+    if Refusal.TOO_MUCH in kinds:
+        return too_large(limits.max_bytes)
+    if Refusal.NO_SUCH_HOST in kinds:
+        return PhaseError(
+            ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, f"{kinds[Refusal.NO_SUCH_HOST]}."
+        )
+    if Refusal.UNREACHABLE in kinds:
+        return PhaseError(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"{kinds[Refusal.UNREACHABLE]}.")
+    return None
+
+
+def too_large(max_bytes: int) -> PhaseError:
+    """The error for a source above the byte limit."""
+    return PhaseError(
+        ExitCode.NOT_MEDIA,
+        Reason.TOO_LARGE,
+        f"The source is larger than {max_bytes} bytes.",
+        "Use a smaller file, or raise parameters.download.maxBytes.",
+    )
+
+
+def stopped() -> PhaseError:
+    """The error for a download that was told to stop."""
+    return PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was told to stop.")
+
+
+def describe_bytes(number: float) -> str:
+    """A size for people: ``12.3 MB``."""
+    return f"{number / 1e6:.1f} MB"
+
+
+def _bad_url(what: str) -> PhaseError:
+    return PhaseError(
+        ExitCode.USAGE,
+        Reason.INVALID_SPEC,
+        f"The source's address {what}.",
+        "Give the public http or https address of one audio or video file or page.",
+    )

@@ -1,0 +1,112 @@
+"""Renders the chart with the real helm."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from audiojob_dev.paths import repository
+
+CHART = repository() / "charts" / "audiojob"
+RELEASE = "audiojob"
+RELEASE_NAMESPACE = "audiojob-system"
+KUBERNETES = "1.34.4"
+
+Object = dict[str, Any]
+# Ten times as fast as the loader in Python, where libyaml is there.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class RefusedError(Exception):
+    """Helm's own words."""
+
+
+@dataclass(frozen=True)
+class Helm:
+    """The pinned helm."""
+
+    binary: Path
+
+    def run(self, *arguments: str, values: Object | None = None) -> str:
+        """Run helm with these values on its standard input. Raises RefusedError."""
+        command = [str(self.binary), *arguments]
+        if values is not None:
+            command += ["--values", "-"]
+        text = json.dumps(values) if values is not None else None
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise RefusedError(done.stderr)
+        return done.stdout
+
+    def render(self, values: Object, *, kubernetes: str = KUBERNETES) -> list[Object]:
+        """The objects of a release with these values."""
+        text = _rendered(self, json.dumps(values, sort_keys=True), kubernetes)
+        return [document for document in yaml.load_all(text, Loader=_LOADER) if document]
+
+
+@cache
+def _rendered(helm: Helm, values: str, kubernetes: str) -> str:
+    flags = ["-n", RELEASE_NAMESPACE, "--kube-version", kubernetes]
+    return helm.run("template", RELEASE, str(CHART), *flags, values=json.loads(values))
+
+
+def find(objects: list[Object], kind: str, name: str, namespace: str | None = None) -> Object:
+    """The one object of this kind and name."""
+    found = [
+        candidate
+        for candidate in objects
+        if candidate["kind"] == kind
+        and candidate["metadata"]["name"] == name
+        and namespace in (None, candidate["metadata"].get("namespace"))
+    ]
+    assert len(found) == 1, f"{len(found)} objects {kind}/{name} in {namespace}"
+    return found[0]
+
+
+def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
+    return [candidate for candidate in objects if candidate["kind"] in kinds]
+
+
+def ci_values() -> dict[str, Object]:
+    """The example values that come with the chart, by file name."""
+    files = sorted((CHART / "ci").glob("*-values.yaml"))
+    return {file.name: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+
+
+def default_values() -> Object:
+    values: Object = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    return values
+
+
+def leaves(values: Object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths of all values that are not objects with members."""
+    found: list[tuple[str, ...]] = []
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            found += leaves(value, (*path, key))
+        else:
+            found.append((*path, key))
+    return found
+
+
+def nested(path: str, value: Any) -> Object:
+    """``a.b`` and 1 as ``{"a": {"b": 1}}``."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    result: Object = value
+    return result
+
+
+def merged(base: Object, over: Object) -> Object:
+    """`over` on top of `base`, objects member by member, as helm merges values."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result

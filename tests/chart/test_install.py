@@ -1,0 +1,164 @@
+"""The chart on a real API server: accepted, restricted, rights as meant, music kept on uninstall."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from tests.chart.helm import CHART, RELEASE, Helm, Object, ci_values, of_kind
+
+from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.paths import repository
+from audiojob_dev.rest import RestError
+
+pytestmark = [pytest.mark.chart, pytest.mark.integration]
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.mark.parametrize("name", ci_values())
+def test_the_server_accepts_every_object(apiserver: LocalApiServer, helm: Helm, name: str) -> None:
+    values = ci_values()[name]
+    for namespace in ("audiojob-system", *values["jobNamespaces"]):
+        with contextlib.suppress(RestError):  # the other values name it too
+            apiserver.create_namespace(namespace, RESTRICTED)
+    text = yaml.safe_dump_all(helm.render(values))
+    output = apiserver.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text)
+    assert len(output.splitlines()) == len(helm.render(values))
+    assert "would violate" not in output
+
+
+@pytest.mark.parametrize("name", ci_values())
+def test_pods_are_admitted_where_only_restricted_ones_are(apiserver: LocalApiServer, helm: Helm, name: str) -> None:
+    namespace = unique("restricted")
+    apiserver.create_namespace(namespace, RESTRICTED)
+    deployments = of_kind(helm.render(ci_values()[name]), "Deployment")
+    assert deployments
+    for deployment in deployments:
+        template = deployment["spec"]["template"]
+        apiserver.ensure_service_account(namespace, template["spec"]["serviceAccountName"])
+        pod = {"metadata": {"name": "try"}, "spec": {**template["spec"]}}
+        apiserver.rest.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict", pod)
+        container = template["spec"]["containers"][0]
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert {"startupProbe", "livenessProbe", "readinessProbe", "resources"} <= container.keys()
+
+
+class Installed:
+    """A release, and whether an account may do something."""
+
+    def __init__(self, server: LocalApiServer, helm: Helm) -> None:
+        self.server = server
+        self.helm = helm
+        self.system, self.music, self.other = unique("system"), unique("music"), unique("other")
+        for namespace in (self.system, self.music, self.other):
+            server.create_namespace(namespace, RESTRICTED)
+        self.notes = self.upgrade("--install")
+
+    def upgrade(self, *arguments: str) -> str:
+        values = {"jobNamespaces": [self.music]}
+        flags = ["-n", self.system, "--kubeconfig", str(self.server.kubeconfig), "--skip-crds"]
+        return self.helm.run("upgrade", RELEASE, str(CHART), *flags, *arguments, values=values)
+
+    def uninstall(self) -> None:
+        self.helm.run("uninstall", RELEASE, "-n", self.system, "--kubeconfig", str(self.server.kubeconfig))
+
+    def claim(self) -> Object:
+        found: Object = self.server.rest.request(
+            "GET", f"/api/v1/namespaces/{self.music}/persistentvolumeclaims/audiojob-store"
+        )
+        return found
+
+    def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
+        """Ask the API server. `resource` is `group/resource` or `group/resource/subresource`."""
+        group, _, rest = resource.partition("/")
+        name, _, subresource = rest.partition("/")
+        attributes = {
+            "verb": verb, "group": "" if group == "core" else group, "resource": name, "subresource": subresource,
+            "namespace": namespace,
+        }  # fmt: skip
+        review = {"spec": {"user": user, "groups": ["system:authenticated"], "resourceAttributes": attributes}}
+        answer = self.server.rest.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        return bool(answer["status"]["allowed"])
+
+
+@pytest.fixture(scope="module")
+def installed(apiserver: LocalApiServer, helm: Helm) -> Iterator[Installed]:
+    """The chart, installed once for this module."""
+    release = Installed(apiserver, helm)
+    yield release
+    release.uninstall()
+
+
+def test_notes_say_what_to_do_next(installed: Installed) -> None:
+    for words in (f"kubectl -n {installed.music} create", "kubectl apply --server-side -f charts/audiojob/crds/"):
+        assert words in installed.notes
+    assert "models volume" in installed.notes
+
+
+def test_an_upgrade_without_changes_works(installed: Installed) -> None:
+    before = installed.claim()["metadata"]["uid"]
+    installed.upgrade()
+    assert installed.claim()["metadata"]["uid"] == before
+
+
+OPERATOR, API, RUNNER = "audiojob-operator", "audiojob-api", "audiojob-runner"
+MAY = {
+    "the operator starts Jobs where they belong": (OPERATOR, "create", "batch/jobs", "music", True),
+    "the operator starts no Jobs elsewhere": (OPERATOR, "create", "batch/jobs", "other", False),
+    "the operator starts no Jobs beside itself": (OPERATOR, "create", "batch/jobs", "system", False),
+    "the operator sees AudioJobs everywhere": (OPERATOR, "watch", "audiojobs.dev/audiojobs", "other", True),
+    "the operator writes a status everywhere": (OPERATOR, "patch", "audiojobs.dev/audiojobs/status", "other", True),
+    "the operator changes no spec": (OPERATOR, "patch", "audiojobs.dev/audiojobs", "music", False),
+    "the operator creates no AudioJobs": (OPERATOR, "create", "audiojobs.dev/audiojobs", "music", False),
+    "the operator reads no Secrets": (OPERATOR, "get", "core/secrets", "music", False),
+    "the operator creates no pods by itself": (OPERATOR, "create", "core/pods", "music", False),
+    "the API creates AudioJobs": (API, "create", "audiojobs.dev/audiojobs", "music", True),
+    "the API creates none elsewhere": (API, "create", "audiojobs.dev/audiojobs", "other", False),
+    "the API deletes no AudioJobs": (API, "delete", "audiojobs.dev/audiojobs", "music", False),
+    "the API writes no status": (API, "patch", "audiojobs.dev/audiojobs/status", "music", False),
+    "the API starts no Jobs": (API, "create", "batch/jobs", "music", False),
+    "the API asks who calls": (API, "create", "authentication.k8s.io/tokenreviews", "", True),
+    "a runner reports": (RUNNER, "patch", "audiojobs.dev/audiojobs/status", "music", True),
+    "a runner reads no AudioJobs": (RUNNER, "get", "audiojobs.dev/audiojobs", "music", False),
+    "a runner reports nowhere else": (RUNNER, "patch", "audiojobs.dev/audiojobs/status", "other", False),
+    "a runner reads no Secrets": (RUNNER, "get", "core/secrets", "music", False),
+}
+
+
+@pytest.mark.parametrize(("account", "verb", "resource", "where", "allowed"), MAY.values(), ids=MAY.keys())
+def test_rights(installed: Installed, account: str, verb: str, resource: str, where: str, allowed: bool) -> None:
+    home = installed.music if account == RUNNER else installed.system
+    namespace = {"music": installed.music, "other": installed.other, "system": installed.system, "": ""}[where]
+    user = f"system:serviceaccount:{home}:{account}"
+    assert installed.may(user, verb, resource, namespace) is allowed
+
+
+def test_the_examples_are_accepted(installed: Installed) -> None:
+    examples = sorted((repository() / "examples").glob("*.yaml"))
+    assert [example.stem for example in examples] == ["download", "separate", "simulate"]
+    for example in examples:
+        installed.server.kubectl(
+            "-n", installed.music, "create", "--dry-run=server", "--validate=strict", "-f", str(example)
+        )
+
+
+def test_music_outlives_the_release_and_is_found_again(installed: Installed) -> None:
+    before = installed.claim()["metadata"]["uid"]
+    installed.uninstall()
+    kept = installed.claim()
+    assert kept["metadata"]["uid"] == before
+    assert "deletionTimestamp" not in kept["metadata"]
+    with pytest.raises(RestError, match="404"):
+        installed.server.rest.request(
+            "GET", f"/apis/apps/v1/namespaces/{installed.system}/deployments/audiojob-operator"
+        )
+    installed.upgrade("--install")
+    assert installed.claim()["metadata"]["uid"] == before

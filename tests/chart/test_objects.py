@@ -1,0 +1,287 @@
+"""What the chart renders: names, settings, rights and pods."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from tests.chart.helm import CHART, Helm, Object, ci_values, find, merged, of_kind
+
+from audiojob_api.settings import ApiSettings
+from audiojob_operator.settings import load_settings
+from audiojob_types import constants as c
+from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.crdgen import CRDS, HEADER, to_yaml
+from audiojob_types.pipeline import AudioPipelineSpec
+from audiojob_types.policy import binding, policy
+
+pytestmark = pytest.mark.chart
+
+MINIMAL = ci_values()["minimal-values.yaml"]
+EVERYTHING = ci_values()["s3-values.yaml"]
+
+
+def environment(objects: list[Object], name: str) -> dict[str, str]:
+    """Variables of a Deployment's container, fields of the pod replaced by their path."""
+    container = find(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]
+    return {
+        entry["name"]: entry["value"] if "value" in entry else entry["valueFrom"]["fieldRef"]["fieldPath"]
+        for entry in container["env"]
+    }
+
+
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No settings from the machine that runs the tests."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("AUDIOJOB_"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_the_operator_understands_its_settings(helm: Helm, clean_environment: pytest.MonkeyPatch) -> None:
+    for name, value in environment(helm.render(EVERYTHING), "sound-operator").items():
+        clean_environment.setenv(name, value)
+
+    settings = load_settings()
+
+    assert settings.job_namespaces == ("music-a", "music-b")
+    assert settings.images.runner == "registry.example.org/audiojob/runner:7"
+    digest = EVERYTHING["images"]["runnerTorch"]["digest"]
+    assert settings.images.runner_torch == f"registry.example.org/audiojob/runner-torch@{digest}"
+    assert settings.images.pull_policy == "Always"
+    assert settings.store == S3Store(
+        bucket="music", prefix="audiojob", endpoint="http://minio:9000", region="eu-central-1", allow_http=True
+    )
+    assert settings.models_claim is True
+    assert settings.fetch.allowed_cidrs == ("10.20.0.0/16", "fd00:1::/32")
+    assert settings.capacity.max_running == 100
+    assert (settings.lease.namespace, settings.lease.name) == ("audiojob-system", "sound-operator")
+    assert settings.lease.identity == "metadata.uid"
+    assert settings.log_level == "DEBUG"
+
+
+def test_the_operator_understands_the_default_settings(helm: Helm, clean_environment: pytest.MonkeyPatch) -> None:
+    for name, value in environment(helm.render(MINIMAL), "audiojob-operator").items():
+        clean_environment.setenv(name, value)
+    settings = load_settings()
+    assert settings.store == FolderStore()
+    assert settings.images.runner == "audiojob/runner:0.1.0"
+    assert settings.models_claim is False
+    assert settings.fetch.allowed_cidrs == ()
+
+
+@pytest.mark.parametrize(
+    ("values", "namespace"),
+    [(MINIMAL, "audiojob-demo"), (EVERYTHING, "music-b")],
+    ids=["the first job namespace by default", "the namespace that is named"],
+)
+def test_the_api_understands_its_settings(
+    helm: Helm, clean_environment: pytest.MonkeyPatch, values: Object, namespace: str
+) -> None:
+    name = "sound-api" if values is EVERYTHING else "audiojob-api"
+    for variable, value in environment(helm.render(values), name).items():
+        clean_environment.setenv(variable, value)
+    assert ApiSettings().namespace == namespace
+
+
+@pytest.mark.parametrize("part", ["operator", "api"])
+def test_every_variable_is_a_setting(helm: Helm, part: str) -> None:
+    from audiojob_operator.settings import OperatorSettings
+
+    model: Any = OperatorSettings if part == "operator" else ApiSettings
+    for variable in environment(helm.render(EVERYTHING), f"sound-{part}"):
+        fields = model.model_fields
+        for step in variable.removeprefix("AUDIOJOB_").lower().split("__"):
+            assert step in fields, f"{variable} is no setting of the {part}"
+            fields = getattr(fields[step].annotation, "model_fields", {})
+
+
+@pytest.mark.parametrize(("part", "default"), [("operator", 8080), ("api", 8081)])
+def test_ports_are_those_that_the_processes_listen_on(helm: Helm, part: str, default: int) -> None:
+    from audiojob_operator.settings import OperatorSettings
+
+    port = (
+        OperatorSettings.model_fields["listen_port"] if part == "operator" else ApiSettings.model_fields["port"]
+    ).default
+    deployment = find(helm.render(MINIMAL), "Deployment", f"audiojob-{part}")
+    ports = deployment["spec"]["template"]["spec"]["containers"][0]["ports"]
+    assert [entry["containerPort"] for entry in ports] == [port] == [default]
+
+
+def test_each_job_namespace_gets_the_objects_that_the_operator_looks_for(helm: Helm) -> None:
+    values = {"jobNamespaces": ["a", "b"], "models": {"enabled": True}}
+    objects = helm.render(values)
+    for namespace in ("a", "b"):
+        find(objects, "ServiceAccount", c.RUNNER_SERVICE_ACCOUNT, namespace)
+        for claim in (c.STORE_CLAIM, c.MODELS_CLAIM):
+            found = find(objects, "PersistentVolumeClaim", claim, namespace)
+            assert found["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+            assert "storageClassName" not in found["spec"], "an empty class would turn the default class off"
+    assert of_kind(objects, "Namespace", "Secret") == []
+
+
+def test_an_s3_store_needs_no_claim(helm: Helm) -> None:
+    names = {claim["metadata"]["name"] for claim in of_kind(helm.render(EVERYTHING), "PersistentVolumeClaim")}
+    assert names == {c.MODELS_CLAIM}
+
+
+def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
+    objects = helm.render(MINIMAL)
+    assert of_kind(objects, "ValidatingAdmissionPolicy") == [policy()]
+    assert of_kind(objects, "ValidatingAdmissionPolicyBinding") == [binding()]
+    for name, build in CRDS.items():
+        assert (CHART / "crds" / name).read_text(encoding="utf-8") == HEADER + to_yaml(build())
+
+
+def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
+    pipelines = of_kind(helm.render(EVERYTHING), "AudioPipeline")
+    parsed = {
+        pipeline["metadata"]["name"]: AudioPipelineSpec.model_validate(pipeline["spec"]) for pipeline in pipelines
+    }
+    assert {name: [phase.task.value for phase in spec.phases] for name, spec in parsed.items()} == {
+        "separate": ["Download", "Normalize", "Separate"],
+        "download": ["Download"],
+    }
+    separate = parsed["separate"].phases[-1]
+    assert (separate.device, separate.resources.memory) == ("GPU", "16Gi")
+    assert parsed["separate"].templates.gpu is not None
+    for spec in parsed.values():
+        for phase in spec.phases:
+            assert all(binding.output for binding in phase.inputs if binding.from_ != "Job")
+
+
+# ---------------------------------------------------------------- rights
+
+
+def rules(objects: list[Object]) -> dict[str, list[str]]:
+    """Rights by role: `group/resource: verbs`, sorted."""
+    snapshot = {}
+    for role in of_kind(objects, "Role", "ClusterRole"):
+        place = role["metadata"].get("namespace", "*")
+        lines = [
+            f"{group or 'core'}/{resource}{rule.get('resourceNames', '')}: {' '.join(rule['verbs'])}"
+            for rule in role["rules"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+        ]
+        snapshot[f"{place}/{role['metadata']['name']}"] = sorted(lines)
+    return snapshot
+
+
+RIGHTS = {
+    "*/audiojob-operator": [
+        "audiojobs.dev/audiojobs/status: patch",
+        "audiojobs.dev/audiojobs: get list watch delete",
+        "audiojobs.dev/audiopipelines: get list watch",
+        "core/nodes: get list watch",
+    ],
+    "audiojob-demo/audiojob-operator": [
+        "apps/controllerrevisions: get list watch create delete",
+        "batch/jobs: get list watch create delete",
+        "core/events: create patch",
+        "core/pods: get list watch",
+        "events.k8s.io/events: create patch",
+    ],
+    "audiojob-system/audiojob-operator-lease": [
+        "coordination.k8s.io/leases: create",
+        "coordination.k8s.io/leases['audiojob-operator']: get update patch",
+    ],
+    "*/audiojob-api": [
+        "authentication.k8s.io/tokenreviews: create",
+        "authorization.k8s.io/subjectaccessreviews: create",
+    ],
+    "audiojob-demo/audiojob-api": ["audiojobs.dev/audiojobs: get list watch create patch"],
+    "audiojob-demo/audiojob-runner": ["audiojobs.dev/audiojobs/status: patch"],
+    "*/audiojob-view": ["audiojobs.dev/audiojobs: get list watch", "audiojobs.dev/audiopipelines: get list watch"],
+    "*/audiojob-edit": ["audiojobs.dev/audiojobs: create update patch delete deletecollection"],
+}
+
+
+def test_nobody_has_more_rights_than_listed_here(helm: Helm) -> None:
+    assert rules(helm.render(MINIMAL)) == RIGHTS
+
+
+def test_no_right_is_a_wildcard_or_leads_to_others(helm: Helm) -> None:
+    forbidden_resources = {
+        "*",
+        "secrets",
+        "pods/exec",
+        "pods/log",
+        "pods/attach",
+        "serviceaccounts/token",
+        "namespaces",
+    }
+    forbidden_verbs = {"*", "escalate", "bind", "impersonate"}
+    for role in of_kind(helm.render(EVERYTHING), "Role", "ClusterRole"):
+        for rule in role["rules"]:
+            assert "*" not in rule["apiGroups"]
+            assert forbidden_resources.isdisjoint(rule["resources"]), role["metadata"]["name"]
+            assert forbidden_verbs.isdisjoint(rule["verbs"]), role["metadata"]["name"]
+
+
+def test_every_binding_names_a_role_and_an_account_of_the_release(helm: Helm) -> None:
+    objects = helm.render(EVERYTHING)
+    for bound in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
+        place = bound["metadata"].get("namespace")
+        find(objects, bound["roleRef"]["kind"], bound["roleRef"]["name"], place)
+        for subject in bound["subjects"]:
+            find(objects, "ServiceAccount", subject["name"], subject["namespace"])
+
+
+# ---------------------------------------------------------------- pods and labels
+
+
+def test_deployments_select_their_own_pods_only(helm: Helm) -> None:
+    objects = helm.render(EVERYTHING)
+    deployments = of_kind(objects, "Deployment")
+    selectors = [
+        json.dumps(deployment["spec"]["selector"]["matchLabels"], sort_keys=True) for deployment in deployments
+    ]
+    assert len(set(selectors)) == len(deployments) == 2
+    for selected in [*deployments, find(objects, "Service", "sound-api")]:
+        selector = selected["spec"]["selector"]
+        labels = find(deployments, "Deployment", selected["metadata"]["name"])["spec"]["template"]["metadata"]["labels"]
+        wanted = selector.get("matchLabels", selector)
+        assert wanted.items() <= labels.items()
+        assert "helm.sh/chart" not in wanted, "it changes with each version, and selectors are immutable"
+
+
+def test_common_labels_are_on_every_object_that_is_not_generated(helm: Helm) -> None:
+    for rendered in helm.render(EVERYTHING):
+        if not rendered["kind"].startswith("ValidatingAdmissionPolicy"):
+            assert rendered["metadata"]["labels"]["team"] == "audio", rendered["metadata"]["name"]
+
+
+def test_no_tokens_but_for_processes_that_need_one(helm: Helm) -> None:
+    for account in of_kind(helm.render(EVERYTHING), "ServiceAccount"):
+        assert account["automountServiceAccountToken"] is False
+
+
+def test_pull_secrets_reach_every_account(helm: Helm) -> None:
+    for account in of_kind(helm.render(EVERYTHING), "ServiceAccount"):
+        assert account["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_without_the_api_nothing_of_it_is_left(helm: Helm) -> None:
+    objects = helm.render(merged(MINIMAL, {"api": {"enabled": False}}))
+    assert [one["kind"] for one in objects if one["metadata"]["name"].endswith("-api")] == []
+
+
+def test_generated_files_say_so() -> None:
+    for file in [*CHART.glob("crds/*.yaml"), CHART / "templates" / "runner-policy.yaml"]:
+        first = file.read_text(encoding="utf-8").splitlines()[0]
+        assert "DO NOT EDIT" in first
+        assert "make generate" in first
+
+
+def test_chart_and_python_distribution_have_one_version() -> None:
+    import tomllib
+
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    project = tomllib.loads((CHART.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert chart["version"] == chart["appVersion"] == project["version"]

@@ -1,0 +1,201 @@
+"""Values: every one does something, is described and checked, and a wrong one is refused with its name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.chart.helm import CHART, Helm, Object, RefusedError, ci_values, default_values, leaves, merged, nested
+
+pytestmark = pytest.mark.chart
+
+BASE: Object = {"jobNamespaces": ["music"]}
+DIGEST = "sha256:" + "0" * 64
+S3: Object = {"store": {"kind": "S3", "s3": {"bucket": "music", "endpoint": "https://s3.example.org"}}}
+MODELS: Object = {"models": {"enabled": True}}
+
+
+@pytest.mark.parametrize("name", ci_values())
+def test_the_example_values_render(helm: Helm, name: str) -> None:
+    assert helm.render(ci_values()[name])
+
+
+# For each value of values.yaml another one, and what must be set for it to matter.
+CHANGES: dict[str, tuple[Any, Object]] = {
+    "fullnameOverride": ("sound", {}),
+    "commonLabels": ({"team": "audio"}, {}),
+    "jobNamespaces": (["music", "speech"], {}),
+    "imagePullSecrets": (["registry"], {}),
+    **{
+        f"images.{image}.{key}": (value, {})
+        for image in ("runner", "runnerTorch", "control")
+        for key, value in (("repository", "example.org/x"), ("tag", "9"), ("digest", DIGEST))
+    },
+    "images.control.pullPolicy": ("Always", {}),
+    **{
+        f"{process}.{key}": (value, {})
+        for process in ("operator", "api")
+        for key, value in (
+            ("logLevel", "DEBUG"),
+            ("resources.requests.cpu", "1"),
+            ("resources.requests.memory", "1Gi"),
+            ("resources.limits.memory", "2Gi"),
+            ("nodeSelector", {"disk": "ssd"}),
+            ("tolerations", [{"key": "a", "operator": "Exists"}]),
+            ("affinity", {"nodeAffinity": {}}),
+            ("priorityClassName", "high"),
+            ("podAnnotations", {"a": "b"}),
+        )
+    },
+    "api.enabled": (False, {}),
+    "api.namespace": ("speech", {"jobNamespaces": ["music", "speech"]}),
+    "api.replicas": (2, {}),
+    "api.service.type": ("NodePort", {}),
+    "api.service.port": (8080, {}),
+    "api.service.annotations": ({"a": "b"}, {}),
+    "store.kind": ("S3", {"store": {"s3": {"bucket": "music"}}}),
+    "store.folder.create": (False, {}),
+    "store.folder.storageClassName": ("fast", {}),
+    "store.folder.size": ("1Gi", {}),
+    "store.folder.accessModes": (["ReadWriteMany"], {}),
+    "store.s3.bucket": ("other", S3),
+    "store.s3.prefix": ("a/b", S3),
+    "store.s3.endpoint": ("https://other.example.org", S3),
+    "store.s3.region": ("eu-central-1", S3),
+    "store.s3.allowHttp": (True, S3),
+    "models.enabled": (True, {}),
+    "models.create": (False, MODELS),
+    "models.storageClassName": ("fast", MODELS),
+    "models.size": ("1Gi", MODELS),
+    "models.accessModes": (["ReadOnlyMany"], MODELS),
+    "fetch.allowedCIDRs": (["10.0.0.0/8"], {}),
+    "capacity.maxRunning": (3, {}),
+    "pipelines.enabled": (False, {}),
+    "pipelines.device": ("CPU", {}),
+    **{
+        f"pipelines.resources.{phase}.{key}": ("7Gi", {})
+        for phase in ("download", "normalize", "separate")
+        for key in ("cpu", "memory", "scratch")
+    },
+    "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),
+    "rbac.aggregate": (False, {}),
+}
+
+
+def test_every_value_is_in_the_table_above() -> None:
+    together = {"images.runner.pullPolicy", "images.runnerTorch.pullPolicy"}  # have a test of their own
+    assert CHANGES.keys() | together == {".".join(path) for path in leaves(default_values())}
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_every_value_changes_what_is_installed(helm: Helm, path: str) -> None:
+    value, needed = CHANGES[path]
+    before = merged(BASE, needed)
+    assert helm.render(before) != helm.render(merged(before, nested(path, value)))
+
+
+def test_the_pull_policy_of_the_runner_images_is_one_setting(helm: Helm) -> None:
+    always = {"pullPolicy": "Always"}
+    changed = merged(BASE, {"images": {"runner": always, "runnerTorch": always}})
+    assert helm.render(BASE) != helm.render(changed)
+
+
+def test_every_value_that_a_template_names_exists() -> None:
+    known = {".".join(path[:length]) for path in leaves(default_values()) for length in range(1, len(path) + 1)}
+    used = {
+        match
+        for file in CHART.rglob("templates/**/*")
+        if file.is_file()
+        for match in re.findall(r"\.Values\.([A-Za-z0-9]+(?:\.[A-Za-z0-9]+)*)", file.read_text(encoding="utf-8"))
+    }
+    assert used
+    assert used - known == set()
+
+
+def test_every_value_has_a_comment() -> None:
+    lines = (CHART / "values.yaml").read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"[a-z]\w*:", line):
+            section = lines[number : number + 3]
+            commented = lines[number - 1].startswith("#") or any(text.strip().startswith("#") for text in section)
+            assert commented or line.rstrip() in ("operator:", "api:"), f"{line} has no comment"
+
+
+WRONG: dict[str, tuple[Object, list[str]]] = {
+    "an unknown key at the top": ({"colour": "red"}, ["colour", "not allowed"]),
+    "an unknown key further down": ({"store": {"folder": {"siez": "1Gi"}}}, ["store", "folder", "siez", "not allowed"]),
+    "an unknown key of an image": ({"images": {"runner": {"version": "1"}}}, ["images", "version", "not allowed"]),
+    "a number for a name": ({"fullnameOverride": 7}, ["fullnameOverride", "want string"]),
+    "a string for a list": ({"jobNamespaces": "music"}, ["jobNamespaces", "want array"]),
+    "a string for a number": ({"capacity": {"maxRunning": "10"}}, ["maxRunning", "want integer"]),
+    "a fraction for a whole number": ({"capacity": {"maxRunning": 1.5}}, ["maxRunning", "want integer"]),
+    "a negative capacity": ({"capacity": {"maxRunning": -1}}, ["maxRunning", "got -1, want 1"]),
+    "no capacity at all": ({"capacity": {"maxRunning": 0}}, ["maxRunning", "got 0, want 1"]),
+    "a network without a mask": ({"fetch": {"allowedCIDRs": ["10.0.0.1"]}}, ["allowedCIDRs/0"]),
+    "a network with a mask of 33": ({"fetch": {"allowedCIDRs": ["10.0.0.0/33"]}}, ["allowedCIDRs/0"]),
+    "a network with a part of 256": ({"fetch": {"allowedCIDRs": ["10.256.0.0/16"]}}, ["allowedCIDRs/0"]),
+    "a host name for a network": ({"fetch": {"allowedCIDRs": ["localhost"]}}, ["allowedCIDRs/0"]),
+    "an IPv6 network with a mask of 129": ({"fetch": {"allowedCIDRs": ["fd00::/129"]}}, ["allowedCIDRs/0"]),
+    "a namespace in capitals": ({"jobNamespaces": ["Music"]}, ["jobNamespaces/0"]),
+    "a namespace twice": ({"jobNamespaces": ["a", "a"]}, ["jobNamespaces", "equal"]),
+    "a size that is no quantity": ({"store": {"folder": {"size": "big"}}}, ["store/folder/size"]),
+    "an unknown kind of store": ({"store": {"kind": "NFS"}}, ["store/kind"]),
+    "a claim that runners cannot write": ({"store": {"folder": {"accessModes": ["ReadOnlyMany"]}}}, ["accessModes"]),
+    "an endpoint with a password": ({"store": {"s3": {"endpoint": "https://a:b@c"}}}, ["endpoint"]),
+    "an unknown pull policy": ({"images": {"control": {"pullPolicy": "Sometimes"}}}, ["pullPolicy"]),
+    "a digest that is none": ({"images": {"control": {"digest": "latest"}}}, ["digest"]),
+    "no API pods": ({"api": {"replicas": 0}}, ["replicas"]),
+    "a port above the last": ({"api": {"service": {"port": 65536}}}, ["port"]),
+    "an unknown device": ({"pipelines": {"device": "TPU"}}, ["device"]),
+    "a label that is a number": ({"commonLabels": {"a": 1}}, ["commonLabels/a", "want string"]),
+    "a toleration with an unknown key": ({"api": {"tolerations": [{"keys": "a"}]}}, ["tolerations", "keys"]),
+    "no job namespaces": ({"jobNamespaces": []}, ["jobNamespaces is empty", "--set"]),
+    "the operator's own namespace": ({"jobNamespaces": ["audiojob-system"]}, ["must not hold audiojob-system"]),
+    "an API namespace where nothing runs": ({"api": {"namespace": "other"}}, ["api.namespace is other", "Add it"]),
+    "two pull policies of runners": ({"images": {"runner": {"pullPolicy": "Always"}}}, ["must be the same"]),
+    "S3 without a bucket": ({"store": {"kind": "S3"}}, ["store.s3.bucket must name a bucket"]),
+    "S3 over plain HTTP": (
+        {"store": {"kind": "S3", "s3": {"bucket": "music", "endpoint": "http://minio:9000"}}},
+        ["unencrypted", "allowHttp"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "words"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_values_are_refused(helm: Helm, values: Object, words: list[str]) -> None:
+    with pytest.raises(RefusedError) as refused:
+        helm.render(merged(BASE, values))
+    assert [word for word in words if word not in str(refused.value)] == [], refused.value
+
+
+@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "10.1.2.3/32", "fd00:1::/32", "::/0", "::1/128", "2001:db8:1:2::/64"])
+def test_networks_are_accepted(helm: Helm, cidr: str) -> None:
+    assert helm.render(merged(BASE, {"fetch": {"allowedCIDRs": [cidr]}}))
+
+
+def test_an_old_kubernetes_is_refused(helm: Helm) -> None:
+    with pytest.raises(RefusedError, match="kubeVersion"):
+        helm.render(BASE, kubernetes="1.30.9")
+
+
+def test_the_schema_is_closed_and_describes_everything() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    free = {"global", "affinity"}  # checked by others: the parent chart, the API server
+    for path, node in _walk(schema):
+        if node.get("type") == "object" and path.rsplit(".", 1)[-1] not in free:
+            assert "additionalProperties" in node, f"{path} takes any key"
+        for name, child in node.get("properties", {}).items():
+            assert "description" in child or "$ref" in child, f"{path}.{name} has no description"
+
+
+def _walk(node: Any, path: str = "") -> Iterator[tuple[str, Object]]:
+    if isinstance(node, dict):
+        yield path, node
+        for key, child in node.items():
+            yield from _walk(child, f"{path}.{key}")
+    elif isinstance(node, list):
+        for child in node:
+            yield from _walk(child, path)

@@ -1,0 +1,98 @@
+"""One installation of the product for all end-to-end tests."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tests.e2e.product import Media, Product
+from tests.support.cluster import TestCluster
+
+from audiojob_dev.demo import install, music
+from audiojob_dev.demo.tools import Cluster
+from audiojob_dev.paths import paths_from_environment
+
+NAMESPACE, WITHOUT_CLAIM, UNPREPARED = "e2e-jobs", "e2e-no-claim", "e2e-unprepared"
+SONG_SECONDS = 12
+
+
+@pytest.fixture(scope="session")
+def tools(cluster: TestCluster) -> Cluster:
+    """kubectl and helm for the cluster under test."""
+    if not cluster.embedded:
+        pytest.skip("these tests serve media from this machine and read its volumes: they need the embedded cluster")
+    return Cluster(str(cluster.kubectl.program), str(cluster.helm), cluster.kubeconfig, cluster.context, embedded=True)
+
+
+@pytest.fixture(scope="session")
+def node_address(tools: Cluster) -> str:
+    """The address by which pods reach this machine."""
+    return install.node_address(tools)
+
+
+@pytest.fixture(scope="session")
+def media(node_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Media]:
+    """Good and hostile files, served by this machine; and a canary on an address that is not allowed."""
+    folder = tmp_path_factory.mktemp("media")
+    make_files(folder)
+    gateway = "10.244.0.1"  # this machine too, on the pods' own network
+    with music.serve(folder, node_address) as base, canary(gateway) as (address, hits):
+        yield Media(folder=folder, base=base, canary=address, canary_hits=hits)
+
+
+def make_files(folder: Path) -> None:
+    """A real piece of music, cut; and what people and attackers send instead."""
+    piece = music.find_music(paths_from_environment().cache / "music")
+    ffmpeg = ["ffmpeg", "-v", "error", "-nostdin", "-y"]
+    cut = [*ffmpeg, "-ss", "30", "-t", str(SONG_SECONDS), "-i", str(piece), "-c", "copy", str(folder / "song.mp3")]
+    subprocess.run(cut, check=True)
+    silence = [*ffmpeg, "-f", "lavfi", "-i", "anullsrc=r=44100:cl=stereo", "-t", "0", str(folder / "zero.wav")]
+    subprocess.run(silence, check=True)
+    (folder / "text.mp3").write_text("This is no music at all.\n" * 100)
+    (folder / "empty.mp3").write_bytes(b"")
+    (folder / "list.mp3").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///store/secret.mp3\n#EXT-X-ENDLIST\n"
+    )
+
+
+@contextlib.contextmanager
+def canary(address: str) -> Iterator[tuple[str, list[str]]]:
+    """A server that must never be asked; yields its URL and the list of paths that it was asked for."""
+    hits: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            hits.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
+            pass
+
+    server = ThreadingHTTPServer((address, 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{address}:{server.server_address[1]}", hits
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def product(tools: Cluster, cluster: TestCluster, media: Media, node_address: str) -> Iterator[Product]:
+    """The chart, installed by helm for two of three namespaces; taken down again at the end."""
+    for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
+        install.ensure_namespace(tools, name)
+    install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, f"{node_address}/32")
+    tools.kubectl("-n", WITHOUT_CLAIM, "delete", "pvc", "audiojob-store", "--wait=false")
+    yield Product(tools, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
+    tools.kubectl("delete", "audiojobs", "--all", "-A", "--wait=true", "--timeout=60s")
+    tools.helm("-n", install.RELEASE_NAMESPACE, "uninstall", install.RELEASE, "--wait", "--timeout", "2m")
+    tools.kubectl("delete", "namespace", NAMESPACE, WITHOUT_CLAIM, UNPREPARED, "--wait=false")

@@ -1,0 +1,162 @@
+"""The installed product as the tests use it: namespaces, jobs, pipelines and what they left behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audiojob_dev.demo.store import FolderOnThisMachine, Store, open_store
+from audiojob_dev.demo.tools import Cluster, ToolError
+from audiojob_types.constants import API_VERSION, LABEL_JOB
+from audiojob_types.job import AudioJob, State
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """The served files: ``folder`` is what ``base`` serves; ``canary`` is an address that must never be asked."""
+
+    folder: Path
+    base: str
+    canary: str
+    canary_hits: list[str]
+
+    def url(self, name: str) -> str:
+        """The address of a served file."""
+        return f"{self.base}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """audiojob on a cluster."""
+
+    cluster: Cluster
+    images: dict[str, str]
+    media: Media
+    namespace: str  # prepared, with a store
+    without_claim: str  # prepared, its claim deleted
+    unprepared: str
+
+    def apply(self, manifest: Object, namespace: str | None = None) -> None:
+        """``kubectl apply`` of one object."""
+        where = ["-n", namespace or self.namespace] if manifest["kind"] != "AudioPipeline" else []
+        self.cluster.kubectl(*where, "apply", "-f", "-", stdin=json.dumps(manifest))
+
+    def submit(self, name: str, spec: Object, namespace: str | None = None) -> str:
+        """Create an AudioJob and return its name."""
+        manifest = {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": name}, "spec": spec}
+        self.apply(manifest, namespace)
+        return name
+
+    def job(self, name: str, namespace: str | None = None) -> AudioJob:
+        """The AudioJob as it is now."""
+        return AudioJob.model_validate(self.cluster.get("-n", namespace or self.namespace, "audiojob", name))
+
+    def patch(self, name: str, spec: Object) -> None:
+        """Merge-patch an AudioJob's spec."""
+        self.cluster.kubectl(
+            "-n", self.namespace, "patch", "audiojob", name, "--type=merge", "-p", json.dumps({"spec": spec})
+        )
+
+    def finished(self, name: str, seconds: float = 120, namespace: str | None = None) -> AudioJob:
+        """Wait for the job's end."""
+        return self.until(name, lambda job: job.status.state.finished, "its end", seconds, namespace)
+
+    def until(
+        self,
+        name: str,
+        check: Callable[[AudioJob], bool],
+        what: str,
+        seconds: float = 60,
+        namespace: str | None = None,
+    ) -> AudioJob:
+        """Wait until ``check`` holds of the job."""
+        deadline = time.monotonic() + seconds
+        while True:
+            job = self.job(name, namespace)
+            if check(job):
+                return job
+            assert time.monotonic() < deadline, (
+                f"{name}: {what} not within {seconds:.0f} s; {self.story(name, namespace)}"
+            )
+            time.sleep(0.3)
+
+    def story(self, name: str, namespace: str | None = None) -> str:
+        """What a person would look at, for a failed assertion."""
+        where = namespace or self.namespace
+        described = self.cluster.kubectl("-n", where, "describe", "audiojob", name)
+        pods = self.cluster.kubectl("-n", where, "get", "jobs,pods", "-l", f"{LABEL_JOB}={name}")
+        return f"\n{described}\n{pods}"
+
+    def pods(self, name: str, namespace: str | None = None) -> list[Object]:
+        """The job's pods, newest last."""
+        selector = f"{LABEL_JOB}={name}"
+        found = self.cluster.get("-n", namespace or self.namespace, "pods", "-l", selector)["items"]
+        return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    def children(self, name: str) -> list[Object]:
+        """The job's batch Jobs."""
+        items: list[Object] = self.cluster.get("-n", self.namespace, "jobs", "-l", f"{LABEL_JOB}={name}")["items"]
+        return items
+
+    def nothing_runs(self, name: str, seconds: float = 60, namespace: str | None = None) -> None:
+        """Wait until no pod of the job is alive."""
+        deadline = time.monotonic() + seconds
+        while alive := [pod["metadata"]["name"] for pod in self.pods(name, namespace) if _alive(pod)]:
+            assert time.monotonic() < deadline, f"still running after {seconds:.0f} s: {alive}"
+            time.sleep(0.3)
+
+    def store(self) -> Store:
+        """What the jobs of the namespace published."""
+        return open_store(self.cluster, self.namespace, self.images["runner"])
+
+    def published(self, job: AudioJob) -> list[str]:
+        """Names of all files below the job's folder, on the embedded cluster's volume."""
+        store = self.store()
+        assert isinstance(store, FolderOnThisMachine)
+        folder = Path(store.place(f"{job.metadata.namespace}/{job.metadata.uid}"))
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def _alive(pod: Object) -> bool:
+    return pod["status"].get("phase") not in ("Succeeded", "Failed")
+
+
+def simulate_pipeline(name: str, *, phases: int = 1, memory: str = "128Mi", **phase: Any) -> Object:
+    """A pipeline of Simulate phases ``one``, ``two``, … with quick retries."""
+    names = ("one", "two", "three")[:phases]
+    base = {
+        "task": "Simulate",
+        "resources": {"cpu": "50m", "memory": memory, "scratch": "64Mi"},
+        "retry": {"limit": 3, "baseSeconds": 0, "capSeconds": 1},
+        "startTimeoutSeconds": 15,
+        **phase,
+    }
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "AudioPipeline",
+        "metadata": {"name": name},
+        "spec": {"phases": [{"name": one, **base} for one in names]},
+    }
+
+
+def assert_explained(job: AudioJob, reason: str, *words: str) -> None:
+    """The job failed for ``reason``, and says so in words that a person can act on."""
+    assert job.status.state is State.FAILED, job.status
+    error = job.status.error
+    assert error is not None
+    assert error.reason == reason, error
+    assert error.message, "a failure needs a message"
+    assert error.suggestion, "a failure needs a suggestion"
+    for word in words:
+        assert word in error.message, error.message
+    failed = next(condition for condition in job.status.conditions if condition.type == "Failed")
+    assert failed.status == "True"
+
+
+__all__ = ["Media", "Product", "ToolError", "assert_explained", "simulate_pipeline"]

@@ -1,0 +1,62 @@
+"""The operator away, and the operator misconfigured; last, because the other tests need it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from tests.e2e.product import Product, assert_explained, simulate_pipeline
+
+from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
+from audiojob_types.job import State
+
+OPERATOR = f"deployment/{RELEASE}-operator"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pipeline(product: Product) -> None:
+    """The pipeline of this module."""
+    product.apply(simulate_pipeline("e2e-outage", phases=2))
+
+
+@pytest.fixture
+def restored(product: Product) -> Iterator[None]:
+    """Whatever the test did to the operator is undone."""
+    yield
+    system = ("-n", RELEASE_NAMESPACE)
+    product.cluster.kubectl(*system, "rollout", "undo", OPERATOR)
+    product.cluster.kubectl(*system, "rollout", "status", OPERATOR, "--timeout=90s")
+
+
+def test_a_job_that_finishes_while_the_operator_is_down_is_not_lost(product: Product) -> None:
+    system = ("-n", RELEASE_NAMESPACE)
+    name = product.submit(
+        f"down-{uuid.uuid4().hex[:6]}",
+        {"pipeline": "e2e-outage", "parameters": {"simulate": {"durationMilliseconds": 6_000}}},
+    )
+    product.until(name, lambda job: job.status.state is State.RUNNING, "its start")
+    product.cluster.kubectl(*system, "scale", OPERATOR, "--replicas=0")
+    product.cluster.kubectl(
+        *system, "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=operator", "--timeout=60s"
+    )
+    product.until(
+        name, lambda _: all(pod["status"].get("phase") == "Succeeded" for pod in product.pods(name)), "its pod's end"
+    )
+    assert product.job(name).status.phases[0].state == "Running", "nobody is there to say otherwise"
+    product.cluster.kubectl(*system, "scale", OPERATOR, "--replicas=1")
+    job = product.finished(name, seconds=120)
+    assert job.status.state is State.SUCCEEDED
+    assert [phase.attempt for phase in job.status.phases] == [1, 1]
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_missing_image_is_named(product: Product) -> None:
+    system = ("-n", RELEASE_NAMESPACE)
+    missing = "docker.io/audiojob/no-such-image:none"
+    product.cluster.kubectl(*system, "set", "env", OPERATOR, f"AUDIOJOB_IMAGES__RUNNER={missing}")
+    product.cluster.kubectl(*system, "rollout", "status", OPERATOR, "--timeout=90s")
+    name = product.submit(f"image-{uuid.uuid4().hex[:6]}", {"pipeline": "e2e-outage"})
+    job = product.finished(name, seconds=90)
+    assert_explained(job, "ImagePullFailed", "no-such-image")
+    product.nothing_runs(name)

@@ -1,0 +1,222 @@
+"""AudioJobs that a real API server takes, and those that it refuses with a sentence that helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.integration.crds.resources import Resources
+
+from audiojob_types.job import AudioJob, AudioJobSpec
+
+pytestmark = pytest.mark.integration
+
+Spec = dict[str, Any]
+URL = "https://example.org/song.flac"
+
+
+def spec(**others: Any) -> Spec:
+    """A spec with a pipeline and these fields."""
+    return {"pipeline": "separate", **others}
+
+
+def url(text: str) -> Spec:
+    return spec(source={"url": text})
+
+
+def key(text: str) -> Spec:
+    return spec(source={"object": {"key": text}})
+
+
+def separate(**parameters: Any) -> Spec:
+    return spec(parameters={"separate": parameters})
+
+
+ACCEPTED: dict[str, Spec] = {
+    "a pipeline alone": spec(),
+    "a url": url(URL),
+    "a url with port, query and fragment": url("http://media.example.org:8080/a%20b/song.flac?x=1&y=a@b#t=3"),
+    "a url with an at sign in its path": url("https://example.org/@band/song"),
+    "a url with an IPv6 address": url("http://[2001:db8::1]/song"),
+    "a url of 2,048 characters": url(URL + "/" + "a" * (2_048 - len(URL) - 1)),
+    "an uploaded object": key("albums/Motörhead – Überraschung.flac"),
+    "every model with its stems": separate(model="htdemucs_6s", stems="SixStems"),
+    "two stems of the untrained model": separate(model="demucs_unittest", stems="TwoStems", format="wav"),
+    "parameters of two tasks": spec(parameters={"download": {"maxBytes": 1}, "simulate": {"exitCode": 75}}),
+    "the lowest priority": spec(priority=1),
+    "the highest priority": spec(priority=10),
+    "every other field": spec(
+        queueName="night", device="GPU", startTime="2026-01-01T00:00:00Z", activeDeadlineSeconds=60,
+        queueTimeoutSeconds=60, ttlSecondsAfterFinished=0, suspend=True,
+        retry={"limit": 1, "baseSeconds": 0, "capSeconds": 1},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_accepted(resources: Resources, body: Spec) -> None:
+    answer = resources.try_job(body)
+    assert answer.status == 200, answer.message
+
+
+# The refused spec, and words that the answer must have: the field, and what to do.
+REFUSED: dict[str, tuple[Spec, list[str]]] = {
+    "no pipeline": ({"source": {"url": URL}}, ["spec.pipeline", "Required"]),
+    "two sources": (
+        spec(source={"url": URL, "object": {"key": "a"}}),
+        ["spec.source", "exactly one of url, object"],
+    ),
+    "an empty source": (spec(source={}), ["spec.source", "exactly one of url, object"]),
+    "an unknown field": (spec(colour="red"), ["unknown field", "spec.colour"]),
+    "an unknown field of a source": (spec(source={"url": URL, "user": "me"}), ["unknown field", "spec.source.user"]),
+    "an unknown task in parameters": (spec(parameters={"mix": {}}), ["unknown field", "spec.parameters.mix"]),
+    "an unknown parameter": (separate(gain=3), ["unknown field", "spec.parameters.separate.gain"]),
+    "a file url": (url("file:///etc/passwd"), ["spec.source.url", "http://", "https://"]),
+    "a data url": (url("data:audio/wav;base64,AAAA"), ["spec.source.url", "https://"]),
+    "a path for a url": (url("/etc/passwd"), ["spec.source.url", "https://"]),
+    "a url with no host": (url("https:///song"), ["spec.source.url", "name a host"]),
+    "a url scheme in capitals": (url("HTTPS://example.org/a"), ["must start with"]),
+    "a url with a password": (url("https://me:secret@example.org/a"), ["must not contain a user name or password"]),
+    "a url with a user name": (url("https://me@example.org/a"), ["must not contain a user name or password"]),
+    "a url with a space": (url("https://example.org/a b"), ["must not contain spaces"]),
+    "a url with a line break": (url("https://example.org/a\nHost: b"), ["must not contain spaces or control"]),
+    "an empty url": (url(""), ["spec.source.url"]),
+    "a url of 2,049 characters": (url(URL + "/" + "a" * (2_048 - len(URL))), ["spec.source.url", "2048"]),
+    "an absolute key": (key("/etc/passwd"), ["spec.source.object", "relative path"]),
+    "a key that leaves the folder": (key("../other/song.flac"), ["spec.source.object", "without '..'"]),
+    "a key with an empty part": (key("albums//song.flac"), ["spec.source.object", "relative path"]),
+    "a key with a backslash": (key("albums\\song.flac"), ["spec.source.object.key"]),
+    "a key with a zero byte": (key("song\x00.flac"), ["spec.source.object.key"]),
+    "an unknown model": (separate(model="spleeter"), ["spec.parameters.separate.model", "supported values", '"mdx"']),
+    "a path for a model": (separate(model="/models/evil.th"), ["spec.parameters.separate.model", "supported values"]),
+    "six stems with the default model": (separate(stems="SixStems"), ["needs model: htdemucs_6s"]),
+    "six stems with a model of four": (separate(stems="SixStems", model="htdemucs"), ["needs model: htdemucs_6s"]),
+    "an unknown format": (separate(format="mp3"), ["spec.parameters.separate.format", "supported values"]),
+    "a fraction for an integer": (separate(shifts=1.5), ["spec.parameters.separate.shifts", "integer"]),
+    "priority 0": (spec(priority=0), ["spec.priority", "greater than or equal to 1"]),
+    "priority 11": (spec(priority=11), ["spec.priority", "less than or equal to 10"]),
+    "a word for a priority": (spec(priority="high"), ["spec.priority", "integer"]),
+    "an unknown device": (spec(device="TPU"), ["spec.device", "supported values"]),
+    "a pipeline with dots": (spec() | {"pipeline": "a.b"}, ["spec.pipeline"]),
+    "a pipeline path": (spec() | {"pipeline": "../separate"}, ["spec.pipeline"]),
+    "no retries at all": (spec(retry={"limit": 0}), ["spec.retry.limit", "greater than or equal to 1"]),
+    "a deadline of zero": (spec(activeDeadlineSeconds=0), ["spec.activeDeadlineSeconds"]),
+    "a negative time to live": (spec(ttlSecondsAfterFinished=-1), ["spec.ttlSecondsAfterFinished"]),
+    "a start time that is no time": (spec(startTime="tomorrow"), ["spec.startTime", "date-time"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(resources: Resources, body: Spec, words: list[str]) -> None:
+    answer = resources.try_job(body)
+    assert answer.status in {400, 422}
+    assert [word for word in words if word not in answer.message] == [], answer.message
+
+
+NAMES = {
+    "of 63 characters": ("a" * 63, []),
+    "of one character": ("a", []),
+    "of 64 characters": ("a" * 64, ["at most 63 characters"]),
+    "with dots": ("my.song", ["must not contain dots", "my-song-1"]),
+    "in capitals": ("Song", ["metadata.name", "lowercase"]),
+}
+
+
+@pytest.mark.parametrize(("name", "words"), NAMES.values(), ids=NAMES.keys())
+def test_names(resources: Resources, name: str, words: list[str]) -> None:
+    answer = resources.try_job(spec(), name=name)
+    assert (answer.status == 200) == (not words), answer.message
+    assert [word for word in words if word not in answer.message] == [], answer.message
+
+
+FULL: Spec = spec(
+    source={"url": URL},
+    parameters={"separate": {"model": "htdemucs"}},
+    queueName="night",
+    priority=3,
+    device="Auto",
+    startTime="2026-01-01T00:00:00Z",
+    activeDeadlineSeconds=60,
+    queueTimeoutSeconds=60,
+    ttlSecondsAfterFinished=60,
+    suspend=False,
+    cancel=False,
+    retry={"limit": 3, "baseSeconds": 2, "capSeconds": 600},
+)
+CHANGES: dict[str, Any] = {
+    "pipeline": "download",
+    "source": {"url": f"{URL}?other"},
+    "parameters": {"separate": {"model": "mdx"}},
+    "queueName": "day",
+    "device": "CPU",
+    "startTime": "2027-01-01T00:00:00Z",
+    "activeDeadlineSeconds": 61,
+    "queueTimeoutSeconds": 61,
+    "retry": {"limit": 4},
+    "priority": 4,
+    "ttlSecondsAfterFinished": 61,
+    "suspend": True,
+    "cancel": True,
+}
+OPTIONAL = sorted(CHANGES.keys() - {"pipeline", "queueName", "suspend", "cancel"} - AudioJobSpec.MUTABLE)
+
+
+def test_every_field_of_a_spec_is_in_the_tables_above() -> None:
+    fields = {field.alias or name for name, field in AudioJobSpec.model_fields.items()}
+    assert FULL.keys() == CHANGES.keys() == fields
+
+
+@pytest.mark.parametrize("name", sorted(CHANGES.keys() - AudioJobSpec.MUTABLE))
+def test_an_immutable_field_cannot_be_changed(resources: Resources, name: str) -> None:
+    job = resources.create_job(FULL)
+    answer = resources.patch_spec(job, {name: CHANGES[name]})
+    assert answer.status == 422
+    assert f"{name} cannot be changed after creation; create a new AudioJob" in answer.message
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_an_immutable_field_cannot_be_removed_or_added(resources: Resources, name: str) -> None:
+    removed = resources.patch_spec(resources.create_job(FULL), {name: None})
+    added = resources.patch_spec(resources.create_job(spec()), {name: FULL[name]})
+    for answer in (removed, added):
+        assert answer.status == 422
+        assert f"{name} cannot be changed after creation" in answer.message
+
+
+@pytest.mark.parametrize("name", sorted(AudioJobSpec.MUTABLE))
+def test_a_mutable_field_can_be_changed(resources: Resources, name: str) -> None:
+    job = resources.create_job(FULL)
+    answer = resources.patch_spec(job, {name: CHANGES[name]})
+    assert answer.status == 200, answer.message
+    assert answer.body["spec"][name] == CHANGES[name]
+    assert answer.body["metadata"]["generation"] == 2
+
+
+def test_suspend_goes_both_ways_and_cancel_only_one(resources: Resources) -> None:
+    job = resources.create_job(spec())
+    assert resources.patch_spec(job, {"suspend": True}).status == 200
+    assert resources.patch_spec(job, {"suspend": False}).status == 200
+    assert resources.patch_spec(job, {"cancel": True}).status == 200
+    for undo in (False, None):
+        answer = resources.patch_spec(job, {"cancel": undo})
+        assert answer.status == 422
+        assert "cancel cannot be taken back" in answer.message
+
+
+def test_a_new_job_shows_its_defaults(resources: Resources) -> None:
+    answer = resources.try_job({"pipeline": "separate"})
+    assert answer.body["spec"] == {"pipeline": "separate", "queueName": "default", "suspend": False, "cancel": False}
+    assert answer.body["status"] == {"state": "Pending", "percent": 0, "message": "Waiting for the operator"}
+
+
+def test_the_servers_defaults_are_the_models(resources: Resources) -> None:
+    body = resources.try_job(spec(retry={}, source={"url": URL})).body
+    parsed = AudioJob.model_validate(body)
+    assert parsed.spec.to_wire() == body["spec"]
+    assert AudioJobSpec.model_validate(spec(retry={}, source={"url": URL})).to_wire() == body["spec"]
+
+
+def test_a_status_given_at_creation_is_ignored(resources: Resources) -> None:
+    answer = resources.try_job(spec(), status={"state": "Succeeded", "percent": 100})
+    assert answer.status == 200
+    assert answer.body["status"]["state"] == "Pending"

@@ -1,0 +1,145 @@
+"""AudioPipelines that a real API server takes, and those that it refuses with a sentence that helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.integration.crds.resources import Resources
+
+from audiojob_types.pipeline import AudioPipelineSpec
+
+pytestmark = pytest.mark.integration
+
+Spec = dict[str, Any]
+
+
+def phase(name: str, task: str = "Simulate", **others: Any) -> dict[str, Any]:
+    return {"name": name, "task": task, **others}
+
+
+def one(**others: Any) -> Spec:
+    """A pipeline of one phase with these fields."""
+    return {"phases": [phase("only", **others)]}
+
+
+def chain(*after: list[str] | None) -> Spec:
+    """Phases a, b, c, … with these `after` lists."""
+    names = "abcdefgh"[: len(after)]
+    return {"phases": [phase(n) | ({} if a is None else {"after": a}) for n, a in zip(names, after, strict=True)]}
+
+
+ACCEPTED: dict[str, Spec] = {
+    "one phase": one(),
+    "phases in a row": chain(None, None, None),
+    "a diamond": chain(None, ["a"], ["a"], ["b", "c"]),
+    "a phase that waits for nothing": chain(None, []),
+    "inputs from the job and an earlier phase": {
+        "phases": [
+            phase("get", "Download", inputs=[{"name": "source", "from": "Job"}]),
+            phase("norm", "Normalize", inputs=[{"name": "source", "from": "get", "output": "source"}]),
+        ]
+    },
+    "everything": {
+        "phases": [
+            phase(
+                "separate", "Separate", weight=80, device="Auto", gpus=1,
+                resources={"cpu": "2", "cpuLimit": "4", "memory": "8Gi", "scratch": "10Gi"},
+                softLimitSeconds=10, hardLimitSeconds=20, stallSeconds=5, startTimeoutSeconds=60,
+                retry={"limit": 2}, parameters={"separate": {"model": "htdemucs"}},
+            )
+        ],
+        "templates": {
+            "cpu": {"nodeSelector": {"disk": "ssd"}},
+            "gpu": {
+                "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+                "runtimeClassName": "nvidia", "priorityClassName": "audio",
+            },
+        },
+        "priority": 3, "retry": {}, "activeDeadlineSeconds": 60, "ttlSecondsAfterFinished": 60, "retentionSeconds": 60,
+    },
+    "16 phases": {"phases": [phase(f"p{n}") for n in range(16)]},
+    "a phase name of 12 characters": {"phases": [phase("abcdefghijkl")]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_accepted(resources: Resources, body: Spec) -> None:
+    answer = resources.try_pipeline(body)
+    assert answer.status == 200, answer.message
+
+
+EARLIER = "phases that come earlier"
+REFUSED: dict[str, tuple[Spec, list[str]]] = {
+    "no phases": ({"phases": []}, ["spec.phases"]),
+    "17 phases": ({"phases": [phase(f"p{n}") for n in range(17)]}, ["spec.phases", "at most 16"]),
+    "two phases of a name": ({"phases": [phase("a"), phase("a")]}, ["spec.phases[1]", "Duplicate"]),
+    "a phase after itself": (chain(["a"]), ["after", EARLIER]),
+    "a cycle of two": (chain(["b"], ["a"]), ["after", EARLIER]),
+    "a phase after a later one": (chain(None, ["c"], None), ["after", EARLIER]),
+    "a phase after an unknown one": (chain(None, ["ghost"]), ["after", EARLIER]),
+    "an input from a later phase": (
+        {"phases": [phase("a", inputs=[{"name": "x", "from": "b"}]), phase("b")]},
+        ["from must be Job or the name of a phase that comes earlier"],
+    ),
+    "an input from itself": (one(inputs=[{"name": "x", "from": "only"}]), ["comes earlier in the list"]),
+    "an input from an unknown phase": (one(inputs=[{"name": "x", "from": "ghost"}]), ["comes earlier in the list"]),
+    "two inputs of a name": (one(inputs=[{"name": "x", "from": "Job"}] * 2), ["inputs[1]", "Duplicate"]),
+    "an unknown task": (one() | {"phases": [phase("a", "Mix")]}, ["spec.phases[0].task", "supported values"]),
+    "a phase name of 13 characters": ({"phases": [phase("abcdefghijklm")]}, ["spec.phases[0].name", "12"]),
+    "a phase name in capitals": ({"phases": [phase("Get")]}, ["spec.phases[0].name"]),
+    "a phase name that begins with a digit": ({"phases": [phase("1st")]}, ["spec.phases[0].name"]),
+    "a soft limit above the hard one": (
+        one(softLimitSeconds=20, hardLimitSeconds=10),
+        ["softLimitSeconds must be below hardLimitSeconds"],
+    ),
+    "memory that is no quantity": (one(resources={"memory": "lots"}), ["spec.phases[0].resources.memory"]),
+    "negative memory": (one(resources={"memory": "-1Gi"}), ["spec.phases[0].resources.memory"]),
+    "an image of the user's choice": (one(image="evil"), ["unknown field", "spec.phases[0].image"]),
+    "a service account": (one(serviceAccountName="admin"), ["unknown field"]),
+    "an unknown parameter": (one(parameters={"separate": {"gain": 1}}), ["unknown field", "gain"]),
+    "a weight of zero": (one(weight=0), ["spec.phases[0].weight"]),
+    "17 GPUs": (one(gpus=17), ["spec.phases[0].gpus"]),
+    "an unknown effect": (
+        one() | {"templates": {"gpu": {"tolerations": [{"effect": "Never"}]}}},
+        ["spec.templates.gpu.tolerations[0].effect", "supported values"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "words"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused(resources: Resources, body: Spec, words: list[str]) -> None:
+    answer = resources.try_pipeline(body)
+    assert answer.status in {400, 422}, answer
+    assert [word for word in words if word not in answer.message] == [], answer.message
+
+
+NAMES = {
+    "of 40 characters": ("a" * 40, []),
+    "of 41 characters": ("a" * 41, ["at most 40 characters"]),
+    "with dots": ("my.pipeline", ["must not contain dots"]),
+}
+
+
+@pytest.mark.parametrize(("name", "words"), NAMES.values(), ids=NAMES.keys())
+def test_names(resources: Resources, name: str, words: list[str]) -> None:
+    answer = resources.try_pipeline(one(), name=name)
+    assert (answer.status == 200) == (not words), answer.message
+    assert [word for word in words if word not in answer.message] == [], answer.message
+
+
+def test_the_servers_defaults_are_the_models(resources: Resources) -> None:
+    given = one(inputs=[{"name": "x", "from": "Job"}], retry={}) | {"templates": {"gpu": {"tolerations": [{}]}}}
+    stored = resources.try_pipeline(given).body["spec"]
+    assert AudioPipelineSpec.model_validate(given) == AudioPipelineSpec.model_validate(stored)
+    # Empty lists and objects say nothing, so the server does not store them.
+    assert stored == _without_empty(AudioPipelineSpec.model_validate(given).to_wire())
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        cleaned = {key: _without_empty(member) for key, member in value.items()}
+        return {key: member for key, member in cleaned.items() if member not in ({}, [])}
+    if isinstance(value, list):
+        return [_without_empty(member) for member in value]
+    return value

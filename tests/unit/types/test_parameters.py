@@ -1,0 +1,85 @@
+"""Parameters: layers, limits, and errors that name the field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from audiojob_types.contract import Task
+from audiojob_types.parameters import PARAMETERS, InvalidParameters, SeparateParameters, resolve_parameters
+from audiojob_types.parameters.schema import parameters_schema
+
+
+def test_every_task_has_parameters_and_a_key() -> None:
+    assert PARAMETERS.keys() == set(Task)
+    assert [task.parameter_key for task in Task] == ["download", "normalize", "separate", "simulate"]
+
+
+@pytest.mark.parametrize("task", Task)
+def test_the_built_in_defaults_are_valid(task: Task) -> None:
+    assert resolve_parameters(task) == PARAMETERS[task]()
+
+
+LAYERS: dict[str, tuple[list[dict[str, Any] | None], dict[str, Any]]] = {
+    "nothing given": ([], {"model": "htdemucs", "stems": "FourStems", "format": "flac"}),
+    "absent layers": ([None, None], {"model": "htdemucs"}),
+    "the pipeline's": ([{"model": "mdx"}], {"model": "mdx"}),
+    "the job's wins": (
+        [{"model": "mdx", "format": "wav"}, {"model": "mdx_extra"}],
+        {"model": "mdx_extra", "format": "wav"},
+    ),
+    "a field left out inherits": ([{"stems": "TwoStems"}, {"seed": 7}], {"stems": "TwoStems", "seed": 7}),
+    "six stems of the job with the pipeline's model": (
+        [{"model": "htdemucs_6s"}, {"stems": "SixStems"}],
+        {"model": "htdemucs_6s", "stems": "SixStems"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("layers", "expected"), LAYERS.values(), ids=LAYERS.keys())
+def test_layers(layers: list[dict[str, Any] | None], expected: dict[str, Any]) -> None:
+    assert expected.items() <= resolve_parameters(Task.SEPARATE, *layers).to_wire().items()
+
+
+def test_layers_are_not_changed() -> None:
+    pipeline, job = {"model": "mdx"}, {"seed": 1}
+    resolve_parameters(Task.SEPARATE, pipeline, job)
+    assert (pipeline, job) == ({"model": "mdx"}, {"seed": 1})
+
+
+WRONG: dict[str, tuple[Task, dict[str, Any], str, str]] = {
+    "an unknown model": (Task.SEPARATE, {"model": "spleeter"}, "parameters.separate.model", "htdemucs"),
+    "a path for a model": (Task.SEPARATE, {"model": "../evil"}, "parameters.separate.model", "htdemucs"),
+    "an unknown field": (Task.SEPARATE, {"gain": 1}, "parameters.separate.gain", "not permitted"),
+    "too many shifts": (Task.SEPARATE, {"shifts": 11}, "parameters.separate.shifts", "10"),
+    "a percent of 100": (Task.SEPARATE, {"overlapPercent": 96}, "parameters.separate.overlapPercent", "95"),
+    "six stems of a model of four": (Task.SEPARATE, {"stems": "SixStems"}, "parameters.separate", "htdemucs_6s"),
+    "a negative size": (Task.DOWNLOAD, {"maxBytes": -1}, "parameters.download.maxBytes", "1"),
+    "an exit code of 256": (Task.SIMULATE, {"exitCode": 256}, "parameters.simulate.exitCode", "255"),
+    "a duration of zero": (Task.NORMALIZE, {"maxDurationSeconds": 0}, "parameters.normalize.maxDurationSeconds", "1"),
+}
+
+
+@pytest.mark.parametrize(("task", "given", "field", "word"), WRONG.values(), ids=WRONG.keys())
+def test_errors_name_the_field(task: Task, given: dict[str, Any], field: str, word: str) -> None:
+    with pytest.raises(InvalidParameters) as refused:
+        resolve_parameters(task, given)
+    assert refused.value.field == field
+    assert word in refused.value.message
+    assert str(refused.value) == f"{field}: {refused.value.message}"
+    assert "Value error" not in refused.value.message
+
+
+def test_the_schema_has_no_defaults_and_requires_nothing_so_that_layers_inherit() -> None:
+    schema = parameters_schema()
+    assert schema["properties"].keys() == {task.parameter_key for task in Task}
+    for member in schema["properties"].values():
+        assert "required" not in member
+        assert all("default" not in field for field in member["properties"].values())
+
+
+def test_models_can_only_be_named() -> None:
+    field = SeparateParameters.model_json_schema()["properties"]["model"]
+    assert "demucs_unittest" in field["enum"]
+    assert all("/" not in name and "." not in name for name in field["enum"])
