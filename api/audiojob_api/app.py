@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from importlib.metadata import version
 
 from fastapi import FastAPI
 
@@ -33,7 +32,7 @@ def create_app(settings: ApiSettings, gateway: Gateway) -> FastAPI:
 
     app = FastAPI(
         title="audiojob",
-        version=version("audiojob"),
+        version="v1",  # of the interface, not of the release
         description="Creates and follows AudioJobs. Bearer tokens are Kubernetes tokens with audience "
         f"`{settings.audience}`; errors are application/problem+json.",
         lifespan=lifespan,

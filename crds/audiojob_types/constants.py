@@ -39,6 +39,8 @@ LABEL_USER: Final = f"{GROUP}/user"  # set by the API alone, from the verified t
 ANNOTATION_PHASE: Final = f"{GROUP}/phase"
 # The pipeline revision a phase Job was built from: a restarted operator adopts it when its status write was lost.
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
+# The device of the attempt, told apart from its resources so that it can be read without the pod template.
+ANNOTATION_DEVICE: Final = f"{GROUP}/device"
 
 CONDITION_COMPLETE: Final = "Complete"
 CONDITION_FAILED: Final = "Failed"

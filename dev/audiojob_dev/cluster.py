@@ -127,10 +127,11 @@ class Cluster:
     def down(self, progress: Progress) -> None:
         """Stop everything and remove all state. Images stay in the cache. Safe to repeat at any time."""
         require_root()
-        if not self.paths.state.exists():
-            return
-        with self._locked(), progress.step("stop the embedded cluster"):
-            self._tear_down()
+        if self.paths.state.exists():
+            with self._locked(), progress.step("stop the embedded cluster"):
+                self._tear_down()
+        # buildah leaves its storage mounted on itself, which would keep the cache from being removed.
+        host.unmount_idle(self.paths.cache / "containers")
 
     def require_up(self) -> None:
         """Raises DevError unless the cluster is up."""
@@ -194,8 +195,6 @@ class Cluster:
         # Shims, and whatever else was started below.
         processes.stop(list(processes.tagged(state)), grace_seconds=2)
         host.unmount_below([state, self.paths.containerd_root])
-        # buildah leaves its storage mounted on itself, which would keep the cache from being removed.
-        host.unmount_idle(self.paths.cache / "containers")
         if record:
             _forget_service_rules(Path(record.binaries))
             host.restore_network(record.address, turn_forwarding_off=record.forwarding_was_off)

@@ -21,7 +21,7 @@ from audiojob_dev.progress import Progress, Step
 REGISTRY = "docker.io"
 PROJECT = "audiojob"
 _BUILD_SECONDS = 7200.0
-_COMMON = ("images/Dockerfile", "images/install-lock", "requirements/uv.txt", "LICENSE", "NOTICE")
+COMMON_SOURCES = ("images/Dockerfile", "images/install-lock", "requirements/uv.txt", "LICENSE", "NOTICE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def content_tag(root: Path, sources: Iterable[str]) -> str:
 
 def reference(image: Image, registry: str = f"{REGISTRY}/{PROJECT}") -> str:
     """The image's full reference in `registry` (host and path) as the sources are now."""
-    return f"{registry}/{image.name}:{content_tag(repository(), (*_COMMON, *image.sources))}"
+    return f"{registry}/{image.name}:{content_tag(repository(), (*COMMON_SOURCES, *image.sources))}"
 
 
 def references(registry: str = f"{REGISTRY}/{PROJECT}") -> dict[str, str]:
@@ -135,10 +135,17 @@ def push(paths: Paths, names: Iterable[str], registry: str, progress: Progress) 
     local = build(paths, wanted, progress)
     remote = references(registry)
     buildah = Buildah(paths)
+    # Registries on this machine, as kind's guide sets one up, speak plain HTTP.
+    options = ["--tls-verify=false"] if registry_host(registry) in ("localhost", "127.0.0.1") else []
     for name in wanted:
         with progress.step(f"push {remote[name]}"):
-            buildah.run("push", "--quiet", local[name], f"docker://{remote[name]}", timeout=3600)
+            buildah.run("push", "--quiet", *options, local[name], f"docker://{remote[name]}", timeout=3600)
     return {name: remote[name] for name in wanted}
+
+
+def registry_host(registry: str) -> str:
+    """`host` of `host[:port]/path`."""
+    return registry.partition("/")[0].partition(":")[0]
 
 
 def load_into_kind(paths: Paths, names: Iterable[str], context: str, progress: Progress) -> dict[str, str]:

@@ -75,7 +75,7 @@ def _not_scheduled(condition: Object) -> Diagnosis:
 def _not_created(pod: Object, waiting: Object) -> Diagnosis | None:
     reason, detail = waiting.get("reason", ""), waiting.get("message", "")
     if reason in _IMAGE_REASONS:
-        image = container_status(pod).get("image") or pod["spec"]["containers"][0].get("image", "")
+        image = container_status(pod).get("image", "of the phase")
         return _diagnosis(
             Reason.IMAGE_PULL_FAILED, f"The image {image} cannot be had ({reason}): {_cut(detail)}", bounded=True
         )

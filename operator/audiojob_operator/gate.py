@@ -89,7 +89,7 @@ class Gate:
         before = self._result
         now = datetime.now(UTC)
         candidates = tuple(found for key, known in self._store.active() if (found := self._candidate(key, known, now)))
-        self._result = admit(AdmissionSnapshot(candidates, self._max_running), now)
+        self._result = admit(AdmissionSnapshot(candidates, self._max_running))
         self._dirty = False
         self._not_before = began + max(_SHORTEST_PAUSE_SECONDS, _COST_FACTOR * (time.monotonic() - began))
         for key, admission in self._result.items():

@@ -127,9 +127,7 @@ class KopfShell:
         while True:
             self._stop = threading.Event()
             ended = asyncio.Event()
-            thread = threading.Thread(
-                target=self._main, args=(loop, ended, self._stop), name="kopf", daemon=True
-            )
+            thread = threading.Thread(target=self._main, args=(loop, ended, self._stop), name="kopf", daemon=True)
             thread.start()
             try:
                 await ended.wait()
@@ -204,6 +202,6 @@ class KopfShell:
 
         @kopf.on.event(AUDIOJOBS.group, AUDIOJOBS.version, AUDIOJOBS.plural, registry=registry)
         async def changed(event: kopf.RawEvent, **_: Any) -> None:
-            core.call_soon_threadsafe(self._deliver, event["type"], event["object"])
+            core.call_soon_threadsafe(self._deliver, event["type"], dict(event["object"]))
 
         return registry

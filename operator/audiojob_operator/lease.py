@@ -94,7 +94,7 @@ class Lease:
         except Conflict:
             return False  # somebody else was faster
         except (ApiError, TransportError, TimeoutError) as error:
-            _log.warning("Lease %s/%s: %s", self._settings.namespace, self._settings.name, error or "no answer in time")
+            _log.warning("Lease %s/%s: %s", self._settings.namespace, self._settings.name, str(error) or "no answer in time")
             return False
 
     async def _acquire_or_renew(self) -> bool:

@@ -33,7 +33,7 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
     The Job must carry our labels (audiojobs.dev/phase and /attempt); raises KeyError or ValueError if it does not.
     """
     metadata = job["metadata"]
-    labels = metadata["labels"]
+    labels, annotations = metadata["labels"], metadata.get("annotations") or {}
     pod = _telling_pod(pods)
     outcome = _outcome(job, pod)
     spec = job.get("spec", {})
@@ -42,8 +42,8 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         job_uid=metadata.get("uid", ""),
         phase=labels[c.LABEL_PHASE],
         attempt=int(labels[c.LABEL_ATTEMPT]),
-        revision=metadata.get("annotations", {}).get(c.ANNOTATION_REVISION, ""),
-        device=_device(spec.get("template", {})),
+        revision=annotations.get(c.ANNOTATION_REVISION, ""),
+        device=Device.GPU if annotations.get(c.ANNOTATION_DEVICE) == Device.GPU else Device.CPU,
         created=parse_time(metadata.get("creationTimestamp")) or _EPOCH,
         outcome=outcome,
         pod=_observe_pod(pod) if pod is not None else None,
@@ -76,13 +76,6 @@ def _observe_pod(pod: Object) -> PodObservation:
         # The API server sets deletionTimestamp to the moment when the grace period ends.
         terminating_until=parse_time(metadata.get("deletionTimestamp")),
     )
-
-
-def _device(template: Object) -> Device:
-    for container in template.get("spec", {}).get("containers") or ():
-        if c.GPU_RESOURCE in container.get("resources", {}).get("limits", {}):
-            return Device.GPU
-    return Device.CPU
 
 
 def _ended(pod: Object) -> bool:

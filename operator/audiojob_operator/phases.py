@@ -12,7 +12,7 @@ from audiojob_operator.model import Failed, PhaseObservation, Running, Succeeded
 from audiojob_operator.policies.attempt import AttemptPolicy, adopted, after_failure, after_success, clip, started
 from audiojob_operator.policies.deadline import active_deadline
 from audiojob_operator.policies.device import choose_device
-from audiojob_operator.policies.verdict import Verdict, judge
+from audiojob_operator.policies.verdict import NO_POD_AFTER, Verdict, judge
 from audiojob_operator.resolve import effective_device, effective_retry, phases_before
 from audiojob_types.base import format_time
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
@@ -148,6 +148,8 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus) -> PhaseStatus:
     )
     body = build_job(request)
     draft.jobs.append(body)
+    draft.wake(deadline)
+    draft.wake(draft.now + NO_POD_AFTER)
     after = started(record, request.attempt, body["metadata"]["name"], request.device, draft.now)
     _tell_start(draft, phase, after)
     return after

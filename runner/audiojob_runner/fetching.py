@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from audiojob_runner.addresses import is_allowed_port
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.proxy import Refusal, Refused
+from audiojob_runner.proxy import Refusal, RefusedError
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -91,7 +91,7 @@ class FetchTools:
 
     folder: Path
     proxy_url: str
-    refusals: list[Refused]
+    refusals: list[RefusedError]
     limits: FetchLimits
     progress: Callable[[float, str], None]
     cancelled: Event
@@ -125,9 +125,7 @@ def check_url(url: str) -> SplitResult:
     if parts.username is not None or parts.password is not None:
         raise _bad_url("holds a user name or password")
     if port is not None and not is_allowed_port(port):
-        raise PhaseError(
-            ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS, f"Port {port} may not be fetched from."
-        )
+        raise PhaseError(ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS, f"Port {port} may not be fetched from.")
     return parts
 
 
@@ -168,19 +166,15 @@ def clean_title(title: object) -> str | None:
     return " ".join(visible.split())[:MAX_TITLE_CHARACTERS] or None
 
 
-def refused_error(refusals: list[Refused], limits: FetchLimits) -> PhaseError | None:
+def refused_error(refusals: list[RefusedError], limits: FetchLimits) -> PhaseError | None:
     """What the proxy's refusals mean for the download, the gravest first; None where it refused nothing."""
     kinds = {refused.refusal: refused.detail for refused in refusals}
     if Refusal.BLOCKED in kinds:
-        return PhaseError(
-            ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS, f"{kinds[Refusal.BLOCKED]}."
-        )
+        return PhaseError(ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS, f"{kinds[Refusal.BLOCKED]}.")
     if Refusal.TOO_MUCH in kinds:
         return too_large(limits.max_bytes)
     if Refusal.NO_SUCH_HOST in kinds:
-        return PhaseError(
-            ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, f"{kinds[Refusal.NO_SUCH_HOST]}."
-        )
+        return PhaseError(ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, f"{kinds[Refusal.NO_SUCH_HOST]}.")
     if Refusal.UNREACHABLE in kinds:
         return PhaseError(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"{kinds[Refusal.UNREACHABLE]}.")
     return None

@@ -52,6 +52,11 @@ IDLE_SECONDS: Final = 120
 MAX_ERROR_RATE: Final = 0.02
 EXIT_ERROR_RATE: Final = 69
 
+_ENTRIES: Final = (
+    "format=format_name,duration,nb_streams"
+    ":stream=index,codec_type,codec_name,codec_tag_string,channels,sample_rate,duration"
+    ":stream_disposition=default,attached_pic:stream_tags=DURATION"
+)
 # The whole environment of a tool: nothing of ours, in particular no proxy and no credentials.
 _ENVIRONMENT_NAMES: Final = ("PATH", "LD_LIBRARY_PATH")
 
@@ -112,9 +117,7 @@ def probe(source: Path, cancelled: threading.Event) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def decode_to_wav(
-    request: WavRequest, position: Callable[[float], None], cancelled: threading.Event
-) -> None:
+def decode_to_wav(request: WavRequest, position: Callable[[float], None], cancelled: threading.Event) -> None:
     """Write ``request.target``; ``position(seconds)`` is told how far it is. Raises :class:`FfmpegError`."""
     reader = ProgressReader(position)
     _run(wav_command(request), reader.feed, cancelled, total_seconds=None)
@@ -141,10 +144,7 @@ def probe_command(source: Path) -> list[str]:
         "-codec_whitelist:v", ",".join(OPENABLE_DECODERS),
         "-codec_whitelist:s", ",".join(OPENABLE_DECODERS),
         "-print_format", "json",
-        "-show_entries",
-        "format=format_name,duration,nb_streams"
-        ":stream=index,codec_type,codec_name,codec_tag_string,channels,sample_rate,duration"
-        ":stream_disposition=default,attached_pic:stream_tags=DURATION",
+        "-show_entries", _ENTRIES,
         _file(source),
     ]  # fmt: skip
 

@@ -97,7 +97,7 @@ def run_local(run: LocalRun) -> int:
     block_stop_signals()
     display = Display(sys.stderr, run.task.value)
     try:
-        run.out.mkdir(parents=True, exist_ok=True)
+        _make_folder(run.out)
         worker = Worker.fork(_spec(run))
         outputs, metadata = _run_watched(run, worker, display)
     except Exception as failed:  # a person gets a sentence, and the traceback when asked for
@@ -139,6 +139,13 @@ def _keep(run: LocalRun, result: TaskResult, interruption: Interruption) -> list
     publisher = Publisher(store, "", lambda _count: interruption.check())
     kept = publisher.put_all(result.outputs)
     return [{**output.to_wire(), "file": str(run.out / output.file)} for output in kept]
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _usage(f"The folder {path} cannot be made: {error.strerror or error}.") from error
 
 
 def _refuse_overwriting(run: LocalRun, outputs: list[TaskOutput]) -> None:

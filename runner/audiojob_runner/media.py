@@ -19,7 +19,7 @@ MAX_SAMPLE_RATE: Final = 768_000
 # Containers whose header tells the true length. MP3 and ADTS have none: ffmpeg guesses from the bit rate.
 EXACT_LENGTH: Final = frozenset({"wav", "w64", "aiff", "caf", "flac", "mov", "matroska"})
 # A file that ends earlier than it says is damaged; encoders' padding and rounding stay below this.
-MAX_MISSING_SECONDS: Final = 1.0
+MAX_MISSING_SECONDS: Final = 0.25
 MAX_MISSING_SHARE: Final = 0.02
 
 
@@ -78,9 +78,7 @@ def read_probe(document: Mapping[str, Any]) -> MediaInfo:
     ]
     if not sound:
         what = "is a video without a sound track" if pictures else "has no sound track"
-        raise PhaseError(
-            ExitCode.NOT_MEDIA, Reason.EMPTY_MEDIA, f"The source {what}.", "Use a file that has sound."
-        )
+        raise PhaseError(ExitCode.NOT_MEDIA, Reason.EMPTY_MEDIA, f"The source {what}.", "Use a file that has sound.")
     stream = next((s for s in sound if (s.get("disposition") or {}).get("default")), sound[0])
     return _sound(demuxer, stream, container, len(streams), bool(pictures))
 
@@ -142,7 +140,7 @@ def check_decoded(info: MediaInfo, decoded_seconds: float) -> None:
     if not info.exact or info.duration_seconds is None:
         return
     missing = info.duration_seconds - decoded_seconds
-    if missing > max(MAX_MISSING_SECONDS, MAX_MISSING_SHARE * info.duration_seconds):
+    if missing > MAX_MISSING_SECONDS + MAX_MISSING_SHARE * info.duration_seconds:
         raise _corrupt(
             f"The source ends after {decoded_seconds:.1f} s, but its header says {info.duration_seconds:.1f} s."
         )
@@ -150,29 +148,51 @@ def check_decoded(info: MediaInfo, decoded_seconds: float) -> None:
 
 def explain(failure: Failure, head: bytes, size: int) -> PhaseError:
     """The error for a failed ffmpeg or ffprobe call, from its class and the file's first bytes."""
-    if failure is Failure.DISK_FULL:
-        return PhaseError(ExitCode.DISK_FULL, Reason.DISK_FULL, "The disk filled up while the sound was decoded.")
-    if failure is Failure.CANCELLED:
-        return PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was told to stop.")
-    if failure is Failure.MISSING:
-        return PhaseError(
-            ExitCode.USAGE,
-            Reason.INVALID_SPEC,
-            "ffmpeg is not installed here.",
-            "Install ffmpeg, or ask the administrator to check the runner's image.",
-        )
-    if failure is Failure.OUT_OF_MEMORY:
-        return _corrupt("The source asks for more memory than any sound needs.")
-    if failure is Failure.TOO_SLOW:
-        return _corrupt("The source cannot be decoded: the decoder stands still.")
-    if failure is Failure.DAMAGED:
-        return _corrupt("Too much of the source's sound cannot be decoded.")
+    if failure in _FAILURES:
+        exit_code, reason, message, suggestion = _FAILURES[failure]
+        return PhaseError(exit_code, reason, message, suggestion)
     if size == 0:
         return _not_media("The source is an empty file.")
     container = sniff(head)
     if container is None:
         return _not_media("The source is not audio or video in a supported format.")
     return _corrupt(f"The source starts as {container} but cannot be read.")
+
+
+# Failures that need no look at the file. REFUSED is the other one.
+_FAILURES: Final[dict[Failure, tuple[ExitCode, Reason, str, str]]] = {
+    Failure.DISK_FULL: (
+        ExitCode.DISK_FULL,
+        Reason.DISK_FULL,
+        "The disk filled up while the sound was decoded.",
+        "",
+    ),
+    Failure.CANCELLED: (ExitCode.STOPPED, Reason.STOPPED, "The phase was told to stop.", ""),
+    Failure.MISSING: (
+        ExitCode.USAGE,
+        Reason.INVALID_SPEC,
+        "ffmpeg is not installed here.",
+        "Install ffmpeg, or ask the administrator to check the runner's image.",
+    ),
+    Failure.OUT_OF_MEMORY: (
+        ExitCode.NOT_MEDIA,
+        Reason.CORRUPT_MEDIA,
+        "The source asks for more memory than any sound needs.",
+        "",
+    ),
+    Failure.TOO_SLOW: (
+        ExitCode.NOT_MEDIA,
+        Reason.CORRUPT_MEDIA,
+        "The source cannot be decoded: the decoder stands still.",
+        "",
+    ),
+    Failure.DAMAGED: (
+        ExitCode.NOT_MEDIA,
+        Reason.CORRUPT_MEDIA,
+        "Too much of the source's sound cannot be decoded.",
+        "",
+    ),
+}
 
 
 def _seconds(value: object) -> float | None:

@@ -109,6 +109,8 @@ class _Phase:
                     _log.error("%s", error.message, exc_info=failed)
             finally:
                 worker.end()
+                # From here to the exit only seconds pass, and what is decided is told whatever comes.
+                block_stop_signals()
         return self._finish(published, error)
 
     def _work(self, worker: Worker) -> Published:
@@ -171,7 +173,6 @@ class _Phase:
             self._tracker.say(100, "Done")
         elif error is not None:
             _log.error("The phase failed (%s): %s", error.reason.value, error.message)
-        logging.shutdown()
         self._log_pieces.close(STOPPED_CLOSE_SECONDS if stopped else LOG_CLOSE_SECONDS)
         if self._reporter is not None:
             self._reporter.close(STOPPED_CLOSE_SECONDS if stopped else REPORT_CLOSE_SECONDS)

@@ -54,7 +54,8 @@ def fetch(parts: SplitResult, tools: FetchTools, *, pages: bool) -> Fetched | No
                 return None
             return _save(response, where, tools)
     except requests.exceptions.SSLError as error:
-        raise _unavailable("The source's certificate is not valid.") from error
+        bad = "certificate is not valid" if "CERTIFICATE_VERIFY_FAILED" in str(error) else "server speaks no valid TLS"
+        raise _unavailable(f"The source's {bad}.") from error
     except requests.exceptions.TooManyRedirects as error:
         raise _unavailable(f"The source redirects more than {MAX_REDIRECTS} times.") from error
     except (

@@ -46,7 +46,7 @@ class Refusal(StrEnum):
     BAD_REQUEST = "BadRequest"
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A refused connection. ``detail`` is a clause for people that names no address but the one asked for."""
 
     def __init__(self, refusal: Refusal, host: str, detail: str) -> None:
@@ -66,21 +66,21 @@ _STATUS: Final = {
 
 
 def resolve(host: str, port: int, exceptions: tuple[Network, ...]) -> list[str]:
-    """The allowed addresses of a host, in the resolver's order. Raises :class:`Refused`."""
+    """The allowed addresses of a host, in the resolver's order. Raises :class:`RefusedError`."""
     if not is_allowed_port(port):
-        raise Refused(Refusal.BLOCKED, host, f"Port {port} may not be fetched from")
+        raise RefusedError(Refusal.BLOCKED, host, f"Port {port} may not be fetched from")
     try:
         answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
-        raise Refused(Refusal.BAD_REQUEST, host, "The host is not a valid name") from error
+        raise RefusedError(Refusal.BAD_REQUEST, host, "The host is not a valid name") from error
     except socket.gaierror as error:
         if error.errno == socket.EAI_AGAIN:
-            raise Refused(Refusal.UNREACHABLE, host, f"The name {host} cannot be resolved now") from error
-        raise Refused(Refusal.NO_SUCH_HOST, host, f"There is no host named {host}") from error
+            raise RefusedError(Refusal.UNREACHABLE, host, f"The name {host} cannot be resolved now") from error
+        raise RefusedError(Refusal.NO_SUCH_HOST, host, f"There is no host named {host.rstrip('.')}") from error
     found = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
     allowed = [address for address in found if is_allowed(address, exceptions)]
     if not allowed:
-        raise Refused(Refusal.BLOCKED, host, f"{host} is a private or local address")
+        raise RefusedError(Refusal.BLOCKED, host, f"{host} is a private or local address")
     return allowed
 
 
@@ -100,7 +100,7 @@ class FetchProxy:
         self._open: set[socket.socket] = set()
         self._closed = False
         self._received = 0
-        self.refusals: list[Refused] = []
+        self.refusals: list[RefusedError] = []
         self._server = socket.create_server(("127.0.0.1", 0), backlog=MAX_CONNECTIONS)
         self._thread = threading.Thread(target=self._accept, name="fetch-proxy", daemon=True)
 
@@ -148,7 +148,7 @@ class FetchProxy:
                 client.settimeout(IDLE_SECONDS)
                 try:
                     self._handle(client)
-                except Refused as refused:
+                except RefusedError as refused:
                     with self._lock:
                         self.refusals.append(refused)
                     self._log.warning("fetch refused: %s: %s", refused.refusal.value, refused.detail)
@@ -170,13 +170,13 @@ class FetchProxy:
 
     def _connect(self, host: str, port: int) -> socket.socket:
         if self._received >= self._max_bytes:
-            raise Refused(Refusal.TOO_MUCH, host, "The byte limit is reached")
+            raise RefusedError(Refusal.TOO_MUCH, host, "The byte limit is reached")
         for address in resolve(host, port, self._exceptions):
             try:
                 return socket.create_connection((address, port), timeout=CONNECT_SECONDS)
             except OSError as error:
                 self._log.debug("no connection to %s port %d: %s", host, port, error)
-        raise Refused(Refusal.UNREACHABLE, host, f"{host} does not answer on port {port}")
+        raise RefusedError(Refusal.UNREACHABLE, host, f"{host} does not answer on port {port}")
 
     def _relay(self, client: socket.socket, upstream: socket.socket) -> None:
         """Copy both ways until the server ends or nothing comes for ``IDLE_SECONDS``."""
@@ -206,7 +206,7 @@ class FetchProxy:
             self._received += number
             over = self._received > self._max_bytes
             if over:
-                self.refusals.append(Refused(Refusal.TOO_MUCH, "", "The byte limit is reached"))
+                self.refusals.append(RefusedError(Refusal.TOO_MUCH, "", "The byte limit is reached"))
         if over:
             raise ConnectionAbortedError("the byte limit is reached")
 
@@ -234,25 +234,21 @@ class ProxyRequest:
 
 
 def parse_request(head: bytes) -> ProxyRequest:
-    """Read a request's head, with its empty line. Raises :class:`Refused` for what is not a proxy request."""
+    """Read a request's head, with its empty line. Raises :class:`RefusedError` for what is not a proxy request."""
     lines = head.decode("latin-1").split("\r\n")
     words = lines[0].split(" ")
     if len(words) != 3 or not _TOKEN.match(words[0]) or not words[2].startswith("HTTP/1."):
-        raise Refused(Refusal.BAD_REQUEST, "", "That is not an HTTP request")
+        raise RefusedError(Refusal.BAD_REQUEST, "", "That is not an HTTP request")
     method, target, _ = words
     if method == "CONNECT":
         host, port = _authority(f"//{target}", default_port=None)
         return ProxyRequest(method, host, port, b"")
     if not target.lower().startswith("http://"):
-        raise Refused(Refusal.BAD_REQUEST, "", "Only http:// and CONNECT are served")
+        raise RefusedError(Refusal.BAD_REQUEST, "", "Only http:// and CONNECT are served")
     host, port = _authority(target, default_port=80)
     parts = urlsplit(target)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    kept = [
-        line
-        for line in lines[1:]
-        if line and line.partition(":")[0].strip().lower() not in _HOP_BY_HOP | {"host"}
-    ]
+    kept = [line for line in lines[1:] if line and line.partition(":")[0].strip().lower() not in _HOP_BY_HOP | {"host"}]
     authority = parts.netloc.rpartition("@")[2]
     forward = [f"{method} {path} HTTP/1.1", f"Host: {authority}", *kept, "Connection: close", "", ""]
     return ProxyRequest(method, host, port, "\r\n".join(forward).encode("latin-1"))
@@ -263,9 +259,9 @@ def _authority(url: str, default_port: int | None) -> tuple[str, int]:
         parts = urlsplit(url)
         port = parts.port or default_port
     except ValueError as error:
-        raise Refused(Refusal.BAD_REQUEST, "", "The address is not valid") from error
+        raise RefusedError(Refusal.BAD_REQUEST, "", "The address is not valid") from error
     if not parts.hostname or port is None:
-        raise Refused(Refusal.BAD_REQUEST, "", "The address has no host or port")
+        raise RefusedError(Refusal.BAD_REQUEST, "", "The address has no host or port")
     return parts.hostname, port
 
 
@@ -278,12 +274,12 @@ def _read_head(client: socket.socket) -> tuple[bytes, bytes]:
             raise ConnectionAbortedError("the client sent no request")
         data += piece
         if len(data) > MAX_HEAD_BYTES:
-            raise Refused(Refusal.BAD_REQUEST, "", "The request's head is too long")
+            raise RefusedError(Refusal.BAD_REQUEST, "", "The request's head is too long")
     head, _, rest = data.partition(b"\r\n\r\n")
     return head + b"\r\n\r\n", rest
 
 
-def _answer(refused: Refused) -> bytes:
+def _answer(refused: RefusedError) -> bytes:
     body = f"{refused.detail}.\n".encode()
     head = (
         f"HTTP/1.1 {_STATUS[refused.refusal]}\r\nContent-Type: text/plain; charset=utf-8\r\n"

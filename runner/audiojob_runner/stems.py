@@ -79,9 +79,7 @@ def write_stem(
     """
     container, subtype = _container(stem_format, samples)
     peak, clipped = 0.0, 0
-    with soundfile.SoundFile(
-        path, "w", samplerate=sample_rate, channels=2, format=container, subtype=subtype
-    ) as file:
+    with soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=2, format=container, subtype=subtype) as file:
         for start in range(0, samples, BLOCK_SAMPLES):
             block = read(start, min(start + BLOCK_SAMPLES, samples))
             size = np.abs(block)

@@ -117,6 +117,7 @@ class Watchdog:
             yield
         finally:
             self._closed.set()
+            self._signals_in.send(b"\0")  # no signal has this number; it only ends the wait
             self._thread.join()
             signal.set_wakeup_fd(previous_descriptor)
             for number, handler in previous.items():

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yt_dlp
 import yt_dlp.globals
-from yt_dlp.utils import DownloadCancelled, YoutubeDLError
+from yt_dlp.utils import YoutubeDLError
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetching import (
@@ -101,7 +101,6 @@ def options(folder: Path, tools: FetchTools, log: logging.Logger) -> dict[str, A
         "logger": _Log(log),
         "quiet": True,
         "noprogress": True,
-        "no_color": True,
         "color": "no_color",
         "ignoreerrors": False,
         "updatetime": False,
@@ -222,6 +221,3 @@ class _Log:
     def error(self, message: str) -> None:
         """What is raised as well."""
         self._log.warning("yt-dlp: %s", message)
-
-
-__all__ = ["DownloadCancelled", "check", "fetch", "knows", "options"]

@@ -78,7 +78,8 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     Row(
         ("UserNotLive",),
-        ("premieres in", "this live event will begin", "is not currently live", "live stream recording is not available"),
+        ("premieres in", "this live event will begin", "is not currently live",
+         "live stream recording is not available"),
         *_GONE,
         "The source has not been broadcast yet.",
         "Create the job again when it is over.",
@@ -99,8 +100,8 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     Row(
         (),
-        ("video unavailable", "has been removed", "no longer available", "account has been terminated", "does not exist",
-         "this video isn't available", "content isn't available"),
+        ("video unavailable", "has been removed", "no longer available", "account has been terminated",
+         "does not exist", "this video isn't available", "content isn't available"),
         *_GONE,
         "The source is gone.",
     ),
@@ -152,7 +153,9 @@ def explain(error: BaseException) -> PhaseError:
                 return told
     if row is not None:
         return _from_row(row, chain)
-    return PhaseError(*_LATER, f"yt-dlp failed: {type(chain[-1]).__name__}.", "It is tried again; the log has the details.")
+    return PhaseError(
+        *_LATER, f"yt-dlp failed: {type(chain[-1]).__name__}.", "It is tried again; the log has the details."
+    )
 
 
 def find_row(types: set[str], text: str) -> Row | None:

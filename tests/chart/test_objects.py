@@ -183,13 +183,12 @@ RIGHTS = {
     "audiojob-demo/audiojob-operator": [
         "apps/controllerrevisions: get list watch create delete",
         "batch/jobs: get list watch create delete",
-        "core/events: create patch",
+        "core/events: create",
         "core/pods: get list watch",
-        "events.k8s.io/events: create patch",
     ],
     "audiojob-system/audiojob-operator-lease": [
         "coordination.k8s.io/leases: create",
-        "coordination.k8s.io/leases['audiojob-operator']: get update patch",
+        "coordination.k8s.io/leases['audiojob-operator']: get patch",
     ],
     "*/audiojob-api": [
         "authentication.k8s.io/tokenreviews: create",

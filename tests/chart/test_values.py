@@ -23,6 +23,11 @@ def test_the_example_values_render(helm: Helm, name: str) -> None:
     assert helm.render(ci_values()[name])
 
 
+@pytest.mark.parametrize("name", ci_values())
+def test_helm_finds_nothing_to_complain_about(helm: Helm, name: str) -> None:
+    assert "0 chart(s) failed" in helm.run("lint", str(CHART), "--strict", values=ci_values()[name])
+
+
 # For each value of values.yaml another one, and what must be set for it to matter.
 CHANGES: dict[str, tuple[Any, Object]] = {
     "fullnameOverride": ("sound", {}),

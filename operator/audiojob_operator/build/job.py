@@ -34,7 +34,10 @@ def build_job(request: AttemptRequest) -> Object:
         "name": child_name(metadata.name, metadata.uid, request.phase.name, request.attempt),
         "namespace": metadata.namespace,
         "labels": labels,
-        "annotations": {c.ANNOTATION_REVISION: request.revision.name},
+        "annotations": {
+            c.ANNOTATION_REVISION: request.revision.name,
+            c.ANNOTATION_DEVICE: request.device.value,
+        },
         "ownerReferences": [_owner(request)],
     }
     template = job["spec"]["template"]

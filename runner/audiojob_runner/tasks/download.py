@@ -43,13 +43,9 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
             cancelled=context.cancelled,
         )
         fetched = _fetch(url, tools, context)
-    output = TaskOutput(
-        name="source", path=fetched.path, media_type=fetched.media_type, metadata=fetched.metadata
-    )
+    output = TaskOutput(name="source", path=fetched.path, media_type=fetched.media_type, metadata=fetched.metadata)
     # The host alone: the rest of an address may hold somebody's token.
-    return TaskResult(
-        outputs=[output], metadata={**fetched.metadata, "host": host, "ytDlp": version("yt-dlp")}
-    )
+    return TaskResult(outputs=[output], metadata={**fetched.metadata, "host": host, "ytDlp": version("yt-dlp")})
 
 
 def total_bytes(max_bytes: int) -> int:

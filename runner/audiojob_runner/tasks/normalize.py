@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.ffmpeg import FfmpegError, WavRequest
 from audiojob_runner.media import MediaInfo
 from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.wavheader import wav_seconds
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.parameters import NormalizeParameters
@@ -89,7 +91,14 @@ def examine(source: Path, cancelled: threading.Event) -> MediaInfo:
         document = ffmpeg.probe(source, cancelled)
     except FfmpegError as error:
         raise media.explain(error.failure, _head(source), source.stat().st_size) from error
-    return media.read_probe(document)
+    info = media.read_probe(document)
+    if info.demuxer == "wav":
+        # ffprobe goes by the file's size, which hides that a file was cut off.
+        with source.open("rb") as file:
+            promised = wav_seconds(file)
+        if promised is not None:
+            info = replace(info, duration_seconds=promised, exact=True)
+    return info
 
 
 def sound_filters(channels: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -45,9 +46,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     try:
         stems = plan_stems(parameters.stems, separator.model.sources)
     except ValueError as error:
-        raise PhaseError(
-            ExitCode.USAGE, Reason.INVALID_SPEC, f"Model '{parameters.model}': {error}."
-        ) from error
+        raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"Model '{parameters.model}': {error}.") from error
     context.progress(LOADED_PERCENT, "Separating")
     counter, separated = separate(separator, source, samples, parameters, context)
     outputs = _write(stems, separated, samples, parameters, context)
@@ -87,9 +86,7 @@ def separate(
 ) -> tuple[ChunkCounter, dict[str, torch.Tensor]]:
     """Run the network over the whole file; tensors of shape (2, padded samples) by source, on the CPU."""
     networks = list(getattr(separator.model, "models", [separator.model]))
-    strides = [
-        stride_of(float(network.segment), parameters.overlap_percent, SAMPLE_RATE) for network in networks
-    ]
+    strides = [stride_of(float(network.segment), parameters.overlap_percent, SAMPLE_RATE) for network in networks]
     length = padded_length(samples, strides, MAX_SHIFT if parameters.shifts else 0)
     counter = ChunkCounter.plan(length, strides, parameters.shifts)
     context.log.info("%d samples, %d chunks, stride %s", samples, counter.total, strides)
@@ -105,6 +102,7 @@ def separate(
         shifts=parameters.shifts, overlap=parameters.overlap_percent / 100, split=True, callback=on_event
     )
     mix = read_mix(source, samples, length)
+    random.seed(parameters.seed)  # demucs draws its shifts from here
     try:
         _, separated = separator.separate_tensor(mix, SAMPLE_RATE)
     except torch.OutOfMemoryError as error:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.integration.runner.pods import PodFolder, eventually, make_pod
+from tests.integration.runner.stores import StoreFolder
 
 from audiojob_dev import binaries
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
-from tests.integration.runner.pods import PodFolder, eventually
-from tests.integration.runner.stores import StoreFolder
 
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key"
@@ -80,13 +80,6 @@ def pod(tmp_path: Path, store: StoreFolder) -> PodFolder:
 def folder_pod(tmp_path: Path, folder_store: StoreFolder) -> PodFolder:
     """For what does not depend on the kind of store."""
     return make_pod(tmp_path / "pod", folder_store)
-
-
-def make_pod(root: Path, store: StoreFolder) -> PodFolder:
-    pod = PodFolder(root, store.config)
-    for name, value in store.credentials.items():
-        (root / "etc/audiojob/store" / name).write_text(value + "\n", encoding="utf-8")
-    return pod
 
 
 def _free_port() -> int:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.integration.runner.stores import StoreFolder
+
 from audiojob_types.contract import PhaseResult
 
 POD_UID = "0a1b2c3d-0000-4000-8000-000000000001"
@@ -137,6 +139,14 @@ class PodFolder:
     def run(self, pod_uid: str = POD_UID, seconds: float = 60.0) -> Ended:
         """Start and wait."""
         return self.start(pod_uid).wait(seconds)
+
+
+def make_pod(root: Path, store: StoreFolder) -> PodFolder:
+    """A pod on that store, with its credentials."""
+    pod = PodFolder(root, store.config)
+    for name, value in store.credentials.items():
+        (root / "etc/audiojob/store" / name).write_text(value + "\n", encoding="utf-8")
+    return pod
 
 
 def is_alive(pid: int) -> bool:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.runner.pods import PodFolder, make_pod
+from tests.integration.runner.stores import StoreFolder
 
 from audiojob_types.contract import ExitCode
-from tests.integration.runner.pods import PodFolder
-from tests.integration.runner.stores import StoreFolder
 
 pytestmark = pytest.mark.integration
 
@@ -190,18 +190,12 @@ def test_an_upload_with_another_sum_or_above_the_limit_is_refused(pod: PodFolder
     pod.write_phase(inputs=[{"name": "source", "key": "demo/uploads/song.mp3", "sha256": wrong}])
     assert pod.run().result.reason == "ChecksumMismatch"
 
-    pod.write_phase(
-        inputs=[{"name": "source", "key": "demo/uploads/song.mp3"}], limits={"maxInputBytes": 99}
-    )
+    pod.write_phase(inputs=[{"name": "source", "key": "demo/uploads/song.mp3"}], limits={"maxInputBytes": 99})
     ended = pod.run()
     assert (ended.code, ended.result.reason) == (ExitCode.NOT_MEDIA, "TooLarge")
 
 
-def test_a_store_that_refuses_the_credentials_ends_with_77(
-    tmp_path: Path, s3_store: StoreFolder
-) -> None:
-    from tests.integration.runner.conftest import make_pod
-
+def test_a_store_that_refuses_the_credentials_ends_with_77(tmp_path: Path, s3_store: StoreFolder) -> None:
     pod = make_pod(tmp_path / "pod", s3_store)
     pod.write_phase()
     for name, content in (("secretAccessKey", "wrong"), ("secretAccessKey", ""), ("accessKeyId", None)):
@@ -215,9 +209,9 @@ def test_a_store_that_refuses_the_credentials_ends_with_77(
 
 
 def test_a_store_that_does_not_answer_ends_with_75_and_does_not_hang(tmp_path: Path, s3_store: StoreFolder) -> None:
-    from tests.integration.runner.conftest import make_pod
-
-    closed = StoreFolder("S3", s3_store.root, s3_store.config | {"endpoint": "http://127.0.0.1:9"}, s3_store.credentials)
+    closed = StoreFolder(
+        "S3", s3_store.root, s3_store.config | {"endpoint": "http://127.0.0.1:9"}, s3_store.credentials
+    )
     pod = make_pod(tmp_path / "pod", closed)
     pod.write_phase()
 

@@ -138,6 +138,25 @@ def test_a_list_begun_after_forgetting_knows_better() -> None:
     assert store.get(A) == "v3"
 
 
+def test_a_late_deletion_of_the_former_object_leaves_the_new_one() -> None:
+    store, changes = recording_store()
+    store.replace({A: row(3, uid="first")}, 5)
+    store.put(A, row(8, uid="second"))
+    store.delete(A, 7)
+    assert changes == [(A, None, "v3"), (A, "v3", None), (A, None, "v8")]
+
+
+def test_what_is_forgotten_takes_no_memory_for_ever() -> None:
+    store, _ = recording_store()
+    store.replace({A: row(3), B: row(4)}, 5)
+    store.forget(B, "u1")
+    store.delete(B, 6)
+    store.begin_list()
+    store.forget(A, "u1")
+    store.replace({}, 9)
+    assert store._forgotten == {}
+
+
 @dataclass
 class Server:
     """The truth: every change of two keys, in order."""

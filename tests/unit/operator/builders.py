@@ -1,0 +1,340 @@
+"""Small worlds for tests of the operator's core: AudioJobs, pipelines, and a cluster that does what a plan says."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from audiojob_operator.decide import decide
+from audiojob_operator.model import Admission, DecideSettings, EventRecord, Images, Object, Observed, Plan
+from audiojob_operator.observe import observe_job
+from audiojob_operator.resolve import parse_revision, revision_name
+from audiojob_types import constants as c
+from audiojob_types.base import format_time
+from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult
+from audiojob_types.contract import Outcome as ResultOutcome
+from audiojob_types.job import AudioJob, PhaseStatus, State
+from audiojob_types.pipeline import AudioPipeline
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+UID = "4a6c1f0e-6f0b-4a52-9f1e-0d1f6f9c1a10"
+NAMESPACE = "music"
+SETTINGS = DecideSettings(
+    images=Images(runner="docker.io/audiojob/runner:1", runner_torch="docker.io/audiojob/runner-torch:1"),
+    store=FolderStore(),
+)
+SHA = "0" * 64
+URL = "https://media.example.org/song.ogg"
+
+
+def phase(name: str, task: str = "Simulate", **more: Any) -> Object:
+    """A phase of a pipeline."""
+    return {"name": name, "task": task, **more}
+
+
+def pipeline(*phases: Object, name: str = "pair", **spec: Any) -> Object:
+    """An AudioPipeline; two simulated phases by default."""
+    return {
+        "apiVersion": c.API_VERSION,
+        "kind": "AudioPipeline",
+        "metadata": {"name": name},
+        "spec": {"phases": list(phases) or [phase("first"), phase("second")], **spec},
+    }
+
+
+def separate_pipeline(**spec: Any) -> Object:
+    """download → normalize → separate, as the chart ships it."""
+    return pipeline(
+        phase("download", "Download", inputs=[{"name": "source", "from": "Job"}]),
+        phase("normalize", "Normalize", inputs=[{"name": "source", "from": "download", "output": "source"}]),
+        phase(
+            "separate",
+            "Separate",
+            device="Auto",
+            weight=8,
+            inputs=[{"name": "audio", "from": "normalize", "output": "audio"}],
+        ),
+        name="separate",
+        **spec,
+    )
+
+
+def audio_job(name: str = "song", *, pipeline: str = "pair", uid: str = UID, **spec: Any) -> Object:
+    """A new AudioJob, with the status that the CRD's default gives it."""
+    return {
+        "apiVersion": c.API_VERSION,
+        "kind": "AudioJob",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": uid,
+            "generation": 1,
+            "resourceVersion": "1",
+            "creationTimestamp": format_time(NOW),
+        },
+        "spec": {"pipeline": pipeline, "queueName": "default", "suspend": False, "cancel": False, **spec},
+        "status": {"state": "Pending", "percent": 0, "message": "Waiting for the operator"},
+    }
+
+
+class FailedTestError(Exception):
+    """A JSON Patch test did not hold: the API server's 422."""
+
+
+def apply_patch(obj: Object, operations: tuple[Object, ...]) -> Object:
+    """RFC 6902 for what the operator uses: test, add and remove of object members. All or nothing."""
+    patched = deepcopy(obj)
+    for operation in operations:
+        *path, last = operation["path"].lstrip("/").split("/")
+        target = patched
+        for part in path:
+            target = target[part]
+        match operation["op"]:
+            case "test":
+                if last not in target or target[last] != operation["value"]:
+                    raise FailedTestError(operation["path"])
+            case "add":
+                target[last] = deepcopy(operation["value"])
+            case "remove":
+                del target[last]
+            case other:
+                raise AssertionError(f"the operator does not use {other}")
+    return patched
+
+
+def result_message(
+    job: Object, *, outputs: tuple[str, ...] = ("audio",), outcome: str = "Succeeded", **more: Any
+) -> str:
+    """The termination message of the pod of a phase Job, as the runner would leave it."""
+    given = phase_input_of(job)
+    succeeded = outcome == ResultOutcome.SUCCEEDED
+    manifest = ManifestRef(
+        key=f"{given.output_prefix}/{given.attempt}-abcd1234/manifest.json", sha256=SHA, count=len(outputs)
+    )
+    result = PhaseResult(
+        outcome=ResultOutcome(outcome),
+        manifest=manifest if succeeded else None,
+        outputs=tuple(OutputRef(name=name, media_type="audio/flac", bytes=10, sha256=SHA) for name in outputs)
+        if succeeded
+        else (),
+        **more,
+    )
+    return json.dumps(result.to_wire())
+
+
+def phase_input_of(job: Object) -> PhaseInput:
+    """What the Job's pod is told."""
+    text = job["spec"]["template"]["metadata"]["annotations"][c.ANNOTATION_PHASE]
+    return PhaseInput.model_validate_json(text)
+
+
+@dataclass
+class World:
+    """An API server and kubelet of plain dictionaries, with a clock that tests move by hand."""
+
+    audiojob: Object = field(default_factory=audio_job)
+    pipeline: Object | None = field(default_factory=pipeline)
+    now: datetime = NOW
+    jobs: dict[str, Object] = field(default_factory=dict)
+    pods: dict[str, Object] = field(default_factory=dict)  # by Job
+    revisions: dict[str, Object] = field(default_factory=dict)
+    events: dict[str, EventRecord] = field(default_factory=dict)
+    settings: DecideSettings = SETTINGS
+    admission: Admission = field(default_factory=lambda: Admission(admitted=True))
+    prepared: bool = True
+    gpu: bool = False
+    writes: list[str] = field(default_factory=list)
+    created_jobs: list[str] = field(default_factory=list)
+    deleted: bool = False
+    serial: int = 0
+
+    # ---------------------------------------------------------------- looking
+
+    @property
+    def job(self) -> AudioJob:
+        """The AudioJob, parsed."""
+        return AudioJob.model_validate(self.audiojob)
+
+    def observed(self) -> Observed:
+        """What the shell would gather now."""
+        job = self.job
+        children = tuple(
+            observe_job(child, [self.pods[name]] if name in self.pods else []) for name, child in self.jobs.items()
+        )
+        wanted = revision_name(job, children)
+        stored = self.revisions.get(wanted or "")
+        return Observed(
+            job=job,
+            raw_status=deepcopy(self.audiojob.get("status", {})),
+            pipeline=AudioPipeline.model_validate(self.pipeline) if self.pipeline else None,
+            revision=parse_revision(stored) if stored else None,
+            children=children,
+            namespace_prepared=self.prepared,
+            admitted=self.admission,
+            gpu_offered=self.gpu,
+            settings=self.settings,
+            known_revisions=frozenset(self.revisions),
+        )
+
+    def decide(self) -> Plan:
+        """The plan for this moment, carried out by nobody."""
+        return decide(self.observed(), self.now)
+
+    def state(self) -> State:
+        """The job's state."""
+        return self.job.status.state
+
+    def phase(self, name: str) -> PhaseStatus:
+        """A phase's record in status."""
+        return next(each for each in self.job.status.phases if each.name == name)
+
+    def condition(self, kind: str) -> Object:
+        """A condition of the AudioJob."""
+        conditions: list[Object] = self.audiojob["status"]["conditions"]
+        return next(each for each in conditions if each["type"] == kind)
+
+    @property
+    def status(self) -> Object:
+        """The stored status."""
+        stored: Object = self.audiojob["status"]
+        return stored
+
+    def newest(self, phase: str) -> Object:
+        """The Job of a phase's latest attempt."""
+        mine = [job for job in self.jobs.values() if job["metadata"]["labels"][c.LABEL_PHASE] == phase]
+        return max(mine, key=lambda job: int(job["metadata"]["labels"][c.LABEL_ATTEMPT]))
+
+    # ---------------------------------------------------------------- the operator's writes
+
+    def steps(self, plan: Plan) -> list[tuple[str, Any]]:
+        """The plan's writes, one by one, in the order that the plan asks for."""
+        made: list[tuple[str, Any]] = []
+        if plan.create_revision:
+            made.append(("revision", plan.create_revision))
+        made += [("job", body) for body in plan.create_jobs]
+        made += [("event", event) for event in plan.events]
+        if plan.status:
+            made.append(("status", plan.status))
+        made += [("delete", ref) for ref in plan.delete_jobs]
+        if plan.delete_self:
+            made.append(("self", None))
+        return made
+
+    def write(self, kind: str, what: Any) -> None:
+        """One write, as the API server would commit it."""
+        self.writes.append(kind)
+        match kind:
+            case "revision":
+                self.revisions.setdefault(what["metadata"]["name"], deepcopy(what))
+            case "job":
+                self._create_job(what)
+            case "event":
+                self.events.setdefault(what.name, what)
+            case "status":
+                self.audiojob = apply_patch(self.audiojob, what)
+                AudioJob.model_validate(self.audiojob)
+            case "delete":
+                if self.jobs.get(what.name, {}).get("metadata", {}).get("uid") == what.uid:
+                    self.jobs.pop(what.name)
+                    self.pods.pop(what.name, None)
+            case "self":
+                self.deleted = True
+
+    def _create_job(self, body: Object) -> None:
+        name = body["metadata"]["name"]
+        if name in self.jobs:
+            return  # AlreadyExists
+        self.serial += 1
+        created = deepcopy(body)
+        created["metadata"] |= {"uid": f"job-uid-{self.serial}", "creationTimestamp": format_time(self.now)}
+        self.jobs[name] = created
+        self.created_jobs.append(name)
+
+    def turn(self) -> Plan:
+        """Decide and carry it all out."""
+        plan = self.decide()
+        for kind, what in self.steps(plan):
+            self.write(kind, what)
+        return plan
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock."""
+        self.now += timedelta(seconds=seconds)
+
+    def edit(self, **spec: Any) -> None:
+        """A user's change of the spec."""
+        self.audiojob["spec"] |= spec
+        self.audiojob["metadata"]["generation"] += 1
+
+    # ---------------------------------------------------------------- the kubelet's part
+
+    def pod(self, of: str, **status: Any) -> Object:
+        """Give the newest Job of a phase a pod (or change its status)."""
+        job = self.newest(of)
+        name = job["metadata"]["name"]
+        if name not in self.pods:
+            self.pods[name] = {
+                "metadata": {
+                    "name": f"{name}-x1y2z",
+                    "namespace": NAMESPACE,
+                    "uid": "abcd1234-0000",
+                    "creationTimestamp": format_time(self.now),
+                },
+                "spec": {},
+                "status": {"phase": "Pending"},
+            }
+        pod = self.pods[name]
+        pod["status"] |= status
+        return pod
+
+    def run(self, phase: str, node: str = "node-1") -> None:
+        """The pod's container works."""
+        pod = self.pod(
+            phase,
+            phase="Running",
+            startTime=format_time(self.now),
+            containerStatuses=[{"name": "runner", "state": {"running": {}}}],
+        )
+        pod["spec"]["nodeName"] = node
+
+    def end(self, phase: str, code: int = 0, message: str = "", **terminated: Any) -> None:
+        """The pod's container ends."""
+        self.run(phase)
+        state = {"exitCode": code, "finishedAt": format_time(self.now), **terminated}
+        if message:
+            state["message"] = message
+        self.pod(
+            phase,
+            phase="Succeeded" if code == 0 else "Failed",
+            containerStatuses=[{"name": "runner", "state": {"terminated": state}}],
+        )
+
+    def succeed(self, phase: str, *outputs: str) -> None:
+        """The phase does its work."""
+        self.end(phase, 0, result_message(self.newest(phase), outputs=outputs or ("audio",)))
+
+    def fail(self, phase: str, code: int = 75, reason: str = "TemporaryFailure", message: str = "It broke.") -> None:
+        """The phase fails and says why."""
+        left = result_message(self.newest(phase), outcome="Failed", reason=reason, message=message)
+        self.end(phase, code, left)
+
+    def finish(self, outputs: dict[str, tuple[str, ...]] | None = None, limit: int = 30) -> None:
+        """Let every phase succeed until the job ends."""
+        for _ in range(limit):
+            self.turn()
+            if self.job.status.state.finished:
+                return
+            running = [each for each in self.job.status.phases if each.state == "Running"]
+            for each in running:
+                self.succeed(each.name, *((outputs or {}).get(each.name, ("audio",))))
+            if not running:
+                self.pass_time(10)
+        raise AssertionError(f"the job never ended: {self.status}")
+
+
+def with_settings(**changes: Any) -> DecideSettings:
+    """The default settings with some of them changed."""
+    return replace(SETTINGS, **changes)

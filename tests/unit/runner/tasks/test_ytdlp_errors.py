@@ -1,0 +1,120 @@
+"""Each row of the table is held by at least one real wording; words alone do not tell whether a row is reached."""
+
+from __future__ import annotations
+
+import errno
+import io
+from typing import Any
+
+import pytest
+from yt_dlp.networking import Response
+from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, IncompleteRead, TransportError
+from yt_dlp.utils import (
+    ContentTooShortError,
+    DownloadError,
+    ExtractorError,
+    GeoRestrictedError,
+    UnsupportedError,
+    UserNotLive,
+)
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.ytdlp_errors import TABLE, Row, explain, find_row
+from audiojob_types.reasons import Reason
+
+
+def as_yt_dlp_raises(cause: Exception) -> DownloadError:
+    """yt-dlp reports an exception by raising a DownloadError that holds it."""
+    return DownloadError(f"ERROR: {cause}", (type(cause), cause, None))
+
+
+def http_error(status: int) -> HTTPError:
+    return HTTPError(Response(io.BytesIO(b""), "https://example.com/", {}, status=status))
+
+
+def extractor(text: str, **more: Any) -> ExtractorError:
+    return ExtractorError(text, expected=True, **more)
+
+
+CASES = [
+    ("a bot check with a curly apostrophe", extractor("Sign in to confirm you’re not a bot. Use --cookies"), 75, "limits"),
+    ("a captcha", extractor("The page asks for a CAPTCHA challenge"), 75, "limits"),
+    ("a rate limit in words", extractor("The current session has been rate-limited by YouTube for up to an hour"), 75, "limits"),
+    ("a rate limit as a status", http_error(429), 75, "limits"),
+    ("an age check", extractor("Sign in to confirm your age. This video may be inappropriate for some users."), 66, "age-restricted"),
+    ("copy protection", extractor("This video is DRM protected"), 66, "DRM"),
+    ("a private video", extractor("Private video. Sign in if you've been granted access"), 66, "private"),
+    ("a members-only video", extractor("Join this channel to get access to members-only content"), 66, "members"),
+    ("a geo restriction by type", GeoRestrictedError("no", countries=["DE", "FR"]), 66, "country"),
+    ("a geo restriction in words", extractor("The uploader has not made this video not available in your country"), 66, "country"),
+    ("a user who is not live", UserNotLive(), 66, "broadcast"),
+    ("a premiere", extractor("Premieres in 3 hours"), 66, "broadcast"),
+    ("a login wall", extractor("This video is only available for registered users"), 66, "login"),
+    ("an address that no extractor takes", UnsupportedError("https://example.com/"), 66, "no audio or video"),
+    ("a removed video", extractor("Video unavailable. This video has been removed by the uploader"), 66, "gone"),
+    ("an old extractor", extractor("Requested format is not available"), 75, "version of yt-dlp"),
+    ("a file of another kind", extractor("The extracted extension ('exe') is unusual and will be skipped for safety reasons"), 65, "not an audio"),
+    ("a bad certificate", CertificateVerifyError("certificate verify failed: expired"), 66, "certificate"),
+    ("a lost connection", TransportError("Connection reset by peer"), 75, "broke off"),
+    ("an answer that ends early", IncompleteRead(10, 100), 75, "broke off"),
+    ("a file that ends early", ContentTooShortError(10, 100), 75, "broke off"),
+    ("a page that is not there", extractor("Unable to download webpage", cause=http_error(404)), 66, "404"),
+    ("a page that is forbidden", extractor("Unable to download webpage", cause=http_error(403)), 66, "403"),
+    ("a server that fails", extractor("Unable to download webpage", cause=http_error(503)), 75, "503"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cause", "code", "part"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_each_failure_has_its_meaning(cause: Exception, code: int, part: str) -> None:
+    error = explain(as_yt_dlp_raises(cause))
+    assert error.exit_code == code
+    assert part in error.message
+    assert error.suggestion
+
+
+def test_every_row_of_the_table_is_reached_by_a_case() -> None:
+    reached = set()
+    for _, cause, _, _ in CASES:
+        error = explain(as_yt_dlp_raises(cause))
+        reached.add(error.message)
+    assert {row.message for row in TABLE} <= reached
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [(row, words) for row in TABLE for words in row.words],
+    ids=[f"{words!r}" for row in TABLE for words in row.words],
+)
+def test_no_row_hides_another(row: Row, words: str) -> None:
+    found = find_row(set(), f"ERROR: [site] id: {words.capitalize()}.")
+    assert found is row
+
+
+@pytest.mark.parametrize(
+    ("row", "name"), [(row, name) for row in TABLE for name in row.types], ids=[n for r in TABLE for n in r.types]
+)
+def test_each_type_name_finds_its_row(row: Row, name: str) -> None:
+    assert find_row({name}, "") is row
+
+
+def test_countries_are_told() -> None:
+    error = explain(as_yt_dlp_raises(GeoRestrictedError("no", countries=["DE", "FR"])))
+    assert error.suggestion.startswith("It is available in: DE, FR.")
+
+
+def test_a_full_disk_is_seen_through_yt_dlps_wrapping() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device")
+    error = explain(as_yt_dlp_raises(full))
+    assert (error.exit_code, error.reason) == (78, Reason.DISK_FULL)
+
+
+def test_our_own_errors_pass_through_yt_dlps_wrapping() -> None:
+    ours = PhaseError(65, Reason.TOO_LARGE, "The source is larger than 5 bytes.")
+    assert explain(as_yt_dlp_raises(ours)) is ours
+
+
+def test_what_nobody_knows_is_temporary_and_names_the_type() -> None:
+    error = explain(as_yt_dlp_raises(ZeroDivisionError("secret detail")))
+    assert error.exit_code == 75
+    assert "ZeroDivisionError" in error.message
+    assert "secret" not in error.message
