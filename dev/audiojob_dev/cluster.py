@@ -188,14 +188,17 @@ class Cluster:
     def _tear_down(self, *, keep_logs: bool = False) -> None:
         state = self.paths.state
         record = self._record() if self._record_file.exists() else None
+        # Address, rules and cgroups are the machine's: a record left by a reboot must not hurt a cluster that runs now.
+        owns_machine = record is not None and not _others(state)
         self._stop("kubelet")
-        host.remove_cgroups(_CGROUP)
-        self._remove_containers()
+        if owns_machine:
+            host.remove_cgroups(_CGROUP)
+            self._remove_containers()
         self._stop(*_DAEMONS)
         # Shims, and whatever else was started below.
         processes.stop(list(processes.tagged(state)), grace_seconds=2)
         host.unmount_below([state, self.paths.containerd_root])
-        if record:
+        if record and owns_machine:
             _forget_service_rules(Path(record.binaries))
             host.restore_network(record.address, turn_forwarding_off=record.forwarding_was_off)
         kept = {".lock", "logs"} if keep_logs else {".lock"}
@@ -229,6 +232,9 @@ class _Start:
         self._cluster = cluster
         self._paths = cluster.paths
         self._progress = progress
+        self._started: set[str] = set()
+        # Those of a start that failed.
+        shutil.rmtree(self._paths.logs, ignore_errors=True)
         address = os.environ.get("AUDIOJOB_NODE_ADDRESS") or DEFAULT_ADDRESS
         with progress.step("network"):
             # Written before the machine is changed, so that a crash from here on can be undone.
@@ -280,13 +286,12 @@ class _Start:
 
     def _spawn(self, program: Program) -> None:
         processes.start(program, self._paths.state, self._paths.logs)
+        self._started.add(program.name)
 
     def _wait(self, what: str, check: Callable[[], bool]) -> None:
-        started = {path.stem for path in self._paths.logs.glob("*.log")}
-
         def unless_dead() -> bool:
             alive = set(processes.tagged(self._paths.state).values())
-            for name in sorted(started & set(_DAEMONS) - alive):
+            for name in sorted(self._started - alive):
                 raise DevError(f"{name} ended:\n{processes.tail(self._paths.logs / f'{name}.log')}")
             return check()
 
@@ -304,9 +309,14 @@ def require_root() -> None:
         )
 
 
+def _others(state: Path) -> set[str]:
+    """State folders of other embedded clusters that run now."""
+    return processes.clusters_running("kubelet") - {str(state)}
+
+
 def _refuse_a_second_node(state: Path) -> None:
     """Two nodes on one machine would share network rules and cgroups, and break each other."""
-    others = processes.clusters_running("kubelet") - {str(state)}
+    others = _others(state)
     if others:
         other = min(others)
         raise DevError(

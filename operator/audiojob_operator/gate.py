@@ -15,10 +15,12 @@ from audiojob_operator.model import Admission, AdmissionSnapshot, Candidate, Key
 from audiojob_operator.resolve import effective_priority
 from audiojob_types.job import AudioJob
 from audiojob_types.pipeline import AudioPipeline
+from audiojob_types.reasons import Reason
 
 _SHORTEST_PAUSE_SECONDS = 0.05
 _COST_FACTOR = 20  # at most 1/20 of the time goes into passes
 _ADMITTED = Admission(True)
+_NOT_ASKED = Admission(False, Reason.QUEUE_FULL, "The job has not asked for a place yet.")
 
 
 class Gate:
@@ -54,6 +56,8 @@ class Gate:
         """
         if self._max_running is None or known.status.get("startTime") or known.finished:
             return _ADMITTED
+        if not self._wants_to_start(key, known.job, datetime.now(UTC)):
+            return _NOT_ASKED  # no pass will ever look at it, and the decision rests on what it waits for
         if key not in self._result or not self._result[key].admitted:
             self._pass_if_due()
         found = self._result.get(key)

@@ -84,7 +84,7 @@ def test_a_crash_between_publishing_and_exit_publishes_once(product: Product) ->
 def test_exit_codes_decide_about_retries(product: Product, exit_code: int, attempts: int, reason: str) -> None:
     job = product.finished(product.submit(unique("code"), simulate(exitCode=exit_code)))
     assert_explained(job, reason)
-    assert job.status.phases[0].failures == attempts
+    assert job.status.phases[0].attempt == attempts
     product.nothing_runs(job.metadata.name)
 
 

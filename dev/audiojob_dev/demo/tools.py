@@ -46,14 +46,12 @@ class Cluster:
     def port_forward(self, namespace: str, target: str, port: int) -> Iterator[int]:
         """Forward a free local port to ``port`` of ``target``; yields the local port."""
         command = [self.kubectl_path, *self._flags(), "--context", self.context, "-n", namespace]
-        process = subprocess.Popen(
-            [*command, "port-forward", target, f":{port}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            yield _forwarded_port(process)
-        finally:
-            process.terminate()
-            process.wait()
+        command += ["port-forward", target, f":{port}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            try:
+                yield _forwarded_port(process)
+            finally:
+                process.terminate()
 
 
 def _forwarded_port(process: subprocess.Popen[str]) -> int:

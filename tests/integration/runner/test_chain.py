@@ -77,7 +77,7 @@ class Chain:
 
     def file(self, ref: dict[str, Any], name: str) -> Path:
         """A published file."""
-        folder, _, _ = ref["key"].rpartition("/")
+        folder = str(ref["key"]).rpartition("/")[0]
         return self._store.root / folder / name
 
 
@@ -104,26 +104,24 @@ def test_a_song_from_the_web_becomes_stems_as_long_as_itself(pod: PodFolder, sto
 
 
 @pytest.mark.parametrize(
-    ("path", "content", "phase", "code", "reason"),
+    ("path", "content", "expected"),
     [
-        pytest.param("absent.wav", None, "download", 66, "SourceUnavailable", id="an address that answers 404"),
-        pytest.param("text.mp3", b"once upon a time\n" * 100, "normalize", 65, "NotMedia", id="a text named .mp3"),
-        pytest.param("empty.mp3", b"", "normalize", 65, "NotMedia", id="an empty file"),
+        pytest.param("absent.wav", None, ("download", 66, "SourceUnavailable"), id="an address that answers 404"),
+        pytest.param("text.mp3", b"once upon a time\n" * 100, ("normalize", 65, "NotMedia"), id="a text named .mp3"),
+        pytest.param("empty.mp3", b"", ("normalize", 65, "NotMedia"), id="an empty file"),
     ],
 )
 def test_a_bad_source_ends_in_its_phase_with_its_reason(
     folder_pod: PodFolder,
     folder_store: StoreFolder,
     site: str,
-    tmp_path: Path,
     path: str,
     content: bytes | None,
-    phase: str,
-    code: int,
-    reason: str,
+    expected: tuple[str, int, str],
 ) -> None:
+    phase, code, reason = expected
     if content is not None:
-        (tmp_path / "site" / path).write_bytes(content)
+        (folder_store.root.parent / "site" / path).write_bytes(content)
     chain = Chain(folder_pod, folder_store)
     source: list[dict[str, Any]] = [{"name": "source", "url": f"{site}/{path}"}]
     if phase == "normalize":
@@ -152,8 +150,7 @@ def test_a_model_that_is_not_there_is_never_replaced_by_another(
     folder_pod: PodFolder, folder_store: StoreFolder, site: str
 ) -> None:
     chain = Chain(folder_pod, folder_store)
-    source = [{"name": "source", "url": f"{site}/song.wav"}]
-    _, downloaded = chain.run("download", "Download", source, {})
+    _, downloaded = chain.run("download", "Download", [{"name": "source", "url": f"{site}/song.wav"}], {})
     source = [{"name": "source", "manifest": downloaded, "output": "source"}]
     _, normalized = chain.run("normalize", "Normalize", source, {})
 

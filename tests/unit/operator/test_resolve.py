@@ -98,7 +98,10 @@ def test_a_revisions_name_follows_its_content_images_included() -> None:
     [
         pytest.param({"metadata": {"name": "x"}}, id="no data"),
         pytest.param(
-            {"metadata": {"name": "x", "labels": {"audiojobs.dev/pipeline": "p"}}, "data": {"spec": {"phases": []}}},
+            {
+                "metadata": {"name": "x", "labels": {"audiojobs.dev/pipeline": "p"}},
+                "data": {"spec": {"phases": []}, "images": {"runner": "a", "runnerTorch": "b"}},
+            },
             id="no phases",
         ),
         pytest.param({"metadata": {"name": "x"}, "data": {"spec": {}, "images": {}}}, id="a DaemonSet's"),
