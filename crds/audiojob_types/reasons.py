@@ -22,6 +22,7 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     VOLUME_MISSING = "VolumeMissing"
     POD_STARTING = "PodStarting"
+    CREATE_REFUSED = "CreateRefused"
     ADMITTED = "Admitted"
     # Running and done
     RUNNING = "Running"
@@ -100,6 +101,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.VOLUME_MISSING: Explanation(
         "A volume or Secret that the pod mounts does not exist.",
         "Check that the claim or Secret audiojob-store exists in the job's namespace.",
+    ),
+    Reason.CREATE_REFUSED: Explanation(
+        "The API server does not take the phase's Job.",
+        "See the message: a quota, a policy of the cluster or the pipeline's own numbers stand against it.",
     ),
     Reason.POD_STARTING: Explanation("The pod is being started.", "Wait."),
     Reason.ADMITTED: Explanation("The job may run.", "Nothing to do."),

@@ -12,6 +12,7 @@ from audiojob_kube.errors import (
     AlreadyExists,
     ApiError,
     Conflict,
+    Forbidden,
     Invalid,
     NotFound,
     TransportError,
@@ -20,10 +21,10 @@ from audiojob_kube.errors import (
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS, Resource
 from audiojob_operator.caches import Caches, controller
-from audiojob_operator.errors import ForeignChildError, StaleError
+from audiojob_operator.errors import ForeignChildError, RefusedError, StaleError
 from audiojob_operator.events import event_object
 from audiojob_operator.metrics import Metrics
-from audiojob_operator.model import EventRecord, JobRef, Plan
+from audiojob_operator.model import EventRecord, JobRef, Plan, Refusal
 from audiojob_types.job import Metadata
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,8 @@ class Applier:
         name = body["metadata"]["name"]
         try:
             created = await self._measured("create", JOBS, lambda: self._client.create(JOBS, body, job.namespace))
+        except (Invalid, Forbidden) as error:
+            raise RefusedError(Refusal(error.message, permanent=isinstance(error, Invalid))) from error
         except AlreadyExists:
             created = await self._client.get(JOBS, name, job.namespace)
             if controller(created).get("uid") != job.uid:

@@ -7,13 +7,13 @@ Level-triggered: everything is recomputed from the spec, the Jobs that exist and
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from audiojob_operator.build.names import output_prefix
 from audiojob_operator.draft import Draft
 from audiojob_operator.invalid import InvalidSpecError
-from audiojob_operator.model import JobRef, Observed, Plan
+from audiojob_operator.model import JobRef, Observed, Plan, Refusal
 from audiojob_operator.phases import pause_phases, settle, start_ready, stop_phases
 from audiojob_operator.policies.attempt import clip
 from audiojob_operator.policies.deadline import active_deadline, has_begun, queue_deadline
@@ -30,6 +30,7 @@ from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _SOONEST_SECONDS: Final = 0.1
+_REFUSED_AGAIN: Final = timedelta(seconds=30)  # a quota or a missing permission is not given back in an instant
 # Reasons to wait that only a person can end: told as an event when they appear.
 _TOLD: Final = frozenset({Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND})
 
@@ -198,13 +199,29 @@ def _working(draft: Draft) -> Situation:
     if draft.revision is None:
         assert observed.pipeline is not None, "without a pipeline the job waits"
         draft.bind(make_revision(observed.pipeline, observed.settings.images))
-    phases, events = dict(draft.phases), list(draft.events)
+    phases, events, start_time = dict(draft.phases), list(draft.events), draft.start_time
     try:
         start_ready(draft)
     except (InvalidSpecError, InvalidParameters) as error:
-        draft.jobs, draft.phases, draft.events = [], phases, events
+        draft.jobs, draft.phases, draft.events, draft.start_time = [], phases, events, start_time
         return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
+    if draft.jobs and observed.refused is not None:
+        draft.jobs, draft.phases, draft.events, draft.start_time = [], phases, events, start_time
+        return _refused(draft, observed.refused)
     return _progress(draft)
+
+
+def _refused(draft: Draft, refusal: Refusal) -> Situation:
+    """What is known is recorded, and the Job that was not taken is tried again later, or never."""
+    message = f"The API server refuses the next Job: {refusal.message}"
+    if refusal.permanent:
+        return _fail(draft, _error(Reason.CREATE_REFUSED, message))
+    draft.wake(draft.now + _REFUSED_AGAIN)
+    if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
+        return _progress(draft)
+    if all(record.attempt == 0 for record in draft.phases.values()):
+        draft.unbind()
+    return Situation(State.QUEUED, Reason.CREATE_REFUSED, clip(message), admitted=_let_in(draft))
 
 
 def _progress(draft: Draft) -> Situation:
@@ -265,7 +282,7 @@ def _plan(draft: Draft, situation: Situation) -> Plan:
         if record.state is PhaseState.RUNNING and not settled
     )
     create_revision = None
-    if draft.jobs and draft.revision is not None and draft.revision_is_new:
+    if draft.revision is not None and draft.revision_is_new:
         create_revision = revision_object(draft.revision, job.metadata.namespace)
     return Plan(
         create_revision=create_revision,

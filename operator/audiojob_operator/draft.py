@@ -45,11 +45,15 @@ class Draft:
     def bind(self, revision: Revision) -> None:
         """Take a pipeline: from here on every one of its phases has a record."""
         self.revision = revision
-        self.revision_is_new = revision.name not in self.observed.known_revisions
+        self.revision_is_new = self.observed.revision is None and revision.name not in self.observed.known_revisions
         self.phases = {
             phase.name: self.phases.get(phase.name) or PhaseStatus(name=phase.name, task=phase.task)
             for phase in revision.spec.phases
         }
+
+    def unbind(self) -> None:
+        """Leave the pipeline again: nothing of it has begun, and it may be another one when something does."""
+        self.revision, self.phases = None, {}
 
     @property
     def pipeline(self) -> AudioPipelineSpec:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from audiojob_operator.model import Refusal
+
 
 class StaleError(Exception):
     """The AudioJob is not as it was when the decision was made: read it again and decide again."""
+
+
+class RefusedError(Exception):
+    """The API server did not take a Job, by its rules or by somebody's policy."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
 
 
 class ForeignChildError(Exception):

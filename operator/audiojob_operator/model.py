@@ -173,6 +173,14 @@ class AdmissionSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server's answer to a Job that it did not take. ``permanent``: the same Job will never be taken."""
+
+    message: str
+    permanent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that one decision depends on.
 
@@ -182,6 +190,8 @@ class Observed:
     ``revision`` is the stored one that ``resolve.revision_name`` names; None if that is None or it is gone.
     ``known_revisions`` are names of revisions known to be stored in the job's namespace; unknown ones are created
     (AlreadyExists is success).
+    ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it
+    gives a plan that creates none, but records what is known and why nothing starts.
     """
 
     job: AudioJob
@@ -194,6 +204,7 @@ class Observed:
     gpu_offered: bool
     settings: DecideSettings
     known_revisions: frozenset[str] = frozenset()
+    refused: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

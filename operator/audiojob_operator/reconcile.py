@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from audiojob_kube.errors import ApiError, TransportError
 from audiojob_operator.apply import Applier
 from audiojob_operator.decide import decide
-from audiojob_operator.errors import ForeignChildError, StaleError
+from audiojob_operator.errors import ForeignChildError, RefusedError, StaleError
 from audiojob_operator.gate import Gate
 from audiojob_operator.gather import Gatherer
 from audiojob_operator.metrics import Metrics
@@ -56,7 +57,12 @@ class Reconciler:
         plan = decide(observed, datetime.now(UTC))
         if not plan.empty:
             _log.debug("%s/%s: %s", *key, plan)
-        await self._applier.apply(plan, observed.job.metadata)
+        try:
+            await self._applier.apply(plan, observed.job.metadata)
+        except RefusedError as error:
+            _log.warning("%s/%s: %s", *key, error)
+            plan = decide(replace(observed, refused=error.refusal), datetime.now(UTC))
+            await self._applier.apply(plan, observed.job.metadata)
         if known.finished and (plan.requeue_after or 0) > _LONGEST_TIMER_OF_FINISHED_SECONDS:
             return None
         return plan.requeue_after

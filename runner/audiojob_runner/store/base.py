@@ -75,7 +75,26 @@ class Store:
         self._make_durable(key)
 
     def write_stream(self, key: str, chunks: Iterator[bytes]) -> None:
-        """Write a large object: readers see all of it or nothing, also when ``chunks`` raises half-way."""
+        """Write a large object; nothing stays when ``chunks`` raises half-way, and what it raised is raised here.
+
+        In a folder the object appears when it is whole. In a bucket one that was cut short may be seen for a moment.
+        """
+        if self.root is not None:
+            self._put_parts(key, chunks)
+            self._make_durable(key)
+            return
+        # Aborting an upload whose parts are still on their way can leave those parts behind, unseen and for ever. So
+        # the upload is brought to its end instead, with what it has, and then removed.
+        source = _UntilFailure(chunks)
+        try:
+            self._put_parts(key, source)
+        except PhaseError as error:
+            raise source.failure or error from error
+        if source.failure is not None:
+            self.delete(key)
+            raise source.failure
+
+    def _put_parts(self, key: str, chunks: Iterator[bytes]) -> None:
         with self._failures(f"writing {key}"):
             obstore.put(
                 self.objects,
@@ -85,7 +104,6 @@ class Store:
                 chunk_size=CHUNK_BYTES,
                 max_concurrency=CONCURRENT_PARTS,
             )
-        self._make_durable(key)
 
     def folders(self, prefix: str) -> list[str]:
         """The keys of the folders directly below ``prefix``, sorted, without trailing slash."""
@@ -151,6 +169,26 @@ class Store:
         return PhaseError(
             ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"The store {self.name} failed {doing}: {summary}"
         )
+
+
+class _UntilFailure:
+    """Chunks that end, instead of raising, at the first failure; it is kept in ``failure``."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self.failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._chunks)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.failure = error
+            raise StopIteration from error
 
 
 def _is_refused(error: Exception) -> bool:

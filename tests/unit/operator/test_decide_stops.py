@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.unit.operator.builders import NOW, URL, World, audio_job, phase, pipeline, separate_pipeline, with_settings
 
-from audiojob_operator.model import Admission
+from audiojob_operator.decide import decide
+from audiojob_operator.model import Admission, Plan, Refusal
 from audiojob_types.base import format_time
 from audiojob_types.contract import S3Store
 from audiojob_types.job import PhaseState, State
@@ -301,3 +303,60 @@ def test_a_job_that_has_begun_has_no_queue_timeout_any_more() -> None:
 def test_a_deadline_sooner_than_the_first_look_at_the_pod_is_not_missed() -> None:
     world = World(audiojob=audio_job(activeDeadlineSeconds=5))
     assert world.turn().requeue_after == 5
+
+
+# ---------------------------------------------------------------- Jobs that the API server does not take
+
+
+def refused(world: World, *, permanent: bool, message: str = 'exceeded quota: "few"') -> Plan:
+    """A round in which the API server refuses the Job: decided a second time, as the shell does."""
+    plan = decide(replace(world.observed(), refused=Refusal(message, permanent)), world.now)
+    for kind, what in world.steps(plan):
+        world.write(kind, what)
+    return plan
+
+
+def test_a_job_under_a_quota_says_so_and_starts_when_there_is_room() -> None:
+    world = World()
+    plan = refused(world, permanent=False)
+    assert (plan.create_jobs, plan.requeue_after) == ((), 30)
+    assert (world.state(), world.condition("Admitted")["reason"]) == (State.QUEUED, "CreateRefused")
+    assert "exceeded quota" in world.status["message"]
+    assert world.job.status.pipeline_revision is None
+    assert world.job.status.start_time is None
+    assert refused(world, permanent=False).empty
+    world.turn()
+    assert world.state() is State.RUNNING
+
+
+def test_a_result_is_recorded_though_the_next_job_is_refused() -> None:
+    world = World()
+    world.turn()
+    world.succeed("first")
+    refused(world, permanent=False)
+    assert (world.phase("first").state, world.phase("second").attempt) == (PhaseState.SUCCEEDED, 0)
+    assert world.state() is State.QUEUED
+    world.turn()
+    assert world.phase("second").state is PhaseState.RUNNING
+
+
+def test_a_refused_sibling_does_not_hide_the_phase_that_runs() -> None:
+    world = World(pipeline=pipeline(phase("start"), phase("left", after=["start"]), phase("right", after=["start"])))
+    world.turn()
+    world.succeed("start")
+    full = world.decide()
+    world.write("job", full.create_jobs[0])  # the second one is refused
+    refused(world, permanent=False)
+    assert refused(world, permanent=False).requeue_after == 30
+    assert (world.phase("left").state, world.phase("right").state) == (PhaseState.RUNNING, PhaseState.WAITING)
+    assert world.state() is State.RUNNING
+
+
+def test_a_job_that_can_never_be_taken_fails_with_the_servers_words() -> None:
+    world = World()
+    refused(world, permanent=True, message="requests.cpu: must be less than or equal to cpu limit")
+    error = world.job.status.error
+    assert error is not None
+    assert (error.reason, world.state()) == ("CreateRefused", State.FAILED)
+    assert "less than or equal" in error.message
+    assert error.suggestion

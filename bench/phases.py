@@ -1,0 +1,103 @@
+"""How much an AudioJob costs over the same Jobs applied by hand: ``python bench/phases.py [PAIRS]``.
+
+A: an AudioJob of two Simulate phases that do nothing, from create to Complete.
+B: the operator's own two Job manifests, taken from a finished AudioJob, same images and volumes, with fresh names and
+   folders, created one after the other; the second as soon as the first one's pod has succeeded. The watch of pods
+   sees that as early as anything can: earlier than `kubectl wait` on the Job would.
+
+A and B run in turn on one cluster in one run; the ratio is taken pair by pair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import statistics
+import sys
+import time
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.product import NAMESPACE, Object, apply_pipeline, open_client, run_audiojob, set_up, watch_until
+
+from audiojob_kube.client import AiohttpKubeClient
+from audiojob_kube.resources import JOBS, PODS
+from audiojob_types.constants import LABEL_JOB
+
+
+async def raw_manifests(client: AiohttpKubeClient, audiojob: Object) -> list[Object]:
+    """The two Jobs of a finished AudioJob as they were created, without owner and server-set fields."""
+    found = await client.list(JOBS, NAMESPACE, label_selector=f"{LABEL_JOB}={audiojob['metadata']['name']}")
+    manifests = []
+    for job in sorted(found.items, key=lambda item: str(item["metadata"]["creationTimestamp"])):
+        spec = copy.deepcopy(job["spec"])
+        spec.pop("selector", None)
+        for label in (
+            "batch.kubernetes.io/controller-uid",
+            "batch.kubernetes.io/job-name",
+            "controller-uid",
+            "job-name",
+        ):
+            spec["template"]["metadata"]["labels"].pop(label, None)
+        metadata = {"name": job["metadata"]["name"], "labels": job["metadata"]["labels"]}
+        manifests.append({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
+    assert len(manifests) == 2, manifests
+    return manifests
+
+
+def fresh(manifest: Object, audiojob: Object, replacement: str, number: int) -> Object:
+    """The manifest with a folder of its own (the runner would else find the work done) and a new name.
+
+    It names an AudioJob that does not exist, so that the runner's progress reports are refused for good at once (404);
+    a report on a job that is not its own would be repeated, which would slow the raw side down.
+    """
+    text = json.dumps(manifest).replace(audiojob["metadata"]["uid"], replacement)
+    renewed: Object = json.loads(text.replace(audiojob["metadata"]["name"], f"raw-{replacement[:8]}"))
+    renewed["metadata"]["name"] = f"raw-{replacement[:8]}-{number}"
+    return renewed
+
+
+async def run_raw(client: AiohttpKubeClient, manifests: list[Object], audiojob: Object) -> float:
+    """Both Jobs in a row; wall seconds from the first create until the second pod has succeeded."""
+    replacement = str(uuid.uuid4())
+    start = time.monotonic()
+    for number, manifest in enumerate(manifests, start=1):
+        created = await client.create(JOBS, fresh(manifest, audiojob, replacement, number), NAMESPACE)
+        name = created["metadata"]["name"]
+
+        def succeeded(pod: Object, owner: str = name) -> bool:
+            mine = pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == owner
+            phase = pod["status"].get("phase")
+            assert not (mine and phase == "Failed"), pod["status"]
+            return mine and phase == "Succeeded"
+
+        await watch_until(client, PODS, created, "", succeeded)
+    return time.monotonic() - start
+
+
+async def measure(pairs: int) -> None:
+    """Warm up, then A B A B …, and print."""
+    client = open_client()
+    try:
+        await apply_pipeline(client)
+        reference, _ = await run_audiojob(client)
+        manifests = await raw_manifests(client, reference)
+        await run_raw(client, manifests, reference)
+        ours, raw = [], []
+        for _ in range(pairs):
+            ours.append((await run_audiojob(client))[1])
+            raw.append(await run_raw(client, manifests, reference))
+    finally:
+        await client.aclose()
+    ratios = [a / b for a, b in zip(ours, raw, strict=True)]
+    for name, values in (("AudioJob (s)", ours), ("raw Jobs (s)", raw), ("ratio", ratios)):
+        print(f"{name:<14} min {min(values):6.2f}  median {statistics.median(values):6.2f}  max {max(values):6.2f}")
+    print(f"{pairs} pairs; median ratio {statistics.median(ratios):.3f} (aim: at most 1.15)")
+
+
+if __name__ == "__main__":
+    set_up()
+    asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 10))

@@ -1,0 +1,94 @@
+"""What the benchmarks share: the product installed on the embedded cluster, and one client for all measured calls."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from audiojob_dev import binaries, prepare
+from audiojob_dev.cluster import CONTEXT
+from audiojob_dev.demo import install
+from audiojob_dev.demo.tools import Cluster
+from audiojob_dev.paths import paths_from_environment
+from audiojob_dev.progress import Progress
+from audiojob_kube.client import AiohttpKubeClient, connect
+from audiojob_kube.config import load_connection
+from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, Resource
+from audiojob_types.constants import API_VERSION
+
+NAMESPACE = "audiojob-bench"
+PIPELINE = "bench-two"
+USER_AGENT = "audiojob-bench"
+
+Object = dict[str, Any]
+
+
+def set_up() -> Cluster:
+    """Cluster, images, chart and the benchmark's pipeline: two Simulate phases that do nothing."""
+    paths = paths_from_environment()
+    with Progress() as progress:
+        images = prepare.cluster_with_images(paths, progress)
+        programs = binaries.ensure(paths, ("kubectl", "helm"), progress)
+    kubectl, helm = str(programs / "kubectl"), str(programs / "helm")
+    cluster = Cluster(kubectl, helm, paths.kubeconfig, CONTEXT, embedded=True)
+    install.ensure_namespace(cluster, NAMESPACE)
+    install.install(cluster, [NAMESPACE], images, "127.0.0.1/32")
+    return cluster
+
+
+def open_client() -> AiohttpKubeClient:
+    """A client of the embedded cluster with its administrator's rights."""
+    connection = load_connection(paths_from_environment().kubeconfig, CONTEXT)
+    return connect(connection, user_agent=USER_AGENT, field_manager=USER_AGENT)
+
+
+async def apply_pipeline(client: AiohttpKubeClient) -> None:
+    """Create the pipeline unless it is there."""
+    phase = {"task": "Simulate", "resources": {"cpu": "50m", "memory": "128Mi", "scratch": "64Mi"}}
+    pipeline = {
+        "apiVersion": API_VERSION,
+        "kind": "AudioPipeline",
+        "metadata": {"name": PIPELINE},
+        "spec": {"phases": [{"name": "one", **phase}, {"name": "two", **phase}]},
+    }
+    found = await client.list(AUDIOPIPELINES)
+    if PIPELINE not in {item["metadata"]["name"] for item in found.items}:
+        await client.create(AUDIOPIPELINES, pipeline)
+
+
+async def run_audiojob(client: AiohttpKubeClient) -> tuple[Object, float]:
+    """One AudioJob to its end: the finished object, and wall seconds from create to Complete."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": "AudioJob",
+        "metadata": {"name": name},
+        "spec": {"pipeline": PIPELINE},
+    }
+    start = time.monotonic()
+    created = await client.create(AUDIOJOBS, body, NAMESPACE)
+    done = await watch_until(client, AUDIOJOBS, created, f"metadata.name={name}", _has_ended)
+    seconds = time.monotonic() - start
+    assert done["status"]["state"] == "Succeeded", done["status"]
+    return done, seconds
+
+
+def _has_ended(job: Object) -> bool:
+    return job.get("status", {}).get("state") in ("Succeeded", "Failed", "Cancelled")
+
+
+async def watch_until(
+    client: AiohttpKubeClient, resource: Resource, since: Object, field_selector: str, check: Callable[[Object], bool]
+) -> Object:
+    """The first version after ``since`` that ``check`` accepts. Raises TimeoutError after two minutes."""
+    version = since["metadata"]["resourceVersion"]
+    async with asyncio.timeout(120):
+        async for event in client.watch(
+            resource, NAMESPACE, resource_version=version, field_selector=field_selector, timeout_seconds=120
+        ):
+            if event.type != "BOOKMARK" and check(event.object):
+                return event.object
+    raise TimeoutError(field_selector)
