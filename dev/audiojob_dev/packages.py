@@ -38,6 +38,12 @@ IMAGE_REQUIREMENTS = (
     Requirement("debootstrap", "debootstrap"),
     Requirement("skopeo", "skopeo"),
 )
+# The tests run tasks on this machine too, and cut their music with it.
+TEST_REQUIREMENTS = (
+    Requirement("ffmpeg", "ffmpeg"),
+    Requirement("ffprobe", "ffmpeg"),
+)
+DEMO_REQUIREMENTS = (Requirement("curl", "curl"),)
 
 
 def program(name: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from audiojob_dev import binaries, images
+from audiojob_dev import binaries, images, packages
 from audiojob_dev.buildah import Buildah
 from audiojob_dev.cluster import Cluster, require_root
 from audiojob_dev.imageload import load
@@ -56,6 +56,7 @@ def images_where_needed(
 
 def for_tests(paths: Paths, progress: Progress, environment: Mapping[str, str], user_id: int) -> None:
     """What `make test` needs: programs always; the embedded cluster and its images for root without a CONTEXT."""
+    packages.ensure(packages.TEST_REQUIREMENTS, announce=lambda text: progress.note(f"installing {text}"))
     if environment.get("CONTEXT"):
         binaries.ensure(paths, _TEST_PROGRAMS, progress)
         images_where_needed(paths, progress, _ALL_IMAGES, environment)

@@ -19,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from audiojob_dev import packages
 from audiojob_dev.demo import install, music, request
 from audiojob_dev.demo.store import Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
@@ -64,6 +65,7 @@ def run(console: Console) -> None:
     """All steps in order."""
     timings = Timings()
     context = os.environ.get("CONTEXT") or None
+    packages.ensure(packages.DEMO_REQUIREMENTS, announce=lambda text: console.print(f"installing {text}"))
     with timings.part(console, "Cluster and images"):
         images = prepare_cluster(context)
         cluster = find_cluster(context)

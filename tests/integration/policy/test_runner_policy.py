@@ -99,6 +99,7 @@ REFUSED = {
     "own progress together with another phase's": {
         "progress": {**entry()["progress"], **entry("analyze", 1)["progress"]}
     },
+    "own progress together with a new one": {"progress": {**entry()["progress"], **entry("last", 1)["progress"]}},
     "another phase's progress removed": {"progress": {**entry()["progress"], "download": None}},
     "all progress removed": {"progress": None},
     "own progress removed": {"progress": {"separate": None}},
@@ -175,6 +176,7 @@ FOREIGN_PODS = {
     "a pod whose name goes on after the Job's": f"{SEPARATE}-x7k2p-q4w8z",
     "a pod whose suffix is too short": f"{SEPARATE}-x7k",
     "a pod of a Job whose name begins alike": f"{SEPARATE}b-x7k2p",
+    "a pod whose name is as long and has no dash there": f"{SEPARATE}bx7k2p",
     "a pod named as the Job": SEPARATE,
     "a pod of an earlier attempt": "song-sep-1-ffffffff-x7k2p",
 }
