@@ -131,3 +131,17 @@ def test_the_status_lists_outputs_with_checksums(done: AudioJob) -> None:
 def test_every_phase_ran_once_as_one_job(done: AudioJob, product: Product) -> None:
     assert [phase.attempt for phase in done.status.phases] == [1, 1, 1]
     assert len(product.children(NAME)) == 3
+
+
+def test_an_upload_takes_the_same_way(product: Product) -> None:
+    store = product.store()
+    assert isinstance(store, FolderOnThisMachine)
+    upload = Path(store.place(f"{product.namespace}/uploads/albums/song.mp3"))
+    upload.parent.mkdir(parents=True, exist_ok=True)
+    song = (product.media.folder / "song.mp3").read_bytes()
+    upload.write_bytes(song)
+    name = product.submit("upload", {"pipeline": "download", "source": {"object": {"key": "albums/song.mp3"}}})
+    job = product.finished(name)
+    assert job.status.state is State.SUCCEEDED, product.story(name)
+    published = _folder(job, product, "download") / "source.mp3"
+    assert published.read_bytes() == song
