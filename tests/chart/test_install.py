@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Iterator
 
 import pytest
 import yaml
-from tests.chart.helm import CHART, RELEASE, Helm, Object, ci_values, of_kind
+from tests.chart.helm import Helm, ci_values, of_kind
+from tests.chart.release import RESTRICTED, Installed, unique
 
 from audiojob_dev.apiserver import LocalApiServer
 from audiojob_dev.paths import repository
 from audiojob_dev.rest import RestError
 
 pytestmark = [pytest.mark.chart, pytest.mark.integration]
-
-RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-
-
-def unique(prefix: str) -> str:
-    return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.mark.parametrize("name", ci_values())
@@ -49,44 +43,6 @@ def test_pods_are_admitted_where_only_restricted_ones_are(apiserver: LocalApiSer
         container = template["spec"]["containers"][0]
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
         assert {"startupProbe", "livenessProbe", "readinessProbe", "resources"} <= container.keys()
-
-
-class Installed:
-    """A release, and whether an account may do something."""
-
-    def __init__(self, server: LocalApiServer, helm: Helm) -> None:
-        self.server = server
-        self.helm = helm
-        self.system, self.music, self.other = unique("system"), unique("music"), unique("other")
-        for namespace in (self.system, self.music, self.other):
-            server.create_namespace(namespace, RESTRICTED)
-        self.notes = self.upgrade("--install")
-
-    def upgrade(self, *arguments: str) -> str:
-        values = {"jobNamespaces": [self.music]}
-        flags = ["-n", self.system, "--kubeconfig", str(self.server.kubeconfig), "--skip-crds"]
-        return self.helm.run("upgrade", RELEASE, str(CHART), *flags, *arguments, values=values)
-
-    def uninstall(self) -> None:
-        self.helm.run("uninstall", RELEASE, "-n", self.system, "--kubeconfig", str(self.server.kubeconfig))
-
-    def claim(self) -> Object:
-        found: Object = self.server.rest.request(
-            "GET", f"/api/v1/namespaces/{self.music}/persistentvolumeclaims/audiojob-store"
-        )
-        return found
-
-    def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
-        """Ask the API server. `resource` is `group/resource` or `group/resource/subresource`."""
-        group, _, rest = resource.partition("/")
-        name, _, subresource = rest.partition("/")
-        attributes = {
-            "verb": verb, "group": "" if group == "core" else group, "resource": name, "subresource": subresource,
-            "namespace": namespace,
-        }  # fmt: skip
-        review = {"spec": {"user": user, "groups": ["system:authenticated"], "resourceAttributes": attributes}}
-        answer = self.server.rest.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-        return bool(answer["status"]["allowed"])
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from tests.integration.crds.resources import Resources
 
@@ -9,6 +11,8 @@ from audiojob_dev.apiserver import LocalApiServer
 
 
 @pytest.fixture
-def resources(apiserver: LocalApiServer) -> Resources:
-    """Strict requests in the namespace `default`; names are unique, so tests do not meet."""
-    return Resources(apiserver, "default")
+def resources(apiserver: LocalApiServer) -> Iterator[Resources]:
+    """Strict requests in the namespace `default`; nothing is left there for the operators of other tests."""
+    found = Resources(apiserver, "default")
+    yield found
+    found.delete_jobs()

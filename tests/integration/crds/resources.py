@@ -29,6 +29,7 @@ class Resources:
     def __init__(self, server: LocalApiServer, namespace: str) -> None:
         self.server = server
         self.namespace = namespace
+        self._created: list[str] = []
 
     def try_job(self, spec: dict[str, Any], name: str = "song", **others: Any) -> Answer:
         """What creating this AudioJob would answer; nothing is stored."""
@@ -46,7 +47,13 @@ class Resources:
         body = {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": name}, "spec": spec}
         answer = self.send("POST", f"{self._jobs}?{STRICT}", body)
         assert answer.status < 400, answer.message
+        self._created.append(name)
         return name
+
+    def delete_jobs(self) -> None:
+        """Delete the AudioJobs that were created here."""
+        while self._created:
+            self.send("DELETE", f"{self._jobs}/{self._created.pop()}")
 
     def patch_spec(self, name: str, spec: dict[str, Any]) -> Answer:
         return self.send("PATCH", f"{self._jobs}/{name}?{STRICT}", {"spec": spec}, MERGE_PATCH)

@@ -10,7 +10,7 @@ from tests.integration.policy.space import Namespace, prepare
 
 from audiojob_dev.apiserver import LocalApiServer
 from audiojob_dev.paths import repository
-from audiojob_dev.rest import RestError, wait_until
+from audiojob_dev.rest import wait_until
 from audiojob_types.constants import RUNNER_SERVICE_ACCOUNT
 from audiojob_types.policy import NAME
 
@@ -29,6 +29,7 @@ def enforced(apiserver: LocalApiServer) -> Iterator[LocalApiServer]:
         return answer.status == 403 and NAME in answer.message
 
     wait_until("the policy", refused, seconds=30)
+    probe.delete()
     yield apiserver
     apiserver.kubectl("delete", "-f", str(file), "--ignore-not-found")
 
@@ -38,14 +39,12 @@ def space(enforced: LocalApiServer) -> Iterator[Namespace]:
     """A fresh namespace under the policy."""
     prepared = prepare(enforced, f"policy-{uuid.uuid4().hex[:10]}")
     yield prepared
-    try:
-        enforced.rest.request("DELETE", f"/api/v1/namespaces/{prepared.name}")
-    except RestError as error:
-        if error.status not in (404, 409):
-            raise
+    prepared.delete()
 
 
 @pytest.fixture
-def elsewhere(enforced: LocalApiServer) -> Namespace:
+def elsewhere(enforced: LocalApiServer) -> Iterator[Namespace]:
     """A second prepared namespace."""
-    return prepare(enforced, f"policy-{uuid.uuid4().hex[:10]}")
+    prepared = prepare(enforced, f"policy-{uuid.uuid4().hex[:10]}")
+    yield prepared
+    prepared.delete()

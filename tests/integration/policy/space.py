@@ -55,6 +55,11 @@ class Namespace:
         self.operator_patch(name, status)
         return name
 
+    def delete(self) -> None:
+        """Delete the AudioJobs, so that the operators of other tests do not find them, and the namespace."""
+        self.server.rest.request("DELETE", f"{JOBS}/{self.name}/audiojobs")
+        self.server.rest.request("DELETE", f"/api/v1/namespaces/{self.name}")
+
     def operator_patch(self, job: str, status: dict[str, Any]) -> None:
         path = f"{JOBS}/{self.name}/audiojobs/{job}/status"
         self.server.rest.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)

@@ -1,0 +1,54 @@
+"""A release of the chart on a test's API server."""
+
+from __future__ import annotations
+
+import uuid
+
+from tests.chart.helm import CHART, RELEASE, Helm, Object
+
+from audiojob_dev.apiserver import LocalApiServer
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def unique(prefix: str) -> str:
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
+
+
+class Installed:
+    """A release, and whether an account may do something."""
+
+    def __init__(self, server: LocalApiServer, helm: Helm) -> None:
+        self.server = server
+        self.helm = helm
+        self.system, self.music, self.other = unique("system"), unique("music"), unique("other")
+        for namespace in (self.system, self.music, self.other):
+            server.create_namespace(namespace, RESTRICTED)
+        self.notes = self.upgrade("--install")
+
+    def upgrade(self, *arguments: str) -> str:
+        values = {"jobNamespaces": [self.music]}
+        flags = ["-n", self.system, "--kubeconfig", str(self.server.kubeconfig), "--skip-crds"]
+        return self.helm.run("upgrade", RELEASE, str(CHART), *flags, *arguments, values=values)
+
+    def uninstall(self) -> None:
+        self.helm.run("uninstall", RELEASE, "-n", self.system, "--kubeconfig", str(self.server.kubeconfig))
+
+    def get(self, path: str) -> Object:
+        found: Object = self.server.rest.request("GET", path)
+        return found
+
+    def claim(self) -> Object:
+        return self.get(f"/api/v1/namespaces/{self.music}/persistentvolumeclaims/audiojob-store")
+
+    def may(self, user: str, verb: str, resource: str, namespace: str) -> bool:
+        """Ask the API server. `resource` is `group/resource` or `group/resource/subresource`."""
+        group, _, rest = resource.partition("/")
+        name, _, subresource = rest.partition("/")
+        attributes = {
+            "verb": verb, "group": "" if group == "core" else group, "resource": name, "subresource": subresource,
+            "namespace": namespace,
+        }  # fmt: skip
+        review = {"spec": {"user": user, "groups": ["system:authenticated"], "resourceAttributes": attributes}}
+        answer = self.server.rest.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        return bool(answer["status"]["allowed"])

@@ -1,0 +1,70 @@
+"""The operator as a process of its own, as it runs in a pod."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class OperatorProcess:
+    """``python -m audiojob_operator``, killed at the end if it still runs. Its log is appended to ``log``."""
+
+    def __init__(self, kubeconfig: Path, namespaces: Iterable[str], log: Path, **settings: str) -> None:
+        self._log = log
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AUDIOJOB_")},
+            "AUDIOJOB_KUBECONFIG": str(kubeconfig),
+            "AUDIOJOB_JOB_NAMESPACES": json.dumps(list(namespaces)),
+            "AUDIOJOB_IMAGES__RUNNER": "audiojob/runner:test",
+            "AUDIOJOB_IMAGES__RUNNER_TORCH": "audiojob/runner-torch:test",
+            "AUDIOJOB_LEASE__NAMESPACE": "default",
+            "AUDIOJOB_LEASE__IDENTITY": "test",  # a successor takes over at once, as a restarted container does
+            "AUDIOJOB_LISTEN_ADDRESS": "127.0.0.1",
+            "AUDIOJOB_LISTEN_PORT": "0",
+            "AUDIOJOB_LOG_FORMAT": "text",
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> OperatorProcess:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it; it must not run already."""
+        assert self._process is None
+        command = [sys.executable, "-m", "audiojob_operator"]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the process, if it runs."""
+        process = self._process
+        if process is not None:
+            process.send_signal(number)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end and return the exit status. Raises subprocess.TimeoutExpired."""
+        assert self._process is not None
+        status = self._process.wait(seconds)
+        self._process = None
+        return status
+
+    def kill(self) -> None:
+        """SIGKILL, if it runs."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def story(self) -> str:
+        """The last lines of its log, for a failed assertion."""
+        return "\n" + self._log.read_text(errors="replace")[-6_000:]

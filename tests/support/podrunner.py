@@ -1,0 +1,105 @@
+"""The kubelet's part in tests without nodes: every pod that appears starts, ends at once, and leaves its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from audiojob_dev.rest import MERGE_PATCH, Rest, RestError
+from audiojob_types.base import format_time
+from audiojob_types.constants import ANNOTATION_PHASE
+from audiojob_types.contract import ManifestRef, Outcome, OutputRef, PhaseInput, PhaseResult
+
+Object = dict[str, Any]
+Behaviour = Callable[[PhaseInput, Object], Object]
+
+_POLL_SECONDS = 0.05
+
+
+def succeed(phase: PhaseInput, pod: Object) -> Object:
+    """The status of a pod whose phase has published one output."""
+    folder = f"{phase.output_prefix}/{phase.attempt}-{pod['metadata']['uid'][:8]}"
+    digest = hashlib.sha256(phase.phase.encode()).hexdigest()
+    result = PhaseResult(
+        outcome=Outcome.SUCCEEDED,
+        manifest=ManifestRef(key=f"{folder}/manifest.json", sha256=digest, count=1),
+        outputs=(OutputRef(name="output", media_type="application/octet-stream", bytes=64, sha256=digest),),
+    )
+    return ended(0, result)
+
+
+def ended(exit_code: int, result: PhaseResult | None, reason: str = "") -> Object:
+    """A pod status whose one container has ended."""
+    now = format_time(datetime.now(UTC))
+    terminated: Object = {
+        "exitCode": exit_code,
+        "reason": reason or ("Completed" if exit_code == 0 else "Error"),
+        "startedAt": now,
+        "finishedAt": now,
+    }
+    if result is not None:
+        terminated["message"] = json.dumps(result.to_wire())
+    return {
+        "phase": "Succeeded" if exit_code == 0 else "Failed",
+        "startTime": now,
+        "containerStatuses": [_container({"terminated": terminated})],
+    }
+
+
+def running() -> Object:
+    """A pod status whose one container works."""
+    now = format_time(datetime.now(UTC))
+    return {"phase": "Running", "startTime": now, "containerStatuses": [_container({"running": {"startedAt": now}})]}
+
+
+def waiting(reason: str, message: str) -> Object:
+    """A pod status whose one container cannot start."""
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"phase": "Pending", "containerStatuses": [_container(state)]}
+
+
+def _container(state: Object) -> Object:
+    return {"name": "phase", "image": "test", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+
+
+class PodRunner:
+    """Follows one namespace in a thread. ``behaviour`` makes the status of each new pod; {} leaves the pod alone."""
+
+    def __init__(self, rest: Rest, namespace: str, behaviour: Behaviour = succeed) -> None:
+        self._rest = rest
+        self._path = f"/api/v1/namespaces/{namespace}/pods"
+        self._behaviour = behaviour
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"pods of {namespace}", daemon=True)
+        self.seen: dict[str, PhaseInput] = {}  # by pod name
+
+    def __enter__(self) -> PodRunner:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_POLL_SECONDS):
+            for pod in self._rest.request("GET", self._path)["items"]:
+                if pod["metadata"]["name"] not in self.seen and "deletionTimestamp" not in pod["metadata"]:
+                    self._play(pod)
+
+    def _play(self, pod: Object) -> None:
+        phase = PhaseInput.model_validate_json(pod["metadata"]["annotations"][ANNOTATION_PHASE])
+        status = self._behaviour(phase, pod)
+        self.seen[pod["metadata"]["name"]] = phase
+        if not status:
+            return
+        path = f"{self._path}/{pod['metadata']['name']}/status"
+        try:
+            self._rest.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)
+        except RestError as error:
+            if error.status != 404:  # deleted meanwhile
+                raise
