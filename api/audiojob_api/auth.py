@@ -71,7 +71,8 @@ class Authenticator:
     def _unauthenticated(self) -> Problem:
         # One answer for every cause: it must not tell which part of a token was wrong.
         self._metrics.auth.labels("unauthenticated").inc()
-        detail = f"Send a valid bearer token with audience {self._audience}: kubectl create token NAME --audience {self._audience}"
+        audience = self._audience
+        detail = f"Send a bearer token with audience {audience}: kubectl create token NAME --audience {audience}"
         return Problem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
 
 

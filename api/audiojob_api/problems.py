@@ -77,22 +77,25 @@ def from_kubernetes(error: ApiError | TransportError) -> Problem:
     """What a refusal of the API server means to our caller."""
     if isinstance(error, TransportError):
         return unavailable("The Kubernetes API server does not answer.")
-    if isinstance(error, AlreadyExists):
-        return Problem(409, "name-taken", "A job with this name exists; choose another name.")
     if isinstance(error, Invalid):
         return Problem(422, "invalid-job", error.message, tuple(_causes(error)))
-    if isinstance(error, BadRequest):
-        return Problem(422, "invalid-job", error.message)
-    if isinstance(error, NotFound):
-        return Problem(404, "not-found", "No such job.")
     if isinstance(error, TooManyRequests):
         wait = str(int(error.retry_after or RETRY_SECONDS))
         return Problem(429, "too-many-requests", "The Kubernetes API server is busy.", headers={"Retry-After": wait})
-    if isinstance(error, Forbidden):  # with our own rights in order, this is a quota or an admission policy
-        return Problem(403, "refused", error.message)
-    if isinstance(error, Conflict):
-        return Problem(409, "conflict", error.message)
+    for kind, status, name, detail in _REFUSALS:
+        if isinstance(error, kind):
+            return Problem(status, name, detail or error.message)
     return unavailable("The Kubernetes API server refused the call; the log has the details.")
+
+
+# Kind of error, status, stable name, and the sentence where the server's own would not help. First match wins.
+_REFUSALS: tuple[tuple[type[ApiError], int, str, str], ...] = (
+    (AlreadyExists, 409, "name-taken", "A job with this name exists; choose another name."),
+    (BadRequest, 422, "invalid-job", ""),
+    (NotFound, 404, "not-found", "No such job."),
+    (Forbidden, 403, "refused", ""),  # our own rights are in order: a quota or an admission policy
+    (Conflict, 409, "conflict", ""),
+)
 
 
 def _causes(error: Invalid) -> Iterable[FieldProblem]:

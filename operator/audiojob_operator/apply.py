@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -97,6 +98,8 @@ class Applier:
             cache.jobs.put(created)
 
     async def _tell(self, record: EventRecord, job: Metadata) -> None:
+        if job.namespace not in self._caches.namespaces:
+            return  # no rights there; the status tells it
         body = event_object(record, job, self._identity, datetime.now(UTC))
         try:
             await self._measured("create", EVENTS, lambda: self._client.create(EVENTS, body, job.namespace))
@@ -124,12 +127,10 @@ class Applier:
         self._caches.audiojobs.put(written, ours=True)
 
     async def _delete_self(self, job: Metadata) -> None:
-        try:
+        with suppress(NotFound, Conflict):  # somebody else was faster
             await self._measured(
                 "delete", AUDIOJOBS, lambda: self._client.delete(AUDIOJOBS, job.name, job.namespace, uid=job.uid)
             )
-        except (NotFound, Conflict):
-            pass  # somebody else was faster
         self._caches.audiojobs.gone((job.namespace, job.name), job.uid)
 
     async def _measured(self, verb: str, resource: Resource, call: Callable[[], Awaitable[T]]) -> T:

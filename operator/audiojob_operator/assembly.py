@@ -172,5 +172,3 @@ class Operator:
         metrics.active.set(len(self._caches.audiojobs))
         for name, reflector in self._watches().items():
             metrics.watch_age.labels(name).set(reflector.age())
-
-

@@ -142,8 +142,9 @@ class KopfShell:
     def _main(self, core: asyncio.AbstractEventLoop, ended: asyncio.Event, stop: threading.Event) -> None:
         try:
             asyncio.run(self._operate(core, stop))
-            _log.warning("kopf has ended; starting it again")
-        except Exception:
+            if not stop.is_set():
+                _log.warning("kopf has ended; starting it again")
+        except Exception:  # noqa: BLE001 - whatever ended kopf, it must be started again
             _log.exception("kopf has failed; starting it again")
         finally:
             if not core.is_closed():

@@ -54,7 +54,7 @@ class Lease:
 
     async def run(self) -> None:
         """Wait for the Lease, then keep it. Raises LeaseLostError when it could not be renewed in time."""
-        while not await self._try():
+        while not await self._try():  # noqa: ASYNC110 - the holder is another process
             await asyncio.sleep(self._settings.retry_seconds)
         renewed = self._clock()
         self.held.set()
@@ -94,7 +94,8 @@ class Lease:
         except Conflict:
             return False  # somebody else was faster
         except (ApiError, TransportError, TimeoutError) as error:
-            _log.warning("Lease %s/%s: %s", self._settings.namespace, self._settings.name, str(error) or "no answer in time")
+            why = str(error) or "no answer in time"
+            _log.warning("Lease %s/%s: %s", self._settings.namespace, self._settings.name, why)
             return False
 
     async def _acquire_or_renew(self) -> bool:

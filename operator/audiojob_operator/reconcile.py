@@ -85,8 +85,7 @@ class Reconciler:
         except ValidationError as error:
             result = "unreadable"
             self._fail(key, error)
-        except Exception:
-            # A fault of ours in one job must not stop the work on all others.
+        except Exception:  # noqa: BLE001 - a fault of ours in one job must not stop the work on all others
             result = "fault"
             _log.exception("%s/%s: unexpected failure", *key)
             self._queue.failed(key)

@@ -103,7 +103,7 @@ class Sweeper:
         async for page in self._client.pages(AUDIOJOBS, namespace):
             named.update((obj.get("status") or {}).get("pipelineRevision", "") for obj in page.items)
         cache = self._caches.namespaces[namespace]
-        for _, job in cache.jobs.items():  # made, and not yet named by a status
+        for job in cache.jobs.values():  # made, and not yet named by a status
             named.add((job["metadata"].get("annotations") or {}).get(c.ANNOTATION_REVISION, ""))
         return named
 

@@ -9,8 +9,10 @@ from typing import Final
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Networks that carry an IPv4 address in their last 32 bits: what is reached is that address.
-_NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+# Networks that carry an IPv4 address in their last 32 bits: what is reached is that address. The well-known prefix says
+# nothing of its own; the one for local use is private besides.
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE: Final = IPv6Network("::/96")
 
 # Below 1024, the web alone: a fetcher must not be made to talk to a mail server.
@@ -49,19 +51,22 @@ def is_allowed_port(port: int) -> bool:
 
 
 def _faces(address: Address) -> Iterator[Address]:
-    """The addresses that one address stands for: an IPv4-mapped one is only its IPv4 address."""
+    """The addresses that one address stands for: an IPv4-mapped or NAT64 one is only its IPv4 address."""
     if isinstance(address, IPv4Address):
         yield address
         return
     if address.ipv4_mapped is not None:
         yield address.ipv4_mapped
         return
+    if address in _NAT64:
+        yield IPv4Address(int(address) & 0xFFFF_FFFF)
+        return
     yield address
     if address.sixtofour is not None:
         yield address.sixtofour
     if address.teredo is not None:
         yield from address.teredo
-    if any(address in network for network in (*_NAT64, _IPV4_COMPATIBLE)):
+    if any(address in network for network in (_LOCAL_NAT64, _IPV4_COMPATIBLE)):
         yield IPv4Address(int(address) & 0xFFFF_FFFF)
 
 

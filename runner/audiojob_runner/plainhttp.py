@@ -99,7 +99,9 @@ def status_error(status: int) -> PhaseError | None:
         return None
     if status == 429:
         return PhaseError(
-            ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, "The source's server says: too many requests (429)."
+            ExitCode.TEMPORARY,
+            Reason.TEMPORARY_FAILURE,
+            "The source's server limits how much is downloaded from here: too many requests (429).",
         )
     if status >= 500 or status in _LATER:
         return PhaseError(

@@ -100,17 +100,15 @@ def test_the_undisturbed_run_has_as_many_writes_as_there_are_runs_below(undistur
 @pytest.mark.parametrize("answered", [True, False], ids=["the answer arrived", "the answer was lost"])
 @pytest.mark.parametrize("number", range(1, WRITES + 1), ids=lambda number: f"after write {number}")
 def test_a_killed_operator_goes_on_where_it_was(
-    controllers: LocalApiServer,
+    space: Space,
     proxy: FaultProxy,
-    kubeconfig: Path,
     tmp_path: Path,
     undisturbed: tuple[End, list[Write]],
     number: int,
     answered: bool,
 ) -> None:
-    space = make_space(controllers)
-    operator = OperatorProcess(kubeconfig, [space.namespace], tmp_path / "log")
-    with PodRunner(controllers.rest, space.namespace) as pods, operator:
+    operator = OperatorProcess(proxy.write_kubeconfig(tmp_path / "config"), [space.namespace], tmp_path / "log")
+    with PodRunner(space.rest, space.namespace) as pods, operator:
         proxy.begin(Strike(number, answered, lambda: operator.send(signal.SIGKILL)))
         space.submit(NAME)
         assert operator.wait(30) == -signal.SIGKILL, operator.story()

@@ -84,7 +84,17 @@ def test_a_bad_network_is_named(cidr: str) -> None:
 
 @pytest.mark.parametrize(
     ("port", "want"),
-    [(80, True), (443, True), (1024, True), (8080, True), (65_535, True), (22, False), (25, False), (0, False), (65_536, False)],
+    [
+        (80, True),
+        (443, True),
+        (1024, True),
+        (8080, True),
+        (65_535, True),
+        (22, False),
+        (25, False),
+        (0, False),
+        (65_536, False),
+    ],
 )
 def test_ports(port: int, want: bool) -> None:
     assert is_allowed_port(port) is want

@@ -18,7 +18,13 @@ from audiojob_types.reasons import Reason
 
 
 @pytest.mark.parametrize(
-    "url", ["http://example.com/a.mp3", "HTTPS://EXAMPLE.com:8443/?a=b", "https://[2606:4700::1]/x", "http://xn--bcher-kva.example/"]
+    "url",
+    [
+        "http://example.com/a.mp3",
+        "HTTPS://EXAMPLE.com:8443/?a=b",
+        "https://[2606:4700::1]/x",
+        "http://xn--bcher-kva.example/",
+    ],
 )
 def test_good_addresses_pass(url: str) -> None:
     assert check_url(url).geturl().lower() == url.lower()

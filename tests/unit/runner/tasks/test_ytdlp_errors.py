@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - one case a line
 """Each row of the table is held by at least one real wording; words alone do not tell whether a row is reached."""
 
 from __future__ import annotations
