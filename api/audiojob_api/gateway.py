@@ -11,6 +11,7 @@ from audiojob_kube.protocol import KubeClient
 from audiojob_kube.reflector import Reflector
 from audiojob_kube.resources import AUDIOJOBS, SUBJECTACCESSREVIEWS, TOKENREVIEWS
 from audiojob_types.constants import GROUP
+from audiojob_types.job import FINISHED_STATES
 
 Object = dict[str, Any]
 Listener = Callable[[Object | None], None]
@@ -157,8 +158,12 @@ class KubeGateway:
             listener(new)
 
 
-class LatestVersion:
-    """One slot between the read model and a slow client: what was not fetched yet is replaced by what is newer."""
+class JobFeed:
+    """One slot between the read model and a slow client: what was not fetched yet is replaced by what is newer.
+
+    The version in which the job has ended is never replaced: the client must learn of it, also when the job's TTL
+    deletes it at once.
+    """
 
     def __init__(self) -> None:
         self._fresh = asyncio.Event()
@@ -166,6 +171,8 @@ class LatestVersion:
 
     def put(self, value: Object | None) -> None:
         """Replace the value; None means that the job is gone."""
+        if self._fresh.is_set() and self._value is not None and has_ended(self._value):
+            return
         self._value = value
         self._fresh.set()
 
@@ -174,3 +181,8 @@ class LatestVersion:
         await self._fresh.wait()
         self._fresh.clear()
         return self._value
+
+
+def has_ended(job: Object) -> bool:
+    """Whether the job can never change again."""
+    return job.get("status", {}).get("state") in FINISHED_STATES

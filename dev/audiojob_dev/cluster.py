@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -232,7 +233,7 @@ class _Start:
         self._cluster = cluster
         self._paths = cluster.paths
         self._progress = progress
-        self._started: set[str] = set()
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
         # Those of a start that failed.
         shutil.rmtree(self._paths.logs, ignore_errors=True)
         address = os.environ.get("AUDIOJOB_NODE_ADDRESS") or DEFAULT_ADDRESS
@@ -285,14 +286,15 @@ class _Start:
         node.write_files(self._node, forwards_dns=forwards)
 
     def _spawn(self, program: Program) -> None:
-        processes.start(program, self._paths.state, self._paths.logs)
-        self._started.add(program.name)
+        self._started[program.name] = processes.start(program, self._paths.state, self._paths.logs)
 
     def _wait(self, what: str, check: Callable[[], bool]) -> None:
         def unless_dead() -> bool:
-            alive = set(processes.tagged(self._paths.state).values())
-            for name in sorted(self._started - alive):
-                raise DevError(f"{name} ended:\n{processes.tail(self._paths.logs / f'{name}.log')}")
+            # Not by the tag: a program that is still being loaded from a cold disk has no environment to look at yet.
+            for name, process in self._started.items():
+                if process.poll() is not None:
+                    log = processes.tail(self._paths.logs / f"{name}.log")
+                    raise DevError(f"{name} ended with status {process.returncode}:\n{log}")
             return check()
 
         try:

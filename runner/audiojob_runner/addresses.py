@@ -51,23 +51,19 @@ def is_allowed_port(port: int) -> bool:
 
 
 def _faces(address: Address) -> Iterator[Address]:
-    """The addresses that one address stands for: an IPv4-mapped or NAT64 one is only its IPv4 address."""
+    """The addresses that one address stands for. Mapped and NAT64 addresses are nothing but their IPv4 address."""
     if isinstance(address, IPv4Address):
         yield address
-        return
-    if address.ipv4_mapped is not None:
+    elif address.ipv4_mapped is not None:
         yield address.ipv4_mapped
-        return
-    if address in _NAT64:
+    elif address in _NAT64:
         yield IPv4Address(int(address) & 0xFFFF_FFFF)
-        return
-    yield address
-    if address.sixtofour is not None:
-        yield address.sixtofour
-    if address.teredo is not None:
-        yield from address.teredo
-    if any(address in network for network in (_LOCAL_NAT64, _IPV4_COMPATIBLE)):
-        yield IPv4Address(int(address) & 0xFFFF_FFFF)
+    else:
+        yield address
+        if address.sixtofour is not None:
+            yield address.sixtofour
+        if address.teredo is not None:
+            yield from address.teredo
 
 
 def _is_public(address: Address) -> bool:

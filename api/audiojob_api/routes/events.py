@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from audiojob_api.auth import caller_who_may
-from audiojob_api.gateway import Gateway, LatestVersion
+from audiojob_api.gateway import Gateway, JobFeed, has_ended
 from audiojob_api.metrics import ApiMetrics
 from audiojob_api.models import view
 from audiojob_api.routes.jobs import JobName, existing_job
-from audiojob_types.job import FINISHED_STATES
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
 RETRY_MILLISECONDS = 2_000
-
-
-def _finished(job: dict[str, Any]) -> bool:
-    return job.get("status", {}).get("state") in FINISHED_STATES
 
 
 def _event(job: dict[str, Any]) -> ServerSentEvent:
@@ -48,34 +43,43 @@ async def follow(
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> AsyncIterable[ServerSentEvent]:
     """The job as it is, then every change; a slow client gets the newest. The stream ends when the job has."""
-    gateway: Gateway = request.app.state.gateway
-    metrics: ApiMetrics = request.app.state.metrics
-    stopping: asyncio.Event = request.app.state.stopping
-    slot = LatestVersion()
-    unsubscribe = gateway.subscribe(name, slot.put)
+    state = request.app.state
+    metrics: ApiMetrics = state.metrics
     metrics.streams.inc()
+    try:
+        async for event in job_events(state.gateway, name, last_event_id, state.stopping):
+            yield event
+    finally:
+        metrics.streams.dec()
+
+
+async def job_events(
+    gateway: Gateway, name: str, last_event_id: str | None, stopping: asyncio.Event
+) -> AsyncIterator[ServerSentEvent]:
+    """Events of one job until it has ended or is gone, or until ``stopping`` is set."""
+    feed = JobFeed()
+    unsubscribe = gateway.subscribe(name, feed.put)
     try:
         job = gateway.get(name)
         if job is not None and job["metadata"]["resourceVersion"] != last_event_id:
             yield _event(job)
-        while job is not None and not _finished(job):
-            job = await _next_or_stop(slot, stopping)
+        while job is not None and not has_ended(job):
+            job = await _next_or_stop(feed, stopping)
             if job is not None:
                 yield _event(job)
         if job is None and not stopping.is_set():
             yield ServerSentEvent(event="gone", data={"name": name})
     finally:
         unsubscribe()
-        metrics.streams.dec()
 
 
-async def _next_or_stop(slot: LatestVersion, stopping: asyncio.Event) -> dict[str, Any] | None:
+async def _next_or_stop(feed: JobFeed, stopping: asyncio.Event) -> dict[str, Any] | None:
     """The next version; None when the job is gone or the process shuts down."""
-    waiting = [asyncio.ensure_future(slot.next()), asyncio.ensure_future(stopping.wait())]
+    change = asyncio.ensure_future(feed.next())
+    stop = asyncio.ensure_future(stopping.wait())
     try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        change = waiting[0]
-        return change.result() if change.done() else None  # type: ignore[return-value]  # the first of the two
+        await asyncio.wait((change, stop), return_when=asyncio.FIRST_COMPLETED)
+        return change.result() if change.done() else None
     finally:
-        for task in waiting:
-            task.cancel()
+        change.cancel()
+        stop.cancel()

@@ -41,7 +41,7 @@ CASES = [
     ("a bot check with a curly apostrophe", extractor("Sign in to confirm you’re not a bot. Use --cookies"), 75, "limits"),
     ("a captcha", extractor("The page asks for a CAPTCHA challenge"), 75, "limits"),
     ("a rate limit in words", extractor("The current session has been rate-limited by YouTube for up to an hour"), 75, "limits"),
-    ("a rate limit as a status", http_error(429), 75, "limits"),
+    ("a rate limit as a status", http_error(429), 75, "429"),
     ("an age check", extractor("Sign in to confirm your age. This video may be inappropriate for some users."), 66, "age-restricted"),
     ("copy protection", extractor("This video is DRM protected"), 66, "DRM"),
     ("a private video", extractor("Private video. Sign in if you've been granted access"), 66, "private"),

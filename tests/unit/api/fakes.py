@@ -1,0 +1,108 @@
+"""A gateway in memory: what Kubernetes would answer, without one."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import uuid
+from collections.abc import Callable, Collection
+from typing import Any
+
+from audiojob_api.gateway import Identity, Listener
+from audiojob_kube.errors import AlreadyExists
+
+Object = dict[str, Any]
+
+GOOD_TOKEN = "good-token"
+READER_TOKEN = "reader-token"
+
+
+class MemoryGateway:
+    """Jobs in a dict, two known tokens, and counters of what was asked."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Object] = {}
+        self.reviews = 0
+        self.failure: Exception | None = None
+        self.is_synced = True
+        self.seconds_old = 1.0
+        self._listeners: dict[str, list[Listener]] = {}
+        self._version = 0
+
+    async def review_token(self, token: str, audience: str) -> Identity | None:
+        self.reviews += 1
+        known = {GOOD_TOKEN: "system:serviceaccount:team:caller", READER_TOKEN: "reader"}
+        return Identity(known[token]) if audience == "audiojob-api" and token in known else None
+
+    async def may(self, identity: Identity, verb: str) -> bool:
+        return identity.username != "reader" or verb in ("get", "list")
+
+    async def create(self, job: Object) -> Object:
+        if self.failure:
+            raise self.failure
+        name = job["metadata"]["name"]
+        if name in self.objects:
+            raise AlreadyExists(409, "AlreadyExists", f"{name} exists")
+        return self.store(job)
+
+    async def cancel(self, name: str, uid: str) -> Object:
+        assert self.objects[name]["metadata"]["uid"] == uid
+        job = copy.deepcopy(self.objects[name])
+        job["spec"]["cancel"] = True
+        return self.store(job)
+
+    async def read(self, name: str) -> Object:
+        return self.objects[name]
+
+    def get(self, name: str) -> Object | None:
+        return self.objects.get(name)
+
+    def jobs(self) -> Collection[Object]:
+        return self.objects.values()
+
+    def subscribe(self, name: str, listener: Listener) -> Callable[[], None]:
+        listeners = self._listeners.setdefault(name, [])
+        listeners.append(listener)
+        return lambda: listeners.remove(listener)
+
+    def listeners(self, name: str) -> int:
+        """How many streams follow a job."""
+        return len(self._listeners.get(name, ()))
+
+    def synced(self) -> bool:
+        return self.is_synced
+
+    def age(self) -> float:
+        return self.seconds_old
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    # What a test does behind the API's back.
+
+    def store(self, job: Object) -> Object:
+        """Keep a new version of a job and tell its followers."""
+        self._version += 1
+        stored = copy.deepcopy(job)
+        stored.setdefault("status", {"state": "Pending", "percent": 0})
+        defaults = {"uid": str(uuid.uuid4()), "creationTimestamp": f"2026-01-01T00:00:{self._version:02d}Z"}
+        stored["metadata"] = {**defaults, **stored["metadata"], "resourceVersion": str(self._version)}
+        self.objects[stored["metadata"]["name"]] = stored
+        self._tell(stored["metadata"]["name"], stored)
+        return stored
+
+    def put(self, name: str, **status: Any) -> Object:
+        """Make or change a job with this status."""
+        job = self.objects.get(
+            name, {"metadata": {"name": name}, "spec": {"pipeline": "separate", "queueName": "default"}}
+        )
+        return self.store({**job, "status": {"state": "Pending", "percent": 0, **status}})
+
+    def remove(self, name: str) -> None:
+        """Delete a job."""
+        del self.objects[name]
+        self._tell(name, None)
+
+    def _tell(self, name: str, job: Object | None) -> None:
+        for listener in tuple(self._listeners.get(name, ())):
+            listener(job)

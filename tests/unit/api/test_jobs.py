@@ -1,0 +1,225 @@
+"""Creating, reading, listing and cancelling jobs, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from tests.unit.api.fakes import MemoryGateway
+
+from audiojob_kube.errors import Cause, Forbidden, Invalid, TooManyRequests, TransportError
+from audiojob_types.constants import LABEL_USER
+
+JOBS = "/api/v1/jobs"
+SOURCE = {"url": "https://example.org/song.flac"}
+SEPARATE = {"pipeline": "separate", "source": SOURCE}
+
+
+def problem(answer: Any, status: int) -> dict[str, Any]:
+    """The problem document of an answer."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["status"] == status
+    assert body["type"].startswith("/problems/")
+    assert body["detail"]
+    return body
+
+
+def test_a_created_job_answers_201_with_its_address(client: TestClient, gateway: MemoryGateway) -> None:
+    answer = client.post(JOBS, json={**SEPARATE, "name": "song", "priority": "high"})
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["location"] == f"{JOBS}/song"
+    stored = gateway.objects["song"]
+    assert stored["spec"] == {**SEPARATE, "priority": 10}
+    assert stored["metadata"]["labels"] == {LABEL_USER: "system.serviceaccount.team.caller"}
+    assert client.get(answer.headers["location"]).json() == answer.json()
+
+
+def test_a_job_without_a_name_gets_one(client: TestClient) -> None:
+    names = {client.post(JOBS, json=SEPARATE).json()["name"] for _ in range(2)}
+    assert len(names) == 2
+
+
+def test_the_same_idempotency_key_and_body_make_one_job(client: TestClient, gateway: MemoryGateway) -> None:
+    headers = {"Idempotency-Key": "order-66"}
+    first = client.post(JOBS, json=SEPARATE, headers=headers)
+    again = client.post(JOBS, json=SEPARATE, headers=headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert len(gateway.objects) == 1
+
+
+def test_the_same_idempotency_key_with_another_body_is_refused(client: TestClient) -> None:
+    headers = {"Idempotency-Key": "order-66"}
+    client.post(JOBS, json=SEPARATE, headers=headers)
+    other = client.post(JOBS, json={**SEPARATE, "pipeline": "download"}, headers=headers)
+    assert problem(other, 422)["type"] == "/problems/idempotency-key-reused"
+
+
+def test_a_taken_name_is_refused(client: TestClient) -> None:
+    client.post(JOBS, json={**SEPARATE, "name": "song"})
+    assert problem(client.post(JOBS, json={**SEPARATE, "name": "song"}), 409)["type"] == "/problems/name-taken"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "word"),
+    [
+        pytest.param({"image": "evil"}, "/image", "not permitted", id="an unknown field"),
+        pytest.param({"pipeline": "../x"}, "/pipeline", "pattern", id="a pipeline that is no name"),
+        pytest.param({"name": "n" * 64}, "/name", "63", id="a name of 64 characters"),
+        pytest.param({"priority": 11}, "/priority", "10", id="a priority above 10"),
+        pytest.param({"priority": "urgent"}, "/priority", "high", id="an unknown word of priority"),
+        pytest.param({"device": "TPU"}, "/device", "GPU", id="an unknown device"),
+        pytest.param({"parameters": {"mix": {}}}, "", "parameters.mix", id="an unknown task"),
+        pytest.param(
+            {"parameters": {"separate": {"model": "evil/x"}}}, "", "parameters.separate.model", id="an unknown model"
+        ),
+        pytest.param(
+            {"parameters": {"separate": {"stems": "SixStems", "model": "mdx"}}},
+            "",
+            "htdemucs_6s",
+            id="six stems from a model of four",
+        ),
+        pytest.param({"queueTimeoutSeconds": 0}, "/queueTimeoutSeconds", "1", id="a limit of 0 seconds"),
+        pytest.param({"startTime": "soon"}, "/startTime", "datetime", id="a time that is none"),
+    ],
+)
+def test_what_does_not_fit_is_refused_naming_the_field(
+    client: TestClient, gateway: MemoryGateway, change: dict[str, Any], pointer: str, word: str
+) -> None:
+    body = problem(client.post(JOBS, json={**SEPARATE, **change}), 422)
+    assert any(error["pointer"].startswith(pointer) and word in error["detail"] for error in body["errors"]), body
+    assert not gateway.objects
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "status"),
+    [
+        pytest.param(b"{", "application/json", 400, id="broken JSON"),
+        pytest.param(b"[" * 100_000, "application/json", 400, id="JSON of great depth"),
+        pytest.param(b"", "application/json", 422, id="no body"),
+        pytest.param(b"pipeline: x", "application/yaml", 415, id="YAML"),
+        pytest.param(
+            b'{"pipeline": "' + b"x" * 300_000 + b'"}', "application/json", 413, id="a body that is too large"
+        ),
+    ],
+)
+def test_bodies_that_cannot_be_read(client: TestClient, content: bytes, content_type: str, status: int) -> None:
+    problem(client.post(JOBS, content=content, headers={"Content-Type": content_type}), status)
+
+
+def test_a_large_body_of_unknown_length_is_refused(client: TestClient) -> None:
+    chunks = (b"x" * 50_000 for _ in range(10))
+    problem(client.post(JOBS, content=chunks, headers={"Content-Type": "application/json"}), 413)
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "a b"], ids=["empty", "too long", "with a space"])
+def test_bad_idempotency_keys_are_refused(client: TestClient, key: str) -> None:
+    problem(client.post(JOBS, json=SEPARATE, headers={"Idempotency-Key": key}), 422)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "word"),
+    [
+        pytest.param(TransportError("refused"), 503, "does not answer", id="the API server is away"),
+        pytest.param(TooManyRequests(429, "TooManyRequests", "slow down", retry_after=7.0), 429, "busy", id="busy"),
+        pytest.param(Forbidden(403, "Forbidden", "exceeded quota: jobs"), 403, "quota", id="a quota is used up"),
+        pytest.param(
+            Invalid(422, "Invalid", "bad", (Cause("FieldValueInvalid", "exactly one of url, object", "spec.source"),)),
+            422,
+            "bad",
+            id="the API server refuses the source",
+        ),
+        pytest.param(RuntimeError("secret detail"), 500, "went wrong", id="a fault of ours"),
+    ],
+)
+def test_failures_of_kubernetes_are_explained(
+    client: TestClient, gateway: MemoryGateway, failure: Exception, status: int, word: str
+) -> None:
+    gateway.failure = failure
+    body = problem(client.post(JOBS, json=SEPARATE), status)
+    assert word in body["detail"]
+    assert "secret" not in json.dumps(body)
+
+
+def test_the_api_servers_causes_point_into_the_body(client: TestClient, gateway: MemoryGateway) -> None:
+    gateway.failure = Invalid(422, "Invalid", "bad", (Cause("FieldValueInvalid", "exactly one", "spec.source"),))
+    body = problem(client.post(JOBS, json=SEPARATE), 422)
+    assert body["errors"] == [{"pointer": "/source", "detail": "exactly one"}]
+
+
+def test_503_says_when_to_come_back(client: TestClient, gateway: MemoryGateway) -> None:
+    gateway.failure = TransportError("refused")
+    assert int(client.post(JOBS, json=SEPARATE).headers["retry-after"]) > 0
+
+
+def test_an_unknown_job_is_404(client: TestClient) -> None:
+    problem(client.get(f"{JOBS}/none"), 404)
+    problem(client.post(f"{JOBS}/none/cancel"), 404)
+    problem(client.get(f"{JOBS}/none/events"), 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/api/v1/nothing", 404), ("PUT", JOBS, 405), ("PATCH", f"{JOBS}/x", 405)]
+)
+def test_unknown_paths_and_methods_are_problems_too(client: TestClient, method: str, path: str, status: int) -> None:
+    problem(client.request(method, path), status)
+
+
+def test_lists_are_paged_newest_first_and_stay_in_place(client: TestClient, gateway: MemoryGateway) -> None:
+    for number in range(5):
+        gateway.put(f"job-{number}")
+    first = client.get(JOBS, params={"limit": 2}).json()
+    gateway.put("job-9")  # newer than the first page: it must not move the second
+    gateway.remove("job-3")  # the last one of the first page
+    second = client.get(JOBS, params={"limit": 2, "cursor": first["cursor"]}).json()
+    third = client.get(JOBS, params={"limit": 2, "cursor": second["cursor"]}).json()
+    pages = [[item["name"] for item in page["items"]] for page in (first, second, third)]
+    assert pages == [["job-4", "job-3"], ["job-2", "job-1"], ["job-0"]]
+    assert "cursor" not in third
+
+
+def test_lists_are_narrowed(client: TestClient, gateway: MemoryGateway) -> None:
+    gateway.put("a", state="Running")
+    gateway.put("b", state="Succeeded")
+    assert [item["name"] for item in client.get(JOBS, params={"state": "Running"}).json()["items"]] == ["a"]
+    assert client.get(JOBS, params={"pipeline": "other"}).json()["items"] == []
+    assert len(client.get(JOBS, params={"queue": "default"}).json()["items"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"cursor": "forged"}, 400),
+        ({"cursor": "WzEsIDJd"}, 400),
+        ({"limit": 0}, 422),
+        ({"limit": 201}, 422),
+        ({"state": "Dancing"}, 422),
+    ],
+    ids=["a forged cursor", "a cursor of numbers", "limit 0", "limit 201", "an unknown state"],
+)
+def test_bad_queries_are_refused(client: TestClient, query: dict[str, Any], status: int) -> None:
+    problem(client.get(JOBS, params=query), status)
+
+
+def test_cancel_is_asked_for_once_however_often(client: TestClient, gateway: MemoryGateway) -> None:
+    gateway.put("song", state="Running")
+    assert client.post(f"{JOBS}/song/cancel").status_code == 202
+    version = gateway.objects["song"]["metadata"]["resourceVersion"]
+    assert client.delete(f"{JOBS}/song").status_code == 202
+    assert gateway.objects["song"]["spec"]["cancel"] is True
+    assert gateway.objects["song"]["metadata"]["resourceVersion"] == version, "nothing is written a second time"
+
+
+def test_a_finished_job_cannot_be_cancelled(client: TestClient, gateway: MemoryGateway) -> None:
+    gateway.put("song", state="Failed")
+    assert "Failed" in problem(client.post(f"{JOBS}/song/cancel"), 409)["detail"]
+
+
+def test_the_openapi_document_is_open_and_names_the_routes(anonymous: TestClient) -> None:
+    paths = anonymous.get("/openapi.json").json()["paths"]
+    assert {JOBS, f"{JOBS}/{{name}}", f"{JOBS}/{{name}}/cancel", f"{JOBS}/{{name}}/events"} <= set(paths)
+    assert "application/problem+json" in paths[JOBS]["post"]["responses"]["422"]["content"]
