@@ -1,68 +1,103 @@
-"""``python -m audiojob_operator``: runs the operator until SIGTERM or SIGINT. Settings: variables ``AUDIOJOB_…``."""
+"""``python -m audiojob_operator``: run the operator until SIGTERM. It is configured by ``AUDIOJOB_…`` variables."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-import os
 import signal
 import sys
 
+from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
-from audiojob_operator import logs
+from audiojob_operator.assembly import MissingTypesError, Operator
 from audiojob_operator.handlers import KopfShell
 from audiojob_operator.lease import LeaseLostError
-from audiojob_operator.runtime import Runtime, StartError
 from audiojob_operator.settings import OperatorSettings, SettingsError, load_settings
+from audiojob_types.constants import MANAGER_OPERATOR
 
-_log = logging.getLogger("audiojob_operator")
+_log = logging.getLogger(__name__)
 
-_EXIT_CONFIGURATION = 78  # EX_CONFIG: starting again without a change is no use
-_EXIT_FAILURE = 1
-_EXPECTED = (LeaseLostError, StartError, OSError)
+_EXIT_FAILED = 1
+_EXIT_USAGE = 64
 
 
-async def operate(settings: OperatorSettings) -> None:
-    """Run until a signal arrives. Raises what ended the operator otherwise."""
-    runtime = Runtime(settings, load_connection(settings.kubeconfig, settings.context))
-    background: set[asyncio.Task[None]] = set()
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line, so that nothing in a message can forge another line."""
 
-    def after_gap() -> None:
-        task = asyncio.create_task(runtime.sweep_now())
-        background.add(task)
-        task.add_done_callback(background.discard)
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False)
 
+
+def configure_logging(settings: OperatorSettings) -> None:
+    """Everything to standard error; kopf only when something is wrong."""
+    handler = logging.StreamHandler()
+    if settings.log_format == "json":
+        handler.setFormatter(_JsonFormatter())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+async def run(settings: OperatorSettings) -> None:
+    """Run until SIGTERM or SIGINT. Raises what makes the process end by itself."""
     connection = load_connection(settings.kubeconfig, settings.context)
-    shell = KopfShell(connection, runtime.deliver, after_gap, runtime.metrics)
-    running = asyncio.create_task(runtime.run(shell.run, shell.age, shell.restart))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
+    client = connect(
+        connection, user_agent=MANAGER_OPERATOR, field_manager=MANAGER_OPERATOR, limit=max(32, settings.workers)
+    )
     try:
-        await running
-    except asyncio.CancelledError:
-        _log.info("stopped")
+        operator = Operator(client, settings)
+        shell = KopfShell(connection, operator.deliver, operator.gap, operator.metrics)
+        work = asyncio.create_task(operator.run(shell))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, work.cancel)
+        try:
+            await work
+        except asyncio.CancelledError:
+            _log.info("stopped")
+    finally:
+        await client.aclose()
 
 
 def main() -> int:
-    """The process's exit code: 0 stopped by a signal, 78 wrong settings, 1 anything that a restart may heal."""
+    """The process: 0 after a signal, 1 when it must be started again, 64 for settings that cannot be used."""
     try:
         settings = load_settings()
-        logs.configure(settings.log_level, settings.log_format)
-        asyncio.run(operate(settings))
-    except (SettingsError, ConfigError) as error:
-        sys.stderr.write(f"audiojob-operator: {error}\n")
-        return _EXIT_CONFIGURATION
-    except* _EXPECTED as group:
-        for error in group.exceptions:
-            _log.error("the operator ends: %s", error)  # noqa: TRY400 - expected, a traceback says nothing
-        return _EXIT_FAILURE
-    return 0
+    except SettingsError as error:
+        print(f"audiojob-operator: {error}", file=sys.stderr)
+        return _EXIT_USAGE
+    configure_logging(settings)
+    try:
+        asyncio.run(run(settings))
+    except* ConfigError as errors:
+        _log.error("%s", _first(errors))
+        return_code = _EXIT_USAGE
+    except* (LeaseLostError, MissingTypesError) as errors:
+        _log.error("%s", _first(errors))
+        return_code = _EXIT_FAILED
+    else:
+        return_code = 0
+    return return_code
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first plain exception of a group."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 if __name__ == "__main__":
-    code = main()
-    # A kopf thread that does not end must not keep the process: what it does is watching only.
-    sys.stderr.flush()
-    os._exit(code)
+    sys.exit(main())

@@ -29,6 +29,8 @@ _METADATA = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
+_JOB_SPEC = ("suspend",)
+_POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
 _FINAL_POD_PHASES = ("Succeeded", "Failed")
 
 
@@ -41,18 +43,13 @@ class NodeRow:
 
 
 def trim_job(obj: Object) -> Object:
-    """A Job without most of its template, which holds the phase input of up to 200 KiB, and without its version."""
-    spec = obj.get("spec") or {}
-    containers = ((spec.get("template") or {}).get("spec") or {}).get("containers") or ()
-    kept = {"containers": [{"resources": container.get("resources") or {}} for container in containers]}
-    return _trim(obj, {"suspend": bool(spec.get("suspend")), "template": {"spec": kept}})
+    """A Job without its template, which holds the phase input of up to 200 KiB, and without its version."""
+    return _trim(obj, _JOB_SPEC)
 
 
 def trim_pod(obj: Object) -> Object:
     """A pod reduced to who it is, where it runs and what became of it."""
-    spec = obj.get("spec") or {}
-    images = [{"name": container["name"], "image": container.get("image", "")} for container in spec.get("containers", ())]
-    return _trim(obj, {"nodeName": spec.get("nodeName"), "containers": images})
+    return _trim(obj, _POD_SPEC)
 
 
 def project_node(obj: Object) -> NodeRow:
@@ -64,11 +61,16 @@ def project_node(obj: Object) -> NodeRow:
     return NodeRow(schedulable and conditions.get("Ready") == "True", int(gpus) if gpus.isdecimal() else 0)
 
 
-def _trim(obj: Object, spec: Object) -> Object:
+def _trim(obj: Object, spec_fields: Iterable[str]) -> Object:
     metadata = {name: obj["metadata"][name] for name in _METADATA if name in obj["metadata"]}
     annotations = obj["metadata"].get("annotations") or {}
     metadata["annotations"] = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
-    return {"metadata": metadata, "spec": spec, "status": obj.get("status") or {}}
+    spec = obj.get("spec") or {}
+    return {
+        "metadata": metadata,
+        "spec": {name: spec[name] for name in spec_fields if name in spec},
+        "status": obj.get("status") or {},
+    }
 
 
 def controller(obj: Object) -> Object:

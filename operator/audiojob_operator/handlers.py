@@ -20,12 +20,13 @@ import kopf
 from audiojob_kube.config import Connection
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS
-from audiojob_operator.jobstore import ACTIVE_SELECTOR
 from audiojob_operator.metrics import Metrics
 from audiojob_types import constants as c
+from audiojob_types.job import FINISHED_STATES
 
 _log = logging.getLogger(__name__)
 
+ACTIVE_SELECTOR = ",".join(f"status.state!={state}" for state in sorted(FINISHED_STATES))
 _BEAT_SECONDS = 5.0
 _RESTART_SECONDS = 1.0
 _STOP_SECONDS = 10.0

@@ -1,59 +1,65 @@
-"""Probes and metrics over HTTP: /livez, /readyz, /metrics."""
+"""Probes and metrics over HTTP."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from audiojob_operator.metrics import Metrics
+
+# A healthy quiet watch is heard from at least every 80 s; kopf's thread beats every 5 s.
+WATCH_LIMIT_SECONDS = 240.0
+THREAD_LIMIT_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """One answer of a probe: whether it passes, and lines that say why."""
-
-    passed: bool
-    lines: tuple[str, ...]
-
-
-class HealthServer:
-    """Serves probes until closed. The checks run in the event loop: a loop that hangs does not answer."""
+class HealthServer(AbstractAsyncContextManager["HealthServer"]):
+    """Serves /livez, /readyz and /metrics while entered. ``alive`` and ``ready`` return what is wrong, or ''."""
 
     def __init__(
-        self, live: Callable[[], Health], ready: Callable[[], Health], refresh: Callable[[], None], registry: CollectorRegistry
+        self,
+        address: tuple[str, int],
+        metrics: Metrics,
+        *,
+        alive: Callable[[], str],
+        ready: Callable[[], str],
+        measure: Callable[[], None],
     ) -> None:
-        self._live = live
+        self._address = address
+        self._metrics = metrics
+        self._alive = alive
         self._ready = ready
-        self._refresh = refresh
-        self._registry = registry
+        self._measure = measure
         self._runner: web.AppRunner | None = None
+        self.port = address[1]
 
-    async def start(self, address: str, port: int) -> int:
-        """Listen; returns the port. Raises OSError where the address cannot be used."""
+    async def __aenter__(self) -> HealthServer:
         app = web.Application()
-        app.router.add_get("/livez", self._answer(self._live))
-        app.router.add_get("/readyz", self._answer(self._ready))
-        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/livez", lambda _: self._probe(self._alive()))
+        app.router.add_get("/readyz", lambda _: self._probe(self._ready()))
+        app.router.add_get("/metrics", self._show_metrics)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, address, port)
+        site = web.TCPSite(self._runner, *self._address)
         await site.start()
-        return int(self._runner.addresses[0][1])
+        self.port = self._runner.addresses[0][1]
+        return self
 
-    async def close(self) -> None:
-        """Stop listening."""
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def _answer(self, check: Callable[[], Health]) -> Callable[[web.Request], web.StreamResponse]:
-        async def handler(_request: web.Request) -> web.Response:
-            health = check()
-            text = "\n".join((*health.lines, "ok" if health.passed else "failed", ""))
-            return web.Response(text=text, status=200 if health.passed else 503)
+    async def _probe(self, problem: str) -> web.Response:
+        return web.Response(text=f"{problem or 'ok'}\n", status=503 if problem else 200)
 
-        return handler  # type: ignore[return-value]
-
-    async def _metrics(self, _request: web.Request) -> web.Response:
-        self._refresh()
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def _show_metrics(self, _request: web.Request) -> web.Response:
+        self._measure()
+        text = await asyncio.to_thread(generate_latest, self._metrics.registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})

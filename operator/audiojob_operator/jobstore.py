@@ -10,11 +10,7 @@ from typing import TypeVar
 
 from audiojob_kube.objects import Object, key_of, resource_version_of
 from audiojob_operator.model import Key
-from audiojob_types.job import FINISHED_STATES, AudioJob, State
-
-# Field selectors can only say "not": both sets are what is left when the other's states are taken away.
-ACTIVE_SELECTOR = ",".join(f"status.state!={state}" for state in sorted(FINISHED_STATES))
-FINISHED_SELECTOR = ",".join(f"status.state!={state}" for state in sorted(set(State) - FINISHED_STATES))
+from audiojob_types.job import FINISHED_STATES, AudioJob
 
 V = TypeVar("V")
 
@@ -110,11 +106,6 @@ class JobStore:
             return
         self._active.pop(key, None)
         self._on_change(key)
-
-    def drop(self, key: Key) -> None:
-        """A list of all unfinished AudioJobs lacks this one: forget it, a read must tell what became of it."""
-        if self._active.pop(key, None) is not None:
-            self._on_change(key)
 
     def gone(self, key: Key, uid: str | None = None, version: int = 0) -> None:
         """The AudioJob does not exist any more. With `uid` only that one: a successor of the same name stays."""

@@ -1,139 +1,126 @@
-"""Slow rounds that find what no event tells: missed changes, finished jobs whose time is up, unused revisions."""
+"""Slow rounds: what no watch tells. Finished jobs whose TTL has passed, events that were missed, unused revisions."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from audiojob_kube.client import KubeClient
-from audiojob_kube.errors import Conflict, NotFound
+from pydantic import ValidationError
+
+from audiojob_kube.errors import ApiError, Conflict, NotFound, TransportError
 from audiojob_kube.objects import Object, key_of
+from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS
 from audiojob_operator.caches import Caches
-from audiojob_operator.jobstore import ACTIVE_SELECTOR, FINISHED_SELECTOR
+from audiojob_operator.diagnose import parse_time
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.model import Key
-from audiojob_operator.resolve import DEFAULT_TTL_SECONDS
-from audiojob_operator.workqueue import WorkQueue
+from audiojob_operator.policies.ttl import expiry
+from audiojob_operator.settings import Sweep
 from audiojob_types import constants as c
-from audiojob_types.base import format_time
+from audiojob_types.job import FINISHED_STATES, AudioJob
 
 _log = logging.getLogger(__name__)
 
-# Written by this sweep alone: since when no AudioJob has named the revision.
-ANNOTATION_UNUSED = f"{c.GROUP}/unused-since"
-_LATE = timedelta(seconds=30)
+ACTIVE_SELECTOR = ",".join(f"status.state!={state}" for state in sorted(FINISHED_STATES))
 
 
 class Sweeper:
-    """The rounds. Each may be cut off at any line and simply runs again."""
+    """Three rounds, each at its own pace; a round that fails is repeated at the next turn."""
 
-    def __init__(self, client: KubeClient, caches: Caches, queue: WorkQueue[Key], metrics: Metrics) -> None:
+    def __init__(
+        self, client: KubeClient, caches: Caches, wake: Callable[[Key], None], metrics: Metrics, pace: Sweep
+    ) -> None:
         self._client = client
         self._caches = caches
-        self._queue = queue
+        self._wake = wake
         self._metrics = metrics
+        self._pace = pace
+        self._unused_since: dict[Key, datetime] = {}
 
-    async def active(self) -> int:
-        """List the unfinished AudioJobs and correct what is known of them.
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(self._pace.active_seconds, self.active))
+            group.create_task(self._every(self._pace.finished_seconds, self.finished))
+            group.create_task(self._every(self._pace.revisions_seconds, self.revisions))
 
-        Returns how many had escaped the watch: unknown though older than half a minute.
-        """
-        store = self._caches.audiojobs
+    async def active(self) -> None:
+        """Take over every unfinished AudioJob: what a watch has missed is found, and counted."""
         listed: set[Key] = set()
-        version = 0
-        missed = 0
-        late = format_time(datetime.now(UTC) - _LATE)
+        known = set(self._caches.audiojobs.keys())
         async for page in self._client.pages(AUDIOJOBS, field_selector=ACTIVE_SELECTOR):
-            version = int(page.resource_version)
             for obj in page.items:
                 key = key_of(obj)
                 listed.add(key)
-                unknown = store.get(key) is None
-                if store.put(obj) and unknown and obj["metadata"]["creationTimestamp"] < late:
-                    missed += 1
-        for key, known in list(store.active()):
-            if key not in listed and known.version <= version:
-                store.drop(key)
-        if missed:
-            self._metrics.missed.inc(missed)
-        return missed
+                if self._caches.audiojobs.get(key) is None:
+                    self._metrics.missed.inc()
+                self._caches.audiojobs.put(obj)
+        for key in known - listed:
+            self._wake(key)  # finished or gone meanwhile: the round over it finds out
 
-    async def finished(self) -> int:
-        """Queue the finished AudioJobs whose time to live is over. Returns how many."""
+    async def finished(self) -> None:
+        """Wake finished AudioJobs whose TTL has passed. Page by page: 50,000 of them cost no memory."""
         now = datetime.now(UTC)
-        due = 0
-        async for page in self._client.pages(AUDIOJOBS, field_selector=FINISHED_SELECTOR):
-            for obj in page.items:
-                if self._expired(obj, now):
-                    self._caches.audiojobs.put(obj, ours=True)
-                    self._queue.add(key_of(obj))
-                    due += 1
-        return due
+        for state in sorted(FINISHED_STATES):
+            async for page in self._client.pages(AUDIOJOBS, field_selector=f"status.state={state}"):
+                for obj in page.items:
+                    if self._has_expired(obj, now):
+                        self._wake(key_of(obj))
 
-    async def revisions(self, unused_seconds: float) -> int:
-        """Mark the pipeline revisions that no AudioJob names, and delete those marked long ago. Returns how many."""
-        used = await self._used_revisions()
-        now = datetime.now(UTC)
-        deleted = 0
-        for namespace in self._caches.namespaces:
-            found = await self._client.list(CONTROLLERREVISIONS, namespace, label_selector=c.LABEL_PIPELINE)
-            for obj in found.items:
-                key = key_of(obj)
-                if await self._sweep_revision(obj, key in used, now, timedelta(seconds=unused_seconds)):
-                    deleted += 1
-        return deleted
-
-    def _expired(self, obj: Object, now: datetime) -> bool:
-        """Whether the job's own or its pipeline's time is over; the decision itself is made by `decide`."""
-        status = obj.get("status") or {}
-        ended = status.get("completionTime")
-        ttl = obj["spec"].get("ttlSecondsAfterFinished")
-        if ended is None:
-            return False
-        if ttl is None:
-            ttl = self._pipeline_ttl(obj)
-        return now >= datetime.fromisoformat(ended) + timedelta(seconds=ttl)
-
-    def _pipeline_ttl(self, obj: Object) -> int:
-        namespace, _ = key_of(obj)
-        cache = self._caches.namespaces.get(namespace)
-        name = (obj.get("status") or {}).get("pipelineRevision", "")
-        revision = cache.revisions.get((namespace, name)) if cache is not None else None
-        found = revision.spec.ttl_seconds_after_finished if revision is not None else None
-        return DEFAULT_TTL_SECONDS if found is None else found
-
-    async def _used_revisions(self) -> set[Key]:
-        used: set[Key] = set()
-        async for page in self._client.pages(AUDIOJOBS):
-            for obj in page.items:
-                name = (obj.get("status") or {}).get("pipelineRevision")
-                if name:
-                    used.add((obj["metadata"]["namespace"], name))
-        # Jobs of a crash between Job and status write name theirs too.
-        for namespace, cache in self._caches.namespaces.items():
-            for job in cache.jobs.values():
-                used.add((namespace, job["metadata"]["annotations"].get(c.ANNOTATION_REVISION, "")))
-        return used
-
-    async def _sweep_revision(self, obj: Object, used: bool, now: datetime, keep: timedelta) -> bool:
-        namespace, name = key_of(obj)
-        metadata = obj["metadata"]
-        since = (metadata.get("annotations") or {}).get(ANNOTATION_UNUSED)
+    def _has_expired(self, obj: Object, now: datetime) -> bool:
         try:
-            if used and since is not None:
-                await self._mark(obj, None)
-            elif not used and since is None:
-                await self._mark(obj, format_time(now))
-            elif not used and since is not None and now - datetime.fromisoformat(since) >= keep:
-                await self._client.delete(CONTROLLERREVISIONS, name, namespace, uid=metadata["uid"])
-                _log.info("pipeline revision %s/%s is deleted: no job has named it since %s", namespace, name, since)
-                return True
-        except (NotFound, Conflict):
-            pass  # somebody else was faster
-        return False
+            job = AudioJob.model_validate(obj)
+        except ValidationError:
+            return False
+        cache = self._caches.namespaces.get(job.metadata.namespace)
+        key = (job.metadata.namespace, job.status.pipeline_revision or "")
+        revision = cache.revisions.get(key) if cache else None
+        end = expiry(job, revision.spec if revision else None)
+        return end is not None and now >= end
 
-    async def _mark(self, obj: Object, since: str | None) -> None:
-        namespace, name = key_of(obj)
-        metadata = {"resourceVersion": obj["metadata"]["resourceVersion"], "annotations": {ANNOTATION_UNUSED: since}}
-        await self._client.patch_merge(CONTROLLERREVISIONS, name, {"metadata": metadata}, namespace)
+    async def revisions(self) -> None:
+        """Delete revisions that no AudioJob of their namespace has named for a while."""
+        now = datetime.now(UTC)
+        for namespace, cache in self._caches.namespaces.items():
+            stored = {key for key, _ in cache.revisions.items()}
+            if not stored:
+                continue
+            named = await self._named_revisions(namespace)
+            for key in stored:
+                if key[1] in named:
+                    self._unused_since.pop(key, None)
+                elif now - self._unused_since.setdefault(key, now) >= self._unused_for():
+                    await self._delete_revision(key)
+
+    def _unused_for(self) -> timedelta:
+        return timedelta(seconds=self._pace.revision_unused_seconds)
+
+    async def _named_revisions(self, namespace: str) -> set[str]:
+        named: set[str] = set()
+        async for page in self._client.pages(AUDIOJOBS, namespace):
+            named.update((obj.get("status") or {}).get("pipelineRevision", "") for obj in page.items)
+        cache = self._caches.namespaces[namespace]
+        for job in cache.jobs.values():  # made, and not yet named by a status
+            named.add((job["metadata"].get("annotations") or {}).get(c.ANNOTATION_REVISION, ""))
+        return named
+
+    async def _delete_revision(self, key: Key) -> None:
+        try:
+            found = await self._client.get(CONTROLLERREVISIONS, key[1], key[0])
+            created = parse_time(found["metadata"]["creationTimestamp"])
+            if created is not None and datetime.now(UTC) - created >= self._unused_for():
+                await self._client.delete(CONTROLLERREVISIONS, key[1], key[0], uid=found["metadata"]["uid"])
+                self._unused_since.pop(key, None)
+        except (NotFound, Conflict):
+            self._unused_since.pop(key, None)
+
+    async def _every(self, seconds: float, sweep: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await sweep()
+            except (ApiError, TransportError) as error:
+                _log.warning("a sweep was cut short: %s", error)

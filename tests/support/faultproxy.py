@@ -55,6 +55,7 @@ class FaultProxy:
     """Plain HTTP on the loopback in front of an API server, with the rights of its administrator."""
 
     def __init__(self, apiserver: LocalApiServer) -> None:
+        self.apiserver = apiserver
         self._upstream = apiserver.url
         self._ssl = ssl.create_default_context(cafile=str(apiserver.authority))
         self._ssl.load_cert_chain(apiserver.admin.certificate, apiserver.admin.key)
