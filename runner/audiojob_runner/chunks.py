@@ -68,11 +68,10 @@ class ChunkCounter:
         return min(1.0, (whole + min(self._in_pass, self.chunks[model])) / self.total)
 
     def see(self, event: Mapping[str, Any]) -> None:
-        """Take one event of demucs' callback."""
-        if event.get("state") != "end":
-            return
+        """Take one event of demucs' callback. The first of a new pass ends the pass before it."""
         current = int(event.get("model_idx_in_bag", 0)) * self.passes + int(event.get("shift_idx", 0))
         if current > self._pass:
             self._pass, self._in_pass = min(current, len(self.chunks) * self.passes - 1), 0
-        self._in_pass += 1
-        self.done += 1
+        if event.get("state") == "end":
+            self._in_pass += 1
+            self.done += 1

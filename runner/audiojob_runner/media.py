@@ -135,15 +135,11 @@ def too_long(max_seconds: int, seconds: float | None = None) -> PhaseError:
 
 def check_decoded(info: MediaInfo, decoded_seconds: float) -> None:
     """Refuse a decoded file that is empty, or shorter than its header promised."""
+    promised = info.duration_seconds if info.exact and info.duration_seconds is not None else 0.0
+    if promised - decoded_seconds > MAX_MISSING_SECONDS + MAX_MISSING_SHARE * promised:
+        raise _corrupt(f"The source ends after {decoded_seconds:.1f} s, but its header says {promised:.1f} s.")
     if decoded_seconds <= 0:
         raise PhaseError(ExitCode.NOT_MEDIA, Reason.EMPTY_MEDIA, "The source has 0 seconds of sound.")
-    if not info.exact or info.duration_seconds is None:
-        return
-    missing = info.duration_seconds - decoded_seconds
-    if missing > MAX_MISSING_SECONDS + MAX_MISSING_SHARE * info.duration_seconds:
-        raise _corrupt(
-            f"The source ends after {decoded_seconds:.1f} s, but its header says {info.duration_seconds:.1f} s."
-        )
 
 
 def explain(failure: Failure, head: bytes, size: int) -> PhaseError:

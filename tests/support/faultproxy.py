@@ -115,7 +115,7 @@ class FaultProxy:
         body = await request.read()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_HEADERS}
         url = f"{self._upstream}{request.raw_path}"
-        async with self._session.request(request.method, url, data=body, headers=headers) as upstream:
+        async with self._session.request(request.method, url, data=body or None, headers=headers) as upstream:
             if request.method in _WRITES and "/leases" not in request.path:
                 return await self._answer_write(request, upstream, body)
             return await self._stream(request, upstream)

@@ -45,9 +45,13 @@ def test_a_film_is_its_default_sound_track() -> None:
 @pytest.mark.parametrize(
     ("document", "want"),
     [
-        pytest.param(answer(stream("video"), stream(index=1), name="matroska", duration="9"), (9.0, False), id="a film whose sound tells no length"),
+        pytest.param(
+            answer(stream("video"), stream(index=1), name="matroska", duration="9"),
+            (9.0, False),
+            id="a film whose sound tells no length",
+        ),
         pytest.param(answer(stream(duration="9"), name="mp3"), (9.0, False), id="an mp3, whose length is a guess"),
-        pytest.param(answer(stream(), name="wav", duration="9"), (9.0, True), id="a lone sound track as long as its file"),
+        pytest.param(answer(stream(), name="wav", duration="9"), (9.0, True), id="a lone sound track"),
         pytest.param(answer(stream(duration="N/A"), name="wav"), (None, False), id="no length at all"),
         pytest.param(answer(stream(duration="nan"), name="wav"), (None, False), id="a length that is no number"),
         pytest.param(answer(stream(duration="-5"), name="wav"), (None, False), id="a negative length"),
@@ -152,7 +156,7 @@ def test_too_long_is_refused_before_any_work() -> None:
         pytest.param(60.0, False, 30.0, None, id="half is missing from a guess"),
         pytest.param(None, False, 30.0, None, id="nothing was promised"),
         pytest.param(0.0, True, 0.0, Reason.EMPTY_MEDIA, id="nothing at all"),
-        pytest.param(60.0, True, 0.0, Reason.EMPTY_MEDIA, id="nothing of what was promised"),
+        pytest.param(60.0, True, 0.0, Reason.CORRUPT_MEDIA, id="nothing of what was promised"),
     ],
 )
 def test_what_was_decoded_is_held_against_the_header(

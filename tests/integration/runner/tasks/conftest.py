@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import logging
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audiojob_runner.tasks import TaskContext, TaskInput, TaskResult, load
+from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
+from audiojob_types.parameters import resolve_parameters
+
+
+@dataclass
+class Bench:
+    """Runs tasks as the frame does, in folders of its own, and keeps what they report."""
+
+    root: Path
+    limits: PhaseLimits = PhaseLimits()
+    allowed_cidrs: tuple[str, ...] = ()
+    device: Device = Device.CPU
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    reports: list[tuple[float, str]] = field(default_factory=list)
+    on_progress: Callable[[], None] = lambda: None
+    runs: int = 0
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def work(self) -> Path:
+        """The folder of the last run."""
+        return self.root / f"work-{self.runs}"
+
+    def run(self, task: Task, source: Path | str, **parameters: Any) -> TaskResult:
+        """One task on one input. Parameters in their JSON form."""
+        self.runs += 1
+        self.work.mkdir()
+        self.reports.clear()
+        name = "audio" if task is Task.SEPARATE else "source"
+        given = TaskInput(name, url=source) if isinstance(source, str) else TaskInput(name, path=source)
+
+        def progress(percent: float, message: str) -> None:
+            self.reports.append((percent, message))
+            self.on_progress()
+
+        context = TaskContext(
+            work_dir=self.work,
+            models_root=self.models,
+            device=self.device,
+            limits=self.limits,
+            network=PhaseNetwork(allowed_cidrs=self.allowed_cidrs),
+            progress=progress,
+            log=logging.getLogger("test"),
+            attempt=1,
+            job_uid="uid",
+            cancelled=self.cancelled,
+        )
+        return load(task)({name: given}, resolve_parameters(task, parameters), context)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path)
+    bench.models.mkdir()
+    return bench
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small real files, made by ffmpeg."""
+    folder = tmp_path_factory.mktemp("sounds")
+    tone = ["-f", "lavfi", "-i", "sine=440:duration=4:sample_rate=44100"]
+    picture = ["-f", "lavfi", "-i", "testsrc=duration=4:size=160x120:rate=10"]
+    for arguments in (
+        [*tone, "-ac", "2", "-c:a", "pcm_s16le", "tone.wav"],
+        [*tone, "-ac", "1", "-ar", "8000", "-c:a", "pcm_u8", "mono8k.wav"],
+        [*tone, "-ac", "2", "tone.mp3"],
+        [*tone, "-ac", "2", "tone.flac"],
+        [*tone, "-ac", "2", "-c:a", "libvorbis", "tone.ogg"],
+        [*tone, "-ac", "2", "-c:a", "libopus", "tone.opus"],
+        [*tone, "-ac", "2", "-movflags", "faststart", "tone.m4a"],
+        [*tone, "-ac", "6", "-c:a", "pcm_s16le", "surround.wav"],
+        [*tone, "-af", "aformat=channel_layouts=7.1", "-c:a", "flac", "surround.flac"],
+        [*picture, *tone, "-shortest", "-c:v", "libx264", "film.mp4"],
+        [*picture, *tone, "-shortest", "-c:v", "libx264", "film.mkv"],
+        [*picture, *tone, "-shortest", "-c:v", "libvpx", "film.webm"],
+        [*picture, "-c:v", "libx264", "silent.mp4"],
+        [*picture, "-frames:v", "1", "picture.png"],
+        [*picture, *tone, "-shortest", "-c:v", "mpeg4", "film.avi"],
+    ):
+        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", *arguments], cwd=folder, check=True, timeout=60)
+    return folder
