@@ -64,8 +64,6 @@ def ensure(paths: Paths, buildah: Buildah, progress: Progress) -> None:
     """Make the base image once. The product names the public mirror only, whatever mirror it was made from."""
     if buildah.has(REFERENCE):
         return
-    with progress.step("system packages for images") as step:
-        packages.ensure(packages.IMAGE_REQUIREMENTS, announce=lambda text: setattr(step, "detail", text))
     folder = paths.cache / "base" / "root"
     with progress.step("base image"):
         shutil.rmtree(folder, ignore_errors=True)

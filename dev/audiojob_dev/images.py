@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiojob_dev import baseimage
+from audiojob_dev import baseimage, packages
 from audiojob_dev.buildah import Buildah
 from audiojob_dev.errors import DevError
 from audiojob_dev.locks import locked
@@ -86,6 +86,10 @@ def build(paths: Paths, names: Iterable[str], progress: Progress, buildah: Build
     wanted = set(names)
     chosen = [image for image in IMAGES if image.name in wanted]
     buildah = buildah or Buildah(paths)
+    # Also where the images are in the cache: the programs may have been removed since.
+    if packages.missing_packages(packages.IMAGE_REQUIREMENTS):
+        with progress.step("system packages for images") as step:
+            packages.ensure(packages.IMAGE_REQUIREMENTS, announce=lambda text: setattr(step, "detail", text))
     result = {image.name: reference(image) for image in chosen}
     missing = [image for image in chosen if not buildah.has(result[image.name])]
     if not missing:
