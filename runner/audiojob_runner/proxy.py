@@ -34,6 +34,7 @@ _TOKEN: Final = re.compile(r"^[A-Z]{1,16}$")
 _HOP_BY_HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "upgrade"}
 )
+_CONNECTION_HEADERS: Final = frozenset({b"connection", b"keep-alive", b"proxy-connection"})
 
 
 class Refusal(StrEnum):
@@ -166,7 +167,7 @@ class FetchProxy:
             if request.method == "CONNECT":
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             upstream.sendall(request.forward + rest)
-            self._relay(client, upstream)
+            self._relay(client, upstream, AnswerHead() if request.forward else None)
 
     def _connect(self, host: str, port: int) -> socket.socket:
         if self._received >= self._max_bytes:
@@ -178,7 +179,7 @@ class FetchProxy:
                 self._log.debug("no connection to %s port %d: %s", host, port, error)
         raise RefusedError(Refusal.UNREACHABLE, host, f"{host} does not answer on port {port}")
 
-    def _relay(self, client: socket.socket, upstream: socket.socket) -> None:
+    def _relay(self, client: socket.socket, upstream: socket.socket, head: AnswerHead | None) -> None:
         """Copy both ways until the server ends or nothing comes for ``IDLE_SECONDS``."""
         readable = [client, upstream]
         while True:
@@ -190,7 +191,7 @@ class FetchProxy:
                 if not data:
                     return
                 self._count(len(data))
-                client.sendall(data)
+                client.sendall(head.feed(data) if head else data)
             if client in ready:
                 data = client.recv(PIECE_BYTES)
                 if data:
@@ -221,6 +222,36 @@ class FetchProxy:
         finally:
             with self._lock:
                 self._open.discard(each)
+
+
+class AnswerHead:
+    """Tells the client, in the answer's head, that the connection ends with the answer.
+
+    Servers need not say so although they were asked to, and a client that sends its next request on the same
+    connection would find it closed.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: bytes | None = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what the server sent; returns what the client gets now."""
+        if self._waiting is None:
+            return data
+        self._waiting += data
+        head, end, body = self._waiting.partition(b"\r\n\r\n")
+        if not end:
+            if len(self._waiting) > MAX_HEAD_BYTES:
+                raise ConnectionAbortedError("the head of the answer is too long")
+            return b""
+        first, *lines = head.split(b"\r\n")
+        if first.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):
+            # An interim answer; the real one follows.
+            self._waiting = b""
+            return head + end + self.feed(body)
+        self._waiting = None
+        kept = [line for line in lines if line.partition(b":")[0].strip().lower() not in _CONNECTION_HEADERS]
+        return b"\r\n".join([first, *kept, b"Connection: close"]) + end + body
 
 
 @dataclass(frozen=True, slots=True)

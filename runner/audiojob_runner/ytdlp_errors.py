@@ -120,6 +120,13 @@ TABLE: Final[tuple[Row, ...]] = (
         "The source is not an audio or video file.",
     ),
     Row(
+        (),
+        ("did not get any data blocks", "the downloaded file is empty"),
+        ExitCode.NOT_MEDIA,
+        Reason.NOT_MEDIA,
+        "The source is empty.",
+    ),
+    Row(
         ("CertificateVerifyError",),
         ("certificate verify failed",),
         *_GONE,

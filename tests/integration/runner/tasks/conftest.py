@@ -20,7 +20,7 @@ class Bench:
     """Runs tasks as the frame does, in folders of its own, and keeps what they report."""
 
     root: Path
-    limits: PhaseLimits = PhaseLimits()
+    limits: PhaseLimits = field(default_factory=PhaseLimits)
     allowed_cidrs: tuple[str, ...] = ()
     device: Device = Device.CPU
     cancelled: threading.Event = field(default_factory=threading.Event)

@@ -1,4 +1,4 @@
-"""Separate with the real demucs: its untrained test network, and a small network saved and loaded as a real model is."""
+"""Separate with the real demucs: its untrained network, and small networks stored as the published ones are."""
 
 from __future__ import annotations
 

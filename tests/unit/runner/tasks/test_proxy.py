@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from audiojob_runner.proxy import Refusal, RefusedError, parse_request
+from audiojob_runner.proxy import AnswerHead, Refusal, RefusedError, parse_request
 
 
 def head(first: str, *headers: str) -> bytes:
@@ -58,3 +58,34 @@ def test_what_is_no_proxy_request_is_refused(first: str) -> None:
     with pytest.raises(RefusedError) as caught:
         parse_request(head(first))
     assert caught.value.refusal is Refusal.BAD_REQUEST
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CLOSE = b"Connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000], ids=lambda size: f"in pieces of {size} bytes")
+@pytest.mark.parametrize(
+    ("answer", "want"),
+    [
+        pytest.param(OK + b"A: b\r\n\r\nbody", OK + b"A: b\r\n" + CLOSE + b"body", id="a server that says nothing"),
+        pytest.param(
+            OK + b"Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n", OK + CLOSE, id="a server that keeps alive"
+        ),
+        pytest.param(
+            b"HTTP/1.1 100 Continue\r\n\r\n" + OK + b"\r\n\r\n",
+            b"HTTP/1.1 100 Continue\r\n\r\n" + OK + CLOSE + b"\r\n",
+            id="an interim answer",
+        ),
+    ],
+)
+def test_the_client_is_told_that_the_connection_ends(answer: bytes, want: bytes, size: int) -> None:
+    head = AnswerHead()
+    assert b"".join(head.feed(answer[start : start + size]) for start in range(0, len(answer), size)) == want
+
+
+def test_an_answer_without_end_of_head_is_given_up() -> None:
+    head = AnswerHead()
+    assert head.feed(b"x" * 60_000) == b""
+    with pytest.raises(ConnectionAbortedError):
+        head.feed(b"x" * 60_000)

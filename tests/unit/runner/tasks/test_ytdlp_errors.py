@@ -55,6 +55,7 @@ CASES = [
     ("a removed video", extractor("Video unavailable. This video has been removed by the uploader"), 66, "gone"),
     ("an old extractor", extractor("Requested format is not available"), 75, "version of yt-dlp"),
     ("a file of another kind", extractor("The extracted extension ('exe') is unusual and will be skipped for safety reasons"), 65, "not an audio"),
+    ("a file without a byte", DownloadError("ERROR: Did not get any data blocks"), 65, "empty"),
     ("a bad certificate", CertificateVerifyError("certificate verify failed: expired"), 66, "certificate"),
     ("a lost connection", TransportError("Connection reset by peer"), 75, "broke off"),
     ("an answer that ends early", IncompleteRead(10, 100), 75, "broke off"),
