@@ -59,7 +59,9 @@ class Sweeper:
                     self._metrics.missed.inc()
                 self._caches.audiojobs.put(obj)
         for key in known - listed:
-            self._wake(key)  # finished or gone meanwhile: the round over it finds out
+            # Finished or deleted, and no watch told: forgotten here, so that the round over it reads what is true.
+            if (row := self._caches.audiojobs.get(key)) is not None:
+                self._caches.audiojobs.left(row.raw)
 
     async def finished(self) -> None:
         """Wake finished AudioJobs whose TTL has passed. Page by page: 50,000 of them cost no memory."""
