@@ -55,10 +55,11 @@ format: venv ## Rewrite the sources in the project's style
 	@$(VENV)/bin/ruff format .
 
 .PHONY: generate
-generate: venv ## Write the CRDs, the runner's policy and docs/reasons.md from the types
+generate: venv ## Write the CRDs, the runner's policy, docs/reasons.md and docs/metrics.md from the code
 	@$(RUN) -m audiojob_types.crdgen crds charts/audiojob/crds
 	@$(RUN) -m audiojob_types.policy charts/audiojob/templates/runner-policy.yaml
 	@$(RUN) -m audiojob_types.reasons_doc docs/reasons.md
+	@$(RUN) -m audiojob_operator.metrics_doc docs/metrics.md
 
 .PHONY: verify
 verify: generate lint ## Generate and lint, then fail if anything in the tree differs from the commit

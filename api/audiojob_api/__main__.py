@@ -46,6 +46,7 @@ async def serve(settings: ApiSettings) -> None:
             port=settings.port,
             log_level=settings.log_level.lower(),
             access_log=False,
+            server_header=False,
             timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         )
         await _Server(config, app).serve()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -12,9 +13,19 @@ from audiojob_api.auth import Authenticator
 from audiojob_api.gateway import Gateway
 from audiojob_api.limits import BodyLimit
 from audiojob_api.metrics import ApiMetrics, RequestTimer
-from audiojob_api.problems import install_handlers
-from audiojob_api.routes import events, health, jobs
+from audiojob_api.places import Places
+from audiojob_api.problems import install_handlers, with_media_type
+from audiojob_api.routes import control, events, health, jobs
 from audiojob_api.settings import ApiSettings
+
+
+class _App(FastAPI):
+    """Describes its errors as what they are."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = with_media_type(super().openapi())
+        return self.openapi_schema
 
 
 def create_app(settings: ApiSettings, gateway: Gateway) -> FastAPI:
@@ -30,17 +41,19 @@ def create_app(settings: ApiSettings, gateway: Gateway) -> FastAPI:
             with suppress(asyncio.CancelledError):
                 await task
 
-    app = FastAPI(
+    app = _App(
         title="audiojob",
         version="v1",  # of the interface, not of the release
         description="Creates and follows AudioJobs. Bearer tokens are Kubernetes tokens with audience "
         f"`{settings.audience}`; errors are application/problem+json.",
         lifespan=lifespan,
+        redirect_slashes=False,  # behind a TLS proxy a redirect would send the token over plain HTTP
     )
     metrics = ApiMetrics()
     app.state.settings = settings
     app.state.gateway = gateway
     app.state.metrics = metrics
+    app.state.places = Places(gateway.jobs, settings.ageing_seconds)
     app.state.stopping = asyncio.Event()
     app.state.authenticator = Authenticator(
         gateway, metrics, audience=settings.audience, cache_seconds=settings.auth_cache_seconds
@@ -48,6 +61,7 @@ def create_app(settings: ApiSettings, gateway: Gateway) -> FastAPI:
     install_handlers(app)
     app.include_router(health.router)
     app.include_router(jobs.router)
+    app.include_router(control.router)
     app.include_router(events.router)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(RequestTimer, metrics=metrics)

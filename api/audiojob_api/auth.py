@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from audiojob_api.gateway import Gateway, Identity
 from audiojob_api.metrics import ApiMetrics
-from audiojob_api.problems import Problem
+from audiojob_api.problems import Problem, unavailable
+from audiojob_kube.errors import ApiError, TooManyRequests
+
+_log = logging.getLogger(__name__)
 
 V = TypeVar("V")
 
@@ -52,7 +57,17 @@ class Authenticator:
         self._rights: ShortMemory[bool] = ShortMemory(cache_seconds)
 
     async def authorize(self, request: Request, verb: str) -> Identity:
-        """The caller's identity. Raises a 401 or 403 :class:`Problem`."""
+        """The caller's identity. Raises a 401, 403, 429 or 503 :class:`Problem`."""
+        try:
+            return await self._authorize(request, verb)
+        except TooManyRequests:
+            raise
+        except ApiError as error:
+            # Our own rights or the cluster's set-up, never the caller's fault.
+            _log.error("a token or its rights cannot be reviewed: %s", error)
+            raise unavailable("The cluster does not answer who you are; the log has the details.") from None
+
+    async def _authorize(self, request: Request, verb: str) -> Identity:
         token = bearer_token(request.headers.getlist("authorization"))
         if token is None:
             raise self._unauthenticated()
@@ -86,10 +101,18 @@ def bearer_token(headers: list[str]) -> str | None:
     return token if token.isascii() and " " not in token and token.isprintable() else None
 
 
-def caller_who_may(verb: str) -> Callable[[Request], Awaitable[Identity]]:
+# For the OpenAPI document only: it would accept the first of two headers.
+_SCHEME = HTTPBearer(
+    auto_error=False, scheme_name="KubernetesToken", description="A Kubernetes token for the API's audience."
+)
+
+
+def caller_who_may(verb: str) -> Callable[..., Awaitable[Identity]]:
     """A dependency that admits callers who may ``verb`` AudioJobs."""
 
-    async def authorized(request: Request) -> Identity:
+    async def authorized(
+        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)]
+    ) -> Identity:
         authenticator: Authenticator = request.app.state.authenticator
         return await authenticator.authorize(request, verb)
 

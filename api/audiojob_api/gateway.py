@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from audiojob_kube.errors import Conflict, Invalid, is_failed_json_patch_test
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.reflector import Reflector
 from audiojob_kube.resources import AUDIOJOBS, SUBJECTACCESSREVIEWS, TOKENREVIEWS
@@ -39,8 +40,8 @@ class Gateway(Protocol):
     async def create(self, job: Object) -> Object:
         """Create an AudioJob; the answer is in the read model at once."""
 
-    async def cancel(self, name: str, uid: str) -> Object:
-        """Set ``spec.cancel`` on the job with this uid."""
+    async def change(self, name: str, uid: str, operations: Sequence[Object]) -> Object:
+        """Apply these JSON Patch operations to the job with this uid. Raises Conflict where a test of them fails."""
 
     async def read(self, name: str) -> Object:
         """The AudioJob straight from the API server."""
@@ -118,9 +119,14 @@ class KubeGateway:
         self._reflector.put(created)
         return created
 
-    async def cancel(self, name: str, uid: str) -> Object:
-        body = {"metadata": {"uid": uid}, "spec": {"cancel": True}}
-        changed = await self._client.patch_merge(AUDIOJOBS, name, body, self._namespace)
+    async def change(self, name: str, uid: str, operations: Sequence[Object]) -> Object:
+        same = {"op": "test", "path": "/metadata/uid", "value": uid}
+        try:
+            changed = await self._client.patch_json(AUDIOJOBS, name, [same, *operations], self._namespace)
+        except Invalid as error:
+            if is_failed_json_patch_test(error):
+                raise Conflict(409, "Conflict", "The job has changed meanwhile; look at it again.") from None
+            raise
         self._reflector.put(changed)
         return changed
 
@@ -161,8 +167,8 @@ class KubeGateway:
 class JobFeed:
     """One slot between the read model and a slow client: what was not fetched yet is replaced by what is newer.
 
-    The version in which the job has ended is never replaced: the client must learn of it, also when the job's TTL
-    deletes it at once.
+    The end is never replaced: the client must learn of it, also when the job's TTL deletes it at once, and when
+    another job takes the name of one that is gone.
     """
 
     def __init__(self) -> None:
@@ -171,7 +177,7 @@ class JobFeed:
 
     def put(self, value: Object | None) -> None:
         """Replace the value; None means that the job is gone."""
-        if self._fresh.is_set() and self._value is not None and has_ended(self._value):
+        if self._fresh.is_set() and (self._value is None or has_ended(self._value)):
             return
         self._value = value
         self._fresh.set()

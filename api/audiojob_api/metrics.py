@@ -7,6 +7,9 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# Callers can make up methods; labels must not grow with them.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 
 class ApiMetrics:
     """One registry for one app, so that two apps in a process do not meet."""
@@ -43,12 +46,23 @@ class RequestTimer:
             await self._app(scope, receive, send)
             return
         start = time.monotonic()
+        answered = False
+
+        def observe(status: int) -> None:
+            nonlocal answered
+            answered = True
+            template = getattr(scope.get("route"), "path", "unmatched")
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(template, method, str(status)).observe(time.monotonic() - start)
 
         async def observed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                template = getattr(scope.get("route"), "path", "unmatched")
-                labels = (template, scope["method"], str(message["status"]))
-                self._metrics.requests.labels(*labels).observe(time.monotonic() - start)
+                observe(message["status"])
             await send(message)
 
-        await self._app(scope, receive, observed)
+        try:
+            await self._app(scope, receive, observed)
+        except Exception:
+            if not answered:
+                observe(500)  # Starlette answers it further out
+            raise

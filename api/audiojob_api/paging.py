@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,10 +37,10 @@ class Filter:
 def page(jobs: Iterable[Object], wanted: Filter, *, limit: int, cursor: str | None) -> tuple[list[Object], str | None]:
     """The jobs of one page, and the cursor of the next. Raises a 400 :class:`Problem` for a cursor that is not ours."""
     after = _decode(cursor) if cursor else None
-    matching = sorted((job for job in jobs if wanted.matches(job)), key=_position, reverse=True)
-    rest = [job for job in matching if after is None or _position(job) < after]
-    items = rest[:limit]
-    return items, _encode(_position(items[-1])) if len(rest) > limit else None
+    rest = (job for job in jobs if wanted.matches(job) and (after is None or _position(job) < after))
+    found = heapq.nlargest(limit + 1, rest, key=_position)
+    items = found[:limit]
+    return items, _encode(_position(items[-1])) if len(found) > limit else None
 
 
 def _position(job: Object) -> Position:
@@ -55,7 +56,7 @@ def _decode(cursor: str) -> Position:
         created, name = json.loads(base64.urlsafe_b64decode(cursor.encode()))
         if isinstance(created, str) and isinstance(name, str):
             return created, name
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         pass
     detail = "cursor: not one that this API gave out; leave it away to start at the first page"
     raise Problem(400, "invalid-cursor", detail, (FieldProblem(pointer="/cursor", detail=detail),))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -49,7 +50,7 @@ class ProblemDocument(BaseModel):
     errors: list[FieldProblem] = Field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)  # exceptions are compared and hashed by identity
 class Problem(Exception):  # noqa: N818 - named as the RFC does
     """Raise to answer with a problem document. ``kind`` is its stable name."""
 
@@ -65,12 +66,19 @@ class Problem(Exception):  # noqa: N818 - named as the RFC does
             type=f"/problems/{self.kind}",
             title=http.HTTPStatus(self.status).phrase,
             status=self.status,
-            detail=self.detail,
-            errors=list(self.errors),
+            detail=_printable(self.detail),
+            errors=[
+                FieldProblem(pointer=_printable(one.pointer), detail=_printable(one.detail)) for one in self.errors
+            ],
         )
         return JSONResponse(
             body.model_dump(), status_code=self.status, media_type=MEDIA_TYPE, headers=dict(self.headers)
         )
+
+
+def _printable(text: str) -> str:
+    # JSON can name lone surrogates, which UTF-8 cannot carry back.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def from_kubernetes(error: ApiError | TransportError) -> Problem:
@@ -80,7 +88,7 @@ def from_kubernetes(error: ApiError | TransportError) -> Problem:
     if isinstance(error, Invalid):
         return Problem(422, "invalid-job", error.message, tuple(_causes(error)))
     if isinstance(error, TooManyRequests):
-        wait = str(int(error.retry_after or RETRY_SECONDS))
+        wait = str(max(1, math.ceil(error.retry_after or RETRY_SECONDS)))
         return Problem(429, "too-many-requests", "The Kubernetes API server is busy.", headers={"Retry-After": wait})
     for kind, status, name, detail in _REFUSALS:
         if isinstance(error, kind):
@@ -96,6 +104,37 @@ _REFUSALS: tuple[tuple[type[ApiError], int, str, str], ...] = (
     (Forbidden, 403, "refused", ""),  # our own rights are in order: a quota or an admission policy
     (Conflict, 409, "conflict", ""),
 )
+
+
+# What to say where Starlette only repeats the status.
+_SENTENCES = {
+    404: "There is nothing at this path; /docs lists what there is.",
+    405: "This path does not take this method; /docs lists what it takes.",
+}
+
+
+def _allow(request: Request) -> dict[str, str]:
+    # Starlette names the methods of the first route that fits; others at the same path may take more.
+    path = getattr(request.scope.get("route"), "path", "")
+    methods = request.app.openapi()["paths"].get(path, {})
+    return {"Allow": ", ".join(sorted(method.upper() for method in methods))} if methods else {}
+
+
+def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """FastAPI's ``responses`` for a route that answers with these problems."""
+    return {code: {"model": ProblemDocument} for code in codes}
+
+
+def with_media_type(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with every problem under its own media type; FastAPI takes that of the route's success."""
+    for path in document.get("paths", {}).values():
+        for operation in path.values():
+            for response in operation["responses"].values():
+                content = response.get("content", {})
+                for media_type, described in list(content.items()):
+                    if described.get("schema", {}).get("$ref", "").endswith(f"/{ProblemDocument.__name__}"):
+                        content[MEDIA_TYPE] = content.pop(media_type)
+    return document
 
 
 def _causes(error: Invalid) -> Iterable[FieldProblem]:
@@ -135,9 +174,19 @@ def install_handlers(app: FastAPI) -> None:
         return invalid_request(error).response()
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
-        kind = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        return Problem(error.status_code, kind, str(error.detail), headers=error.headers or {}).response()
+    async def _http(request: Request, error: HTTPException) -> Response:
+        status, headers = error.status_code, dict(error.headers or {})
+        if status < http.HTTPStatus.BAD_REQUEST:
+            return Response(status_code=status, headers=headers)
+        if status == http.HTTPStatus.BAD_REQUEST:  # FastAPI's word for what its JSON parser gives up on
+            return Problem(400, "invalid-json", "The body is not valid JSON, or nested too deeply.").response()
+        phrase = http.HTTPStatus(status).phrase
+        detail = _SENTENCES.get(status) if error.detail == phrase else None
+        if status == http.HTTPStatus.METHOD_NOT_ALLOWED:
+            headers.update(_allow(request))
+        return Problem(
+            status, phrase.lower().replace(" ", "-"), detail or str(error.detail), headers=headers
+        ).response()
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:

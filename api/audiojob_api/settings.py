@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audiojob_types.constants import API_AUDIENCE
+from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 
 
 class ApiSettings(BaseSettings):
@@ -29,6 +30,10 @@ class ApiSettings(BaseSettings):
     stale_after_seconds: Annotated[
         float, Field(ge=10, description="Not ready when nothing was heard from the API server for this long.")
     ] = 150
+    ageing_seconds: Annotated[
+        int,
+        Field(ge=0, description="Waiting that makes a job one more urgent, as the operator counts it; 0 for none."),
+    ] = DEFAULT_AGEING_SECONDS
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kubeconfig: Annotated[
         Path | None, Field(description="Absent: the pod's own account, else the usual kubeconfig.")

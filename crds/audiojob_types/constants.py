@@ -41,6 +41,9 @@ ANNOTATION_PHASE: Final = f"{GROUP}/phase"
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 # The device of the attempt, told apart from its resources so that it can be read without the pod template.
 ANNOTATION_DEVICE: Final = f"{GROUP}/device"
+ANNOTATION_DEVICE_REASON: Final = f"{GROUP}/device-reason"
+ANNOTATION_MEMORY: Final = f"{GROUP}/memory-bytes"
+ANNOTATION_GPUS: Final = f"{GROUP}/gpus"
 
 CONDITION_COMPLETE: Final = "Complete"
 CONDITION_FAILED: Final = "Failed"
@@ -50,6 +53,7 @@ CONDITION_PROGRESSING: Final = "Progressing"
 
 API_AUDIENCE: Final = "audiojob-api"
 DEFAULT_QUEUE: Final = "default"
+KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 GPU_RESOURCE: Final = "nvidia.com/gpu"
 
 # Limits of Kubernetes that shape names and records.

@@ -86,6 +86,8 @@ class FailureClass(StrEnum):
     PERMANENT = "Permanent"  # trying again cannot help
     RETRY = "Retry"  # counted; tried again after a backoff
     DEVICE = "Device"  # not counted when the phase may move to the CPU, else as Retry
+    MEMORY = "Memory"  # not counted when the next attempt may have more memory, else as Retry
+    COOL_DOWN = "CoolDown"  # not counted; the source's host is left alone by all jobs for a while
     STOPPED = "Stopped"  # somebody asked for it
 
 
@@ -128,6 +130,9 @@ class OutputRef(StatusModel):
     media_type: Annotated[str, Field(max_length=100, description="mediaType such as audio/flac.")]
     bytes: Annotated[int, Field(ge=0, le=2**53, description="bytes is the size.")]
     sha256: Annotated[Sha256, Field(description="sha256 of the content.")]
+    duration_milliseconds: (
+        Annotated[int, Field(ge=0, le=2**53, description="durationMilliseconds is how long it plays.")] | None
+    ) = None
 
 
 class PhaseInputFile(WireModel):
@@ -217,7 +222,7 @@ class PhaseInput(WireModel):
         return f"{self.output_prefix}/{self.attempt}-"
 
 
-class ManifestOutput(WireModel):
+class ManifestOutput(StatusModel):
     """One file of a manifest. ``file`` lies beside the manifest; ``name`` is what pipelines refer to."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([-_.a-z0-9]*[a-z0-9])?$", max_length=63)]
@@ -228,9 +233,10 @@ class ManifestOutput(WireModel):
     metadata: dict[str, Any] = Field(default_factory=dict)  # durationSeconds, sampleRate, channels, …
 
 
-class Manifest(WireModel):
+class Manifest(StatusModel):
     """The last object that a phase publishes: an attempt without it is invisible. ``fingerprint`` is the sha256 of
-    task, parameters and inputs, by which a repeated attempt recognises work that is already done."""
+    task, parameters and inputs, by which a repeated attempt recognises work that is already done. Fields that are not
+    known here are passed over: a newer runner may have written it."""
 
     api_version: str = API_VERSION
     job: str
@@ -264,6 +270,7 @@ class PhaseResult(StatusModel):
     outputs: Annotated[tuple[OutputRef, ...], Field(max_length=MAX_RESULT_OUTPUTS)] = ()
     log_key: Annotated[str, Field(max_length=1024)] | None = None
     peak_memory_bytes: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    retry_after_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None  # what a site asked for
 
     @model_validator(mode="after")
     def _success_has_manifest(self) -> Self:

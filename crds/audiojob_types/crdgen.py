@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from audiojob_types.constants import GROUP, VERSION
 from audiojob_types.job import AudioJobSpec, AudioJobStatus
 from audiojob_types.pipeline import AudioPipelineSpec
+from audiojob_types.queue import AudioQueueSpec, AudioQueueStatus
 
 Schema = dict[str, Any]
 
@@ -154,6 +155,19 @@ def _name_rules(limit: int) -> list[dict[str, str]]:
     ]
 
 
+_SELF_REFERENCES: Final = [
+    {
+        "rule": "!has(self.spec.retryOf) || self.spec.retryOf != self.metadata.name",
+        "message": "spec.retryOf must name another AudioJob",
+    },
+    {
+        "rule": "!has(self.spec.source) || !has(self.spec.source.jobRef) || "
+        "self.spec.source.jobRef.name != self.metadata.name",
+        "message": "spec.source.jobRef.name must name another AudioJob",
+    },
+]
+
+
 def audiojob_crd() -> dict[str, Any]:
     """The CRD of AudioJob."""
     return _crd(
@@ -176,7 +190,7 @@ def audiojob_crd() -> dict[str, Any]:
             "schema": _root(
                 "AudioJob is one piece of audio or video work, run phase by phase.",
                 {"spec": structural(AudioJobSpec), "status": structural(AudioJobStatus)},
-                _name_rules(63),
+                [*_name_rules(63), *_SELF_REFERENCES],
             ),
         },
     )
@@ -202,7 +216,37 @@ def audiopipeline_crd() -> dict[str, Any]:
     )
 
 
-CRDS: Final = {"audiojobs.yaml": audiojob_crd, "audiopipelines.yaml": audiopipeline_crd}
+def audioqueue_crd() -> dict[str, Any]:
+    """The CRD of AudioQueue."""
+    return _crd(
+        "AudioQueue",
+        "aq",
+        scope="Namespaced",
+        version={
+            "subresources": {"status": {}},
+            "additionalPrinterColumns": [
+                _column("Running", ".status.running", "integer"),
+                _column("Pending", ".status.pending", "integer"),
+                _column("GPUs", ".status.gpus", "integer"),
+                _column("Max", ".spec.maxRunning", "integer"),
+                _column("Stop", ".spec.stopPolicy"),
+                _column("Age", ".metadata.creationTimestamp", "date"),
+                _column("Weight", ".spec.weight", "integer", wide=True),
+            ],
+            "schema": _root(
+                "AudioQueue limits how much of the capacity the jobs of a namespace use at once.",
+                {"spec": structural(AudioQueueSpec), "status": structural(AudioQueueStatus)},
+                _name_rules(63),
+            ),
+        },
+    )
+
+
+CRDS: Final = {
+    "audiojobs.yaml": audiojob_crd,
+    "audiopipelines.yaml": audiopipeline_crd,
+    "audioqueues.yaml": audioqueue_crd,
+}
 
 
 def to_yaml(crd: dict[str, Any]) -> str:

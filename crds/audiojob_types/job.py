@@ -45,13 +45,33 @@ class ObjectSource(WireModel):
     ]
 
 
+class JobSource(WireModel):
+    """An output of another AudioJob of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="name of the AudioJob; this job waits until it has succeeded.")]
+    output: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-z0-9][-_.a-z0-9]*$",
+                max_length=63,
+                description="output of that job, as in its status.outputs. Default: its only output.",
+            ),
+        ]
+        | None
+    ) = None
+
+
 class Source(WireModel):
     """Where the work's input comes from: exactly one of its fields."""
 
     model_config = ConfigDict(
         json_schema_extra={
             "x-kubernetes-validations": cel(
-                ("has(self.url) != has(self.object)", "source must have exactly one of url, object"),
+                (
+                    "[has(self.url), has(self.object), has(self.jobRef)].filter(x, x).size() == 1",
+                    "source must have exactly one of url, object, jobRef",
+                ),
             )
         }
     )
@@ -84,6 +104,7 @@ class Source(WireModel):
         | None
     ) = None
     object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None
+    job_ref: Annotated[JobSource, Field(description="jobRef is an output of another AudioJob.")] | None = None
 
 
 class Retry(WireModel):
@@ -110,6 +131,14 @@ class Retry(WireModel):
     )
 
 
+class Review(WireModel):
+    """Somebody's word on a phase at which the pipeline stops."""
+
+    phase: Annotated[PhaseName, Field(description="phase that the review is about.")]
+    approved: Annotated[bool, Field(description="approved lets the phase start; false ends the job.")]
+    message: Annotated[Message, Field(description="message of the reviewer, for people.")] = ""
+
+
 def _immutable_unless(mutable: frozenset[str], fields: dict[str, bool]) -> list[JsonValue]:
     """One rule per immutable field of a spec; ``fields`` maps wire name to whether it is required."""
     rules: list[tuple[str, str]] = []
@@ -124,9 +153,11 @@ def _immutable_unless(mutable: frozenset[str], fields: dict[str, bool]) -> list[
 
 
 class AudioJobSpec(WireModel):
-    """What to do. Immutable but for suspend, cancel, priority and ttlSecondsAfterFinished."""
+    """What to do. Immutable but for suspend, cancel, priority, ttlSecondsAfterFinished, and reviews to come."""
 
-    MUTABLE: ClassVar[frozenset[str]] = frozenset({"suspend", "cancel", "priority", "ttlSecondsAfterFinished"})
+    MUTABLE: ClassVar[frozenset[str]] = frozenset(
+        {"suspend", "cancel", "priority", "ttlSecondsAfterFinished", "reviews"}
+    )
 
     pipeline: Annotated[ObjectName, Field(description="pipeline is the name of the AudioPipeline to run.")]
     source: Annotated[Source, Field(description="source is the input, if the pipeline needs one.")] | None = None
@@ -197,6 +228,21 @@ class AudioJobSpec(WireModel):
     suspend: Annotated[bool, Field(description="suspend stops the work; false lets it go on.")] = False
     cancel: Annotated[bool, Field(description="cancel ends the job for good; it cannot be taken back.")] = False
     retry: Annotated[Retry, Field(description="retry overrides the pipeline's retry policy.")] | None = None
+    retry_of: (
+        Annotated[
+            ObjectName,
+            Field(description="retryOf is a failed or cancelled AudioJob; phases that it finished are not done again."),
+        ]
+        | None
+    ) = None
+    reviews: Annotated[
+        tuple[Review, ...],
+        Field(
+            max_length=MAX_PHASES,
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+            description="reviews of phases with a gate, in the order in which they were given.",
+        ),
+    ] = ()
 
 
 def _spec_rules() -> list[JsonValue]:
@@ -204,7 +250,16 @@ def _spec_rules() -> list[JsonValue]:
         (field.alias or name): field.is_required() or field.default is not None
         for name, field in AudioJobSpec.model_fields.items()
     }
-    one_way = cel(("!oldSelf.cancel || self.cancel", "cancel cannot be taken back; create a new AudioJob"))
+    one_way = cel(
+        ("!oldSelf.cancel || self.cancel", "cancel cannot be taken back; create a new AudioJob"),
+        (
+            (
+                "!has(oldSelf.reviews) || (has(self.reviews) && self.reviews.size() >= oldSelf.reviews.size() && "
+                "oldSelf.reviews.all(i, r, self.reviews[i] == r))"
+            ),
+            "reviews must only be added to; what was said cannot be taken back",
+        ),
+    )
     return _immutable_unless(AudioJobSpec.MUTABLE, fields) + one_way
 
 
@@ -289,6 +344,19 @@ class PhaseStatus(StatusModel):
         Annotated[str, Field(max_length=63)] | None, Field(description="jobName is the Job of the newest attempt.")
     ] = None
     device: Annotated[Device | None, Field(description="device that the newest attempt runs on: CPU or GPU.")] = None
+    device_reason: Annotated[
+        ReasonText | None, Field(description="deviceReason says why it runs there, one word of docs/reasons.md.")
+    ] = None
+    gpu_wait_start_time: Annotated[
+        Time | None, Field(description="gpuWaitStartTime is since when the phase waits for a GPU.")
+    ] = None
+    memory_request_bytes: Annotated[
+        Annotated[int, Field(ge=0, le=2**53)] | None,
+        Field(description="memoryRequestBytes is what the newest attempt asked for, or the next one will."),
+    ] = None
+    review_start_time: Annotated[
+        Time | None, Field(description="reviewStartTime is since when the phase waits for its review.")
+    ] = None
     node_name: Annotated[
         Annotated[str, Field(max_length=253)] | None, Field(description="nodeName is the node of the newest attempt.")
     ] = None
@@ -309,6 +377,16 @@ class JobOutput(OutputRef):
     """A published file and the phase that made it. Its key is the folder of that phase's manifest, plus the file."""
 
     phase: Annotated[PhaseName, Field(description="phase that published the file.")]
+
+
+class ResolvedSource(StatusModel):
+    """What spec.source.jobRef led to, kept because that job may be deleted before this one has ended."""
+
+    manifest: Annotated[ManifestRef, Field(description="manifest that lists the output.")]
+    output: Annotated[str, Field(max_length=63, description="output of that manifest.")]
+    duration_milliseconds: (
+        Annotated[int, Field(ge=0, le=2**53, description="durationMilliseconds is how long it plays.")] | None
+    ) = None
 
 
 class JobError(StatusModel):
@@ -395,6 +473,9 @@ class AudioJobStatus(StatusModel):
     pipeline_revision: Annotated[
         Annotated[str, Field(max_length=253)] | None,
         Field(description="pipelineRevision is the ControllerRevision with the pipeline as it was at the start."),
+    ] = None
+    source: Annotated[
+        ResolvedSource | None, Field(description="source is what spec.source.jobRef led to when the job started.")
     ] = None
     output_prefix: Annotated[Key | None, Field(description="outputPrefix is the job's folder in the store.")] = None
     phases: Annotated[

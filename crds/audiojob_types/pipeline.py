@@ -55,9 +55,44 @@ class PhaseInputBinding(WireModel):
 class Resources(WireModel):
     """What one attempt gets. Requests equal limits for memory, so that the node never takes it back."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                (
+                    "!has(self.cpuLimit) || quantity(self.cpuLimit).compareTo(quantity(self.cpu)) >= 0",
+                    "cpuLimit must not be below cpu",
+                ),
+                (
+                    "!has(self.memoryCap) || quantity(self.memoryCap).compareTo(quantity(self.memory)) >= 0",
+                    "memoryCap must not be below memory",
+                ),
+            )
+        }
+    )
+
     cpu: Annotated[Quantity, Field(description="cpu requested.")] = "500m"
     cpu_limit: Annotated[Quantity, Field(description="cpuLimit; absent means no limit.")] | None = None
     memory: Annotated[Quantity, Field(description="memory requested and allowed.")] = "512Mi"
+    memory_per_minute: (
+        Annotated[Quantity, Field(description="memoryPerMinute is added for each minute that the longest input plays.")]
+        | None
+    ) = None
+    memory_growth_percent: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=900,
+            description="memoryGrowthPercent is how much more an attempt gets after one that ran out of memory. "
+            "Default 100.",
+        ),
+    ] = 100
+    memory_cap: (
+        Annotated[
+            Quantity,
+            Field(description="memoryCap is the most that an attempt may get. Default: memory never grows."),
+        ]
+        | None
+    ) = None
     scratch: Annotated[Quantity, Field(description="scratch is the size of the scratch disk.")] = "2Gi"
 
 
@@ -105,6 +140,30 @@ class Phase(WireModel):
         Field(description="device: CPU, or Auto or GPU for phases that can use a GPU."),
     ] = "CPU"
     gpus: Annotated[int, Field(ge=1, le=16, description="gpus asked for when the phase runs on a GPU.")] = 1
+    gpu_wait_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=604_800,
+            description="gpuWaitSeconds is how long device Auto waits for a GPU that is in use before it takes the "
+            "CPU. Default 600.",
+        ),
+    ] = 600
+    gate: (
+        Annotated[
+            Literal["Review"],
+            Field(description="gate Review stops the job before the phase until spec.reviews approves it."),
+        ]
+        | None
+    ) = None
+    review_timeout_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=31_536_000,
+            description="reviewTimeoutSeconds fails a job that nobody reviews. Default 604800, a week.",
+        ),
+    ] = 604_800
     resources: Annotated[Resources, Field(description="resources of one attempt.")] = Resources()
     hard_limit_seconds: (
         Annotated[

@@ -13,6 +13,14 @@ class Reason(StrEnum):
     # Waiting
     WAITING_FOR_OPERATOR = "WaitingForOperator"
     QUEUE_FULL = "QueueFull"
+    QUEUE_NOT_FOUND = "QueueNotFound"
+    HELD = "Held"
+    WAITING_FOR_GPU = "WaitingForGPU"
+    WAITING_FOR_JOB = "WaitingForJob"
+    WAITING_FOR_KUEUE = "WaitingForKueue"
+    EVICTED_BY_KUEUE = "EvictedByKueue"
+    COOLING_DOWN = "CoolingDown"
+    AWAITING_REVIEW = "AwaitingReview"
     START_TIME_AHEAD = "StartTimeAhead"
     SUSPENDED = "Suspended"
     BACKING_OFF = "BackingOff"
@@ -29,12 +37,16 @@ class Reason(StrEnum):
     PHASE_STARTED = "PhaseStarted"
     PHASE_SUCCEEDED = "PhaseSucceeded"
     PHASE_RETRIED = "PhaseRetried"
+    REVIEW_IGNORED = "ReviewIgnored"
     COMPLETED = "Completed"
     # Failures of a job
     CANCELLED = "Cancelled"
     INVALID_SPEC = "InvalidSpec"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     QUEUE_TIMEOUT = "QueueTimeout"
+    REVIEW_REJECTED = "ReviewRejected"
+    REVIEW_TIMEOUT = "ReviewTimeout"
+    SOURCE_JOB_FAILED = "SourceJobFailed"
     # Failures of an attempt
     NOT_MEDIA = "NotMedia"
     CORRUPT_MEDIA = "CorruptMedia"
@@ -48,6 +60,7 @@ class Reason(StrEnum):
     CHECKSUM_MISMATCH = "ChecksumMismatch"
     TEMPORARY_FAILURE = "TemporaryFailure"
     CREDENTIALS_REFUSED = "CredentialsRefused"
+    RATE_LIMITED = "RateLimited"
     DISK_FULL = "DiskFull"
     GPU_ERROR = "GpuError"
     GPU_OUT_OF_MEMORY = "GpuOutOfMemory"
@@ -60,6 +73,12 @@ class Reason(StrEnum):
     CHILD_LOST = "ChildLost"
     POD_LOST = "PodLost"
     START_TIMEOUT = "StartTimeout"
+    # Why an attempt runs on its device
+    DEVICE_REQUESTED = "Requested"
+    GPU_OFFERED = "GpuOffered"
+    NO_GPU_OFFERED = "NoGpuOffered"
+    GPU_WAIT_EXPIRED = "GpuWaitExpired"
+    GPU_FAILED_BEFORE = "GpuFailedBefore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +95,37 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "If it stays so, check that the operator's Deployment is ready.",
     ),
     Reason.QUEUE_FULL: Explanation(
-        "As many jobs run as the administrator allows.",
-        "Wait, raise the job's priority, or ask for a higher capacity.maxRunning.",
+        "As many jobs run as the queue or the administrator allows.",
+        "Wait, raise the job's priority, or ask for a higher maxRunning of the queue or of the chart's capacity.",
+    ),
+    Reason.QUEUE_NOT_FOUND: Explanation(
+        "No AudioQueue of the job's namespace has the name in spec.queueName.",
+        "See the names with: kubectl get audioqueues. The job starts when the queue appears.",
+    ),
+    Reason.HELD: Explanation(
+        "The queue's stopPolicy keeps its jobs from starting.",
+        "Ask the administrator; the job starts when the queue's stopPolicy is None again.",
+    ),
+    Reason.WAITING_FOR_GPU: Explanation(
+        "The phase needs GPUs, and those that the queue or the cluster may use are in use.",
+        "Wait. With device Auto the phase moves to the CPU after gpuWaitSeconds of its pipeline.",
+    ),
+    Reason.WAITING_FOR_JOB: Explanation(
+        "The AudioJob whose output is this job's source has not finished.", "Wait; it starts by itself."
+    ),
+    Reason.WAITING_FOR_KUEUE: Explanation(
+        "Kueue has not admitted the phase's Job.", "See why with: kubectl get workloads."
+    ),
+    Reason.EVICTED_BY_KUEUE: Explanation(
+        "Kueue took the phase's Job back.", "Wait; the phase starts again when Kueue admits it."
+    ),
+    Reason.COOLING_DOWN: Explanation(
+        "The source's site limits how often it is asked, so all jobs leave it alone for a while.",
+        "Wait until the time in the message.",
+    ),
+    Reason.AWAITING_REVIEW: Explanation(
+        "The pipeline stops before the phase until somebody has looked at what there is.",
+        "Add {phase, approved: true} to spec.reviews, or approved: false to end the job.",
     ),
     Reason.START_TIME_AHEAD: Explanation("spec.startTime lies in the future.", "Wait until then."),
     Reason.SUSPENDED: Explanation("spec.suspend is true.", "Set spec.suspend to false to go on."),
@@ -112,6 +160,9 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.PHASE_STARTED: Explanation("A phase's Job was created.", "Nothing to do."),
     Reason.PHASE_SUCCEEDED: Explanation("A phase published its outputs.", "Nothing to do."),
     Reason.PHASE_RETRIED: Explanation("A phase is tried again.", "Nothing to do."),
+    Reason.REVIEW_IGNORED: Explanation(
+        "A review names a phase at which the pipeline does not stop.", "Name the phase that the message tells."
+    ),
     Reason.COMPLETED: Explanation("All phases succeeded.", "The outputs are listed in status.outputs."),
     Reason.CANCELLED: Explanation("spec.cancel was set.", "Create a new job to run it again."),
     Reason.INVALID_SPEC: Explanation(
@@ -124,6 +175,14 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.QUEUE_TIMEOUT: Explanation(
         "The job did not start within spec.queueTimeoutSeconds.", "Create it again when there is more room."
+    ),
+    Reason.REVIEW_REJECTED: Explanation("A review did not approve the phase.", "Create a new job."),
+    Reason.REVIEW_TIMEOUT: Explanation(
+        "Nobody reviewed the phase within reviewTimeoutSeconds.", "Create the job again when somebody can look at it."
+    ),
+    Reason.SOURCE_JOB_FAILED: Explanation(
+        "The AudioJob that the job refers to is missing, did not succeed, or has no such output.",
+        "Name an AudioJob of the same namespace that has succeeded, and one of its status.outputs.",
     ),
     Reason.NOT_MEDIA: Explanation(
         "The source is not audio or video in a supported format.",
@@ -161,6 +220,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.CREDENTIALS_REFUSED: Explanation(
         "A site or store refused the credentials.", "Ask the administrator to renew them."
     ),
+    Reason.RATE_LIMITED: Explanation(
+        "The source's site refuses because it was asked too often.",
+        "The phase is tried again by itself once the site has cooled down; it does not count as a failure.",
+    ),
     Reason.DISK_FULL: Explanation(
         "The scratch disk or the store is full.", "Use a smaller input, or ask for a larger scratch or store."
     ),
@@ -169,7 +232,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The GPU has too little memory.", "With device Auto the phase is repeated on the CPU."
     ),
     Reason.OUT_OF_MEMORY: Explanation(
-        "The phase used more memory than its limit.", "Raise resources.memory of the phase in the pipeline."
+        "The phase used more memory than its limit.",
+        "Raise resources.memory of the phase in the pipeline, or resources.memoryCap up to which it may grow.",
     ),
     Reason.STALLED: Explanation(
         "The phase made no progress for stallSeconds.",
@@ -191,5 +255,14 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.POD_LOST: Explanation("The phase's pod was lost with its node.", "The phase is tried again."),
     Reason.START_TIMEOUT: Explanation(
         "The phase's pod could not be started in time.", "See the message for what was missing."
+    ),
+    Reason.DEVICE_REQUESTED: Explanation("The job or its pipeline names the device.", "Nothing to do."),
+    Reason.GPU_OFFERED: Explanation("A node offers a GPU.", "Nothing to do."),
+    Reason.NO_GPU_OFFERED: Explanation("No Ready node offers enough GPUs.", "Nothing to do; the CPU does the work."),
+    Reason.GPU_WAIT_EXPIRED: Explanation(
+        "No GPU became free within gpuWaitSeconds.", "Nothing to do; the CPU does the work."
+    ),
+    Reason.GPU_FAILED_BEFORE: Explanation(
+        "An earlier attempt failed on the GPU.", "Nothing to do; the CPU does the work."
     ),
 }

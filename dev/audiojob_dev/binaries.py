@@ -50,6 +50,21 @@ def ensure(paths: Paths, names: Iterable[str], progress: Progress) -> Path:
     return target
 
 
+def ensure_apart(paths: Paths, binary: Binary, progress: Progress) -> Path:
+    """Build a program that is not in versions.BINARIES, unless it is there, and return its path.
+
+    It needs a `module_version`, which names its folder. Raises DevError with the compiler's last lines.
+    """
+    if not binary.module_version:
+        raise ValueError(f"{binary.name} has no version of its own")
+    target = paths.cache / "bin" / f"{binary.name}-{binary.module_version}"
+    if not (target / binary.name).exists():
+        target.mkdir(parents=True, exist_ok=True)
+        with progress.step(f"build {binary.name}") as step:
+            _build(golang.find_or_install(paths.cache), binary, target, step)
+    return target / binary.name
+
+
 def _build(go: Path, binary: Binary, target: Path, step: Step) -> None:
     def waiting() -> None:
         step.detail = "another command builds it"

@@ -2,7 +2,8 @@
 
 One rule decides everything: newer resourceVersion wins. The watch delivers all changes of a type in
 order, so an answer not newer than the last delivered change has already been seen, even if the object is
-gone by now.
+gone by now. Where something between us and the server breaks that order, what is newer than the row that is
+known of the object is still taken over, so that no late event leaves the table wrong until the next list.
 """
 
 from __future__ import annotations
@@ -74,19 +75,18 @@ class Store(Generic[T]):
 
     def upsert(self, key: Key, row: Row[T], *, terminating: bool) -> None:
         """An ADDED or MODIFIED event."""
-        if row.version < self.delivered:
+        if row.version < self.delivered and not self._is_news(key, row):
             return
-        self.delivered = row.version
+        self.advance(row.version)
         if terminating:
             self._forgotten.pop(key, None)
         self._set_if_newer(key, row)
 
     def delete(self, key: Key, version: int) -> None:
         """A DELETED event; `version` is that of the deletion."""
-        if version < self.delivered:
-            return
-        self.delivered = version
-        self._forgotten.pop(key, None)
+        if version >= self.delivered:
+            self._forgotten.pop(key, None)
+        self.advance(version)
         known = self._rows.get(key)
         if known is not None and known.version <= version:
             self._remove(key)
@@ -97,7 +97,7 @@ class Store(Generic[T]):
 
     def put(self, key: Key, row: Row[T]) -> None:
         """A write's answer, which may come before or after its own watch event."""
-        if row.version > self.delivered:
+        if row.version > self.delivered or self._is_news(key, row):
             self._set_if_newer(key, row)
 
     def forget(self, key: Key, uid: str) -> None:
@@ -109,6 +109,11 @@ class Store(Generic[T]):
         if known is not None and known.uid == uid:
             self._forgotten[key] = uid
             self._remove(key)
+
+    def _is_news(self, key: Key, row: Row[T]) -> bool:
+        """Whether the object is known, and this is a newer version of it."""
+        known = self._rows.get(key)
+        return known is not None and known.uid == row.uid and known.version < row.version
 
     def _set_if_newer(self, key: Key, row: Row[T]) -> None:
         known = self._rows.get(key)

@@ -11,9 +11,10 @@ import sys
 from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
-from audiojob_operator.assembly import MissingTypesError, Operator
+from audiojob_operator.assembly import Operator
 from audiojob_operator.handlers import KopfShell
 from audiojob_operator.lease import LeaseLostError
+from audiojob_operator.preflight import StartError
 from audiojob_operator.settings import OperatorSettings, SettingsError, load_settings
 from audiojob_types.constants import MANAGER_OPERATOR
 
@@ -83,7 +84,7 @@ def main() -> int:
     except* ConfigError as errors:
         _log.error("%s", _first(errors))
         return_code = _EXIT_USAGE
-    except* (LeaseLostError, MissingTypesError) as errors:
+    except* (LeaseLostError, StartError) as errors:
         _log.error("%s", _first(errors))
         return_code = _EXIT_FAILED
     else:

@@ -26,6 +26,7 @@ from audiojob_operator.errors import ForeignChildError, RefusedError, StaleError
 from audiojob_operator.events import event_object
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.model import EventRecord, JobRef, Plan, Refusal
+from audiojob_operator.transitions import bounded_reason
 from audiojob_types.job import Metadata
 
 _log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class Applier:
         body = event_object(record, job, self._identity, datetime.now(UTC))
         try:
             await self._measured("create", EVENTS, lambda: self._client.create(EVENTS, body, job.namespace))
-            self._metrics.events.labels(record.reason).inc()
+            self._metrics.events.labels(bounded_reason(record.reason)).inc()
         except AlreadyExists:
             pass  # told before a crash
         except (ApiError, TransportError) as error:

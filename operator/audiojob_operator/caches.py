@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
-from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, CONTROLLERREVISIONS, JOBS, NODES, PODS
-from audiojob_operator.jobstore import JobStore
+from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOQUEUES, CONTROLLERREVISIONS, JOBS, NODES, PODS
+from audiojob_operator.jobstore import JobStore, Known
 from audiojob_operator.model import Key, Revision
+from audiojob_operator.observe import gpus_of
 from audiojob_operator.resolve import parse_revision
 from audiojob_types import constants as c
-from audiojob_types.pipeline import AudioPipeline
+from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec
+from audiojob_types.queue import AudioQueue
 
 CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -88,6 +90,15 @@ def job_is_finished(job: Object) -> bool:
     return any(entry["type"] in ("Complete", "Failed") and entry["status"] == "True" for entry in conditions)
 
 
+@dataclass(frozen=True, slots=True)
+class LiveGpus:
+    """GPUs of a live Job. ``owner`` is the AudioJob's name, ``managed``: Kueue has let it in."""
+
+    owner: str
+    gpus: int
+    managed: bool
+
+
 class NamespaceCache:
     """The children and revisions of one job namespace."""
 
@@ -95,6 +106,7 @@ class NamespaceCache:
         self._on_job = on_job
         self._jobs_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by the owner's name
         self._pods_by_job: defaultdict[Key, set[Key]] = defaultdict(set)
+        self.live_gpus: dict[Key, LiveGpus] = {}  # by Job
         self.jobs: Reflector[Object] = Reflector(
             client,
             JOBS,
@@ -125,6 +137,12 @@ class NamespaceCache:
         found = (self.jobs.get(key) for key in self._jobs_by_owner.get(name, ()))
         return [job for job in found if job is not None]
 
+    def has_live_job(self, name: str) -> bool:
+        """Whether a Job of an AudioJob of that name works, or will; one that is being deleted does not."""
+        return any(
+            not job_is_finished(job) and "deletionTimestamp" not in job["metadata"] for job in self.jobs_of(name)
+        )
+
     def pods_of(self, job: Object) -> list[Object]:
         """The pods of a Job, by name and controller uid."""
         found = (self.pods.get(key) for key in self._pods_by_job.get(key_of(job), ()))
@@ -141,6 +159,11 @@ class NamespaceCache:
         owner = controller(job).get("name", "")
         if not owner:
             return  # somebody else's Job with our label
+        if new is not None and not job_is_finished(new) and (gpus := gpus_of(new)):
+            managed = c.KUEUE_QUEUE_LABEL in (new["metadata"].get("labels") or {})
+            self.live_gpus[key] = LiveGpus(owner, gpus, managed)
+        else:
+            self.live_gpus.pop(key, None)
         if new is not None:
             self._jobs_by_owner[owner].add(key)
         else:
@@ -167,6 +190,10 @@ def _is_owned_by(obj: Object, uid: str) -> bool:
     return any(owner["uid"] == uid for owner in obj["metadata"].get("ownerReferences") or ())
 
 
+def _nobody() -> None:
+    """Nobody has asked to be told."""
+
+
 class Caches:
     """All local copies. `wake(key)` is called for an AudioJob that must be looked at again.
 
@@ -180,22 +207,46 @@ class Caches:
         self.pipelines: Reflector[AudioPipeline] = Reflector(
             client, AUDIOPIPELINES, project=AudioPipeline.model_validate, on_change=self._pipeline_changed
         )
-        self.nodes: Reflector[NodeRow] = Reflector(
-            client, NODES, project=project_node, on_change=lambda _key, _old, _new: None
+        self.nodes: Reflector[NodeRow] = Reflector(client, NODES, project=project_node, on_change=self._moved)
+        self.queues: Reflector[AudioQueue] = Reflector(
+            client, AUDIOQUEUES, project=AudioQueue.model_validate, on_change=self._moved
         )
+        self.capacity_changed: Callable[[], None] = _nobody
 
     @property
-    def gpu_offered(self) -> bool:
-        """Whether a Ready node has a GPU to give."""
-        return any(node.ready and node.gpus > 0 for node in self.nodes.values())
+    def gpus_per_node(self) -> int:
+        """The most GPUs that one Ready node offers."""
+        return max((node.gpus for node in self.nodes.values() if node.ready), default=0)
+
+    @property
+    def gpus_offered(self) -> int:
+        """GPUs of all Ready nodes, in use or not."""
+        return sum(node.gpus for node in self.nodes.values() if node.ready)
+
+    def spec_of(self, known: Known) -> AudioPipelineSpec | None:
+        """The pipeline that the job runs, or would run if it started now."""
+        namespace, _ = key_of(known.raw)
+        name = known.status.get("pipelineRevision")
+        cache = self.namespaces.get(namespace)
+        if name and cache is not None and (revision := cache.revisions.get((namespace, name))) is not None:
+            return revision.spec
+        pipeline = self.pipelines.get(("", known.raw["spec"]["pipeline"]))
+        return pipeline.spec if pipeline is not None else None
 
     def reflectors(self) -> dict[str, Reflector[object]]:
         """Every reflector by a label for metrics: the resource's plural, with the namespace where it has one."""
-        found: dict[str, Reflector[object]] = {"audiopipelines": self.pipelines, "nodes": self.nodes}  # type: ignore[dict-item]
+        found: dict[str, Reflector[object]] = {
+            "audiopipelines": self.pipelines,  # type: ignore[dict-item]
+            "audioqueues": self.queues,  # type: ignore[dict-item]
+            "nodes": self.nodes,  # type: ignore[dict-item]
+        }
         for name, cache in self.namespaces.items():
             for reflector in (cache.jobs, cache.pods, cache.revisions):
                 found[f"{reflector.resource.plural}/{name}"] = reflector  # type: ignore[assignment]
         return found
+
+    def _moved(self, _key: Key, _old: object, _new: object) -> None:
+        self.capacity_changed()
 
     def _child_changed(self, key: Key, job: Object) -> None:
         parent = (key[0], controller(job)["name"])

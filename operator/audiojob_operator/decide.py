@@ -14,17 +14,34 @@ from audiojob_operator.build.names import output_prefix
 from audiojob_operator.draft import Draft
 from audiojob_operator.invalid import InvalidSpecError
 from audiojob_operator.model import JobRef, Observed, Plan, Refusal
-from audiojob_operator.phases import pause_phases, settle, start_ready, stop_phases
+from audiojob_operator.phases import EndJobError, pause_phases, settle, start_ready, stop_phases
 from audiojob_operator.policies.attempt import clip
 from audiojob_operator.policies.deadline import active_deadline, has_begun, queue_deadline
+from audiojob_operator.policies.ready import can_go_on, ready_phases
+from audiojob_operator.policies.references import (
+    NeverWill,
+    NotYet,
+    check_retried,
+    finished_before,
+    look_up_source,
+)
+from audiojob_operator.policies.review import pointless_reviews, review_of
 from audiojob_operator.policies.ttl import expiry
 from audiojob_operator.policies.validity import check_spec
-from audiojob_operator.policies.waiting import Wait, no_pipeline, not_admitted, start_time_ahead, unprepared
+from audiojob_operator.policies.waiting import (
+    Wait,
+    no_pipeline,
+    no_source,
+    not_admitted,
+    start_time_ahead,
+    unprepared,
+)
 from audiojob_operator.resolve import make_revision, revision_name, revision_object
 from audiojob_operator.status import Situation, conditions_for, holds_slot, is_finished, status_patch
+from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.contract import FailureClass
-from audiojob_types.job import AudioJobStatus, JobError, PhaseState, State
+from audiojob_types.job import AudioJobStatus, JobError, PhaseState, PhaseStatus, ResolvedSource, State
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -32,7 +49,9 @@ from audiojob_types.reasons import EXPLANATIONS, Reason
 _SOONEST_SECONDS: Final = 0.1
 _REFUSED_AGAIN: Final = timedelta(seconds=30)  # a quota or a missing permission is not given back in an instant
 # Reasons to wait that only a person can end: told as an event when they appear.
-_TOLD: Final = frozenset({Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND})
+_TOLD: Final = frozenset({Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND, Reason.QUEUE_NOT_FOUND})
+# Reasons whose message has numbers of the moment: written when the reason changes, not when the numbers do.
+_WITH_NUMBERS: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU})
 
 
 def decide(observed: Observed, now: datetime) -> Plan:
@@ -102,12 +121,32 @@ def _results(draft: Draft) -> Situation | None:
             log_key=failed.log_key,
         )
         return _fail(draft, error)
-    if all(record.state is PhaseState.SUCCEEDED for record in draft.phases.values()):
-        count = len(draft.phases)
-        message = f"All {count} phases succeeded." if count > 1 else "The phase succeeded."
-        draft.tell(Reason.COMPLETED, message)
-        return Situation(State.SUCCEEDED, Reason.COMPLETED, message, admitted=True)
-    return None
+    return _all_done(draft)
+
+
+def _all_done(draft: Draft) -> Situation | None:
+    if any(record.state is not PhaseState.SUCCEEDED for record in draft.phases.values()):
+        return None
+    count = len(draft.phases)
+    message = f"All {count} phases succeeded." if count > 1 else "The phase succeeded."
+    draft.tell(Reason.COMPLETED, message)
+    return Situation(State.SUCCEEDED, Reason.COMPLETED, message, admitted=True)
+
+
+def _take_over(draft: Draft) -> None:
+    """A retry begins with what the other job has finished."""
+    records, outputs = finished_before(draft.observed, draft.pipeline)
+    for record in records:
+        name = draft.observed.job.spec.retry_of
+        draft.phases[record.name] = PhaseStatus(
+            name=record.name,
+            task=record.task,
+            state=PhaseState.SUCCEEDED,
+            completion_time=record.completion_time,
+            manifest=record.manifest,
+            message=f"Taken over from AudioJob {name}.",
+        )
+    draft.outputs = outputs
 
 
 def _cancel(draft: Draft) -> Situation | None:
@@ -124,12 +163,24 @@ def _suspend(draft: Draft) -> Situation | None:
     job = draft.observed.job
     if not job.spec.suspend:
         return None
-    pause_phases(draft)
+    pause_phases(draft, Reason.SUSPENDED, "The attempt was stopped because the job is suspended.")
     draft.start_time = None
     message = "The job is suspended; set spec.suspend to false to go on."
     if job.status.state is not State.SUSPENDED:
         draft.tell(Reason.SUSPENDED, message, attempt=job.metadata.generation)
     return Situation(State.SUSPENDED, Reason.SUSPENDED, message, admitted=False)
+
+
+def _drain(draft: Draft) -> Situation | None:
+    """The queue takes its jobs back; they hold no place until it lets them in again."""
+    observed = draft.observed
+    if not observed.admitted.drained or not _let_in(draft):
+        return None
+    message = observed.admitted.message
+    pause_phases(draft, Reason.HELD, "The attempt was stopped because the queue is drained.")
+    draft.start_time = None
+    draft.tell(Reason.HELD, message, attempt=sum(record.attempt for record in draft.phases.values()))
+    return Situation(State.QUEUED, Reason.HELD, message, admitted=False)
 
 
 def _fits(draft: Draft) -> Situation | None:
@@ -139,9 +190,43 @@ def _fits(draft: Draft) -> Situation | None:
         return None
     try:
         check_spec(draft.observed.job, pipeline.spec)
+        check_retried(draft.observed)
     except (InvalidSpecError, InvalidParameters) as error:
         return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
     return None
+
+
+def _source(draft: Draft) -> Situation | None:
+    """A source that another job makes: found, not there yet, or never to come."""
+    match look_up_source(draft.observed):
+        case ResolvedSource() as found:
+            draft.source = found
+        case NotYet(message):
+            draft.unresolved = message
+        case NeverWill(message):
+            return _fail(draft, _error(Reason.SOURCE_JOB_FAILED, message))
+    return None
+
+
+def _review(draft: Draft) -> Situation | None:
+    """A job that can do nothing without a review waits for it, and not for a place."""
+    if draft.revision is None:
+        return None
+    spec = draft.observed.job.spec
+    if draft.observed.job.status.observed_generation != draft.observed.job.metadata.generation:
+        _tell_pointless_reviews(draft)
+    ready = ready_phases(draft.pipeline, draft.phases)
+    rejected = any(review is not None and not review.approved for review in (review_of(spec, each) for each in ready))
+    if not rejected and (not ready or can_go_on(spec, draft.pipeline, draft.phases)):
+        return None
+    return _start_or_end(draft) or _progress(draft)
+
+
+def _tell_pointless_reviews(draft: Draft) -> None:
+    for review in pointless_reviews(draft.observed.job.spec, draft.pipeline):
+        gates = ", ".join(phase.name for phase in draft.pipeline.phases if phase.gate) or "none"
+        message = f"The pipeline does not stop before {review.phase}; phases with a gate: {gates}."
+        draft.tell(Reason.REVIEW_IGNORED, message, kind="Warning", phase=review.phase)
 
 
 def _deadline(draft: Draft) -> Situation | None:
@@ -176,6 +261,8 @@ def _wait(draft: Draft) -> Situation | None:
     wait = unprepared(observed)
     if wait is None and draft.revision is None:
         wait = no_pipeline(observed)
+    if wait is None:
+        wait = no_source(draft.unresolved)
     if wait is None and not _let_in(draft):
         wait = start_time_ahead(observed, draft.now) or not_admitted(observed)
     return _queued(draft, wait) if wait is not None else None
@@ -187,8 +274,11 @@ _RULES: Final[tuple[Callable[[Draft], Situation | None], ...]] = (
     _cancel,
     _suspend,
     _fits,
+    _source,
     _deadline,
     _queue_timeout,
+    _drain,
+    _review,
     _wait,
 )
 
@@ -199,16 +289,31 @@ def _working(draft: Draft) -> Situation:
     if draft.revision is None:
         assert observed.pipeline is not None, "without a pipeline the job waits"
         draft.bind(make_revision(observed.pipeline, observed.settings.images))
-    phases, events, start_time = dict(draft.phases), list(draft.events), draft.start_time
+        _take_over(draft)
+        _tell_pointless_reviews(draft)
+        if (done := _all_done(draft)) is not None:
+            return done
+    before = draft.mark()
+    if (end := _start_or_end(draft)) is not None:
+        return end
+    if draft.jobs and observed.refused is not None:
+        draft.back_to(before)
+        return _refused(draft, observed.refused)
+    return _progress(draft)
+
+
+def _start_or_end(draft: Draft) -> Situation | None:
+    """Start what may start; the job's end where a phase brings it, and then nothing has been started."""
+    before = draft.mark()
     try:
         start_ready(draft)
     except (InvalidSpecError, InvalidParameters) as error:
-        draft.jobs, draft.phases, draft.events, draft.start_time = [], phases, events, start_time
+        draft.back_to(before)
         return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
-    if draft.jobs and observed.refused is not None:
-        draft.jobs, draft.phases, draft.events, draft.start_time = [], phases, events, start_time
-        return _refused(draft, observed.refused)
-    return _progress(draft)
+    except EndJobError as error:
+        draft.back_to(before)
+        return _end(draft, error)
+    return None
 
 
 def _refused(draft: Draft, refusal: Refusal) -> Situation:
@@ -235,13 +340,32 @@ def _progress(draft: Draft) -> Situation:
     for record in records:
         message = f"Phase {record.name} cannot start: {record.message}"
         return Situation(State.QUEUED, record.reason or Reason.POD_STARTING, clip(message), admitted=True)
-    backing_off = [record for record in draft.phases.values() if record.next_attempt_time is not None]
-    soonest = min(backing_off, key=lambda record: record.next_attempt_time or draft.now)
-    message = (
-        f"Attempt {soonest.attempt} of phase {soonest.name} failed ({soonest.reason}); the next one starts at "
-        f"{format_time(soonest.next_attempt_time or draft.now)}."
-    )
-    return Situation(State.RUNNING, Reason.BACKING_OFF, message, admitted=True)
+    return _held(draft)
+
+
+def _held(draft: Draft) -> Situation:
+    """Nothing runs: say what the soonest of the ready phases waits for."""
+    order = (Reason.BACKING_OFF, Reason.WAITING_FOR_GPU, Reason.COOLING_DOWN, Reason.AWAITING_REVIEW)
+    hold = min(draft.holds, key=lambda each: order.index(each.reason))
+    if hold.reason is Reason.AWAITING_REVIEW:
+        draft.start_time = None  # people take their time; the job's clock stands still and its place is free
+        if not _says(draft, hold.reason):
+            draft.tell(hold.reason, hold.message, phase=hold.phase)
+        return Situation(State.SUSPENDED, hold.reason, hold.message, admitted=False)
+    state = State.RUNNING if hold.reason is Reason.BACKING_OFF else State.QUEUED
+    return Situation(state, hold.reason, _steady(draft, hold.reason, hold.message), admitted=True)
+
+
+def _steady(draft: Draft, reason: Reason, message: str) -> str:
+    """The message to write: numbers that change all the time are not worth a write each."""
+    stored = draft.observed.job.status.message
+    return stored if stored and reason in _WITH_NUMBERS and _says(draft, reason) else message
+
+
+def _says(draft: Draft, reason: Reason) -> bool:
+    """Whether status tells this reason already."""
+    conditions = draft.observed.job.status.conditions
+    return any(condition.type == c.CONDITION_PROGRESSING and condition.reason == reason for condition in conditions)
 
 
 def _queued(draft: Draft, wait: Wait) -> Situation:
@@ -249,7 +373,15 @@ def _queued(draft: Draft, wait: Wait) -> Situation:
     before = {condition.reason for condition in draft.observed.job.status.conditions}
     if wait.reason in _TOLD and wait.reason not in before:
         draft.tell(wait.reason, wait.message, kind="Warning")
-    return Situation(State.QUEUED, wait.reason, wait.message, admitted=_let_in(draft))
+    message = _steady(draft, wait.reason, wait.message)
+    return Situation(State.QUEUED, wait.reason, message, admitted=_let_in(draft))
+
+
+def _end(draft: Draft, error: EndJobError) -> Situation:
+    suggestion = EXPLANATIONS[error.reason].suggestion
+    return _fail(
+        draft, JobError(phase=error.phase, reason=error.reason, message=clip(str(error)), suggestion=suggestion)
+    )
 
 
 def _fail(draft: Draft, error: JobError) -> Situation:
@@ -265,9 +397,9 @@ def _error(reason: Reason, message: str, suggestion: str = "") -> JobError:
 
 
 def _let_in(draft: Draft) -> bool:
-    """Whether admission let the job in before, or a Job of it shows that it did."""
+    """Whether admission let the job in before, or a Job of it shows that it did, be it over or not."""
     running = any(record.state is PhaseState.RUNNING for record in draft.phases.values())
-    return running or holds_slot(draft.observed.job)
+    return running or draft.start_time is not None or holds_slot(draft.observed.job)
 
 
 # ---------------------------------------------------------------- the plan
@@ -309,6 +441,7 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
         message=clip(situation.message),
         phase=_current_phase(draft) or job.status.phase,
         pipeline_revision=bound.name if bound else job.status.pipeline_revision,
+        source=draft.source,
         output_prefix=output_prefix(metadata.namespace, metadata.uid) if bound else job.status.output_prefix,
         phases=tuple(draft.phases.values()),
         outputs=tuple(draft.outputs),

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from audiojob_operator.model import Diagnosis, Object
+from audiojob_operator.scheduling import readable
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _IMAGE_REASONS: Final = frozenset(
@@ -69,7 +70,7 @@ def _not_scheduled(condition: Object) -> Diagnosis:
             "(the chart does so for each of its jobNamespaces).",
             bounded=True,
         )
-    return _diagnosis(Reason.UNSCHEDULABLE, f"No node has room for the pod: {_cut(message)}", bounded=False)
+    return _diagnosis(Reason.UNSCHEDULABLE, _cut(readable(message)), bounded=False)
 
 
 def _not_created(pod: Object, waiting: Object) -> Diagnosis | None:

@@ -9,9 +9,28 @@ from typing import Literal
 from audiojob_operator.build.names import event_name, output_prefix
 from audiojob_operator.model import EventRecord, Failed, Object, Observed, PhaseObservation, Revision
 from audiojob_operator.policies.attempt import clip
-from audiojob_types.job import JobOutput, PhaseStatus
+from audiojob_types.job import JobOutput, PhaseStatus, ResolvedSource
 from audiojob_types.pipeline import AudioPipelineSpec, Phase
 from audiojob_types.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a phase that is ready does not start."""
+
+    phase: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A draft before phases were started."""
+
+    jobs: list[Object]
+    phases: dict[str, PhaseStatus]
+    events: list[EventRecord]
+    start_time: datetime | None
 
 
 @dataclass(slots=True)
@@ -29,6 +48,9 @@ class Draft:
     events: list[EventRecord] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
     failure: tuple[str, Failed] | None = None
+    holds: list[Hold] = field(default_factory=list)
+    source: ResolvedSource | None = None
+    unresolved: str = ""  # why spec.source.jobRef leads nowhere yet
 
     @classmethod
     def of(cls, observed: Observed, now: datetime) -> Draft:
@@ -40,6 +62,7 @@ class Draft:
             start_time=status.start_time,
             phases={phase.name: phase for phase in status.phases},
             outputs=list(status.outputs),
+            source=status.source,
         )
 
     def bind(self, revision: Revision) -> None:
@@ -54,6 +77,15 @@ class Draft:
     def unbind(self) -> None:
         """Leave the pipeline again: nothing of it has begun, and it may be another one when something does."""
         self.revision, self.phases = None, {}
+
+    def mark(self) -> Mark:
+        """What :meth:`back_to` takes back to, but for wakes: to look again too often does no harm."""
+        return Mark(list(self.jobs), dict(self.phases), list(self.events), self.start_time)
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget what was started since."""
+        self.jobs, self.phases = list(mark.jobs), dict(mark.phases)
+        self.events, self.start_time = list(mark.events), mark.start_time
 
     @property
     def pipeline(self) -> AudioPipelineSpec:
@@ -94,6 +126,11 @@ class Draft:
         """An event. The same reason, phase and attempt are told once in a job's life."""
         name = event_name(self.observed.job.metadata.name, self.uid, reason, phase, attempt)
         self.events.append(EventRecord(name=name, type=kind, reason=str(reason), message=clip(message), phase=phase))
+
+    def hold(self, phase: str, reason: Reason, message: str, until: datetime | None = None) -> None:
+        """A ready phase does not start now; look again at ``until``."""
+        self.holds.append(Hold(phase, reason, clip(message)))
+        self.wake(until)
 
     def wake(self, at: datetime | None) -> None:
         """Look again then, even if nothing changes."""

@@ -1,83 +1,165 @@
-"""When a job may start: keeps the result of the admission pass, and counts those that are about to start."""
+"""When a job may start and take GPUs: keeps the result of the admission pass, and counts those about to start."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from audiojob_operator.admission import admit
-from audiojob_operator.jobstore import JobStore, Known
-from audiojob_operator.model import Admission, AdmissionSnapshot, Candidate, Key
-from audiojob_operator.resolve import effective_priority
+from audiojob_operator.admission import ADMITTED, admit
+from audiojob_operator.caches import Caches
+from audiojob_operator.candidates import candidate
+from audiojob_operator.jobstore import Known
+from audiojob_operator.model import Admission, AdmissionSnapshot, Candidate, Key, QueueKey
+from audiojob_operator.policies.cooldown import cooling_until, host_of
+from audiojob_operator.policies.ready import by_name, gpus_soon
+from audiojob_operator.settings import Capacity
+from audiojob_types.constants import DEFAULT_QUEUE
 from audiojob_types.job import AudioJob
-from audiojob_types.pipeline import AudioPipeline
+from audiojob_types.pipeline import AudioPipelineSpec
 from audiojob_types.reasons import Reason
 
 _SHORTEST_PAUSE_SECONDS = 0.05
-_COST_FACTOR = 20  # at most 1/20 of the time goes into passes
-_ADMITTED = Admission(True)
+_LONGEST_PAUSE_SECONDS = 1.0  # free places stay empty between passes
+_COST_FACTOR = 10  # about 1/10 of the time goes into passes
 _NOT_ASKED = Admission(False, Reason.QUEUE_FULL, "The job has not asked for a place yet.")
 
 
-class Gate:
-    """One serial pass over all waiting jobs, repeated when something changed, but not for each change.
+@dataclass(frozen=True, slots=True)
+class QueueNumbers:
+    """A queue at the last pass: AudioJobs that hold a place, those that wait for one, and GPUs of live Jobs."""
 
-    `pipeline_of(name)` finds a pipeline for the default priority; `may_start(job, now)` is false for jobs that wait
-    for something else than a place. `wake(key)` is called for a job whose admission changed.
+    running: int = 0
+    pending: int = 0
+    gpus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What one version of a job means to admission; kept until the job or its pipeline changes, or ``until``."""
+
+    known: Known
+    spec: AudioPipelineSpec | None
+    candidate: Candidate | None
+    gpus_soon: int
+    until: datetime | None = None
+
+
+class Gate:
+    """One serial pass over all jobs that want to run, repeated when something changed, but not for each change.
+
+    ``wake(key)`` is called for a job whose answer changed.
     """
 
-    def __init__(
-        self,
-        store: JobStore,
-        max_running: int | None,
-        pipeline_of: Callable[[str], AudioPipeline | None],
-        namespaces: frozenset[str],
-        wake: Callable[[Key], None],
-    ) -> None:
-        self._store = store
-        self._max_running = max_running
-        self._pipeline_of = pipeline_of
-        self._namespaces = namespaces
+    def __init__(self, caches: Caches, capacity: Capacity, wake: Callable[[Key], None]) -> None:
+        self._caches = caches
+        self._capacity = capacity
         self._wake = wake
         self._result: dict[Key, Admission] = {}
-        self._assumed: set[Key] = set()
+        self._rows: dict[Key, _Row] = {}
+        self._assumed: set[Key] = set()  # let in, and their status does not say so yet
+        self._taken: dict[Key, int] = {}  # GPUs that a round over the job may take
+        self._contended = False  # somebody waits for GPUs: nobody is served out of turn
+        self._cooling: dict[str, datetime] = {}
+        self._open = False
         self._dirty = True
         self._not_before = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None  # for what time alone changes
+        self.numbers: dict[QueueKey, QueueNumbers] = {}
+
+    def open(self) -> None:
+        """All that holds a place is known from now on. No pass is made before: it would give places away twice."""
+        self._open = True
+        self.touch()
 
     def admission(self, key: Key, known: Known) -> Admission | None:
         """The job's admission, or None while it has not been through a pass (it is woken after the next one).
 
-        An admitted job that has not started counts as started until `settle` is called for it.
+        What it gives counts as used until :meth:`settle` is called for the job.
         """
-        if self._max_running is None or known.status.get("startTime") or known.finished:
-            return _ADMITTED
-        if not self._wants_to_start(key, known.job, datetime.now(UTC)):
+        if known.finished:
+            return ADMITTED
+        row = self._row(key, known, datetime.now(UTC))
+        wanted = row.candidate
+        if wanted is None:
             return _NOT_ASKED  # no pass will ever look at it, and the decision rests on what it waits for
-        if key not in self._result or not self._result[key].admitted:
-            self._pass_if_due()
+        if not wanted.holds_slot and self._has_live_job(key):
+            wanted = replace(wanted, holds_slot=True)
+        if not wanted.holds_slot and self._is_unlimited(wanted):
+            return ADMITTED
         found = self._result.get(key)
-        if found is not None and found.admitted:
+        if found is None or not found.admitted:
+            self._pass_if_due()
+            found = self._result.get(key)
+        if wanted.holds_slot and (found is None or not (found.admitted or found.drained)):
+            found = ADMITTED
+        if found is None or not found.admitted:
+            return found
+        if not wanted.holds_slot:
             self._assumed.add(key)
-        return found
+        return self._with_gpus(key, row, found)
 
     def settle(self, key: Key) -> None:
-        """A round over the job has ended: whether it holds a place is told by its status alone from now on."""
+        """A round over the job has ended: what it holds is told by its status and its Jobs alone from now on."""
         self._assumed.discard(key)
+        if self._taken.pop(key, None) is not None and key in self._result:
+            # Used or not: the same grant must not serve another phase before the next pass.
+            self._result[key] = replace(self._result[key], gpus=0)
         self.touch()
 
     def touch(self) -> None:
         """Something changed that admission may depend on."""
-        if self._max_running is None:
-            return
         self._dirty = True
         if self._timer is None:
             delay = max(0.0, self._not_before - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def cooling(self, job: AudioJob, now: datetime) -> datetime | None:
+        """Until when the job's host must be left alone; None if it may be asked."""
+        host = host_of(job.spec)
+        until = self._cooling.get(host) if host else None
+        return until if until is not None and until > now else None
+
+    # ---------------------------------------------------------------- GPUs out of turn
+
+    def _with_gpus(self, key: Key, row: _Row, found: Admission) -> Admission:
+        """A phase that becomes ready in this very round is served at once where nobody else waits."""
+        gpus = found.gpus
+        used, total = self._gpus_used(), self._pool
+        if not gpus and row.gpus_soon and not self._contended and row.candidate is not None:
+            gpus = max(0, min(row.gpus_soon, total - used, self._left_in_queue(row.candidate)))
+        if gpus:
+            self._taken[key] = gpus
+        return replace(found, gpus=gpus, gpus_used=found.gpus_used or used, gpus_total=found.gpus_total or total)
+
+    def _gpus_used(self) -> int:
+        live = sum(
+            job.gpus
+            for cache in self._caches.namespaces.values()
+            for job in cache.live_gpus.values()
+            if not job.managed
+        )
+        return live + sum(self._taken.values())
+
+    def _left_in_queue(self, wanted: Candidate) -> int:
+        queue = self._caches.queues.get(wanted.queue_key)
+        if queue is None or queue.spec.max_gpus is None:
+            return self._pool
+        namespace, name = wanted.queue_key
+        taken = sum(gpus for key, gpus in self._taken.items() if key[0] == namespace)
+        return queue.spec.max_gpus - self.numbers.get((namespace, name), QueueNumbers()).gpus - taken
+
+    @property
+    def _pool(self) -> int:
+        return self._caches.gpus_offered if self._capacity.gpus is None else self._capacity.gpus
+
+    # ---------------------------------------------------------------- the pass
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -85,39 +167,118 @@ class Gate:
 
     def _pass_if_due(self) -> None:
         began = time.monotonic()
-        if not self._dirty:
+        if not self._dirty or not self._open:
             return
         if began < self._not_before:
             self.touch()
             return
-        before = self._result
-        now = datetime.now(UTC)
-        candidates = tuple(found for key, known in self._store.active() if (found := self._candidate(key, known, now)))
-        self._result = admit(AdmissionSnapshot(candidates, self._max_running))
+        before, now = self._result, datetime.now(UTC)
+        snapshot = self._snapshot(now)
+        self._result = admit(snapshot, now)
         self._dirty = False
-        self._not_before = began + max(_SHORTEST_PAUSE_SECONDS, _COST_FACTOR * (time.monotonic() - began))
+        self._contended = any(_wanted(each, now) > self._result[each.key].gpus for each in snapshot.candidates)
+        self.numbers = _numbers(snapshot, self._result)
+        pause = _COST_FACTOR * (time.monotonic() - began)
+        self._not_before = began + min(max(pause, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        self._set_alarm(snapshot, now)
         for key, admission in self._result.items():
             earlier = before.get(key)
-            if earlier is None or earlier.admitted != admission.admitted:
+            if earlier is None or _answer(earlier) != _answer(admission):
                 self._wake(key)
 
-    def _candidate(self, key: Key, known: Known, now: datetime) -> Candidate | None:
+    def _set_alarm(self, snapshot: AdmissionSnapshot, now: datetime) -> None:
+        """A wait for a GPU that ends, or a backoff, changes answers though nothing happens."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        moments = (
+            moment
+            for each in snapshot.candidates
+            for request in each.requests
+            for moment in (request.until, request.not_before)
+            if moment is not None and moment > now
+        )
+        soonest = min(moments, default=None)
+        delay = (soonest - now).total_seconds() if soonest is not None else 0.0
+        self._alarm = asyncio.get_running_loop().call_later(delay, self.touch) if soonest is not None else None
+
+    def _snapshot(self, now: datetime) -> AdmissionSnapshot:
+        held: Counter[Key] = Counter()
+        for namespace, cache in self._caches.namespaces.items():
+            for job in cache.live_gpus.values():
+                held[namespace, job.owner] += job.gpus
+        rows = {key: self._row(key, known, now) for key, known in self._caches.audiojobs.active()}
+        self._rows = rows  # those that are gone are forgotten
+        candidates = tuple(
+            self._as_it_is(key, row.candidate, held[key]) for key, row in rows.items() if row.candidate is not None
+        )
+        return AdmissionSnapshot(
+            candidates=candidates,
+            max_running=self._capacity.max_running,
+            gpus=self._pool,
+            gpus_strict=self._capacity.gpus is not None,
+            queues={key: queue.spec for key, queue in self._caches.queues.items()},
+            ageing_seconds=self._capacity.ageing_seconds,
+        )
+
+    def _as_it_is(self, key: Key, row: Candidate, held: int) -> Candidate:
+        taken = self._taken.get(key)
+        assumed = key in self._assumed or (not row.holds_slot and self._has_live_job(key))
+        if not held and taken is None and not assumed:
+            return row
+        return replace(
+            row,
+            gpus_held=held + (taken or 0),
+            holds_slot=row.holds_slot or assumed,
+            requests=() if taken is not None else row.requests,
+        )
+
+    def _has_live_job(self, key: Key) -> bool:
+        """Whether it runs though its status does not say so: the operator ended between the two writes."""
+        return self._caches.namespaces[key[0]].has_live_job(key[1])
+
+    def _row(self, key: Key, known: Known, now: datetime) -> _Row:
+        spec = self._caches.spec_of(known)
+        row = self._rows.get(key)
+        if row is not None and row.known is known and row.spec is spec and (row.until is None or now < row.until):
+            return row
         try:
             job = known.job
         except ValidationError:
-            return None  # told when its own turn comes
-        started = job.status.start_time is not None
-        if not started and not self._wants_to_start(key, job, now):
-            return None
-        pipeline = self._pipeline_of(job.spec.pipeline)
-        return Candidate(
-            key=key,
-            priority=effective_priority(job.spec, pipeline.spec if pipeline else None),
-            created=job.metadata.creation_timestamp or now,
-            holds_slot=started or key in self._assumed,
+            return _Row(known, spec, None, 0)  # told when its own turn comes
+        if (host := host_of(job.spec)) and (until := cooling_until(job.status.phases, now)) is not None:
+            self._cooling[host] = max(until, self._cooling.get(host, until))
+        found = candidate(job, spec, now) if key[0] in self._caches.namespaces else None
+        soon = gpus_soon(job.spec, spec, by_name(job.status.phases)) if spec is not None else 0
+        start = job.spec.start_time
+        row = _Row(known, spec, found, soon, start if start is not None and now < start else None)
+        self._rows[key] = row
+        return row
+
+    def _is_unlimited(self, wanted: Candidate) -> bool:
+        return (
+            self._capacity.max_running is None
+            and wanted.queue == DEFAULT_QUEUE
+            and self._caches.queues.get(wanted.queue_key) is None
+            and not wanted.requests
         )
 
-    def _wants_to_start(self, key: Key, job: AudioJob, now: datetime) -> bool:
-        spec = job.spec
-        ready = not spec.suspend and not spec.cancel and (spec.start_time is None or spec.start_time <= now)
-        return ready and key[0] in self._namespaces and self._pipeline_of(spec.pipeline) is not None
+
+def _wanted(each: Candidate, now: datetime) -> int:
+    """GPUs that the job would take now."""
+    return sum(request.gpus for request in each.requests if request.not_before is None or request.not_before <= now)
+
+
+def _answer(admission: Admission) -> tuple[object, ...]:
+    """What a decision rests on; the numbers in the message are for people."""
+    return admission.admitted, admission.reason, admission.gpus, admission.drained
+
+
+def _numbers(snapshot: AdmissionSnapshot, result: dict[Key, Admission]) -> dict[QueueKey, QueueNumbers]:
+    running: Counter[QueueKey] = Counter()
+    pending: Counter[QueueKey] = Counter()
+    gpus: Counter[QueueKey] = Counter()
+    for each in snapshot.candidates:
+        (running if result[each.key].admitted else pending)[each.queue_key] += 1
+        gpus[each.queue_key] += each.gpus_held
+    keys = running.keys() | pending.keys() | gpus.keys()
+    return {key: QueueNumbers(running[key], pending[key], gpus[key]) for key in keys}

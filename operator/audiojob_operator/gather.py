@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import NotFound
@@ -11,12 +13,19 @@ from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, JOBS, PODS
 from audiojob_operator.caches import POD_JOB_LABEL, Caches, NamespaceCache, controller, job_is_finished, trim_job
 from audiojob_operator.gate import Gate
 from audiojob_operator.jobstore import Known
-from audiojob_operator.model import Admission, DecideSettings, Key, Observed, PhaseObservation, Revision
+from audiojob_operator.model import Admission, DecideSettings, Key, Observed, PhaseObservation, Retried, Revision
 from audiojob_operator.observe import observe_job
 from audiojob_operator.resolve import revision_name, unconfirmed_children
 from audiojob_types.job import AudioJob
+from audiojob_types.pipeline import AudioPipelineSpec
 
 _REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _References:
+    source: AudioJob | None
+    retried: Retried | None
 
 
 class Gatherer:
@@ -27,6 +36,7 @@ class Gatherer:
         self._caches = caches
         self._gate = gate
         self._settings = settings
+        self._dependents: dict[Key, set[Key]] = {}  # by the job that they wait for
         self._without_pod: OrderedDict[str, None] = OrderedDict()  # uids of Jobs whose pod was looked for in vain
 
     async def known(self, key: Key) -> Known | None:
@@ -54,7 +64,8 @@ class Gatherer:
         job = known.job
         cache = self._caches.namespaces.get(key[0])
         children = await self._children(cache, job) if cache else ()
-        return self._observed(known, admission, children, await self._revision(cache, job, children))
+        revision = await self._revision(cache, job, children)
+        return self._observed(known, admission, children, revision, await self._references(key, job))
 
     def orphans(self, key: Key, uid: str | None) -> list[Object]:
         """Live Jobs of AudioJobs that had this name and are gone; `uid` is that of the present one, if any."""
@@ -63,7 +74,12 @@ class Gatherer:
         return [job for job in jobs if controller(job)["uid"] != uid and not _ends_by_itself(job)]
 
     def _observed(
-        self, known: Known, admission: Admission, children: tuple[PhaseObservation, ...], revision: Revision | None
+        self,
+        known: Known,
+        admission: Admission,
+        children: tuple[PhaseObservation, ...],
+        revision: Revision | None,
+        references: _References,
     ) -> Observed:
         job = known.job
         cache = self._caches.namespaces.get(job.metadata.namespace)
@@ -75,10 +91,43 @@ class Gatherer:
             children=children,
             namespace_prepared=cache is not None,
             admitted=admission,
-            gpu_offered=self._caches.gpu_offered,
+            gpus_per_node=self._caches.gpus_per_node,
             settings=self._settings,
             known_revisions=_revision_names(cache),
+            kueue_local_queue=self._kueue_queue(job),
+            cooling_until=self._gate.cooling(job, datetime.now(UTC)),
+            source_job=references.source,
+            retried=references.retried,
         )
+
+    def ended(self, key: Key) -> set[Key]:
+        """The jobs that wait for this one; they are forgotten here, and ask again."""
+        return self._dependents.pop(key, set())
+
+    async def _references(self, key: Key, job: AudioJob) -> _References:
+        """The jobs that this one names, as far as a decision still depends on them."""
+        spec, namespace = job.spec, key[0]
+        source = retried = None
+        if spec.source is not None and spec.source.job_ref is not None and job.status.source is None:
+            other = (namespace, spec.source.job_ref.name)
+            self._dependents.setdefault(other, set()).add(key)  # before it is read: its end must not slip through
+            source = await self._read_reference(other)
+        if spec.retry_of is not None and job.status.pipeline_revision is None:
+            before = await self._read_reference((namespace, spec.retry_of))
+            retried = Retried(before, await self._spec_of(before)) if before is not None else None
+        return _References(source, retried)
+
+    async def _read_reference(self, key: Key) -> AudioJob | None:
+        known = await self.known(key)
+        return known.job if known is not None else None
+
+    async def _spec_of(self, job: AudioJob) -> AudioPipelineSpec | None:
+        revision = await self._revision(self._caches.namespaces.get(job.metadata.namespace), job, ())
+        return revision.spec if revision is not None else None
+
+    def _kueue_queue(self, job: AudioJob) -> str | None:
+        queue = self._caches.queues.get((job.metadata.namespace, job.spec.queue_name))
+        return queue.spec.kueue_local_queue if queue is not None else None
 
     async def _children(self, cache: NamespaceCache, job: AudioJob) -> tuple[PhaseObservation, ...]:
         uid = job.metadata.uid

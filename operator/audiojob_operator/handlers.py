@@ -1,7 +1,8 @@
 """kopf as the shell: it watches unfinished AudioJobs in a thread of its own and hands each change to the core loop.
 
 `on.event` only: kopf then writes nothing to the objects and keeps no state between handlers. Some errors in a watch
-end `kopf.operator()`; the thread is started again then.
+end `kopf.operator()`; the thread is started again then. Neither then nor when kopf lists anew by itself does it report
+what was deleted meanwhile, so both are told as a gap.
 """
 
 from __future__ import annotations
@@ -12,23 +13,26 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 import kopf
+from yarl import URL
 
+from audiojob_kube.backoff import Backoff
 from audiojob_kube.config import Connection
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS
 from audiojob_operator.metrics import Metrics
+from audiojob_operator.selectors import ACTIVE_SELECTOR
 from audiojob_types import constants as c
-from audiojob_types.job import FINISHED_STATES
 
 _log = logging.getLogger(__name__)
 
-ACTIVE_SELECTOR = ",".join(f"status.state!={state}" for state in sorted(FINISHED_STATES))
 _BEAT_SECONDS = 5.0
-_RESTART_SECONDS = 1.0
+_RESTARTS = Backoff(first_seconds=1.0, cap_seconds=20.0)
+_STEADY_SECONDS = 60.0  # one that ran this long did not fail at once
 _STOP_SECONDS = 10.0
 
 Deliver = Callable[[str | None, Object], None]
@@ -100,31 +104,45 @@ def kopf_settings() -> kopf.OperatorSettings:
     return settings
 
 
-class KopfShell:
-    """The kopf thread. `deliver(type, object)` is called in the core loop for each event; `restarted` after a gap."""
+class Relists:
+    """Notices, by kopf's requests, that it watches on from a new list: what was deleted before is never reported."""
 
-    def __init__(
-        self, connection: Connection, deliver: Deliver, restarted: Callable[[], None], metrics: Metrics
-    ) -> None:
+    def __init__(self) -> None:
+        self._listed = False
+
+    def answered(self, method: str, url: URL, status: int) -> bool:
+        """Take note of an answered request. Returns whether a watch has just followed a list."""
+        if method != "GET" or status != HTTPStatus.OK or not url.path.endswith(f"/{AUDIOJOBS.plural}"):
+            return False
+        if "watch" not in url.query:
+            self._listed = True
+            return False
+        fresh, self._listed = self._listed, False
+        return fresh
+
+
+class KopfShell:
+    """The kopf thread. In the core loop, `deliver(type, object)` is called for each event, and `gap()` when deletions
+    may have been missed: as soon as kopf has ended, and again once it watches from a new list."""
+
+    def __init__(self, connection: Connection, deliver: Deliver, gap: Callable[[], None], metrics: Metrics) -> None:
         self._connection = connection
         self._deliver = deliver
-        self._restarted = restarted
+        self._gap = gap
         self._metrics = metrics
         self._stop = threading.Event()
-        self._beat = time.monotonic()
+        self._beat: float | None = None
 
     def age(self) -> float:
-        """Seconds since the thread's loop last ran."""
-        return time.monotonic() - self._beat
-
-    def restart(self) -> None:
-        """Have kopf started afresh, for a watch that does not bring what it should."""
-        self._stop.set()
+        """Seconds since the thread's loop last ran; 0 before it was started."""
+        return 0.0 if self._beat is None else time.monotonic() - self._beat
 
     async def run(self) -> None:
         """Keep the thread running until cancelled."""
         loop = asyncio.get_running_loop()
+        failures = 0
         while True:
+            began = time.monotonic()
             self._stop = threading.Event()
             ended = asyncio.Event()
             thread = threading.Thread(target=self._main, args=(loop, ended, self._stop), name="kopf", daemon=True)
@@ -136,22 +154,25 @@ class KopfShell:
                 # Nothing of ours waits for a thread that does not want to end; the process takes it along.
                 await asyncio.to_thread(thread.join, _STOP_SECONDS)
             self._metrics.kopf_restarts.inc()
-            await asyncio.sleep(_RESTART_SECONDS)
-            self._restarted()
+            self._gap()
+            failures = 1 if time.monotonic() - began >= _STEADY_SECONDS else failures + 1
+            await asyncio.sleep(_RESTARTS.delay(failures))
 
     def _main(self, core: asyncio.AbstractEventLoop, ended: asyncio.Event, stop: threading.Event) -> None:
+        asked = False
         try:
-            asyncio.run(self._operate(core, stop))
-            if not stop.is_set():
-                _log.warning("kopf has ended; starting it again")
-        except Exception:  # noqa: BLE001 - whatever ended kopf, it must be started again
-            _log.exception("kopf has failed; starting it again")
+            asked = asyncio.run(self._operate(core, stop))
+        except Exception as error:  # noqa: BLE001 - whatever ended kopf, it must be started again
+            _log.warning("kopf has failed: %r", error)
         finally:
+            if not asked:
+                _log.warning("kopf has ended; starting it again")
             if not core.is_closed():
                 core.call_soon_threadsafe(ended.set)
 
-    async def _operate(self, core: asyncio.AbstractEventLoop, stop: threading.Event) -> None:
-        async with self._session() as session:
+    async def _operate(self, core: asyncio.AbstractEventLoop, stop: threading.Event) -> bool:
+        """Run kopf until it ends. Returns whether it was asked to."""
+        async with self._session(core) as session:
             beat = asyncio.create_task(self._keep_beating())
             try:
                 await kopf.operator(
@@ -162,17 +183,21 @@ class KopfShell:
                     standalone=True,
                     stop_flag=stop,
                 )
+                return stop.is_set()
             finally:
                 beat.cancel()
+                # kopf waits for it in a thread of the loop's executor, without which the loop cannot be closed.
+                stop.set()
 
     async def _keep_beating(self) -> None:
         while True:
             self._beat = time.monotonic()
             await asyncio.sleep(_BEAT_SECONDS)
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self, core: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
         """A session with our own identity: the token is asked for anew with each request, so that it may rotate."""
         provider = self._connection.token
+        relists = Relists()
 
         async def authorize(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -182,6 +207,8 @@ class KopfShell:
             response = await handler(request)
             if response.status == 401:
                 provider.invalidate()
+            if relists.answered(request.method, request.url, response.status):
+                core.call_soon_threadsafe(self._gap)
             return response
 
         context = self._connection.ssl

@@ -24,9 +24,11 @@ from audiojob_operator.settings import LeaseSettings
 
 _log = logging.getLogger(__name__)
 
+_SHORTEST_PAUSE_SECONDS = 0.05
+
 
 class LeaseLostError(Exception):
-    """Another process may be active from now on: this one must end."""
+    """Another process is active from now on: this one must end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,18 @@ class Renewal:
 
 
 class Lease:
-    """Acquires, renews and releases one Lease. `held` is set while this process is the active one."""
+    """Acquires, renews and releases one Lease. `held` is set while this process is the active one.
+
+    `changed(held)` is called whenever that begins or ends. It ends when the Lease was not renewed in time, and begins
+    again when it could be renewed after all because nobody else has taken it.
+    """
 
     def __init__(
-        self, client: KubeClient, settings: LeaseSettings, clock: Callable[[], float] = time.monotonic
+        self,
+        client: KubeClient,
+        settings: LeaseSettings,
+        clock: Callable[[], float] = time.monotonic,
+        changed: Callable[[bool], None] = lambda _held: None,
     ) -> None:
         self.identity = settings.identity or f"operator-{uuid.uuid4()}"
         self.held = asyncio.Event()
@@ -50,23 +60,28 @@ class Lease:
         self._client = client
         self._settings = settings
         self._clock = clock
+        self._changed = changed
         self._seen: Renewal | None = None
+        self._duration = settings.duration_seconds  # the holder's
+        self._complaint = ""
 
     async def run(self) -> None:
-        """Wait for the Lease, then keep it. Raises LeaseLostError when it could not be renewed in time."""
+        """Wait for the Lease, then keep it. Raises LeaseLostError when another process has taken it."""
         while not await self._try():  # noqa: ASYNC110 - the holder is another process
-            await asyncio.sleep(self._settings.retry_seconds)
+            await asyncio.sleep(self._pause())
         renewed = self._clock()
-        self.held.set()
-        _log.info("holding Lease %s/%s as %s", self._settings.namespace, self._settings.name, self.identity)
+        self._hold()
         while True:
             await asyncio.sleep(self._settings.retry_seconds)
             if await self._try():
                 renewed = self._clock()
+                self._hold()
             elif self.holder != self.identity:
+                self.held.clear()
                 raise LeaseLostError(f"the Lease went to {self.holder or 'nobody'}")
             elif self._clock() - renewed >= self._settings.renew_deadline_seconds:
-                raise LeaseLostError(f"not renewed for {self._settings.renew_deadline_seconds:.0f} s")
+                # Others may take it soon. An API server that is away is no reason to end: nobody could take it.
+                self._drop()
 
     async def release(self) -> None:
         """Give the Lease back, so that a successor need not wait for it to expire. Never raises API errors."""
@@ -81,6 +96,24 @@ class Lease:
         except (ApiError, TransportError, TimeoutError) as error:
             _log.warning("the Lease was not released, a successor waits for it to expire: %s", error)
 
+    def _hold(self) -> None:
+        if not self.held.is_set():
+            self.held.set()
+            _log.info("holding Lease %s/%s as %s", self._settings.namespace, self._settings.name, self.identity)
+            self._changed(True)
+
+    def _drop(self) -> None:
+        if self.held.is_set():
+            self.held.clear()
+            self._changed(False)
+
+    def _pause(self) -> float:
+        """Until the next try, but not beyond the moment at which the holder's time is over."""
+        if not self.holder or self._seen is None:
+            return self._settings.retry_seconds
+        left = self._seen.seen + self._duration - self._clock()
+        return min(self._settings.retry_seconds, max(left, _SHORTEST_PAUSE_SECONDS))
+
     @property
     def _call_seconds(self) -> float:
         # Short enough for several tries within the renew deadline.
@@ -90,13 +123,20 @@ class Lease:
         """Take or renew the Lease. False when another holds it, or when the API server did not answer in time."""
         try:
             async with asyncio.timeout(self._call_seconds):
-                return await self._acquire_or_renew()
+                done = await self._acquire_or_renew()
         except Conflict:
             return False  # somebody else was faster
         except (ApiError, TransportError, TimeoutError) as error:
-            why = str(error) or "no answer in time"
-            _log.warning("Lease %s/%s: %s", self._settings.namespace, self._settings.name, why)
+            self._complain(str(error) or "no answer in time")
             return False
+        self._complaint = ""
+        return done
+
+    def _complain(self, why: str) -> None:
+        """Once for the same problem in a row: a try comes every few seconds."""
+        if why != self._complaint:
+            _log.warning("Lease %s/%s: %s", self._settings.namespace, self._settings.name, why)
+        self._complaint = why
 
     async def _acquire_or_renew(self) -> bool:
         lease = await self._get()
@@ -112,10 +152,11 @@ class Lease:
             return True
         self._observe(lease)
         spec = lease.get("spec") or {}
+        self._duration = float(spec.get("leaseDurationSeconds") or self._settings.duration_seconds)
         if self.holder == self.identity:
             self._observe(await self._patch(lease, self._renewed()))
             return True
-        if self.holder and not self._expired(spec):
+        if self.holder and not self._expired():
             return False
         transitions = (spec.get("leaseTransitions") or 0) + 1
         taken = self._renewed() | {"acquireTime": _now(), "leaseTransitions": transitions}
@@ -147,9 +188,8 @@ class Lease:
         if self._seen is None or (self._seen.holder, self._seen.renew_time) != (self.holder, renew_time):
             self._seen = Renewal(self.holder, renew_time, self._clock())
 
-    def _expired(self, spec: Object) -> bool:
-        duration = float(spec.get("leaseDurationSeconds") or self._settings.duration_seconds)
-        return self._seen is not None and self._clock() - self._seen.seen >= duration
+    def _expired(self) -> bool:
+        return self._seen is not None and self._clock() - self._seen.seen >= self._duration
 
 
 def _now() -> str:

@@ -6,13 +6,16 @@ caches and carries out a :class:`Plan`; everything between the two is a plain fu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from audiojob_types.contract import Device, FailureClass, FolderStore, PhaseResult, S3Store, Task
 from audiojob_types.job import AudioJob, State
+from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec
+from audiojob_types.queue import AudioQueueSpec
 from audiojob_types.reasons import Reason
 
 Key: TypeAlias = tuple[str, str]  # (namespace, name) of an AudioJob
@@ -27,6 +30,7 @@ class Diagnosis:
 
     ``shown``: worth a line in status at once (a mere "the container is being created" is not).
     ``bounded``: nothing but a person can help, so that ``startTimeoutSeconds`` ends the attempt.
+    ``expected``: nothing is wrong, so that nobody needs an event.
     """
 
     reason: Reason
@@ -34,6 +38,7 @@ class Diagnosis:
     suggestion: str
     shown: bool
     bounded: bool
+    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class Failed:
     most: int | None = None
     peak_memory_bytes: int | None = None
     finished: datetime | None = None
+    retry_after_seconds: int | None = None  # what the source's site asked for
 
 
 Outcome: TypeAlias = Running | Succeeded | Failed
@@ -99,6 +105,10 @@ class PhaseObservation:
     pod: PodObservation | None = None
     deleting: bool = False  # the Job has a deletionTimestamp
     suspended: bool = False  # spec.suspend of the Job, as a queueing system sets it
+    begun: datetime | None = None  # when the Job controller first looked at it
+    gpus: int = 0
+    device_reason: str | None = None
+    memory_bytes: int | None = None  # asked for
     finished: bool = False  # the Job has condition Complete or Failed, or its only pod has ended: nothing runs any more
 
 
@@ -141,32 +151,74 @@ class Revision:
 
 # ---------------------------------------------------------------- who may start: admission
 
+QueueKey: TypeAlias = tuple[str, str]  # (namespace, name) of an AudioQueue
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Whether a job may start, and if not, why it waits."""
+    """Whether a job may start, and if not, why it waits.
+
+    ``gpus`` is how many GPUs its phases may take now, beyond those of its live Jobs. ``drained``: the job has started
+    and its queue takes it back. ``gpus_used`` of ``gpus_total`` are in use where the phases look for theirs.
+    """
 
     admitted: bool
     reason: Reason = Reason.ADMITTED
     message: str = "The job may run."
+    gpus: int = 0
+    gpus_used: int = 0
+    gpus_total: int = 0
+    drained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuRequest:
+    """A phase that could start now if it had its GPUs. ``must``: it waits for ever; others use the CPU at ``until``."""
+
+    gpus: int
+    must: bool
+    until: datetime | None = None
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One unfinished job as admission sees it. ``holds_slot``: started, or admitted a moment ago ("assumed")."""
+    """One unfinished job as admission sees it.
+
+    ``holds_slot``: started, or admitted a moment ago ("assumed"). ``gpus_held`` are those of live Jobs, and of Jobs
+    that are about to be made.
+    """
 
     key: Key
     priority: int
     created: datetime
     holds_slot: bool
+    queue: str = "default"
+    user: str = ""
+    gpus_held: int = 0
+    requests: tuple[GpuRequest, ...] = ()
+
+    @property
+    def queue_key(self) -> QueueKey:
+        """Its queue, which lies in its own namespace."""
+        return self.key[0], self.queue
 
 
 @dataclass(frozen=True, slots=True)
 class AdmissionSnapshot:
-    """All unfinished jobs that want to run, and the size of the pool; ``max_running`` None is no limit."""
+    """All unfinished jobs that want to run, and what there is.
+
+    ``max_running`` None is no limit; ``gpus`` None is no limit either (the scheduler decides). ``queues`` are those
+    that exist. ``gpus_strict``: ``gpus`` is the administrator's number; else it is what nodes offer, and a phase that
+    must have a GPU may ask for a first one, so that a cluster autoscaler sees it wait.
+    """
 
     candidates: tuple[Candidate, ...]
     max_running: int | None = None
+    gpus: int | None = None
+    gpus_strict: bool = False
+    queues: Mapping[QueueKey, AudioQueueSpec] = field(default_factory=dict)
+    ageing_seconds: int = DEFAULT_AGEING_SECONDS
 
 
 # ---------------------------------------------------------------- decide: input and output
@@ -181,6 +233,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Retried:
+    """The job that another one is a retry of, and the pipeline that it ran (None if its revision is gone)."""
+
+    job: AudioJob
+    spec: AudioPipelineSpec | None
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that one decision depends on.
 
@@ -190,6 +250,9 @@ class Observed:
     ``revision`` is the stored one that ``resolve.revision_name`` names; None if that is None or it is gone.
     ``known_revisions`` are names of revisions known to be stored in the job's namespace; unknown ones are created
     (AlreadyExists is success).
+    ``gpus_per_node`` is the most that any Ready node offers. ``source_job`` is the one that spec.source.jobRef names,
+    ``retried`` the one that spec.retryOf names; None if there is none of that name. ``cooling_until``: the host of the
+    source is left alone until then.
     ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it
     gives a plan that creates none, but records what is known and why nothing starts.
     """
@@ -201,10 +264,14 @@ class Observed:
     children: tuple[PhaseObservation, ...]
     namespace_prepared: bool
     admitted: Admission
-    gpu_offered: bool
+    gpus_per_node: int
     settings: DecideSettings
     known_revisions: frozenset[str] = frozenset()
     refused: Refusal | None = None
+    kueue_local_queue: str | None = None
+    source_job: AudioJob | None = None
+    retried: Retried | None = None
+    cooling_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,21 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         pod=_observe_pod(pod) if pod is not None else None,
         deleting="deletionTimestamp" in metadata,
         suspended=bool(spec.get("suspend")),
+        begun=parse_time(job.get("status", {}).get("startTime")),
+        gpus=gpus_of(job),
+        device_reason=annotations.get(c.ANNOTATION_DEVICE_REASON),
+        memory_bytes=_number(annotations.get(c.ANNOTATION_MEMORY)),
         finished=_job_end(job) is not None or (bool(pods) and all(_ended(each) for each in pods)),
     )
+
+
+def gpus_of(job: Object) -> int:
+    """How many GPUs the Job's pod takes."""
+    return _number((job["metadata"].get("annotations") or {}).get(c.ANNOTATION_GPUS)) or 0
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None
 
 
 def _telling_pod(pods: Sequence[Object]) -> Object | None:
@@ -99,11 +112,23 @@ def _job_end(job: Object) -> Object | None:
 
 
 def _outcome(job: Object, pod: Object | None) -> Outcome:
+    if _taken_back(job, pod):
+        return Running()
     if pod is not None:
         # A Job may give up on a pod that its node still winds down; that pod will say why.
         return _pod_outcome(pod) if _ended(pod) else Running()
     end = _job_end(job)
     return Running() if end is None else _podless_outcome(end)
+
+
+def _taken_back(job: Object, pod: Object | None) -> bool:
+    """Whether Kueue has stopped the Job, so that its pod's end is no failure; the Job makes another one later.
+
+    A Job that Kueue manages says itself when it has failed: pods of earlier admissions may linger beside the new one.
+    """
+    if c.KUEUE_QUEUE_LABEL not in job["metadata"]["labels"] or _job_end(job) is not None:
+        return False
+    return pod is None or _terminated(pod).get("exitCode") != 0
 
 
 def _podless_outcome(end: Object) -> Outcome:
@@ -152,8 +177,8 @@ def _pod_level_failure(pod: Object, finished: datetime | None) -> Failed | None:
 
 def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, finished: datetime | None) -> Failed:
     if terminated.get("reason") == "OOMKilled":
-        message = "The process used more memory than resources.memory of its phase and was killed."
-        return _failed(Reason.OUT_OF_MEMORY, message, finished)
+        message = "The process used more memory than it was given and was killed."
+        return replace(_failed(Reason.OUT_OF_MEMORY, message, finished), failure_class=FailureClass.MEMORY)
     failure_class, reason = classify_exit_code(code)
     if result is None:
         if code in _SIGNAL_CODES:
@@ -163,6 +188,8 @@ def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, fin
         message = f"The process ended with exit code {code}" + (f": {detail}" if detail else ".")
         return replace(_failed(reason, message, finished), failure_class=failure_class)
     own = result.reason if _REASON.match(result.reason) else str(reason)
+    if own == Reason.RATE_LIMITED:
+        failure_class = FailureClass.COOL_DOWN
     return Failed(
         failure_class=failure_class,
         reason=own,
@@ -171,6 +198,7 @@ def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, fin
         log_key=result.log_key,
         peak_memory_bytes=result.peak_memory_bytes,
         finished=finished,
+        retry_after_seconds=result.retry_after_seconds,
     )
 
 

@@ -4,23 +4,44 @@ from __future__ import annotations
 
 from typing import Final
 
-from audiojob_operator.build.inputs import phase_inputs
+from audiojob_operator.build.inputs import input_durations, phase_inputs
 from audiojob_operator.build.job import build_job
 from audiojob_operator.build.request import AttemptRequest
 from audiojob_operator.draft import Draft
 from audiojob_operator.model import Failed, PhaseObservation, Running, Succeeded
-from audiojob_operator.policies.attempt import AttemptPolicy, adopted, after_failure, after_success, clip, started
+from audiojob_operator.policies.attempt import (
+    AttemptPolicy,
+    Start,
+    adopted,
+    after_failure,
+    after_success,
+    clip,
+    started,
+)
+from audiojob_operator.policies.cooldown import fetches, host_of
 from audiojob_operator.policies.deadline import active_deadline
-from audiojob_operator.policies.device import choose_device
-from audiojob_operator.policies.verdict import NO_POD_AFTER, Verdict, judge
-from audiojob_operator.resolve import effective_device, effective_retry, phases_before
+from audiojob_operator.policies.device import GpuSupply, Use, WaitForGpu, choose_device, unscheduled_until
+from audiojob_operator.policies.memory import next_request
+from audiojob_operator.policies.ready import ready_phases
+from audiojob_operator.policies.review import needs_review, review_deadline, review_of
+from audiojob_operator.policies.verdict import UNSEEN_AFTER, Verdict, judge
+from audiojob_operator.resolve import effective_device, effective_retry
 from audiojob_types.base import format_time
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
+from audiojob_types.contract import Device, FailureClass
 from audiojob_types.job import JobOutput, PhaseState, PhaseStatus
 from audiojob_types.pipeline import Phase
-from audiojob_types.reasons import Reason
+from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _STOPPABLE: Final = (PhaseState.RUNNING, PhaseState.WAITING)
+
+
+class EndJobError(Exception):
+    """The job must end as Failed because of what holds one of its phases back."""
+
+    def __init__(self, phase: str, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.phase, self.reason = phase, reason
 
 
 def settle(draft: Draft) -> None:
@@ -34,8 +55,10 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
     while not record.state.finished:
         if record.state is PhaseState.RUNNING:
             child = draft.child(phase.name, record.attempt)
-            verdict = judge(child, phase, draft.prefix(phase.name), draft.now)
+            verdict = judge(child, phase, draft.prefix(phase.name), draft.now, ran=_ran(record))
             match verdict.outcome:
+                case Running() if late := _gpu_wait_expired(draft, phase, record, child):
+                    record = _failed(draft, phase, record, late)
                 case Running():
                     return _working(draft, record, verdict)
                 case Succeeded() as success:
@@ -53,6 +76,26 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
     return record
 
 
+def _ran(record: PhaseStatus) -> bool:
+    """Whether nothing kept the attempt from working when it was last looked at, or it worked before that."""
+    return record.reason in (None, Reason.EVICTED_BY_KUEUE)
+
+
+def _gpu_wait_expired(draft: Draft, phase: Phase, record: PhaseStatus, child: PhaseObservation | None) -> Failed | None:
+    """A pod that has found no free GPU for gpuWaitSeconds gives way to one on the CPU."""
+    wish = effective_device(draft.observed.job.spec, phase)
+    until = unscheduled_until(wish, phase, record, child) if child is not None else None
+    if until is None or draft.now < until:
+        draft.wake(until)
+        return None
+    return Failed(
+        failure_class=FailureClass.DEVICE,
+        reason=Reason.GPU_WAIT_EXPIRED,
+        message=f"No node had a free GPU for {phase.gpu_wait_seconds} s.",
+        suggestion=EXPLANATIONS[Reason.GPU_WAIT_EXPIRED].suggestion,
+    )
+
+
 def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus:
     """A live attempt: only why it has not started is written, and only when the reason changes."""
     draft.wake(verdict.wake)
@@ -61,6 +104,8 @@ def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus
         return record.model_copy(update={"reason": None, "message": None})
     if record.reason == problem.reason:
         return record  # numbers in the message change all the time
+    if problem.expected:
+        return record.model_copy(update={"reason": problem.reason, "message": clip(problem.message)})
     draft.tell(
         problem.reason,
         f"Phase {record.name} cannot start: {problem.message} {problem.suggestion}",
@@ -95,6 +140,7 @@ def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> 
         uid=draft.uid,
         wish=effective_device(spec, phase),
         retry=effective_retry(spec, phase, draft.pipeline),
+        resources=phase.resources,
     )
     after = after_failure(record, failed, policy, draft.child(phase.name, record.attempt), draft.now)
     if after.state is PhaseState.FAILED:
@@ -102,6 +148,8 @@ def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> 
         return after
     when = f"again at {format_time(after.next_attempt_time)}" if after.next_attempt_time else "again at once"
     where = " on the CPU" if after.device is not record.device else ""
+    if (after.memory_request_bytes or 0) > (record.memory_request_bytes or 0):
+        where = f" with {(after.memory_request_bytes or 0) // 1024**2} MiB of memory"
     draft.tell(
         Reason.PHASE_RETRIED,
         f"Attempt {record.attempt} of phase {phase.name} failed ({failed.reason}): {failed.message} "
@@ -114,22 +162,77 @@ def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> 
 
 
 def start_ready(draft: Draft) -> None:
-    """Create the next attempt of every phase that may have one now.
+    """Create the next attempt of every phase that may have one now, and note what holds the others back.
 
-    Raises ``InvalidParameters`` or ``InvalidSpecError`` for what cannot be built.
+    Raises ``InvalidParameters`` or ``InvalidSpecError`` for what cannot be built, :class:`EndJobError` for a review
+    that ends the job.
     """
-    for phase in draft.pipeline.phases:
+    observed = draft.observed
+    supply = GpuSupply(
+        granted=observed.admitted.gpus,
+        per_node=observed.gpus_per_node,
+        used=observed.admitted.gpus_used,
+        total=observed.admitted.gpus_total,
+        managed=observed.kueue_local_queue is not None,
+    )
+    for phase in ready_phases(draft.pipeline, draft.phases):
         record = draft.phases[phase.name]
-        before = [draft.phases[name] for name in phases_before(draft.pipeline, phase)]
-        if record.state is not PhaseState.WAITING or any(each.state is not PhaseState.SUCCEEDED for each in before):
+        if _held_back(draft, phase, record):
             continue
-        if record.next_attempt_time is not None and draft.now < record.next_attempt_time:
-            draft.wake(record.next_attempt_time)
-            continue
-        draft.phases[phase.name] = _start(draft, phase, record)
+        choice = choose_device(effective_device(observed.job.spec, phase), phase, record, supply, draft.now)
+        match choice:
+            case WaitForGpu(message, until):
+                since = record.gpu_wait_start_time or draft.now
+                draft.phases[phase.name] = record.model_copy(update={"gpu_wait_start_time": since})
+                draft.hold(phase.name, Reason.WAITING_FOR_GPU, message, until)
+            case Use() as use:
+                if use.device is Device.GPU:
+                    supply = supply.take(phase.gpus)
+                draft.phases[phase.name] = _start(draft, phase, record, use)
 
 
-def _start(draft: Draft, phase: Phase, record: PhaseStatus) -> PhaseStatus:
+def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
+    """Whether the phase must not start yet, whatever device there is."""
+    now, spec = draft.now, draft.observed.job.spec
+    if record.next_attempt_time is not None and now < record.next_attempt_time:
+        when = format_time(record.next_attempt_time)
+        limited = record.reason == Reason.RATE_LIMITED
+        reason = Reason.COOLING_DOWN if limited else Reason.BACKING_OFF
+        message = (
+            f"Attempt {record.attempt} of phase {phase.name} failed ({record.reason}); the next one starts at {when}."
+        )
+        draft.hold(phase.name, reason, message, record.next_attempt_time)
+        return True
+    if _awaits_review(draft, phase, record):
+        return True
+    cooling = draft.observed.cooling_until
+    if cooling is not None and now < cooling and fetches(phase):
+        message = f"{host_of(spec)} limits how often it is asked; it is left alone until {format_time(cooling)}."
+        draft.hold(phase.name, Reason.COOLING_DOWN, message, cooling)
+        return True
+    return False
+
+
+def _awaits_review(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
+    spec = draft.observed.job.spec
+    if not needs_review(spec, phase):
+        review = review_of(spec, phase) if phase.gate else None
+        if review is not None and not review.approved:
+            said = f": {review.message}" if review.message else "."
+            raise EndJobError(phase.name, Reason.REVIEW_REJECTED, f"The review did not approve the phase{said}")
+        return False
+    deadline = review_deadline(phase, record, draft.now)
+    if draft.now >= deadline:
+        message = f"Nobody reviewed the phase for {phase.review_timeout_seconds} s."
+        raise EndJobError(phase.name, Reason.REVIEW_TIMEOUT, message)
+    since = record.review_start_time or draft.now
+    draft.phases[phase.name] = record.model_copy(update={"review_start_time": since})
+    message = f"Phase {phase.name} waits for a review in spec.reviews, until {format_time(deadline)}."
+    draft.hold(phase.name, Reason.AWAITING_REVIEW, message, deadline)
+    return True
+
+
+def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseStatus:
     observed, job = draft.observed, draft.observed.job
     assert draft.revision is not None
     draft.start_time = draft.start_time or draft.now
@@ -139,18 +242,29 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus) -> PhaseStatus:
         revision=draft.revision,
         phase=phase,
         attempt=record.attempt + 1,
-        device=choose_device(effective_device(job.spec, phase), record, gpu_offered=observed.gpu_offered),
-        inputs=phase_inputs(job, phase, draft.phases, draft.outputs),
+        device=use.device,
+        device_reason=use.reason,
+        memory_bytes=next_request(phase.resources, record, input_durations(phase, draft.outputs, draft.source)),
+        inputs=phase_inputs(job, phase, draft.phases, draft.outputs, draft.source),
         done=tuple(name for name, each in draft.phases.items() if each.state is PhaseState.SUCCEEDED),
         settings=observed.settings,
         now=draft.now,
         remaining_seconds=max(1, int((deadline - draft.now).total_seconds())) if deadline else None,
+        kueue_queue=observed.kueue_local_queue,
     )
     body = build_job(request)
     draft.jobs.append(body)
     draft.wake(deadline)
-    draft.wake(draft.now + NO_POD_AFTER)
-    after = started(record, request.attempt, body["metadata"]["name"], request.device, draft.now)
+    draft.wake(draft.now + UNSEEN_AFTER)
+    begun = Start(
+        attempt=request.attempt,
+        job_name=body["metadata"]["name"],
+        device=request.device,
+        device_reason=request.device_reason,
+        memory_bytes=request.memory_bytes,
+        by_kueue=request.kueue_queue is not None,
+    )
+    after = started(record, begun, draft.now)
     _tell_start(draft, phase, after)
     return after
 
@@ -180,14 +294,14 @@ def stop_phases(draft: Draft, state: PhaseState, reason: str, message: str) -> N
             )
 
 
-def pause_phases(draft: Draft) -> None:
+def pause_phases(draft: Draft, reason: Reason, message: str) -> None:
     """Take back live attempts. They count as nothing; the next one has the next number."""
     for name, record in draft.phases.items():
         if record.state is PhaseState.RUNNING:
             draft.phases[name] = record.model_copy(
                 update={
                     "state": PhaseState.WAITING,
-                    "reason": Reason.SUSPENDED,
-                    "message": "The attempt was stopped because the job is suspended.",
+                    "reason": reason,
+                    "message": message,
                 }
             )

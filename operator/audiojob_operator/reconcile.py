@@ -16,7 +16,8 @@ from audiojob_operator.errors import ForeignChildError, RefusedError, StaleError
 from audiojob_operator.gate import Gate
 from audiojob_operator.gather import Gatherer
 from audiojob_operator.metrics import Metrics
-from audiojob_operator.model import JobRef, Key
+from audiojob_operator.model import JobRef, Key, Observed, Plan
+from audiojob_operator.transitions import phase_transitions, status_after
 from audiojob_operator.workqueue import WorkQueue
 
 _log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Reconciler:
             metadata = orphan["metadata"]
             await self._applier.delete_job(JobRef(metadata["name"], metadata["uid"]), key[0])
         if known is None:
+            self._wake_dependents(key)
             return None
         observed = await self._gatherer.observe(key, known)
         if observed is None:
@@ -63,9 +65,27 @@ class Reconciler:
             _log.warning("%s/%s: %s", *key, error)
             plan = decide(replace(observed, refused=error.refusal), datetime.now(UTC))
             await self._applier.apply(plan, observed.job.metadata)
+        self._count(observed, plan)
+        if plan.state is not None and plan.state.finished:
+            self._wake_dependents(key)
         if known.finished and (plan.requeue_after or 0) > _LONGEST_TIMER_OF_FINISHED_SECONDS:
             return None
         return plan.requeue_after
+
+    def _wake_dependents(self, key: Key) -> None:
+        """Jobs whose source this one makes must learn that it has ended, or that it is gone."""
+        for dependent in self._gatherer.ended(key):
+            self._queue.add(dependent)
+
+    def _count(self, observed: Observed, plan: Plan) -> None:
+        """Statistics, from what was recorded."""
+        if plan.status is None:
+            return
+        job, before = observed.job, observed.raw_status
+        created = job.metadata.creation_timestamp or datetime.now(UTC)
+        eligible = max(created, job.spec.start_time or created)
+        after = status_after(before, plan.status)
+        self._metrics.record(job.spec.pipeline, phase_transitions(before, after, eligible))
 
     async def _round(self, key: Key) -> None:
         began = time.monotonic()

@@ -13,10 +13,10 @@ from audiojob_operator.model import Images, Object, PhaseObservation, Revision
 from audiojob_types import constants as c
 from audiojob_types.base import WireModel
 from audiojob_types.job import AudioJob, AudioJobSpec, PhaseState, Retry
+from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.parameters import resolve_parameters
 from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec, Phase
 
-DEFAULT_PRIORITY: Final = 5
 DEFAULT_TTL_SECONDS: Final = 86_400
 _HASH_CHARACTERS: Final = 10
 

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from audiojob_operator.model import DecideSettings
 from audiojob_operator.model import Images as ImageReferences
 from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 
 ENV_PREFIX = "AUDIOJOB_"
+
+# What is written as JSON, with an example for whoever has not.
+_JSON_EXAMPLES: Final = {
+    "AUDIOJOB_JOB_NAMESPACES": '["music"]',
+    "AUDIOJOB_FETCH__ALLOWED_CIDRS": '["10.20.0.0/16"]',
+    "AUDIOJOB_STORE": '{"kind": "Folder"}',
+}
 
 
 class _Group(BaseModel):
@@ -42,9 +51,15 @@ class Fetch(_Group):
 
 
 class Capacity(_Group):
-    """How much may run at once. ``max_running`` counts AudioJobs started and not finished; None is no limit."""
+    """How much may run at once, in all queues together; None is no limit, but for GPUs: what Ready nodes offer.
+
+    ``max_running`` counts AudioJobs started and not finished. A job that waits gains a priority every
+    ``ageing_seconds``; 0: never.
+    """
 
     max_running: Annotated[int, Field(ge=1)] | None = None
+    gpus: Annotated[int, Field(ge=0)] | None = None
+    ageing_seconds: Annotated[int, Field(ge=0)] = DEFAULT_AGEING_SECONDS
 
 
 class LeaseSettings(_Group):
@@ -83,6 +98,27 @@ class Sweep(_Group):
     revision_unused_seconds: Annotated[float, Field(ge=0)] = 86_400.0
 
 
+class Preflight(_Group):
+    """The check of the operator's own permissions.
+
+    ``wait_seconds``: how long the start waits for an API server that does not answer, or for the CRDs.
+    ``interval_seconds``: pause between two checks while all is well.
+    """
+
+    wait_seconds: Annotated[float, Field(gt=0)] = 60.0
+    interval_seconds: Annotated[float, Field(gt=0)] = 60.0
+
+
+class _Environment(EnvSettingsSource):
+    """The environment; what should be JSON and is not reaches validation as text, which names the variable."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
 class OperatorSettings(BaseSettings):
     """All settings of the operator process."""
 
@@ -97,6 +133,7 @@ class OperatorSettings(BaseSettings):
     lease: LeaseSettings = LeaseSettings()
     progress: Progress = Progress()
     sweep: Sweep = Sweep()
+    preflight: Preflight = Preflight()
     workers: Annotated[int, Field(ge=1, le=256)] = 32
     listen_address: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod
     listen_port: Annotated[int, Field(ge=0, le=65_535)] = 8080
@@ -104,6 +141,18 @@ class OperatorSettings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     kubeconfig: Path | None = None
     context: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment; no files."""
+        return init_settings, _Environment(settings_cls)
 
     @field_validator("job_namespaces")
     @classmethod
@@ -131,10 +180,13 @@ def load_settings() -> OperatorSettings:
     try:
         return OperatorSettings()
     except ValidationError as error:
-        lines = [f"{_variable(problem['loc'])}: {problem['msg']}" for problem in error.errors()]
+        lines = [_mistake(_variable(problem["loc"]), problem["msg"]) for problem in error.errors()]
         raise SettingsError("\n".join(["the settings are not valid:", *lines])) from error
-    except ValueError as error:  # a list or record that is not JSON
-        raise SettingsError(f"the settings are not valid: {error} ({error.__cause__})") from error
+
+
+def _mistake(variable: str, problem: str) -> str:
+    example = _JSON_EXAMPLES.get(variable)
+    return f"{variable}: {problem}" + (f"; it is written as JSON, for example {variable}={example}" if example else "")
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

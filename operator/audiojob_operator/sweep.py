@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
 
+from audiojob_kube.backoff import Backoff
 from audiojob_kube.errors import ApiError, Conflict, NotFound, TransportError
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.protocol import KubeClient
@@ -18,17 +19,23 @@ from audiojob_operator.diagnose import parse_time
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.model import Key
 from audiojob_operator.policies.ttl import expiry
+from audiojob_operator.selectors import ACTIVE_SELECTOR, in_state
 from audiojob_operator.settings import Sweep
 from audiojob_types import constants as c
 from audiojob_types.job import FINISHED_STATES, AudioJob
 
 _log = logging.getLogger(__name__)
 
-ACTIVE_SELECTOR = ",".join(f"status.state!={state}" for state in sorted(FINISHED_STATES))
+# A job so young may still be on its way through the watch, and a list that was faster proves nothing.
+_LATE_AFTER = timedelta(seconds=30)
+_RETRIES = Backoff(first_seconds=0.5, cap_seconds=10.0)
 
 
 class Sweeper:
-    """Three rounds, each at its own pace; a round that fails is repeated at the next turn."""
+    """Three rounds, each at its own pace; a round that fails is repeated at the next turn.
+
+    Beside them a list of all unfinished AudioJobs after each `gap()`.
+    """
 
     def __init__(
         self, client: KubeClient, caches: Caches, wake: Callable[[Key], None], metrics: Metrics, pace: Sweep
@@ -39,35 +46,72 @@ class Sweeper:
         self._metrics = metrics
         self._pace = pace
         self._unused_since: dict[Key, datetime] = {}
+        self._gap = asyncio.Event()
+
+    def gap(self) -> None:
+        """The watch was interrupted: what appeared or was deleted meanwhile must be found now."""
+        self._gap.set()
+
+    async def follow_gaps(self) -> None:
+        """List again after each gap, until cancelled. Gaps that come while a list is made are one more list."""
+        while True:
+            await self._gap.wait()
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Take over every unfinished AudioJob, however often that must be tried."""
+        failures = 0
+        while True:
+            self._gap.clear()
+            try:
+                await self.active()
+            except (ApiError, TransportError) as error:
+                failures += 1
+                asked = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
+                delay = _RETRIES.delay(failures, at_least=min(asked, 60.0))
+                _log.warning("the list of AudioJobs failed, again in %.1f s: %s", delay, error)
+                await asyncio.sleep(delay)
+            else:
+                return
 
     async def run(self) -> None:
         """Sweep until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._every(self._pace.active_seconds, self.active))
+            group.create_task(self._every(self._pace.active_seconds, self.audit))
             group.create_task(self._every(self._pace.finished_seconds, self.finished))
             group.create_task(self._every(self._pace.revisions_seconds, self.revisions))
 
-    async def active(self) -> None:
-        """Take over every unfinished AudioJob: what a watch has missed is found, and counted."""
+    async def audit(self) -> None:
+        """Take over every unfinished AudioJob while the watch works: what it has missed is found, and counted."""
+        late_before = datetime.now(UTC) - _LATE_AFTER
+        missed = sum(_created(obj) < late_before for obj in await self.active())
+        if missed:
+            self._metrics.missed.inc(missed)
+            _log.warning("the watch has not brought %d AudioJobs; the sweep found them", missed)
+
+    async def active(self) -> list[Object]:
+        """Take over every unfinished AudioJob, and forget those that the list lacks. Returns the new ones."""
         listed: set[Key] = set()
+        new: list[Object] = []
         known = set(self._caches.audiojobs.keys())
         async for page in self._client.pages(AUDIOJOBS, field_selector=ACTIVE_SELECTOR):
             for obj in page.items:
                 key = key_of(obj)
                 listed.add(key)
-                if self._caches.audiojobs.get(key) is None:
-                    self._metrics.missed.inc()
-                self._caches.audiojobs.put(obj)
+                was_known = self._caches.audiojobs.get(key) is not None
+                if self._caches.audiojobs.put(obj) and not was_known:
+                    new.append(obj)
         for key in known - listed:
             # Finished or deleted, and no watch told: forgotten here, so that the round over it reads what is true.
             if (row := self._caches.audiojobs.get(key)) is not None:
                 self._caches.audiojobs.left(row.raw)
+        return new
 
     async def finished(self) -> None:
         """Wake finished AudioJobs whose TTL has passed. Page by page: 50,000 of them cost no memory."""
         now = datetime.now(UTC)
         for state in sorted(FINISHED_STATES):
-            async for page in self._client.pages(AUDIOJOBS, field_selector=f"status.state={state}"):
+            async for page in self._client.pages(AUDIOJOBS, field_selector=in_state(state)):
                 for obj in page.items:
                     if self._has_expired(obj, now):
                         self._wake(key_of(obj))
@@ -126,3 +170,8 @@ class Sweeper:
                 await sweep()
             except (ApiError, TransportError) as error:
                 _log.warning("a sweep was cut short: %s", error)
+
+
+def _created(obj: Object) -> datetime:
+    """When the object was made, by the API server's clock."""
+    return parse_time(obj["metadata"].get("creationTimestamp")) or datetime.now(UTC)

@@ -22,7 +22,9 @@ class WorkQueue(Generic[K]):
         self._working: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._held: dict[K, float] = {}  # until when (loop time) a key must not be worked on, whatever arrives
         self._available = asyncio.Event()
+        self._paused = False
 
     def __len__(self) -> int:
         """Keys that wait for a worker now."""
@@ -37,6 +39,10 @@ class WorkQueue(Generic[K]):
         """Have the key worked on as soon as a worker is free."""
         if key in self._waiting:
             return
+        if key in self._held:
+            if asyncio.get_running_loop().time() < self._held[key]:
+                return  # its timer brings it
+            del self._held[key]
         self._waiting.add(key)
         if key not in self._working:
             self._ready.append(key)
@@ -50,9 +56,18 @@ class WorkQueue(Generic[K]):
             loop = asyncio.get_running_loop()
             self._timers[key] = loop.call_later(max(0.0, delay), self._due, key)
 
+    def pause(self) -> None:
+        """Hand out no keys until `resume`; those at work go on."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Hand out keys again."""
+        self._paused = False
+        self._available.set()
+
     async def get(self) -> K:
         """The next key; the caller must call exactly one of `succeeded`, `failed` for it."""
-        while not self._ready:
+        while self._paused or not self._ready:
             self._available.clear()
             await self._available.wait()
         key = self._ready.popleft()
@@ -69,17 +84,21 @@ class WorkQueue(Generic[K]):
     def failed(self, key: K, *, at_least: float = 0.0) -> float:
         """The key could not be done; it comes back after the delay (seconds) that is returned.
 
-        What arrives for the key meanwhile does not cut the delay short: it is a backoff.
+        What arrived for the key until now does not cut the delay short: it is a backoff. What arrives later does, but
+        not before ``at_least`` seconds: the API server asked for them.
         """
         self._failures[key] = self._failures.get(key, 0) + 1
         delay = self._backoff.delay(self._failures[key], at_least=at_least)
         self._waiting.discard(key)
         self.schedule(key, delay)
+        if at_least > 0:
+            self._held[key] = asyncio.get_running_loop().time() + at_least
         self._done(key)
         return delay
 
     def _due(self, key: K) -> None:
         self._timers.pop(key, None)
+        self._held.pop(key, None)
         self.add(key)
 
     def _done(self, key: K) -> None:

@@ -16,7 +16,10 @@ class PhaseError(Exception):
 
     ``message`` is one sentence about this very case; ``suggestion`` is what to do, by default the reason's own.
     Both are cut to ``MAX_MESSAGE_CHARACTERS``. ``exit_code`` is an :class:`ExitCode` but for Simulate.
+    ``retry_after_seconds`` is set by whoever knows that a site asked to be left alone so long.
     """
+
+    retry_after_seconds: int | None = None
 
     def __init__(self, exit_code: ExitCode | int, reason: Reason, message: str, suggestion: str = "") -> None:
         super().__init__(message)

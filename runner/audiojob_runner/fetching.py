@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from threading import Event
 from typing import Any, Final
@@ -18,6 +20,7 @@ from audiojob_types.reasons import Reason
 
 MAX_URL_CHARACTERS: Final = 2_048
 MAX_TITLE_CHARACTERS: Final = 200
+MAX_RETRY_AFTER_SECONDS: Final = 86_400
 # The only extensions that a stored source may have, with their types. Any other file is stored as `.bin`.
 MEDIA_TYPES: Final[dict[str, str]] = {
     "aac": "audio/aac",
@@ -164,6 +167,30 @@ def clean_title(title: object) -> str | None:
         if character.isspace() or not unicodedata.category(character).startswith("C")
     )
     return " ".join(visible.split())[:MAX_TITLE_CHARACTERS] or None
+
+
+def retry_after_seconds(value: str | None, now: datetime) -> int | None:
+    """Seconds that a ``Retry-After`` header asks for, 0 to ``MAX_RETRY_AFTER_SECONDS``; None where it tells nothing.
+
+    Seconds or an HTTP date; a date counts from ``now``, an aware time.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdecimal():
+        # Longer numbers are as good as endless, and int() refuses thousands of digits.
+        return min(int(text[:20]), MAX_RETRY_AFTER_SECONDS)
+    moment = http_date(text)
+    if moment is None:
+        return None
+    return min(max(0, -int((now - moment).total_seconds() // 1)), MAX_RETRY_AFTER_SECONDS)
+
+
+def http_date(value: str | None) -> datetime | None:
+    """The time that an HTTP date tells, aware; None where it is none."""
+    try:
+        moment = parsedate_to_datetime(value or "")
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
 
 
 def refused_error(refusals: list[RefusedError], limits: FetchLimits) -> PhaseError | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -19,9 +20,11 @@ from audiojob_runner.fetching import (
     FetchTools,
     describe_bytes,
     file_kind,
+    http_date,
     is_media,
     path_extension,
     refused_error,
+    retry_after_seconds,
     stopped,
     too_large,
 )
@@ -93,16 +96,18 @@ class Where:
         return cls(content_type, extension, int(told) if told.isdecimal() and plain else None)
 
 
-def status_error(status: int) -> PhaseError | None:
-    """The error for an HTTP status; None for success."""
+def status_error(status: int, retry_after: int | None = None) -> PhaseError | None:
+    """The error for an HTTP status; None for success. ``retry_after`` is what the server asked for, in seconds."""
     if 200 <= status < 300:
         return None
     if status == 429:
-        return PhaseError(
+        limited = PhaseError(
             ExitCode.TEMPORARY,
-            Reason.TEMPORARY_FAILURE,
+            Reason.RATE_LIMITED,
             "The source's server limits how much is downloaded from here: too many requests (429).",
         )
+        limited.retry_after_seconds = retry_after
+        return limited
     if status >= 500 or status in _LATER:
         return PhaseError(
             ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"The source's server failed with status {status}."
@@ -116,6 +121,12 @@ def status_error(status: int) -> PhaseError | None:
     return _unavailable(f"The source's server answers with status {status}.")
 
 
+def asked_to_wait(headers: Mapping[str, str]) -> int | None:
+    """Seconds to wait that an answer's headers ask for. A date counts from the server's own clock if it tells that."""
+    now = http_date(headers.get("Date")) or datetime.now(UTC)
+    return retry_after_seconds(headers.get("Retry-After"), now)
+
+
 @contextmanager
 def _get(url: str, tools: FetchTools) -> Iterator[requests.Response]:
     with requests.Session() as session:
@@ -127,7 +138,7 @@ def _get(url: str, tools: FetchTools) -> Iterator[requests.Response]:
         with session.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
             # The proxy's own answer to http:// looks like the server's.
             refused = refused_error(tools.refusals, tools.limits)
-            error = status_error(response.status_code)
+            error = status_error(response.status_code, asked_to_wait(response.headers))
             if error is not None:
                 raise refused or error
             yield response

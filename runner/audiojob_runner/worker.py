@@ -164,6 +164,7 @@ def _work(
                 "reason": failure.reason.value,
                 "message": failure.message,
                 "suggestion": failure.suggestion,
+                "retry_after_seconds": failure.retry_after_seconds,
             }
         }
     return record

@@ -13,12 +13,13 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import DownloadError, GeoRestrictedError
 
 from audiojob_runner.errors import PhaseError, is_disk_full
-from audiojob_runner.plainhttp import status_error
+from audiojob_runner.plainhttp import asked_to_wait, status_error
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
 _GONE: Final = (ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE)
 _LATER: Final = (ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE)
+_LIMITED: Final = (ExitCode.TEMPORARY, Reason.RATE_LIMITED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,17 @@ class Row:
 TABLE: Final[tuple[Row, ...]] = (
     Row(
         (),
-        ("confirm you're not a bot", "captcha", "rate-limited", "rate limit", "too many requests"),
-        *_LATER,
+        ("rate-limited", "rate limit", "exceeded the rate-limit", "too many requests"),
+        *_LIMITED,
         "The site limits how much is downloaded from here.",
+        "It is tried again later; download less at once, or from another network.",
+    ),
+    Row(
+        (),
+        # Counted as failures: unlike a rate limit, this need not pass by itself.
+        ("confirm you're not a bot", "captcha"),
+        *_LATER,
+        "The site takes the downloader for a robot.",
         "It is tried again later; download less at once, or from another network.",
     ),
     Row(
@@ -153,13 +162,17 @@ def explain(error: BaseException) -> PhaseError:
     row = find_row({name for each in chain for name in _type_names(each)}, " ".join(map(str, chain)))
     if row is not None and row.exit_code is not ExitCode.TEMPORARY:
         return _from_row(row, chain)
-    for each in chain:
-        if isinstance(each, HTTPError):
-            told = status_error(each.status)
-            if told is not None:
-                return told
+    told = next((each for each in chain if isinstance(each, HTTPError)), None)
+    wait = asked_to_wait(told.response.headers) if told is not None else None
+    status = status_error(told.status, wait) if told is not None else None
+    # Sites also say it in words beside another status, such as 403.
+    limited = row is not None and row.reason is Reason.RATE_LIMITED
+    if status is not None and (status.reason is Reason.RATE_LIMITED or not limited):
+        return status
     if row is not None:
-        return _from_row(row, chain)
+        found = _from_row(row, chain)
+        found.retry_after_seconds = wait if limited else None
+        return found
     return PhaseError(
         *_LATER, f"yt-dlp failed: {type(chain[-1]).__name__}.", "It is tried again; the log has the details."
     )

@@ -178,6 +178,8 @@ RIGHTS = {
         "audiojobs.dev/audiojobs/status: patch",
         "audiojobs.dev/audiojobs: get list watch delete",
         "audiojobs.dev/audiopipelines: get list watch",
+        "audiojobs.dev/audioqueues/status: patch",
+        "audiojobs.dev/audioqueues: get list watch",
         "core/nodes: get list watch",
     ],
     "audiojob-demo/audiojob-operator": [
@@ -196,7 +198,11 @@ RIGHTS = {
     ],
     "audiojob-demo/audiojob-api": ["audiojobs.dev/audiojobs: get list watch create patch"],
     "audiojob-demo/audiojob-runner": ["audiojobs.dev/audiojobs/status: patch"],
-    "*/audiojob-view": ["audiojobs.dev/audiojobs: get list watch", "audiojobs.dev/audiopipelines: get list watch"],
+    "*/audiojob-view": [
+        "audiojobs.dev/audiojobs: get list watch",
+        "audiojobs.dev/audiopipelines: get list watch",
+        "audiojobs.dev/audioqueues: get list watch",
+    ],
     "*/audiojob-edit": ["audiojobs.dev/audiojobs: create update patch delete deletecollection"],
 }
 

@@ -1,4 +1,4 @@
-"""The operator process with nothing but the rights and settings that the chart gives it."""
+"""The operator's rights: the chart gives what the operator's own table names, and the process works with them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,67 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.chart.helm import Helm, Object
+from tests.chart.helm import Helm, Object, ci_values, find, of_kind
 from tests.chart.release import Installed
 
 from audiojob_dev import processes
 from audiojob_dev.apiserver import LocalApiServer
 from audiojob_dev.rest import RestError, wait_until
+from audiojob_operator.preflight import required
+from audiojob_operator.settings import Images, LeaseSettings, OperatorSettings
 from audiojob_types.constants import API_VERSION, GROUP, VERSION
 
 pytestmark = [pytest.mark.chart, pytest.mark.integration]
+
+# Where a Role holds: everywhere, in which namespace, and for which name alone.
+Held = set[tuple[str, str, str, str]]
+
+
+def given(objects: list[Object], account: str) -> Held:
+    """What the Roles bound to an account allow: (verb, group/resource, namespace or "", name or "")."""
+    held: Held = set()
+    for binding in of_kind(objects, "ClusterRoleBinding", "RoleBinding"):
+        if account not in {subject["name"] for subject in binding["subjects"]}:
+            continue
+        namespace = binding["metadata"].get("namespace", "")
+        role = find(objects, binding["roleRef"]["kind"], binding["roleRef"]["name"], namespace or None)
+        held |= {
+            (verb, f"{group}/{resource}", namespace, name)
+            for rule in role["rules"]
+            for verb in rule["verbs"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for name in rule.get("resourceNames", [""])
+        }
+    return held
+
+
+def needed(settings: OperatorSettings) -> Held:
+    """What the operator asks for before it starts."""
+    return {
+        (
+            access.verb,
+            f"{access.resource.group}/{access.resource.plural}"
+            + (f"/{access.subresource}" if access.subresource else ""),
+            access.namespace,
+            access.name,
+        )
+        for access in required(settings)
+    }
+
+
+@pytest.mark.parametrize("name", ci_values())
+def test_the_chart_gives_exactly_the_rights_that_the_operator_checks(helm: Helm, name: str) -> None:
+    values = ci_values()[name]
+    objects = helm.render(values)
+    (deployment,) = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"].endswith("-operator")]
+    account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
+    settings = OperatorSettings(
+        images=Images(runner="r", runner_torch="t"),
+        job_namespaces=tuple(values["jobNamespaces"]),
+        lease=LeaseSettings(namespace=deployment["metadata"]["namespace"], name=account),
+    )
+    assert given(objects, account) == needed(settings)
 
 
 class Running:

@@ -78,8 +78,17 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "models.accessModes": (["ReadOnlyMany"], MODELS),
     "fetch.allowedCIDRs": (["10.0.0.0/8"], {}),
     "capacity.maxRunning": (3, {}),
+    "capacity.gpus": (0, {}),
+    "capacity.ageingSeconds": (0, {}),
+    "defaultQueue.create": (False, {}),
+    "defaultQueue.maxRunning": (3, {}),
+    "defaultQueue.maxGPUs": (0, {}),
+    "defaultQueue.maxRunningPerUser": (2, {}),
+    "defaultQueue.weight": (1, {}),
+    "defaultQueue.kueueLocalQueue": ("team", {}),
     "pipelines.enabled": (False, {}),
     "pipelines.device": ("CPU", {}),
+    "pipelines.gpuWaitSeconds": (0, {}),
     **{
         f"pipelines.resources.{phase}.{key}": ("7Gi", {})
         for phase in ("download", "normalize", "separate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,8 @@ def test_an_unprepared_namespace_waits_with_the_command_to_run(product: Product)
 
 
 def test_an_unknown_pipeline_waits_and_starts_when_it_appears(product: Product) -> None:
-    name = product.submit("early", {"pipeline": "e2e-late"})
-    product.until(name, lambda job: "e2e-late" in (job.status.message or ""), "the pipeline's name in the message")
-    product.apply(simulate_pipeline("e2e-late"))
+    late = f"e2e-late-{uuid.uuid4().hex[:6]}"  # pipelines outlive a test run
+    name = product.submit("early", {"pipeline": late})
+    product.until(name, lambda job: late in (job.status.message or ""), "the pipeline's name in the message")
+    product.apply(simulate_pipeline(late))
     assert product.finished(name).status.state is State.SUCCEEDED

@@ -12,10 +12,21 @@ from pathlib import Path
 
 
 class OperatorProcess:
-    """``python -m audiojob_operator``, killed at the end if it still runs. Its log is appended to ``log``."""
+    """``python -m audiojob_operator``, killed at the end if it still runs. Its log is appended to ``log``.
 
-    def __init__(self, kubeconfig: Path, namespaces: Iterable[str], log: Path, **settings: str) -> None:
+    ``module`` is another entry to the same program.
+    """
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        namespaces: Iterable[str],
+        log: Path,
+        module: str = "audiojob_operator",
+        **settings: str,
+    ) -> None:
         self._log = log
+        self._module = module
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AUDIOJOB_")},
             "AUDIOJOB_KUBECONFIG": str(kubeconfig),
@@ -38,10 +49,16 @@ class OperatorProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        """Process id; it must run."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it; it must not run already."""
         assert self._process is None
-        command = [sys.executable, "-m", "audiojob_operator"]
+        command = [sys.executable, "-m", self._module]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
 

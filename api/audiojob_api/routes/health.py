@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from audiojob_api.gateway import Gateway
 from audiojob_api.metrics import ApiMetrics
-from audiojob_api.problems import unavailable
+from audiojob_api.problems import responses, unavailable
 
 router = APIRouter(tags=["health"])
 
@@ -18,7 +18,7 @@ async def livez() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", summary="Whether requests can be served")
+@router.get("/readyz", summary="Whether requests can be served", responses=responses(503))
 async def readyz(request: Request) -> dict[str, str]:
     """Ready once the read model is complete, while it is fresh, and until shutdown begins."""
     gateway: Gateway = request.app.state.gateway

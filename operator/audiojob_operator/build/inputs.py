@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from audiojob_operator.invalid import InvalidSpecError
 from audiojob_types.contract import PhaseInputFile
-from audiojob_types.job import AudioJob, JobOutput, PhaseStatus, Source
+from audiojob_types.job import AudioJob, JobOutput, PhaseStatus, ResolvedSource, Source
 from audiojob_types.pipeline import Phase, PhaseInputBinding
 
 FROM_JOB = "Job"
@@ -18,25 +18,49 @@ def uploads_prefix(namespace: str) -> str:
 
 
 def phase_inputs(
-    job: AudioJob, phase: Phase, phases: Mapping[str, PhaseStatus], outputs: Sequence[JobOutput]
+    job: AudioJob,
+    phase: Phase,
+    phases: Mapping[str, PhaseStatus],
+    outputs: Sequence[JobOutput],
+    resolved: ResolvedSource | None = None,
 ) -> tuple[PhaseInputFile, ...]:
-    """The inputs of an attempt. Earlier phases that are bound must have succeeded.
+    """The inputs of an attempt. Earlier phases that are bound must have succeeded; ``resolved`` is what
+    spec.source.jobRef led to.
 
     Raises :class:`InvalidSpecError` for a binding that leads nowhere.
     """
-    resolved = []
+    files = []
     for binding in phase.inputs:
         if binding.from_ == FROM_JOB:
-            file = source_file(job, phase, binding)
+            file = source_file(job, phase, binding, resolved)
         else:
             file = _phase_file(phase, binding, phases, outputs)
         if file is not None:
-            resolved.append(file)
-    return tuple(resolved)
+            files.append(file)
+    return tuple(files)
 
 
-def source_file(job: AudioJob, phase: Phase, binding: PhaseInputBinding) -> PhaseInputFile | None:
-    """The job's source as an input; None where it is optional and absent."""
+def input_durations(
+    phase: Phase, outputs: Sequence[JobOutput], source: ResolvedSource | None
+) -> tuple[int | None, ...]:
+    """How long the phase's inputs play, in milliseconds; None where nobody measured."""
+    found: list[int | None] = []
+    for binding in phase.inputs:
+        if binding.from_ == FROM_JOB:
+            found.append(source.duration_milliseconds if source else None)
+        else:
+            found += [
+                output.duration_milliseconds
+                for output in outputs
+                if output.phase == binding.from_ and binding.output in (None, output.name)
+            ]
+    return tuple(found)
+
+
+def source_file(
+    job: AudioJob, phase: Phase, binding: PhaseInputBinding, resolved: ResolvedSource | None = None
+) -> PhaseInputFile | None:
+    """The job's source as an input; None where it is optional and absent, or another job has yet to make it."""
     source = job.spec.source
     if source is None:
         if binding.optional:
@@ -45,8 +69,12 @@ def source_file(job: AudioJob, phase: Phase, binding: PhaseInputBinding) -> Phas
             "spec.source",
             f"phase {phase.name} of pipeline {job.spec.pipeline} needs a source; give source.url or source.object",
         )
-    if (source.url is None) == (source.object is None):
-        raise InvalidSpecError("spec.source", "must have exactly one of url, object")
+    if [source.url, source.object, source.job_ref].count(None) != 2:
+        raise InvalidSpecError("spec.source", "must have exactly one of url, object, jobRef")
+    if source.job_ref is not None:
+        if resolved is None:
+            return None
+        return PhaseInputFile(name=binding.name, manifest=resolved.manifest, output=resolved.output)
     return _source_input(job.metadata.namespace, binding.name, source)
 
 

@@ -34,17 +34,31 @@ def build_job(request: AttemptRequest) -> Object:
         "name": child_name(metadata.name, metadata.uid, request.phase.name, request.attempt),
         "namespace": metadata.namespace,
         "labels": labels,
-        "annotations": {
-            c.ANNOTATION_REVISION: request.revision.name,
-            c.ANNOTATION_DEVICE: request.device.value,
-        },
+        "annotations": _annotations(request),
         "ownerReferences": [_owner(request)],
     }
+    if request.kueue_queue is not None:
+        # Kueue lets it go when there is room; nobody else touches suspend.
+        job["metadata"]["labels"] = labels | {c.KUEUE_QUEUE_LABEL: request.kueue_queue}
+        job["spec"]["suspend"] = True
     template = job["spec"]["template"]
     template["metadata"] = {"labels": labels, "annotations": {c.ANNOTATION_PHASE: phase_file(request)}}
     _fill_pod(template["spec"], request)
     _fill_container(template["spec"]["containers"][0], request)
     return job
+
+
+def _annotations(request: AttemptRequest) -> dict[str, str]:
+    """What an operator must know of an attempt whose status write was lost."""
+    found = {
+        c.ANNOTATION_REVISION: request.revision.name,
+        c.ANNOTATION_DEVICE: request.device.value,
+        c.ANNOTATION_DEVICE_REASON: request.device_reason,
+        c.ANNOTATION_MEMORY: str(request.memory_bytes),
+    }
+    if request.device is Device.GPU:
+        found[c.ANNOTATION_GPUS] = str(request.phase.gpus)
+    return found
 
 
 def _owner(request: AttemptRequest) -> Object:
@@ -75,8 +89,9 @@ def _fill_pod(pod: Object, request: AttemptRequest) -> None:
 def _fill_container(container: Object, request: AttemptRequest) -> None:
     resources = request.phase.resources
     storage = quantity_bytes(resources.scratch)
-    requests = {"cpu": resources.cpu, "memory": resources.memory, "ephemeral-storage": str(storage)}
-    limits = {"memory": resources.memory, "ephemeral-storage": str(storage + _LOG_ROOM_BYTES)}
+    memory = _memory(request)
+    requests = {"cpu": resources.cpu, "memory": memory, "ephemeral-storage": str(storage)}
+    limits = {"memory": memory, "ephemeral-storage": str(storage + _LOG_ROOM_BYTES)}
     if resources.cpu_limit is not None:
         limits["cpu"] = resources.cpu_limit
     if request.device is Device.GPU:
@@ -87,3 +102,9 @@ def _fill_container(container: Object, request: AttemptRequest) -> None:
     container["image"] = request.revision.images.for_task(request.phase.task)
     container["imagePullPolicy"] = request.settings.pull_policy
     container["resources"] = {"requests": requests, "limits": limits}
+
+
+def _memory(request: AttemptRequest) -> str:
+    """The pipeline's own words where nothing was added, as people know them from there."""
+    stated = request.phase.resources.memory
+    return stated if quantity_bytes(stated) == request.memory_bytes else str(request.memory_bytes)

@@ -15,7 +15,8 @@ from audiojob_types.pipeline import Phase
 class AttemptRequest:
     """One attempt of one phase, all choices made. ``done`` are the phases that have already succeeded.
 
-    ``remaining_seconds`` is what is left of the job's own deadline, if it has one.
+    ``remaining_seconds`` is what is left of the job's own deadline, if it has one. ``kueue_queue`` is the LocalQueue
+    that the Job is handed to.
     """
 
     job: AudioJob
@@ -27,7 +28,10 @@ class AttemptRequest:
     done: tuple[str, ...]
     settings: DecideSettings
     now: datetime
+    memory_bytes: int
+    device_reason: str
     remaining_seconds: int | None = None
+    kueue_queue: str | None = None
 
     @property
     def namespace(self) -> str:

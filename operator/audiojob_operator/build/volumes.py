@@ -30,12 +30,28 @@ def _store_volume(request: AttemptRequest) -> Object:
 
 
 def _store_mounts(request: AttemptRequest) -> list[Object]:
-    """A pod sees its own job's folder, and the uploads (read-only) when an input lies there: nothing of other jobs."""
+    """A pod sees its own job's folder, and read-only what its inputs lie in: uploads, or a phase of another job."""
     if isinstance(request.settings.store, S3Store):
         return [{"name": "store", "mountPath": STORE_CREDENTIALS, "readOnly": True}]
     own = output_prefix(request.namespace, request.uid)
     mounts: list[Object] = [{"name": "store", "mountPath": f"{STORE_ROOT}/{own}", "subPath": own}]
+    mounts += [
+        {"name": "store", "mountPath": f"{STORE_ROOT}/{folder}", "subPath": folder, "readOnly": True}
+        for folder in _foreign_folders(request, own)
+    ]
     uploads = uploads_prefix(request.namespace)
     if any(file.key is not None and file.key.startswith(f"{uploads}/") for file in request.inputs):
         mounts.append({"name": "store", "mountPath": f"{STORE_ROOT}/{uploads}", "subPath": uploads, "readOnly": True})
     return mounts
+
+
+def _foreign_folders(request: AttemptRequest, own: str) -> list[str]:
+    """Folders of phases of other jobs of the namespace that inputs come from: ``<namespace>/<uid>/<phase>``."""
+    folders = set()
+    for file in request.inputs:
+        if file.manifest is not None and not file.manifest.key.startswith(f"{own}/"):
+            parts = file.manifest.key.split("/")
+            # Only the operator writes these keys; a path never rests on one check alone.
+            if len(parts) == 5 and parts[0] == request.namespace and not {"", ".", ".."} & set(parts):
+                folders.add("/".join(parts[:3]))
+    return sorted(folders)

@@ -7,10 +7,14 @@ from datetime import datetime
 from typing import Final
 
 from audiojob_operator.model import Failed, PhaseObservation, Succeeded
+from audiojob_operator.policies.cooldown import next_try
 from audiojob_operator.policies.device import may_fall_back
+from audiojob_operator.policies.memory import base_request, grown_request
 from audiojob_operator.policies.retry import MAX_DISRUPTIONS, gives_up, next_attempt_time
 from audiojob_types.contract import Device, FailureClass
 from audiojob_types.job import PhaseState, PhaseStatus, Retry
+from audiojob_types.pipeline import Resources
+from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _MAX_MESSAGE: Final = 1_024
 
@@ -22,26 +26,51 @@ class AttemptPolicy:
     uid: str
     wish: str
     retry: Retry
+    resources: Resources
 
 
 def adopted(record: PhaseStatus, child: PhaseObservation) -> PhaseStatus:
     """The phase with an attempt whose Job exists but was never recorded: the operator ended between the two writes."""
-    return started(record, child.attempt, child.job_name, child.device, child.created)
+    begun = Start(
+        attempt=child.attempt,
+        job_name=child.job_name,
+        device=child.device,
+        device_reason=child.device_reason,
+        memory_bytes=child.memory_bytes,
+        by_kueue=child.suspended,
+    )
+    return started(record, begun, child.created)
 
 
-def started(record: PhaseStatus, attempt: int, job_name: str, device: Device, at: datetime) -> PhaseStatus:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An attempt that begins. ``by_kueue``: Kueue decides when."""
+
+    attempt: int
+    job_name: str
+    device: Device
+    device_reason: str | None
+    memory_bytes: int | None
+    by_kueue: bool = False
+
+
+def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
     """The phase with a new attempt. Its startTime stays that of the first one."""
+    waiting = EXPLANATIONS[Reason.WAITING_FOR_KUEUE].meaning if begun.by_kueue else None
     return record.model_copy(
         update={
             "state": PhaseState.RUNNING,
-            "attempt": attempt,
-            "job_name": job_name,
-            "device": device,
+            "attempt": begun.attempt,
+            "job_name": begun.job_name,
+            "device": begun.device,
+            "device_reason": begun.device_reason,
+            "memory_request_bytes": begun.memory_bytes,
             "start_time": record.start_time or at,
+            "review_start_time": None,
             "next_attempt_time": None,
             "node_name": None,
-            "reason": None,
-            "message": None,
+            "reason": Reason.WAITING_FOR_KUEUE if begun.by_kueue else None,
+            "message": waiting,
         }
     )
 
@@ -79,7 +108,16 @@ def after_failure(
         update["disruptions"] = record.disruptions + 1
         final = record.disruptions + 1 > MAX_DISRUPTIONS
     elif failed.failure_class is FailureClass.DEVICE and may_fall_back(policy.wish, record.device or Device.CPU):
-        update["device"] = Device.CPU
+        expired = failed.reason == Reason.GPU_WAIT_EXPIRED
+        reason = Reason.GPU_WAIT_EXPIRED if expired else Reason.GPU_FAILED_BEFORE
+        update |= {"device": Device.CPU, "device_reason": reason}
+    elif failed.failure_class is FailureClass.MEMORY and (more := _more_memory(record, policy)) is not None:
+        update["memory_request_bytes"] = more
+    elif failed.failure_class is FailureClass.COOL_DOWN:
+        times = record.disruptions + 1
+        final = times > MAX_DISRUPTIONS
+        update["disruptions"] = times
+        update["next_attempt_time"] = None if final else next_try(times, failed.retry_after_seconds, now)
     else:
         failures = record.failures + 1
         update["failures"] = failures
@@ -89,6 +127,10 @@ def after_failure(
     if final:
         update |= {"state": PhaseState.FAILED, "completion_time": failed.finished or now}
     return record.model_copy(update=update)
+
+
+def _more_memory(record: PhaseStatus, policy: AttemptPolicy) -> int | None:
+    return grown_request(policy.resources, record.memory_request_bytes or base_request(policy.resources, ()))
 
 
 def clip(text: str) -> str:

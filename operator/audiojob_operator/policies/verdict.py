@@ -20,7 +20,8 @@ from audiojob_types.pipeline import Phase
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 LOST_AFTER: Final = timedelta(seconds=60)  # past its grace, a pod's node can no longer be answering
-NO_POD_AFTER: Final = timedelta(seconds=30)  # Kubernetes makes a Job's pod within a second or two
+NO_POD_AFTER: Final = timedelta(seconds=30)  # the Job controller makes the pod when it first looks at the Job
+UNSEEN_AFTER: Final = timedelta(seconds=300)  # with thousands of new Jobs it takes minutes to come to one
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,11 @@ class Verdict:
     wake: datetime | None = None
 
 
-def judge(child: PhaseObservation | None, phase: Phase, prefix: str, now: datetime) -> Verdict:
-    """The verdict on an attempt. ``prefix`` is the phase's folder in the store, where its manifest must lie."""
+def judge(child: PhaseObservation | None, phase: Phase, prefix: str, now: datetime, *, ran: bool = False) -> Verdict:
+    """The verdict on an attempt. ``prefix`` is the phase's folder in the store, where its manifest must lie.
+
+    ``ran``: status says that nothing kept it from working when it was last looked at.
+    """
     if child is None:
         return Verdict(_lost(Reason.CHILD_LOST, "The Job of the attempt was deleted."))
     match child.outcome:
@@ -42,7 +46,7 @@ def judge(child: PhaseObservation | None, phase: Phase, prefix: str, now: dateti
         case Failed() as failed:
             return Verdict(failed)
         case Running():
-            return _running(child, phase, now)
+            return _running(child, phase, now, ran=ran)
 
 
 def _checked(success: Succeeded, prefix: str) -> Outcome:
@@ -60,9 +64,11 @@ def _checked(success: Succeeded, prefix: str) -> Outcome:
     )
 
 
-def _running(child: PhaseObservation, phase: Phase, now: datetime) -> Verdict:
+def _running(child: PhaseObservation, phase: Phase, now: datetime, *, ran: bool) -> Verdict:
     if child.deleting:
         return Verdict(_lost(Reason.CHILD_LOST, "The Job of the attempt is being deleted."))
+    if child.suspended:
+        return Verdict(Running(), problem=_kueue(Reason.EVICTED_BY_KUEUE if ran else Reason.WAITING_FOR_KUEUE))
     if child.pod is None:
         return _without_pod(child, now)
     pod = child.pod
@@ -96,9 +102,8 @@ def _waiting(pod: PodObservation, problem: Diagnosis, phase: Phase, now: datetim
 
 
 def _without_pod(child: PhaseObservation, now: datetime) -> Verdict:
-    if child.suspended:
-        return Verdict(Running())
-    late = child.created + NO_POD_AFTER
+    # A Job that nobody has looked at stands in the controller's line, which is no trouble of this job.
+    late = child.created + UNSEEN_AFTER if child.begun is None else child.begun + NO_POD_AFTER
     if now < late:
         return Verdict(Running(), wake=late)
     # A quota may hold the pod back for as long as it likes, so this waits; deadlines bound it.
@@ -110,6 +115,11 @@ def _without_pod(child: PhaseObservation, now: datetime) -> Verdict:
         bounded=False,
     )
     return Verdict(Running(), problem=problem)
+
+
+def _kueue(reason: Reason) -> Diagnosis:
+    explained = EXPLANATIONS[reason]
+    return Diagnosis(reason, explained.meaning, explained.suggestion, shown=True, bounded=False, expected=True)
 
 
 def _lost(reason: Reason, message: str) -> Failed:

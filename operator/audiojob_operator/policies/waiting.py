@@ -43,6 +43,11 @@ def no_pipeline(observed: Observed) -> Wait | None:
     )
 
 
+def no_source(unresolved: str) -> Wait | None:
+    """The AudioJob that makes the source has not ended; this job is looked at again when it has."""
+    return Wait(Reason.WAITING_FOR_JOB, unresolved) if unresolved else None
+
+
 def start_time_ahead(observed: Observed, now: datetime) -> Wait | None:
     """spec.startTime is the earliest moment."""
     start = observed.job.spec.start_time

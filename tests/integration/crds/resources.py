@@ -41,6 +41,11 @@ class Resources:
         body = {"apiVersion": API_VERSION, "kind": "AudioPipeline", "metadata": {"name": name}, "spec": spec}
         return self.send("POST", f"{BASE}/audiopipelines?dryRun=All&{STRICT}", body)
 
+    def try_queue(self, spec: dict[str, Any], name: str = "night") -> Answer:
+        """What creating this AudioQueue would answer; nothing is stored."""
+        body = {"apiVersion": API_VERSION, "kind": "AudioQueue", "metadata": {"name": name}, "spec": spec}
+        return self.send("POST", f"{BASE}/namespaces/{self.namespace}/audioqueues?dryRun=All&{STRICT}", body)
+
     def create_job(self, spec: dict[str, Any]) -> str:
         """Create an AudioJob and return its name."""
         name = f"song-{uuid.uuid4().hex[:8]}"

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.integration
 
 Spec = dict[str, Any]
 URL = "https://example.org/song.flac"
+APPROVAL = {"phase": "separate", "approved": True, "message": ""}
+REJECTION = {"phase": "publish", "approved": False, "message": "too quiet"}
 
 
 def spec(**others: Any) -> Spec:
@@ -40,6 +42,15 @@ ACCEPTED: dict[str, Spec] = {
     "a url with an IPv6 address": url("http://[2001:db8::1]/song"),
     "a url of 2,048 characters": url(URL + "/" + "a" * (2_048 - len(URL) - 1)),
     "an uploaded object": key("albums/Motörhead – Überraschung.flac"),
+    "an output of another job": spec(source={"jobRef": {"name": "mix", "output": "vocals.flac"}}),
+    "the only output of another job": spec(source={"jobRef": {"name": "m" * 63}}),
+    "a retry": spec(retryOf="song-1"),
+    "reviews from the start": spec(reviews=[APPROVAL, {"phase": "a", "approved": False}]),
+    "16 reviews": spec(reviews=[APPROVAL] * 16),
+    "the largest retry": spec(retry={"limit": 10, "baseSeconds": 3_600, "capSeconds": 86_400}),
+    "the longest times": spec(
+        activeDeadlineSeconds=2_592_000, queueTimeoutSeconds=2_592_000, ttlSecondsAfterFinished=31_536_000
+    ),
     "every model with its stems": separate(model="htdemucs_6s", stems="SixStems"),
     "two stems of the untrained model": separate(model="demucs_unittest", stems="TwoStems", format="wav"),
     "parameters of two tasks": spec(parameters={"download": {"maxBytes": 1}, "simulate": {"exitCode": 75}}),
@@ -67,6 +78,36 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
         ["spec.source", "exactly one of url, object"],
     ),
     "an empty source": (spec(source={}), ["spec.source", "exactly one of url, object"]),
+    "a url and another job's output": (
+        spec(source={"url": URL, "jobRef": {"name": "mix"}}),
+        ["spec.source", "exactly one of url, object, jobRef"],
+    ),
+    "an upload and another job's output": (
+        spec(source={"object": {"key": "a"}, "jobRef": {"name": "mix"}}),
+        ["spec.source", "exactly one of url, object, jobRef"],
+    ),
+    "a jobRef without a name": (spec(source={"jobRef": {"output": "vocals"}}), ["spec.source.jobRef.name", "Required"]),
+    "a jobRef to a name with dots": (spec(source={"jobRef": {"name": "a.b"}}), ["spec.source.jobRef.name"]),
+    "a jobRef into another namespace": (
+        spec(source={"jobRef": {"name": "mix", "namespace": "theirs"}}),
+        ["unknown field", "spec.source.jobRef.namespace"],
+    ),
+    "a jobRef to a path": (
+        spec(source={"jobRef": {"name": "mix", "output": "../secret"}}),
+        ["spec.source.jobRef.output"],
+    ),
+    "a retry of what is no name": (spec(retryOf="../other"), ["spec.retryOf"]),
+    "a retry of a name of 64 characters": (spec(retryOf="a" * 64), ["spec.retryOf", "63"]),
+    "a review without a verdict": (spec(reviews=[{"phase": "a"}]), ["spec.reviews[0].approved", "Required"]),
+    "a review without a phase": (spec(reviews=[{"approved": True}]), ["spec.reviews[0].phase", "Required"]),
+    "a word for a verdict": (spec(reviews=[{"phase": "a", "approved": "yes"}]), ["spec.reviews[0].approved"]),
+    "a review with a long message": (
+        spec(reviews=[{**APPROVAL, "message": "x" * 1_025}]),
+        ["spec.reviews[0].message", "1024"],
+    ),
+    "17 reviews": (spec(reviews=[APPROVAL] * 17), ["spec.reviews", "at most 16"]),
+    "a template for pods": (spec(podTemplate={}), ["unknown field", "spec.podTemplate"]),
+    "an image": (spec(image="evil"), ["unknown field", "spec.image"]),
     "an unknown field": (spec(colour="red"), ["unknown field", "spec.colour"]),
     "an unknown field of a source": (spec(source={"url": URL, "user": "me"}), ["unknown field", "spec.source.user"]),
     "an unknown task in parameters": (spec(parameters={"mix": {}}), ["unknown field", "spec.parameters.mix"]),
@@ -100,6 +141,15 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "a pipeline with dots": (spec() | {"pipeline": "a.b"}, ["spec.pipeline"]),
     "a pipeline path": (spec() | {"pipeline": "../separate"}, ["spec.pipeline"]),
     "no retries at all": (spec(retry={"limit": 0}), ["spec.retry.limit", "greater than or equal to 1"]),
+    "retries without end": (spec(retry={"limit": 10**9}), ["spec.retry.limit", "less than or equal to 10"]),
+    "fewer retries than none": (spec(retry={"limit": -1}), ["spec.retry.limit", "greater than or equal to 1"]),
+    "a deadline of a year in words": (spec(activeDeadlineSeconds="1y"), ["spec.activeDeadlineSeconds", "integer"]),
+    "a deadline of a year": (spec(activeDeadlineSeconds=31_536_000), ["spec.activeDeadlineSeconds", "2592000"]),
+    "no time in the queue": (spec(queueTimeoutSeconds=0), ["spec.queueTimeoutSeconds"]),
+    "a time that is no number": (spec(activeDeadlineSeconds=float("nan")), []),
+    "a time without end": (spec(activeDeadlineSeconds=float("inf")), []),
+    "a truth for a number": (spec(priority=True), ["spec.priority", "integer"]),
+    "a number of 4,000 digits": (spec(priority=10**3_999), ["cannot unmarshal number"]),
     "a deadline of zero": (spec(activeDeadlineSeconds=0), ["spec.activeDeadlineSeconds"]),
     "a negative time to live": (spec(ttlSecondsAfterFinished=-1), ["spec.ttlSecondsAfterFinished"]),
     "a start time that is no time": (spec(startTime="tomorrow"), ["spec.startTime", "date-time"]),
@@ -117,6 +167,9 @@ NAMES = {
     "of 63 characters": ("a" * 63, []),
     "of one character": ("a", []),
     "of 64 characters": ("a" * 64, ["at most 63 characters"]),
+    "of 253 characters": ("a" * 253, ["at most 63 characters"]),
+    "with a dash at its end": ("song-", ["metadata.name", "lowercase"]),
+    "of letters with dots on them": ("überraschung", ["metadata.name", "lowercase"]),
     "with dots": ("my.song", ["must not contain dots", "my-song-1"]),
     "in capitals": ("Song", ["metadata.name", "lowercase"]),
 }
@@ -142,6 +195,8 @@ FULL: Spec = spec(
     suspend=False,
     cancel=False,
     retry={"limit": 3, "baseSeconds": 2, "capSeconds": 600},
+    retryOf="first",
+    reviews=[APPROVAL],
 )
 CHANGES: dict[str, Any] = {
     "pipeline": "download",
@@ -153,6 +208,8 @@ CHANGES: dict[str, Any] = {
     "activeDeadlineSeconds": 61,
     "queueTimeoutSeconds": 61,
     "retry": {"limit": 4},
+    "retryOf": "second",
+    "reviews": [APPROVAL, REJECTION],
     "priority": 4,
     "ttlSecondsAfterFinished": 61,
     "suspend": True,
@@ -203,6 +260,29 @@ def test_suspend_goes_both_ways_and_cancel_only_one(resources: Resources) -> Non
         assert "cancel cannot be taken back" in answer.message
 
 
+APPENDED: dict[str, tuple[list[Any], Any, bool]] = {
+    "the first review": ([], [APPROVAL], True),
+    "one more": ([APPROVAL], [APPROVAL, REJECTION], True),
+    "two more": ([APPROVAL], [APPROVAL, REJECTION, APPROVAL], True),
+    "the same again": ([APPROVAL, REJECTION], [APPROVAL, REJECTION], True),
+    "another verdict": ([APPROVAL], [{**APPROVAL, "approved": False}], False),
+    "another message": ([APPROVAL], [{**APPROVAL, "message": "never mind"}], False),
+    "one less": ([APPROVAL, REJECTION], [APPROVAL], False),
+    "none any more": ([APPROVAL], [], False),
+    "no list any more": ([APPROVAL], None, False),
+    "another order": ([APPROVAL, REJECTION], [REJECTION, APPROVAL], False),
+    "one put in front": ([APPROVAL], [REJECTION, APPROVAL], False),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "taken"), APPENDED.values(), ids=APPENDED.keys())
+def test_reviews_are_only_added_to(resources: Resources, before: list[Any], after: Any, taken: bool) -> None:
+    job = resources.create_job(spec(reviews=before) if before else spec())
+    answer = resources.patch_spec(job, {"reviews": after})
+    assert answer.status == (200 if taken else 422), answer.message
+    assert taken or "reviews must only be added to; what was said cannot be taken back" in answer.message
+
+
 def test_a_new_job_shows_its_defaults(resources: Resources) -> None:
     answer = resources.try_job({"pipeline": "separate"})
     assert answer.body["spec"] == {"pipeline": "separate", "queueName": "default", "suspend": False, "cancel": False}
@@ -212,8 +292,9 @@ def test_a_new_job_shows_its_defaults(resources: Resources) -> None:
 def test_the_servers_defaults_are_the_models(resources: Resources) -> None:
     body = resources.try_job(spec(retry={}, source={"url": URL})).body
     parsed = AudioJob.model_validate(body)
-    assert parsed.spec.to_wire() == body["spec"]
-    assert AudioJobSpec.model_validate(spec(retry={}, source={"url": URL})).to_wire() == body["spec"]
+    # The server does not store an empty list.
+    assert parsed.spec.to_wire() == {**body["spec"], "reviews": []}
+    assert AudioJobSpec.model_validate(spec(retry={}, source={"url": URL})).to_wire() == parsed.spec.to_wire()
 
 
 def test_a_status_given_at_creation_is_ignored(resources: Resources) -> None:

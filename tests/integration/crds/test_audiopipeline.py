@@ -40,6 +40,14 @@ ACCEPTED: dict[str, Spec] = {
             phase("norm", "Normalize", inputs=[{"name": "source", "from": "get", "output": "source"}]),
         ]
     },
+    "a gate": {"phases": [phase("a"), phase("b", gate="Review", reviewTimeoutSeconds=60)]},
+    "no waiting for a GPU": one(device="Auto", gpuWaitSeconds=0),
+    "a week of waiting for a GPU": one(device="Auto", gpuWaitSeconds=604_800),
+    "memory that grows with the input and after a failure": one(
+        resources={"memory": "1Gi", "memoryPerMinute": "64Mi", "memoryGrowthPercent": 50, "memoryCap": "4Gi"}
+    ),
+    "a cap that is the memory in another unit": one(resources={"memory": "1Gi", "memoryCap": "1024Mi"}),
+    "a CPU limit that is the CPU in another unit": one(resources={"cpu": "1500m", "cpuLimit": "1.5"}),
     "everything": {
         "phases": [
             phase(
@@ -95,6 +103,31 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     ),
     "memory that is no quantity": (one(resources={"memory": "lots"}), ["spec.phases[0].resources.memory"]),
     "negative memory": (one(resources={"memory": "-1Gi"}), ["spec.phases[0].resources.memory"]),
+    "a memory cap below the memory": (
+        one(resources={"memory": "2Gi", "memoryCap": "1900Mi"}),
+        ["spec.phases[0].resources", "memoryCap must not be below memory"],
+    ),
+    "a memory cap below the memory that is the default": (
+        one(resources={"memoryCap": "256Mi"}),
+        ["memoryCap must not be below memory"],
+    ),
+    "a CPU limit below the CPU": (
+        one(resources={"cpu": "2", "cpuLimit": "1900m"}),
+        ["spec.phases[0].resources", "cpuLimit must not be below cpu"],
+    ),
+    "memory that never grows": (
+        one(resources={"memoryGrowthPercent": 0}),
+        ["spec.phases[0].resources.memoryGrowthPercent", "greater than or equal to 1"],
+    ),
+    "memory that grows tenfold": (one(resources={"memoryGrowthPercent": 901}), ["memoryGrowthPercent", "900"]),
+    "memory for a minute that is no quantity": (one(resources={"memoryPerMinute": "some"}), ["memoryPerMinute"]),
+    "a gate of another kind": (one(gate="Payment"), ["spec.phases[0].gate", "supported values", "Review"]),
+    "a review without time": (one(reviewTimeoutSeconds=0), ["spec.phases[0].reviewTimeoutSeconds"]),
+    "a GPU waited for less than not": (one(gpuWaitSeconds=-1), ["spec.phases[0].gpuWaitSeconds"]),
+    "a GPU waited for longer than a week": (one(gpuWaitSeconds=604_801), ["spec.phases[0].gpuWaitSeconds", "604800"]),
+    "priority 0": (one() | {"priority": 0}, ["spec.priority", "greater than or equal to 1"]),
+    "priority 11": (one() | {"priority": 11}, ["spec.priority", "less than or equal to 10"]),
+    "a phase after itself and others": (chain(None, ["a", "b"]), ["after", EARLIER]),
     "an image of the user's choice": (one(image="evil"), ["unknown field", "spec.phases[0].image"]),
     "a service account": (one(serviceAccountName="admin"), ["unknown field"]),
     "an unknown parameter": (one(parameters={"separate": {"gain": 1}}), ["unknown field", "gain"]),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.faultproxy import FaultProxy
+from tests.support.operator_process import OperatorProcess
+from tests.support.podrunner import Behaviour, PodRunner
 
 from audiojob_dev.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, Rest
@@ -47,6 +50,10 @@ class Space:
     def job(self, name: str) -> Object:
         found: Object = self.rest.request("GET", f"{self.jobs_path}/{name}")
         return found
+
+    def jobs(self) -> list[Object]:
+        items: list[Object] = self.rest.request("GET", self.jobs_path)["items"]
+        return items
 
     def patch(self, name: str, spec: Object) -> None:
         self.rest.request("PATCH", f"{self.jobs_path}/{name}", {"spec": spec}, content_type=MERGE_PATCH)
@@ -105,6 +112,17 @@ def make_pipeline(server: LocalApiServer, name: str, **phase: Any) -> None:
         "spec": {"phases": [{"name": one, **base} for one in PHASES]},
     }
     server.rest.request("POST", f"/apis/{API_VERSION}/audiopipelines", body)
+
+
+@contextmanager
+def working(space: Space, proxy: FaultProxy, folder: Path, behaviour: Behaviour, **settings: str) -> Iterator[Space]:
+    """The space while one operator of its own works in it, and somebody plays the pods."""
+    proxy.begin()
+    kubeconfig = proxy.write_kubeconfig(folder / "config")
+    settings = {"AUDIOJOB_LEASE__NAME": space.namespace, **settings}
+    operator = OperatorProcess(kubeconfig, [space.namespace], folder / "log", **settings)
+    with operator, PodRunner(space.rest, space.namespace, behaviour):
+        yield space
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.integration.operator.conftest import Object, Space, make_pipeline, make_space
+from tests.integration.operator.conftest import Object, Space, make_pipeline, make_space, working
 from tests.support.faultproxy import FaultProxy
-from tests.support.operator_process import OperatorProcess
-from tests.support.podrunner import PodRunner, ended, running, succeed, waiting
+from tests.support.podrunner import ended, running, succeed, waiting
 
 from audiojob_dev.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, RestError, wait_until
@@ -39,13 +38,8 @@ def play(phase: PhaseInput, pod: Object) -> Object:
 @pytest.fixture(scope="module")
 def here(controllers: LocalApiServer, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
     """A namespace with an operator and somebody who plays the pods."""
-    folder = tmp_path_factory.mktemp("control")
-    space = make_space(controllers, startTimeoutSeconds=2)
-    kubeconfig = proxy.write_kubeconfig(folder / "config")
-    proxy.begin()
-    settings = {"AUDIOJOB_SWEEP__FINISHED_SECONDS": "1", "AUDIOJOB_LEASE__NAME": space.namespace}
-    operator = OperatorProcess(kubeconfig, [space.namespace], folder / "log", **settings)
-    with operator, PodRunner(space.rest, space.namespace, play):
+    space, folder = make_space(controllers, startTimeoutSeconds=2), tmp_path_factory.mktemp("control")
+    with working(space, proxy, folder, play, AUDIOJOB_SWEEP__FINISHED_SECONDS="1"):
         yield space
 
 

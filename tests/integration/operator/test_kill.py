@@ -93,7 +93,7 @@ def test_the_undisturbed_run_has_as_many_writes_as_there_are_runs_below(undistur
         ("POST", "jobs"): 2,
         ("POST", "events"): 4,
         ("PATCH", "status"): 3,
-    }
+    }, [(write.method, write.path, write.name, write.status) for write in writes]
     assert len(writes) == WRITES
 
 

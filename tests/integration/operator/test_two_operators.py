@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import time
 from collections import Counter
 from pathlib import Path
 
-from tests.integration.operator.conftest import Space
+from tests.integration.operator.conftest import PHASES, Space
+from tests.integration.operator.test_process import ask
 from tests.support.faultproxy import FaultProxy
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import PodRunner
@@ -28,28 +30,103 @@ def holder(server: LocalApiServer, lease: str) -> str:
     return str(found["spec"].get("holderIdentity") or "")
 
 
-def test_two_active_operators_double_nothing(space: Space, proxy: FaultProxy, tmp_path: Path) -> None:
-    kubeconfig = proxy.write_kubeconfig(tmp_path / "config")
+def assert_nothing_was_doubled(space: Space, proxy: FaultProxy, pods: PodRunner, names: list[str]) -> None:
+    """Every job has succeeded with one Job for each phase, made once, as a run of one undisturbed operator has it."""
+    done = [space.job(name) for name in names]
+    assert {job["status"]["state"] for job in done} == {"Succeeded"}
+    mark = f"/namespaces/{space.namespace}/jobs"
+    created = Counter(w.name for w in proxy.record.writes if w.path.endswith(mark) and w.status == 201)
+    assert len(created) == len(PHASES) * len(names)
+    assert set(created.values()) == {1}
+    attempts = Counter((phase.job, phase.phase, phase.attempt) for phase in list(pods.seen.values()))
+    assert set(attempts.values()) == {1}
+    assert {phase["attempt"] for job in done for phase in job["status"]["phases"]} == {1}
+    told = Counter((event["involvedObject"]["name"], event["message"]) for event in space.events())
+    assert set(told.values()) == {1}
+
+
+def two_active(space: Space, proxy: FaultProxy, folder: Path) -> list[OperatorProcess]:
+    """Two operators that both work, because each has a Lease of its own."""
     proxy.begin()
-    operators = [
+    kubeconfig = proxy.write_kubeconfig(folder / "config")
+    return [
         OperatorProcess(
-            kubeconfig, [space.namespace], tmp_path / f"log-{name}", AUDIOJOB_LEASE__NAME=f"{space.namespace}-{name}"
+            kubeconfig, [space.namespace], folder / f"log-{name}", AUDIOJOB_LEASE__NAME=f"{space.namespace}-{name}"
         )
         for name in ("a", "b")
     ]
+
+
+def test_two_active_operators_double_nothing(space: Space, proxy: FaultProxy, tmp_path: Path) -> None:
+    operators = two_active(space, proxy, tmp_path)
     names = [f"song-{number}" for number in range(6)]
     with operators[0], operators[1], PodRunner(space.rest, space.namespace) as pods:
         for name in names:
             space.submit(name)
             time.sleep(0.2)  # jobs of every age while both work
-        done = [space.finished(name, seconds=60, story=operators[0].story) for name in names]
-    assert {job["status"]["state"] for job in done} == {"Succeeded"}
-    created = Counter(w.name for w in proxy.record.writes if w.path.endswith("/jobs") and w.status == 201)
-    assert len(created) == 2 * len(names)
-    assert set(created.values()) == {1}
-    attempts = Counter((phase.job, phase.phase, phase.attempt) for phase in pods.seen.values())
-    assert set(attempts.values()) == {1}
-    assert {phase["attempt"] for job in done for phase in job["status"]["phases"]} == {1}
+        for name in names:
+            space.finished(name, seconds=60, story=operators[0].story)
+    assert_nothing_was_doubled(space, proxy, pods, names)
+
+
+def test_two_active_operators_that_are_killed_again_and_again_double_nothing(
+    space: Space, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    operators = two_active(space, proxy, tmp_path)
+    names = [f"song-{number}" for number in range(10)]
+    with operators[0], operators[1], PodRunner(space.rest, space.namespace) as pods:
+        for number, name in enumerate(names):
+            space.submit(name)
+            time.sleep(chance.uniform(0.2, 1.5))
+            if number % 2:
+                victim = chance.choice(operators)
+                victim.kill()
+                victim.start()
+        for name in names:
+            space.finished(name, seconds=60, story=lambda: f"seed {seed}{operators[0].story()}{operators[1].story()}")
+    assert_nothing_was_doubled(space, proxy, pods, names)
+
+
+def test_the_leaders_sudden_death_is_over_in_20_seconds_with_the_usual_lease_times(
+    space: Space, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    kubeconfig = proxy.write_kubeconfig(tmp_path / "config")
+    proxy.begin()
+    lease = f"{space.namespace}-shared"
+
+    def operator(name: str) -> OperatorProcess:
+        settings = {"AUDIOJOB_LEASE__NAME": lease, "AUDIOJOB_LEASE__IDENTITY": name}
+        return OperatorProcess(kubeconfig, [space.namespace], tmp_path / f"log-{name}", **settings)
+
+    first, second = operator("first"), operator("second")
+    names = [f"song-{number}" for number in range(8)]
+    with first, PodRunner(space.rest, space.namespace) as pods:
+        wait_until("the first to lead", lambda: holder(proxy.apiserver, lease) == "first", seconds=30)
+        with second:
+            standing_by = "ok, stands by: first holds the Lease\n"
+            wait_until("the second to stand by", lambda: readiness(tmp_path / "log-second") == standing_by, seconds=30)
+            for name in names[:4]:
+                space.submit(name)
+            wait_until("work to be under way", lambda: bool(pods.seen), seconds=30)
+            first.kill()
+            began = time.monotonic()
+            for name in names[4:]:
+                space.submit(name)
+            wait_until("the second to lead", lambda: holder(proxy.apiserver, lease) == "second", seconds=30)
+            for name in names[4:]:
+                space.until(name, lambda status: bool(status.get("startTime")), "its start", story=second.story)
+            assert time.monotonic() - began < 20, "the hand-over"
+            for name in names:
+                space.finished(name, seconds=60, story=second.story)
+    assert_nothing_was_doubled(space, proxy, pods, names)
+
+
+def readiness(log: Path) -> str:
+    """What the operator that writes this log says of itself; "" before it says anything."""
+    return ask(log, "/readyz")[1] if "probes and metrics" in log.read_text() else ""
 
 
 def test_a_second_operator_waits_and_takes_over(space: Space, proxy: FaultProxy, tmp_path: Path) -> None:

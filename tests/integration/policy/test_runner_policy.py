@@ -131,6 +131,7 @@ OPERATOR_WRITES: dict[str, Any] = {
     "phase": "download",
     "pipelineRevision": "evil-1",
     "outputPrefix": "other/uid",
+    "source": {"manifest": {"key": "other/uid/one/1-a/manifest.json", "sha256": "0" * 64, "count": 1}, "output": "a"},
     "phases": [{**phase, "failures": 1} for phase in STATUS["phases"]],
     "outputs": [{"name": "vocals", "phase": "separate", "mediaType": "audio/flac", "bytes": 1, "sha256": "0" * 64}],
     "error": {"reason": "NotMedia", "message": "no"},

@@ -73,7 +73,11 @@ class Chain:
         assert ended.code == ExitCode.OK, ended.stderr
         ref = ended.result.manifest
         assert ref is not None
-        return self._store.manifest(ref.key), ref.to_wire()
+        manifest = self._store.manifest(ref.key)
+        told = [output.metadata.get("durationSeconds") for output in manifest.outputs]
+        expected = [None if seconds is None else round(seconds * 1000) for seconds in told]
+        assert [output.duration_milliseconds for output in ended.result.outputs] == expected
+        return manifest, ref.to_wire()
 
     def file(self, ref: dict[str, Any], name: str) -> Path:
         """A published file."""
@@ -86,9 +90,10 @@ def test_a_song_from_the_web_becomes_stems_as_long_as_itself(pod: PodFolder, sto
     chain = Chain(pod, store)
 
     _, downloaded = chain.run("download", "Download", [{"name": "source", "url": f"{site}/song.wav"}], {})
-    _, normalized = chain.run(
+    whole, normalized = chain.run(
         "normalize", "Normalize", [{"name": "source", "manifest": downloaded, "output": "source"}], {}
     )
+    assert [output.metadata["durationSeconds"] for output in whole.outputs] == [round(SAMPLES / 44_100, 6)]
     manifest, separated = chain.run(
         "separate",
         "Separate",

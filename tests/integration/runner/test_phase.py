@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.integration.runner.pods import JOB_UID, POD_UID, PodFolder, eventually, is_alive, make_pod
 from tests.integration.runner.stores import StoreFolder
+from tests.integration.runner.tasks.web import running
 
 from audiojob_types.contract import ExitCode, Outcome
 
@@ -246,3 +247,17 @@ def test_progress_of_the_task_counts_as_life_and_the_phase_outlives_its_stall_li
 
 def _runs(pod: PodFolder) -> bool:
     return any((pod.root / "scratch").glob("run-*/work"))
+
+
+def test_a_site_that_limits_ends_the_phase_with_the_time_that_it_asked_for(
+    folder_pod: PodFolder, folder_store: StoreFolder
+) -> None:
+    with running("127.0.0.1") as web:
+        url = web.serve("/song.mp3", b"slow down", 429, Retry_After="77")
+        folder_pod.write_phase(
+            "Download", inputs=[{"name": "source", "url": url}], network={"allowedCidrs": ["127.0.0.1/32"]}
+        )
+        ended = folder_pod.run()
+
+    assert (ended.code, ended.result.reason, ended.result.retry_after_seconds) == (75, "RateLimited", 77), ended.stderr
+    assert folder_store.published() == []

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import copy
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from audiojob_api.gateway import Identity, Listener
-from audiojob_kube.errors import AlreadyExists
+from audiojob_kube.errors import AlreadyExists, Conflict
 
 Object = dict[str, Any]
 
@@ -45,10 +45,18 @@ class MemoryGateway:
             raise AlreadyExists(409, "AlreadyExists", f"{name} exists")
         return self.store(job)
 
-    async def cancel(self, name: str, uid: str) -> Object:
+    async def change(self, name: str, uid: str, operations: Sequence[Object]) -> Object:
+        """Tests and additions of whole fields, as far as JSON Patch is used here."""
+        if self.failure:
+            raise self.failure
         assert self.objects[name]["metadata"]["uid"] == uid
         job = copy.deepcopy(self.objects[name])
-        job["spec"]["cancel"] = True
+        for operation in operations:
+            part, field = operation["path"].strip("/").split("/")
+            if operation["op"] == "add":
+                job[part][field] = operation["value"]
+            elif job[part].get(field) != operation["value"]:
+                raise Conflict(409, "Conflict", "The job has changed meanwhile; look at it again.")
         return self.store(job)
 
     async def read(self, name: str) -> Object:

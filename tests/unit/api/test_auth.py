@@ -73,6 +73,11 @@ def test_rights_are_asked_by_verb(
     assert set(gateway.objects) == {"song"}
 
 
+def test_two_tokens_are_none(anonymous: TestClient) -> None:
+    both = [("Authorization", f"Bearer {GOOD_TOKEN}"), ("Authorization", f"Bearer {READER_TOKEN}")]
+    assert anonymous.get(JOBS, headers=both).status_code == 401
+
+
 def test_a_token_is_reviewed_once_in_a_while(client: TestClient, gateway: MemoryGateway) -> None:
     for _ in range(3):
         client.get(JOBS, headers={"Authorization": f"Bearer {GOOD_TOKEN}"})

@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.unit.api.fakes import MemoryGateway
+from starlette.types import Message
+from tests.unit.api.fakes import GOOD_TOKEN, MemoryGateway
 
+from audiojob_api.app import create_app
 from audiojob_api.gateway import JobFeed
 from audiojob_api.routes.events import job_events
+from audiojob_api.settings import ApiSettings
 
 NAME = "song"
 
@@ -106,6 +109,43 @@ def test_the_wire_form(client: Any, gateway: MemoryGateway) -> None:
     assert f"id: {version}" in lines
     data = next(line for line in lines if line.startswith("data: "))
     assert json.loads(data[6:])["name"] == NAME
+
+
+def test_a_client_that_has_seen_the_end_need_not_come_back(client: Any, gateway: MemoryGateway) -> None:
+    version = gateway.put(NAME, state="Succeeded")["metadata"]["resourceVersion"]
+    answer = client.get(f"/api/v1/jobs/{NAME}/events", headers={"Last-Event-ID": version})
+    assert answer.status_code == 204
+    assert answer.content == b""
+
+
+async def test_a_quiet_stream_is_kept_alive(gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.02)
+    gateway.put(NAME, state="Running")
+    app = create_app(ApiSettings(namespace="team"), gateway)
+    headers = [(b"authorization", f"Bearer {GOOD_TOKEN}".encode())]
+    scope = {"type": "http", "method": "GET", "path": f"/api/v1/jobs/{NAME}/events", "headers": headers}
+    sent = bytearray()
+    received: asyncio.Queue[Message] = asyncio.Queue()
+    received.put_nowait({"type": "http.request", "body": b"", "more_body": False})  # and no more: the client stays
+
+    async def send(message: Message) -> None:
+        sent.extend(message.get("body", b""))
+        if b": ping" in sent and b"Succeeded" not in sent:
+            gateway.put(NAME, state="Succeeded")
+
+    full = {**scope, "query_string": b"", "http_version": "1.1", "scheme": "http", "server": ("test", 80)}
+    await asyncio.wait_for(app(full, received.get, send), 20)
+    assert sent.index(b"Running") < sent.index(b": ping") < sent.index(b"Succeeded")
+    assert gateway.listeners(NAME) == 0
+
+
+async def test_a_job_of_the_same_name_is_another_job(gateway: MemoryGateway) -> None:
+    gateway.put(NAME)
+    stream = follow(gateway)
+    await anext(stream)
+    gateway.remove(NAME)
+    gateway.put(NAME, state="Running")
+    assert await collect(stream) == [("gone", None)]
 
 
 async def test_the_feed_keeps_an_end_before_a_deletion() -> None:

@@ -19,6 +19,14 @@ def test_ready_only_with_a_complete_and_fresh_read_model(anonymous: TestClient, 
     assert anonymous.get("/readyz").status_code == 503
 
 
+def test_not_ready_once_shutdown_has_begun(anonymous: TestClient) -> None:
+    anonymous.app.state.stopping.set()  # type: ignore[attr-defined]
+    answer = anonymous.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert anonymous.get("/livez").status_code == 200
+
+
 def test_metrics_name_routes_and_not_jobs(client: TestClient, gateway: MemoryGateway) -> None:
     gateway.put("my-secret-song")
     client.get("/api/v1/jobs/my-secret-song")

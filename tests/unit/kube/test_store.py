@@ -77,6 +77,30 @@ def test_events_repeated_or_out_of_order_change_nothing() -> None:
     assert len(changes) == 2
 
 
+def test_what_arrives_after_another_objects_newer_event_is_still_taken_over() -> None:
+    store, _ = recording_store()
+    store.replace({A: row(3)}, 5)
+    store.upsert(B, row(9), terminating=False)
+    store.upsert(A, row(7), terminating=False)
+    assert store.get(A) == "v7"
+    store.put(A, row(8))
+    assert store.get(A) == "v8"
+    store.upsert(A, row(6), terminating=False)
+    assert store.get(A) == "v8"
+    assert store.delivered == 9
+
+
+def test_a_deletion_that_arrives_late_still_deletes_and_nothing_older_brings_the_object_back() -> None:
+    store, _ = recording_store()
+    store.replace({A: row(3)}, 5)
+    store.upsert(B, row(9), terminating=False)
+    store.delete(A, 8)
+    store.upsert(A, row(7), terminating=False)
+    store.put(A, row(7))
+    assert store.get(A) is None
+    assert store.delivered == 9
+
+
 def test_a_new_version_with_an_equal_value_is_no_change() -> None:
     store, changes = recording_store()
     store.replace({A: row(3, "same")}, 5)

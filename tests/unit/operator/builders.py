@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from audiojob_operator.decide import decide
-from audiojob_operator.model import Admission, DecideSettings, EventRecord, Images, Object, Observed, Plan
+from audiojob_operator.model import Admission, DecideSettings, EventRecord, Images, Object, Observed, Plan, Retried
 from audiojob_operator.observe import observe_job
 from audiojob_operator.resolve import parse_revision, revision_name
 from audiojob_types import constants as c
@@ -145,7 +145,12 @@ class World:
     settings: DecideSettings = SETTINGS
     admission: Admission = field(default_factory=lambda: Admission(admitted=True))
     prepared: bool = True
-    gpu: bool = False
+    gpu: bool = False  # one node offers 8
+    granted: int = 8
+    kueue: str | None = None
+    cooling: datetime | None = None
+    source_job: Object | None = None
+    retried: Retried | None = None
     writes: list[str] = field(default_factory=list)
     created_jobs: list[str] = field(default_factory=list)
     deleted: bool = False
@@ -173,10 +178,16 @@ class World:
             revision=parse_revision(stored) if stored else None,
             children=children,
             namespace_prepared=self.prepared,
-            admitted=self.admission,
-            gpu_offered=self.gpu,
+            admitted=replace(self.admission, gpus=self.granted, gpus_used=8 - self.granted, gpus_total=8)
+            if self.gpu
+            else self.admission,
+            gpus_per_node=8 if self.gpu else 0,
             settings=self.settings,
             known_revisions=frozenset(self.revisions),
+            kueue_local_queue=self.kueue,
+            cooling_until=self.cooling,
+            source_job=AudioJob.model_validate(self.source_job) if self.source_job else None,
+            retried=self.retried,
         )
 
     def decide(self) -> Plan:

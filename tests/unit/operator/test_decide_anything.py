@@ -55,9 +55,7 @@ def _happen_to(world: World, what: str, name: str) -> None:
         case "oom":
             world.end(name, 137, reason="OOMKilled")
         case "lose job":
-            gone = world.newest(name)["metadata"]["name"]
-            world.jobs.pop(gone)
-            world.pods.pop(gone, None)
+            _lose_job(world, world.newest(name)["metadata"]["name"])
         case "lose pod":
             world.pods.pop(world.newest(name)["metadata"]["name"], None)
         case "unschedulable":
@@ -69,6 +67,13 @@ def _happen_to(world: World, what: str, name: str) -> None:
             world.pod(name, phase="Pending", containerStatuses=[{"image": "i", "state": {"waiting": waiting}}])
         case "terminating":
             world.pod(name)["metadata"]["deletionTimestamp"] = format_time(world.now)
+
+
+def _lose_job(world: World, gone: str) -> None:
+    world.jobs.pop(gone)
+    world.pods.pop(gone, None)
+    if gone not in {record.job_name for record in world.job.status.phases}:
+        world.created_jobs.remove(gone)  # nobody knew of it yet, so the same attempt is made again
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -140,3 +140,13 @@ def test_killed_after_any_write_the_end_is_as_if_undisturbed(story: Story) -> No
 def test_deciding_again_after_everything_was_done_does_nothing(story: Story) -> None:
     world = play(story, kill_after=0)
     assert world.decide().empty
+
+
+def test_a_job_whose_first_phase_failed_before_its_start_was_recorded_was_let_in() -> None:
+    world = World()
+    for kind, what in world.steps(world.decide()):
+        if kind != "status":
+            world.write(kind, what)
+    world.fail("first", 66, "SourceUnavailable")
+    world.turn()
+    assert (world.status["state"], world.condition("Admitted")["status"]) == ("Failed", "True")

@@ -285,7 +285,7 @@ def test_no_room_is_shown_at_once_told_once_and_waited_for() -> None:
     world.turn()
     assert world.state() is State.QUEUED
     assert world.condition("Progressing")["reason"] == "Unschedulable"
-    assert "1 Insufficient cpu" in world.status["message"]
+    assert "1 has too little CPU left" in world.status["message"]
     changed = UNSCHEDULABLE | {"message": "0/2 nodes are available: 2 Insufficient cpu."}
     world.pod("only", conditions=[changed])
     assert world.decide().empty  # the numbers change all the time; the reason has not
@@ -349,10 +349,21 @@ def test_a_slow_image_pull_is_waited_for_without_limit() -> None:
     assert world.decide().empty
 
 
-def test_a_job_whose_pod_is_not_created_says_so_after_half_a_minute() -> None:
+@pytest.mark.parametrize(
+    ("looked_at", "seconds"),
+    [
+        pytest.param(True, 30, id="half a minute after its controller looked at it"),
+        pytest.param(False, 300, id="five minutes where it stands in the controller's line"),
+    ],
+)
+def test_a_job_whose_pod_is_not_created_says_so(looked_at: bool, seconds: int) -> None:
     world = one_phase()
-    assert world.decide().requeue_after == 30
-    world.pass_time(30)
+    if looked_at:
+        world.newest("only")["status"] = {"startTime": format_time(NOW)}
+    assert world.decide().requeue_after == seconds
+    world.pass_time(seconds - 1)
+    assert world.decide().empty
+    world.pass_time(1)
     world.turn()
     assert world.phase("only").reason == "PodStarting"
     assert world.state() is State.QUEUED

@@ -37,7 +37,7 @@ NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "audiojob-store" not 
         pytest.param(
             pending(("PodScheduled", "False", NO_ROOM)),
             "Unschedulable",
-            "Insufficient memory",
+            "1 has too little memory left, 2 have a taint",
             False,
             True,
             id="no node has room",

@@ -18,6 +18,7 @@ from audiojob_operator.jobstore import Known
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.model import Key, Observed
 from audiojob_operator.reconcile import Reconciler
+from audiojob_operator.settings import Capacity
 from audiojob_operator.workqueue import WorkQueue
 
 
@@ -54,6 +55,9 @@ class WorldGatherer:
     async def observe(self, key: Key, known: Known) -> Observed:
         return self.world.observed()
 
+    def ended(self, key: Key) -> set[Key]:
+        return set()
+
 
 @pytest.mark.parametrize(
     ("refusal", "state", "again"),
@@ -66,7 +70,7 @@ async def test_a_refused_job_is_told_in_status(refusal: ApiError, state: str, ag
     world = World()
     client = cast("KubeClient", ServerWithoutRoom(world, refusal))
     caches, queue, metrics = Caches(client, (), lambda key: None), WorkQueue[Key](), Metrics()
-    gate = Gate(caches.audiojobs, None, lambda name: None, frozenset(), lambda key: None)
+    gate = Gate(caches, Capacity(), lambda key: None)
     applier = Applier(client, caches, metrics, "test")
     reconciler = Reconciler(queue, cast("Gatherer", WorldGatherer(world)), applier, gate, metrics)
     assert await reconciler.reconcile((NAMESPACE, "song")) == again

@@ -134,6 +134,29 @@ async def test_what_arrives_during_the_work_does_not_cut_a_backoff_short() -> No
     assert (len(queue), queue.scheduled) == (0, 1)
 
 
+async def test_what_arrives_later_cuts_a_backoff_short_but_not_what_the_server_asked_for() -> None:
+    queue: WorkQueue[str] = WorkQueue(LONG)
+    queue.add("own")
+    assert await queue.get() == "own"
+    queue.failed("own")
+    queue.add("own")
+    assert await asyncio.wait_for(queue.get(), 5) == "own"
+    queue.succeeded("own")
+    asked: WorkQueue[str] = WorkQueue(QUICK)
+    asked.add("asked")
+    assert await asked.get() == "asked"
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    asked.failed("asked", at_least=0.3)
+    asked.add("asked")
+    assert len(asked) == 0
+    assert await asyncio.wait_for(asked.get(), 5) == "asked"
+    assert loop.time() - before >= 0.29
+    asked.succeeded("asked")
+    asked.add("asked")
+    assert await asyncio.wait_for(asked.get(), 5) == "asked"
+
+
 async def test_success_without_a_time_leaves_nothing_behind() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.schedule("a", 3_600)
@@ -141,3 +164,17 @@ async def test_success_without_a_time_leaves_nothing_behind() -> None:
     await queue.get()
     queue.succeeded("a")
     assert (len(queue), queue.scheduled) == (0, 0)
+
+
+async def test_a_paused_queue_hands_out_nothing_and_loses_nothing() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    queue.pause()
+    waiting = asyncio.create_task(queue.get())
+    queue.add("b")
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    assert len(queue) == 2
+    queue.resume()
+    assert await asyncio.wait_for(waiting, 5) == "a"
+    assert await asyncio.wait_for(queue.get(), 5) == "b"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,18 @@ def test_the_lowest_whole_attempt_with_the_same_mark_is_found(tmp_path: Path) ->
     assert found.ref.key == "demo/u/work/9-dddddddd/manifest.json"
     assert find_published(store, "demo/u/work", "d" * 64) is None
     assert find_published(store, "demo/u/other", "f" * 64) is None
+
+
+def test_a_manifest_of_a_newer_runner_is_read_and_its_unknown_fields_are_passed_over(tmp_path: Path) -> None:
+    store = open_store(FolderStore(root=str(tmp_path)), tmp_path)
+    output = ManifestOutput(name="output", file="o.bin", media_type="x/y", bytes=3, sha256="0" * 64)
+    record = json.loads(encode(build_manifest(phase(), "f" * 64, [output], {}, datetime.now(UTC))))
+    record["colour"] = "red"
+    record["outputs"][0]["loudness"] = {"integrated": -14}
+    store.write("demo/u/work/1-aaaaaaaa/o.bin", b"123")
+    store.write("demo/u/work/1-aaaaaaaa/manifest.json", json.dumps(record).encode())
+
+    found = find_published(store, "demo/u/work", "f" * 64)
+
+    assert found is not None
+    assert found.manifest.outputs == (output,)

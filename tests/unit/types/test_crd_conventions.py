@@ -170,7 +170,13 @@ def test_what_a_user_may_change_is_no_accident() -> None:
     spec = versions("audiojobs.yaml")["schema"]["openAPIV3Schema"]["properties"]["spec"]
     rules = " ".join(rule["rule"] for rule in spec["x-kubernetes-validations"] if "oldSelf" in rule["rule"])
     guarded = {name for name in spec["properties"] if f"self.{name} == oldSelf.{name}" in rules}
-    assert set(spec["properties"]) - guarded == {"suspend", "cancel", "priority", "ttlSecondsAfterFinished"}
+    assert set(spec["properties"]) - guarded == {
+        "suspend",
+        "cancel",
+        "priority",
+        "ttlSecondsAfterFinished",
+        "reviews",
+    }
 
 
 def test_nothing_in_a_spec_chooses_how_work_runs() -> None:
@@ -178,7 +184,9 @@ def test_nothing_in_a_spec_chooses_how_work_runs() -> None:
     reviewed = {
         "pipeline", "source", "source.url", "source.object", "source.object.key", "parameters", "queueName", "priority",
         "device", "startTime", "activeDeadlineSeconds", "queueTimeoutSeconds", "ttlSecondsAfterFinished", "suspend",
-        "cancel", "retry", "retry.limit", "retry.baseSeconds", "retry.capSeconds",
+        "cancel", "retry", "retry.limit", "retry.baseSeconds", "retry.capSeconds", "retryOf",
+        "source.jobRef", "source.jobRef.name", "source.jobRef.output",
+        "reviews", "reviews[]", "reviews[].phase", "reviews[].approved", "reviews[].message",
     }  # fmt: skip
     prefix = "audiojob.spec."
     fields = {path.removeprefix(prefix) for path, _ in NODES if path.startswith(prefix)}

@@ -73,7 +73,13 @@ def test_times_are_written_as_kubernetes_does(moment: datetime, text: str) -> No
 
 def test_a_minimal_job_has_the_defaults_of_the_crd() -> None:
     job = AudioJob.model_validate({"metadata": {"name": "song"}, "spec": {"pipeline": "separate"}})
-    assert job.spec.to_wire() == {"pipeline": "separate", "queueName": "default", "suspend": False, "cancel": False}
+    assert job.spec.to_wire() == {
+        "pipeline": "separate",
+        "queueName": "default",
+        "suspend": False,
+        "cancel": False,
+        "reviews": [],
+    }
     assert job.status.state == "Pending"
 
 

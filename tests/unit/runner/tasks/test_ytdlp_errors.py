@@ -29,8 +29,10 @@ def as_yt_dlp_raises(cause: Exception) -> DownloadError:
     return DownloadError(f"ERROR: {cause}", (type(cause), cause, None))
 
 
-def http_error(status: int) -> HTTPError:
-    return HTTPError(Response(io.BytesIO(b""), "https://example.com/", {}, status=status))
+def http_error(status: int, **headers: str) -> HTTPError:
+    """Header names are given with underscores."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HTTPError(Response(io.BytesIO(b""), "https://example.com/", given, status=status))
 
 
 def extractor(text: str, **more: Any) -> ExtractorError:
@@ -38,9 +40,10 @@ def extractor(text: str, **more: Any) -> ExtractorError:
 
 
 CASES = [
-    ("a bot check with a curly apostrophe", extractor("Sign in to confirm you’re not a bot. Use --cookies"), 75, "limits"),
-    ("a captcha", extractor("The page asks for a CAPTCHA challenge"), 75, "limits"),
+    ("a bot check with a curly apostrophe", extractor("Sign in to confirm you’re not a bot. Use --cookies"), 75, "robot"),
+    ("a captcha", extractor("The page asks for a CAPTCHA challenge"), 75, "robot"),
     ("a rate limit in words", extractor("The current session has been rate-limited by YouTube for up to an hour"), 75, "limits"),
+    ("a rate limit for strangers", extractor("You have exceeded the rate-limit for accessing posts anonymously"), 75, "limits"),
     ("a rate limit as a status", http_error(429), 75, "429"),
     ("an age check", extractor("Sign in to confirm your age. This video may be inappropriate for some users."), 66, "age-restricted"),
     ("copy protection", extractor("This video is DRM protected"), 66, "DRM"),
@@ -72,6 +75,36 @@ def test_each_failure_has_its_meaning(cause: Exception, code: int, part: str) ->
     assert error.exit_code == code
     assert part in error.message
     assert error.suggestion
+
+
+LIMITED = extractor("The current session has been rate-limited by the site")
+WAIT = {"Retry_After": "120"}
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "seconds"),
+    [
+        pytest.param(http_error(429, **WAIT), Reason.RATE_LIMITED, 120, id="a status with a time to wait"),
+        pytest.param(http_error(429), Reason.RATE_LIMITED, None, id="a status without one"),
+        pytest.param(
+            extractor("Unable to download JSON metadata", cause=http_error(429, **WAIT)),
+            Reason.RATE_LIMITED, 120, id="a status beneath an extractor's error",
+        ),
+        pytest.param(LIMITED, Reason.RATE_LIMITED, None, id="words alone"),
+        pytest.param(
+            extractor("You are rate-limited. Try again later.", cause=http_error(403, **WAIT)),
+            Reason.RATE_LIMITED, 120, id="words beside a status that says something else",
+        ),
+        pytest.param(
+            extractor("Sign in to confirm you’re not a bot"), Reason.TEMPORARY_FAILURE, None,
+            id="a check for robots, which counts as a failure",
+        ),
+        pytest.param(http_error(503, **WAIT), Reason.TEMPORARY_FAILURE, None, id="a server that is overloaded"),
+    ],
+)  # fmt: skip
+def test_only_a_rate_limit_lets_the_host_cool_down(cause: Exception, reason: Reason, seconds: int | None) -> None:
+    error = explain(as_yt_dlp_raises(cause))
+    assert (error.reason, error.retry_after_seconds) == (reason, seconds)
 
 
 def test_every_row_of_the_table_is_reached_by_a_case() -> None:

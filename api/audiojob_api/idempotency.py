@@ -1,0 +1,66 @@
+"""One job for one Idempotency-Key: the key makes the name, and the API server keeps names unique.
+
+Each job carries the mark of the request that made it: which key of which caller, and which body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from fastapi import Header
+
+from audiojob_api.problems import Problem
+from audiojob_types.constants import GROUP
+
+Object = dict[str, Any]
+
+ANNOTATION_REQUEST = f"{GROUP}/request"
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key and body give the same job, however often they are sent.",
+    ),
+]
+
+
+def key_digest(user: str, key: str) -> str:
+    """Names a key; callers cannot meet each other's."""
+    return hashlib.sha256(f"{user}\n{key}".encode()).hexdigest()[:20]
+
+
+def mark(digest: str | None, fingerprint: str) -> str:
+    """The annotation's value; ``digest`` is None for a request without a key."""
+    return f"{digest or ''}.{fingerprint}"
+
+
+def is_same_request(wanted: Object, existing: Object) -> bool:
+    """Whether ``existing`` was made by the same key and body. Raises a 422 :class:`Problem` for another body."""
+    key, body = _marks(wanted)
+    other_key, other_body = _marks(existing)
+    if key and key == other_key and body != other_body:
+        raise Problem(
+            422, "idempotency-key-reused", "This Idempotency-Key was used with another body; choose a new key."
+        )
+    return (key, body) == (other_key, other_body)
+
+
+def refuse_reused_key(wanted: Object, jobs: Iterable[Object]) -> None:
+    """Find the key under another name, which a body may set. Raises a 422 :class:`Problem`.
+
+    It sees what this replica knows; that one name is one job is the API server's word, and no matter of luck.
+    """
+    if _marks(wanted)[0]:
+        for job in jobs:
+            is_same_request(wanted, job)
+
+
+def _marks(job: Object) -> tuple[str, str]:
+    key, _, body = job["metadata"].get("annotations", {}).get(ANNOTATION_REQUEST, "").partition(".")
+    return key, body

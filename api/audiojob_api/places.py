@@ -1,0 +1,260 @@
+"""Where a waiting job stands in its queue, and when it may start: from the jobs of the read model alone.
+
+Nothing of this is stored anywhere. It is what the operator's order (`audiojob_types.ordering`) makes of the jobs that
+this replica knows, computed when somebody asks.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from audiojob_types.base import format_time
+from audiojob_types.constants import CONDITION_ADMITTED, DEFAULT_QUEUE, LABEL_USER
+from audiojob_types.contract import Device
+from audiojob_types.job import FINISHED_STATES, State
+from audiojob_types.ordering import (
+    DEFAULT_PRIORITY,
+    RUN_TIME_WINDOW,
+    Run,
+    RunTimes,
+    Waiting,
+    estimate_starts,
+    in_turn,
+    sort_key,
+)
+from audiojob_types.reasons import Reason
+
+Object = dict[str, Any]
+
+REFRESH_SECONDS: Final = 1.0
+# A board is used at least so many times as long as it took to make.
+_SHARE: Final = 20
+# What lies further off is no estimate.
+_FARTHEST_SECONDS: Final = 365 * 86_400
+# What stands against these jobs is the turn alone: they are what others wait behind, and their start can be told.
+_IN_LINE: Final = frozenset({Reason.WAITING_FOR_OPERATOR, Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU})
+# A queue that is held keeps its order, but nobody knows when it goes on.
+_KEEPS_PLACE: Final = _IN_LINE | {Reason.HELD}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A job's place in its queue: 1 starts next. ``start`` is an estimate, None where nothing can be said."""
+
+    position: int
+    start: datetime | None = None
+
+    def to_wire(self) -> Object:
+        """The JSON form of ``QueuePlace``."""
+        wire: Object = {"position": self.position, "ahead": self.position - 1}
+        if self.start is not None:
+            wire["estimatedStartTime"] = format_time(self.start)
+        return wire
+
+
+class Board:
+    """The queues at one moment. Building it takes one look at every job, asking it next to nothing."""
+
+    def __init__(self, jobs: Iterable[Object], now: datetime, ageing_seconds: int) -> None:
+        self._now = now
+        self._ageing = ageing_seconds
+        self._started: defaultdict[str, list[Object]] = defaultdict(list)
+        self._expected: dict[tuple[str, str], float | None] = {}
+        waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
+        self._finished: list[Object] = []
+        self._jobs: dict[str, Object] = {}
+        for job in jobs:
+            if _state(job) == State.SUCCEEDED:
+                self._finished.append(job)
+            elif _state(job) in FINISHED_STATES:
+                continue
+            elif _holds_slot(job):
+                self._started[_queue(job)].append(job)
+            elif _is_in_line(job, now):
+                waiting[_queue(job)].append(_waiting(job))
+                self._jobs[job["metadata"]["name"]] = job
+        self._times: RunTimes | None = None
+        self._lines = {queue: in_turn(members, now, ageing_seconds) for queue, members in waiting.items()}
+        self._keys = {queue: [self._turn(each) for each in line] for queue, line in self._lines.items()}
+        self._starts: dict[str, list[float | None]] = {}
+
+    def place(self, job: Object) -> Place | None:
+        """The place of a job in state Queued that has not started; None for any other.
+
+        A job that waits for something else than its turn is shown the place that it would take now.
+        """
+        if _state(job) != State.QUEUED or _holds_slot(job):
+            return None
+        index = bisect_left(self._keys.get(_queue(job), []), self._turn(_waiting(job)))
+        return Place(index + 1, self._start(job, index))
+
+    def _turn(self, each: Waiting) -> tuple[int, datetime, tuple[str, str]]:
+        return sort_key(each.priority, each.created, each.key, self._now, self._ageing)
+
+    def _start(self, job: Object, index: int) -> datetime | None:
+        not_before = _not_before(job)
+        reason = _reason(job)
+        if reason not in _IN_LINE and not (reason == Reason.START_TIME_AHEAD and not_before):
+            return None
+        seconds = self._seconds_until(_queue(job), index)
+        if seconds is None or seconds > _FARTHEST_SECONDS:
+            return None
+        start = self._now + timedelta(seconds=seconds)
+        return max(start, not_before) if not_before else start
+
+    def _seconds_until(self, queue: str, index: int) -> float | None:
+        """Seconds until the first ``index`` jobs of the queue have started, and one more can.
+
+        How many may run at once is not known here: it is as many as do while others wait.
+        """
+        if queue not in self._starts:
+            running = [self._left(job) for job in self._started.get(queue, [])]
+            line = [self._expect(self._jobs[each.key[1]]) for each in self._lines.get(queue, [])]
+            self._starts[queue] = estimate_starts(len(running), running, line)
+        return self._starts[queue][index]
+
+    def _left(self, job: Object) -> float | None:
+        began, expected = _time(job.get("status", {}).get("startTime")), self._expect(job)
+        if began is None or expected is None:
+            return expected
+        return max(0.0, expected - (self._now - began).total_seconds())
+
+    def _expect(self, job: Object) -> float | None:
+        """How many seconds the job will take: what its pipeline took lately, on its device where that is known."""
+        pipeline, device = job.get("spec", {}).get("pipeline", ""), _device(job)
+        key = (pipeline, device or "")
+        if key not in self._expected:
+            if self._times is None:
+                self._times = _run_times(self._finished)
+            self._expected[key] = self._times.median(pipeline, device)
+        return self._expected[key]
+
+
+class Places:
+    """Answers about the newest board, which is made when asked for, at most once in ``refresh_seconds``.
+
+    With very many jobs it is made less often, so that it never takes more than a small share of the time.
+    """
+
+    def __init__(
+        self,
+        jobs: Callable[[], Collection[Object]],
+        ageing_seconds: int,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        refresh_seconds: float = REFRESH_SECONDS,
+    ) -> None:
+        self._source = jobs
+        self._ageing = ageing_seconds
+        self._clock = clock
+        self._refresh = refresh_seconds
+        self._board: Board | None = None
+        self._good_until = 0.0
+
+    def place(self, job: Object) -> Place | None:
+        """The place of this job; None if it does not wait in a queue."""
+        if _state(job) != State.QUEUED:
+            return None
+        began = time.monotonic()
+        if self._board is None or began >= self._good_until:
+            self._board = Board(self._source(), self._clock(), self._ageing)
+            made = time.monotonic()
+            self._good_until = made + max(self._refresh, _SHARE * (made - began))
+        return self._board.place(job)
+
+
+def _run_times(finished: Iterable[Object]) -> RunTimes:
+    """Of jobs that have succeeded. Times are compared as text first: there may be very many jobs."""
+    groups: defaultdict[tuple[str, Device | None], list[Object]] = defaultdict(list)
+    for job in finished:
+        groups[job.get("spec", {}).get("pipeline", ""), _device(job)].append(job)
+    runs = []
+    for (pipeline, device), members in groups.items():
+        for job in heapq.nlargest(RUN_TIME_WINDOW, members, key=lambda job: str(_status(job).get("completionTime"))):
+            began, ended = _time(_status(job).get("startTime")), _time(_status(job).get("completionTime"))
+            if began is not None and ended is not None:
+                runs.append(Run(pipeline, device or Device.CPU, (ended - began).total_seconds(), ended))
+    return RunTimes(runs)
+
+
+def _waiting(job: Object) -> Waiting:
+    metadata, spec = job["metadata"], job.get("spec", {})
+    return Waiting(
+        key=(metadata.get("namespace", ""), metadata["name"]),
+        priority=spec.get("priority", DEFAULT_PRIORITY),
+        created=_time(metadata["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC),
+        queue=_queue(job),
+        user=metadata.get("labels", {}).get(LABEL_USER, ""),
+    )
+
+
+def _is_in_line(job: Object, now: datetime) -> bool:
+    """Whether the job takes its turn before others: nothing but the queue keeps it from starting."""
+    spec, not_before = job.get("spec", {}), _not_before(job)
+    return (
+        _state(job) in (State.PENDING, State.QUEUED)
+        and _reason(job) in _KEEPS_PLACE
+        and not spec.get("suspend")
+        and not spec.get("cancel")
+        and (not_before is None or not_before <= now)
+    )
+
+
+def _status(job: Object) -> Object:
+    status: Object = job.get("status", {})
+    return status
+
+
+def _state(job: Object) -> str:
+    state: str = _status(job).get("state", State.PENDING)
+    return state
+
+
+def _queue(job: Object) -> str:
+    queue: str = job.get("spec", {}).get("queueName", DEFAULT_QUEUE)
+    return queue
+
+
+def _admitted(job: Object) -> Object:
+    conditions = _status(job).get("conditions", ())
+    return next((each for each in conditions if each.get("type") == CONDITION_ADMITTED), {})
+
+
+def _holds_slot(job: Object) -> bool:
+    return _admitted(job).get("status") == "True" or _state(job) == State.RUNNING
+
+
+def _reason(job: Object) -> str:
+    reason: str = _admitted(job).get("reason", Reason.WAITING_FOR_OPERATOR)
+    return reason
+
+
+def _not_before(job: Object) -> datetime | None:
+    return _time(job.get("spec", {}).get("startTime"))
+
+
+def _device(job: Object) -> Device | None:
+    """GPU if any phase ran or runs on one, else what the job asks for; None where that is not told yet."""
+    used = {phase.get("device") for phase in _status(job).get("phases", ())}
+    asked = job.get("spec", {}).get("device")
+    if Device.GPU in used or asked == Device.GPU:
+        return Device.GPU
+    known = _state(job) in FINISHED_STATES or asked == Device.CPU
+    return Device.CPU if known else None
+
+
+def _time(text: object) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,79 @@
+"""Which phases could start now, and what they would need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from audiojob_operator.model import GpuRequest
+from audiojob_operator.policies.review import needs_review
+from audiojob_operator.resolve import effective_device, phases_before
+from audiojob_types.contract import Device
+from audiojob_types.job import AudioJobSpec, PhaseState, PhaseStatus
+from audiojob_types.pipeline import AudioPipelineSpec, Phase
+
+
+def ready_phases(pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]) -> list[Phase]:
+    """Phases that wait for nothing but their own turn: all before them have succeeded."""
+
+    def done(name: str) -> bool:
+        return name in phases and phases[name].state is PhaseState.SUCCEEDED
+
+    def waits(name: str) -> bool:
+        return name not in phases or phases[name].state is PhaseState.WAITING
+
+    return [
+        phase
+        for phase in pipeline.phases
+        if waits(phase.name) and all(done(name) for name in phases_before(pipeline, phase))
+    ]
+
+
+def can_go_on(spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]) -> bool:
+    """Whether a place would be of any use: something runs, or may start without somebody's review."""
+    if any(record.state is PhaseState.RUNNING for record in phases.values()):
+        return True
+    return any(not needs_review(spec, phase) for phase in ready_phases(pipeline, phases))
+
+
+def gpu_requests(
+    spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus], eligible: datetime
+) -> tuple[GpuRequest, ...]:
+    """What the ready phases would ask of the GPUs. ``eligible`` is since when a job that never started could have."""
+    requests = []
+    for phase in ready_phases(pipeline, phases):
+        wish = effective_device(spec, phase)
+        record = phases.get(phase.name)
+        if wish == "CPU" or needs_review(spec, phase) or (wish == "Auto" and record and record.device is Device.CPU):
+            continue
+        since = (record.gpu_wait_start_time if record else None) or eligible
+        requests.append(
+            GpuRequest(
+                gpus=phase.gpus,
+                must=wish == "GPU",
+                until=None if wish == "GPU" else since + timedelta(seconds=phase.gpu_wait_seconds),
+                not_before=record.next_attempt_time if record else None,
+            )
+        )
+    return tuple(requests)
+
+
+def gpus_soon(spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]) -> int:
+    """The most GPUs that the job could ask for in its next step, whatever became of its running phases."""
+    near = (PhaseState.SUCCEEDED, PhaseState.RUNNING)
+
+    def may_be_done(name: str) -> bool:
+        return name in phases and phases[name].state in near
+
+    return sum(
+        phase.gpus
+        for phase in pipeline.phases
+        if effective_device(spec, phase) != "CPU"
+        and (phase.name not in phases or phases[phase.name].state in (PhaseState.WAITING, PhaseState.RUNNING))
+        and all(may_be_done(name) for name in phases_before(pipeline, phase))
+    )
+
+
+def by_name(phases: Iterable[PhaseStatus]) -> dict[str, PhaseStatus]:
+    """Records by the name of their phase."""
+    return {record.name: record for record in phases}

@@ -1,0 +1,73 @@
+"""The scheduler's own words about a pod that no node takes, made readable. Its numbers stay.
+
+``0/4 nodes are available: 1 Insufficient cpu, 3 node(s) had untolerated taint {dedicated: db}. preemption: …`` becomes
+``None of 4 nodes takes the pod: 1 has too little cpu, 3 have a taint that the pod does not tolerate (dedicated: db).``
+What is not recognised is left as it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from audiojob_types.constants import GPU_RESOURCE
+
+_WHOLE: Final = re.compile(r"^0/(?P<nodes>\d+) nodes are available: (?P<reasons>.*)$", re.DOTALL)
+_PART: Final = re.compile(r"^(?P<count>\d+) (?P<what>.+)$")
+# A list of taints may hold commas; every part begins with the number of its nodes.
+_BETWEEN: Final = re.compile(r", (?=\d+ )")
+_AFTERMATH: Final = re.compile(r"[.,] (no new claims to deallocate|preemption: |preemption is not)", re.IGNORECASE)
+_NAMES: Final = {
+    GPU_RESOURCE: "GPUs left",
+    "ephemeral-storage": "disk left",
+    "memory": "memory left",
+    "cpu": "CPU left",
+}
+_PHRASES: Final = (
+    (re.compile(r"^Too many pods$"), "runs as many pods as it may"),
+    (re.compile(r"^node\(s\) had (?:un|in)tolerated taint\(?s?\)? ?\{(?P<detail>[^}]*)\}$"),
+     "has a taint that the pod does not tolerate ({detail})"),
+    (re.compile(r"^node\(s\) didn't match Pod's node affinity/selector$"),
+     "does not match the nodeSelector of the pipeline's template"),
+    (re.compile(r"^node\(s\) (had volume node affinity conflict|didn't match PersistentVolume's node affinity)$"),
+     "cannot reach the volume of the store"),
+    (re.compile(r"^node\(s\) were unschedulable$"), "is cordoned"),
+    (re.compile(r"^node\(s\) exceed max volume count$"), "has as many volumes attached as it may"),
+)  # fmt: skip
+_PLURALS: Final = (("has ", "have "), ("does ", "do "), ("is ", "are "), ("runs ", "run "))
+
+
+def readable(message: str) -> str:
+    """The scheduler's message for people."""
+    match = _WHOLE.match(" ".join(message.split()))
+    if match is None:
+        return f"No node takes the pod: {message}"
+    reasons = _AFTERMATH.split(match["reasons"], maxsplit=1)[0].rstrip(". ")
+    parts = [_part(part) for part in _BETWEEN.split(reasons)]
+    nodes = int(match["nodes"])
+    whom = "The only node does not take the pod" if nodes == 1 else f"None of {nodes} nodes takes the pod"
+    return f"{whom}: {', '.join(parts)}."
+
+
+def _part(part: str) -> str:
+    match = _PART.match(part)
+    if match is None:
+        return part
+    count, phrase = int(match["count"]), _phrase(match["what"])
+    if phrase is None:
+        return part
+    if count > 1:
+        one, many = next((pair for pair in _PLURALS if phrase.startswith(pair[0])), ("", ""))
+        phrase = many + phrase.removeprefix(one)
+    return f"{count} {phrase}"
+
+
+def _phrase(what: str) -> str | None:
+    if what.startswith("Insufficient "):
+        resource = what.removeprefix("Insufficient ")
+        return f"has too {'few' if resource == GPU_RESOURCE else 'little'} {_NAMES.get(resource, resource)}"
+    for pattern, phrase in _PHRASES:
+        if (match := pattern.match(what)) is not None:
+            detail = match.groupdict().get("detail", "")
+            return phrase.format(detail=detail.strip().rstrip(":"))
+    return None

@@ -1,0 +1,181 @@
+"""What must hold of every run, whatever went wrong in it: I1 to I8 of docs/faults.md, as far as they need no store.
+
+Each check takes what a run left behind and returns sentences, one for each breach.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from typing import Any
+
+from tests.integration.operator.conftest import Object, Space
+
+from audiojob_dev.rest import RestError
+from audiojob_types.job import FINISHED_STATES
+from audiojob_types.reasons import Reason
+
+_FINISHED = frozenset(str(state) for state in FINISHED_STATES)
+_JOB_ENDS = ("Complete", "Failed", "FailureTarget", "SuccessCriteriaMet")
+_MAX_MESSAGE = 1024
+_MAX_WRITES_OF_A_PHASE = 40
+_LOOK_SECONDS = 0.2
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_HASH = re.compile(r"-(?:[0-9a-f]{10}|[0-9a-f]{8})(?![0-9a-z])")
+
+
+def masked_end(job: Object) -> Any:
+    """A job's status without times, uids, hashes and its namespace: equal for equal runs."""
+    metadata, status = job["metadata"], dict(job["status"])
+    # Of phases side by side the one that ended first is listed first.
+    if "outputs" in status:
+        status["outputs"] = sorted(status["outputs"], key=lambda one: (one["phase"], one["name"]))
+    text = json.dumps(status, sort_keys=True)
+    text = text.replace(metadata["uid"], "UID").replace(metadata["namespace"], "NAMESPACE")
+    return json.loads(_HASH.sub("-HASH", _TIME.sub("TIME", text)))
+
+
+@dataclass
+class History:
+    """What was seen of one namespace while it worked. Looks happen in a thread while entered."""
+
+    space: Space
+    breaches: list[str] = field(default_factory=list)
+    manifests: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _last: dict[str, Object] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> History:
+        self._thread = threading.Thread(target=self._follow, name="history", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        while not self._stop.wait(_LOOK_SECONDS):
+            try:
+                jobs = self.space.rest.request("GET", self.space.jobs_path)["items"]
+                children, pods = self.space.batch_jobs(), self.space.pods()
+            except (OSError, HTTPException, RestError):
+                continue
+            for job in jobs:
+                self.breaches += self.look(job)
+            self.breaches += doubled(children, pods)
+
+    def look(self, job: Object) -> list[str]:
+        """I3 and I4 between two looks at one job: what was recorded stays, and nothing goes back."""
+        uid, name, status = job["metadata"]["uid"], job["metadata"]["name"], job.get("status", {})
+        before, self._last[uid] = self._last.get(uid, {}), status
+        found = []
+        if before.get("state") in _FINISHED and status.get("state") != before["state"]:
+            found.append(f"I4: {name} went from {before['state']} to {status.get('state')}")
+        if status.get("percent", 0) < before.get("percent", 0):
+            found.append(f"I4: {name} went back from {before['percent']} to {status.get('percent')} percent")
+        attempts = {phase["name"]: phase.get("attempt", 0) for phase in before.get("phases", ())}
+        for phase in status.get("phases", ()):
+            if phase.get("attempt", 0) < attempts.get(phase["name"], 0):
+                found.append(f"I4: {name}/{phase['name']} went back to attempt {phase.get('attempt', 0)}")
+            known = self.manifests.setdefault((uid, phase["name"]), phase.get("manifest"))
+            if known is None:
+                self.manifests[uid, phase["name"]] = phase.get("manifest")
+            elif phase.get("manifest") != known:
+                found.append(f"I3: the manifest of {name}/{phase['name']} changed from {known}")
+        return found
+
+
+def doubled(children: Iterable[Object], pods: Iterable[Object]) -> list[str]:
+    """I2: at most one live Job for each phase of an AudioJob. ``pods`` are listed after ``children``.
+
+    A Job whose pod has ended lives no more, although its own condition follows later: the design starts the next
+    attempt at once.
+    """
+    over = {
+        pod["metadata"]["labels"]["batch.kubernetes.io/job-name"]
+        for pod in pods
+        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    }
+    live: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for child in children:
+        metadata, conditions = child["metadata"], child.get("status", {}).get("conditions", ())
+        ended = any(one["type"] in _JOB_ENDS and one["status"] == "True" for one in conditions)
+        if not ended and metadata["name"] not in over and "deletionTimestamp" not in metadata:
+            labels = metadata["labels"]
+            live[labels["audiojobs.dev/uid"], labels["audiojobs.dev/phase"]].append(metadata["name"])
+    return [f"I2: live at once: {', '.join(names)}" for names in live.values() if len(names) > 1]
+
+
+def unfinished(jobs: Iterable[Object]) -> list[str]:
+    """I1: every job has ended, with one final condition and a time."""
+    found = []
+    for job in jobs:
+        name, status = job["metadata"]["name"], job.get("status", {})
+        if status.get("state") not in _FINISHED:
+            found.append(f"I1: {name} has not ended: {status.get('state')}, {status.get('message')}")
+            continue
+        true = {one["type"] for one in status["conditions"] if one["status"] == "True"} & {"Complete", "Failed"}
+        if len(true) != 1 or "completionTime" not in status:
+            found.append(f"I1: {name} is {status['state']} with conditions {sorted(true)}")
+    return found
+
+
+def repeated(created: Counter[str], attempts: Counter[tuple[str, str, int]]) -> list[str]:
+    """I2: no Job was created twice, and no attempt had two pods."""
+    found = [f"I2: Job {name} was created {count} times" for name, count in created.items() if count > 1]
+    return found + [f"I2: {attempt} had {count} pods" for attempt, count in attempts.items() if count > 1]
+
+
+def strange_ends(jobs: Iterable[Object], reference: Mapping[str, Any]) -> list[str]:
+    """I5: every job ended as in the undisturbed run."""
+    found = []
+    for job in jobs:
+        name, end = job["metadata"]["name"], masked_end(job)
+        want = reference[name]
+        for key in sorted(end.keys() | want.keys()):
+            if end.get(key) != want.get(key):
+                had, wanted = _without_common(end.get(key), want.get(key))
+                found.append(f"I5: {name} ended with {key} {had}, and with {wanted} in the undisturbed run")
+    return found
+
+
+def _without_common(one: Any, other: Any) -> tuple[Any, Any]:
+    """Of two lists only what the other lacks."""
+    if isinstance(one, list) and isinstance(other, list):
+        return [entry for entry in one if entry not in other], [entry for entry in other if entry not in one]
+    return one, other
+
+
+def storms(writes: int, attempts: int) -> list[str]:
+    """I6: the number of writes that were tried, refused ones included, is bounded by the work."""
+    most = _MAX_WRITES_OF_A_PHASE * max(1, attempts)
+    return [f"I6: {writes} writes for {attempts} attempts"] if writes > most else []
+
+
+def leftovers(children: Iterable[Object], pods: Iterable[Object]) -> list[str]:
+    """I7: nothing is left of deleted jobs."""
+    names = sorted(one["metadata"]["name"] for one in (*children, *pods))
+    return [f"I7: left behind: {', '.join(names)}"] if names else []
+
+
+def unexplained(jobs: Iterable[Object], events: Iterable[Object] | None) -> list[str]:
+    """I8: every failure has a known reason, a short message and (unless None is given) an event."""
+    told = None if events is None else {(one["involvedObject"]["uid"], one["reason"]) for one in events}
+    found = []
+    for job in jobs:
+        name, status = job["metadata"]["name"], job.get("status", {})
+        if status.get("state") != "Failed":
+            continue
+        error = status.get("error") or {}
+        reason, message = error.get("reason", ""), error.get("message", "")
+        if reason not in set(Reason) or not message or len(message.encode()) > _MAX_MESSAGE:
+            found.append(f"I8: {name} failed without a proper reason: {error}")
+        if told is not None and (job["metadata"]["uid"], reason) not in told:
+            found.append(f"I8: no event tells that {name} failed with {reason}")
+    return found

@@ -1,0 +1,175 @@
+"""The place of a waiting job in its queue, and the estimate of its start."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from tests.unit.api.fakes import MemoryGateway
+
+from audiojob_api.places import Board, Place, Places
+from audiojob_types.base import format_time
+
+JOBS = "/api/v1/jobs"
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+Job = dict[str, Any]
+
+
+def at(seconds: float) -> str:
+    """A time so many seconds from now; less than 0 is past."""
+    return format_time(NOW + timedelta(seconds=seconds))
+
+
+def job(name: str, state: str, admitted: str, *, age: float = 0, status: Job | None = None, **spec: Any) -> Job:
+    """A job whose Admitted condition is True, or False for the reason that ``admitted`` names."""
+    holds = admitted == "Admitted"
+    condition = {"type": "Admitted", "status": "True" if holds else "False", "reason": admitted}
+    return {
+        "metadata": {
+            "name": name, "namespace": "team", "uid": name, "resourceVersion": "1", "creationTimestamp": at(-age),
+        },
+        "spec": {"pipeline": "separate", "queueName": "default", **spec},
+        "status": {"state": state, "conditions": [condition], **(status or {})},
+    }  # fmt: skip
+
+
+def queued(name: str, reason: str = "QueueFull", **others: Any) -> Job:
+    return job(name, "Queued", reason, **others)
+
+
+def running(name: str, began: float, device: str = "CPU", **spec: Any) -> Job:
+    status = {"startTime": at(-began), "phases": [{"name": "work", "device": device}]}
+    return job(name, "Running", "Admitted", status=status, **spec)
+
+
+def ended(name: str, took: float, device: str = "CPU", state: str = "Succeeded", **spec: Any) -> Job:
+    status = {"startTime": at(-1_000 - took), "completionTime": at(-1_000), "phases": [{"device": device}]}
+    return job(name, state, "Admitted", status=status, **spec)
+
+
+def place(jobs: list[Job], name: str = "mine") -> Place | None:
+    """The place of the job of that name among these."""
+    (mine,) = (each for each in jobs if each["metadata"]["name"] == name)
+    return Board(jobs, NOW, 600).place(mine)
+
+
+@pytest.mark.parametrize(
+    ("others", "position"),
+    [
+        pytest.param([], 1, id="alone"),
+        pytest.param([queued("older", age=9)], 2, id="behind an older one"),
+        pytest.param([queued("younger")], 1, id="before a younger one"),
+        pytest.param([queued("urgent", priority=9)], 2, id="behind a more urgent one"),
+        pytest.param([queued("low", priority=1, age=9)], 1, id="before an older one that is less urgent"),
+        pytest.param([queued("patient", priority=1, age=6_000)], 2, id="behind one that has waited very long"),
+        pytest.param([queued("night", priority=9, queueName="night")], 1, id="another queue does not count"),
+        pytest.param([job("new", "Pending", "WaitingForOperator", age=9)], 2, id="behind one that is still Pending"),
+        pytest.param([queued("gpu", "WaitingForGPU", age=9)], 2, id="behind one that waits for a GPU"),
+        pytest.param([queued("after", "WaitingForJob", age=9)], 1, id="one that waits for another job is passed"),
+        pytest.param([queued("no", "PipelineNotFound", age=9)], 1, id="one without a pipeline is passed"),
+        pytest.param([queued("later", startTime=at(60), age=9)], 1, id="one whose time has not come is passed"),
+        pytest.param([queued("due", startTime=at(-60), age=9)], 2, id="behind one whose time has come"),
+        pytest.param([queued("off", suspend=True, age=9)], 1, id="one that is to be suspended is passed"),
+        pytest.param([queued("off", cancel=True, age=9)], 1, id="one that is to be cancelled is passed"),
+        pytest.param([running("busy", 60)], 1, id="one that runs is not ahead"),
+        pytest.param([job("between", "Queued", "Admitted", age=9)], 1, id="one between two attempts is not ahead"),
+        pytest.param([ended("done", 60)], 1, id="one that has ended is not ahead"),
+        pytest.param([job("halted", "Suspended", "Suspended", age=9)], 1, id="one that is suspended is not ahead"),
+    ],
+)
+def test_who_is_ahead(others: list[Job], position: int) -> None:
+    found = place([*others, queued("mine", age=1)])
+    assert found is not None
+    assert (found.position, found.to_wire()["ahead"]) == (position, position - 1)
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [
+        pytest.param(job("mine", "Pending", "WaitingForOperator"), id="one that the operator has not looked at"),
+        pytest.param(running("mine", 5), id="one that runs"),
+        pytest.param(job("mine", "Queued", "Admitted"), id="one that has started, between two attempts"),
+        pytest.param(job("mine", "Suspended", "Suspended"), id="one that is suspended"),
+        pytest.param(ended("mine", 5), id="one that has ended"),
+    ],
+)
+def test_who_has_no_place(mine: Job) -> None:
+    assert place([mine]) is None
+
+
+def test_a_held_queue_keeps_its_order_and_tells_no_times() -> None:
+    jobs = [queued("first", "Held", age=9), queued("mine", "Held"), running("last", 1), ended("before", 10)]
+    assert place(jobs) == Place(2, None)
+
+
+@pytest.mark.parametrize(
+    ("others", "mine", "seconds"),
+    [
+        pytest.param([ended("a", 100), running("b", 30)], {}, 70, id="when the running one ends"),
+        pytest.param([ended("a", 100), running("b", 30), running("c", 90)], {}, 10, id="when the first of two ends"),
+        pytest.param([ended("a", 100), running("b", 30), queued("c", age=9)], {}, 170, id="and the one ahead has run"),
+        pytest.param([ended("a", 100), running("b", 500)], {}, 0, id="any moment where one is overdue"),
+        pytest.param(
+            [ended("a", 100), ended("b", 10, "GPU"), running("c", 5, "GPU")], {}, 5, id="GPU runs take a time of theirs"
+        ),
+        pytest.param([ended("a", 100), running("b", 30)], {"startTime": at(60)}, 70, id="after its own time"),
+        pytest.param([ended("a", 100), running("b", 30)], {"startTime": at(600)}, 600, id="not before its own time"),
+        pytest.param([running("b", 30)], {}, None, id="unknown without any run"),
+        pytest.param([ended("a", 100), running("b", 30, pipeline="other")], {}, None, id="unknown for a new pipeline"),
+        pytest.param([ended("a", 100, state="Failed"), running("b", 30)], {}, None, id="failures tell no run time"),
+        pytest.param([ended("a", 100)], {}, None, id="unknown where none of the queue runs"),
+        pytest.param([ended("a", 4e8), running("b", 30)], {}, None, id="nothing is said about years"),
+    ],
+)
+def test_when_it_may_start(others: list[Job], mine: Job, seconds: float | None) -> None:
+    reason = "StartTimeAhead" if mine else "QueueFull"
+    found = place([*others, queued("mine", reason, age=1, **mine)])
+    assert found is not None
+    assert found.start == (None if seconds is None else NOW + timedelta(seconds=seconds))
+
+
+def test_times_that_nobody_can_read_do_no_harm() -> None:
+    odd = ended("odd", 1)
+    odd["status"]["startTime"] = "yesterday"
+    assert place([odd, running("b", 30), queued("mine")]) == Place(1, None)
+
+
+def test_only_the_newest_runs_count() -> None:
+    jobs = [ended(f"old-{number}", 5) for number in range(50)]
+    for each in jobs:
+        each["status"]["completionTime"] = at(-900_000)
+        each["status"]["startTime"] = at(-990_000)
+    new = [ended(f"new-{number}", 100) for number in range(20)]
+    found = place([*jobs, *new, running("b", 30), queued("mine")])
+    assert found is not None
+    assert found.start == NOW + timedelta(seconds=70)
+
+
+def test_the_board_is_made_once_for_many_questions_and_again_later() -> None:
+    asked = []
+
+    def jobs() -> list[Job]:
+        asked.append(1)
+        return [queued("mine")]
+
+    lasting = Places(jobs, 600, clock=lambda: NOW, refresh_seconds=60)
+    fresh = Places(jobs, 600, clock=lambda: NOW, refresh_seconds=0)
+    assert {lasting.place(queued("mine")) for _ in range(5)} == {Place(1, None)}
+    assert len(asked) == 1
+    assert lasting.place(running("other", 1)) is None
+    fresh.place(running("other", 1))
+    assert len(asked) == 1, "jobs that do not wait cost nothing"
+    for _ in range(2):
+        fresh.place(queued("mine"))
+    assert len(asked) >= 2
+
+
+def test_jobs_and_lists_show_the_place(client: TestClient, gateway: MemoryGateway) -> None:
+    for each in (queued("first", priority=9), queued("mine"), running("busy", 5)):
+        gateway.store(each)
+    assert client.get(f"{JOBS}/mine").json()["queue"] == {"position": 2, "ahead": 1}
+    shown = {item["name"]: item.get("queue") for item in client.get(JOBS).json()["items"]}
+    assert shown == {"first": {"position": 1, "ahead": 0}, "mine": {"position": 2, "ahead": 1}, "busy": None}

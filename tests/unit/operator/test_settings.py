@@ -1,0 +1,135 @@
+"""Settings of the operator: what the environment may say, and how a mistake is named."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from audiojob_operator.settings import SettingsError, load_settings
+from audiojob_types.contract import FolderStore, S3Store
+
+REQUIRED = {"AUDIOJOB_IMAGES__RUNNER": "audiojob/runner:1", "AUDIOJOB_IMAGES__RUNNER_TORCH": "audiojob/runner-torch:1"}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Only what is required is set."""
+    for name in [name for name in os.environ if name.startswith("AUDIOJOB_")]:
+        monkeypatch.delenv(name)
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_the_images_are_all_that_must_be_set(environment: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    assert settings.job_namespaces == ()
+    assert settings.capacity.max_running is None
+    assert isinstance(settings.store, FolderStore)
+    lease = settings.lease
+    assert (lease.duration_seconds, lease.renew_deadline_seconds, lease.retry_seconds) == (15, 10, 2)
+
+
+def test_nested_lists_and_records(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AUDIOJOB_JOB_NAMESPACES", '["music", "voice", "music"]')
+    environment.setenv("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["10.1.0.0/16"]')
+    environment.setenv("AUDIOJOB_CAPACITY__MAX_RUNNING", "7")
+    settings = load_settings()
+    assert settings.job_namespaces == ("music", "voice"), "each once, in their order"
+    assert settings.fetch.allowed_cidrs == ("10.1.0.0/16",)
+    assert settings.capacity.max_running == 7
+
+
+def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AUDIOJOB_MODELS_CLAIM", "true")
+    environment.setenv("AUDIOJOB_IMAGES__PULL_POLICY", "Never")
+    environment.setenv("AUDIOJOB_PROGRESS__MIN_INTERVAL_MILLISECONDS", "250")
+    environment.setenv("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["192.168.0.0/24"]')
+    given = load_settings().for_decisions()
+    assert (given.images.runner, given.images.runner_torch) == tuple(REQUIRED.values())
+    assert (given.models_claim, given.pull_policy, given.min_progress_interval_milliseconds) == (True, "Never", 250)
+    assert given.allowed_cidrs == ("192.168.0.0/24",)
+
+
+def test_an_s3_store(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AUDIOJOB_STORE", '{"kind": "S3", "endpoint": "https://s3.example.org", "bucket": "audio"}')
+    store = load_settings().for_decisions().store
+    assert isinstance(store, S3Store)
+    assert store.bucket == "audio"
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_a_missing_image_is_named(environment: pytest.MonkeyPatch, missing: str) -> None:
+    environment.delenv(missing)
+    with pytest.raises(SettingsError, match=missing):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        pytest.param("AUDIOJOB_CAPACITY__MAX_RUNNING", "0", id="a number too small"),
+        pytest.param("AUDIOJOB_CAPACITY__MAX_RUNNING", "many", id="no number"),
+        pytest.param("AUDIOJOB_WORKERS", "1000", id="a number too large"),
+        pytest.param("AUDIOJOB_LISTEN_PORT", "70000", id="no port"),
+        pytest.param("AUDIOJOB_LOG_LEVEL", "LOUD", id="an unknown level"),
+        pytest.param("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["10.1.2.3/16"]', id="an address with host bits"),
+        pytest.param("AUDIOJOB_LEASE__DURATION", "3", id="an unknown name in a group"),
+        pytest.param("AUDIOJOB_SWEEP__FINISHED_SECONDS", "0", id="no pause between sweeps"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(environment: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    environment.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable):
+        load_settings()
+
+
+def test_every_mistake_is_told_at_once(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AUDIOJOB_WORKERS", "0")
+    environment.setenv("AUDIOJOB_LISTEN_PORT", "-1")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "AUDIOJOB_WORKERS" in str(caught.value)
+    assert "AUDIOJOB_LISTEN_PORT" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("duration", "deadline", "retry"),
+    [
+        pytest.param(10, 10, 2, id="the deadline must end before the lease"),
+        pytest.param(15, 2, 2, id="there must be time for a retry before the deadline"),
+    ],
+)
+def test_lease_times_out_of_order(environment: pytest.MonkeyPatch, duration: int, deadline: int, retry: int) -> None:
+    environment.setenv("AUDIOJOB_LEASE__DURATION_SECONDS", str(duration))
+    environment.setenv("AUDIOJOB_LEASE__RENEW_DEADLINE_SECONDS", str(deadline))
+    environment.setenv("AUDIOJOB_LEASE__RETRY_SECONDS", str(retry))
+    with pytest.raises(SettingsError, match="retry_seconds < renew_deadline_seconds < duration_seconds"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "example"),
+    [
+        pytest.param("AUDIOJOB_JOB_NAMESPACES", "music", '["music"]', id="one word where a list is due"),
+        pytest.param("AUDIOJOB_JOB_NAMESPACES", "music,voice", '["music"]', id="a list with commas alone"),
+        pytest.param("AUDIOJOB_JOB_NAMESPACES", '"music"', '["music"]', id="JSON, but no list"),
+        pytest.param("AUDIOJOB_FETCH__ALLOWED_CIDRS", "10.0.0.0/8", '["10.20.0.0/16"]', id="a list inside a group"),
+        pytest.param("AUDIOJOB_STORE", "Folder", '{"kind": "Folder"}', id="a word where a record is due"),
+    ],
+)
+def test_what_is_not_json_is_named_with_an_example(
+    environment: pytest.MonkeyPatch, variable: str, value: str, example: str
+) -> None:
+    environment.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert f"{variable}: " in str(caught.value)
+    assert f"for example {variable}={example}" in str(caught.value)
+
+
+def test_a_group_that_is_not_json_is_named(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AUDIOJOB_CAPACITY", "lots")
+    with pytest.raises(SettingsError, match="AUDIOJOB_CAPACITY: "):
+        load_settings()
