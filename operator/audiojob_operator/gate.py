@@ -111,6 +111,9 @@ class Gate:
         if self._taken.pop(key, None) is not None and key in self._result:
             # Used or not: the same grant must not serve another phase before the next pass.
             self._result[key] = replace(self._result[key], gpus=0)
+        if (known := self._caches.audiojobs.get(key)) is not None and not known.finished:
+            # A host that has just asked for rest must not be asked by those that come before the next pass.
+            self._row(key, known, datetime.now(UTC))
         self.touch()
 
     def touch(self) -> None:
@@ -208,6 +211,7 @@ class Gate:
                 held[namespace, job.owner] += job.gpus
         rows = {key: self._row(key, known, now) for key, known in self._caches.audiojobs.active()}
         self._rows = rows  # those that are gone are forgotten
+        self._cooling = {host: until for host, until in self._cooling.items() if until > now}
         candidates = tuple(
             self._as_it_is(key, row.candidate, held[key]) for key, row in rows.items() if row.candidate is not None
         )

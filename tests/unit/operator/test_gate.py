@@ -364,3 +364,17 @@ async def test_one_job_that_was_refused_for_asking_too_often_holds_all_jobs_of_i
     assert format_time(pool.gate.cooling(same, now) or now) == later
     assert pool.gate.cooling(other, now) is None
     assert pool.gate.cooling(same, now + timedelta(seconds=91)) is None
+
+
+async def test_a_host_rests_from_the_round_on_that_was_refused_and_not_only_after_the_next_pass() -> None:
+    pool = Pool(None)
+    url = {"url": "https://media.example.org/a.ogg"}
+    refused = pool.put("refused", source=url, started=True)
+    await pool.answer(refused)
+    pool.put("refused", source=url, started=True)  # what its round writes
+    pool.known(refused).raw["status"]["phases"] = [
+        {"name": "first", "state": "Waiting", "attempt": 1, "reason": "RateLimited",
+         "nextAttemptTime": format_time(datetime.now(UTC) + timedelta(seconds=90))}
+    ]  # fmt: skip
+    pool.gate.settle(refused)
+    assert pool.gate.cooling(pool.known(pool.put("next", source=url)).job, datetime.now(UTC)) is not None
