@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 
-from audiojob_kube.client import connect
+from audiojob_kube.client import Timeouts, connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
 from audiojob_operator.assembly import Operator
@@ -53,12 +53,17 @@ def configure_logging(settings: OperatorSettings) -> None:
 async def run(settings: OperatorSettings) -> None:
     """Run until SIGTERM or SIGINT. Raises what makes the process end by itself."""
     connection = load_connection(settings.kubeconfig, settings.context)
+    silence = settings.watch.silence_seconds
     client = connect(
-        connection, user_agent=MANAGER_OPERATOR, field_manager=MANAGER_OPERATOR, limit=max(32, settings.workers)
+        connection,
+        user_agent=MANAGER_OPERATOR,
+        field_manager=MANAGER_OPERATOR,
+        limit=max(32, settings.workers),
+        timeouts=Timeouts(watch_silence=silence),
     )
     try:
         operator = Operator(client, settings)
-        shell = KopfShell(connection, operator.deliver, operator.gap, operator.metrics)
+        shell = KopfShell(connection, operator.deliver, operator.gap, operator.metrics, silence)
         work = asyncio.create_task(operator.run(shell))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -62,9 +62,9 @@ class Operator:
     def deliver(self, kind: str | None, obj: Object) -> None:
         """One watch event of an unfinished AudioJob; called in this operator's loop."""
         if kind == "DELETED":
-            self._caches.audiojobs.left(obj)
+            self._caches.intake.left(obj)
         else:
-            self._caches.audiojobs.put(obj)
+            self._caches.intake.put(obj)
 
     def gap(self) -> None:
         """The watch was interrupted: what it has missed is looked for at once."""

@@ -10,6 +10,7 @@ from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
 from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOQUEUES, CONTROLLERREVISIONS, JOBS, NODES, PODS
+from audiojob_operator.intake import Intake
 from audiojob_operator.jobstore import JobStore, Known
 from audiojob_operator.model import Key, Revision
 from audiojob_operator.observe import gpus_of
@@ -197,13 +198,14 @@ def _nobody() -> None:
 class Caches:
     """All local copies. `wake(key)` is called for an AudioJob that must be looked at again.
 
-    `audiojobs` is fed from outside (kopf, sweeps); `run` follows everything else.
+    `audiojobs` is fed from outside (kopf, sweeps) through `intake`; `run` follows everything else.
     """
 
     def __init__(self, client: KubeClient, namespaces: Iterable[str], wake: Callable[[Key], None]) -> None:
         self._wake = wake
         self.audiojobs = JobStore(wake)
         self.namespaces = {name: NamespaceCache(client, name, self._child_changed) for name in namespaces}
+        self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
             client, AUDIOPIPELINES, project=AudioPipeline.model_validate, on_change=self._pipeline_changed
         )

@@ -12,6 +12,7 @@ from audiojob_kube.objects import Object, key_of
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, JOBS, PODS
 from audiojob_operator.caches import POD_JOB_LABEL, Caches, NamespaceCache, controller, job_is_finished, trim_job
 from audiojob_operator.gate import Gate
+from audiojob_operator.intake import Concern, concern
 from audiojob_operator.jobstore import Known
 from audiojob_operator.model import Admission, DecideSettings, Key, Observed, PhaseObservation, Retried, Revision
 from audiojob_operator.observe import observe_job
@@ -57,7 +58,10 @@ class Gatherer:
         return self._caches.audiojobs.get(key)
 
     async def observe(self, key: Key, known: Known) -> Observed | None:
-        """Everything that a decision on the job depends on; None while admission has not looked at it yet."""
+        """Everything that a decision on the job depends on; None while admission has not looked at it yet, and for
+        one that another operator speaks about."""
+        if concern(known.raw, self._caches.namespaces) is Concern.FOREIGN:
+            return None
         admission = self._gate.admission(key, known)
         if admission is None:
             return None

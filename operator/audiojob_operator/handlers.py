@@ -83,8 +83,11 @@ class _Backoffs(Collection[float]):
         return True
 
 
-def kopf_settings() -> kopf.OperatorSettings:
-    """Settings of an operator that only watches: no writes, no scanning, lists in pages, no limit of its own."""
+def kopf_settings(silence_seconds: float) -> kopf.OperatorSettings:
+    """Settings of an operator that only watches: no writes, no scanning, lists in pages, no limit of its own.
+
+    A watch that brings nothing for ``silence_seconds`` is replaced.
+    """
     settings = kopf.OperatorSettings()
     settings.process.ultimate_exiting_timeout = None
     settings.persistence.diffbase_storage = _NoDiff()
@@ -92,7 +95,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.queueing.idle_timeout = 0.05
     settings.queueing.worker_limit = None
     settings.watching.chunk_size = 500
-    settings.watching.inactivity_timeout = 70
+    settings.watching.inactivity_timeout = silence_seconds
     settings.watching.connect_timeout = 10
     settings.watching.field_selectors[AUDIOJOBS.group, AUDIOJOBS.plural] = ACTIVE_SELECTOR
     settings.networking.error_backoffs = _Backoffs()
@@ -125,11 +128,19 @@ class KopfShell:
     """The kopf thread. In the core loop, `deliver(type, object)` is called for each event, and `gap()` when deletions
     may have been missed: as soon as kopf has ended, and again once it watches from a new list."""
 
-    def __init__(self, connection: Connection, deliver: Deliver, gap: Callable[[], None], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        deliver: Deliver,
+        gap: Callable[[], None],
+        metrics: Metrics,
+        silence_seconds: float,
+    ) -> None:
         self._connection = connection
         self._deliver = deliver
         self._gap = gap
         self._metrics = metrics
+        self._silence_seconds = silence_seconds
         self._stop = threading.Event()
         self._beat: float | None = None
 
@@ -177,7 +188,7 @@ class KopfShell:
             try:
                 await kopf.operator(
                     registry=self._registry(core, session),
-                    settings=kopf_settings(),
+                    settings=kopf_settings(self._silence_seconds),
                     memories=None,
                     clusterwide=True,
                     standalone=True,

@@ -98,6 +98,15 @@ class Sweep(_Group):
     revision_unused_seconds: Annotated[float, Field(ge=0)] = 86_400.0
 
 
+class Watch(_Group):
+    """How long a watch may bring nothing, not even a bookmark, before it is replaced. Seconds.
+
+    The API server sends a bookmark about once a minute: with less than that every quiet watch is begun again and again.
+    """
+
+    silence_seconds: Annotated[float, Field(ge=1, le=120)] = 70.0
+
+
 class Preflight(_Group):
     """The check of the operator's own permissions.
 
@@ -133,6 +142,7 @@ class OperatorSettings(BaseSettings):
     lease: LeaseSettings = LeaseSettings()
     progress: Progress = Progress()
     sweep: Sweep = Sweep()
+    watch: Watch = Watch()
     preflight: Preflight = Preflight()
     workers: Annotated[int, Field(ge=1, le=256)] = 32
     listen_address: str = "0.0.0.0"  # noqa: S104 - probes and Prometheus come from outside the pod

@@ -18,6 +18,7 @@ from audiojob_operator.caches import Caches
 from audiojob_operator.diagnose import parse_time
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.model import Key
+from audiojob_operator.orphans import orphans
 from audiojob_operator.policies.ttl import expiry
 from audiojob_operator.selectors import ACTIVE_SELECTOR, in_state
 from audiojob_operator.settings import Sweep
@@ -46,6 +47,7 @@ class Sweeper:
         self._metrics = metrics
         self._pace = pace
         self._unused_since: dict[Key, datetime] = {}
+        self._orphans: frozenset[Key] = frozenset()
         self._gap = asyncio.Event()
 
     def gap(self) -> None:
@@ -82,12 +84,26 @@ class Sweeper:
             group.create_task(self._every(self._pace.revisions_seconds, self.revisions))
 
     async def audit(self) -> None:
-        """Take over every unfinished AudioJob while the watch works: what it has missed is found, and counted."""
+        """Take over every unfinished AudioJob while the watch works: what it has missed is found, and counted.
+
+        Jobs that no AudioJob owns are told.
+        """
+        self._tell_orphans()
         late_before = datetime.now(UTC) - _LATE_AFTER
         missed = sum(_created(obj) < late_before for obj in await self.active())
         if missed:
             self._metrics.missed.inc(missed)
             _log.warning("the watch has not brought %d AudioJobs; the sweep found them", missed)
+
+    def _tell_orphans(self) -> None:
+        """Each is logged once, and counted as long as it works."""
+        caches = self._caches.namespaces
+        found = {name: orphans(cache.jobs.values()) for name, cache in caches.items()}
+        for name, present in found.items():
+            self._metrics.orphans.labels(name).set(len(present))
+            for key in present.keys() - self._orphans:
+                _log.warning("Job %s/%s was made for AudioJob %s, and no AudioJob owns it", *key, present[key])
+        self._orphans = frozenset(key for present in found.values() for key in present)
 
     async def active(self) -> list[Object]:
         """Take over every unfinished AudioJob, and forget those that the list lacks. Returns the new ones."""
@@ -99,7 +115,7 @@ class Sweeper:
                 key = key_of(obj)
                 listed.add(key)
                 was_known = self._caches.audiojobs.get(key) is not None
-                if self._caches.audiojobs.put(obj) and not was_known:
+                if self._caches.intake.put(obj) and not was_known:
                     new.append(obj)
         for key in known - listed:
             # Finished or deleted, and no watch told: forgotten here, so that the round over it reads what is true.

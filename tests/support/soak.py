@@ -52,7 +52,6 @@ KINDS = ("song", "chain", "once", "drained", "hopeless", "failing", "cancelled")
 DEADLINE_SECONDS = 75.0
 CLEAN_SECONDS = 60.0
 _SILENCE_SECONDS = 2  # of a frozen watch, before it is replaced
-_MODULE = "tests.support.odd_operator"
 
 
 def play(phase: PhaseInput, pod: Object) -> Object:
@@ -140,10 +139,9 @@ def running_soak(server: LocalApiServer, folder: Path) -> Iterator[Run]:
             kubeconfig,
             [space.namespace],
             log,
-            _MODULE,
             AUDIOJOB_LEASE__NAME=space.namespace,
             AUDIOJOB_SWEEP__ACTIVE_SECONDS="5",
-            TEST_WATCH_SILENCE=str(_SILENCE_SECONDS),
+            AUDIOJOB_WATCH__SILENCE_SECONDS=str(_SILENCE_SECONDS),
         )
         with ManyPods(server.rest, [space.namespace], play) as pods, invariants.History(space) as history, operator:
             run = Run(space, proxy, operator, pods, history)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from audiojob_operator.invalid import InvalidSpecError
 from audiojob_types.contract import PhaseInputFile
-from audiojob_types.job import AudioJob, JobOutput, PhaseStatus, ResolvedSource, Source
+from audiojob_types.job import AudioJob, JobOutput, PhaseStatus, ResolvedSource
 from audiojob_types.pipeline import Phase, PhaseInputBinding
+from audiojob_types.source import Source
 
 FROM_JOB = "Job"
 

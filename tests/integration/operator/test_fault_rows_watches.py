@@ -40,8 +40,8 @@ def test_F16_silent_watches_are_replaced_in_time(controllers: LocalApiServer, tm
     frozen = Freeze(events=2)
     # Jobs and pods go silent for good; so does the watch of AudioJobs. The one after each works.
     rules = [Rule(on(Verb.WATCH, resource=resource), frozen, count=1) for resource in ("audiojobs", "jobs", "pods")]
-    silence = {"TEST_WATCH_SILENCE": str(PATIENCE)}
-    with operating(controllers, tmp_path, spaces, rules, module=ODD, settings=silence) as rows:
+    silence = {"AUDIOJOB_WATCH__SILENCE_SECONDS": str(PATIENCE)}
+    with operating(controllers, tmp_path, spaces, rules, settings=silence) as rows:
         began = time.monotonic()
         for name in NAMES:
             rows["F16"].submit(name)

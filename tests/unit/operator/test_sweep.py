@@ -49,7 +49,7 @@ def audiojob(version: str, age_seconds: float = 3_600) -> dict[str, Any]:
 
 
 def sweeper(server: Listing, woken: list[Any]) -> tuple[Sweeper, Caches]:
-    caches = Caches(server, (), woken.append)  # type: ignore[arg-type]  # only pages is called
+    caches = Caches(server, (KEY[0],), woken.append)  # type: ignore[arg-type]  # only pages is called
     return Sweeper(server, caches, woken.append, Metrics(), Sweep()), caches  # type: ignore[arg-type]
 
 
