@@ -14,11 +14,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictBo
 from audiojob_api.idempotency import ANNOTATION_REQUEST, key_digest, mark
 from audiojob_api.places import Place
 from audiojob_api.problems import FieldProblem, Problem, pointer
-from audiojob_types.base import Time, WireModel
+from audiojob_types.base import ObjectName, Time, WireModel
 from audiojob_types.constants import API_VERSION, LABEL_USER
 from audiojob_types.contract import Task
-from audiojob_types.job import AudioJobSpec, AudioJobStatus, Message, ObjectName, PhaseName, Retry, Source
+from audiojob_types.job import AudioJobSpec, AudioJobStatus, Message, PhaseName, Retry
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
+from audiojob_types.source import Source
 
 Object = dict[str, Any]
 
@@ -181,14 +182,18 @@ def user_label(user: str) -> str:
 
 
 class QueuePlace(BaseModel):
-    """A waiting job's place in its queue at this moment, as far as the jobs of this namespace tell."""
+    """A waiting job's place at this moment: among the jobs of its queue that wait for a place, or for a GPU as it does.
+
+    Told from the jobs of this namespace alone. Limits of users are not known.
+    """
 
     position: int = Field(description="1 starts next.")
     ahead: int = Field(description="Jobs of the queue that start before it.")
     estimated_start_time: datetime | None = Field(
         default=None,
         alias="estimatedStartTime",
-        description="When it may start, from how long jobs took lately; absent where nothing can be said.",
+        description="When it may start, from how long jobs took lately and as many of the queue as run now; what other "
+        "queues will do is not known. Absent where nothing can be said.",
     )
 
 

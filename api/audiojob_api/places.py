@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import time
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -16,22 +15,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from audiojob_types.base import format_time
-from audiojob_types.constants import CONDITION_ADMITTED, DEFAULT_QUEUE, LABEL_USER
+from audiojob_types.constants import CONDITION_ADMITTED, CONDITION_PROGRESSING, DEFAULT_QUEUE
 from audiojob_types.contract import Device
-from audiojob_types.job import FINISHED_STATES, State
+from audiojob_types.job import FINISHED_STATES, PhaseState, State
 from audiojob_types.ordering import (
     DEFAULT_PRIORITY,
     RUN_TIME_WINDOW,
+    Line,
     Run,
     RunTimes,
     Waiting,
     estimate_starts,
-    in_turn,
-    sort_key,
 )
 from audiojob_types.reasons import Reason
 
 Object = dict[str, Any]
+LineKey = tuple[str, bool]  # the queue, and whether it is the line for GPUs
 
 REFRESH_SECONDS: Final = 1.0
 # A board is used at least so many times as long as it took to make.
@@ -60,14 +59,16 @@ class Place:
 
 
 class Board:
-    """The queues at one moment. Building it takes one look at every job, asking it next to nothing."""
+    """The queues at one moment. Building it takes one look at every job, asking it next to nothing.
+
+    Each queue has two lines: of jobs that wait for a place, and of jobs that could have one and wait for a GPU.
+    """
 
     def __init__(self, jobs: Iterable[Object], now: datetime, ageing_seconds: int) -> None:
         self._now = now
-        self._ageing = ageing_seconds
         self._started: defaultdict[str, list[Object]] = defaultdict(list)
         self._expected: dict[tuple[str, str], float | None] = {}
-        waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
+        waiting: defaultdict[LineKey, list[Waiting]] = defaultdict(list)
         self._finished: list[Object] = []
         self._jobs: dict[str, Object] = {}
         for job in jobs:
@@ -78,12 +79,12 @@ class Board:
             elif _holds_slot(job):
                 self._started[_queue(job)].append(job)
             elif _is_in_line(job, now):
-                waiting[_queue(job)].append(_waiting(job))
+                waiting[_line(job)].append(_waiting(job))
                 self._jobs[job["metadata"]["name"]] = job
         self._times: RunTimes | None = None
-        self._lines = {queue: in_turn(members, now, ageing_seconds) for queue, members in waiting.items()}
-        self._keys = {queue: [self._turn(each) for each in line] for queue, line in self._lines.items()}
-        self._starts: dict[str, list[float | None]] = {}
+        self._lines = {key: Line(members, now, ageing_seconds) for key, members in waiting.items()}
+        self._nobody = Line((), now, ageing_seconds)
+        self._starts: dict[LineKey, list[float | None]] = {}
 
     def place(self, job: Object) -> Place | None:
         """The place of a job in state Queued that has not started; None for any other.
@@ -92,33 +93,37 @@ class Board:
         """
         if _state(job) != State.QUEUED or _holds_slot(job):
             return None
-        index = bisect_left(self._keys.get(_queue(job), []), self._turn(_waiting(job)))
-        return Place(index + 1, self._start(job, index))
+        ahead = self._lines.get(_line(job), self._nobody).ahead(_waiting(job))
+        return Place(ahead + 1, self._start(job, ahead))
 
-    def _turn(self, each: Waiting) -> tuple[int, datetime, tuple[str, str]]:
-        return sort_key(each.priority, each.created, each.key, self._now, self._ageing)
-
-    def _start(self, job: Object, index: int) -> datetime | None:
+    def _start(self, job: Object, ahead: int) -> datetime | None:
         not_before = _not_before(job)
         reason = _reason(job)
         if reason not in _IN_LINE and not (reason == Reason.START_TIME_AHEAD and not_before):
             return None
-        seconds = self._seconds_until(_queue(job), index)
+        seconds = self._starts_of(_line(job))[ahead]
         if seconds is None or seconds > _FARTHEST_SECONDS:
             return None
         start = self._now + timedelta(seconds=seconds)
         return max(start, not_before) if not_before else start
 
-    def _seconds_until(self, queue: str, index: int) -> float | None:
-        """Seconds until the first ``index`` jobs of the queue have started, and one more can.
+    def _starts_of(self, key: LineKey) -> list[float | None]:
+        """Seconds until each job of the line may start, and one that would join at its end.
 
-        How many may run at once is not known here: it is as many as do while others wait.
+        How many may run at once is not known here: it is as many as do while others wait. GPUs are waited for behind
+        the jobs that hold one, and behind those that have started and wait for theirs.
         """
-        if queue not in self._starts:
-            running = [self._left(job) for job in self._started.get(queue, [])]
-            line = [self._expect(self._jobs[each.key[1]]) for each in self._lines.get(queue, [])]
-            self._starts[queue] = estimate_starts(len(running), running, line)
-        return self._starts[queue][index]
+        if key not in self._starts:
+            queue, for_gpu = key
+            started = self._started.get(queue, [])
+            running = [each for each in started if _is_on_gpu(each)] if for_gpu else started
+            first = [each for each in started if _waits_for_gpu_again(each)] if for_gpu else []
+            line = [self._jobs[each.key[1]] for each in self._lines.get(key, self._nobody).jobs]
+            starts = estimate_starts(
+                len(running), [self._left(each) for each in running], [self._expect(each) for each in (*first, *line)]
+            )
+            self._starts[key] = starts[len(first) :]
+        return self._starts[key]
 
     def _left(self, job: Object) -> float | None:
         began, expected = _time(job.get("status", {}).get("startTime")), self._expect(job)
@@ -190,8 +195,6 @@ def _waiting(job: Object) -> Waiting:
         key=(metadata.get("namespace", ""), metadata["name"]),
         priority=spec.get("priority", DEFAULT_PRIORITY),
         created=_time(metadata["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC),
-        queue=_queue(job),
-        user=metadata.get("labels", {}).get(LABEL_USER, ""),
     )
 
 
@@ -222,18 +225,34 @@ def _queue(job: Object) -> str:
     return queue
 
 
-def _admitted(job: Object) -> Object:
+def _line(job: Object) -> LineKey:
+    return _queue(job), _reason(job) == Reason.WAITING_FOR_GPU
+
+
+def _condition(job: Object, kind: str) -> Object:
     conditions = _status(job).get("conditions", ())
-    return next((each for each in conditions if each.get("type") == CONDITION_ADMITTED), {})
+    return next((each for each in conditions if each.get("type") == kind), {})
 
 
 def _holds_slot(job: Object) -> bool:
-    return _admitted(job).get("status") == "True" or _state(job) == State.RUNNING
+    return _condition(job, CONDITION_ADMITTED).get("status") == "True" or _state(job) == State.RUNNING
 
 
 def _reason(job: Object) -> str:
-    reason: str = _admitted(job).get("reason", Reason.WAITING_FOR_OPERATOR)
+    reason: str = _condition(job, CONDITION_ADMITTED).get("reason", Reason.WAITING_FOR_OPERATOR)
     return reason
+
+
+def _is_on_gpu(job: Object) -> bool:
+    return any(
+        phase.get("state") == PhaseState.RUNNING and phase.get("device") == Device.GPU
+        for phase in _status(job).get("phases", ())
+    )
+
+
+def _waits_for_gpu_again(job: Object) -> bool:
+    """Whether a job that has started waits for a GPU between two phases."""
+    return _condition(job, CONDITION_PROGRESSING).get("reason") == Reason.WAITING_FOR_GPU
 
 
 def _not_before(job: Object) -> datetime | None:
@@ -241,10 +260,10 @@ def _not_before(job: Object) -> datetime | None:
 
 
 def _device(job: Object) -> Device | None:
-    """GPU if any phase ran or runs on one, else what the job asks for; None where that is not told yet."""
+    """GPU if it waits for one or any phase ran on one, else what the job asks for; None where that is not told yet."""
     used = {phase.get("device") for phase in _status(job).get("phases", ())}
     asked = job.get("spec", {}).get("device")
-    if Device.GPU in used or asked == Device.GPU:
+    if Device.GPU in used or asked == Device.GPU or _reason(job) == Reason.WAITING_FOR_GPU:
         return Device.GPU
     known = _state(job) in FINISHED_STATES or asked == Device.CPU
     return Device.CPU if known else None

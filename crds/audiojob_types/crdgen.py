@@ -7,6 +7,7 @@ pruned by the API server, and refused where the client asks for strict validatio
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ import yaml  # PyYAML: a development dependency; nothing imports this module at 
 from pydantic import BaseModel
 
 from audiojob_types.constants import GROUP, VERSION
-from audiojob_types.job import AudioJobSpec, AudioJobStatus
+from audiojob_types.job import AudioJobSpec, AudioJobStatus, end_rules
 from audiojob_types.pipeline import AudioPipelineSpec
 from audiojob_types.queue import AudioQueueSpec, AudioQueueStatus
 
@@ -125,7 +126,7 @@ def _crd(kind: str, short: str, *, scope: str, version: dict[str, Any]) -> dict[
     }  # fmt: skip
 
 
-def _root(description: str, properties: dict[str, Schema], rules: list[dict[str, str]]) -> dict[str, Any]:
+def _root(description: str, properties: dict[str, Schema], rules: Sequence[Any]) -> dict[str, Any]:
     return {
         "openAPIV3Schema": {
             "type": "object",
@@ -190,7 +191,7 @@ def audiojob_crd() -> dict[str, Any]:
             "schema": _root(
                 "AudioJob is one piece of audio or video work, run phase by phase.",
                 {"spec": structural(AudioJobSpec), "status": structural(AudioJobStatus)},
-                [*_name_rules(63), *_SELF_REFERENCES],
+                [*_name_rules(63), *_SELF_REFERENCES, *end_rules()],
             ),
         },
     )

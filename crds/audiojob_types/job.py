@@ -8,103 +8,16 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
-from audiojob_types.base import StatusModel, Time, WireModel, cel
+from audiojob_types.base import ObjectName, StatusModel, Time, WireModel, cel
 from audiojob_types.constants import API_VERSION, DEFAULT_QUEUE, MAX_PHASES, MAX_STATUS_OUTPUTS
 from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, Task
 from audiojob_types.parameters.schema import parameters_schema
+from audiojob_types.source import Source
 
-ObjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
 PhaseName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=12)]
 Message = Annotated[str, Field(max_length=1_024)]
 ReasonText = Annotated[str, Field(max_length=63)]
 Generation = Annotated[int, Field(ge=0, le=2**53)]
-
-
-class ObjectSource(WireModel):
-    """A file that was uploaded into the store of the job's namespace."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": cel(
-                (
-                    "!self.key.startsWith('/') && !self.key.contains('..') && !self.key.contains('//')",
-                    "key must be a relative path such as 'albums/song.flac', without '..'",
-                )
-            )
-        }
-    )
-
-    key: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=512,
-            pattern=r"^[^\x00-\x1f\x7f\\]+$",
-            description="key is the path below the namespace's uploads folder.",
-        ),
-    ]
-
-
-class JobSource(WireModel):
-    """An output of another AudioJob of the same namespace."""
-
-    name: Annotated[ObjectName, Field(description="name of the AudioJob; this job waits until it has succeeded.")]
-    output: (
-        Annotated[
-            str,
-            Field(
-                pattern=r"^[a-z0-9][-_.a-z0-9]*$",
-                max_length=63,
-                description="output of that job, as in its status.outputs. Default: its only output.",
-            ),
-        ]
-        | None
-    ) = None
-
-
-class Source(WireModel):
-    """Where the work's input comes from: exactly one of its fields."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": cel(
-                (
-                    "[has(self.url), has(self.object), has(self.jobRef)].filter(x, x).size() == 1",
-                    "source must have exactly one of url, object, jobRef",
-                ),
-            )
-        }
-    )
-
-    url: (
-        Annotated[
-            str,
-            Field(
-                min_length=1,
-                max_length=2_048,
-                description="url is a media file or a page that yt-dlp knows; http and https only.",
-                json_schema_extra={
-                    "x-kubernetes-validations": cel(
-                        (
-                            "self.matches('^https?://[^/?#]+')",
-                            "url must start with http:// or https:// and name a host",
-                        ),
-                        (
-                            "!self.matches('^https?://[^/?#]*@')",
-                            "url must not contain a user name or password",
-                        ),
-                        (
-                            "!self.matches('[[:space:][:cntrl:]]')",
-                            "url must not contain spaces or control characters",
-                        ),
-                    )
-                },
-            ),
-        ]
-        | None
-    ) = None
-    object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None
-    job_ref: Annotated[JobSource, Field(description="jobRef is an output of another AudioJob.")] | None = None
 
 
 class Retry(WireModel):
@@ -139,25 +52,13 @@ class Review(WireModel):
     message: Annotated[Message, Field(description="message of the reviewer, for people.")] = ""
 
 
-def _immutable_unless(mutable: frozenset[str], fields: dict[str, bool]) -> list[JsonValue]:
-    """One rule per immutable field of a spec; ``fields`` maps wire name to whether it is required."""
-    rules: list[tuple[str, str]] = []
-    for name, required in fields.items():
-        if name in mutable:
-            continue
-        unchanged = f"self.{name} == oldSelf.{name}"
-        if not required:
-            unchanged = f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || {unchanged})"
-        rules.append((unchanged, f"{name} cannot be changed after creation; create a new AudioJob"))
-    return cel(*rules)
-
-
 class AudioJobSpec(WireModel):
     """What to do. Immutable but for suspend, cancel, priority, ttlSecondsAfterFinished, and reviews to come."""
 
     MUTABLE: ClassVar[frozenset[str]] = frozenset(
         {"suspend", "cancel", "priority", "ttlSecondsAfterFinished", "reviews"}
     )
+    MUTABLE_AT_THE_END: ClassVar[frozenset[str]] = frozenset({"ttlSecondsAfterFinished"})
 
     pipeline: Annotated[ObjectName, Field(description="pipeline is the name of the AudioPipeline to run.")]
     source: Annotated[Source, Field(description="source is the input, if the pipeline needs one.")] | None = None
@@ -245,12 +146,28 @@ class AudioJobSpec(WireModel):
     ] = ()
 
 
-def _spec_rules() -> list[JsonValue]:
-    fields = {
-        (field.alias or name): field.is_required() or field.default is not None
+def _unchanged(at: str, name: str, required: bool) -> str:
+    """CEL: the field below ``self{at}`` is what it was. One that is not ``required`` may be absent."""
+    same = f"self{at}.{name} == oldSelf{at}.{name}"
+    return same if required else f"has(self{at}.{name}) == has(oldSelf{at}.{name}) && (!has(self{at}.{name}) || {same})"
+
+
+def _spec_fields() -> dict[str, bool]:
+    """Wire names of the spec's fields, and whether the API server always stores them."""
+    return {
+        (field.alias or name): field.is_required() or field.default not in (None, ())
         for name, field in AudioJobSpec.model_fields.items()
     }
-    one_way = cel(
+
+
+def _spec_rules() -> list[JsonValue]:
+    immutable = (
+        (_unchanged("", name, required), f"{name} cannot be changed after creation; create a new AudioJob")
+        for name, required in _spec_fields().items()
+        if name not in AudioJobSpec.MUTABLE
+    )
+    return cel(
+        *immutable,
         ("!oldSelf.cancel || self.cancel", "cancel cannot be taken back; create a new AudioJob"),
         (
             (
@@ -260,7 +177,6 @@ def _spec_rules() -> list[JsonValue]:
             "reviews must only be added to; what was said cannot be taken back",
         ),
     )
-    return _immutable_unless(AudioJobSpec.MUTABLE, fields) + one_way
 
 
 AudioJobSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": _spec_rules()}
@@ -418,6 +334,22 @@ class PhaseProgressReport(StatusModel):
 
 
 _TERMINAL = "['Succeeded','Failed','Cancelled']"
+
+
+def end_rules() -> list[JsonValue]:
+    """Rules of the whole object: what is asked of a job that has ended is refused, as nobody would do it."""
+    goes_on = f"!has(oldSelf.status) || !has(oldSelf.status.state) || !(oldSelf.status.state in {_TERMINAL})"
+    mutable = AudioJobSpec.MUTABLE - AudioJobSpec.MUTABLE_AT_THE_END
+    return cel(
+        *(
+            (
+                f"{goes_on} || ({_unchanged('.spec', name, required)})",
+                f"spec.{name} cannot be changed: the job has ended; create a new AudioJob, perhaps with retryOf",
+            )
+            for name, required in sorted(_spec_fields().items())
+            if name in mutable
+        )
+    )
 
 
 class AudioJobStatus(StatusModel):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import Final, TypeAlias
 
-from audiojob_types.constants import DEFAULT_QUEUE
 from audiojob_types.contract import Device
 
 Key: TypeAlias = tuple[str, str]  # (namespace, name) of an AudioJob
@@ -48,38 +48,29 @@ def sort_key(
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job that waits for its start, as the order sees it. `user` is "" where nobody is known."""
+    """A job that waits for its start, as the order sees it."""
 
     key: Key
     priority: int
     created: datetime
-    queue: str = DEFAULT_QUEUE
-    user: str = ""
 
 
-def in_turn(waiting: Iterable[Waiting], now: datetime, ageing_seconds: int = DEFAULT_AGEING_SECONDS) -> list[Waiting]:
-    """The jobs in the order in which they start."""
-    return sorted(waiting, key=lambda each: _turn(each, now, ageing_seconds))
+class Line:
+    """Jobs that wait for the same thing, in the order in which they start. Made once, asked often."""
 
+    def __init__(self, waiting: Iterable[Waiting], now: datetime, ageing_seconds: int = DEFAULT_AGEING_SECONDS) -> None:
+        """`waiting` in any order; `now` is the moment at which the jobs' ages count."""
+        self._now = now
+        self._ageing = ageing_seconds
+        self.jobs: Final = tuple(sorted(waiting, key=self._turn))
+        self._turns = [self._turn(each) for each in self.jobs]
 
-def position(
-    key: Key, waiting: Iterable[Waiting], now: datetime, ageing_seconds: int = DEFAULT_AGEING_SECONDS
-) -> int | None:
-    """The job's place in its own queue, 1 for the one that starts next; None if it is not among `waiting`.
+    def ahead(self, each: Waiting) -> int:
+        """How many of the line start before this job, which need not be in it."""
+        return bisect_left(self._turns, self._turn(each))
 
-    Only jobs of the same namespace and queue count: in which order queues are served depends on their weights.
-    """
-    jobs = list(waiting)
-    mine = next((each for each in jobs if each.key == key), None)
-    if mine is None:
-        return None
-    turn = _turn(mine, now, ageing_seconds)
-    same_queue = (each for each in jobs if each.key[0] == key[0] and each.queue == mine.queue)
-    return 1 + sum(_turn(each, now, ageing_seconds) < turn for each in same_queue)
-
-
-def _turn(each: Waiting, now: datetime, ageing_seconds: int) -> tuple[int, datetime, Key]:
-    return sort_key(each.priority, each.created, each.key, now, ageing_seconds)
+    def _turn(self, each: Waiting) -> tuple[int, datetime, Key]:
+        return sort_key(each.priority, each.created, each.key, self._now, self._ageing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +108,16 @@ def _newest(run: Run) -> tuple[datetime, float]:
     return run.ended, run.seconds
 
 
-def estimate_start(slots: int, running: Iterable[float | None], ahead: Iterable[float | None]) -> float | None:
-    """Seconds until a job may start that the jobs of `ahead` (in their order) go before; 0.0: now.
+def estimate_starts(slots: int, running: Iterable[float | None], line: Sequence[float | None]) -> list[float | None]:
+    """Seconds until each job of `line` may start, and last until one may that joins at its end; 0.0: now.
 
-    `slots` jobs run at a time. `running` are the seconds that each running job has left, `ahead` the seconds that
-    each waiting job will take. One whose seconds are unknown (None) is taken never to end: then the estimate is what
-    the other slots allow, and None if they allow none. Starts are handed out one by one to the slot that is free
-    first, as admission does.
+    `slots` jobs run at a time. `running` are the seconds that each running job has left, `line` the seconds that each
+    waiting job will take, in their order. One whose seconds are unknown (None) is taken never to end: then an estimate
+    is what the other slots allow, and None if they allow none. Starts are handed out one by one to the slot that is
+    free first, as admission does.
     """
-    return estimate_starts(slots, running, ahead)[-1]
-
-
-def estimate_starts(slots: int, running: Iterable[float | None], line: Iterable[float | None]) -> list[float | None]:
-    """The estimates of a whole line at once: one for each job of it, and one for a job that would join at its end."""
     if slots <= 0:
-        return [*(None for _ in line), None]
+        return [None] * (len(line) + 1)
     left = sorted(max(0.0, _or_endless(seconds)) for seconds in running)
     # Where more run than there are slots (a limit was lowered), the first to end free none.
     free_at = left[-slots:] + [0.0] * (slots - len(left))

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from audiojob_types.base import StatusModel, WireModel, cel
+from audiojob_types.base import ObjectName, StatusModel, WireModel, cel
 from audiojob_types.constants import API_VERSION
-from audiojob_types.job import Generation, Metadata, ObjectName
+from audiojob_types.job import Generation, Metadata
 
 DEFAULT_WEIGHT = 10
 _COUNT = 2**31 - 1

@@ -95,8 +95,9 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "If it stays so, check that the operator's Deployment is ready.",
     ),
     Reason.QUEUE_FULL: Explanation(
-        "As many jobs run as the queue or the administrator allows.",
-        "Wait, raise the job's priority, or ask for a higher maxRunning of the queue or of the chart's capacity.",
+        "As many jobs run as the queue, its limit for one user, or the administrator allows.",
+        "Wait, raise the job's priority, or ask the administrator for a higher limit of the queue, of its users, or of "
+        "the chart's capacity.",
     ),
     Reason.QUEUE_NOT_FOUND: Explanation(
         "No AudioQueue of the job's namespace has the name in spec.queueName.",
@@ -111,7 +112,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Wait. With device Auto the phase moves to the CPU after gpuWaitSeconds of its pipeline.",
     ),
     Reason.WAITING_FOR_JOB: Explanation(
-        "The AudioJob whose output is this job's source has not finished.", "Wait; it starts by itself."
+        "The AudioJob whose output is this job's source has not finished, or does not exist.",
+        "Wait; the job starts by itself. If there is no such AudioJob, create it, or cancel this one.",
     ),
     Reason.WAITING_FOR_KUEUE: Explanation(
         "Kueue has not admitted the phase's Job.", "See why with: kubectl get workloads."
@@ -154,7 +156,9 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The API server does not take the phase's Job.",
         "See the message: a quota, a policy of the cluster or the pipeline's own numbers stand against it.",
     ),
-    Reason.POD_STARTING: Explanation("The pod is being started.", "Wait."),
+    Reason.POD_STARTING: Explanation(
+        "The pod is being started.", "Wait; if the message names what stands against it, tell the administrator."
+    ),
     Reason.ADMITTED: Explanation("The job may run.", "Nothing to do."),
     Reason.RUNNING: Explanation("A phase runs.", "Nothing to do."),
     Reason.PHASE_STARTED: Explanation("A phase's Job was created.", "Nothing to do."),
@@ -164,24 +168,29 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "A review names a phase at which the pipeline does not stop.", "Name the phase that the message tells."
     ),
     Reason.COMPLETED: Explanation("All phases succeeded.", "The outputs are listed in status.outputs."),
-    Reason.CANCELLED: Explanation("spec.cancel was set.", "Create a new job to run it again."),
+    Reason.CANCELLED: Explanation(
+        "spec.cancel was set.", "To go on, create a new job with retryOf; it keeps the phases that this one finished."
+    ),
     Reason.INVALID_SPEC: Explanation(
         "The spec does not fit its pipeline.",
         "Correct the field that the message names and create a new job.",
     ),
     Reason.DEADLINE_EXCEEDED: Explanation(
-        "The job or a phase ran longer than its limit.",
-        "Raise spec.activeDeadlineSeconds, or use a shorter input.",
+        "The job or an attempt of a phase ran longer than its limit.",
+        "Use a shorter input, a higher spec.activeDeadlineSeconds, or ask for a higher hardLimitSeconds of the phase.",
     ),
     Reason.QUEUE_TIMEOUT: Explanation(
         "The job did not start within spec.queueTimeoutSeconds.", "Create it again when there is more room."
     ),
-    Reason.REVIEW_REJECTED: Explanation("A review did not approve the phase.", "Create a new job."),
+    Reason.REVIEW_REJECTED: Explanation(
+        "A review did not approve the phase.",
+        "Create a new job with what was wrong put right; with retryOf it keeps the phases that need no change.",
+    ),
     Reason.REVIEW_TIMEOUT: Explanation(
         "Nobody reviewed the phase within reviewTimeoutSeconds.", "Create the job again when somebody can look at it."
     ),
     Reason.SOURCE_JOB_FAILED: Explanation(
-        "The AudioJob that the job refers to is missing, did not succeed, or has no such output.",
+        "The AudioJob whose output is this job's source did not succeed, or has no such output.",
         "Name an AudioJob of the same namespace that has succeeded, and one of its status.outputs.",
     ),
     Reason.NOT_MEDIA: Explanation(
@@ -251,8 +260,12 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The node was drained or the pod was evicted.",
         "The phase is tried again; it does not count as a failure.",
     ),
-    Reason.CHILD_LOST: Explanation("The phase's Job was deleted by somebody.", "The phase is tried again."),
-    Reason.POD_LOST: Explanation("The phase's pod was lost with its node.", "The phase is tried again."),
+    Reason.CHILD_LOST: Explanation(
+        "The phase's Job was deleted by somebody.", "The phase is tried again; it does not count as a failure."
+    ),
+    Reason.POD_LOST: Explanation(
+        "The phase's pod was lost, with its node or before its result was read.", "The phase is tried again."
+    ),
     Reason.START_TIMEOUT: Explanation(
         "The phase's pod could not be started in time.", "See the message for what was missing."
     ),

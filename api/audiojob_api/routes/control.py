@@ -5,7 +5,9 @@ Each sets one field of ``spec`` on the very job that was looked at, or creates a
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
@@ -16,6 +18,7 @@ from audiojob_api.idempotency import IdempotencyKey
 from audiojob_api.models import JobChange, JobView, ReviewRequest, invalid_field, retry_job
 from audiojob_api.problems import Problem, responses
 from audiojob_api.routes.jobs import JobName, create_once, existing_job, require_json, shown
+from audiojob_kube.errors import Invalid
 from audiojob_types.constants import MAX_PHASES
 from audiojob_types.job import FINISHED_STATES, PhaseState, State
 
@@ -24,55 +27,49 @@ router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(401
 Job = dict[str, Any]
 
 
-@router.post(
-    "/{name}/cancel",
-    status_code=202,
-    response_model=JobView,
-    dependencies=[Depends(caller_who_may("update"))],
-    summary="Cancel a job",
-)
-@router.delete(
-    "/{name}",
-    status_code=202,
-    response_model=JobView,
-    dependencies=[Depends(caller_who_may("update"))],
-    summary="Cancel a job; its record stays until its TTL",
-)
-async def cancel(request: Request, name: JobName) -> Response:
-    """202 once asked for, also a second time; 409 for a job that has ended otherwise."""
-    job = existing_job(request, name)
-    if _state(job) == State.CANCELLED:
-        return _accepted(request, job)
-    _refuse_ended(job, "cancel")
-    return await _set(request, job, "cancel", True)
+@dataclass(frozen=True, slots=True)
+class _Switch:
+    """A field of ``spec`` that a call turns on or off; ``already`` is the end that it asks for, if it asks for one."""
+
+    verb: str
+    field: str
+    value: bool
+    summary: str
+    already: State | None = None
 
 
-@router.post(
-    "/{name}/suspend",
-    status_code=202,
-    response_model=JobView,
-    dependencies=[Depends(caller_who_may("update"))],
-    summary="Suspend a job: its work stops until it is resumed",
+_CANCEL: Final = _Switch(
+    "cancel", "cancel", True, "Cancel a job; its record stays until its TTL", already=State.CANCELLED
 )
-async def suspend(request: Request, name: JobName) -> Response:
-    """202 once asked for, also a second time; 409 for a job that has ended."""
-    job = existing_job(request, name)
-    _refuse_ended(job, "suspend")
-    return await _set(request, job, "suspend", True)
+_SWITCHES: Final = {
+    ("POST", "/{name}/cancel"): _CANCEL,
+    ("DELETE", "/{name}"): _CANCEL,
+    ("POST", "/{name}/suspend"): _Switch(
+        "suspend", "suspend", True, "Suspend a job: its work stops until it is resumed"
+    ),
+    ("POST", "/{name}/resume"): _Switch("resume", "suspend", False, "Let a suspended job go on"),
+}
 
 
-@router.post(
-    "/{name}/resume",
-    status_code=202,
-    response_model=JobView,
-    dependencies=[Depends(caller_who_may("update"))],
-    summary="Let a suspended job go on",
-)
-async def resume(request: Request, name: JobName) -> Response:
-    """202, also for a job that nobody suspended; 409 for a job that has ended."""
-    job = existing_job(request, name)
-    _refuse_ended(job, "resume")
-    return await _set(request, job, "suspend", False)
+def _serve(method: str, path: str, switch: _Switch) -> None:
+    async def turn(request: Request, name: JobName) -> Response:
+        """202 once asked for, also a second time or where there was nothing to do; 409 for a job that has ended."""
+        return await _turn(request, existing_job(request, name), switch)
+
+    router.add_api_route(
+        path,
+        turn,
+        methods=[method],
+        name=switch.verb,
+        status_code=202,
+        response_model=JobView,
+        dependencies=[Depends(caller_who_may("update"))],
+        summary=switch.summary,
+    )
+
+
+for (_method, _path), _switch in _SWITCHES.items():
+    _serve(_method, _path, _switch)
 
 
 @router.patch(
@@ -90,11 +87,8 @@ async def change(request: Request, name: JobName, body: JobChange) -> Response:
         raise Problem(409, "already-started", "The job is Running; its priority only counts while it waits.")
     if job.get("spec", {}).get("priority") == body.priority:
         return JSONResponse(shown(request, job))
-    job = await _gateway(request).change(
-        name,
-        job["metadata"]["uid"],
-        [_test(job, "status", "state"), {"op": "add", "path": "/spec/priority", "value": body.priority}],
-    )
+    wanted = {"op": "add", "path": "/spec/priority", "value": body.priority}
+    job = await _write(request, job, "change", [_test(job, "status", "state"), wanted])
     return JSONResponse(shown(request, job))
 
 
@@ -124,11 +118,8 @@ async def review(request: Request, name: JobName, body: ReviewRequest) -> Respon
         raise Problem(409, "already-started", f"Phase {body.phase} has started; there is nothing to approve any more.")
     if len(said) >= MAX_PHASES:
         raise Problem(409, "too-many-reviews", f"The job has {len(said)} reviews; there cannot be more.")
-    job = await _gateway(request).change(
-        name,
-        job["metadata"]["uid"],
-        [_test(job, "spec", "reviews"), {"op": "add", "path": "/spec/reviews", "value": [*said, body.to_wire()]}],
-    )
+    wanted = {"op": "add", "path": "/spec/reviews", "value": [*said, body.to_wire()]}
+    job = await _write(request, job, "review", [_test(job, "spec", "reviews"), wanted])
     return JSONResponse(shown(request, job), status_code=201)
 
 
@@ -173,16 +164,24 @@ def _refuse_ended(job: Job, verb: str) -> None:
         raise Problem(409, "already-finished", f"The job has ended as {state}; there is nothing to {verb}.")
 
 
-async def _set(request: Request, job: Job, field: str, value: bool) -> Response:
-    """202 with the job, its field set. What is so already is not written again."""
-    if bool(job.get("spec", {}).get(field)) != value:
-        name, uid = job["metadata"]["name"], job["metadata"]["uid"]
-        job = await _gateway(request).change(name, uid, [{"op": "add", "path": f"/spec/{field}", "value": value}])
-    return _accepted(request, job)
-
-
-def _accepted(request: Request, job: Job) -> Response:
+async def _turn(request: Request, job: Job, switch: _Switch) -> Response:
+    """202 with the job, the field set. What is so already is not written again."""
+    if _state(job) != switch.already:
+        _refuse_ended(job, switch.verb)
+        if bool(job.get("spec", {}).get(switch.field)) != switch.value:
+            wanted = {"op": "add", "path": f"/spec/{switch.field}", "value": switch.value}
+            job = await _write(request, job, switch.verb, [wanted])
     return JSONResponse(shown(request, job), status_code=202)
+
+
+async def _write(request: Request, job: Job, verb: str, operations: Sequence[Job]) -> Job:
+    """The job, changed. Raises a 409 :class:`Problem` for one that has ended since it was looked at."""
+    gateway, name = _gateway(request), job["metadata"]["name"]
+    try:
+        return await gateway.change(name, job["metadata"]["uid"], operations)
+    except Invalid:
+        _refuse_ended(await gateway.read(name), verb)
+        raise
 
 
 def _test(job: Job, part: str, field: str) -> Job:

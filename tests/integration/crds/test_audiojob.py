@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.integration.crds.resources import Resources
 
-from audiojob_types.job import AudioJob, AudioJobSpec
+from audiojob_types.job import FINISHED_STATES, AudioJob, AudioJobSpec, State
 
 pytestmark = pytest.mark.integration
 
@@ -22,28 +22,12 @@ def spec(**others: Any) -> Spec:
     return {"pipeline": "separate", **others}
 
 
-def url(text: str) -> Spec:
-    return spec(source={"url": text})
-
-
-def key(text: str) -> Spec:
-    return spec(source={"object": {"key": text}})
-
-
 def separate(**parameters: Any) -> Spec:
     return spec(parameters={"separate": parameters})
 
 
 ACCEPTED: dict[str, Spec] = {
     "a pipeline alone": spec(),
-    "a url": url(URL),
-    "a url with port, query and fragment": url("http://media.example.org:8080/a%20b/song.flac?x=1&y=a@b#t=3"),
-    "a url with an at sign in its path": url("https://example.org/@band/song"),
-    "a url with an IPv6 address": url("http://[2001:db8::1]/song"),
-    "a url of 2,048 characters": url(URL + "/" + "a" * (2_048 - len(URL) - 1)),
-    "an uploaded object": key("albums/Motörhead – Überraschung.flac"),
-    "an output of another job": spec(source={"jobRef": {"name": "mix", "output": "vocals.flac"}}),
-    "the only output of another job": spec(source={"jobRef": {"name": "m" * 63}}),
     "a retry": spec(retryOf="song-1"),
     "reviews from the start": spec(reviews=[APPROVAL, {"phase": "a", "approved": False}]),
     "16 reviews": spec(reviews=[APPROVAL] * 16),
@@ -73,29 +57,6 @@ def test_accepted(resources: Resources, body: Spec) -> None:
 # The refused spec, and words that the answer must have: the field, and what to do.
 REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "no pipeline": ({"source": {"url": URL}}, ["spec.pipeline", "Required"]),
-    "two sources": (
-        spec(source={"url": URL, "object": {"key": "a"}}),
-        ["spec.source", "exactly one of url, object"],
-    ),
-    "an empty source": (spec(source={}), ["spec.source", "exactly one of url, object"]),
-    "a url and another job's output": (
-        spec(source={"url": URL, "jobRef": {"name": "mix"}}),
-        ["spec.source", "exactly one of url, object, jobRef"],
-    ),
-    "an upload and another job's output": (
-        spec(source={"object": {"key": "a"}, "jobRef": {"name": "mix"}}),
-        ["spec.source", "exactly one of url, object, jobRef"],
-    ),
-    "a jobRef without a name": (spec(source={"jobRef": {"output": "vocals"}}), ["spec.source.jobRef.name", "Required"]),
-    "a jobRef to a name with dots": (spec(source={"jobRef": {"name": "a.b"}}), ["spec.source.jobRef.name"]),
-    "a jobRef into another namespace": (
-        spec(source={"jobRef": {"name": "mix", "namespace": "theirs"}}),
-        ["unknown field", "spec.source.jobRef.namespace"],
-    ),
-    "a jobRef to a path": (
-        spec(source={"jobRef": {"name": "mix", "output": "../secret"}}),
-        ["spec.source.jobRef.output"],
-    ),
     "a retry of what is no name": (spec(retryOf="../other"), ["spec.retryOf"]),
     "a retry of a name of 64 characters": (spec(retryOf="a" * 64), ["spec.retryOf", "63"]),
     "a review without a verdict": (spec(reviews=[{"phase": "a"}]), ["spec.reviews[0].approved", "Required"]),
@@ -109,25 +70,8 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "a template for pods": (spec(podTemplate={}), ["unknown field", "spec.podTemplate"]),
     "an image": (spec(image="evil"), ["unknown field", "spec.image"]),
     "an unknown field": (spec(colour="red"), ["unknown field", "spec.colour"]),
-    "an unknown field of a source": (spec(source={"url": URL, "user": "me"}), ["unknown field", "spec.source.user"]),
     "an unknown task in parameters": (spec(parameters={"mix": {}}), ["unknown field", "spec.parameters.mix"]),
     "an unknown parameter": (separate(gain=3), ["unknown field", "spec.parameters.separate.gain"]),
-    "a file url": (url("file:///etc/passwd"), ["spec.source.url", "http://", "https://"]),
-    "a data url": (url("data:audio/wav;base64,AAAA"), ["spec.source.url", "https://"]),
-    "a path for a url": (url("/etc/passwd"), ["spec.source.url", "https://"]),
-    "a url with no host": (url("https:///song"), ["spec.source.url", "name a host"]),
-    "a url scheme in capitals": (url("HTTPS://example.org/a"), ["must start with"]),
-    "a url with a password": (url("https://me:secret@example.org/a"), ["must not contain a user name or password"]),
-    "a url with a user name": (url("https://me@example.org/a"), ["must not contain a user name or password"]),
-    "a url with a space": (url("https://example.org/a b"), ["must not contain spaces"]),
-    "a url with a line break": (url("https://example.org/a\nHost: b"), ["must not contain spaces or control"]),
-    "an empty url": (url(""), ["spec.source.url"]),
-    "a url of 2,049 characters": (url(URL + "/" + "a" * (2_048 - len(URL))), ["spec.source.url", "2048"]),
-    "an absolute key": (key("/etc/passwd"), ["spec.source.object", "relative path"]),
-    "a key that leaves the folder": (key("../other/song.flac"), ["spec.source.object", "without '..'"]),
-    "a key with an empty part": (key("albums//song.flac"), ["spec.source.object", "relative path"]),
-    "a key with a backslash": (key("albums\\song.flac"), ["spec.source.object.key"]),
-    "a key with a zero byte": (key("song\x00.flac"), ["spec.source.object.key"]),
     "an unknown model": (separate(model="spleeter"), ["spec.parameters.separate.model", "supported values", '"mdx"']),
     "a path for a model": (separate(model="/models/evil.th"), ["spec.parameters.separate.model", "supported values"]),
     "six stems with the default model": (separate(stems="SixStems"), ["needs model: htdemucs_6s"]),
@@ -247,6 +191,28 @@ def test_a_mutable_field_can_be_changed(resources: Resources, name: str) -> None
     assert answer.status == 200, answer.message
     assert answer.body["spec"][name] == CHANGES[name]
     assert answer.body["metadata"]["generation"] == 2
+
+
+@pytest.mark.parametrize("final", sorted(FINISHED_STATES))
+@pytest.mark.parametrize("name", sorted(AudioJobSpec.MUTABLE - AudioJobSpec.MUTABLE_AT_THE_END))
+def test_nothing_is_asked_of_a_job_that_has_ended(resources: Resources, name: str, final: State) -> None:
+    job = resources.create_job(FULL)
+    assert resources.patch_status(job, {"state": final}).status == 200
+    answer = resources.patch_spec(job, {name: CHANGES[name]})
+    assert answer.status == 422
+    assert f"spec.{name} cannot be changed: the job has ended" in answer.message
+
+
+def test_a_job_that_has_ended_may_be_written_again_as_it_is_and_kept_longer(resources: Resources) -> None:
+    job = resources.create_job(FULL)
+    assert resources.patch_spec(job, {"cancel": True}).status == 200
+    assert resources.patch_status(job, {"state": "Cancelled"}).status == 200
+    again = resources.patch_spec(job, {**FULL, "cancel": True, "ttlSecondsAfterFinished": 61})
+    assert again.status == 200, again.message
+    bare = resources.create_job(spec())
+    assert resources.patch_status(bare, {"state": "Failed"}).status == 200
+    assert resources.patch_spec(bare, {"ttlSecondsAfterFinished": 5}).status == 200
+    assert resources.patch_spec(bare, {"priority": 5}).status == 422
 
 
 def test_suspend_goes_both_ways_and_cancel_only_one(resources: Resources) -> None:

@@ -41,7 +41,7 @@ def queued(name: str, reason: str = "QueueFull", **others: Any) -> Job:
 
 
 def running(name: str, began: float, device: str = "CPU", **spec: Any) -> Job:
-    status = {"startTime": at(-began), "phases": [{"name": "work", "device": device}]}
+    status = {"startTime": at(-began), "phases": [{"name": "work", "state": "Running", "device": device}]}
     return job(name, "Running", "Admitted", status=status, **spec)
 
 
@@ -67,7 +67,7 @@ def place(jobs: list[Job], name: str = "mine") -> Place | None:
         pytest.param([queued("patient", priority=1, age=6_000)], 2, id="behind one that has waited very long"),
         pytest.param([queued("night", priority=9, queueName="night")], 1, id="another queue does not count"),
         pytest.param([job("new", "Pending", "WaitingForOperator", age=9)], 2, id="behind one that is still Pending"),
-        pytest.param([queued("gpu", "WaitingForGPU", age=9)], 2, id="behind one that waits for a GPU"),
+        pytest.param([queued("gpu", "WaitingForGPU", age=9)], 1, id="one that waits for a GPU lets it pass"),
         pytest.param([queued("after", "WaitingForJob", age=9)], 1, id="one that waits for another job is passed"),
         pytest.param([queued("no", "PipelineNotFound", age=9)], 1, id="one without a pipeline is passed"),
         pytest.param([queued("later", startTime=at(60), age=9)], 1, id="one whose time has not come is passed"),
@@ -129,6 +129,32 @@ def test_when_it_may_start(others: list[Job], mine: Job, seconds: float | None) 
     found = place([*others, queued("mine", reason, age=1, **mine)])
     assert found is not None
     assert found.start == (None if seconds is None else NOW + timedelta(seconds=seconds))
+
+
+def between(name: str) -> Job:
+    """A job that has started and waits for a GPU before its next phase."""
+    found = job(name, "Queued", "Admitted", status={"startTime": at(-500)}, device="GPU")
+    found["status"]["conditions"].append({"type": "Progressing", "status": "False", "reason": "WaitingForGPU"})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("others", "position", "seconds"),
+    [
+        pytest.param([running("b", 30, "GPU")], 1, 70, id="when the one on the GPU ends"),
+        pytest.param([running("b", 90), running("c", 30, "GPU")], 1, 70, id="whatever runs on the CPU"),
+        pytest.param([running("b", 30, "GPU"), queued("c", "WaitingForGPU", age=9)], 2, 170, id="behind an older one"),
+        pytest.param([running("b", 30, "GPU"), queued("c", age=9)], 1, 70, id="not behind one that waits for a place"),
+        pytest.param([running("b", 30, "GPU"), between("c")], 1, 170, id="behind one that has started"),
+        pytest.param([running("b", 90)], 1, None, id="unknown where none of the queue has a GPU"),
+    ],
+)
+def test_jobs_that_wait_for_a_gpu_have_a_line_of_their_own(
+    others: list[Job], position: int, seconds: float | None
+) -> None:
+    runs = [ended("g", 100, "GPU"), ended("s", 9_000, "CPU")]
+    found = place([*runs, *others, queued("mine", "WaitingForGPU", age=1)])
+    assert found == Place(position, None if seconds is None else NOW + timedelta(seconds=seconds))
 
 
 def test_times_that_nobody_can_read_do_no_harm() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,23 +12,26 @@ from hypothesis import strategies as st
 from audiojob_types.contract import Device
 from audiojob_types.ordering import (
     RUN_TIME_WINDOW,
+    Line,
     Run,
     RunTimes,
     Waiting,
     effective_priority,
-    estimate_start,
     estimate_starts,
-    in_turn,
-    position,
     sort_key,
 )
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def job(name: str, priority: int = 5, waited: float = 0.0, queue: str = "default", namespace: str = "team") -> Waiting:
+def job(name: str, priority: int = 5, waited: float = 0.0) -> Waiting:
     """A job that has waited so many seconds."""
-    return Waiting((namespace, name), priority, NOW - timedelta(seconds=waited), queue)
+    return Waiting(("team", name), priority, NOW - timedelta(seconds=waited))
+
+
+def estimate_start(slots: int, running: Sequence[float | None], ahead: Sequence[float | None]) -> float | None:
+    """The estimate for one that joins a line at its end."""
+    return estimate_starts(slots, running, ahead)[-1]
 
 
 @pytest.mark.parametrize(
@@ -58,26 +62,19 @@ def test_waiting_makes_a_job_more_urgent(priority: int, waited: float, ageing: i
     ],
 )
 def test_the_order_of_starts(jobs: list[Waiting], order: str) -> None:
-    assert [each.key[1] for each in in_turn(jobs, NOW)] == order.split()
+    assert [each.key[1] for each in Line(jobs, NOW).jobs] == order.split()
 
 
 def test_the_key_is_the_one_that_the_operator_sorts_by() -> None:
     jobs = [job("a", 1), job("b", 9), job("c", 5, waited=10_000)]
     by_key = sorted(jobs, key=lambda each: sort_key(each.priority, each.created, each.key, NOW, 600))
-    assert in_turn(jobs, NOW) == by_key
+    assert Line(jobs, NOW).jobs == tuple(by_key)
 
 
-def test_positions_count_the_own_queue_and_namespace_only() -> None:
-    jobs = [
-        job("first", 10),
-        job("mine", 5),
-        job("other-queue", 10, queue="night"),
-        job("other-namespace", 10, namespace="theirs"),
-        job("last", 1),
-    ]
-    assert [position(("team", name), jobs, NOW) for name in ("first", "mine", "last")] == [1, 2, 3]
-    assert position(("team", "other-queue"), jobs, NOW) == 1
-    assert position(("team", "absent"), jobs, NOW) is None
+def test_a_job_that_is_not_in_the_line_is_told_where_it_would_stand() -> None:
+    line = Line([job("first", 10), job("second", 5), job("last", 1)], NOW)
+    assert [line.ahead(job("new", priority)) for priority in (10, 9, 4, 1)] == [1, 1, 2, 3]
+    assert Line([], NOW).ahead(job("new")) == 0
 
 
 waitings = st.builds(
@@ -85,15 +82,14 @@ waitings = st.builds(
     name=st.text("abc", min_size=1, max_size=3),
     priority=st.integers(1, 10),
     waited=st.floats(0, 10_000),
-    queue=st.sampled_from(["default", "night"]),
 )
 
 
 @given(st.lists(waitings, unique_by=lambda each: each.key), st.integers(0, 900))
-def test_positions_of_a_queue_are_its_order_without_gaps(jobs: list[Waiting], ageing: int) -> None:
-    for queue in ("default", "night"):
-        mine = [each for each in in_turn(jobs, NOW, ageing) if each.queue == queue]
-        assert [position(each.key, jobs, NOW, ageing) for each in mine] == list(range(1, len(mine) + 1))
+def test_places_in_a_line_are_its_order_without_gaps(jobs: list[Waiting], ageing: int) -> None:
+    line = Line(jobs, NOW, ageing)
+    assert [line.ahead(each) for each in line.jobs] == list(range(len(jobs)))
+    assert set(line.jobs) == set(jobs)
 
 
 @given(
@@ -159,7 +155,7 @@ def test_when_a_job_may_start(
 
 
 def test_a_whole_line_is_estimated_as_its_jobs_are_one_by_one() -> None:
-    line = [30.0, None, 5.0, 7.0]
+    line: list[float | None] = [30.0, None, 5.0, 7.0]
     alone = [estimate_start(2, [20.0, 50.0], line[:number]) for number in range(5)]
     assert estimate_starts(2, [20.0, 50.0], line) == alone == [20, 50, 50, 55, 62]
     assert estimate_starts(0, [], line) == [None] * 5

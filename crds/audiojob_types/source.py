@@ -1,0 +1,96 @@
+"""What an AudioJob works on: an address, an upload, or what another job has made."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from audiojob_types.base import ObjectName, WireModel, cel
+
+
+class ObjectSource(WireModel):
+    """A file that was uploaded into the store of the job's namespace."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                (
+                    "!self.key.startsWith('/') && !self.key.contains('..') && !self.key.contains('//')",
+                    "key must be a relative path such as 'albums/song.flac', without '..'",
+                )
+            )
+        }
+    )
+
+    key: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[^\x00-\x1f\x7f\\]+$",
+            description="key is the path below the namespace's uploads folder.",
+        ),
+    ]
+
+
+class JobSource(WireModel):
+    """An output of another AudioJob of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="name of the AudioJob; this job waits until it has succeeded.")]
+    output: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-z0-9][-_.a-z0-9]*$",
+                max_length=63,
+                description="output of that job, as in its status.outputs. Default: its only output.",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Source(WireModel):
+    """Where the work's input comes from: exactly one of its fields."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                (
+                    "[has(self.url), has(self.object), has(self.jobRef)].filter(x, x).size() == 1",
+                    "source must have exactly one of url, object, jobRef",
+                ),
+            )
+        }
+    )
+
+    url: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=2_048,
+                description="url is a media file or a page that yt-dlp knows; http and https only.",
+                json_schema_extra={
+                    "x-kubernetes-validations": cel(
+                        (
+                            "self.matches('^https?://[^/?#]+')",
+                            "url must start with http:// or https:// and name a host",
+                        ),
+                        (
+                            "!self.matches('^https?://[^/?#]*@')",
+                            "url must not contain a user name or password",
+                        ),
+                        (
+                            "!self.matches('[[:space:][:cntrl:]]')",
+                            "url must not contain spaces or control characters",
+                        ),
+                    )
+                },
+            ),
+        ]
+        | None
+    ) = None
+    object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None
+    job_ref: Annotated[JobSource, Field(description="jobRef is an output of another AudioJob.")] | None = None
