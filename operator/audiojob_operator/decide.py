@@ -464,8 +464,8 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
 
 
 def _current_phase(draft: Draft) -> str | None:
-    """The phase that runs, or ran last."""
-    begun = [record for record in draft.phases.values() if record.attempt > 0]
+    """The phase that runs, or ran last, here or in another job."""
+    begun = [record for record in draft.phases.values() if record.attempt > 0 or record.reused_from is not None]
     unfinished = [record for record in begun if not record.state.finished]
     current = unfinished[:1] or begun[-1:]
     return current[0].name if current else None

@@ -161,6 +161,14 @@ def test_what_differs_is_done_and_what_does_not_is_taken(here: Space) -> None:
     assert [child["metadata"]["labels"]["audiojobs.dev/phase"] for child in children(here, other)] == ["separate"]
 
 
+def test_a_donor_that_was_deleted_serves_nobody(here: Space) -> None:
+    url = address()
+    first = submit(here, "song", url)
+    here.finished(first)
+    here.rest.request("DELETE", f"{here.jobs_path}/{first}", {"propagationPolicy": "Background"})
+    assert donors(here.finished(submit(here, "song", url))) == [None, None, None]
+
+
 def test_never_does_all_of_the_work_again(here: Space) -> None:
     url = address()
     here.finished(submit(here, "song", url))
