@@ -212,6 +212,8 @@ def _reuse(draft: Draft) -> Situation | None:
     before = draft.mark()
     begin(draft)
     take_finished(draft)
+    if draft.asks:  # no plan can be made before the answers are there
+        return Situation(State.QUEUED, Reason.WAITING_FOR_SAME_WORK, "", admitted=False)
     if (done := _all_done(draft)) is not None:
         return done
     waiting = _held(draft) if only_waits_for_others(draft) else None

@@ -45,7 +45,8 @@ def begin(draft: Draft) -> None:
     """Take the pipeline as it is now, if the job has none, and what the job that it retries has finished."""
     if draft.revision is None:
         assert draft.observed.pipeline is not None, "without a pipeline the job waits"
-        draft.bind(make_revision(draft.observed.pipeline, draft.observed.settings.images))
+        draft.made = draft.made or make_revision(draft.observed.pipeline, draft.observed.settings.images)
+        draft.bind(draft.made)
         _take_over(draft)
 
 
