@@ -163,7 +163,7 @@ CHANGES: dict[str, Any] = {
     "suspend": True,
     "cancel": True,
 }
-OPTIONAL = sorted(CHANGES.keys() - {"pipeline", "queueName", "suspend", "cancel"} - AudioJobSpec.MUTABLE)
+OPTIONAL = sorted(CHANGES.keys() - {"pipeline", "queueName", "suspend", "cancel", "reuse"} - AudioJobSpec.MUTABLE)
 
 
 def test_every_field_of_a_spec_is_in_the_tables_above() -> None:
