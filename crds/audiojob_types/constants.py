@@ -18,6 +18,7 @@ MANAGER_CLI: Final = "audiojob-cli"
 RUNNER_SERVICE_ACCOUNT: Final = "audiojob-runner"
 STORE_CLAIM: Final = "audiojob-store"
 STORE_SECRET: Final = "audiojob-store"  # noqa: S105 - the name of a Secret, not one
+FETCH_SECRET: Final = "audiojob-fetch"  # noqa: S105 - the name of a Secret, not one
 MODELS_CLAIM: Final = "audiojob-models"
 
 # Recommended labels: tools such as kubectl, Lens and Grafana group by them.

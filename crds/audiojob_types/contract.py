@@ -21,6 +21,7 @@ PHASE_FILE: Final = "/etc/audiojob/phase.json"
 TERMINATION_FILE: Final = "/dev/termination-log"
 STORE_ROOT: Final = "/store"
 STORE_CREDENTIALS: Final = "/etc/audiojob/store"  # folder: accessKeyId, secretAccessKey
+FETCH_CREDENTIALS: Final = "/etc/audiojob/fetch"  # folder: cookies.txt, upstreamProxy; each may be absent
 MODELS_ROOT: Final = "/models"
 SCRATCH_ROOT: Final = "/scratch"
 
@@ -43,6 +44,7 @@ class Task(StrEnum):
     """The code that a phase runs."""
 
     DOWNLOAD = "Download"
+    INSPECT = "Inspect"
     NORMALIZE = "Normalize"
     SEPARATE = "Separate"
     SIMULATE = "Simulate"
@@ -56,6 +58,11 @@ class Task(StrEnum):
     def needs_torch(self) -> bool:
         """Whether the task runs in the large image."""
         return self is Task.SEPARATE
+
+    @property
+    def fetches(self) -> bool:
+        """Whether the task reaches out to the source's site."""
+        return self in (Task.DOWNLOAD, Task.INSPECT)
 
 
 class Device(StrEnum):

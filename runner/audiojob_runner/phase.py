@@ -64,6 +64,7 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
             network=phase_input.network,
             attempt=phase_input.attempt,
             job_uid=phase_input.uid,
+            fetch_credentials=paths.fetch_credentials,
         )
     )
     return _Phase(environ, paths, pod, phase_input, parameters).run(worker)

@@ -41,6 +41,7 @@ class WorkerSpec:
     attempt: int
     job_uid: str
     log_level: int = logging.INFO
+    fetch_credentials: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,7 @@ def _make_context(
         attempt=spec.attempt,
         job_uid=spec.job_uid,
         cancelled=cancelled,
+        fetch_credentials=spec.fetch_credentials,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Task
 from audiojob_types.parameters.download import DownloadParameters
+from audiojob_types.parameters.inspect import InspectParameters
 from audiojob_types.parameters.normalize import NormalizeParameters
 from audiojob_types.parameters.separate import SeparateParameters
 from audiojob_types.parameters.simulate import SimulateParameters
@@ -17,6 +18,7 @@ from audiojob_types.parameters.simulate import SimulateParameters
 __all__ = [
     "PARAMETERS",
     "DownloadParameters",
+    "InspectParameters",
     "InvalidParameters",
     "NormalizeParameters",
     "SeparateParameters",
@@ -26,6 +28,7 @@ __all__ = [
 
 PARAMETERS: Final[dict[Task, type[WireModel]]] = {
     Task.DOWNLOAD: DownloadParameters,
+    Task.INSPECT: InspectParameters,
     Task.NORMALIZE: NormalizeParameters,
     Task.SEPARATE: SeparateParameters,
     Task.SIMULATE: SimulateParameters,

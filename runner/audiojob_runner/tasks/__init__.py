@@ -15,6 +15,7 @@ __all__ = ["TASKS", "RunTask", "TaskContext", "TaskInput", "TaskOutput", "TaskRe
 # Each module has a function ``run`` that is a RunTask.
 TASKS: Final[dict[Task, str]] = {
     Task.DOWNLOAD: "audiojob_runner.tasks.download",
+    Task.INSPECT: "audiojob_runner.tasks.inspect",
     Task.NORMALIZE: "audiojob_runner.tasks.normalize",
     Task.SEPARATE: "audiojob_runner.tasks.separate",
     Task.SIMULATE: "audiojob_runner.tasks.simulate",

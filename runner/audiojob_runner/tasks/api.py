@@ -44,6 +44,7 @@ class TaskContext:
     attempt: int
     job_uid: str
     cancelled: threading.Event
+    fetch_credentials: Path | None = None  # folder of the administrator's cookies and proxy; it need not be there
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,7 @@ def test_images_follow_the_task() -> None:
     images = Images(runner="light", runner_torch="heavy")
     assert {task: images.for_task(task) for task in Task} == {
         Task.DOWNLOAD: "light",
+        Task.INSPECT: "light",
         Task.NORMALIZE: "light",
         Task.SEPARATE: "heavy",
         Task.SIMULATE: "light",
