@@ -20,6 +20,8 @@ STORE_CLAIM: Final = "audiojob-store"
 STORE_SECRET: Final = "audiojob-store"  # noqa: S105 - the name of a Secret, not one
 FETCH_SECRET: Final = "audiojob-fetch"  # noqa: S105 - the name of a Secret, not one
 MODELS_CLAIM: Final = "audiojob-models"
+MODELS_CONFIGMAP: Final = "audiojob-models"  # where the prefetch Job says how far it is
+PREFETCH_SERVICE_ACCOUNT: Final = "audiojob-prefetch"
 
 # Recommended labels: tools such as kubectl, Lens and Grafana group by them.
 LABEL_NAME: Final = "app.kubernetes.io/name"

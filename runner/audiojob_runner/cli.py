@@ -7,11 +7,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetching import check_url
 from audiojob_runner.local import LocalRun, describe, parse_inputs, parse_parameters, run_local
 from audiojob_runner.phase import run_phase
+from audiojob_runner.settings import Paths
 from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, Task
+from audiojob_types.models import DEFAULT_BASE_URL, KNOWN_MODELS
 from audiojob_types.parameters import PARAMETERS, InvalidParameters, resolve_parameters
 
 
@@ -56,11 +60,51 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="overwrite files in --out")
     run.add_argument("--verbose", action="store_true", help="show the task's log")
     run.set_defaults(run=_run)
+    _add_prefetch(commands)
     return parser
+
+
+def _add_prefetch(commands: Any) -> None:
+    prefetch = commands.add_parser(
+        "prefetch",
+        help="fetch published demucs models into the models folder",
+        description="Fetches the files of published models, verifies them and records their sha256 in models.json. "
+        "Goes on where it broke off; what is there already is verified.",
+        epilog="Example: python -m audiojob_runner prefetch --model htdemucs --models models",
+    )
+    prefetch.add_argument("--model", action="append", required=True, choices=list(KNOWN_MODELS), help="repeatable")
+    prefetch.add_argument("--base-url", default=DEFAULT_BASE_URL, metavar="URL", help="default: %(default)s")
+    prefetch.add_argument("--models", type=Path, default=Path(MODELS_ROOT), metavar="DIR", help="default: %(default)s")
+    prefetch.add_argument(
+        "--allow-cidr",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="a private network that may be fetched from; repeatable",
+    )
+    prefetch.add_argument("--root", type=Path, default=Path("/"), help="where a pod's own files are, for dry runs")
+    prefetch.set_defaults(run=_prefetch)
 
 
 def _phase(options: argparse.Namespace) -> int:
     return run_phase(os.environ, options.root)
+
+
+def _prefetch(options: argparse.Namespace) -> int:
+    from audiojob_runner.prefetch import Prefetch, run_prefetch  # noqa: PLC0415 - needs requests, phases may not
+
+    try:
+        check_url(options.base_url)
+    except PhaseError as error:
+        sys.stderr.write(f"--base-url: {error.message}\n")
+        return error.exit_code
+    order = Prefetch(
+        models=tuple(dict.fromkeys(options.model)),
+        base_url=options.base_url,
+        root=options.models.resolve(),
+        allowed_cidrs=tuple(options.allow_cidr),
+    )
+    return run_prefetch(order, os.environ, Paths.under(options.root))
 
 
 def _tasks(_options: argparse.Namespace) -> int:
