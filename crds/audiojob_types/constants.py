@@ -47,6 +47,9 @@ ANNOTATION_DEVICE: Final = f"{GROUP}/device"
 ANNOTATION_DEVICE_REASON: Final = f"{GROUP}/device-reason"
 ANNOTATION_MEMORY: Final = f"{GROUP}/memory-bytes"
 ANNOTATION_GPUS: Final = f"{GROUP}/gpus"
+# What the attempt does, and whom it asks: identical work and the load on a site are counted from live Jobs.
+ANNOTATION_REUSE_KEY: Final = f"{GROUP}/reuse-key"
+ANNOTATION_HOST: Final = f"{GROUP}/host"
 
 CONDITION_COMPLETE: Final = "Complete"
 CONDITION_FAILED: Final = "Failed"

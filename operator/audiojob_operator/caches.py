@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
 from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOQUEUES, CONTROLLERREVISIONS, JOBS, NODES, PODS
+from audiojob_operator.diagnose import parse_time
 from audiojob_operator.intake import Intake
 from audiojob_operator.jobstore import JobStore, Known
 from audiojob_operator.model import Key, Revision
@@ -100,14 +102,33 @@ class LiveGpus:
     managed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A Job that fetches from a host; those that have ended stay for as long as the Job is kept."""
+
+    owner: str
+    host: str
+    created: datetime
+    live: bool
+
+
 class NamespaceCache:
     """The children and revisions of one job namespace."""
 
-    def __init__(self, client: KubeClient, namespace: str, on_job: Callable[[Key, Object], None]) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        namespace: str,
+        on_job: Callable[[Key, Object], None],
+        on_work_ended: Callable[[tuple[str, str]], None],
+    ) -> None:
         self._on_job = on_job
+        self._on_work_ended = on_work_ended
         self._jobs_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by the owner's name
         self._pods_by_job: defaultdict[Key, set[Key]] = defaultdict(set)
         self.live_gpus: dict[Key, LiveGpus] = {}  # by Job
+        self.fetches: dict[Key, Fetch] = {}  # by Job
+        self._live_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # owners by reuse key and Job
         self.jobs: Reflector[Object] = Reflector(
             client,
             JOBS,
@@ -144,6 +165,10 @@ class NamespaceCache:
             not job_is_finished(job) and "deletionTimestamp" not in job["metadata"] for job in self.jobs_of(name)
         )
 
+    def workers_on(self, reuse_key: str) -> set[str]:
+        """Names of the AudioJobs whose live Jobs do the work of that key."""
+        return set(self._live_work.get(reuse_key, {}).values())
+
     def pods_of(self, job: Object) -> list[Object]:
         """The pods of a Job, by name and controller uid."""
         found = (self.pods.get(key) for key in self._pods_by_job.get(key_of(job), ()))
@@ -165,6 +190,8 @@ class NamespaceCache:
             self.live_gpus[key] = LiveGpus(owner, gpus, managed)
         else:
             self.live_gpus.pop(key, None)
+        self._note_fetch(key, owner, new)
+        self._note_work(key, owner, job, live=new is not None and not job_is_finished(new))
         if new is not None:
             self._jobs_by_owner[owner].add(key)
         else:
@@ -172,6 +199,26 @@ class NamespaceCache:
             if not self._jobs_by_owner[owner]:
                 del self._jobs_by_owner[owner]
         self._on_job(key, job)
+
+    def _note_fetch(self, key: Key, owner: str, job: Object | None) -> None:
+        host = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_HOST) if job is not None else None
+        if job is None or host is None:
+            self.fetches.pop(key, None)
+            return
+        created = parse_time(job["metadata"].get("creationTimestamp"))
+        if created is not None:
+            self.fetches[key] = Fetch(owner, host, created, live=not job_is_finished(job))
+
+    def _note_work(self, key: Key, owner: str, job: Object, *, live: bool) -> None:
+        reuse_key = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_REUSE_KEY)
+        if reuse_key is None:
+            return
+        if live and "deletionTimestamp" not in job["metadata"]:
+            self._live_work[reuse_key][key] = owner
+        elif self._live_work.get(reuse_key, {}).pop(key, None) is not None:
+            if not self._live_work[reuse_key]:
+                del self._live_work[reuse_key]
+            self._on_work_ended((key[0], reuse_key))
 
     def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         pod = new or old
@@ -191,7 +238,7 @@ def _is_owned_by(obj: Object, uid: str) -> bool:
     return any(owner["uid"] == uid for owner in obj["metadata"].get("ownerReferences") or ())
 
 
-def _nobody() -> None:
+def _nobody(*_: object) -> None:
     """Nobody has asked to be told."""
 
 
@@ -204,7 +251,10 @@ class Caches:
     def __init__(self, client: KubeClient, namespaces: Iterable[str], wake: Callable[[Key], None]) -> None:
         self._wake = wake
         self.audiojobs = JobStore(wake)
-        self.namespaces = {name: NamespaceCache(client, name, self._child_changed) for name in namespaces}
+        self.work_ended: Callable[[tuple[str, str]], None] = _nobody
+        self.namespaces = {
+            name: NamespaceCache(client, name, self._child_changed, self._work_ended) for name in namespaces
+        }
         self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
             client, AUDIOPIPELINES, project=AudioPipeline.model_validate, on_change=self._pipeline_changed
@@ -249,6 +299,9 @@ class Caches:
 
     def _moved(self, _key: Key, _old: object, _new: object) -> None:
         self.capacity_changed()
+
+    def _work_ended(self, work: tuple[str, str]) -> None:
+        self.work_ended(work)
 
     def _child_changed(self, key: Key, job: Object) -> None:
         parent = (key[0], controller(job)["name"])

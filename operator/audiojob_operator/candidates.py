@@ -7,11 +7,13 @@ from typing import Final
 
 from audiojob_operator.model import Candidate
 from audiojob_operator.policies.ready import by_name, can_go_on, gpu_requests
+from audiojob_operator.policies.sites import fetch_request
 from audiojob_operator.resolve import effective_priority
 from audiojob_operator.status import holds_slot, is_finished
 from audiojob_types import constants as c
 from audiojob_types.job import AudioJob
 from audiojob_types.pipeline import AudioPipelineSpec
+from audiojob_types.reasons import Reason
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,6 +44,7 @@ def candidate(
         user=metadata.labels.get(c.LABEL_USER, ""),
         gpus_held=gpus_held,
         requests=gpu_requests(spec, pipeline, phases, eligible) if pipeline is not None else (),
+        fetch=fetch_request(spec, pipeline, phases) if pipeline is not None else None,
     )
 
 
@@ -52,5 +55,7 @@ def _waits_for_another(job: AudioJob, pipeline: AudioPipelineSpec, now: datetime
     started = job.status.pipeline_revision is not None
     if started and not can_go_on(job.spec, pipeline, by_name(job.status.phases)):
         return True
+    if any(condition.reason == Reason.WAITING_FOR_SAME_WORK for condition in job.status.conditions):
+        return True  # until a round finds that it does not; then it asks for a place
     source = job.spec.source
     return source is not None and source.job_ref is not None and job.status.source is None

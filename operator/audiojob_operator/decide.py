@@ -22,7 +22,6 @@ from audiojob_operator.policies.references import (
     NeverWill,
     NotYet,
     check_retried,
-    finished_before,
     look_up_source,
 )
 from audiojob_operator.policies.review import pointless_reviews, review_of
@@ -37,11 +36,12 @@ from audiojob_operator.policies.waiting import (
     unprepared,
 )
 from audiojob_operator.resolve import make_revision, revision_name, revision_object
+from audiojob_operator.reusing import begin, only_waits_for_others, take_finished
 from audiojob_operator.status import Situation, conditions_for, holds_slot, is_finished, status_patch
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.contract import FailureClass
-from audiojob_types.job import AudioJobStatus, JobError, PhaseState, PhaseStatus, ResolvedSource, State
+from audiojob_types.job import AudioJobStatus, JobError, PhaseState, ResolvedSource, State
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -51,7 +51,16 @@ _REFUSED_AGAIN: Final = timedelta(seconds=30)  # a quota or a missing permission
 # Reasons to wait that only a person can end: told as an event when they appear.
 _TOLD: Final = frozenset({Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND, Reason.QUEUE_NOT_FOUND})
 # Reasons whose message has numbers of the moment: written when the reason changes, not when the numbers do.
-_WITH_NUMBERS: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU})
+_WITH_NUMBERS: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU, Reason.SITE_BUSY})
+# What may hold ready phases back, the soonest to end first.
+_HOLDS: Final = (
+    Reason.BACKING_OFF,
+    Reason.WAITING_FOR_GPU,
+    Reason.COOLING_DOWN,
+    Reason.SITE_BUSY,
+    Reason.WAITING_FOR_SAME_WORK,
+    Reason.AWAITING_REVIEW,
+)
 
 
 def decide(observed: Observed, now: datetime) -> Plan:
@@ -62,7 +71,8 @@ def decide(observed: Observed, now: datetime) -> Plan:
     if is_finished(job):
         return _decide_finished(observed, now)
     draft = Draft.of(observed, now)
-    return _plan(draft, _situation(draft))
+    situation = _situation(draft)
+    return Plan(asks=tuple(draft.asks)) if draft.asks else _plan(draft, situation)
 
 
 def _decide_finished(observed: Observed, now: datetime) -> Plan:
@@ -133,22 +143,6 @@ def _all_done(draft: Draft) -> Situation | None:
     return Situation(State.SUCCEEDED, Reason.COMPLETED, message, admitted=True)
 
 
-def _take_over(draft: Draft) -> None:
-    """A retry begins with what the other job has finished."""
-    records, outputs = finished_before(draft.observed, draft.pipeline)
-    for record in records:
-        name = draft.observed.job.spec.retry_of
-        draft.phases[record.name] = PhaseStatus(
-            name=record.name,
-            task=record.task,
-            state=PhaseState.SUCCEEDED,
-            completion_time=record.completion_time,
-            manifest=record.manifest,
-            message=f"Taken over from AudioJob {name}.",
-        )
-    draft.outputs = outputs
-
-
 def _cancel(draft: Draft) -> Situation | None:
     if not draft.observed.job.spec.cancel:
         return None
@@ -206,6 +200,25 @@ def _source(draft: Draft) -> Situation | None:
         case NeverWill(message):
             return _fail(draft, _error(Reason.SOURCE_JOB_FAILED, message))
     return None
+
+
+def _reuse(draft: Draft) -> Situation | None:
+    """What others have done, or are at, needs no place. Before a start only the whole of it counts."""
+    observed, fresh = draft.observed, draft.revision is None
+    if observed.reuse is None or draft.unresolved or not observed.namespace_prepared:
+        return None
+    if (fresh and observed.pipeline is None) or start_time_ahead(observed, draft.now) is not None:
+        return None
+    before = draft.mark()
+    begin(draft)
+    take_finished(draft)
+    if (done := _all_done(draft)) is not None:
+        return done
+    waiting = _held(draft) if only_waits_for_others(draft) else None
+    if fresh:
+        draft.back_to(before)
+        draft.unbind()
+    return waiting
 
 
 def _review(draft: Draft) -> Situation | None:
@@ -278,6 +291,7 @@ _RULES: Final[tuple[Callable[[Draft], Situation | None], ...]] = (
     _deadline,
     _queue_timeout,
     _drain,
+    _reuse,
     _review,
     _wait,
 )
@@ -287,9 +301,7 @@ def _working(draft: Draft) -> Situation:
     """Start what may start, and say what runs."""
     observed = draft.observed
     if draft.revision is None:
-        assert observed.pipeline is not None, "without a pipeline the job waits"
-        draft.bind(make_revision(observed.pipeline, observed.settings.images))
-        _take_over(draft)
+        begin(draft)
         _tell_pointless_reviews(draft)
         if (done := _all_done(draft)) is not None:
             return done
@@ -345,8 +357,10 @@ def _progress(draft: Draft) -> Situation:
 
 def _held(draft: Draft) -> Situation:
     """Nothing runs: say what the soonest of the ready phases waits for."""
-    order = (Reason.BACKING_OFF, Reason.WAITING_FOR_GPU, Reason.COOLING_DOWN, Reason.AWAITING_REVIEW)
-    hold = min(draft.holds, key=lambda each: order.index(each.reason))
+    hold = min(draft.holds, key=lambda each: _HOLDS.index(each.reason))
+    if hold.reason is Reason.WAITING_FOR_SAME_WORK:
+        draft.start_time = None  # as below
+        return Situation(State.QUEUED, hold.reason, hold.message, admitted=False)
     if hold.reason is Reason.AWAITING_REVIEW:
         draft.start_time = None  # people take their time; the job's clock stands still and its place is free
         if not _says(draft, hold.reason):

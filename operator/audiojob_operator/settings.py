@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from audiojob_operator.model import DecideSettings
+from audiojob_operator.model import DecideSettings, SiteLimit, SiteRules
 from audiojob_operator.model import Images as ImageReferences
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
@@ -22,6 +23,7 @@ _JSON_EXAMPLES: Final = {
     "AUDIOJOB_JOB_NAMESPACES": '["music"]',
     "AUDIOJOB_FETCH__ALLOWED_CIDRS": '["10.20.0.0/16"]',
     "AUDIOJOB_STORE": '{"kind": "Folder"}',
+    "AUDIOJOB_SITES": '[{"host": "youtube.com", "maxRunning": 2, "pauseSeconds": 5}]',
 }
 
 
@@ -40,14 +42,42 @@ class Images(_Group):
 
 
 class Fetch(_Group):
-    """Rules for downloads. Private and loopback addresses are refused unless a network here holds them."""
+    """Rules for downloads. Private and loopback addresses are refused unless a network here holds them.
+
+    ``max_per_host``: downloads at the same time from a host that ``sites`` do not name; None is no limit.
+    """
 
     allowed_cidrs: tuple[str, ...] = ()
+    max_per_host: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("allowed_cidrs")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ipaddress.ip_network(text)) for text in value)
+
+
+class Site(_Group):
+    """A limit on downloads from a host and its subdomains, over all namespaces. Names as the chart's values have them.
+
+    ``pause_seconds`` lie at least between the starts of two downloads.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    host: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")]
+    max_running: Annotated[int, Field(ge=1)] | None = None
+    pause_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+
+
+class Reuse(_Group):
+    """Taking over what another job has made of the same input in the same way.
+
+    ``download_seconds``: how old a download may be. ``remembered``: finished phases that are kept in mind.
+    """
+
+    enabled: bool = True
+    download_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    remembered: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
 
 class Capacity(_Group):
@@ -138,6 +168,8 @@ class OperatorSettings(BaseSettings):
     store: Annotated[FolderStore | S3Store, Field(discriminator="kind")] = FolderStore()
     models_claim: bool = False
     fetch: Fetch = Fetch()
+    sites: tuple[Site, ...] = ()
+    reuse: Reuse = Reuse()
     capacity: Capacity = Capacity()
     lease: LeaseSettings = LeaseSettings()
     progress: Progress = Progress()
@@ -169,6 +201,19 @@ class OperatorSettings(BaseSettings):
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(value))
 
+    @field_validator("sites")
+    @classmethod
+    def _each_once(cls, value: tuple[Site, ...]) -> tuple[Site, ...]:
+        hosts = [site.host for site in value]
+        if twice := {host for host in hosts if hosts.count(host) > 1}:
+            raise ValueError(f"{', '.join(sorted(twice))}: named more than once")
+        return value
+
+    def site_rules(self) -> SiteRules:
+        """The limits on downloads."""
+        limits = tuple(SiteLimit(site.host, site.max_running, site.pause_seconds) for site in self.sites)
+        return SiteRules(limits, self.fetch.max_per_host)
+
     def for_decisions(self) -> DecideSettings:
         """The part that decisions depend on."""
         return DecideSettings(
@@ -178,6 +223,7 @@ class OperatorSettings(BaseSettings):
             models_claim=self.models_claim,
             allowed_cidrs=self.fetch.allowed_cidrs,
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
+            download_reuse_seconds=self.reuse.download_seconds,
         )
 
 

@@ -58,6 +58,10 @@ def _annotations(request: AttemptRequest) -> dict[str, str]:
     }
     if request.device is Device.GPU:
         found[c.ANNOTATION_GPUS] = str(request.phase.gpus)
+    if request.reuse_key is not None:
+        found[c.ANNOTATION_REUSE_KEY] = request.reuse_key
+    if request.host is not None:
+        found[c.ANNOTATION_HOST] = request.host
     return found
 
 

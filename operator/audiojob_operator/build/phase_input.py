@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 
 from audiojob_operator.build.names import output_prefix
 from audiojob_operator.build.request import AttemptRequest
@@ -21,9 +20,6 @@ from audiojob_types.contract import (
 def phase_input(request: AttemptRequest) -> PhaseInput:
     """The contract record of an attempt. Raises ``InvalidParameters`` if the job's parameters do not fit."""
     job, phase, pipeline = request.job, request.phase, request.revision.spec
-    expires = None
-    if pipeline.retention_seconds is not None:
-        expires = request.now + timedelta(seconds=pipeline.retention_seconds)
     return PhaseInput(
         job=job.metadata.name,
         namespace=request.namespace,
@@ -43,7 +39,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
             done=request.done,
             min_interval_milliseconds=request.settings.min_progress_interval_milliseconds,
         ),
-        expires_time=expires,
+        expires_time=request.expires,
     )
 
 

@@ -22,11 +22,14 @@ def ready_phases(pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus])
     def waits(name: str) -> bool:
         return name not in phases or phases[name].state is PhaseState.WAITING
 
-    return [
-        phase
-        for phase in pipeline.phases
-        if waits(phase.name) and all(done(name) for name in phases_before(pipeline, phase))
-    ]
+    def needed(phase: Phase) -> set[str]:
+        # A result that was given back is made again, also for those who have only read it.
+        again = {
+            binding.from_ for binding in phase.inputs if binding.from_ in phases and phases[binding.from_].reuse_off
+        }
+        return again.union(phases_before(pipeline, phase))
+
+    return [phase for phase in pipeline.phases if waits(phase.name) and all(done(name) for name in needed(phase))]
 
 
 def can_go_on(spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]) -> bool:

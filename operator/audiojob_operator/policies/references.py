@@ -69,7 +69,10 @@ def _output_of(other: AudioJob, wanted: str | None) -> Lookup:
     if record.manifest is None:
         return NeverWill(f"Phase {output.phase} of AudioJob {other.metadata.name} has no manifest.")
     return ResolvedSource(
-        manifest=record.manifest, output=output.name, duration_milliseconds=output.duration_milliseconds
+        manifest=record.manifest,
+        output=output.name,
+        sha256=output.sha256,
+        duration_milliseconds=output.duration_milliseconds,
     )
 
 

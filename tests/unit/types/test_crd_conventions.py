@@ -189,7 +189,7 @@ def test_nothing_in_a_spec_chooses_how_work_runs() -> None:
     reviewed = {
         "pipeline", "source", "source.url", "source.object", "source.object.key", "parameters", "queueName", "priority",
         "device", "startTime", "activeDeadlineSeconds", "queueTimeoutSeconds", "ttlSecondsAfterFinished", "suspend",
-        "cancel", "retry", "retry.limit", "retry.baseSeconds", "retry.capSeconds", "retryOf",
+        "cancel", "retry", "retry.limit", "retry.baseSeconds", "retry.capSeconds", "retryOf", "reuse",
         "source.jobRef", "source.jobRef.name", "source.jobRef.output",
         "reviews", "reviews[]", "reviews[].phase", "reviews[].approved", "reviews[].message",
     }  # fmt: skip
