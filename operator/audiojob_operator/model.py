@@ -128,6 +128,15 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
+class Disruption:
+    """Times of pods whose node stops answering, or that are told to end. Seconds."""
+
+    node_lost_seconds: int = 60  # Kubernetes' own default of 300 s would hold a job up for five minutes
+    grace_seconds: int = 30
+    lost_after_seconds: int = 60  # past its grace, a pod's node can no longer be answering
+
+
+@dataclass(frozen=True, slots=True)
 class DecideSettings:
     """The administrator's settings that decisions and pods depend on."""
 
@@ -137,6 +146,7 @@ class DecideSettings:
     models_claim: bool = False  # claim audiojob-models exists in job namespaces and is mounted for torch tasks
     allowed_cidrs: tuple[str, ...] = ()
     min_progress_interval_milliseconds: int = 1_000
+    disruption: Disruption = Disruption()
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,14 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
     while not record.state.finished:
         if record.state is PhaseState.RUNNING:
             child = draft.child(phase.name, record.attempt)
-            verdict = judge(child, phase, draft.prefix(phase.name), draft.now, ran=_ran(record))
+            verdict = judge(
+                child,
+                phase,
+                draft.prefix(phase.name),
+                draft.now,
+                ran=_ran(record),
+                disruption=draft.observed.settings.disruption,
+            )
             match verdict.outcome:
                 case Running() if late := _gpu_wait_expired(draft, phase, record, child):
                     record = _failed(draft, phase, record, late)

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from audiojob_operator.model import DecideSettings
+from audiojob_operator.model import Disruption as DisruptionTimes
 from audiojob_operator.model import Images as ImageReferences
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
@@ -89,6 +90,19 @@ class Progress(_Group):
     min_interval_milliseconds: Annotated[int, Field(ge=0, le=3_600_000)] = 1_000
 
 
+class Disruption(_Group):
+    """Pods whose node stops answering, or that are told to end. Seconds.
+
+    ``node_lost_seconds``: how long a pod stays on a node that does not answer before it is told to end.
+    ``grace_seconds``: how long it may take to end. ``lost_after_seconds``: how much later it counts as lost, and the
+    phase begins anew elsewhere.
+    """
+
+    node_lost_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    grace_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
+    lost_after_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+
+
 class Sweep(_Group):
     """Slow rounds. Seconds between two of a kind, and how long a revision that no job names is kept."""
 
@@ -141,6 +155,7 @@ class OperatorSettings(BaseSettings):
     capacity: Capacity = Capacity()
     lease: LeaseSettings = LeaseSettings()
     progress: Progress = Progress()
+    disruption: Disruption = Disruption()
     sweep: Sweep = Sweep()
     watch: Watch = Watch()
     preflight: Preflight = Preflight()
@@ -178,6 +193,7 @@ class OperatorSettings(BaseSettings):
             models_claim=self.models_claim,
             allowed_cidrs=self.fetch.allowed_cidrs,
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
+            disruption=DisruptionTimes(**self.disruption.model_dump()),
         )
 
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator import goldens
-from tests.unit.operator.builders import UID, World, audio_job, phase, phase_input_of, pipeline
+from tests.unit.operator.builders import UID, World, audio_job, phase, phase_input_of, pipeline, with_settings
 
 from audiojob_operator.build.names import child_name, event_name, label_value
 from audiojob_operator.build.quantity import quantity_bytes
+from audiojob_operator.model import Disruption
 from audiojob_operator.template import job_skeleton
 
 DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -92,6 +93,19 @@ def test_the_hard_limit_is_the_pods_not_the_jobs() -> None:
     world = World(pipeline=pipeline(phase("only", hardLimitSeconds=77)))
     assert spec_of(world)["activeDeadlineSeconds"] == 77
     assert "activeDeadlineSeconds" not in world.newest("only")["spec"]
+
+
+def test_how_long_a_pod_stays_on_a_lost_node_and_takes_to_end_are_settings() -> None:
+    times = Disruption(node_lost_seconds=7, grace_seconds=11)
+    template = {"cpu": {"tolerations": [{"key": "spot", "operator": "Exists"}]}}
+    world = World(pipeline=pipeline(phase("only"), templates=template), settings=with_settings(disruption=times))
+    spec = spec_of(world)
+    assert spec["terminationGracePeriodSeconds"] == 11
+    assert [(each["key"], each.get("tolerationSeconds")) for each in spec["tolerations"]] == [
+        ("node.kubernetes.io/not-ready", 7),
+        ("node.kubernetes.io/unreachable", 7),
+        ("spot", None),
+    ]
 
 
 def test_a_pod_sees_only_its_own_jobs_folder_unless_its_input_was_uploaded() -> None:

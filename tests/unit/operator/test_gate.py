@@ -141,6 +141,17 @@ async def test_the_order_of_places(one: Object, other: Object, first: str) -> No
     assert admitted == [first]
 
 
+async def test_a_job_that_is_made_more_urgent_while_it_waits_goes_before_the_others() -> None:
+    pool = Pool(1)
+    holder = pool.put("holder", started=True)
+    older, newer = pool.put("older", age=60), pool.put("newer")
+    assert not (await pool.answer(older)).admitted
+    pool.put("newer", priority=6)
+    pool.store.gone(holder, "uid-holder")
+    assert not (await pool.answer(older)).admitted
+    assert (await pool.answer(newer)).admitted
+
+
 async def test_a_started_job_keeps_its_place_and_is_never_asked_again() -> None:
     pool = Pool(1)
     running = pool.put("running", started=True)
