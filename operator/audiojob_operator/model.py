@@ -262,7 +262,7 @@ class Observed:
     (AlreadyExists is success).
     ``gpus_per_node`` is the most that any Ready node offers. ``source_job`` is the one that spec.source.jobRef names,
     ``retried`` the one that spec.retryOf names; None if there is none of that name. ``cooling_until``: the host of the
-    source is left alone until then.
+    source is left alone until then. ``running`` is how many AudioJobs run in all.
     ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it
     gives a plan that creates none, but records what is known and why nothing starts.
     """
@@ -282,6 +282,7 @@ class Observed:
     source_job: AudioJob | None = None
     retried: Retried | None = None
     cooling_until: datetime | None = None
+    running: int = 0
 
 
 @dataclass(frozen=True, slots=True)

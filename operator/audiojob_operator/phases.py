@@ -258,6 +258,7 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         now=draft.now,
         remaining_seconds=max(1, int((deadline - draft.now).total_seconds())) if deadline else None,
         kueue_queue=observed.kueue_local_queue,
+        running=observed.running,
     )
     body = build_job(request)
     draft.jobs.append(body)

@@ -85,7 +85,7 @@ class LeaseSettings(_Group):
 
 
 class Progress(_Group):
-    """How often runners may report."""
+    """How often runners may report: never more often than this, and less where many jobs run."""
 
     min_interval_milliseconds: Annotated[int, Field(ge=0, le=3_600_000)] = 1_000
 

@@ -16,7 +16,7 @@ class AttemptRequest:
     """One attempt of one phase, all choices made. ``done`` are the phases that have already succeeded.
 
     ``remaining_seconds`` is what is left of the job's own deadline, if it has one. ``kueue_queue`` is the LocalQueue
-    that the Job is handed to.
+    that the Job is handed to. ``running`` is how many AudioJobs run, this one or not.
     """
 
     job: AudioJob
@@ -32,6 +32,7 @@ class AttemptRequest:
     device_reason: str
     remaining_seconds: int | None = None
     kueue_queue: str | None = None
+    running: int = 0
 
     @property
     def namespace(self) -> str:

@@ -256,6 +256,15 @@ async def test_a_job_of_a_queue_that_is_missing_waits_and_starts_when_it_appears
     assert (await pool.answer(job)).admitted
 
 
+async def test_how_many_run_in_all_queues_is_counted() -> None:
+    pool = Pool(3)
+    pool.queue("fast")
+    for number in range(4):
+        pool.put(f"song-{number}", queueName="fast" if number % 2 else "default")
+    await pool.answer(pool.put("last"))
+    assert pool.gate.running == 3
+
+
 async def test_what_a_pass_counted_is_what_queues_tell() -> None:
     pool = Pool(None)
     pool.queue("default", maxRunning=1)
