@@ -92,6 +92,7 @@ class Gate:
         self._timer: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None  # for what time alone changes
         self.numbers: dict[QueueKey, QueueNumbers] = {}
+        self.running = 0  # AudioJobs that hold a place, in all queues
 
     def open(self) -> None:
         """All that holds a place is known from now on. No pass is made before: it would give places away twice."""
@@ -230,6 +231,7 @@ class Gate:
         self._dirty = False
         self._contended = any(_wanted(each, now) > self._result[each.key].gpus for each in snapshot.candidates)
         self.numbers = _numbers(snapshot, self._result)
+        self.running = sum(each.running for each in self.numbers.values())
         pause = _COST_FACTOR * (time.monotonic() - began)
         self._not_before = began + min(max(pause, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
         self._set_alarm(snapshot, now)

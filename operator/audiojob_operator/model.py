@@ -129,6 +129,15 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
+class Disruption:
+    """Times of pods whose node stops answering, or that are told to end. Seconds."""
+
+    node_lost_seconds: int = 60  # Kubernetes' own default of 300 s would hold a job up for five minutes
+    grace_seconds: int = 30
+    lost_after_seconds: int = 60  # past its grace, a pod's node can no longer be answering
+
+
+@dataclass(frozen=True, slots=True)
 class DecideSettings:
     """The administrator's settings that decisions and pods depend on."""
 
@@ -139,6 +148,7 @@ class DecideSettings:
     allowed_cidrs: tuple[str, ...] = ()
     min_progress_interval_milliseconds: int = 1_000
     download_reuse_seconds: int = 86_400  # what an address leads to changes with time
+    disruption: Disruption = Disruption()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +359,7 @@ class Observed:
     (AlreadyExists is success).
     ``gpus_per_node`` is the most that any Ready node offers. ``source_job`` is the one that spec.source.jobRef names,
     ``retried`` the one that spec.retryOf names; None if there is none of that name. ``cooling_until``: the host of the
-    source is left alone until then.
+    source is left alone until then. ``running`` is how many AudioJobs run in all.
     ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
     ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it
     gives a plan that creates none, but records what is known and why nothing starts.
@@ -371,6 +381,7 @@ class Observed:
     retried: Retried | None = None
     cooling_until: datetime | None = None
     reuse: Mapping[str, ReuseAnswer] | None = None
+    running: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,14 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
     while not record.state.finished:
         if record.state is PhaseState.RUNNING:
             child = draft.child(phase.name, record.attempt)
-            verdict = judge(child, phase, draft.prefix(phase.name), draft.now, ran=_ran(record))
+            verdict = judge(
+                child,
+                phase,
+                draft.prefix(phase.name),
+                draft.now,
+                ran=_ran(record),
+                disruption=draft.observed.settings.disruption,
+            )
             match verdict.outcome:
                 case Running() if late := _gpu_wait_expired(draft, phase, record, child):
                     record = _failed(draft, phase, record, late)
@@ -278,6 +285,7 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         kueue_queue=observed.kueue_local_queue,
         reuse_key=key_of(draft, phase),
         host=site_host(job.spec) if fetches(phase) else None,
+        running=observed.running,
     )
     body = build_job(request)
     draft.jobs.append(body)

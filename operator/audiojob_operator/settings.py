@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from audiojob_operator.model import DecideSettings, SiteLimit, SiteRules
+from audiojob_operator.model import Disruption as DisruptionTimes
 from audiojob_operator.model import Images as ImageReferences
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
@@ -114,9 +115,22 @@ class LeaseSettings(_Group):
 
 
 class Progress(_Group):
-    """How often runners may report."""
+    """How often runners may report: never more often than this, and less where many jobs run."""
 
     min_interval_milliseconds: Annotated[int, Field(ge=0, le=3_600_000)] = 1_000
+
+
+class Disruption(_Group):
+    """Pods whose node stops answering, or that are told to end. Seconds.
+
+    ``node_lost_seconds``: how long a pod stays on a node that does not answer before it is told to end.
+    ``grace_seconds``: how long it may take to end. ``lost_after_seconds``: how much later it counts as lost, and the
+    phase begins anew elsewhere.
+    """
+
+    node_lost_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    grace_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
+    lost_after_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
 
 
 class Sweep(_Group):
@@ -173,6 +187,7 @@ class OperatorSettings(BaseSettings):
     capacity: Capacity = Capacity()
     lease: LeaseSettings = LeaseSettings()
     progress: Progress = Progress()
+    disruption: Disruption = Disruption()
     sweep: Sweep = Sweep()
     watch: Watch = Watch()
     preflight: Preflight = Preflight()
@@ -224,6 +239,7 @@ class OperatorSettings(BaseSettings):
             allowed_cidrs=self.fetch.allowed_cidrs,
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
             download_reuse_seconds=self.reuse.download_seconds,
+            disruption=DisruptionTimes(**self.disruption.model_dump()),
         )
 
 

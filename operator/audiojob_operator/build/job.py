@@ -76,7 +76,15 @@ def _owner(request: AttemptRequest) -> Object:
     }
 
 
+def _patience(request: AttemptRequest) -> list[Object]:
+    """How long a pod stays on a node that does not answer."""
+    seconds = request.settings.disruption.node_lost_seconds
+    toleration = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
+    return [{"key": f"node.kubernetes.io/{trouble}", **toleration} for trouble in ("not-ready", "unreachable")]
+
+
 def _fill_pod(pod: Object, request: AttemptRequest) -> None:
+    pod["terminationGracePeriodSeconds"] = request.settings.disruption.grace_seconds
     limits = [seconds for seconds in (request.phase.hard_limit_seconds, request.remaining_seconds) if seconds]
     if limits:
         pod["activeDeadlineSeconds"] = min(limits)
@@ -86,7 +94,7 @@ def _fill_pod(pod: Object, request: AttemptRequest) -> None:
     templates = request.revision.spec.templates
     template = (templates.gpu if request.device is Device.GPU else templates.cpu) or PodTemplate()
     wire = template.to_wire()
-    pod["tolerations"].extend(wire.pop("tolerations", []))
+    pod["tolerations"] = [*_patience(request), *wire.pop("tolerations", [])]
     pod.update({key: value for key, value in wire.items() if value})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from audiojob_operator.build.names import output_prefix
 from audiojob_operator.build.request import AttemptRequest
@@ -15,6 +16,14 @@ from audiojob_types.contract import (
     PhaseNetwork,
     PhaseProgress,
 )
+
+_MILLISECONDS_FOR_EACH_JOB: Final = 10  # a hundred reports a second from all runners together
+_LONGEST_INTERVAL_MILLISECONDS: Final = 10_000
+
+
+def report_interval(least: int, running: int) -> int:
+    """Milliseconds between two reports of a runner while so many AudioJobs run: never less than ``least``."""
+    return max(least, min(running * _MILLISECONDS_FOR_EACH_JOB, _LONGEST_INTERVAL_MILLISECONDS))
 
 
 def phase_input(request: AttemptRequest) -> PhaseInput:
@@ -37,7 +46,9 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         progress=PhaseProgress(
             weights={each.name: each.weight for each in pipeline.phases},
             done=request.done,
-            min_interval_milliseconds=request.settings.min_progress_interval_milliseconds,
+            min_interval_milliseconds=report_interval(
+                request.settings.min_progress_interval_milliseconds, request.running
+            ),
         ),
         expires_time=request.expires,
     )

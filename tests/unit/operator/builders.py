@@ -149,6 +149,7 @@ class World:
     granted: int = 8
     kueue: str | None = None
     cooling: datetime | None = None
+    running: int = 0  # AudioJobs, in all
     source_job: Object | None = None
     retried: Retried | None = None
     writes: list[str] = field(default_factory=list)
@@ -186,6 +187,7 @@ class World:
             known_revisions=frozenset(self.revisions),
             kueue_local_queue=self.kueue,
             cooling_until=self.cooling,
+            running=self.running,
             source_job=AudioJob.model_validate(self.source_job) if self.source_job else None,
             retried=self.retried,
         )

@@ -141,6 +141,17 @@ async def test_the_order_of_places(one: Object, other: Object, first: str) -> No
     assert admitted == [first]
 
 
+async def test_a_job_that_is_made_more_urgent_while_it_waits_goes_before_the_others() -> None:
+    pool = Pool(1)
+    holder = pool.put("holder", started=True)
+    older, newer = pool.put("older", age=60), pool.put("newer")
+    assert not (await pool.answer(older)).admitted
+    pool.put("newer", priority=6)
+    pool.store.gone(holder, "uid-holder")
+    assert not (await pool.answer(older)).admitted
+    assert (await pool.answer(newer)).admitted
+
+
 async def test_a_started_job_keeps_its_place_and_is_never_asked_again() -> None:
     pool = Pool(1)
     running = pool.put("running", started=True)
@@ -243,6 +254,15 @@ async def test_a_job_of_a_queue_that_is_missing_waits_and_starts_when_it_appears
     pool.queue("fast")
     await eventually(lambda: job in pool.woken, "its wake-up")
     assert (await pool.answer(job)).admitted
+
+
+async def test_how_many_run_in_all_queues_is_counted() -> None:
+    pool = Pool(3)
+    pool.queue("fast")
+    for number in range(4):
+        pool.put(f"song-{number}", queueName="fast" if number % 2 else "default")
+    await pool.answer(pool.put("last"))
+    assert pool.gate.running == 3
 
 
 async def test_what_a_pass_counted_is_what_queues_tell() -> None:

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from audiojob_operator.model import Disruption
 from audiojob_operator.settings import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 
@@ -46,10 +47,13 @@ def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) 
     environment.setenv("AUDIOJOB_IMAGES__PULL_POLICY", "Never")
     environment.setenv("AUDIOJOB_PROGRESS__MIN_INTERVAL_MILLISECONDS", "250")
     environment.setenv("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["192.168.0.0/24"]')
+    environment.setenv("AUDIOJOB_DISRUPTION__NODE_LOST_SECONDS", "5")
+    environment.setenv("AUDIOJOB_DISRUPTION__LOST_AFTER_SECONDS", "7")
     given = load_settings().for_decisions()
     assert (given.images.runner, given.images.runner_torch) == tuple(REQUIRED.values())
     assert (given.models_claim, given.pull_policy, given.min_progress_interval_milliseconds) == (True, "Never", 250)
     assert given.allowed_cidrs == ("192.168.0.0/24",)
+    assert given.disruption == Disruption(node_lost_seconds=5, grace_seconds=30, lost_after_seconds=7)
 
 
 def test_an_s3_store(environment: pytest.MonkeyPatch) -> None:
