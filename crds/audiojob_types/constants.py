@@ -44,6 +44,13 @@ ANNOTATION_DEVICE: Final = f"{GROUP}/device"
 ANNOTATION_DEVICE_REASON: Final = f"{GROUP}/device-reason"
 ANNOTATION_MEMORY: Final = f"{GROUP}/memory-bytes"
 ANNOTATION_GPUS: Final = f"{GROUP}/gpus"
+# What the exit code of a Container phase's program means, told apart from its pipeline for the one who reads pods.
+ANNOTATION_EXIT_CODES: Final = f"{GROUP}/exit-codes"
+
+# The containers of a Container phase, before the one that publishes.
+CONTAINER_FETCH: Final = "fetch"
+CONTAINER_REPORT: Final = "report"
+CONTAINER_PROGRAM: Final = "program"
 
 CONDITION_COMPLETE: Final = "Complete"
 CONDITION_FAILED: Final = "Failed"
