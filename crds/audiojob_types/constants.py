@@ -50,6 +50,13 @@ ANNOTATION_GPUS: Final = f"{GROUP}/gpus"
 # What the attempt does, and whom it asks: identical work and the load on a site are counted from live Jobs.
 ANNOTATION_REUSE_KEY: Final = f"{GROUP}/reuse-key"
 ANNOTATION_HOST: Final = f"{GROUP}/host"
+# What the exit code of a Container phase's program means, told apart from its pipeline for the one who reads pods.
+ANNOTATION_EXIT_CODES: Final = f"{GROUP}/exit-codes"
+
+# The containers of a Container phase, before the one that publishes.
+CONTAINER_FETCH: Final = "fetch"
+CONTAINER_REPORT: Final = "report"
+CONTAINER_PROGRAM: Final = "program"
 
 CONDITION_COMPLETE: Final = "Complete"
 CONDITION_FAILED: Final = "Failed"

@@ -24,14 +24,21 @@ STORE_CREDENTIALS: Final = "/etc/audiojob/store"  # folder: accessKeyId, secretA
 FETCH_CREDENTIALS: Final = "/etc/audiojob/fetch"  # folder: cookies.txt, upstreamProxy; each may be absent
 MODELS_ROOT: Final = "/models"
 SCRATCH_ROOT: Final = "/scratch"
+# What the program of a Container phase shares with the runner, and the runner's own containers with each other.
+WORK_ROOT: Final = "/work"
+CONTROL_ROOT: Final = "/run/audiojob"
 
 # The only environment of ours in a phase container; everything else is in the phase file.
 ENV_POD_NAME: Final = "AUDIOJOB_POD_NAME"
 ENV_POD_UID: Final = "AUDIOJOB_POD_UID"
 ENV_PHASE_FILE: Final = "AUDIOJOB_PHASE_FILE"
+# Of a Container phase's program: where its files are, so that it can be tried elsewhere too.
+ENV_WORK: Final = "AUDIOJOB_WORK"
 
 MANIFEST_NAME: Final = "manifest.json"
 MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
+MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
+MAX_TEXTS_BYTES: Final = 64 * 1024  # of all text inputs of a job
 MAX_RESULT_BYTES: Final = 3_500  # kubelet cuts a termination message at 4,096 bytes
 MAX_RESULT_OUTPUTS: Final = 12
 MAX_MESSAGE_CHARACTERS: Final = 1_024
@@ -48,6 +55,7 @@ class Task(StrEnum):
     NORMALIZE = "Normalize"
     SEPARATE = "Separate"
     SIMULATE = "Simulate"
+    CONTAINER = "Container"  # the administrator's own program, in the administrator's own image
 
     @property
     def parameter_key(self) -> str:
@@ -63,6 +71,11 @@ class Task(StrEnum):
     def fetches(self) -> bool:
         """Whether the task reaches out to the source's site."""
         return self in (Task.DOWNLOAD, Task.INSPECT)
+
+    @property
+    def is_program(self) -> bool:
+        """Whether the phase runs an image of the administrator's instead of ours."""
+        return self is Task.CONTAINER
 
 
 class Device(StrEnum):
@@ -143,10 +156,12 @@ class OutputRef(StatusModel):
 
 
 class PhaseInputFile(WireModel):
-    """One input of a phase: exactly one of ``url``, ``key`` (a file in the store) or ``manifest`` with ``output``."""
+    """One input of a phase: exactly one of ``url``, ``text`` (the content itself), ``key`` (a file in the store) or
+    ``manifest`` with ``output``."""
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
     url: Annotated[str, Field(max_length=2_048)] | None = None
+    text: Annotated[str, Field(max_length=MAX_TEXT_BYTES)] | None = None
     key: Key | None = None
     manifest: ManifestRef | None = None
     output: Annotated[str, Field(max_length=63)] | None = None
@@ -154,9 +169,10 @@ class PhaseInputFile(WireModel):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        given = [name for name in ("url", "key", "manifest") if getattr(self, name) is not None]
+        given = [name for name in ("url", "text", "key", "manifest") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"input '{self.name}' needs exactly one of url, key, manifest; it has {given or 'none'}")
+            allowed = "url, text, key, manifest"
+            raise ValueError(f"input '{self.name}' needs exactly one of {allowed}; it has {given or 'none'}")
         if (self.manifest is None) != (self.output is None):
             raise ValueError(f"input '{self.name}': manifest and output go together")
         return self
@@ -203,6 +219,13 @@ class PhaseProgress(WireModel):
     min_interval_milliseconds: Annotated[int, Field(ge=0)] = 1_000
 
 
+class PhaseProgram(WireModel):
+    """What a Container phase runs, for the record: whether two attempts ran the same. The pod has the rest."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512)]
+    sha256: Sha256  # of image, command, args and environment
+
+
 class PhaseInput(WireModel):
     """All that a phase process is told. Secrets are never in it."""
 
@@ -215,6 +238,7 @@ class PhaseInput(WireModel):
     task: Task
     device: Device = Device.CPU
     parameters: dict[str, Any] = Field(default_factory=dict)
+    program: PhaseProgram | None = None  # of a Container phase
     inputs: tuple[PhaseInputFile, ...] = ()
     output_prefix: Key  # <namespace>/<uid>/<phase>; the runner adds /<attempt>-<first 8 of the pod uid>
     store: Annotated[FolderStore | S3Store, Field(discriminator="kind")] = FolderStore()

@@ -84,6 +84,7 @@ class Reason(StrEnum):
     STALLED = "Stalled"
     SOFT_LIMIT = "SoftLimitExceeded"
     STOPPED = "Stopped"
+    PROGRAM_FAILED = "ProgramFailed"
     NO_RESULT = "NoResult"
     DISRUPTED = "Disrupted"
     CHILD_LOST = "ChildLost"
@@ -329,6 +330,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The phase ran longer than its soft limit.", "Raise the limit or use a shorter input."
     ),
     Reason.STOPPED: Explanation("The phase's process was told to stop.", "The phase is tried again by itself."),
+    Reason.PROGRAM_FAILED: Explanation(
+        "The administrator's own program of a Container phase failed, or left outputs that cannot be published.",
+        "See the message for its last words; the pod's log of container program has the rest.",
+    ),
     Reason.NO_RESULT: Explanation(
         "The process ended without saying what it did.",
         "The phase is tried again; report it if it happens twice.",

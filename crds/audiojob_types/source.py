@@ -1,4 +1,4 @@
-"""What an AudioJob works on: an address, an upload, or what another job has made."""
+"""What an AudioJob works on: an address, an upload, or what another job has made; and what it needs beside that."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from audiojob_types.base import ObjectName, WireModel, cel
+from audiojob_types.contract import MAX_TEXT_BYTES
 
 
 class ObjectSource(WireModel):
@@ -94,3 +95,33 @@ class Source(WireModel):
     ) = None
     object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None
     job_ref: Annotated[JobSource, Field(description="jobRef is an output of another AudioJob.")] | None = None
+
+
+class SideInput(WireModel):
+    """A small input beside the source, such as lyrics or a script: its text, or an upload."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                ("has(self.text) != has(self.object)", "an input must have exactly one of text, object"),
+            )
+        }
+    )
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z][-a-z0-9]*$",
+            min_length=1,
+            max_length=63,
+            description="name by which the pipeline asks for it.",
+        ),
+    ]
+    text: (
+        Annotated[
+            str,
+            Field(max_length=MAX_TEXT_BYTES, description="text is the content, at most 32 KiB in UTF-8."),
+        ]
+        | None
+    ) = None
+    object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None

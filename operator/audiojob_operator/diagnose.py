@@ -8,6 +8,7 @@ from typing import Final
 
 from audiojob_operator.model import Diagnosis, Object
 from audiojob_operator.scheduling import readable
+from audiojob_types import constants as c
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _IMAGE_REASONS: Final = frozenset(
@@ -45,8 +46,20 @@ def condition_of(obj: Object, kind: str) -> Object | None:
 
 
 def container_status(pod: Object) -> Object:
-    """The status of the pod's only container; ``{}`` before it has one."""
-    statuses: list[Object] = pod.get("status", {}).get("containerStatuses") or []
+    """The status of the container that tells how the attempt stands: the first that has not ended well.
+
+    That is the pod's only one, but for Container phases. ``{}`` before it has one.
+    """
+    status = pod.get("status", {})
+    for initial in status.get("initContainerStatuses") or ():
+        state = initial.get("state", {})
+        if initial.get("name") == c.CONTAINER_REPORT:
+            # It runs beside the others, and is of interest only while it keeps them from starting.
+            if "waiting" in state and not initial.get("lastState"):
+                return dict(initial)
+        elif state.get("terminated", {}).get("exitCode") != 0:
+            return dict(initial)
+    statuses: list[Object] = status.get("containerStatuses") or []
     return statuses[0] if statuses else {}
 
 

@@ -13,6 +13,8 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetching import check_url
 from audiojob_runner.local import LocalRun, describe, parse_inputs, parse_parameters, run_local
 from audiojob_runner.phase import run_phase
+from audiojob_runner.program_fetch import run_fetch
+from audiojob_runner.program_watch import run_watch
 from audiojob_runner.settings import Paths
 from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, Task
 from audiojob_types.models import DEFAULT_BASE_URL, KNOWN_MODELS
@@ -36,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     phase = commands.add_parser("phase", help="run the phase that the pod's phase file describes")
     phase.add_argument("--root", type=Path, default=Path("/"), help="where the contract's paths are, for dry runs")
     phase.set_defaults(run=_phase)
+    for name, stage, text in (
+        ("fetch", run_fetch, "bring the inputs of a Container phase to its program"),
+        ("watch", run_watch, "report the progress of a Container phase's program until told to stop"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--root", type=Path, default=Path("/"), help="as for phase")
+        command.set_defaults(run=lambda options, stage=stage: stage(os.environ, options.root))
     listing = commands.add_parser("tasks", help="list the tasks and their parameters")
     listing.set_defaults(run=_tasks)
     run = commands.add_parser(

@@ -36,6 +36,8 @@ class Fetcher:
         """One input; ``number`` is its place. Raises :class:`PhaseError`: InputMissing, ChecksumMismatch, TooLarge."""
         if item.url is not None:
             return TaskInput(name=item.name, url=item.url)
+        if item.text is not None:
+            return TaskInput(name=item.name, path=self._write(number, item.text), media_type="text/plain")
         if item.manifest is not None:
             assert item.output is not None  # the contract's own rule
             output = self._find_output(item.name, item.manifest, item.output)
@@ -44,6 +46,12 @@ class Fetcher:
             return TaskInput(name=item.name, path=path, media_type=output.media_type, metadata=output.metadata)
         assert item.key is not None
         return TaskInput(name=item.name, path=self._local(number, item.name, item.key, item.sha256))
+
+    def _write(self, number: int, text: str) -> Path:
+        path = self.folder / str(number) / "input.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+        return path
 
     def _find_output(self, name: str, ref: ManifestRef, output_name: str) -> ManifestOutput:
         content = self.store.read(ref.key, MAX_MANIFEST_BYTES)

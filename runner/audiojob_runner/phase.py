@@ -17,12 +17,13 @@ from audiojob_runner.inputs import Fetcher
 from audiojob_runner.logpieces import LogPieces
 from audiojob_runner.manifest import Published, find_published, fingerprint
 from audiojob_runner.process import Worker
+from audiojob_runner.program import made_by_program
 from audiojob_runner.progress import TASK_SHARE, Progress, Tracker
 from audiojob_runner.publish import LOG_FOLDER, Publisher, total_bytes
 from audiojob_runner.report import Reporter, find_target
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters, read_phase_input, read_pod_identity
 from audiojob_runner.store import Store, open_store
-from audiojob_runner.tasks.api import TaskResult
+from audiojob_runner.tasks.api import TaskInput, TaskResult
 from audiojob_runner.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.worker import Order, WorkerSpec
 from audiojob_types.base import WireModel
@@ -143,10 +144,15 @@ class _Phase:
         return published
 
     def _run_task(self, worker: Worker, store: Store, run_dir: Path) -> TaskResult:
-        if any(item.url is None for item in self._input.inputs):
-            self._tracker.say(0, "Checking the inputs")
-        fetcher = Fetcher(store, run_dir / "inputs", self._input.limits.max_input_bytes, self._beat)
-        inputs = tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
+        if self._input.task.is_program:
+            # The program has run already; what is left of the phase is to collect what it made.
+            self._tracker.say(TASK_SHARE, "Collecting the outputs")
+            inputs: tuple[TaskInput, ...] = (made_by_program(self._paths, self._input),)
+        else:
+            if any(item.url is None for item in self._input.inputs):
+                self._tracker.say(0, "Checking the inputs")
+            fetcher = Fetcher(store, run_dir / "inputs", self._input.limits.max_input_bytes, self._beat)
+            inputs = tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
         self._watchdog.beat()
         self._tracker.begin(f"{self._input.task.value} starts")
         worker.order(Order(inputs=inputs, run_dir=run_dir))

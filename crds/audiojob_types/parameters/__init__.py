@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Task
+from audiojob_types.parameters.container import ContainerParameters
 from audiojob_types.parameters.download import DownloadParameters
 from audiojob_types.parameters.inspect import InspectParameters
 from audiojob_types.parameters.normalize import NormalizeParameters
@@ -17,6 +18,7 @@ from audiojob_types.parameters.simulate import SimulateParameters
 
 __all__ = [
     "PARAMETERS",
+    "ContainerParameters",
     "DownloadParameters",
     "InspectParameters",
     "InvalidParameters",
@@ -32,6 +34,7 @@ PARAMETERS: Final[dict[Task, type[WireModel]]] = {
     Task.NORMALIZE: NormalizeParameters,
     Task.SEPARATE: SeparateParameters,
     Task.SIMULATE: SimulateParameters,
+    Task.CONTAINER: ContainerParameters,
 }
 
 
@@ -47,12 +50,15 @@ class InvalidParameters(ValueError):  # noqa: N818 - reads as what it is where i
 def resolve_parameters(task: Task, *layers: Mapping[str, Any] | None) -> WireModel:
     """The task's parameters with every field set: built-in defaults, then ``layers`` from weakest to strongest.
 
-    Each layer is the JSON form of one task's parameters (``{"model": "htdemucs"}``), fields left out inherit.
+    Each layer is the JSON form of one task's parameters (``{"model": "htdemucs"}``), fields left out inherit,
+    and so do the entries of a field that is a map.
     Raises :class:`InvalidParameters` naming the field.
     """
     merged: dict[str, Any] = {}
     for layer in layers:
-        merged.update(layer or {})
+        for name, value in (layer or {}).items():
+            old = merged.get(name)
+            merged[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     try:
         return PARAMETERS[task].model_validate(merged)
     except ValidationError as error:

@@ -8,7 +8,7 @@ from audiojob_operator.invalid import InvalidSpecError
 from audiojob_types.contract import PhaseInputFile
 from audiojob_types.job import AudioJob, JobOutput, PhaseStatus, ResolvedSource
 from audiojob_types.pipeline import Phase, PhaseInputBinding
-from audiojob_types.source import Source
+from audiojob_types.source import ObjectSource, SideInput, Source
 
 FROM_JOB = "Job"
 
@@ -33,7 +33,7 @@ def phase_inputs(
     files = []
     for binding in phase.inputs:
         if binding.from_ == FROM_JOB:
-            file = source_file(job, phase, binding, resolved)
+            file = job_file(job, phase, binding, resolved)
         else:
             file = _phase_file(phase, binding, phases, outputs)
         if file is not None:
@@ -48,7 +48,7 @@ def input_durations(
     found: list[int | None] = []
     for binding in phase.inputs:
         if binding.from_ == FROM_JOB:
-            found.append(source.duration_milliseconds if source else None)
+            found.append(source.duration_milliseconds if source and binding.output is None else None)
         else:
             found += [
                 output.duration_milliseconds
@@ -58,10 +58,13 @@ def input_durations(
     return tuple(found)
 
 
-def source_file(
+def job_file(
     job: AudioJob, phase: Phase, binding: PhaseInputBinding, resolved: ResolvedSource | None = None
 ) -> PhaseInputFile | None:
-    """The job's source as an input; None where it is optional and absent, or another job has yet to make it."""
+    """The job's source, or the one of its inputs that the binding names. None where that is optional and absent, or
+    another job has yet to make it."""
+    if binding.output is not None:
+        return _side_file(job, phase, binding, binding.output)
     source = job.spec.source
     if source is None:
         if binding.optional:
@@ -82,13 +85,31 @@ def source_file(
 def _source_input(namespace: str, name: str, source: Source) -> PhaseInputFile:
     if source.object is None:
         return PhaseInputFile(name=name, url=source.url)
-    key = source.object.key
+    return PhaseInputFile(name=name, key=_upload_key(namespace, "spec.source.object.key", source.object))
+
+
+def _side_file(job: AudioJob, phase: Phase, binding: PhaseInputBinding, wanted: str) -> PhaseInputFile | None:
+    given: SideInput | None = next((each for each in job.spec.inputs if each.name == wanted), None)
+    if given is None:
+        if binding.optional:
+            return None
+        raise InvalidSpecError(
+            "spec.inputs",
+            f"phase {phase.name} of pipeline {job.spec.pipeline} needs an input {wanted}; "
+            f"give inputs: [{{name: {wanted}, text: …}}]",
+        )
+    if given.object is not None:
+        field = f"spec.inputs[{wanted}].object.key"
+        return PhaseInputFile(name=binding.name, key=_upload_key(job.metadata.namespace, field, given.object))
+    return PhaseInputFile(name=binding.name, text=given.text or "")
+
+
+def _upload_key(namespace: str, field: str, upload: ObjectSource) -> str:
+    key = upload.key
     # Admission refuses these too; a key becomes a path, so nothing rests on one check alone.
     if key.startswith("/") or "\\" in key or any(part in ("", ".", "..") for part in key.split("/")):
-        raise InvalidSpecError(
-            "spec.source.object.key", "must be a relative path such as albums/song.flac, without '..'"
-        )
-    return PhaseInputFile(name=name, key=f"{uploads_prefix(namespace)}/{key}")
+        raise InvalidSpecError(field, "must be a relative path such as albums/song.flac, without '..'")
+    return f"{uploads_prefix(namespace)}/{key}"
 
 
 def _phase_file(

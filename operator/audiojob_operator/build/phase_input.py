@@ -6,6 +6,7 @@ import json
 from typing import Final
 
 from audiojob_operator.build.names import output_prefix
+from audiojob_operator.build.program import program_of
 from audiojob_operator.build.request import AttemptRequest
 from audiojob_operator.invalid import InvalidSpecError
 from audiojob_operator.resolve import phase_parameters
@@ -38,6 +39,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         task=phase.task,
         device=request.device,
         parameters=phase_parameters(job.spec, phase).to_wire(),
+        program=program_of(phase),
         inputs=request.inputs,
         output_prefix=f"{output_prefix(request.namespace, request.uid)}/{phase.name}",
         store=request.settings.store,

@@ -19,6 +19,7 @@ TASKS: Final[dict[Task, str]] = {
     Task.NORMALIZE: "audiojob_runner.tasks.normalize",
     Task.SEPARATE: "audiojob_runner.tasks.separate",
     Task.SIMULATE: "audiojob_runner.tasks.simulate",
+    Task.CONTAINER: "audiojob_runner.tasks.container",
 }
 
 

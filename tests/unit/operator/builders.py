@@ -325,6 +325,30 @@ class World:
             containerStatuses=[{"name": "runner", "state": {"terminated": state}}],
         )
 
+    def program(self, phase: str, code: int | None = None, message: str = "", **terminated: Any) -> None:
+        """The program of a Container phase works, or ended; the containers before it did their part."""
+        ended = {"exitCode": code, "finishedAt": format_time(self.now), "message": message, **terminated}
+        pod = self.pod(
+            phase,
+            phase="Pending" if code in (None, 0) else "Failed",
+            startTime=format_time(self.now),
+            initContainerStatuses=[
+                {"name": "fetch", "state": {"terminated": {"exitCode": 0, "finishedAt": format_time(self.now)}}},
+                {"name": "report", "started": True, "state": {"running": {}}},
+                {"name": "program", "state": {"running": {}} if code is None else {"terminated": ended}},
+            ],
+            containerStatuses=[{"name": "runner", "state": {"waiting": {"reason": "PodInitializing"}}}],
+        )
+        pod["spec"]["nodeName"] = "node-1"
+
+    def watched(self, phase: str, reason: str, message: str = "It stands still.") -> None:
+        """The reporter beside the program finds it too slow, and is started again."""
+        self.program(phase)
+        text = result_message(self.newest(phase), outcome="Failed", reason=reason, message=message)
+        ended = {"terminated": {"exitCode": 75, "finishedAt": format_time(self.now), "message": text}}
+        report = self.pod(phase)["status"]["initContainerStatuses"][1]
+        report |= {"state": {"running": {}}, "lastState": ended}
+
     def succeed(self, phase: str, *outputs: str) -> None:
         """The phase does its work."""
         self.end(phase, 0, result_message(self.newest(phase), outputs=outputs or ("audio",)))

@@ -191,11 +191,18 @@ def test_nothing_in_a_spec_chooses_how_work_runs() -> None:
         "device", "startTime", "activeDeadlineSeconds", "queueTimeoutSeconds", "ttlSecondsAfterFinished", "suspend",
         "cancel", "retry", "retry.limit", "retry.baseSeconds", "retry.capSeconds", "retryOf", "reuse",
         "source.jobRef", "source.jobRef.name", "source.jobRef.output",
+        "inputs", "inputs[]", "inputs[].name", "inputs[].text", "inputs[].object", "inputs[].object.key",
         "reviews", "reviews[]", "reviews[].phase", "reviews[].approved", "reviews[].message",
     }  # fmt: skip
     prefix = "audiojob.spec."
     fields = {path.removeprefix(prefix) for path, _ in NODES if path.startswith(prefix)}
     assert {field for field in fields if not field.startswith("parameters.")} == reviewed
+    # Of the one task that runs what is not ours, a user gives values for names that the pipeline has, and nothing else.
+    assert {field for field in fields if field.startswith("parameters.container")} == {
+        "parameters.container",
+        "parameters.container.values",
+        "parameters.container.values{}",
+    }
 
 
 def test_the_status_subresource_is_on_and_the_columns_exist() -> None:

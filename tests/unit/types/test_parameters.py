@@ -13,7 +13,8 @@ from audiojob_types.parameters.schema import parameters_schema
 
 def test_every_task_has_parameters_and_a_key() -> None:
     assert PARAMETERS.keys() == set(Task)
-    assert [task.parameter_key for task in Task] == ["download", "inspect", "normalize", "separate", "simulate"]
+    expected = ["download", "inspect", "normalize", "separate", "simulate", "container"]
+    assert [task.parameter_key for task in Task] == expected
 
 
 @pytest.mark.parametrize("task", Task)
@@ -42,12 +43,20 @@ def test_layers(layers: list[dict[str, Any] | None], expected: dict[str, Any]) -
     assert expected.items() <= resolve_parameters(Task.SEPARATE, *layers).to_wire().items()
 
 
+def test_the_entries_of_a_map_inherit_one_by_one() -> None:
+    pipeline = {"values": {"voice": "en", "speed": "160"}}
+    merged = resolve_parameters(Task.CONTAINER, pipeline, {"values": {"voice": "de"}})
+    assert merged.to_wire() == {"values": {"voice": "de", "speed": "160"}}
+    assert pipeline == {"values": {"voice": "en", "speed": "160"}}
+
+
 def test_layers_are_not_changed() -> None:
     pipeline, job = {"model": "mdx"}, {"seed": 1}
     resolve_parameters(Task.SEPARATE, pipeline, job)
     assert (pipeline, job) == ({"model": "mdx"}, {"seed": 1})
 
 
+VALUES = "parameters.container.values"
 WRONG: dict[str, tuple[Task, dict[str, Any], str, str]] = {
     "an unknown model": (Task.SEPARATE, {"model": "spleeter"}, "parameters.separate.model", "htdemucs"),
     "a path for a model": (Task.SEPARATE, {"model": "../evil"}, "parameters.separate.model", "htdemucs"),
@@ -57,6 +66,11 @@ WRONG: dict[str, tuple[Task, dict[str, Any], str, str]] = {
     "six stems of a model of four": (Task.SEPARATE, {"stems": "SixStems"}, "parameters.separate", "htdemucs_6s"),
     "a negative size": (Task.DOWNLOAD, {"maxBytes": -1}, "parameters.download.maxBytes", "1"),
     "an exit code of 256": (Task.SIMULATE, {"exitCode": 256}, "parameters.simulate.exitCode", "255"),
+    "a value whose name is a path": (Task.CONTAINER, {"values": {"../x": ""}}, VALUES, "begin with a letter"),
+    "a value that is no text": (Task.CONTAINER, {"values": {"speed": 3}}, f"{VALUES}.speed", "string"),
+    "a value of 1,025 characters": (Task.CONTAINER, {"values": {"a": "x" * 1_025}}, f"{VALUES}.a", "1024"),
+    "33 values": (Task.CONTAINER, {"values": {f"v{n}": "" for n in range(33)}}, VALUES, "32"),
+    "an image beside the values": (Task.CONTAINER, {"image": "evil"}, "parameters.container.image", "not permitted"),
     "a duration of zero": (Task.NORMALIZE, {"maxDurationSeconds": 0}, "parameters.normalize.maxDurationSeconds", "1"),
 }
 
