@@ -24,7 +24,7 @@ from audiojob_runner.addresses import parse_networks
 from audiojob_runner.errors import PhaseError, as_phase_error
 from audiojob_runner.modelreport import ModelReporter, find_configmap
 from audiojob_runner.modelvolume import contradiction, listing, read_lock, sha256_of, write_lock, write_whole
-from audiojob_runner.proxy import FetchProxy
+from audiojob_runner.proxy import FetchProxy, ProxyRules
 from audiojob_runner.settings import Paths
 from audiojob_runner.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.weightfetch import MAX_FILE_BYTES, Tools, Wanted, fetch_file, open_session
@@ -110,7 +110,7 @@ class _Volume:
                 raise
             self._lock = lock
             limit = MAX_FILE_BYTES * sum(len(self._order.table[name].files) for name in self._order.models)
-            proxy = stack.enter_context(FetchProxy(networks, limit, _log))
+            proxy = stack.enter_context(FetchProxy(ProxyRules(networks, limit), _log))
             session = stack.enter_context(open_session(proxy.url))
             self._tools = Tools(
                 session=session,

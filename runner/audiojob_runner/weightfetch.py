@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from audiojob_runner.plainhttp import (
     MAX_REDIRECTS,
     PIECE_BYTES,
     READ_SECONDS,
-    SLOW_BYTES,
-    SLOW_WINDOW_SECONDS,
     USER_AGENT,
 )
 from audiojob_runner.proxy import Refusal, RefusedError
@@ -190,7 +187,6 @@ def _place(response: requests.Response, wanted: Wanted, offset: int) -> tuple[in
 
 def _receive(response: requests.Response, wanted: Wanted, start: int, total: int | None, tools: Tools) -> None:
     received = start
-    window_start, window_bytes = time.monotonic(), 0
     with wanted.part.open("ab" if start else "wb") as file:
         for piece in response.raw.stream(PIECE_BYTES, decode_content=False):
             tools.check()
@@ -201,12 +197,6 @@ def _receive(response: requests.Response, wanted: Wanted, start: int, total: int
                 wanted.part.unlink()
                 raise _too_large(wanted)
             tools.progress(received, total)
-            window_bytes += len(piece)
-            now = time.monotonic()
-            if now - window_start >= SLOW_WINDOW_SECONDS:
-                if window_bytes < SLOW_BYTES:
-                    raise _BrokenOffError(f"the server sends less than {SLOW_BYTES // 1024} KiB a minute")
-                window_start, window_bytes = now, 0
         file.flush()
         os.fsync(file.fileno())
     if total is not None and received != total:
