@@ -56,6 +56,8 @@ class Task(StrEnum):
     SEPARATE = "Separate"
     SIMULATE = "Simulate"
     CONTAINER = "Container"  # the administrator's own program, in the administrator's own image
+    THUMBNAIL = "Thumbnail"
+    TRANSCODE = "Transcode"
 
     @property
     def parameter_key(self) -> str:

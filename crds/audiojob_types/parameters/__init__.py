@@ -15,6 +15,8 @@ from audiojob_types.parameters.inspect import InspectParameters
 from audiojob_types.parameters.normalize import NormalizeParameters
 from audiojob_types.parameters.separate import SeparateParameters
 from audiojob_types.parameters.simulate import SimulateParameters
+from audiojob_types.parameters.thumbnail import ThumbnailParameters
+from audiojob_types.parameters.transcode import TranscodeParameters
 
 __all__ = [
     "PARAMETERS",
@@ -25,6 +27,8 @@ __all__ = [
     "NormalizeParameters",
     "SeparateParameters",
     "SimulateParameters",
+    "ThumbnailParameters",
+    "TranscodeParameters",
     "resolve_parameters",
 ]
 
@@ -35,6 +39,8 @@ PARAMETERS: Final[dict[Task, type[WireModel]]] = {
     Task.SEPARATE: SeparateParameters,
     Task.SIMULATE: SimulateParameters,
     Task.CONTAINER: ContainerParameters,
+    Task.THUMBNAIL: ThumbnailParameters,
+    Task.TRANSCODE: TranscodeParameters,
 }
 
 

@@ -20,6 +20,8 @@ TASKS: Final[dict[Task, str]] = {
     Task.SEPARATE: "audiojob_runner.tasks.separate",
     Task.SIMULATE: "audiojob_runner.tasks.simulate",
     Task.CONTAINER: "audiojob_runner.tasks.container",
+    Task.THUMBNAIL: "audiojob_runner.tasks.thumbnail",
+    Task.TRANSCODE: "audiojob_runner.tasks.transcode",
 }
 
 

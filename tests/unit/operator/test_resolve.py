@@ -121,6 +121,8 @@ def test_images_follow_the_task() -> None:
         Task.SEPARATE: "heavy",
         Task.SIMULATE: "light",
         Task.CONTAINER: "light",  # beside the program's own
+        Task.THUMBNAIL: "light",
+        Task.TRANSCODE: "light",
     }
 
 

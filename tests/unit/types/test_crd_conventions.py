@@ -142,6 +142,10 @@ def test_enums_are_camel_case_words() -> None:
         "m4a",
         "opus",
         "mp4",
+        "ogg",
+        "jpeg",
+        "png",
+        "webp",
     }
     for path, node in NODES:
         for value in node.get("enum", []):
