@@ -67,7 +67,7 @@ def _as_it_came(parts: Parts, folder: Path) -> Fetched:
 
 def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> Fetched:
     examined = [(path, examine_streams(path, context.cancelled)) for path in parts.files]
-    name = wanted.container
+    name: str = wanted.container
     if name == "original":
         name = _fitting(merged_extension([path.suffix.removeprefix(".") for path in parts.files]), examined)
     container = CONTAINERS[name]
@@ -83,7 +83,7 @@ def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> 
         max_bytes=wanted.max_bytes,
         tags={**examined[0][1].tags, **parts.tags},
         chapters=chapters,
-        threads=cpus.available(),
+        threads=cpus.usable_cpus(),
     )
     doing = "Putting together" if all(stream.codec == COPY for stream in streams) else "Converting"
 
@@ -143,7 +143,8 @@ def _check_readable(encrypted: bool) -> None:
 def _fitting(name: str, examined: Sequence[tuple[Path, MediaFile]]) -> str:
     """The container of that name if it holds all streams as they are, else Matroska."""
     container = CONTAINERS[name]
-    codecs = [stream.codec for _, media in examined for stream in (*media.films[:1], *media.sounds[:1])]
+    codecs = [film.codec for _, media in examined for film in media.films[:1]]
+    codecs += [sound.codec for _, media in examined for sound in media.sounds[:1]]
     return name if all(map(container.holds, codecs)) else "mkv"
 
 

@@ -226,7 +226,8 @@ class _Saving:
         assert self._path is not None
         with self._path.open("r+b" if self.received else "wb") as file:
             file.seek(self.received)
-            for piece in response.raw.stream(PIECE_BYTES, decode_content=True):
+            # What has come is kept, however small: a server that breaks off early still gets on.
+            while piece := response.raw.read1(PIECE_BYTES, decode_content=True):
                 if self._tools.cancelled.is_set():
                     raise stopped()
                 file.write(piece)

@@ -88,8 +88,8 @@ def _leaving_out(what: str, extras: Extras, tools: FetchTools) -> Iterator[None]
 
 
 def _picture(downloader: yt_dlp.YoutubeDL, info: dict[str, Any], tools: FetchTools) -> TaskOutput:
-    addresses = [each.get("url") for each in info.get("thumbnails") or [] if isinstance(each, Mapping)]
-    addresses = [address for address in addresses if isinstance(address, str)][-MAX_PICTURE_TRIES:]
+    listed = [each.get("url") for each in info.get("thumbnails") or [] if isinstance(each, Mapping)]
+    addresses = [address for address in listed if isinstance(address, str)][-MAX_PICTURE_TRIES:]
     problem: Exception = _UnusableError("the source has none")
     for address in reversed(addresses):  # yt-dlp puts the best one last
         try:
@@ -135,9 +135,9 @@ def _by_pieces(downloader: yt_dlp.YoutubeDL, found: dict[str, Any], path: Path, 
     temporary = tools.folder / "parts" / path.name
     temporary.parent.mkdir(exist_ok=True)
     general = {key: value for key, value in found.items() if key not in ("requested_formats", "formats")}
-    done, _ = downloader.dl(str(temporary), general, subtitle=True)
-    if not done or temporary.stat().st_size > MAX_SUBTITLE_BYTES:
-        raise _UnusableError("they are too large, or not there")
+    downloader.dl(str(temporary), general, subtitle=True)
+    if temporary.stat().st_size > MAX_SUBTITLE_BYTES:
+        raise _UnusableError("they are too large")
     temporary.rename(path)
 
 

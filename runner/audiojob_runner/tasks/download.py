@@ -125,7 +125,7 @@ def _one(fetched: Fetched, parameters: DownloadParameters, context: TaskContext)
     share = _finish_share(parameters)
 
     def finish(fraction: float, message: str) -> None:
-        context.progress(100 * (1 - share * (1 - fraction)), message)
+        context.progress(100 * (1 - share * (1 - min(1.0, fraction))), message)
 
     return Parts(files=(fetched.path,), finish=finish, media_type=fetched.media_type)
 

@@ -30,8 +30,9 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     given = inputs.get("source")
     if given is None or (given.url is None and given.path is None):
         raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, "Inspect needs an input named 'source'.")
+    warnings: list[str] = []
     if given.path is not None:
-        found, warnings = _describe_upload(given, given.path), []
+        found = _describe_upload(given, given.path)
     else:
         found, warnings = _look(str(given.url), parameters, context)
     for warning in warnings:
