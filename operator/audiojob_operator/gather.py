@@ -102,6 +102,7 @@ class Gatherer:
             cooling_until=self._gate.cooling(job, datetime.now(UTC)),
             source_job=references.source,
             retried=references.retried,
+            models=self._caches.models_of(job.metadata.namespace),
         )
 
     def ended(self, key: Key) -> set[Key]:
