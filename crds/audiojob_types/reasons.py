@@ -291,8 +291,9 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The source plays longer than the limit.", "Use a shorter file or ask for a higher limit."
     ),
     Reason.MODEL_MISSING: Explanation(
-        "The model's weights are not on this system.",
-        "Ask the administrator to put the model into the models volume.",
+        "The model's weights are not on this system, or not yet.",
+        "If the message tells of a prefetch, wait: the phase starts by itself. Else ask the administrator to add the "
+        "model to models.prefetch.models of the chart, or to put it into the models volume.",
     ),
     Reason.INPUT_MISSING: Explanation(
         "An input is not in the store.",

@@ -10,16 +10,29 @@ from datetime import datetime
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
-from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOQUEUES, CONTROLLERREVISIONS, JOBS, NODES, PODS
+from audiojob_kube.resources import (
+    AUDIOJOBS,
+    AUDIOPIPELINES,
+    AUDIOQUEUES,
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    JOBS,
+    NODES,
+    PODS,
+)
 from audiojob_operator.diagnose import parse_time
 from audiojob_operator.intake import Intake
 from audiojob_operator.jobstore import JobStore, Known
 from audiojob_operator.model import Key, Revision
 from audiojob_operator.observe import gpus_of
+from audiojob_operator.policies.models import telling
 from audiojob_operator.resolve import parse_revision
+from audiojob_operator.transitions import waiting_reason
 from audiojob_types import constants as c
+from audiojob_types.models import ModelBook
 from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.queue import AudioQueue
+from audiojob_types.reasons import Reason
 
 CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -64,6 +77,11 @@ def project_node(obj: Object) -> NodeRow:
     schedulable = not (obj.get("spec") or {}).get("unschedulable", False)
     gpus = str((status.get("allocatable") or {}).get(c.GPU_RESOURCE, "0"))
     return NodeRow(schedulable and conditions.get("Ready") == "True", int(gpus) if gpus.isdecimal() else 0)
+
+
+def read_models(obj: Object) -> ModelBook:
+    """The ConfigMap in which the prefetch Job says how far it is."""
+    return ModelBook.read(obj.get("data") or {})
 
 
 def _trim(obj: Object, spec_fields: Iterable[str]) -> Object:
@@ -113,7 +131,7 @@ class Fetch:
 
 
 class NamespaceCache:
-    """The children and revisions of one job namespace."""
+    """The children, revisions and models of one job namespace."""
 
     def __init__(
         self,
@@ -121,6 +139,7 @@ class NamespaceCache:
         namespace: str,
         on_job: Callable[[Key, Object], None],
         on_work_ended: Callable[[tuple[str, str]], None],
+        on_models: Callable[[Key, ModelBook | None, ModelBook | None], None],
     ) -> None:
         self._on_job = on_job
         self._on_work_ended = on_work_ended
@@ -152,6 +171,14 @@ class NamespaceCache:
             label_selector=c.LABEL_PIPELINE,
             project=parse_revision,
             on_change=lambda _key, _old, _new: None,
+        )
+        self.models: Reflector[ModelBook] = Reflector(
+            client,
+            CONFIGMAPS,
+            namespace=namespace,
+            field_selector=f"metadata.name={c.MODELS_CONFIGMAP}",  # by which the right to it is given, too
+            project=read_models,
+            on_change=on_models,
         )
 
     def jobs_of(self, name: str) -> list[Object]:
@@ -253,7 +280,8 @@ class Caches:
         self.audiojobs = JobStore(wake)
         self.work_ended: Callable[[tuple[str, str]], None] = _nobody
         self.namespaces = {
-            name: NamespaceCache(client, name, self._child_changed, self._work_ended) for name in namespaces
+            name: NamespaceCache(client, name, self._child_changed, self._work_ended, self._models_changed)
+            for name in namespaces
         }
         self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
@@ -285,6 +313,16 @@ class Caches:
         pipeline = self.pipelines.get(("", known.raw["spec"]["pipeline"]))
         return pipeline.spec if pipeline is not None else None
 
+    def models_of(self, namespace: str) -> ModelBook | None:
+        """Where the models stand that are fetched ahead for a namespace; None if none are."""
+        cache = self.namespaces.get(namespace)
+        return cache.models.get((namespace, c.MODELS_CONFIGMAP)) if cache is not None else None
+
+    def unready_models(self, namespace: str) -> frozenset[str]:
+        """Models that are on their way into a namespace."""
+        book = self.models_of(namespace)
+        return book.unready if book is not None else frozenset()
+
     def reflectors(self) -> dict[str, Reflector[object]]:
         """Every reflector by a label for metrics: the resource's plural, with the namespace where it has one."""
         found: dict[str, Reflector[object]] = {
@@ -293,7 +331,7 @@ class Caches:
             "nodes": self.nodes,  # type: ignore[dict-item]
         }
         for name, cache in self.namespaces.items():
-            for reflector in (cache.jobs, cache.pods, cache.revisions):
+            for reflector in (cache.jobs, cache.pods, cache.revisions, cache.models):
                 found[f"{reflector.resource.plural}/{name}"] = reflector  # type: ignore[assignment]
         return found
 
@@ -309,6 +347,17 @@ class Caches:
         # A Job that has ended, of an AudioJob that is not followed any more, can change nothing.
         if (known is not None and not known.finished) or not job_is_finished(job):
             self._wake(parent)
+
+    def _models_changed(self, key: Key, old: ModelBook | None, new: ModelBook | None) -> None:
+        arrived = (old.unready if old else frozenset()) != (new.unready if new else frozenset())
+        if arrived:
+            self.capacity_changed()
+        elif telling(old) == telling(new):
+            return
+        for parent, known in list(self.audiojobs.active()):
+            # One that waits tells of it; one that does something else may have a phase that waits, too.
+            if parent[0] == key[0] and (arrived or waiting_reason(known.status) == Reason.MODEL_MISSING):
+                self._wake(parent)
 
     def _pipeline_changed(self, key: Key, _old: AudioPipeline | None, _new: AudioPipeline | None) -> None:
         for parent, known in list(self.audiojobs.active()):

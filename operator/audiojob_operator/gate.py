@@ -62,6 +62,7 @@ class _Row:
     gpus_soon: int
     limit: SiteLimit | None
     until: datetime | None = None
+    unready: frozenset[str] = frozenset()
 
 
 class Gate:
@@ -301,9 +302,10 @@ class Gate:
         return self._caches.namespaces[key[0]].has_live_job(key[1])
 
     def _row(self, key: Key, known: Known, now: datetime) -> _Row:
-        spec = self._caches.spec_of(known)
+        spec, unready = self._caches.spec_of(known), self._caches.unready_models(key[0])
         row = self._rows.get(key)
-        if row is not None and row.known is known and row.spec is spec and (row.until is None or now < row.until):
+        same = row is not None and row.known is known and row.spec is spec and row.unready == unready
+        if row is not None and same and (row.until is None or now < row.until):
             return row
         try:
             job = known.job
@@ -312,11 +314,12 @@ class Gate:
         host = site_host(job.spec)
         if host and (until := cooling_until(job.status.phases, now)) is not None:
             self._cooling[host] = max(until, self._cooling.get(host, until))
-        found = candidate(job, spec, now) if key[0] in self._caches.namespaces else None
+        found = candidate(job, spec, now, unready=unready) if key[0] in self._caches.namespaces else None
         soon = gpus_soon(job.spec, spec, by_name(job.status.phases)) if spec is not None else 0
         start = job.spec.start_time
         limit = limit_for(self._sites, host)
-        row = _Row(known, spec, found, soon, limit, start if start is not None and now < start else None)
+        until = start if start is not None and now < start else None
+        row = _Row(known, spec, found, soon, limit, until, unready)
         self._rows[key] = row
         return row
 

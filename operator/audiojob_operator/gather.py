@@ -129,6 +129,7 @@ class Gatherer:
             running=self._gate.running,
             source_job=references.source,
             retried=references.retried,
+            models=self._caches.models_of(job.metadata.namespace),
             reuse={} if self._reuse is not None else None,
         )
 

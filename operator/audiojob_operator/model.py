@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from audiojob_types.contract import Device, FailureClass, FolderStore, ManifestRef, PhaseResult, S3Store, Task
 from audiojob_types.job import AudioJob, JobOutput, State
+from audiojob_types.models import ModelBook
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.queue import AudioQueueSpec
@@ -360,6 +361,7 @@ class Observed:
     ``gpus_per_node`` is the most that any Ready node offers. ``source_job`` is the one that spec.source.jobRef names,
     ``retried`` the one that spec.retryOf names; None if there is none of that name. ``cooling_until``: the host of the
     source is left alone until then. ``running`` is how many AudioJobs run in all.
+    ``models``: where those that an administrator has fetched ahead stand; None if that is not done here.
     ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
     ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it
     gives a plan that creates none, but records what is known and why nothing starts.
@@ -382,6 +384,7 @@ class Observed:
     cooling_until: datetime | None = None
     reuse: Mapping[str, ReuseAnswer] | None = None
     running: int = 0
+    models: ModelBook | None = None
 
 
 @dataclass(frozen=True, slots=True)

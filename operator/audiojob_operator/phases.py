@@ -23,6 +23,7 @@ from audiojob_operator.policies.cooldown import fetches, host_of
 from audiojob_operator.policies.deadline import active_deadline
 from audiojob_operator.policies.device import GpuSupply, Use, WaitForGpu, choose_device, unscheduled_until
 from audiojob_operator.policies.memory import next_request
+from audiojob_operator.policies.models import model_wait
 from audiojob_operator.policies.ready import ready_phases
 from audiojob_operator.policies.review import needs_review, review_deadline, review_of
 from audiojob_operator.policies.sites import site_host
@@ -220,6 +221,10 @@ def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
         draft.hold(phase.name, reason, message, record.next_attempt_time)
         return True
     if _awaits_review(draft, phase, record):
+        return True
+    wait = model_wait(spec, phase, draft.observed.models, now)
+    if wait is not None:
+        draft.hold(phase.name, Reason.MODEL_MISSING, wait.message, wait.until)
         return True
     cooling = draft.observed.cooling_until
     if cooling is not None and now < cooling and fetches(phase):

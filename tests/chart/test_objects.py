@@ -185,6 +185,7 @@ RIGHTS = {
     "audiojob-demo/audiojob-operator": [
         "apps/controllerrevisions: get list watch create delete",
         "batch/jobs: get list watch create delete",
+        "core/configmaps['audiojob-models']: get list watch",
         "core/events: create",
         "core/pods: get list watch",
     ],

@@ -16,6 +16,7 @@ BASE: Object = {"jobNamespaces": ["music"]}
 DIGEST = "sha256:" + "0" * 64
 S3: Object = {"store": {"kind": "S3", "s3": {"bucket": "music", "endpoint": "https://s3.example.org"}}}
 MODELS: Object = {"models": {"enabled": True}}
+PREFETCH: Object = {"models": {"enabled": True, "prefetch": {"enabled": True}}}
 
 
 @pytest.mark.parametrize("name", ci_values())
@@ -76,6 +77,15 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "models.storageClassName": ("fast", MODELS),
     "models.size": ("1Gi", MODELS),
     "models.accessModes": (["ReadOnlyMany"], MODELS),
+    "models.prefetch.enabled": (True, MODELS),
+    "models.prefetch.models": (["mdx"], PREFETCH),
+    "models.prefetch.baseURL": ("https://mirror.example.org/", PREFETCH),
+    "models.prefetch.allowedCIDRs": (["10.0.0.0/8"], PREFETCH),
+    "models.prefetch.resources.requests.cpu": ("1", PREFETCH),
+    "models.prefetch.resources.requests.memory": ("256Mi", PREFETCH),
+    "models.prefetch.resources.limits.memory": ("1Gi", PREFETCH),
+    "models.prefetch.nodeSelector": ({"disk": "ssd"}, PREFETCH),
+    "models.prefetch.tolerations": ([{"key": "a", "operator": "Exists"}], PREFETCH),
     "fetch.allowedCIDRs": (["10.0.0.0/8"], {}),
     "fetch.maxPerHost": (4, {}),
     "sites": ([{"host": "youtube.com", "maxRunning": 2}], {}),

@@ -17,6 +17,7 @@ from audiojob_types.base import format_time
 from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult
 from audiojob_types.contract import Outcome as ResultOutcome
 from audiojob_types.job import AudioJob, PhaseStatus, State
+from audiojob_types.models import ModelBook
 from audiojob_types.pipeline import AudioPipeline
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -152,6 +153,7 @@ class World:
     running: int = 0  # AudioJobs, in all
     source_job: Object | None = None
     retried: Retried | None = None
+    models: ModelBook | None = None
     writes: list[str] = field(default_factory=list)
     created_jobs: list[str] = field(default_factory=list)
     deleted: bool = False
@@ -190,6 +192,7 @@ class World:
             running=self.running,
             source_job=AudioJob.model_validate(self.source_job) if self.source_job else None,
             retried=self.retried,
+            models=self.models,
         )
 
     def decide(self) -> Plan:
