@@ -77,6 +77,8 @@ class Gatherer:
         except NotFound:
             if before is not None:
                 self._caches.audiojobs.gone(key, before.uid)
+            if self._reuse is not None:
+                self._reuse.gone(key)
             return None
         self._caches.audiojobs.put(obj, ours=True)
         return self._caches.audiojobs.get(key)
