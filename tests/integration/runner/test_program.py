@@ -91,7 +91,7 @@ def test_the_program_finds_files_by_the_names_of_the_inputs(pod: PodFolder, stor
     assert (folder / "upload").read_bytes() == b"fLaC" * 10
     assert json.loads((folder / "manifest.json").read_text()) == {
         "inputs": [
-            {"name": "script", "bytes": 15, "mediaType": "text/plain", "metadata": {}},
+            {"name": "script", "bytes": 16, "mediaType": "text/plain", "metadata": {}},
             {"name": "mix", "bytes": 4_000, "mediaType": "application/octet-stream", "metadata": {}},
             {"name": "upload", "bytes": 40, "metadata": {}},
         ]
@@ -115,11 +115,6 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
         65,
         "TooLarge",
     ),
-    "a phase of another task": (
-        {"task": "Simulate", "parameters": {}, "inputs": [], "program": None},
-        64,
-        "InvalidSpec",
-    ),
 }
 
 
@@ -133,6 +128,12 @@ def test_what_cannot_be_fetched_is_told_and_no_list_of_inputs_is_left(
     assert (ended.code, ended.result.reason) == (code, reason), ended.stderr
     assert ended.result.suggestion
     assert not (folder_pod.root / "work/inputs/manifest.json").exists()
+
+
+def test_a_phase_of_another_task_is_not_fetched_for(folder_pod: PodFolder) -> None:
+    folder_pod.write_phase("Simulate")
+    ended = folder_pod.run(entry="fetch")
+    assert (ended.code, ended.result.reason) == (ExitCode.USAGE, "InvalidSpec"), ended.stderr
 
 
 def test_a_link_in_the_store_is_not_followed(folder_pod: PodFolder, folder_store: StoreFolder) -> None:

@@ -53,16 +53,16 @@ def test_what_a_program_says_of_itself_reaches_the_status(folder_pod: PodFolder,
 
 
 def test_a_program_that_falls_silent_is_told_of_and_one_that_never_spoke_is_not(folder_pod: PodFolder) -> None:
-    write_phase(folder_pod, limits={"stallSeconds": 2})
+    write_phase(folder_pod, limits={"stallSeconds": 1})
     running = folder_pod.start(entry="watch")
     with pytest.raises(AssertionError, match="did not end"):
-        running.wait(6)
+        running.wait(3)
     (folder_pod.root / "work/progress").write_text("50 half\n")
 
     ended = folder_pod.run(entry="watch")
 
     assert (ended.code, ended.result.reason) == (ExitCode.TEMPORARY, "Stalled"), ended.stderr
-    assert 2 <= ended.seconds < 10
+    assert 1 <= ended.seconds < 10
 
 
 def test_a_program_that_takes_longer_than_its_soft_limit_is_told_of(folder_pod: PodFolder) -> None:
@@ -72,11 +72,11 @@ def test_a_program_that_takes_longer_than_its_soft_limit_is_told_of(folder_pod: 
 
 
 def test_publishing_has_limits_of_its_own(folder_pod: PodFolder) -> None:
-    write_phase(folder_pod, limits={"softSeconds": 2, "stallSeconds": 1})
+    write_phase(folder_pod, limits={"softSeconds": 1, "stallSeconds": 1})
     (folder_pod.root / "run/audiojob/publishing").touch()
     running = folder_pod.start(entry="watch")
     with pytest.raises(AssertionError, match="did not end"):
-        running.wait(4)
+        running.wait(3)
 
 
 def test_a_reporter_that_cannot_work_waits_for_its_end_and_keeps_nobody_from_working(folder_pod: PodFolder) -> None:

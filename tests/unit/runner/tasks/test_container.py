@@ -68,6 +68,16 @@ def link(path: Path) -> None:
     path.symlink_to("/etc/passwd")
 
 
+def replace_folder(work: Path) -> None:
+    (work / "outputs").rmdir()
+    (work / "outputs").symlink_to("/etc")
+
+
+def leave_linked_notes(work: Path) -> None:
+    leave(work, "a")
+    link(work / "outputs.json")
+
+
 Spoil = Callable[[Path], object]
 SPOILT: dict[str, tuple[Spoil, str]] = {
     "nothing": (lambda work: None, "is empty"),
@@ -76,7 +86,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "a pipe": (lambda work: os.mkfifo(work / "outputs/a.wav"), "a link or device"),
     "a folder": (lambda work: (work / "outputs/a").mkdir(), "'a' in outputs is a folder"),
     "the folder itself replaced by a link": (
-        lambda work: ((work / "outputs").rmdir(), (work / "outputs").symlink_to("/etc")),
+        replace_folder,
         "not a folder any more",
     ),
     "the folder removed": (lambda work: (work / "outputs").rmdir(), "cannot be read"),
@@ -111,7 +121,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
         "cannot be the name",
     ),
     "notes that are a link": (
-        lambda work: (leave(work, "a"), link(work / "outputs.json")),
+        leave_linked_notes,
         "outputs.json is not a file that can be read",
     ),
     "notes without end": (lambda work: leave(work, "a", index=" " * (1024 * 1024 + 1)), "larger than 1048576"),
