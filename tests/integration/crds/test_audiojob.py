@@ -37,6 +37,7 @@ ACCEPTED: dict[str, Spec] = {
     ),
     "every model with its stems": separate(model="htdemucs_6s", stems="SixStems"),
     "two stems of the untrained model": separate(model="demucs_unittest", stems="TwoStems", format="wav"),
+    "values for a program": spec(parameters={"container": {"values": {"voice": "de", "Speed_2": "x" * 1_024}}}),
     "parameters of two tasks": spec(parameters={"download": {"maxBytes": 1}, "simulate": {"exitCode": 75}}),
     "the lowest priority": spec(priority=1),
     "the highest priority": spec(priority=10),
@@ -67,6 +68,26 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
         ["spec.reviews[0].message", "1024"],
     ),
     "17 reviews": (spec(reviews=[APPROVAL] * 17), ["spec.reviews", "at most 16"]),
+    "an image for a program": (spec(parameters={"container": {"image": "evil"}}), ["unknown field", "container.image"]),
+    "a command for a program": (spec(parameters={"container": {"command": ["sh"]}}), ["unknown field", "command"]),
+    "a command as one would write it in a pod": (spec(command=["sh"]), ["unknown field", "spec.command"]),
+    "a variable for a program": (spec(parameters={"container": {"env": []}}), ["unknown field", "container.env"]),
+    "a value whose name is a path": (
+        spec(parameters={"container": {"values": {"../x": "a"}}}),
+        ["spec.parameters.container.values", "must begin with a letter"],
+    ),
+    "a value of 1,025 characters": (
+        spec(parameters={"container": {"values": {"a": "x" * 1_025}}}),
+        ["spec.parameters.container.values.a", "1024"],
+    ),
+    "33 values": (
+        spec(parameters={"container": {"values": {f"v{n}": "" for n in range(33)}}}),
+        ["spec.parameters.container.values", "at most 32"],
+    ),
+    "a value that is no text": (
+        spec(parameters={"container": {"values": {"a": 1}}}),
+        ["spec.parameters.container.values.a", "string"],
+    ),
     "a template for pods": (spec(podTemplate={}), ["unknown field", "spec.podTemplate"]),
     "an image": (spec(image="evil"), ["unknown field", "spec.image"]),
     "an unknown field": (spec(colour="red"), ["unknown field", "spec.colour"]),
@@ -128,6 +149,7 @@ def test_names(resources: Resources, name: str, words: list[str]) -> None:
 
 FULL: Spec = spec(
     source={"url": URL},
+    inputs=[{"name": "lyrics", "text": "la"}],
     parameters={"separate": {"model": "htdemucs"}},
     queueName="night",
     priority=3,
@@ -145,6 +167,7 @@ FULL: Spec = spec(
 CHANGES: dict[str, Any] = {
     "pipeline": "download",
     "source": {"url": f"{URL}?other"},
+    "inputs": [{"name": "lyrics", "text": "la la"}],
     "parameters": {"separate": {"model": "mdx"}},
     "queueName": "day",
     "device": "CPU",
@@ -258,8 +281,8 @@ def test_a_new_job_shows_its_defaults(resources: Resources) -> None:
 def test_the_servers_defaults_are_the_models(resources: Resources) -> None:
     body = resources.try_job(spec(retry={}, source={"url": URL})).body
     parsed = AudioJob.model_validate(body)
-    # The server does not store an empty list.
-    assert parsed.spec.to_wire() == {**body["spec"], "reviews": []}
+    # The server does not store empty lists.
+    assert parsed.spec.to_wire() == {**body["spec"], "inputs": [], "reviews": []}
     assert AudioJobSpec.model_validate(spec(retry={}, source={"url": URL})).to_wire() == parsed.spec.to_wire()
 
 

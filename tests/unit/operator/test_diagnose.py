@@ -173,7 +173,7 @@ def in_stages(**states: dict[str, Any]) -> dict[str, Any]:
 
 WAITS = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such thing"}}}
 DONE = {"state": {"terminated": {"exitCode": 0}}}
-RUNS = {"state": {"running": {}}}
+RUNS: dict[str, Any] = {"state": {"running": {}}}
 AGAIN = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": DONE["state"]}
 
 

@@ -311,7 +311,9 @@ def test_the_phase_succeeds_by_what_publish_says() -> None:
 
 def retry_of(first: World, **phase_fields: Any) -> World:
     """A job that does again what ``first`` did not finish; the pipeline may have changed since."""
-    retried = Retried(job=first.job, spec=first.job and first.observed().revision.spec)  # type: ignore[union-attr]
+    revision = first.observed().revision
+    assert revision is not None
+    retried = Retried(job=first.job, spec=revision.spec)
     again = audio_job("again", pipeline="speak", inputs=first.audiojob["spec"]["inputs"],
                       parameters=first.audiojob["spec"]["parameters"], retryOf="song", uid="u-2")  # fmt: skip
     world = World(audiojob=again, pipeline=two_programs(**phase_fields), retried=retried)
