@@ -89,6 +89,7 @@ class Gate:
         self._cooling: dict[str, datetime] = {}
         self._open = False
         self._dirty = True
+        self._idle = False  # nothing limits any of the jobs: passes only count them
         self._not_before = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None  # for what time alone changes
@@ -117,6 +118,8 @@ class Gate:
             return ADMITTED
         found = self._result.get(key)
         if found is None or not found.admitted:
+            if self._idle:
+                self._not_before = 0.0  # the first one that must ask does not pay for the rest taken before it
             self._pass_if_due()
             found = self._result.get(key)
         if wanted.holds_slot and (found is None or not (found.admitted or found.drained)):
@@ -233,7 +236,8 @@ class Gate:
         self._contended = any(_wanted(each, now) > self._result[each.key].gpus for each in snapshot.candidates)
         self.numbers = _numbers(snapshot, self._result)
         self.running = sum(each.running for each in self.numbers.values())
-        pause = _COST_FACTOR * (time.monotonic() - began)
+        self._idle = all(self._is_unlimited(each) for each in snapshot.candidates)
+        pause = _LONGEST_PAUSE_SECONDS if self._idle else _COST_FACTOR * (time.monotonic() - began)
         self._not_before = began + min(max(pause, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
         self._set_alarm(snapshot, now)
         for key, admission in self._result.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -232,6 +233,27 @@ async def test_passes_have_pauses_and_the_answer_still_comes() -> None:
     found = pool.ask(late)
     assert found is not None
     assert not found.admitted
+
+
+async def test_where_nothing_limits_anybody_passes_only_count_and_are_rare() -> None:
+    pool = Pool(None)
+    await pool.answer(pool.put("first"))
+    pool.put("second")
+    pool.gate.touch()
+    timer = pool.gate._timer
+    assert timer is not None
+    assert timer.when() - asyncio.get_running_loop().time() > 0.5
+
+
+async def test_the_first_job_that_must_ask_is_answered_at_once_though_passes_are_rare() -> None:
+    pool = Pool(None)
+    pool.queue("fast", maxRunning=1)
+    await pool.answer(pool.put("first"))
+    limited = pool.put("limited", queueName="fast")
+    pool.gate.touch()
+    answer = pool.ask(limited)
+    assert answer is not None
+    assert answer.admitted
 
 
 async def test_a_job_that_cannot_be_read_stops_no_pass() -> None:
