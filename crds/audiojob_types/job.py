@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 from audiojob_types.base import ObjectName, StatusModel, Time, WireModel, cel
 from audiojob_types.constants import API_VERSION, DEFAULT_QUEUE, MAX_PHASES, MAX_STATUS_OUTPUTS
 from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, Task
+from audiojob_types.destination import Destination
 from audiojob_types.parameters.schema import parameters_schema
 from audiojob_types.source import Source
 
@@ -62,6 +63,13 @@ class AudioJobSpec(WireModel):
 
     pipeline: Annotated[ObjectName, Field(description="pipeline is the name of the AudioPipeline to run.")]
     source: Annotated[Source, Field(description="source is the input, if the pipeline needs one.")] | None = None
+    destination: (
+        Annotated[
+            Destination,
+            Field(description="destination is the library that the pipeline's Publish phases put results into."),
+        ]
+        | None
+    ) = None
     parameters: Annotated[
         Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
         Field(description="parameters by task; what is left out comes from the pipeline, then from built-in defaults."),

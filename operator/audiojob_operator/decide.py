@@ -36,7 +36,7 @@ from audiojob_operator.policies.waiting import (
     start_time_ahead,
     unprepared,
 )
-from audiojob_operator.resolve import make_revision, revision_name, revision_object
+from audiojob_operator.resolve import make_revision, own_pipeline, revision_name, revision_object
 from audiojob_operator.status import Situation, conditions_for, holds_slot, is_finished, status_patch
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
@@ -96,7 +96,7 @@ def _bind(draft: Draft) -> Situation | None:
         return None
     revision = observed.revision
     if revision is None and observed.pipeline is not None:
-        made = make_revision(observed.pipeline, observed.settings.images)
+        made = make_revision(own_pipeline(observed.job, observed.pipeline), observed.settings.images)
         revision = made if made.name == name else None
     if revision is None:
         message = f"The job's pipeline revision {name} was deleted, and its pipeline is another one now."
@@ -189,7 +189,7 @@ def _fits(draft: Draft) -> Situation | None:
     if draft.revision is not None or pipeline is None:
         return None
     try:
-        check_spec(draft.observed.job, pipeline.spec)
+        check_spec(draft.observed.job, pipeline.spec, draft.observed.settings.libraries)
         check_retried(draft.observed)
     except (InvalidSpecError, InvalidParameters) as error:
         return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
@@ -288,7 +288,8 @@ def _working(draft: Draft) -> Situation:
     observed = draft.observed
     if draft.revision is None:
         assert observed.pipeline is not None, "without a pipeline the job waits"
-        draft.bind(make_revision(observed.pipeline, observed.settings.images))
+        own = own_pipeline(observed.job, observed.pipeline)
+        draft.bind(make_revision(own, observed.settings.images))
         _take_over(draft)
         _tell_pointless_reviews(draft)
         if (done := _all_done(draft)) is not None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from audiojob_operator.libraries import Library
 from audiojob_types.contract import Device, FailureClass, FolderStore, PhaseResult, S3Store, Task
 from audiojob_types.job import AudioJob, State
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
@@ -137,6 +138,7 @@ class DecideSettings:
     models_claim: bool = False  # claim audiojob-models exists in job namespaces and is mounted for torch tasks
     allowed_cidrs: tuple[str, ...] = ()
     min_progress_interval_milliseconds: int = 1_000
+    libraries: tuple[Library, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,27 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from audiojob_operator.libraries import Library as LibraryReference
 from audiojob_operator.model import DecideSettings
 from audiojob_operator.model import Images as ImageReferences
 from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.destination import LibraryName
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 
 ENV_PREFIX = "AUDIOJOB_"
+# Parts that begin with a letter or a digit: no way up, nothing hidden.
+_PREFIX: Final = r"^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$"
 
 # What is written as JSON, with an example for whoever has not.
 _JSON_EXAMPLES: Final = {
     "AUDIOJOB_JOB_NAMESPACES": '["music"]',
     "AUDIOJOB_FETCH__ALLOWED_CIDRS": '["10.20.0.0/16"]',
     "AUDIOJOB_STORE": '{"kind": "Folder"}',
+    "AUDIOJOB_LIBRARIES": '[{"name": "music", "claimName": "nas-music"}]',
 }
 
 
@@ -48,6 +54,27 @@ class Fetch(_Group):
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ipaddress.ip_network(text)) for text in value)
+
+
+class Library(_Group):
+    """A place for media that users name: a claim that every job namespace has, or a prefix of the store.
+
+    A prefix lies outside the folders of jobs, so that no library is ever swept. ``namespaces`` empty: all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    name: LibraryName
+    claim_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)] | None = None
+    prefix: Annotated[str, Field(pattern=_PREFIX, max_length=200)] | None = None
+    read_only: bool = False
+    namespaces: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Library:
+        if (self.claim_name is None) == (self.prefix is None):
+            raise ValueError(f"library {self.name} needs exactly one of claimName and prefix")
+        return self
 
 
 class Capacity(_Group):
@@ -136,6 +163,7 @@ class OperatorSettings(BaseSettings):
     images: Images
     job_namespaces: tuple[str, ...] = ()
     store: Annotated[FolderStore | S3Store, Field(discriminator="kind")] = FolderStore()
+    libraries: tuple[Library, ...] = ()
     models_claim: bool = False
     fetch: Fetch = Fetch()
     capacity: Capacity = Capacity()
@@ -151,6 +179,20 @@ class OperatorSettings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     kubeconfig: Path | None = None
     context: str | None = None
+
+    @model_validator(mode="after")
+    def _libraries_apart(self) -> OperatorSettings:
+        names = [library.name for library in self.libraries]
+        if len(names) != len(set(names)):
+            raise ValueError(f"libraries: a name is there twice: {', '.join(names)}")
+        for library in self.libraries:
+            first = (library.prefix or "").partition("/")[0]
+            if first in self.job_namespaces:
+                raise ValueError(
+                    f"libraries: prefix {library.prefix} of library {library.name} lies in the folder of the jobs of "
+                    f"namespace {first}; choose another first part"
+                )
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -178,6 +220,7 @@ class OperatorSettings(BaseSettings):
             models_claim=self.models_claim,
             allowed_cidrs=self.fetch.allowed_cidrs,
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
+            libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
         )
 
 

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.filenames import UNTITLED
 from audiojob_runner.local import LocalRun, describe, parse_inputs, parse_parameters, run_local
 from audiojob_runner.phase import run_phase
-from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, Task
+from audiojob_runner.tasks.api import Publishing
+from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore, Task
+from audiojob_types.destination import Layout
 from audiojob_types.parameters import PARAMETERS, InvalidParameters, resolve_parameters
 
 
@@ -53,10 +56,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CIDR",
         help="a private network that may be fetched from; repeatable",
     )
+    run.add_argument("--library", type=Path, metavar="DIR", help="folder that Publish adds files to")
+    run.add_argument("--layout", choices=[layout.value for layout in Layout], default=Layout.ARTIST.value)
     run.add_argument("--force", action="store_true", help="overwrite files in --out")
     run.add_argument("--verbose", action="store_true", help="show the task's log")
     run.set_defaults(run=_run)
     return parser
+
+
+def _publishing(options: argparse.Namespace) -> Publishing | None:
+    if options.library is None:
+        return None
+    root = options.library.resolve()
+    store = FolderStore(root=str(root))
+    return Publishing(library=root.name, layout=Layout(options.layout), store=store, credentials=root, job=UNTITLED)
 
 
 def _phase(options: argparse.Namespace) -> int:
@@ -90,5 +103,6 @@ def _run(options: argparse.Namespace) -> int:
             allowed_cidrs=tuple(options.allow_cidr),
             force=options.force,
             verbose=options.verbose,
+            publishing=_publishing(options),
         )
     )

@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 
 from audiojob_runner import logs, tasks
 from audiojob_runner.errors import as_phase_error
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.tasks.api import Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
 
@@ -41,6 +41,7 @@ class WorkerSpec:
     attempt: int
     job_uid: str
     log_level: int = logging.INFO
+    publishing: Publishing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,7 @@ def _make_context(
         attempt=spec.attempt,
         job_uid=spec.job_uid,
         cancelled=cancelled,
+        publishing=spec.publishing,
     )
 
 

@@ -11,6 +11,7 @@ from audiojob_types.base import WireModel
 from audiojob_types.contract import Task
 from audiojob_types.parameters.download import DownloadParameters
 from audiojob_types.parameters.normalize import NormalizeParameters
+from audiojob_types.parameters.publish import PublishParameters
 from audiojob_types.parameters.separate import SeparateParameters
 from audiojob_types.parameters.simulate import SimulateParameters
 
@@ -19,6 +20,7 @@ __all__ = [
     "DownloadParameters",
     "InvalidParameters",
     "NormalizeParameters",
+    "PublishParameters",
     "SeparateParameters",
     "SimulateParameters",
     "resolve_parameters",
@@ -27,6 +29,7 @@ __all__ = [
 PARAMETERS: Final[dict[Task, type[WireModel]]] = {
     Task.DOWNLOAD: DownloadParameters,
     Task.NORMALIZE: NormalizeParameters,
+    Task.PUBLISH: PublishParameters,
     Task.SEPARATE: SeparateParameters,
     Task.SIMULATE: SimulateParameters,
 }

@@ -16,6 +16,7 @@ __all__ = ["TASKS", "RunTask", "TaskContext", "TaskInput", "TaskOutput", "TaskRe
 TASKS: Final[dict[Task, str]] = {
     Task.DOWNLOAD: "audiojob_runner.tasks.download",
     Task.NORMALIZE: "audiojob_runner.tasks.normalize",
+    Task.PUBLISH: "audiojob_runner.tasks.publish",
     Task.SEPARATE: "audiojob_runner.tasks.separate",
     Task.SIMULATE: "audiojob_runner.tasks.simulate",
 }

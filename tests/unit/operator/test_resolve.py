@@ -117,6 +117,7 @@ def test_images_follow_the_task() -> None:
     assert {task: images.for_task(task) for task in Task} == {
         Task.DOWNLOAD: "light",
         Task.NORMALIZE: "light",
+        Task.PUBLISH: "light",
         Task.SEPARATE: "heavy",
         Task.SIMULATE: "light",
     }

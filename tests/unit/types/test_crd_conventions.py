@@ -186,6 +186,8 @@ def test_nothing_in_a_spec_chooses_how_work_runs() -> None:
         "device", "startTime", "activeDeadlineSeconds", "queueTimeoutSeconds", "ttlSecondsAfterFinished", "suspend",
         "cancel", "retry", "retry.limit", "retry.baseSeconds", "retry.capSeconds", "retryOf",
         "source.jobRef", "source.jobRef.name", "source.jobRef.output",
+        "source.library", "source.library.name", "source.library.path",
+        "destination", "destination.library", "destination.layout",
         "reviews", "reviews[]", "reviews[].phase", "reviews[].approved", "reviews[].message",
     }  # fmt: skip
     prefix = "audiojob.spec."

@@ -13,7 +13,7 @@ from audiojob_types.parameters.schema import parameters_schema
 
 def test_every_task_has_parameters_and_a_key() -> None:
     assert PARAMETERS.keys() == set(Task)
-    assert [task.parameter_key for task in Task] == ["download", "normalize", "separate", "simulate"]
+    assert [task.parameter_key for task in Task] == ["download", "normalize", "publish", "separate", "simulate"]
 
 
 @pytest.mark.parametrize("task", Task)
