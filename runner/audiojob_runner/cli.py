@@ -1,4 +1,4 @@
-"""The command line: ``phase`` is the pod's entry, ``run`` runs one task on files of this machine."""
+"""The command line: ``phase`` is the pod's entry, ``sweep`` the sweeper's, ``run`` runs one task on local files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.filenames import UNTITLED
 from audiojob_runner.local import LocalRun, describe, parse_inputs, parse_parameters, run_local
 from audiojob_runner.phase import run_phase
+from audiojob_runner.sweep import SweepOptions, parse_store, run_sweep
+from audiojob_runner.sweep_plan import DEFAULT_ABSENT, DEFAULT_PERCENT, DEFAULT_UNFINISHED, Limits
 from audiojob_runner.tasks.api import Publishing
 from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore, Task
 from audiojob_types.destination import Layout
@@ -35,6 +38,13 @@ def _parser() -> argparse.ArgumentParser:
     phase = commands.add_parser("phase", help="run the phase that the pod's phase file describes")
     phase.add_argument("--root", type=Path, default=Path("/"), help="where the contract's paths are, for dry runs")
     phase.set_defaults(run=_phase)
+    sweep = commands.add_parser(
+        "sweep",
+        help="remove what has expired from a namespace's store",
+        description="Removes attempts that never published, and the folders of jobs whose results have expired and "
+        "whose AudioJob is gone. Needs an API server that says which AudioJobs exist.",
+    )
+    _describe_sweep(sweep)
     listing = commands.add_parser("tasks", help="list the tasks and their parameters")
     listing.set_defaults(run=_tasks)
     run = commands.add_parser(
@@ -62,6 +72,48 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--verbose", action="store_true", help="show the task's log")
     run.set_defaults(run=_run)
     return parser
+
+
+def _describe_sweep(sweep: argparse.ArgumentParser) -> None:
+    sweep.add_argument("--namespace", required=True)
+    sweep.add_argument("--store", default='{"kind": "Folder"}', metavar="JSON", help="default: %(default)s")
+    sweep.add_argument("--root", type=Path, default=Path("/"), help="where the contract's paths are, for dry runs")
+    sweep.add_argument("--unfinished-hours", type=_positive, default=_hours(DEFAULT_UNFINISHED), metavar="N")
+    sweep.add_argument("--absent-days", type=_positive, default=DEFAULT_ABSENT.days, metavar="N")
+    sweep.add_argument(
+        "--max-percent",
+        type=_positive,
+        default=DEFAULT_PERCENT,
+        metavar="N",
+        help="of the store's bytes and job folders that a pass may remove; default: %(default)s",
+    )
+    sweep.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    sweep.set_defaults(run=_sweep)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    try:
+        store = parse_store(options.store)
+    except PhaseError as error:
+        sys.stderr.write(f"{error.message}\n{error.suggestion}\n")
+        return error.exit_code
+    limits = Limits(
+        unfinished=timedelta(hours=options.unfinished_hours),
+        absent=timedelta(days=options.absent_days),
+        percent=min(100, options.max_percent),
+    )
+    return run_sweep(SweepOptions(options.namespace, store, limits, options.dry_run), os.environ, options.root)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _hours(time: timedelta) -> int:
+    return int(time.total_seconds() // 3600)
 
 
 def _publishing(options: argparse.Namespace) -> Publishing | None:

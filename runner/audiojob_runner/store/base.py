@@ -170,9 +170,10 @@ class Store:
         except (PhaseError, FileNotFoundError):
             raise
         except (BaseError, OSError) as error:
-            raise self._phase_error(error, doing) from error
+            raise self.explained(error, doing) from error
 
-    def _phase_error(self, error: Exception, doing: str) -> PhaseError:
+    def explained(self, error: Exception, doing: str) -> PhaseError:
+        """The store's error in our own words; ``doing`` says when it came."""
         summary = str(error).split("\n", maxsplit=1)[0][:500]
         if is_disk_full(error) or "QuotaExceeded" in str(error) or "507 Insufficient Storage" in str(error):
             return PhaseError(ExitCode.DISK_FULL, Reason.DISK_FULL, f"The store {self.name} was full while {doing}.")

@@ -48,7 +48,7 @@ def order(pod: PodFolder, store: StoreFolder, library: StoreFolder, contents: di
     record = json.loads(store.read(about["key"]))
     record["outputs"][0]["metadata"] = fields.pop("about", SONG)
     about["sha256"] = store.put(about["key"], json.dumps(record).encode())
-    inputs = [{"name": name, "manifest": manifest, "output": name} for name in contents]
+    inputs: list[dict[str, Any]] = [{"name": name, "manifest": manifest, "output": name} for name in contents]
     inputs.append({"name": "about", "manifest": about, "output": "source", "about": True})
     pod.write_phase(
         "Publish",
