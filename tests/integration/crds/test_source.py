@@ -80,7 +80,7 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     ),
     "an upload and another job's output": (
         spec(source={"object": {"key": "a"}, "jobRef": {"name": "mix"}}),
-        ["spec.source", "exactly one of url, object, jobRef"],
+        ["spec.source", "exactly one of url, object, library, jobRef"],
     ),
     "a jobRef without a name": (spec(source={"jobRef": {"output": "vocals"}}), ["spec.source.jobRef.name", "Required"]),
     "a jobRef to a name with dots": (spec(source={"jobRef": {"name": "a.b"}}), ["spec.source.jobRef.name"]),
