@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 from audiojob_types.base import ObjectName, StatusModel, Time, WireModel, cel
 from audiojob_types.constants import API_VERSION, DEFAULT_QUEUE, MAX_PHASES, MAX_STATUS_OUTPUTS
 from audiojob_types.contract import MAX_TEXTS_BYTES, Device, Key, ManifestRef, OutputRef, Sha256, Task
+from audiojob_types.destination import Destination
 from audiojob_types.parameters.schema import parameters_schema
 from audiojob_types.source import SideInput, Source
 
@@ -79,6 +80,13 @@ class AudioJobSpec(WireModel):
             description="inputs beside the source, such as lyrics; pipelines ask for them by name.",
         ),
     ] = ()
+    destination: (
+        Annotated[
+            Destination,
+            Field(description="destination is the library that the pipeline's Publish phases put results into."),
+        ]
+        | None
+    ) = None
     parameters: Annotated[
         Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
         Field(description="parameters by task; what is left out comes from the pipeline, then from built-in defaults."),

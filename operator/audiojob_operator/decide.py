@@ -36,7 +36,7 @@ from audiojob_operator.policies.waiting import (
     start_time_ahead,
     unprepared,
 )
-from audiojob_operator.resolve import make_revision, revision_name, revision_object
+from audiojob_operator.resolve import make_revision, own_pipeline, revision_name, revision_object
 from audiojob_operator.reusing import begin, only_waits_for_others, take_finished
 from audiojob_operator.status import Situation, conditions_for, holds_slot, is_finished, status_patch
 from audiojob_types import constants as c
@@ -115,7 +115,7 @@ def _bind(draft: Draft) -> Situation | None:
         return None
     revision = observed.revision
     if revision is None and observed.pipeline is not None:
-        made = make_revision(observed.pipeline, observed.settings.images)
+        made = make_revision(own_pipeline(observed.job, observed.pipeline), observed.settings.images)
         revision = made if made.name == name else None
     if revision is None:
         message = f"The job's pipeline revision {name} was deleted, and its pipeline is another one now."
@@ -192,7 +192,7 @@ def _fits(draft: Draft) -> Situation | None:
     if draft.revision is not None or pipeline is None:
         return None
     try:
-        check_spec(draft.observed.job, pipeline.spec)
+        check_spec(draft.observed.job, pipeline.spec, draft.observed.settings.libraries)
         check_retried(draft.observed)
     except (InvalidSpecError, InvalidParameters) as error:
         return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))

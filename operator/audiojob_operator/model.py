@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from audiojob_operator.libraries import Library
 from audiojob_types.contract import Device, FailureClass, FolderStore, ManifestRef, PhaseResult, S3Store, Task
 from audiojob_types.job import AudioJob, JobOutput, State
 from audiojob_types.models import ModelBook
@@ -150,6 +151,7 @@ class DecideSettings:
     min_progress_interval_milliseconds: int = 1_000
     download_reuse_seconds: int = 86_400  # what an address leads to changes with time
     disruption: Disruption = Disruption()
+    libraries: tuple[Library, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

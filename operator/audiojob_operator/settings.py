@@ -11,13 +11,17 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from audiojob_operator.libraries import Library as LibraryReference
 from audiojob_operator.model import DecideSettings, SiteLimit, SiteRules
 from audiojob_operator.model import Disruption as DisruptionTimes
 from audiojob_operator.model import Images as ImageReferences
 from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.destination import LibraryName
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 
 ENV_PREFIX = "AUDIOJOB_"
+# Parts that begin with a letter or a digit: no way up, nothing hidden.
+_PREFIX: Final = r"^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$"
 
 # What is written as JSON, with an example for whoever has not.
 _JSON_EXAMPLES: Final = {
@@ -25,6 +29,7 @@ _JSON_EXAMPLES: Final = {
     "AUDIOJOB_FETCH__ALLOWED_CIDRS": '["10.20.0.0/16"]',
     "AUDIOJOB_STORE": '{"kind": "Folder"}',
     "AUDIOJOB_SITES": '[{"host": "youtube.com", "maxRunning": 2, "pauseSeconds": 5}]',
+    "AUDIOJOB_LIBRARIES": '[{"name": "music", "claimName": "nas-music"}]',
 }
 
 
@@ -55,6 +60,27 @@ class Fetch(_Group):
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ipaddress.ip_network(text)) for text in value)
+
+
+class Library(_Group):
+    """A place for media that users name: a claim that every job namespace has, or a prefix of the store.
+
+    A prefix lies outside the folders of jobs, so that no library is ever swept. ``namespaces`` empty: all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    name: LibraryName
+    claim_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)] | None = None
+    prefix: Annotated[str, Field(pattern=_PREFIX, max_length=200)] | None = None
+    read_only: bool = False
+    namespaces: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Library:
+        if (self.claim_name is None) == (self.prefix is None):
+            raise ValueError(f"library {self.name} needs exactly one of claimName and prefix")
+        return self
 
 
 class Site(_Group):
@@ -180,6 +206,7 @@ class OperatorSettings(BaseSettings):
     images: Images
     job_namespaces: tuple[str, ...] = ()
     store: Annotated[FolderStore | S3Store, Field(discriminator="kind")] = FolderStore()
+    libraries: tuple[Library, ...] = ()
     models_claim: bool = False
     fetch: Fetch = Fetch()
     sites: tuple[Site, ...] = ()
@@ -198,6 +225,20 @@ class OperatorSettings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     kubeconfig: Path | None = None
     context: str | None = None
+
+    @model_validator(mode="after")
+    def _libraries_apart(self) -> OperatorSettings:
+        names = [library.name for library in self.libraries]
+        if len(names) != len(set(names)):
+            raise ValueError(f"libraries: a name is there twice: {', '.join(names)}")
+        for library in self.libraries:
+            first = (library.prefix or "").partition("/")[0]
+            if first in self.job_namespaces:
+                raise ValueError(
+                    f"libraries: prefix {library.prefix} of library {library.name} lies in the folder of the jobs of "
+                    f"namespace {first}; choose another first part"
+                )
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -240,6 +281,7 @@ class OperatorSettings(BaseSettings):
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
             download_reuse_seconds=self.reuse.download_seconds,
             disruption=DisruptionTimes(**self.disruption.model_dump()),
+            libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
         )
 
 

@@ -86,6 +86,16 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "models.prefetch.resources.limits.memory": ("1Gi", PREFETCH),
     "models.prefetch.nodeSelector": ({"disk": "ssd"}, PREFETCH),
     "models.prefetch.tolerations": ([{"key": "a", "operator": "Exists"}], PREFETCH),
+    "libraries": ([{"name": "nas", "claimName": "nas-music"}], {}),
+    "sweep.enabled": (False, {}),
+    "sweep.schedule": ("@weekly", {}),
+    "sweep.dryRun": (True, {}),
+    "sweep.maxPercent": (50, {}),
+    "sweep.absentDays": (30, {}),
+    "sweep.unfinishedHours": (48, {}),
+    "sweep.resources.requests.cpu": ("1", {}),
+    "sweep.resources.requests.memory": ("1Gi", {}),
+    "sweep.resources.limits.memory": ("2Gi", {}),
     "fetch.allowedCIDRs": (["10.0.0.0/8"], {}),
     "fetch.maxPerHost": (4, {}),
     "sites": ([{"host": "youtube.com", "maxRunning": 2}], {}),
@@ -106,9 +116,10 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "pipelines.enabled": (False, {}),
     "pipelines.device": ("CPU", {}),
     "pipelines.gpuWaitSeconds": (0, {}),
+    "pipelines.retentionSeconds": (86_400, {}),
     **{
         f"pipelines.resources.{phase}.{key}": ("7Gi", {})
-        for phase in ("download", "normalize", "separate")
+        for phase in ("download", "normalize", "separate", "publish")
         for key in ("cpu", "memory", "scratch")
     },
     "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),
@@ -184,6 +195,19 @@ WRONG: dict[str, tuple[Object, list[str]]] = {
     "an unknown device": ({"pipelines": {"device": "TPU"}}, ["device"]),
     "a label that is a number": ({"commonLabels": {"a": 1}}, ["commonLabels/a", "want string"]),
     "a toleration with an unknown key": ({"api": {"tolerations": [{"keys": "a"}]}}, ["tolerations", "keys"]),
+    "a library without a place": ({"libraries": [{"name": "a"}]}, ["libraries/0"]),
+    "a library at two places": ({"libraries": [{"name": "a", "claimName": "b", "prefix": "c"}]}, ["libraries/0"]),
+    "a library on the node": ({"libraries": [{"name": "a", "hostPath": "/srv"}]}, ["hostPath", "not allowed"]),
+    "a library above the store": ({"libraries": [{"name": "a", "prefix": "../b"}]}, ["libraries/0/prefix"]),
+    "a library among jobs": ({"libraries": [{"name": "a", "prefix": "music/b"}]}, ["folder of the jobs", "library/a"]),
+    "a library twice": (
+        {"libraries": [{"name": "a", "prefix": "b"}, {"name": "a", "prefix": "c"}]}, ["name a is there twice"],
+    ),
+    "a library where nothing runs": (
+        {"libraries": [{"name": "a", "prefix": "b", "namespaces": ["other"]}]}, ["other is not in jobNamespaces"],
+    ),
+    "a schedule in words": ({"sweep": {"schedule": "every night"}}, ["sweep/schedule"]),
+    "a sweep of more than all": ({"sweep": {"maxPercent": 101}}, ["sweep/maxPercent"]),
     "no job namespaces": ({"jobNamespaces": []}, ["jobNamespaces is empty", "--set"]),
     "the operator's own namespace": ({"jobNamespaces": ["audiojob-system"]}, ["must not hold audiojob-system"]),
     "an API namespace where nothing runs": ({"api": {"namespace": "other"}}, ["api.namespace is other", "Add it"]),

@@ -13,6 +13,7 @@ from audiojob_types.parameters.container import ContainerParameters
 from audiojob_types.parameters.download import DownloadParameters
 from audiojob_types.parameters.inspect import InspectParameters
 from audiojob_types.parameters.normalize import NormalizeParameters
+from audiojob_types.parameters.publish import PublishParameters
 from audiojob_types.parameters.separate import SeparateParameters
 from audiojob_types.parameters.simulate import SimulateParameters
 from audiojob_types.parameters.thumbnail import ThumbnailParameters
@@ -25,6 +26,7 @@ __all__ = [
     "InspectParameters",
     "InvalidParameters",
     "NormalizeParameters",
+    "PublishParameters",
     "SeparateParameters",
     "SimulateParameters",
     "ThumbnailParameters",
@@ -36,6 +38,7 @@ PARAMETERS: Final[dict[Task, type[WireModel]]] = {
     Task.DOWNLOAD: DownloadParameters,
     Task.INSPECT: InspectParameters,
     Task.NORMALIZE: NormalizeParameters,
+    Task.PUBLISH: PublishParameters,
     Task.SEPARATE: SeparateParameters,
     Task.SIMULATE: SimulateParameters,
     Task.CONTAINER: ContainerParameters,

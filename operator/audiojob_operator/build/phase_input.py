@@ -8,14 +8,17 @@ from typing import Final
 from audiojob_operator.build.names import output_prefix
 from audiojob_operator.build.program import program_of
 from audiojob_operator.build.request import AttemptRequest
+from audiojob_operator.build.volumes import used_libraries
 from audiojob_operator.invalid import InvalidSpecError
 from audiojob_operator.resolve import phase_parameters
 from audiojob_types.contract import (
     MAX_PHASE_INPUT_BYTES,
+    PhaseDestination,
     PhaseInput,
     PhaseLimits,
     PhaseNetwork,
     PhaseProgress,
+    Task,
 )
 
 _MILLISECONDS_FOR_EACH_JOB: Final = 10  # a hundred reports a second from all runners together
@@ -43,6 +46,10 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         inputs=request.inputs,
         output_prefix=f"{output_prefix(request.namespace, request.uid)}/{phase.name}",
         store=request.settings.store,
+        libraries=tuple(
+            library.reached(request.namespace, request.settings.store) for library, _ in used_libraries(request)
+        ),
+        destination=_destination(request),
         limits=PhaseLimits(soft_seconds=phase.soft_limit_seconds, stall_seconds=phase.stall_seconds),
         network=PhaseNetwork(allowed_cidrs=request.settings.allowed_cidrs),
         progress=PhaseProgress(
@@ -54,6 +61,13 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         ),
         expires_time=request.expires,
     )
+
+
+def _destination(request: AttemptRequest) -> PhaseDestination | None:
+    wanted = request.job.spec.destination
+    if wanted is None or request.phase.task is not Task.PUBLISH:
+        return None
+    return PhaseDestination(library=wanted.library, layout=wanted.layout)
 
 
 def phase_file(request: AttemptRequest) -> str:

@@ -137,3 +137,29 @@ def test_a_group_that_is_not_json_is_named(environment: pytest.MonkeyPatch) -> N
     environment.setenv("AUDIOJOB_CAPACITY", "lots")
     with pytest.raises(SettingsError, match="AUDIOJOB_CAPACITY: "):
         load_settings()
+
+
+def test_libraries(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(
+        "AUDIOJOB_LIBRARIES",
+        '[{"name": "nas", "claimName": "nas-music", "readOnly": true}, {"name": "shelf", "prefix": "shelf/rock"}]',
+    )
+    nas, shelf = load_settings().for_decisions().libraries
+    assert (nas.name, nas.claim_name, nas.read_only, shelf.prefix) == ("nas", "nas-music", True, "shelf/rock")
+
+
+NO_LIBRARIES = {
+    "neither claim nor prefix": ('[{"name": "a"}]', "exactly one of claimName and prefix"),
+    "both": ('[{"name": "a", "claimName": "b", "prefix": "c"}]', "exactly one of claimName and prefix"),
+    "a way out of the store": ('[{"name": "a", "prefix": "../b"}]', "AUDIOJOB_LIBRARIES"),
+    "the folder of a namespace's jobs": ('[{"name": "a", "prefix": "music/a"}]', "lies in the folder of the jobs"),
+    "one name twice": ('[{"name": "a", "prefix": "b"}, {"name": "a", "prefix": "c"}]', "is there twice"),
+}
+
+
+@pytest.mark.parametrize(("given", "words"), NO_LIBRARIES.values(), ids=NO_LIBRARIES.keys())
+def test_libraries_that_cannot_be(environment: pytest.MonkeyPatch, given: str, words: str) -> None:
+    environment.setenv("AUDIOJOB_JOB_NAMESPACES", '["music"]')
+    environment.setenv("AUDIOJOB_LIBRARIES", given)
+    with pytest.raises(SettingsError, match=words):
+        load_settings()

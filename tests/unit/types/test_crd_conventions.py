@@ -196,6 +196,8 @@ def test_nothing_in_a_spec_chooses_how_work_runs() -> None:
         "cancel", "retry", "retry.limit", "retry.baseSeconds", "retry.capSeconds", "retryOf", "reuse",
         "source.jobRef", "source.jobRef.name", "source.jobRef.output",
         "inputs", "inputs[]", "inputs[].name", "inputs[].text", "inputs[].object", "inputs[].object.key",
+        "source.library", "source.library.name", "source.library.path",
+        "destination", "destination.library", "destination.layout",
         "reviews", "reviews[]", "reviews[].phase", "reviews[].approved", "reviews[].message",
     }  # fmt: skip
     prefix = "audiojob.spec."
