@@ -56,7 +56,7 @@ def test_a_write_that_fails_leaves_the_old_record(tmp_path: Path, monkeypatch: p
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(modelvolume.os, "fsync", full)
+    monkeypatch.setattr("audiojob_runner.modelvolume.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_lock(tmp_path, Lock())
     assert NAME in read_lock(tmp_path).files
