@@ -121,6 +121,14 @@ def test_a_tampered_file_runs_nothing(tmp_path: Path, harm: Callable[[str], Any]
     assert not mark.exists()
 
 
+def test_the_harm_is_real(tmp_path: Path) -> None:
+    """What demucs' own loading would have done."""
+    mark = tmp_path / "mark"
+    path = store(tmp_path, package() | {"klass": HARM["a shell command"](str(mark))})
+    torch.load(path, "cpu", weights_only=False)
+    assert mark.exists()
+
+
 def test_a_plain_pickle_runs_nothing(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     (tmp_path / "models").mkdir()
