@@ -10,6 +10,7 @@ import yaml
 from tests.chart.helm import CHART, Helm, Object, ci_values, find, merged, of_kind
 
 from audiojob_api.settings import ApiSettings
+from audiojob_operator.model import SiteLimit, SiteRules
 from audiojob_operator.settings import load_settings
 from audiojob_runner.cli import _parser as cli_parser
 from audiojob_runner.sweep import parse_store
@@ -65,6 +66,8 @@ def test_the_operator_understands_its_settings(helm: Helm, clean_environment: py
     ]
     assert settings.models_claim is True
     assert settings.fetch.allowed_cidrs == ("10.20.0.0/16", "fd00:1::/32")
+    assert settings.site_rules() == SiteRules((SiteLimit("youtube.com", 2, 5), SiteLimit("example.org", 1)), 8)
+    assert (settings.reuse.enabled, settings.reuse.download_seconds) == (False, 3600)
     assert settings.capacity.max_running == 100
     assert (settings.lease.namespace, settings.lease.name) == ("audiojob-system", "sound-operator")
     assert settings.lease.identity == "metadata.uid"
@@ -79,6 +82,8 @@ def test_the_operator_understands_the_default_settings(helm: Helm, clean_environ
     assert settings.images.runner == "audiojob/runner:0.1.0"
     assert settings.models_claim is False
     assert settings.fetch.allowed_cidrs == ()
+    assert settings.site_rules() == SiteRules()
+    assert (settings.reuse.enabled, settings.reuse.download_seconds) == (True, 86_400)
 
 
 @pytest.mark.parametrize(

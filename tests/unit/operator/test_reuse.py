@@ -54,7 +54,7 @@ def separating(manifest: ManifestRef = MANIFEST, outputs: tuple[JobOutput, ...] 
 
 OTHER_IMAGES = Images(runner="docker.io/audiojob/runner:2", runner_torch="docker.io/audiojob/runner-torch:2")
 ELSEWHERE = ManifestRef(key=f"{NAMESPACE}/other/normalize/1-abcd1234/manifest.json", sha256="b" * 64, count=1)
-STEMS = {"parameters": {"separate": {"stems": "FourStems", "model": "htdemucs"}}}  # what the defaults say
+STEMS = {"separate": {"stems": "FourStems", "model": "htdemucs"}}  # what the defaults say
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ STEMS = {"parameters": {"separate": {"stems": "FourStems", "model": "htdemucs"}}
         pytest.param(separating(), separating(outputs=()), False, id="a content that status does not list"),
         pytest.param(separating(outputs=()), separating(outputs=()), True, id="the same manifest says enough"),
         pytest.param(separating(outputs=()), separating(ELSEWHERE, ()), False, id="another manifest does not"),
-        pytest.param(separating(), separating(**STEMS), True, id="defaults that are written out"),
+        pytest.param(separating(), separating(parameters=STEMS), True, id="defaults that are written out"),
         pytest.param(
             separating(), separating(parameters={"separate": {"model": "mdx"}}), False, id="another model"
         ),

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from audiojob_operator.model import Disruption
+from audiojob_operator.model import Disruption, SiteLimit, SiteRules
 from audiojob_operator.settings import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 
@@ -40,6 +40,13 @@ def test_nested_lists_and_records(environment: pytest.MonkeyPatch) -> None:
     assert settings.job_namespaces == ("music", "voice"), "each once, in their order"
     assert settings.fetch.allowed_cidrs == ("10.1.0.0/16",)
     assert settings.capacity.max_running == 7
+
+
+def test_sites_as_the_chart_writes_them(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AUDIOJOB_SITES", '[{"host": "youtube.com", "maxRunning": 2, "pauseSeconds": 5}]')
+    assert load_settings().site_rules() == SiteRules((SiteLimit("youtube.com", 2, 5),))
+    environment.setenv("AUDIOJOB_FETCH__MAX_PER_HOST", "4")
+    assert load_settings().site_rules().max_per_host == 4
 
 
 def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) -> None:
@@ -81,6 +88,12 @@ def test_a_missing_image_is_named(environment: pytest.MonkeyPatch, missing: str)
         pytest.param("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["10.1.2.3/16"]', id="an address with host bits"),
         pytest.param("AUDIOJOB_LEASE__DURATION", "3", id="an unknown name in a group"),
         pytest.param("AUDIOJOB_SWEEP__FINISHED_SECONDS", "0", id="no pause between sweeps"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "YouTube.com"}]', id="a host in capitals"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "https://youtube.com"}]', id="an address for a host"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "a.example", "maxRuning": 2}]', id="a misspelt limit of a site"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "a.example", "maxRunning": 0}]', id="a site with no room at all"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "a.example"}, {"host": "a.example"}]', id="a site named twice"),
+        pytest.param("AUDIOJOB_FETCH__MAX_PER_HOST", "0", id="hosts with no room at all"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(environment: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -120,6 +133,7 @@ def test_lease_times_out_of_order(environment: pytest.MonkeyPatch, duration: int
         pytest.param("AUDIOJOB_JOB_NAMESPACES", "music,voice", '["music"]', id="a list with commas alone"),
         pytest.param("AUDIOJOB_JOB_NAMESPACES", '"music"', '["music"]', id="JSON, but no list"),
         pytest.param("AUDIOJOB_FETCH__ALLOWED_CIDRS", "10.0.0.0/8", '["10.20.0.0/16"]', id="a list inside a group"),
+        pytest.param("AUDIOJOB_SITES", "youtube.com", '[{"host": "youtube.com"', id="a host where sites are due"),
         pytest.param("AUDIOJOB_STORE", "Folder", '{"kind": "Folder"}', id="a word where a record is due"),
     ],
 )

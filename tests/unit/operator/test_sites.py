@@ -10,7 +10,7 @@ from tests.unit.operator.builders import NOW, audio_job, phase, pipeline, separa
 from audiojob_operator.model import FetchRequest, Object, SiteAnswer, SiteLimit, SiteRules, SiteUse
 from audiojob_operator.policies.ready import by_name
 from audiojob_operator.policies.sites import SiteLoad, fetch_request, limit_for
-from audiojob_types.job import AudioJob, PhaseStatus
+from audiojob_types.job import AudioJob, PhaseState, PhaseStatus
 from audiojob_types.pipeline import AudioPipeline
 
 TUBE = SiteLimit("youtube.com", max_running=2, pause_seconds=5)
@@ -109,7 +109,7 @@ LATER = NOW + timedelta(seconds=30)
             id="a source that lies in the store",
         ),
         pytest.param(
-            SONG, separate_pipeline(), (PhaseStatus(name="download", state="Running"),), None, id="it is at it"
+            SONG, separate_pipeline(), (PhaseStatus(name="download", state=PhaseState.RUNNING),), None, id="it is at it"
         ),
         pytest.param(
             SONG,
