@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 from tests.e2e.product import Product
@@ -27,7 +28,7 @@ CONTENTS = {
 
 def ask(product: Product, image: str, *command: str) -> str:
     """The output of a program in that image, as a restricted pod."""
-    name = f"ask-{image}"
+    name = f"ask-{uuid.uuid4().hex[:8]}"
     container = {
         "name": name,
         "image": product.images[image],
