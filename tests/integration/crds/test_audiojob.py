@@ -165,6 +165,7 @@ FULL: Spec = spec(
     retry={"limit": 3, "baseSeconds": 2, "capSeconds": 600},
     retryOf="first",
     reuse="Allowed",
+    destination={"library": "music", "layout": "Artist"},
     reviews=[APPROVAL],
 )
 CHANGES: dict[str, Any] = {
@@ -180,13 +181,14 @@ CHANGES: dict[str, Any] = {
     "retry": {"limit": 4},
     "retryOf": "second",
     "reuse": "Never",
+    "destination": {"library": "music", "layout": "Title"},
     "reviews": [APPROVAL, REJECTION],
     "priority": 4,
     "ttlSecondsAfterFinished": 61,
     "suspend": True,
     "cancel": True,
 }
-OPTIONAL = sorted(CHANGES.keys() - {"pipeline", "queueName", "suspend", "cancel"} - AudioJobSpec.MUTABLE)
+OPTIONAL = sorted(CHANGES.keys() - {"pipeline", "queueName", "suspend", "cancel", "reuse"} - AudioJobSpec.MUTABLE)
 
 
 def test_every_field_of_a_spec_is_in_the_tables_above() -> None:
