@@ -11,7 +11,7 @@ from audiojob_types.base import WireModel
 from audiojob_types.contract import Task
 from audiojob_types.parameters.download import DownloadParameters
 from audiojob_types.parameters.normalize import NormalizeParameters
-from audiojob_types.parameters.separate import SeparateParameters
+from audiojob_types.parameters.separate import SeparateParameters, expand_preset
 from audiojob_types.parameters.simulate import SimulateParameters
 
 __all__ = [
@@ -49,7 +49,8 @@ def resolve_parameters(task: Task, *layers: Mapping[str, Any] | None) -> WireMod
     """
     merged: dict[str, Any] = {}
     for layer in layers:
-        merged.update(layer or {})
+        # A preset stands for the fields of its own layer: it wins over what weaker layers say.
+        merged.update(expand_preset(layer or {}) if task is Task.SEPARATE else layer or {})
     try:
         return PARAMETERS[task].model_validate(merged)
     except ValidationError as error:
