@@ -146,6 +146,8 @@ def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
     assert {name: [phase.task.value for phase in spec.phases] for name, spec in parsed.items()} == {
         "separate": ["Download", "Normalize", "Separate"],
         "download": ["Download"],
+        "transcode": ["Download", "Transcode"],
+        "thumbnail": ["Download", "Thumbnail"],
     }
     separate = parsed["separate"].phases[-1]
     assert (separate.device, separate.resources.memory) == ("GPU", "16Gi")
