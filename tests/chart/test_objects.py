@@ -158,6 +158,8 @@ def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
         "separate": ["Download", "Normalize", "Separate", "Publish"],
         "download": ["Download", "Publish"],
         "publish": ["Publish"],
+        "transcode": ["Download", "Transcode"],
+        "thumbnail": ["Download", "Thumbnail"],
     }
     separate = parsed["separate"].phases[2]
     assert (separate.device, separate.resources.memory) == ("GPU", "16Gi")

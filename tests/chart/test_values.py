@@ -119,7 +119,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "pipelines.retentionSeconds": (86_400, {}),
     **{
         f"pipelines.resources.{phase}.{key}": ("7Gi", {})
-        for phase in ("download", "normalize", "separate", "publish")
+        for phase in ("download", "normalize", "separate", "transcode", "thumbnail", "publish")
         for key in ("cpu", "memory", "scratch")
     },
     "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),
