@@ -40,9 +40,13 @@ class Images(_Group):
 
 
 class Fetch(_Group):
-    """Rules for downloads. Private and loopback addresses are refused unless a network here holds them."""
+    """Rules for downloads. Private and loopback addresses are refused unless a network here holds them.
+
+    ``secret``: every job namespace has a Secret ``audiojob-fetch``, whose files phases that fetch are given.
+    """
 
     allowed_cidrs: tuple[str, ...] = ()
+    secret: bool = False
 
     @field_validator("allowed_cidrs")
     @classmethod
@@ -177,6 +181,7 @@ class OperatorSettings(BaseSettings):
             pull_policy=self.images.pull_policy,
             models_claim=self.models_claim,
             allowed_cidrs=self.fetch.allowed_cidrs,
+            fetch_secret=self.fetch.secret,
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
         )
 

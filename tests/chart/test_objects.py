@@ -146,6 +146,7 @@ def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
     assert {name: [phase.task.value for phase in spec.phases] for name, spec in parsed.items()} == {
         "separate": ["Download", "Normalize", "Separate"],
         "download": ["Download"],
+        "inspect": ["Inspect"],
     }
     separate = parsed["separate"].phases[-1]
     assert (separate.device, separate.resources.memory) == ("GPU", "16Gi")

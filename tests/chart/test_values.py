@@ -77,6 +77,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "models.size": ("1Gi", MODELS),
     "models.accessModes": (["ReadOnlyMany"], MODELS),
     "fetch.allowedCIDRs": (["10.0.0.0/8"], {}),
+    "fetch.secret": (True, {}),
     "capacity.maxRunning": (3, {}),
     "capacity.gpus": (0, {}),
     "capacity.ageingSeconds": (0, {}),

@@ -46,10 +46,12 @@ def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) 
     environment.setenv("AUDIOJOB_IMAGES__PULL_POLICY", "Never")
     environment.setenv("AUDIOJOB_PROGRESS__MIN_INTERVAL_MILLISECONDS", "250")
     environment.setenv("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["192.168.0.0/24"]')
+    environment.setenv("AUDIOJOB_FETCH__SECRET", "true")
     given = load_settings().for_decisions()
     assert (given.images.runner, given.images.runner_torch) == tuple(REQUIRED.values())
     assert (given.models_claim, given.pull_policy, given.min_progress_interval_milliseconds) == (True, "Never", 250)
     assert given.allowed_cidrs == ("192.168.0.0/24",)
+    assert given.fetch_secret is True
 
 
 def test_an_s3_store(environment: pytest.MonkeyPatch) -> None:
