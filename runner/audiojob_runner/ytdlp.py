@@ -122,7 +122,7 @@ def _js_runtimes(name: str = "deno") -> dict[str, dict[str, str]]:
         return {name: {}}
 
 
-class _Downloader(yt_dlp.YoutubeDL):
+class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
     """Reads no page, script or list without end into memory: what was packed may be a thousand times as large."""
 
     def urlopen(self, req: Any) -> Any:

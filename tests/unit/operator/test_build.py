@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator import goldens
-from tests.unit.operator.builders import UID, World, audio_job, phase, phase_input_of, pipeline
+from tests.unit.operator.builders import UID, World, audio_job, phase, phase_input_of, pipeline, with_settings
 
 from audiojob_operator.build.names import child_name, event_name, label_value
 from audiojob_operator.build.quantity import quantity_bytes
@@ -90,7 +90,7 @@ def test_the_secret_for_fetching_goes_as_files_to_phases_that_fetch(task: str, a
     world = World(
         audiojob=audio_job(source={"url": "https://example.com/a.mp3"}),
         pipeline=pipeline(phase("first", task=task)),
-        settings=goldens.with_settings(fetch_secret=allowed),
+        settings=with_settings(fetch_secret=allowed),
     )
     world.turn()
     job = world.newest("first")

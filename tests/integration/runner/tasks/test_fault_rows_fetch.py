@@ -20,9 +20,9 @@ from audiojob_types.reasons import Reason
 
 # yt-dlp leaves answers and half-written files open when it raises. Ours are closed: any other test fails for them.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-HTML = {"Content_Type": "text/html; charset=utf-8"}
-SONG = {"Content_Type": "audio/mpeg"}
-HLS = {"Content_Type": "application/vnd.apple.mpegurl"}
+HTML: dict[str, Any] = {"Content_Type": "text/html; charset=utf-8"}
+SONG: dict[str, Any] = {"Content_Type": "audio/mpeg"}
+HLS: dict[str, Any] = {"Content_Type": "application/vnd.apple.mpegurl"}
 MEBIBYTE = 1024**2
 
 
