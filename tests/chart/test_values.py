@@ -101,6 +101,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "sites": ([{"host": "youtube.com", "maxRunning": 2}], {}),
     "reuse.enabled": (False, {}),
     "reuse.downloadSeconds": (60, {}),
+    "fetch.secret": (True, {}),
     "capacity.maxRunning": (3, {}),
     "capacity.gpus": (0, {}),
     "capacity.ageingSeconds": (0, {}),
