@@ -92,6 +92,13 @@ class JobRequest(WireModel):
         ]
         | None
     ) = None
+    reuse: (
+        Annotated[
+            Literal["Allowed", "Never"],
+            Field(description="Never does all of the work again, though another job has done the same."),
+        ]
+        | None
+    ) = None
 
     def check_references(self) -> None:
         """Refuse a job that waits for itself. Raises a 422 :class:`Problem`; the operator explains the rest."""

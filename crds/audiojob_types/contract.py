@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from audiojob_types.base import StatusModel, Time, WireModel
 from audiojob_types.constants import API_VERSION
+from audiojob_types.destination import Layout, LibraryName
 from audiojob_types.reasons import Reason
 
 # Paths in a phase container. No part of any of them is chosen by a user.
@@ -21,6 +22,7 @@ PHASE_FILE: Final = "/etc/audiojob/phase.json"
 TERMINATION_FILE: Final = "/dev/termination-log"
 STORE_ROOT: Final = "/store"
 STORE_CREDENTIALS: Final = "/etc/audiojob/store"  # folder: accessKeyId, secretAccessKey
+FETCH_CREDENTIALS: Final = "/etc/audiojob/fetch"  # folder: cookies.txt, upstreamProxy; each may be absent
 MODELS_ROOT: Final = "/models"
 SCRATCH_ROOT: Final = "/scratch"
 # What the program of a Container phase shares with the runner, and the runner's own containers with each other.
@@ -35,6 +37,7 @@ ENV_PHASE_FILE: Final = "AUDIOJOB_PHASE_FILE"
 ENV_WORK: Final = "AUDIOJOB_WORK"
 
 MANIFEST_NAME: Final = "manifest.json"
+ABOUT_INPUT: Final = "about"  # the input of Publish that says what the piece is called, and is not published
 MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
 MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
 MAX_TEXTS_BYTES: Final = 64 * 1024  # of all text inputs of a job
@@ -50,10 +53,14 @@ class Task(StrEnum):
     """The code that a phase runs."""
 
     DOWNLOAD = "Download"
+    INSPECT = "Inspect"
     NORMALIZE = "Normalize"
+    PUBLISH = "Publish"
     SEPARATE = "Separate"
     SIMULATE = "Simulate"
     CONTAINER = "Container"  # the administrator's own program, in the administrator's own image
+    THUMBNAIL = "Thumbnail"
+    TRANSCODE = "Transcode"
 
     @property
     def parameter_key(self) -> str:
@@ -64,6 +71,11 @@ class Task(StrEnum):
     def needs_torch(self) -> bool:
         """Whether the task runs in the large image."""
         return self is Task.SEPARATE
+
+    @property
+    def fetches(self) -> bool:
+        """Whether the task reaches out to the source's site."""
+        return self in (Task.DOWNLOAD, Task.INSPECT)
 
     @property
     def is_program(self) -> bool:
@@ -150,7 +162,11 @@ class OutputRef(StatusModel):
 
 class PhaseInputFile(WireModel):
     """One input of a phase: exactly one of ``url``, ``text`` (the content itself), ``key`` (a file in the store) or
-    ``manifest`` with ``output``."""
+    ``manifest`` with ``output``.
+
+    ``library`` says that ``key`` lies in the library of that name. ``about``: only what the manifest says of the output
+    is wanted, not the file.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
     url: Annotated[str, Field(max_length=2_048)] | None = None
@@ -159,6 +175,8 @@ class PhaseInputFile(WireModel):
     manifest: ManifestRef | None = None
     output: Annotated[str, Field(max_length=63)] | None = None
     sha256: Sha256 | None = None
+    library: LibraryName | None = None
+    about: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -168,6 +186,10 @@ class PhaseInputFile(WireModel):
             raise ValueError(f"input '{self.name}' needs exactly one of {allowed}; it has {given or 'none'}")
         if (self.manifest is None) != (self.output is None):
             raise ValueError(f"input '{self.name}': manifest and output go together")
+        if self.library is not None and self.key is None:
+            raise ValueError(f"input '{self.name}': library needs a key")
+        if self.about is not None and self.manifest is None:
+            raise ValueError(f"input '{self.name}': about needs a manifest")
         return self
 
 
@@ -187,6 +209,20 @@ class S3Store(WireModel):
     endpoint: str | None = None
     region: str = "us-east-1"
     allow_http: bool = False
+
+
+class PhaseLibrary(WireModel):
+    """A library as a phase reaches it: a mounted folder, or a prefix of the bucket. Keys are relative to it."""
+
+    name: LibraryName
+    store: Annotated[FolderStore | S3Store, Field(discriminator="kind")]
+
+
+class PhaseDestination(WireModel):
+    """Where Publish puts its inputs; ``library`` is one of the phase's libraries."""
+
+    library: LibraryName
+    layout: Layout
 
 
 class PhaseLimits(WireModel):
@@ -235,10 +271,21 @@ class PhaseInput(WireModel):
     inputs: tuple[PhaseInputFile, ...] = ()
     output_prefix: Key  # <namespace>/<uid>/<phase>; the runner adds /<attempt>-<first 8 of the pod uid>
     store: Annotated[FolderStore | S3Store, Field(discriminator="kind")] = FolderStore()
+    libraries: tuple[PhaseLibrary, ...] = ()
+    destination: PhaseDestination | None = None
     limits: PhaseLimits = PhaseLimits()
     network: PhaseNetwork = PhaseNetwork()
     progress: PhaseProgress = PhaseProgress()
     expires_time: Time | None = None
+
+    @model_validator(mode="after")
+    def _libraries_are_told(self) -> Self:
+        told = {library.name for library in self.libraries}
+        named = {item.library for item in self.inputs if item.library is not None}
+        named |= {self.destination.library} if self.destination is not None else set()
+        if named - told:
+            raise ValueError(f"libraries lacks {', '.join(sorted(named - told))}")
+        return self
 
     @property
     def attempt_prefix(self) -> str:

@@ -266,6 +266,16 @@ class Phase(WireModel):
         ),
     ] = 300
     retry: Annotated[Retry, Field(description="retry policy of the phase.")] | None = None
+    reuse: (
+        Annotated[
+            Literal["Allowed", "Never"],
+            Field(
+                description="reuse of what other jobs have made of the same input. Default: Allowed for Download, "
+                "Normalize and Separate, else Never."
+            ),
+        ]
+        | None
+    ) = None
     parameters: Annotated[
         Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
         Field(description="parameters that jobs start from; only the member of the phase's task counts."),

@@ -56,6 +56,7 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         gpus=gpus_of(job),
         device_reason=annotations.get(c.ANNOTATION_DEVICE_REASON),
         memory_bytes=_number(annotations.get(c.ANNOTATION_MEMORY)),
+        reuse_key=annotations.get(c.ANNOTATION_REUSE_KEY),
         finished=_job_end(job) is not None or (bool(pods) and all(_ended(each) for each in pods)),
     )
 

@@ -101,6 +101,42 @@ def unconfirmed_children(job: AudioJob, children: Iterable[PhaseObservation]) ->
     )
 
 
+# ---------------------------------------------------------------- phases that a job leaves out
+
+
+def own_pipeline(job: AudioJob, pipeline: AudioPipeline) -> AudioPipeline:
+    """The pipeline without what the job does not ask for: phases that publish, where it names no destination.
+
+    What came after such a phase comes after those before it.
+    """
+    left_out = left_out_phases(job.spec, pipeline.spec)
+    if not left_out:
+        return pipeline
+    phases = tuple(
+        phase.model_copy(update={"after": _bypass(pipeline.spec, phase, left_out)})
+        if left_out & set(phases_before(pipeline.spec, phase))
+        else phase
+        for phase in pipeline.spec.phases
+        if phase.name not in left_out
+    )
+    return pipeline.model_copy(update={"spec": pipeline.spec.model_copy(update={"phases": phases})})
+
+
+def left_out_phases(spec: AudioJobSpec, pipeline: AudioPipelineSpec) -> frozenset[str]:
+    """Names of the phases that the job does not run."""
+    if spec.destination is not None:
+        return frozenset()
+    return frozenset(phase.name for phase in pipeline.phases if phase.task is Task.PUBLISH)
+
+
+def _bypass(pipeline: AudioPipelineSpec, phase: Phase, left_out: frozenset[str]) -> tuple[str, ...]:
+    named = {each.name: each for each in pipeline.phases}
+    found: list[str] = []
+    for name in phases_before(pipeline, phase):
+        found += _bypass(pipeline, named[name], left_out) if name in left_out else (name,)
+    return tuple(dict.fromkeys(found))
+
+
 # ---------------------------------------------------------------- precedence
 
 

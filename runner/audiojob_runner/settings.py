@@ -17,6 +17,7 @@ from audiojob_types.contract import (
     ENV_PHASE_FILE,
     ENV_POD_NAME,
     ENV_POD_UID,
+    FETCH_CREDENTIALS,
     MAX_PHASE_INPUT_BYTES,
     MODELS_ROOT,
     PHASE_FILE,
@@ -44,6 +45,7 @@ class Paths:
 
     termination_file: Path
     credentials: Path
+    fetch_credentials: Path
     models: Path
     scratch: Path
     service_account: Path
@@ -61,6 +63,7 @@ class Paths:
         return cls(
             termination_file=at(TERMINATION_FILE),
             credentials=at(STORE_CREDENTIALS),
+            fetch_credentials=at(FETCH_CREDENTIALS),
             models=at(MODELS_ROOT),
             scratch=at(SCRATCH_ROOT),
             service_account=at(SERVICE_ACCOUNT_ROOT),

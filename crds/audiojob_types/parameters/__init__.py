@@ -11,27 +11,39 @@ from audiojob_types.base import WireModel
 from audiojob_types.contract import Task
 from audiojob_types.parameters.container import ContainerParameters
 from audiojob_types.parameters.download import DownloadParameters
+from audiojob_types.parameters.inspect import InspectParameters
 from audiojob_types.parameters.normalize import NormalizeParameters
+from audiojob_types.parameters.publish import PublishParameters
 from audiojob_types.parameters.separate import SeparateParameters
 from audiojob_types.parameters.simulate import SimulateParameters
+from audiojob_types.parameters.thumbnail import ThumbnailParameters
+from audiojob_types.parameters.transcode import TranscodeParameters
 
 __all__ = [
     "PARAMETERS",
     "ContainerParameters",
     "DownloadParameters",
+    "InspectParameters",
     "InvalidParameters",
     "NormalizeParameters",
+    "PublishParameters",
     "SeparateParameters",
     "SimulateParameters",
+    "ThumbnailParameters",
+    "TranscodeParameters",
     "resolve_parameters",
 ]
 
 PARAMETERS: Final[dict[Task, type[WireModel]]] = {
     Task.DOWNLOAD: DownloadParameters,
+    Task.INSPECT: InspectParameters,
     Task.NORMALIZE: NormalizeParameters,
+    Task.PUBLISH: PublishParameters,
     Task.SEPARATE: SeparateParameters,
     Task.SIMULATE: SimulateParameters,
     Task.CONTAINER: ContainerParameters,
+    Task.THUMBNAIL: ThumbnailParameters,
+    Task.TRANSCODE: TranscodeParameters,
 }
 
 

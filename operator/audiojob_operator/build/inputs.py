@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from audiojob_operator.invalid import InvalidSpecError
-from audiojob_types.contract import PhaseInputFile
+from audiojob_types.contract import ABOUT_INPUT, PhaseInputFile, Task
 from audiojob_types.job import AudioJob, JobOutput, PhaseStatus, ResolvedSource
 from audiojob_types.pipeline import Phase, PhaseInputBinding
 from audiojob_types.source import ObjectSource, SideInput, Source
@@ -73,16 +74,20 @@ def job_file(
             "spec.source",
             f"phase {phase.name} of pipeline {job.spec.pipeline} needs a source; give source.url or source.object",
         )
-    if [source.url, source.object, source.job_ref].count(None) != 2:
-        raise InvalidSpecError("spec.source", "must have exactly one of url, object, jobRef")
+    if [source.url, source.object, source.library, source.job_ref].count(None) != 3:
+        raise InvalidSpecError("spec.source", "must have exactly one of url, object, library, jobRef")
     if source.job_ref is not None:
         if resolved is None:
             return None
-        return PhaseInputFile(name=binding.name, manifest=resolved.manifest, output=resolved.output)
+        about = _only_about(phase, binding)
+        return PhaseInputFile(name=binding.name, manifest=resolved.manifest, output=resolved.output, about=about)
     return _source_input(job.metadata.namespace, binding.name, source)
 
 
 def _source_input(namespace: str, name: str, source: Source) -> PhaseInputFile:
+    if source.library is not None:
+        path = _relative(source.library.path, "spec.source.library.path")
+        return PhaseInputFile(name=name, key=path, library=source.library.name)
     if source.object is None:
         return PhaseInputFile(name=name, url=source.url)
     return PhaseInputFile(name=name, key=_upload_key(namespace, "spec.source.object.key", source.object))
@@ -105,11 +110,14 @@ def _side_file(job: AudioJob, phase: Phase, binding: PhaseInputBinding, wanted: 
 
 
 def _upload_key(namespace: str, field: str, upload: ObjectSource) -> str:
-    key = upload.key
-    # Admission refuses these too; a key becomes a path, so nothing rests on one check alone.
-    if key.startswith("/") or "\\" in key or any(part in ("", ".", "..") for part in key.split("/")):
+    return f"{uploads_prefix(namespace)}/{_relative(upload.key, field)}"
+
+
+def _relative(path: str, field: str) -> str:
+    """Admission refuses other paths too; a key becomes a path, so nothing rests on one check alone."""
+    if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
         raise InvalidSpecError(field, "must be a relative path such as albums/song.flac, without '..'")
-    return f"{uploads_prefix(namespace)}/{key}"
+    return path
 
 
 def _phase_file(
@@ -136,4 +144,10 @@ def _phase_file(
             f"pipeline.phases[{phase.name}].inputs[{binding.name}].output",
             f"phase {binding.from_} has {record.manifest.count} outputs; name one of them",
         )
-    return PhaseInputFile(name=binding.name, manifest=record.manifest, output=output)
+    about = _only_about(phase, binding)
+    return PhaseInputFile(name=binding.name, manifest=record.manifest, output=output, about=about)
+
+
+def _only_about(phase: Phase, binding: PhaseInputBinding) -> Literal[True] | None:
+    """Publish asks one input what the piece is called, and does not read it."""
+    return True if phase.task is Task.PUBLISH and binding.name == ABOUT_INPUT else None

@@ -64,6 +64,10 @@ def _annotations(request: AttemptRequest) -> dict[str, str]:
     }
     if request.device is Device.GPU:
         found[c.ANNOTATION_GPUS] = str(request.phase.gpus)
+    if request.reuse_key is not None:
+        found[c.ANNOTATION_REUSE_KEY] = request.reuse_key
+    if request.host is not None:
+        found[c.ANNOTATION_HOST] = request.host
     if request.phase.exit_codes is not None:
         found[c.ANNOTATION_EXIT_CODES] = request.phase.exit_codes
     return found
@@ -80,7 +84,15 @@ def _owner(request: AttemptRequest) -> Object:
     }
 
 
+def _patience(request: AttemptRequest) -> list[Object]:
+    """How long a pod stays on a node that does not answer."""
+    seconds = request.settings.disruption.node_lost_seconds
+    toleration = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
+    return [{"key": f"node.kubernetes.io/{trouble}", **toleration} for trouble in ("not-ready", "unreachable")]
+
+
 def _fill_pod(pod: Object, request: AttemptRequest) -> None:
+    pod["terminationGracePeriodSeconds"] = request.settings.disruption.grace_seconds
     limits = [seconds for seconds in (request.phase.hard_limit_seconds, request.remaining_seconds) if seconds]
     if limits:
         pod["activeDeadlineSeconds"] = min(limits)
@@ -90,7 +102,7 @@ def _fill_pod(pod: Object, request: AttemptRequest) -> None:
     templates = request.revision.spec.templates
     template = (templates.gpu if request.device is Device.GPU else templates.cpu) or PodTemplate()
     wire = template.to_wire()
-    pod["tolerations"].extend(wire.pop("tolerations", []))
+    pod["tolerations"] = [*_patience(request), *wire.pop("tolerations", [])]
     pod.update({key: value for key, value in wire.items() if value})
 
 

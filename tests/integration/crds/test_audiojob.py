@@ -29,6 +29,7 @@ def separate(**parameters: Any) -> Spec:
 ACCEPTED: dict[str, Spec] = {
     "a pipeline alone": spec(),
     "a retry": spec(retryOf="song-1"),
+    "all of the work anew": spec(reuse="Never"),
     "reviews from the start": spec(reviews=[APPROVAL, {"phase": "a", "approved": False}]),
     "16 reviews": spec(reviews=[APPROVAL] * 16),
     "the largest retry": spec(retry={"limit": 10, "baseSeconds": 3_600, "capSeconds": 86_400}),
@@ -58,6 +59,7 @@ def test_accepted(resources: Resources, body: Spec) -> None:
 # The refused spec, and words that the answer must have: the field, and what to do.
 REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "no pipeline": ({"source": {"url": URL}}, ["spec.pipeline", "Required"]),
+    "an unknown word on reuse": (spec(reuse="Sometimes"), ["spec.reuse", '"Allowed", "Never"']),
     "a retry of what is no name": (spec(retryOf="../other"), ["spec.retryOf"]),
     "a retry of a name of 64 characters": (spec(retryOf="a" * 64), ["spec.retryOf", "63"]),
     "a review without a verdict": (spec(reviews=[{"phase": "a"}]), ["spec.reviews[0].approved", "Required"]),
@@ -162,6 +164,8 @@ FULL: Spec = spec(
     cancel=False,
     retry={"limit": 3, "baseSeconds": 2, "capSeconds": 600},
     retryOf="first",
+    reuse="Allowed",
+    destination={"library": "music", "layout": "Artist"},
     reviews=[APPROVAL],
 )
 CHANGES: dict[str, Any] = {
@@ -176,13 +180,15 @@ CHANGES: dict[str, Any] = {
     "queueTimeoutSeconds": 61,
     "retry": {"limit": 4},
     "retryOf": "second",
+    "reuse": "Never",
+    "destination": {"library": "music", "layout": "Title"},
     "reviews": [APPROVAL, REJECTION],
     "priority": 4,
     "ttlSecondsAfterFinished": 61,
     "suspend": True,
     "cancel": True,
 }
-OPTIONAL = sorted(CHANGES.keys() - {"pipeline", "queueName", "suspend", "cancel"} - AudioJobSpec.MUTABLE)
+OPTIONAL = sorted(CHANGES.keys() - {"pipeline", "queueName", "suspend", "cancel", "reuse"} - AudioJobSpec.MUTABLE)
 
 
 def test_every_field_of_a_spec_is_in_the_tables_above() -> None:
@@ -274,7 +280,13 @@ def test_reviews_are_only_added_to(resources: Resources, before: list[Any], afte
 
 def test_a_new_job_shows_its_defaults(resources: Resources) -> None:
     answer = resources.try_job({"pipeline": "separate"})
-    assert answer.body["spec"] == {"pipeline": "separate", "queueName": "default", "suspend": False, "cancel": False}
+    assert answer.body["spec"] == {
+        "pipeline": "separate",
+        "queueName": "default",
+        "suspend": False,
+        "cancel": False,
+        "reuse": "Allowed",
+    }
     assert answer.body["status"] == {"state": "Pending", "percent": 0, "message": "Waiting for the operator"}
 
 

@@ -42,6 +42,7 @@ ACCEPTED: dict[str, Spec] = {
         ]
     },
     "a gate": {"phases": [phase("a"), phase("b", gate="Review", reviewTimeoutSeconds=60)]},
+    "a phase whose results serve nobody else": one(reuse="Never"),
     "no waiting for a GPU": one(device="Auto", gpuWaitSeconds=0),
     "a week of waiting for a GPU": one(device="Auto", gpuWaitSeconds=604_800),
     "memory that grows with the input and after a failure": one(
@@ -136,6 +137,7 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "memory for a minute that is no quantity": (one(resources={"memoryPerMinute": "some"}), ["memoryPerMinute"]),
     "a gate of another kind": (one(gate="Payment"), ["spec.phases[0].gate", "supported values", "Review"]),
     "a review without time": (one(reviewTimeoutSeconds=0), ["spec.phases[0].reviewTimeoutSeconds"]),
+    "an unknown word on reuse": (one(reuse="Sometimes"), ["spec.phases[0].reuse"]),
     "a GPU waited for less than not": (one(gpuWaitSeconds=-1), ["spec.phases[0].gpuWaitSeconds"]),
     "a GPU waited for longer than a week": (one(gpuWaitSeconds=604_801), ["spec.phases[0].gpuWaitSeconds", "604800"]),
     "priority 0": (one() | {"priority": 0}, ["spec.priority", "greater than or equal to 1"]),

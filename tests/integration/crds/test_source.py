@@ -42,6 +42,7 @@ ACCEPTED: dict[str, Spec] = {
     "a url with an IPv6 address": url("http://[2001:db8::1]/song"),
     "a url of 2,048 characters": url(URL + "/" + "a" * (2_048 - len(URL) - 1)),
     "an uploaded object": key("albums/Motörhead – Überraschung.flac"),
+    "a file of a library": spec(source={"library": {"name": "nas", "path": "Ärzte/01 – Song.flac"}}),
     "an output of another job": spec(source={"jobRef": {"name": "mix", "output": "vocals.flac"}}),
     "a text beside no source": inputs(text("script", "Good evening.\nGood night.\n")),
     "an empty text": inputs(text("script", "")),
@@ -86,11 +87,32 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "an empty source": (spec(source={}), ["spec.source", "exactly one of url, object"]),
     "a url and another job's output": (
         spec(source={"url": URL, "jobRef": {"name": "mix"}}),
-        ["spec.source", "exactly one of url, object, jobRef"],
+        ["spec.source", "exactly one of url, object, library, jobRef"],
+    ),
+    "a library and an address": (
+        spec(source={"url": URL, "library": {"name": "nas", "path": "a"}}),
+        ["spec.source", "exactly one of url, object, library, jobRef"],
+    ),
+    "a file outside the library": (
+        spec(source={"library": {"name": "nas", "path": "../theirs/a.flac"}}),
+        ["spec.source.library", "without '..'"],
+    ),
+    "an absolute path in a library": (
+        spec(source={"library": {"name": "nas", "path": "/etc/passwd"}}),
+        ["spec.source.library", "relative to the library"],
+    ),
+    "a library that is a path": (
+        spec(source={"library": {"name": "../nas", "path": "a"}}),
+        ["spec.source.library.name"],
+    ),
+    "a destination that is a path": (spec(destination={"library": "/srv/music"}), ["spec.destination.library"]),
+    "a layout of one's own": (
+        spec(destination={"library": "nas", "layout": "../{title}"}),
+        ["spec.destination.layout", "ArtistAlbum"],
     ),
     "an upload and another job's output": (
         spec(source={"object": {"key": "a"}, "jobRef": {"name": "mix"}}),
-        ["spec.source", "exactly one of url, object, jobRef"],
+        ["spec.source", "exactly one of url, object, library, jobRef"],
     ),
     "a jobRef without a name": (spec(source={"jobRef": {"output": "vocals"}}), ["spec.source.jobRef.name", "Required"]),
     "a jobRef to a name with dots": (spec(source={"jobRef": {"name": "a.b"}}), ["spec.source.jobRef.name"]),

@@ -120,6 +120,7 @@ class PodFolder:
         termination_file.unlink(missing_ok=True)
         environ = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),  # the code under test, where it is not the installed one
             "AUDIOJOB_POD_NAME": "song-work-1-abcdef01-xyz12",
             "AUDIOJOB_POD_UID": pod_uid,
         }

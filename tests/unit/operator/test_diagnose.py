@@ -28,6 +28,10 @@ def pending(*conditions: tuple[str, str, str], waiting: tuple[str, str] | None =
 
 NO_ROOM = "0/3 nodes are available: 1 Insufficient memory, 2 node(s) had untolerated taint {gpu: yes}."
 UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+DYING_CLAIM = '0/2 nodes are available: persistentvolumeclaim "audiojob-store" is being deleted. preemption: 0/2 nodes'
+LOST_CLAIM = (
+    '0/1 nodes are available: persistentvolumeclaim "audiojob-store" bound to non-existent persistentvolume "disk-7".'
+)
 NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "audiojob-store" not found. not found'
 
 
@@ -45,7 +49,7 @@ NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "audiojob-store" not 
         pytest.param(
             pending(("PodScheduled", "False", UNBOUND)),
             "Unschedulable",
-            "unbound",
+            "its claim has no volume yet",
             False,
             True,
             id="a claim is not bound yet",
@@ -65,6 +69,22 @@ NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "audiojob-store" not 
             True,
             True,
             id="the claim does not exist",
+        ),
+        pytest.param(
+            pending(("PodScheduled", "False", DYING_CLAIM)),
+            "VolumeMissing",
+            "claim audiojob-store is being deleted",
+            True,
+            True,
+            id="the claim was deleted while a pod used it",
+        ),
+        pytest.param(
+            pending(("PodScheduled", "False", LOST_CLAIM)),
+            "VolumeMissing",
+            "volume disk-7 of the claim audiojob-store does not exist any more",
+            True,
+            True,
+            id="the claim's volume was deleted",
         ),
         pytest.param(
             pending(waiting=("ErrImagePull", "manifest unknown")),

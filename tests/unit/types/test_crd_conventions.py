@@ -137,6 +137,15 @@ def test_enums_are_camel_case_words() -> None:
         "demucs_unittest",
         "wav",
         "flac",
+        "original",
+        "mp3",
+        "m4a",
+        "opus",
+        "mp4",
+        "ogg",
+        "jpeg",
+        "png",
+        "webp",
     }
     for path, node in NODES:
         for value in node.get("enum", []):
@@ -184,9 +193,11 @@ def test_nothing_in_a_spec_chooses_how_work_runs() -> None:
     reviewed = {
         "pipeline", "source", "source.url", "source.object", "source.object.key", "parameters", "queueName", "priority",
         "device", "startTime", "activeDeadlineSeconds", "queueTimeoutSeconds", "ttlSecondsAfterFinished", "suspend",
-        "cancel", "retry", "retry.limit", "retry.baseSeconds", "retry.capSeconds", "retryOf",
+        "cancel", "retry", "retry.limit", "retry.baseSeconds", "retry.capSeconds", "retryOf", "reuse",
         "source.jobRef", "source.jobRef.name", "source.jobRef.output",
         "inputs", "inputs[]", "inputs[].name", "inputs[].text", "inputs[].object", "inputs[].object.key",
+        "source.library", "source.library.name", "source.library.path",
+        "destination", "destination.library", "destination.layout",
         "reviews", "reviews[]", "reviews[].phase", "reviews[].approved", "reviews[].message",
     }  # fmt: skip
     prefix = "audiojob.spec."

@@ -34,6 +34,7 @@ def test_a_minimal_job_has_the_defaults_of_the_crd() -> None:
         "queueName": "default",
         "suspend": False,
         "cancel": False,
+        "reuse": "Allowed",
         "reviews": [],
     }
     assert job.status.state == "Pending"

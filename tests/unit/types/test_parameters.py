@@ -13,7 +13,7 @@ from audiojob_types.parameters.schema import parameters_schema
 
 def test_every_task_has_parameters_and_a_key() -> None:
     assert PARAMETERS.keys() == set(Task)
-    assert [task.parameter_key for task in Task] == ["download", "normalize", "separate", "simulate", "container"]
+    assert [task.parameter_key for task in Task] == [task.value[0].lower() + task.value[1:] for task in Task]
 
 
 @pytest.mark.parametrize("task", Task)
@@ -70,8 +70,16 @@ WRONG: dict[str, tuple[Task, dict[str, Any], str, str]] = {
     "a value of 1,025 characters": (Task.CONTAINER, {"values": {"a": "x" * 1_025}}, f"{VALUES}.a", "1024"),
     "33 values": (Task.CONTAINER, {"values": {f"v{n}": "" for n in range(33)}}, VALUES, "32"),
     "an image beside the values": (Task.CONTAINER, {"image": "evil"}, "parameters.container.image", "not permitted"),
+    "a bit rate without loss": (
+        Task.TRANSCODE, {"format": "flac", "bitrateKilobits": 128}, "parameters.transcode", "flac",
+    ),
+    "an encoder for a format": (Task.TRANSCODE, {"format": "libx264"}, "parameters.transcode.format", "mp3"),
+    "a cover at a time": (
+        Task.THUMBNAIL, {"origin": "Cover", "timeMilliseconds": 1}, "parameters.thumbnail", "no time",
+    ),
+    "a picture of 0 pixels": (Task.THUMBNAIL, {"maxWidth": 0}, "parameters.thumbnail.maxWidth", "16"),
     "a duration of zero": (Task.NORMALIZE, {"maxDurationSeconds": 0}, "parameters.normalize.maxDurationSeconds", "1"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("task", "given", "field", "word"), WRONG.values(), ids=WRONG.keys())
