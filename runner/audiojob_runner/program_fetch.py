@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -104,6 +105,7 @@ class _Fetch:
         for name in (OUTPUTS, TEMPORARY):
             (self._work / name).mkdir(exist_ok=True)
         (self._work / PROGRESS).touch()
+        shutil.rmtree(self._inputs / _PARTS, ignore_errors=True)  # of a run that the node's restart cut short
         self._write_parameters(parameters)
         listed = [self._bring(store, number, item.name) for number, item in enumerate(self._input.inputs)]
         with suppress(FileNotFoundError):
