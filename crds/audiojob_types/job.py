@@ -10,9 +10,10 @@ from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
 from audiojob_types.base import ObjectName, StatusModel, Time, WireModel, cel
 from audiojob_types.constants import API_VERSION, DEFAULT_QUEUE, MAX_PHASES, MAX_STATUS_OUTPUTS
-from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, Sha256, Task
+from audiojob_types.contract import MAX_TEXTS_BYTES, Device, Key, ManifestRef, OutputRef, Sha256, Task
+from audiojob_types.destination import Destination
 from audiojob_types.parameters.schema import parameters_schema
-from audiojob_types.source import Source
+from audiojob_types.source import SideInput, Source
 
 PhaseName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=12)]
 Message = Annotated[str, Field(max_length=1_024)]
@@ -62,6 +63,30 @@ class AudioJobSpec(WireModel):
 
     pipeline: Annotated[ObjectName, Field(description="pipeline is the name of the AudioPipeline to run.")]
     source: Annotated[Source, Field(description="source is the input, if the pipeline needs one.")] | None = None
+    inputs: Annotated[
+        tuple[SideInput, ...],
+        Field(
+            max_length=64,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "x-kubernetes-validations": cel(
+                    (
+                        f"self.map(i, has(i.text) ? i.text.size() : 0).sum() <= {MAX_TEXTS_BYTES}",
+                        "all texts together must be at most 64 KiB; upload longer ones and use object",
+                    )
+                ),
+            },
+            description="inputs beside the source, such as lyrics; pipelines ask for them by name.",
+        ),
+    ] = ()
+    destination: (
+        Annotated[
+            Destination,
+            Field(description="destination is the library that the pipeline's Publish phases put results into."),
+        ]
+        | None
+    ) = None
     parameters: Annotated[
         Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
         Field(description="parameters by task; what is left out comes from the pipeline, then from built-in defaults."),

@@ -10,16 +10,29 @@ from datetime import datetime
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
-from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOQUEUES, CONTROLLERREVISIONS, JOBS, NODES, PODS
+from audiojob_kube.resources import (
+    AUDIOJOBS,
+    AUDIOPIPELINES,
+    AUDIOQUEUES,
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    JOBS,
+    NODES,
+    PODS,
+)
 from audiojob_operator.diagnose import parse_time
 from audiojob_operator.intake import Intake
 from audiojob_operator.jobstore import JobStore, Known
 from audiojob_operator.model import Key, Revision
 from audiojob_operator.observe import gpus_of
+from audiojob_operator.policies.models import telling
 from audiojob_operator.resolve import parse_revision
+from audiojob_operator.transitions import waiting_reason
 from audiojob_types import constants as c
+from audiojob_types.models import ModelBook
 from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.queue import AudioQueue
+from audiojob_types.reasons import Reason
 
 CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -36,6 +49,13 @@ _METADATA = (
 )
 _JOB_SPEC = ("suspend",)
 _POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
+# What decisions read of a status. All else (counts, addresses, readiness) moves with nearly every write of others.
+_JOB_CONDITIONS = ("Complete", "Failed")
+_POD_CONDITIONS = ("PodScheduled", "PodReadyToStartContainers", "DisruptionTarget")
+_JOB_STATUS = ("startTime",)
+_POD_STATUS = ("phase", "reason", "message", "startTime")
+_CONTAINERS = ("initContainerStatuses", "containerStatuses")
+_CONTAINER_STATUS = ("name", "image", "state", "lastState")
 _FINAL_POD_PHASES = ("Succeeded", "Failed")
 
 
@@ -49,12 +69,30 @@ class NodeRow:
 
 def trim_job(obj: Object) -> Object:
     """A Job without its template, which holds the phase input of up to 200 KiB, and without its version."""
-    return _trim(obj, _JOB_SPEC)
+    status = obj.get("status") or {}
+    return {
+        "metadata": _metadata(obj),
+        "spec": _only(obj.get("spec") or {}, _JOB_SPEC),
+        "status": {**_only(status, _JOB_STATUS), "conditions": _conditions(status, _JOB_CONDITIONS)},
+    }
 
 
 def trim_pod(obj: Object) -> Object:
     """A pod reduced to who it is, where it runs and what became of it."""
-    return _trim(obj, _POD_SPEC)
+    status = obj.get("status") or {}
+    return {
+        "metadata": _metadata(obj),
+        "spec": _only(obj.get("spec") or {}, _POD_SPEC),
+        "status": {
+            **_only(status, _POD_STATUS),
+            "conditions": _conditions(status, _POD_CONDITIONS),
+            **{
+                kind: [_only(each, _CONTAINER_STATUS) for each in status[kind]]
+                for kind in _CONTAINERS
+                if status.get(kind)
+            },
+        },
+    }
 
 
 def project_node(obj: Object) -> NodeRow:
@@ -66,16 +104,23 @@ def project_node(obj: Object) -> NodeRow:
     return NodeRow(schedulable and conditions.get("Ready") == "True", int(gpus) if gpus.isdecimal() else 0)
 
 
-def _trim(obj: Object, spec_fields: Iterable[str]) -> Object:
-    metadata = {name: obj["metadata"][name] for name in _METADATA if name in obj["metadata"]}
+def read_models(obj: Object) -> ModelBook:
+    """The ConfigMap in which the prefetch Job says how far it is."""
+    return ModelBook.read(obj.get("data") or {})
+
+
+def _metadata(obj: Object) -> Object:
     annotations = obj["metadata"].get("annotations") or {}
-    metadata["annotations"] = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
-    spec = obj.get("spec") or {}
-    return {
-        "metadata": metadata,
-        "spec": {name: spec[name] for name in spec_fields if name in spec},
-        "status": obj.get("status") or {},
-    }
+    kept = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
+    return {**_only(obj["metadata"], _METADATA), "annotations": kept}
+
+
+def _conditions(status: Object, kinds: Iterable[str]) -> list[Object]:
+    return [each for each in status.get("conditions") or () if each["type"] in kinds]
+
+
+def _only(obj: Object, names: Iterable[str]) -> Object:
+    return {name: obj[name] for name in names if name in obj}
 
 
 def controller(obj: Object) -> Object:
@@ -113,7 +158,7 @@ class Fetch:
 
 
 class NamespaceCache:
-    """The children and revisions of one job namespace."""
+    """The children, revisions and models of one job namespace."""
 
     def __init__(
         self,
@@ -121,6 +166,7 @@ class NamespaceCache:
         namespace: str,
         on_job: Callable[[Key, Object], None],
         on_work_ended: Callable[[tuple[str, str]], None],
+        on_models: Callable[[Key, ModelBook | None, ModelBook | None], None],
     ) -> None:
         self._on_job = on_job
         self._on_work_ended = on_work_ended
@@ -152,6 +198,14 @@ class NamespaceCache:
             label_selector=c.LABEL_PIPELINE,
             project=parse_revision,
             on_change=lambda _key, _old, _new: None,
+        )
+        self.models: Reflector[ModelBook] = Reflector(
+            client,
+            CONFIGMAPS,
+            namespace=namespace,
+            field_selector=f"metadata.name={c.MODELS_CONFIGMAP}",  # by which the right to it is given, too
+            project=read_models,
+            on_change=on_models,
         )
 
     def jobs_of(self, name: str) -> list[Object]:
@@ -253,7 +307,8 @@ class Caches:
         self.audiojobs = JobStore(wake)
         self.work_ended: Callable[[tuple[str, str]], None] = _nobody
         self.namespaces = {
-            name: NamespaceCache(client, name, self._child_changed, self._work_ended) for name in namespaces
+            name: NamespaceCache(client, name, self._child_changed, self._work_ended, self._models_changed)
+            for name in namespaces
         }
         self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
@@ -285,6 +340,16 @@ class Caches:
         pipeline = self.pipelines.get(("", known.raw["spec"]["pipeline"]))
         return pipeline.spec if pipeline is not None else None
 
+    def models_of(self, namespace: str) -> ModelBook | None:
+        """Where the models stand that are fetched ahead for a namespace; None if none are."""
+        cache = self.namespaces.get(namespace)
+        return cache.models.get((namespace, c.MODELS_CONFIGMAP)) if cache is not None else None
+
+    def unready_models(self, namespace: str) -> frozenset[str]:
+        """Models that are on their way into a namespace."""
+        book = self.models_of(namespace)
+        return book.unready if book is not None else frozenset()
+
     def reflectors(self) -> dict[str, Reflector[object]]:
         """Every reflector by a label for metrics: the resource's plural, with the namespace where it has one."""
         found: dict[str, Reflector[object]] = {
@@ -293,7 +358,7 @@ class Caches:
             "nodes": self.nodes,  # type: ignore[dict-item]
         }
         for name, cache in self.namespaces.items():
-            for reflector in (cache.jobs, cache.pods, cache.revisions):
+            for reflector in (cache.jobs, cache.pods, cache.revisions, cache.models):
                 found[f"{reflector.resource.plural}/{name}"] = reflector  # type: ignore[assignment]
         return found
 
@@ -309,6 +374,17 @@ class Caches:
         # A Job that has ended, of an AudioJob that is not followed any more, can change nothing.
         if (known is not None and not known.finished) or not job_is_finished(job):
             self._wake(parent)
+
+    def _models_changed(self, key: Key, old: ModelBook | None, new: ModelBook | None) -> None:
+        arrived = (old.unready if old else frozenset()) != (new.unready if new else frozenset())
+        if arrived:
+            self.capacity_changed()
+        elif telling(old) == telling(new):
+            return
+        for parent, known in list(self.audiojobs.active()):
+            # One that waits tells of it; one that does something else may have a phase that waits, too.
+            if parent[0] == key[0] and (arrived or waiting_reason(known.status) == Reason.MODEL_MISSING):
+                self._wake(parent)
 
     def _pipeline_changed(self, key: Key, _old: AudioPipeline | None, _new: AudioPipeline | None) -> None:
         for parent, known in list(self.audiojobs.active()):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from audiojob_operator.build.names import output_prefix
 from audiojob_operator.draft import Draft
@@ -29,13 +29,14 @@ from audiojob_operator.policies.ttl import expiry
 from audiojob_operator.policies.validity import check_spec
 from audiojob_operator.policies.waiting import (
     Wait,
+    no_model,
     no_pipeline,
     no_source,
     not_admitted,
     start_time_ahead,
     unprepared,
 )
-from audiojob_operator.resolve import make_revision, revision_name, revision_object
+from audiojob_operator.resolve import make_revision, own_pipeline, revision_name, revision_object
 from audiojob_operator.reusing import begin, only_waits_for_others, take_finished
 from audiojob_operator.status import Situation, conditions_for, holds_slot, is_finished, status_patch
 from audiojob_types import constants as c
@@ -49,7 +50,14 @@ from audiojob_types.reasons import EXPLANATIONS, Reason
 _SOONEST_SECONDS: Final = 0.1
 _REFUSED_AGAIN: Final = timedelta(seconds=30)  # a quota or a missing permission is not given back in an instant
 # Reasons to wait that only a person can end: told as an event when they appear.
-_TOLD: Final = frozenset({Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND, Reason.QUEUE_NOT_FOUND})
+_TOLD: Final = frozenset(
+    {Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND, Reason.QUEUE_NOT_FOUND, Reason.MODEL_MISSING}
+)
+# Reasons why a started job holds no place, from the one that ends sooner: its state, and the type of its event.
+_PLACELESS: Final[dict[Reason, tuple[State, Literal["Normal", "Warning"]]]] = {
+    Reason.MODEL_MISSING: (State.QUEUED, "Warning"),
+    Reason.AWAITING_REVIEW: (State.SUSPENDED, "Normal"),
+}
 # Reasons whose message has numbers of the moment: written when the reason changes, not when the numbers do.
 _WITH_NUMBERS: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU, Reason.SITE_BUSY})
 # What may hold ready phases back, the soonest to end first.
@@ -59,6 +67,7 @@ _HOLDS: Final = (
     Reason.COOLING_DOWN,
     Reason.SITE_BUSY,
     Reason.WAITING_FOR_SAME_WORK,
+    Reason.MODEL_MISSING,
     Reason.AWAITING_REVIEW,
 )
 
@@ -106,7 +115,7 @@ def _bind(draft: Draft) -> Situation | None:
         return None
     revision = observed.revision
     if revision is None and observed.pipeline is not None:
-        made = make_revision(observed.pipeline, observed.settings.images)
+        made = make_revision(own_pipeline(observed.job, observed.pipeline), observed.settings.images)
         revision = made if made.name == name else None
     if revision is None:
         message = f"The job's pipeline revision {name} was deleted, and its pipeline is another one now."
@@ -183,7 +192,7 @@ def _fits(draft: Draft) -> Situation | None:
     if draft.revision is not None or pipeline is None:
         return None
     try:
-        check_spec(draft.observed.job, pipeline.spec)
+        check_spec(draft.observed.job, pipeline.spec, draft.observed.settings.libraries)
         check_retried(draft.observed)
     except (InvalidSpecError, InvalidParameters) as error:
         return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
@@ -224,15 +233,16 @@ def _reuse(draft: Draft) -> Situation | None:
 
 
 def _review(draft: Draft) -> Situation | None:
-    """A job that can do nothing without a review waits for it, and not for a place."""
+    """A job that can do nothing without a review or a model waits for it, and not for a place."""
     if draft.revision is None:
         return None
-    spec = draft.observed.job.spec
+    spec, models = draft.observed.job.spec, draft.observed.models
+    unready = models.unready if models else frozenset()
     if draft.observed.job.status.observed_generation != draft.observed.job.metadata.generation:
         _tell_pointless_reviews(draft)
     ready = ready_phases(draft.pipeline, draft.phases)
     rejected = any(review is not None and not review.approved for review in (review_of(spec, each) for each in ready))
-    if not rejected and (not ready or can_go_on(spec, draft.pipeline, draft.phases)):
+    if not rejected and (not ready or can_go_on(spec, draft.pipeline, draft.phases, unready)):
         return None
     return _start_or_end(draft) or _progress(draft)
 
@@ -279,7 +289,10 @@ def _wait(draft: Draft) -> Situation | None:
     if wait is None:
         wait = no_source(draft.unresolved)
     if wait is None and not _let_in(draft):
-        wait = start_time_ahead(observed, draft.now) or not_admitted(observed)
+        wait = start_time_ahead(observed, draft.now)
+        if wait is None and draft.revision is None:
+            wait = no_model(observed, draft.now)
+        wait = wait or not_admitted(observed)
     return _queued(draft, wait) if wait is not None else None
 
 
@@ -363,11 +376,11 @@ def _held(draft: Draft) -> Situation:
     if hold.reason is Reason.WAITING_FOR_SAME_WORK:
         draft.start_time = None  # as below
         return Situation(State.QUEUED, hold.reason, hold.message, admitted=False)
-    if hold.reason is Reason.AWAITING_REVIEW:
+    if hold.reason in _PLACELESS:
         draft.start_time = None  # people take their time; the job's clock stands still and its place is free
         if not _says(draft, hold.reason):
-            draft.tell(hold.reason, hold.message, phase=hold.phase)
-        return Situation(State.SUSPENDED, hold.reason, hold.message, admitted=False)
+            draft.tell(hold.reason, hold.message, kind=_PLACELESS[hold.reason][1], phase=hold.phase)
+        return Situation(_PLACELESS[hold.reason][0], hold.reason, hold.message, admitted=False)
     state = State.RUNNING if hold.reason is Reason.BACKING_OFF else State.QUEUED
     return Situation(state, hold.reason, _steady(draft, hold.reason, hold.message), admitted=True)
 

@@ -62,6 +62,7 @@ class _Row:
     gpus_soon: int
     limit: SiteLimit | None
     until: datetime | None = None
+    unready: frozenset[str] = frozenset()
 
 
 class Gate:
@@ -88,10 +89,12 @@ class Gate:
         self._cooling: dict[str, datetime] = {}
         self._open = False
         self._dirty = True
+        self._idle = False  # nothing limits any of the jobs: passes only count them
         self._not_before = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None  # for what time alone changes
         self.numbers: dict[QueueKey, QueueNumbers] = {}
+        self.running = 0  # AudioJobs that hold a place, in all queues
 
     def open(self) -> None:
         """All that holds a place is known from now on. No pass is made before: it would give places away twice."""
@@ -115,6 +118,8 @@ class Gate:
             return ADMITTED
         found = self._result.get(key)
         if found is None or not found.admitted:
+            if self._idle:
+                self._not_before = 0.0  # the first one that must ask does not pay for the rest taken before it
             self._pass_if_due()
             found = self._result.get(key)
         if wanted.holds_slot and (found is None or not (found.admitted or found.drained)):
@@ -230,7 +235,9 @@ class Gate:
         self._dirty = False
         self._contended = any(_wanted(each, now) > self._result[each.key].gpus for each in snapshot.candidates)
         self.numbers = _numbers(snapshot, self._result)
-        pause = _COST_FACTOR * (time.monotonic() - began)
+        self.running = sum(each.running for each in self.numbers.values())
+        self._idle = all(self._is_unlimited(each) for each in snapshot.candidates)
+        pause = _LONGEST_PAUSE_SECONDS if self._idle else _COST_FACTOR * (time.monotonic() - began)
         self._not_before = began + min(max(pause, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
         self._set_alarm(snapshot, now)
         for key, admission in self._result.items():
@@ -299,9 +306,10 @@ class Gate:
         return self._caches.namespaces[key[0]].has_live_job(key[1])
 
     def _row(self, key: Key, known: Known, now: datetime) -> _Row:
-        spec = self._caches.spec_of(known)
+        spec, unready = self._caches.spec_of(known), self._caches.unready_models(key[0])
         row = self._rows.get(key)
-        if row is not None and row.known is known and row.spec is spec and (row.until is None or now < row.until):
+        same = row is not None and row.known is known and row.spec is spec and row.unready == unready
+        if row is not None and same and (row.until is None or now < row.until):
             return row
         try:
             job = known.job
@@ -310,11 +318,12 @@ class Gate:
         host = site_host(job.spec)
         if host and (until := cooling_until(job.status.phases, now)) is not None:
             self._cooling[host] = max(until, self._cooling.get(host, until))
-        found = candidate(job, spec, now) if key[0] in self._caches.namespaces else None
+        found = candidate(job, spec, now, unready=unready) if key[0] in self._caches.namespaces else None
         soon = gpus_soon(job.spec, spec, by_name(job.status.phases)) if spec is not None else 0
         start = job.spec.start_time
         limit = limit_for(self._sites, host)
-        row = _Row(known, spec, found, soon, limit, start if start is not None and now < start else None)
+        until = start if start is not None and now < start else None
+        row = _Row(known, spec, found, soon, limit, until, unready)
         self._rows[key] = row
         return row
 

@@ -128,8 +128,10 @@ class Gatherer:
             known_revisions=_revision_names(cache),
             kueue_local_queue=self._kueue_queue(job),
             cooling_until=self._gate.cooling(job, datetime.now(UTC)),
+            running=self._gate.running,
             source_job=references.source,
             retried=references.retried,
+            models=self._caches.models_of(job.metadata.namespace),
             reuse={} if self._reuse is not None else None,
         )
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from audiojob_operator.libraries import Library
 from audiojob_types.contract import Device, FailureClass, FolderStore, ManifestRef, PhaseResult, S3Store, Task
 from audiojob_types.job import AudioJob, JobOutput, State
+from audiojob_types.models import ModelBook
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.queue import AudioQueueSpec
@@ -129,6 +131,15 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
+class Disruption:
+    """Times of pods whose node stops answering, or that are told to end. Seconds."""
+
+    node_lost_seconds: int = 60  # Kubernetes' own default of 300 s would hold a job up for five minutes
+    grace_seconds: int = 30
+    lost_after_seconds: int = 60  # past its grace, a pod's node can no longer be answering
+
+
+@dataclass(frozen=True, slots=True)
 class DecideSettings:
     """The administrator's settings that decisions and pods depend on."""
 
@@ -137,8 +148,11 @@ class DecideSettings:
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     models_claim: bool = False  # claim audiojob-models exists in job namespaces and is mounted for torch tasks
     allowed_cidrs: tuple[str, ...] = ()
+    fetch_secret: bool = False  # Secret audiojob-fetch exists in job namespaces and is mounted for tasks that fetch
     min_progress_interval_milliseconds: int = 1_000
     download_reuse_seconds: int = 86_400  # what an address leads to changes with time
+    disruption: Disruption = Disruption()
+    libraries: tuple[Library, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +363,8 @@ class Observed:
     (AlreadyExists is success).
     ``gpus_per_node`` is the most that any Ready node offers. ``source_job`` is the one that spec.source.jobRef names,
     ``retried`` the one that spec.retryOf names; None if there is none of that name. ``cooling_until``: the host of the
-    source is left alone until then.
+    source is left alone until then. ``running`` is how many AudioJobs run in all.
+    ``models``: where those that an administrator has fetched ahead stand; None if that is not done here.
     ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
     ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it
     gives a plan that creates none, but records what is known and why nothing starts.
@@ -371,6 +386,8 @@ class Observed:
     retried: Retried | None = None
     cooling_until: datetime | None = None
     reuse: Mapping[str, ReuseAnswer] | None = None
+    running: int = 0
+    models: ModelBook | None = None
 
 
 @dataclass(frozen=True, slots=True)

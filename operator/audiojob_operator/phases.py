@@ -23,6 +23,7 @@ from audiojob_operator.policies.cooldown import fetches, host_of
 from audiojob_operator.policies.deadline import active_deadline
 from audiojob_operator.policies.device import GpuSupply, Use, WaitForGpu, choose_device, unscheduled_until
 from audiojob_operator.policies.memory import next_request
+from audiojob_operator.policies.models import model_wait
 from audiojob_operator.policies.ready import ready_phases
 from audiojob_operator.policies.review import needs_review, review_deadline, review_of
 from audiojob_operator.policies.sites import site_host
@@ -59,7 +60,14 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
     while not record.state.finished:
         if record.state is PhaseState.RUNNING:
             child = draft.child(phase.name, record.attempt)
-            verdict = judge(child, phase, draft.prefix(phase.name), draft.now, ran=_ran(record))
+            verdict = judge(
+                child,
+                phase,
+                draft.prefix(phase.name),
+                draft.now,
+                ran=_ran(record),
+                disruption=draft.observed.settings.disruption,
+            )
             match verdict.outcome:
                 case Running() if late := _gpu_wait_expired(draft, phase, record, child):
                     record = _failed(draft, phase, record, late)
@@ -214,6 +222,10 @@ def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
         return True
     if _awaits_review(draft, phase, record):
         return True
+    wait = model_wait(spec, phase, draft.observed.models, now)
+    if wait is not None:
+        draft.hold(phase.name, Reason.MODEL_MISSING, wait.message, wait.until)
+        return True
     cooling = draft.observed.cooling_until
     if cooling is not None and now < cooling and fetches(phase):
         message = f"{host_of(spec)} limits how often it is asked; it is left alone until {format_time(cooling)}."
@@ -278,6 +290,7 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         kueue_queue=observed.kueue_local_queue,
         reuse_key=key_of(draft, phase),
         host=site_host(job.spec) if fetches(phase) else None,
+        running=observed.running,
     )
     body = build_job(request)
     draft.jobs.append(body)

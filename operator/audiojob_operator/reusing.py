@@ -14,7 +14,7 @@ from audiojob_operator.policies.ready import ready_phases
 from audiojob_operator.policies.references import finished_before
 from audiojob_operator.policies.reuse import Work, ask, given_back, may_donate, may_take, reuse_key, taken_over
 from audiojob_operator.policies.review import needs_review
-from audiojob_operator.resolve import make_revision
+from audiojob_operator.resolve import make_revision, own_pipeline
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
 from audiojob_types.job import JobOutput, PhaseState, PhaseStatus
 from audiojob_types.parameters import InvalidParameters
@@ -45,7 +45,9 @@ def begin(draft: Draft) -> None:
     """Take the pipeline as it is now, if the job has none, and what the job that it retries has finished."""
     if draft.revision is None:
         assert draft.observed.pipeline is not None, "without a pipeline the job waits"
-        draft.made = draft.made or make_revision(draft.observed.pipeline, draft.observed.settings.images)
+        if draft.made is None:
+            own = own_pipeline(draft.observed.job, draft.observed.pipeline)
+            draft.made = make_revision(own, draft.observed.settings.images)
         draft.bind(draft.made)
         _take_over(draft)
 

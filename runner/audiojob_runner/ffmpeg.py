@@ -1,9 +1,12 @@
 """The one way to ffmpeg and ffprobe. Nothing else in audiojob starts them, nor lets a library start them.
 
+Here are the guards, the one place that starts a program, what a file is (`probe`) and what later phases read
+(`decode_to_wav`); `ffmpeg_encode` and `ffmpeg_still` build other commands from the same guards.
+
 A media file is an instruction to ffmpeg: a text file named ``song.mp3`` may hold a playlist, and ffmpeg would open
 what it lists, another tenant's files or addresses inside the network. So each call names the protocols, containers
 and decoders that it may use, and everything else is refused, whatever the file says of itself. Picture decoders are
-never run: only sound is decoded.
+run only by a call that is to decode a picture, and then only those of its coding.
 """
 
 from __future__ import annotations
@@ -52,10 +55,20 @@ IDLE_SECONDS: Final = 120
 MAX_ERROR_RATE: Final = 0.02
 EXIT_ERROR_RATE: Final = 69
 
+_UNWRITTEN: Final = ("Error writing trailer", "Error closing file")
+
 _ENTRIES: Final = (
     "format=format_name,duration,nb_streams"
     ":stream=index,codec_type,codec_name,codec_tag_string,channels,sample_rate,duration"
     ":stream_disposition=default,attached_pic:stream_tags=DURATION"
+)
+# The same and more, for tasks that keep more than the sound. Free text is asked for by name: nothing else can be long.
+_TAGS: Final = "title,artist,album,date,comment,track,genre"
+_DETAILS: Final = (
+    "format=format_name,duration,nb_streams"
+    ":stream=index,codec_type,codec_name,codec_tag_string,channels,sample_rate,duration,width,height,avg_frame_rate"
+    f":stream_disposition=default,attached_pic:stream_tags=DURATION,rotate,{_TAGS}:format_tags={_TAGS}"
+    ":stream_side_data=rotation:chapter=start_time,end_time:chapter_tags=title"
 )
 # The whole environment of a tool: nothing of ours, in particular no proxy and no credentials.
 _ENVIRONMENT_NAMES: Final = ("PATH", "LD_LIBRARY_PATH")
@@ -70,6 +83,8 @@ class Failure(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     TOO_SLOW = "TooSlow"
     CANCELLED = "Cancelled"
+    TOO_LARGE = "TooLarge"  # more bytes than the result may have
+    UNWRITTEN = "Unwritten"  # the end of the result did not reach the disk
     MISSING = "Missing"  # the program is not installed
 
 
@@ -99,8 +114,11 @@ class WavRequest:
     channels: int = 2
 
 
-def probe(source: Path, cancelled: threading.Event) -> dict[str, Any]:
-    """ffprobe's JSON about container and streams. Raises :class:`FfmpegError`."""
+def probe(source: Path, cancelled: threading.Event, details: bool = False) -> dict[str, Any]:
+    """ffprobe's JSON about container and streams, with ``details`` also about pictures, tags and chapters.
+
+    Raises :class:`FfmpegError`.
+    """
     answer = bytearray()
 
     def keep(data: bytes) -> bool:
@@ -109,7 +127,7 @@ def probe(source: Path, cancelled: threading.Event) -> dict[str, Any]:
             raise FfmpegError(Failure.REFUSED, "ffprobe's answer is too long")
         return True
 
-    _run(probe_command(source), keep, cancelled, total_seconds=PROBE_SECONDS)
+    run_tool(probe_command(source, details), keep, cancelled, total_seconds=PROBE_SECONDS)
     try:
         document = json.loads(answer)
     except ValueError as error:
@@ -120,7 +138,7 @@ def probe(source: Path, cancelled: threading.Event) -> dict[str, Any]:
 def decode_to_wav(request: WavRequest, position: Callable[[float], None], cancelled: threading.Event) -> None:
     """Write ``request.target``; ``position(seconds)`` is told how far it is. Raises :class:`FfmpegError`."""
     reader = ProgressReader(position)
-    _run(wav_command(request), reader.feed, cancelled, total_seconds=None)
+    run_tool(wav_command(request), reader.feed, cancelled, total_seconds=None)
 
 
 def version() -> str:
@@ -131,21 +149,21 @@ def version() -> str:
         answer.extend(data)
         return True
 
-    _run(["ffmpeg", "-version"], keep, threading.Event(), total_seconds=PROBE_SECONDS)
+    run_tool(["ffmpeg", "-version"], keep, threading.Event(), total_seconds=PROBE_SECONDS)
     words = answer.decode(errors="replace").split(maxsplit=3)
     return words[2] if len(words) > 2 else "unknown"
 
 
-def probe_command(source: Path) -> list[str]:
+def probe_command(source: Path, details: bool = False) -> list[str]:
     """The whole ffprobe command for one file."""
     return [
         "ffprobe", "-hide_banner", "-v", "error",
-        *_guards(),
+        *guards(),
         "-codec_whitelist:v", ",".join(OPENABLE_DECODERS),
         "-codec_whitelist:s", ",".join(OPENABLE_DECODERS),
         "-print_format", "json",
-        "-show_entries", _ENTRIES,
-        _file(source),
+        "-show_entries", _DETAILS if details else _ENTRIES,
+        file_argument(source),
     ]  # fmt: skip
 
 
@@ -157,11 +175,12 @@ def wav_command(request: WavRequest) -> list[str]:
         "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "error",
         "-progress", "pipe:1", "-stats_period", "0.5",
         "-max_error_rate", str(MAX_ERROR_RATE),
-        *_guards(), "-f", request.demuxer, "-i", _file(request.source),
+        *guards(), "-f", request.demuxer, "-i", file_argument(request.source),
         "-map", f"0:{request.stream_index}", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1",
         "-t", str(request.max_seconds), "-af", request.filters,
         "-ar", str(request.sample_rate), "-ac", str(request.channels), "-c:a", "pcm_s16le",
-        "-fflags", "+bitexact", "-flags:a", "+bitexact", "-f", "wav", "-rf64", "auto", "-y", _file(request.target),
+        "-fflags", "+bitexact", "-flags:a", "+bitexact", "-f", "wav", "-rf64", "auto",
+        "-y", file_argument(request.target),
     ]  # fmt: skip
 
 
@@ -188,31 +207,35 @@ class ProgressReader:
         return moved
 
 
-def _guards() -> list[str]:
-    """Options that every call carries before its input."""
+def guards(demuxers: Sequence[str] = DEMUXERS, decoders: Sequence[str] = AUDIO_DECODERS) -> list[str]:
+    """Options that every call carries before each of its inputs: what may read that input, and how much of it."""
     return [
         "-protocol_whitelist", "file",
-        "-format_whitelist", ",".join(DEMUXERS),
-        "-codec_whitelist", ",".join(AUDIO_DECODERS),
+        "-format_whitelist", ",".join(demuxers),
+        "-codec_whitelist", ",".join(decoders),
         "-max_streams", str(MAX_STREAMS),
         "-max_alloc", str(MAX_ALLOCATION_BYTES),
     ]  # fmt: skip
 
 
-def _file(path: Path) -> str:
+def file_argument(path: Path) -> str:
     """A path that ffmpeg takes neither for an option nor for an address."""
     return f"file:{path.absolute()}"
 
 
-def _run(
+def run_tool(
     command: Sequence[str],
     on_output: Callable[[bytes], bool],
     cancelled: threading.Event,
     total_seconds: float | None,
-) -> None:
-    """Run a tool to its end in our process group, and never leave it running."""
+) -> str:
+    """Run a tool to its end in our process group, and never leave it running. Returns the last that it wrote to stderr.
+
+    ``on_output`` takes pieces of stdout and says whether they show that the work has moved on. Raises
+    :class:`FfmpegError`. For the modules beside this one, whose commands start with :func:`guards`.
+    """
     environment = {name: os.environ[name] for name in _ENVIRONMENT_NAMES if name in os.environ}
-    environment |= {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1"}
+    environment |= {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "MALLOC_ARENA_MAX": "2"}
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
@@ -228,8 +251,14 @@ def _run(
         except BaseException:
             process.kill()
             raise
-    if process.returncode != 0:
+    if process.returncode != 0 or not _was_written(complaint):
         raise FfmpegError(failure_of(process.returncode, complaint), complaint)
+    return complaint
+
+
+def _was_written(complaint: str) -> bool:
+    """Whether the result came to its end: ffmpeg ends with 0 also when its last bytes did not reach the disk."""
+    return not any(text in complaint for text in _UNWRITTEN)
 
 
 def failure_of(returncode: int, complaint: str) -> Failure:
@@ -240,6 +269,8 @@ def failure_of(returncode: int, complaint: str) -> Failure:
         return Failure.OUT_OF_MEMORY
     if returncode == EXIT_ERROR_RATE:
         return Failure.DAMAGED
+    if not _was_written(complaint):
+        return Failure.UNWRITTEN
     return Failure.REFUSED
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.ffmpeg import AUDIO_DECODERS, DEMUXERS, Failure
+from audiojob_runner.streams import clock_seconds
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -103,7 +104,7 @@ def _sound(
         raise _not_media(f"The source has a sample rate of {rate} Hz; at most {MAX_SAMPLE_RATE} is supported.")
     own = _seconds(stream.get("duration"))
     if own is None:
-        own = _clock((stream.get("tags") or {}).get("DURATION"))
+        own = clock_seconds((stream.get("tags") or {}).get("DURATION"))
     whole = _seconds(container.get("duration"))
     # The container's length is that of its longest stream: it says nothing about the sound of a video.
     exact = demuxer in EXACT_LENGTH and (own is not None or (count == 1 and whole is not None))
@@ -182,6 +183,18 @@ _FAILURES: Final[dict[Failure, tuple[ExitCode, Reason, str, str]]] = {
         "The source cannot be decoded: the decoder stands still.",
         "",
     ),
+    Failure.UNWRITTEN: (
+        ExitCode.TEMPORARY,
+        Reason.TEMPORARY_FAILURE,
+        "The end of the result could not be written.",
+        "",
+    ),
+    Failure.TOO_LARGE: (
+        ExitCode.NOT_MEDIA,
+        Reason.TOO_LARGE,
+        "The result is larger than allowed.",
+        "Choose a smaller form (lower bit rate or height), or ask for a higher limit.",
+    ),
     Failure.DAMAGED: (
         ExitCode.NOT_MEDIA,
         Reason.CORRUPT_MEDIA,
@@ -197,15 +210,6 @@ def _seconds(value: object) -> float | None:
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
-
-
-def _clock(value: object) -> float | None:
-    """Seconds of ``00:03:04.120000000``, the form of Matroska's DURATION tag."""
-    parts = [_seconds(part) for part in str(value).split(":")]
-    if len(parts) != 3 or any(part is None for part in parts):
-        return None
-    hours, minutes, seconds = (part or 0.0 for part in parts)
-    return hours * 3600 + minutes * 60 + seconds
 
 
 def _not_media(message: str, suggestion: str = "") -> PhaseError:

@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE, ensure_namespace
+from audiojob_dev.demo.models import MODEL
 from audiojob_dev.demo.store import restricted_pod
 from audiojob_dev.demo.tools import Cluster, ToolError, wait_until
 from audiojob_dev.demo.view import next_name
@@ -41,10 +42,11 @@ def apply_example(cluster: Cluster, namespace: str, url: str) -> str:
 
 
 def example(url: str) -> dict[str, Any]:
-    """The example's document, pointing at ``url``; it works in every demo, whatever the one before has made."""
+    """The example's document for ``url`` and the demo's model; it works in every demo, whatever the one before made."""
     manifest: dict[str, Any] = yaml.safe_load((repository() / "examples" / "separate.yaml").read_text())
     manifest["metadata"].pop("namespace", None)
     manifest["spec"] |= {"source": {"url": url}, "reuse": "Never"}
+    manifest["spec"]["parameters"] = {"separate": {"model": MODEL}}
     return manifest
 
 
@@ -99,10 +101,7 @@ def caller(namespace: str) -> list[dict[str, Any]]:
 
 def music_pod(cluster: Cluster, namespace: str, piece: Path, image: str) -> MusicSource:
     """A pod that serves the piece, for clusters whose pods cannot reach this machine."""
-    pod = restricted_pod(MUSIC_POD, image, ["python", "-m", "http.server", "8000", "--directory", "/data"])
-    container = pod["spec"]["containers"][0]
-    container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] == "data"]
-    pod["spec"]["volumes"] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "data"]
+    pod = restricted_pod(MUSIC_POD, image, ["python", "-m", "http.server", "8000", "--directory", "/data"], {})
     ensure_namespace(cluster, namespace)
     cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(pod))
 

@@ -16,7 +16,8 @@ class AttemptRequest:
     """One attempt of one phase, all choices made. ``done`` are the phases that have already succeeded.
 
     ``remaining_seconds`` is what is left of the job's own deadline, if it has one. ``kueue_queue`` is the LocalQueue
-    that the Job is handed to. ``host`` is whom the attempt fetches from.
+    that the Job is handed to. ``host`` is whom the attempt fetches from. ``running`` is how many AudioJobs run, this
+    one or not.
     """
 
     job: AudioJob
@@ -34,6 +35,7 @@ class AttemptRequest:
     kueue_queue: str | None = None
     reuse_key: str | None = None
     host: str | None = None
+    running: int = 0
 
     @property
     def namespace(self) -> str:

@@ -9,23 +9,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from audiojob_operator.build.program import program_of
 from audiojob_operator.model import DecideSettings, Donor, ReuseAsk, Revision, SameWork
 from audiojob_operator.policies.urls import normalised
 from audiojob_operator.resolve import effective_priority, phase_parameters
 from audiojob_types.base import WireModel
 from audiojob_types.contract import PhaseInputFile, Task
 from audiojob_types.job import AudioJob, AudioJobSpec, JobOutput, PhaseState, PhaseStatus
+from audiojob_types.models import KNOWN_MODELS
+from audiojob_types.parameters import DownloadParameters
 from audiojob_types.pipeline import AudioPipelineSpec, Phase
 
 # Tasks whose outputs depend on nothing but what the key holds. Whoever adds a task decides here; a pipeline may say
 # otherwise for its phases.
-_BY_DEFAULT: Final = frozenset({Task.DOWNLOAD, Task.NORMALIZE, Task.SEPARATE})
-# What an address leads to changes with time.
-_FETCHING: Final = frozenset({Task.DOWNLOAD})
+_BY_DEFAULT: Final = frozenset({Task.DOWNLOAD, Task.NORMALIZE, Task.SEPARATE, Task.THUMBNAIL, Task.TRANSCODE})
+# Tasks whose point is what they do elsewhere: nothing stands for that.
+_NEVER: Final = frozenset({Task.PUBLISH})
 
 
 def may_donate(phase: Phase) -> bool:
     """Whether the phase's result may stand for that of another one: the pipeline's word, else the task's nature."""
+    if phase.task in _NEVER:
+        return False
     return phase.task in _BY_DEFAULT if phase.reuse is None else phase.reuse == "Allowed"
 
 
@@ -50,10 +55,10 @@ class Work:
 
 
 def reuse_key(work: Work, settings: DecideSettings) -> str | None:
-    """sha256 of task, effective parameters, inputs by content, image and model.
+    """sha256 of task, effective parameters, inputs by content, image or program, and model.
 
     None where the work cannot be known by a key: an input is a file whose content nobody has told (an upload may be
-    replaced under its name). Raises ``InvalidParameters``.
+    replaced under its name), or it is a broadcast, which is another one every time. Raises ``InvalidParameters``.
     """
     phase = work.phase
     inputs: dict[str, str] = {}
@@ -63,6 +68,8 @@ def reuse_key(work: Work, settings: DecideSettings) -> str | None:
             return None
         inputs[file.name] = known
     parameters = phase_parameters(work.spec, phase)
+    if isinstance(parameters, DownloadParameters) and parameters.allow_live:
+        return None
     record: dict[str, Any] = {
         "task": phase.task.value,
         "parameters": parameters.to_wire(),
@@ -70,7 +77,9 @@ def reuse_key(work: Work, settings: DecideSettings) -> str | None:
         "image": work.revision.images.for_task(phase.task),
         "model": model_identity(phase.task, parameters),
     }
-    if phase.task in _FETCHING:
+    if (program := program_of(phase)) is not None:
+        record["program"] = program.sha256
+    if phase.task.fetches:
         # What was fetched from a network that is not allowed any more must not be had by other means.
         record["allowedCidrs"] = sorted(settings.allowed_cidrs)
     canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -78,14 +87,23 @@ def reuse_key(work: Work, settings: DecideSettings) -> str | None:
 
 
 def model_identity(task: Task, parameters: WireModel) -> str | None:
-    """What tells a task's model from others: its name, as long as no table of checksums is known here."""
-    return str(parameters.to_wire().get("model", "")) if task.needs_torch else None
+    """What tells a task's model from others: the names of its files, which hold their checksums.
+
+    Of a model that nobody has published only its name is known here.
+    """
+    if not task.needs_torch:
+        return None
+    name = str(parameters.to_wire().get("model", ""))
+    known = KNOWN_MODELS.get(name)
+    return ",".join((name, *known.files)) if known is not None else name
 
 
 def _identity(file: PhaseInputFile, work: Work) -> str | None:
     """An input by what it is and not by where it lies; None if that is not known."""
     if file.url is not None:
         return f"url:{normalised(file.url)}"
+    if file.text is not None:
+        return f"sha256:{hashlib.sha256(file.text.encode()).hexdigest()}"
     if file.sha256 is not None:
         return f"sha256:{file.sha256}"
     if file.manifest is None:
@@ -105,7 +123,7 @@ def ask(key: str, spec: AudioJobSpec, phase: Phase, pipeline: AudioPipelineSpec,
         now: datetime) -> ReuseAsk:  # fmt: skip
     """What is wanted of a donor."""
     finished_since = None
-    if phase.task in _FETCHING:
+    if phase.task.fetches:
         finished_since = now - timedelta(seconds=settings.download_reuse_seconds)
     kept = pipeline.retention_seconds
     return ReuseAsk(

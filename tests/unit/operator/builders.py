@@ -32,6 +32,7 @@ from audiojob_types.base import format_time
 from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult
 from audiojob_types.contract import Outcome as ResultOutcome
 from audiojob_types.job import AudioJob, PhaseStatus, State
+from audiojob_types.models import ModelBook
 from audiojob_types.pipeline import AudioPipeline
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -164,8 +165,10 @@ class World:
     granted: int = 8
     kueue: str | None = None
     cooling: datetime | None = None
+    running: int = 0  # AudioJobs, in all
     source_job: Object | None = None
     retried: Retried | None = None
+    models: ModelBook | None = None
     ask: Callable[[ReuseAsk], ReuseAnswer] | None = None  # whom a decision asks about work that others do
     writes: list[str] = field(default_factory=list)
     created_jobs: list[str] = field(default_factory=list)
@@ -202,8 +205,10 @@ class World:
             known_revisions=frozenset(self.revisions),
             kueue_local_queue=self.kueue,
             cooling_until=self.cooling,
+            running=self.running,
             source_job=AudioJob.model_validate(self.source_job) if self.source_job else None,
             retried=self.retried,
+            models=self.models,
             reuse=None if self.ask is None else {},
         )
 
@@ -346,6 +351,30 @@ class World:
             phase="Succeeded" if code == 0 else "Failed",
             containerStatuses=[{"name": "runner", "state": {"terminated": state}}],
         )
+
+    def program(self, phase: str, code: int | None = None, message: str = "", **terminated: Any) -> None:
+        """The program of a Container phase works, or ended; the containers before it did their part."""
+        ended = {"exitCode": code, "finishedAt": format_time(self.now), "message": message, **terminated}
+        pod = self.pod(
+            phase,
+            phase="Pending" if code in (None, 0) else "Failed",
+            startTime=format_time(self.now),
+            initContainerStatuses=[
+                {"name": "fetch", "state": {"terminated": {"exitCode": 0, "finishedAt": format_time(self.now)}}},
+                {"name": "report", "started": True, "state": {"running": {}}},
+                {"name": "program", "state": {"running": {}} if code is None else {"terminated": ended}},
+            ],
+            containerStatuses=[{"name": "runner", "state": {"waiting": {"reason": "PodInitializing"}}}],
+        )
+        pod["spec"]["nodeName"] = "node-1"
+
+    def watched(self, phase: str, reason: str, message: str = "It stands still.") -> None:
+        """The reporter beside the program finds it too slow, and is started again."""
+        self.program(phase)
+        text = result_message(self.newest(phase), outcome="Failed", reason=reason, message=message)
+        ended = {"terminated": {"exitCode": 75, "finishedAt": format_time(self.now), "message": text}}
+        report = self.pod(phase)["status"]["initContainerStatuses"][1]
+        report |= {"state": {"running": {}}, "lastState": ended}
 
     def succeed(self, phase: str, *outputs: str) -> None:
         """The phase does its work."""

@@ -156,6 +156,11 @@ def test_a_missing_queue_is_told_and_the_default_one_may_be_absent() -> None:
     assert "There is no AudioQueue fast in namespace music" in found["a"].message
 
 
+def test_a_queue_that_is_deleted_under_its_jobs_lets_those_that_run_go_on() -> None:
+    found = answers(waiting("a", queue="fast", holds=True), waiting("b", queue="fast"))
+    assert (found["a"].admitted, found["a"].drained, found["b"].reason) == (True, False, "QueueNotFound")
+
+
 def test_draining_takes_places_back_and_holding_does_not() -> None:
     for policy, drained in (("Hold", False), ("HoldAndDrain", True)):
         found = answers(waiting("a", holds=True), queues={Q: queue(stopPolicy=policy)})["a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -169,6 +170,17 @@ async def test_the_order_of_places(one: Object, other: Object, first: str) -> No
     assert admitted == [first]
 
 
+async def test_a_job_that_is_made_more_urgent_while_it_waits_goes_before_the_others() -> None:
+    pool = Pool(1)
+    holder = pool.put("holder", started=True)
+    older, newer = pool.put("older", age=60), pool.put("newer")
+    assert not (await pool.answer(older)).admitted
+    pool.put("newer", priority=6)
+    pool.store.gone(holder, "uid-holder")
+    assert not (await pool.answer(older)).admitted
+    assert (await pool.answer(newer)).admitted
+
+
 async def test_a_started_job_keeps_its_place_and_is_never_asked_again() -> None:
     pool = Pool(1)
     running = pool.put("running", started=True)
@@ -251,6 +263,27 @@ async def test_passes_have_pauses_and_the_answer_still_comes() -> None:
     assert not found.admitted
 
 
+async def test_where_nothing_limits_anybody_passes_only_count_and_are_rare() -> None:
+    pool = Pool(None)
+    await pool.answer(pool.put("first"))
+    pool.put("second")
+    pool.gate.touch()
+    timer = pool.gate._timer
+    assert timer is not None
+    assert timer.when() - asyncio.get_running_loop().time() > 0.5
+
+
+async def test_the_first_job_that_must_ask_is_answered_at_once_though_passes_are_rare() -> None:
+    pool = Pool(None)
+    pool.queue("fast", maxRunning=1)
+    await pool.answer(pool.put("first"))
+    limited = pool.put("limited", queueName="fast")
+    pool.gate.touch()
+    answer = pool.ask(limited)
+    assert answer is not None
+    assert answer.admitted
+
+
 async def test_a_job_that_cannot_be_read_stops_no_pass() -> None:
     pool = Pool(1)
     broken = audio_job("broken", uid="uid-broken", priority="high")
@@ -271,6 +304,15 @@ async def test_a_job_of_a_queue_that_is_missing_waits_and_starts_when_it_appears
     pool.queue("fast")
     await eventually(lambda: job in pool.woken, "its wake-up")
     assert (await pool.answer(job)).admitted
+
+
+async def test_how_many_run_in_all_queues_is_counted() -> None:
+    pool = Pool(3)
+    pool.queue("fast")
+    for number in range(4):
+        pool.put(f"song-{number}", queueName="fast" if number % 2 else "default")
+    await pool.answer(pool.put("last"))
+    assert pool.gate.running == 3
 
 
 async def test_what_a_pass_counted_is_what_queues_tell() -> None:

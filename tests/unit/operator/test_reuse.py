@@ -18,12 +18,14 @@ from audiojob_operator.policies.reuse import (
     given_back,
     may_donate,
     may_take,
+    model_identity,
     must_wait,
     reuse_key,
     taken_over,
 )
-from audiojob_types.contract import ManifestRef, PhaseInputFile
+from audiojob_types.contract import ManifestRef, PhaseInputFile, Task
 from audiojob_types.job import AudioJob, JobOutput, PhaseStatus
+from audiojob_types.parameters import NormalizeParameters, SeparateParameters
 from audiojob_types.pipeline import AudioPipelineSpec, Phase
 
 DOWNLOAD = Phase.model_validate(phase("download", "Download", inputs=[{"name": "source", "from": "Job"}]))
@@ -50,6 +52,12 @@ def fetching(url: str = URL, **changes: Any) -> Work:
 def separating(manifest: ManifestRef = MANIFEST, outputs: tuple[JobOutput, ...] = (output(),), **changes: Any) -> Work:
     inputs = (PhaseInputFile(name="audio", manifest=manifest, output="audio"),)
     return Work(spec(**changes), SEPARATE, revision(), inputs, outputs)
+
+
+def running(text: str = "hello", **changes: Any) -> Work:
+    """A program of the administrator, given a text."""
+    program = phase("speak", "Container", image="docker.io/team/speak:1", reuse="Allowed", **changes)
+    return Work(spec(), Phase.model_validate(program), revision(), (PhaseInputFile(name="script", text=text),), ())
 
 
 OTHER_IMAGES = Images(runner="docker.io/audiojob/runner:2", runner_torch="docker.io/audiojob/runner-torch:2")
@@ -83,6 +91,9 @@ STEMS = {"separate": {"stems": "FourStems", "model": "htdemucs"}}  # what the de
             separating(), replace(separating(), revision=revision(OTHER_IMAGES)), False, id="another image"
         ),
         pytest.param(fetching(), separating(), False, id="another task"),
+        pytest.param(running(), running(), True, id="the same program on the same text"),
+        pytest.param(running(), running("bye"), False, id="another text"),
+        pytest.param(running(), running(args=["--fast"]), False, id="another program"),
     ],
 )  # fmt: skip
 def test_the_key(one: Work, other: Work, same: bool) -> None:
@@ -96,6 +107,24 @@ def test_networks_that_may_be_fetched_from_are_part_of_a_download_only() -> None
     wider: DecideSettings = with_settings(allowed_cidrs=("10.0.0.0/8",))
     assert reuse_key(fetching(), SETTINGS) != reuse_key(fetching(), wider)
     assert reuse_key(separating(), SETTINGS) == reuse_key(separating(), wider)
+
+
+def test_a_broadcast_has_no_key_for_it_is_another_one_every_time() -> None:
+    live = {"download": {"allowLive": True, "maxRecordingSeconds": 60}}
+    assert reuse_key(fetching(parameters=live), SETTINGS) is None
+
+
+def test_a_published_model_is_known_by_the_checksums_of_its_files() -> None:
+    identity = model_identity(Task.SEPARATE, SeparateParameters(model="htdemucs"))
+    assert identity == "htdemucs,hybrid_transformer/955717e8-8726e21a.th"
+    assert model_identity(Task.SEPARATE, SeparateParameters(model="demucs_unittest")) == "demucs_unittest"
+    assert model_identity(Task.NORMALIZE, NormalizeParameters()) is None
+
+
+@pytest.mark.parametrize("word", ["Allowed", "Never", None])
+def test_nothing_stands_for_a_publication_whatever_the_pipeline_says(word: str | None) -> None:
+    publishing = phase("publish", "Publish", **({"reuse": word} if word else {}))
+    assert not may_donate(Phase.model_validate(publishing))
 
 
 def test_an_upload_has_no_key_for_it_may_be_replaced() -> None:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from audiojob_operator.model import SiteLimit, SiteRules
+from audiojob_operator.model import Disruption, SiteLimit, SiteRules
 from audiojob_operator.settings import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 
@@ -54,10 +54,15 @@ def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) 
     environment.setenv("AUDIOJOB_IMAGES__PULL_POLICY", "Never")
     environment.setenv("AUDIOJOB_PROGRESS__MIN_INTERVAL_MILLISECONDS", "250")
     environment.setenv("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["192.168.0.0/24"]')
+    environment.setenv("AUDIOJOB_DISRUPTION__NODE_LOST_SECONDS", "5")
+    environment.setenv("AUDIOJOB_DISRUPTION__LOST_AFTER_SECONDS", "7")
+    environment.setenv("AUDIOJOB_FETCH__SECRET", "true")
     given = load_settings().for_decisions()
     assert (given.images.runner, given.images.runner_torch) == tuple(REQUIRED.values())
     assert (given.models_claim, given.pull_policy, given.min_progress_interval_milliseconds) == (True, "Never", 250)
     assert given.allowed_cidrs == ("192.168.0.0/24",)
+    assert given.disruption == Disruption(node_lost_seconds=5, grace_seconds=30, lost_after_seconds=7)
+    assert given.fetch_secret is True
 
 
 def test_an_s3_store(environment: pytest.MonkeyPatch) -> None:
@@ -147,4 +152,30 @@ def test_what_is_not_json_is_named_with_an_example(
 def test_a_group_that_is_not_json_is_named(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AUDIOJOB_CAPACITY", "lots")
     with pytest.raises(SettingsError, match="AUDIOJOB_CAPACITY: "):
+        load_settings()
+
+
+def test_libraries(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(
+        "AUDIOJOB_LIBRARIES",
+        '[{"name": "nas", "claimName": "nas-music", "readOnly": true}, {"name": "shelf", "prefix": "shelf/rock"}]',
+    )
+    nas, shelf = load_settings().for_decisions().libraries
+    assert (nas.name, nas.claim_name, nas.read_only, shelf.prefix) == ("nas", "nas-music", True, "shelf/rock")
+
+
+NO_LIBRARIES = {
+    "neither claim nor prefix": ('[{"name": "a"}]', "exactly one of claimName and prefix"),
+    "both": ('[{"name": "a", "claimName": "b", "prefix": "c"}]', "exactly one of claimName and prefix"),
+    "a way out of the store": ('[{"name": "a", "prefix": "../b"}]', "AUDIOJOB_LIBRARIES"),
+    "the folder of a namespace's jobs": ('[{"name": "a", "prefix": "music/a"}]', "lies in the folder of the jobs"),
+    "one name twice": ('[{"name": "a", "prefix": "b"}, {"name": "a", "prefix": "c"}]', "is there twice"),
+}
+
+
+@pytest.mark.parametrize(("given", "words"), NO_LIBRARIES.values(), ids=NO_LIBRARIES.keys())
+def test_libraries_that_cannot_be(environment: pytest.MonkeyPatch, given: str, words: str) -> None:
+    environment.setenv("AUDIOJOB_JOB_NAMESPACES", '["music"]')
+    environment.setenv("AUDIOJOB_LIBRARIES", given)
+    with pytest.raises(SettingsError, match=words):
         load_settings()
