@@ -333,6 +333,7 @@ class Gate:
             and wanted.queue == DEFAULT_QUEUE
             and self._caches.queues.get(wanted.queue_key) is None
             and not wanted.requests
+            and (wanted.fetch is None or limit_for(self._sites, wanted.fetch.host) is None)
         )
 
 

@@ -512,6 +512,14 @@ async def test_sites_without_a_limit_ask_nobody() -> None:
     assert all(answer is not None and answer.admitted and answer.site is None for answer in answers)
 
 
+async def test_a_turn_at_a_site_is_not_put_off_as_where_nothing_is_limited() -> None:
+    pool = Pool(None, sites=ONE)
+    await pool.answer(pool.song("song", "other.example"))
+    assert pool.gate._idle
+    await pool.answer(pool.song("other"))
+    assert not pool.gate._idle
+
+
 async def test_every_host_has_the_limit_that_holds_for_all() -> None:
     pool = Pool(None, sites=SiteRules((), 1))
     keys = [pool.song("a", "one.example"), pool.song("b", "two.example"), pool.song("c", "two.example")]
