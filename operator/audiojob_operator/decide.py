@@ -44,7 +44,6 @@ from audiojob_types.base import format_time
 from audiojob_types.contract import FailureClass
 from audiojob_types.job import AudioJobStatus, JobError, PhaseState, ResolvedSource, State
 from audiojob_types.parameters import InvalidParameters
-from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _SOONEST_SECONDS: Final = 0.1
@@ -450,7 +449,10 @@ def _plan(draft: Draft, situation: Situation) -> Plan:
         create_jobs=tuple(draft.jobs),
         events=tuple(draft.events),
         status=status_patch(
-            job.metadata.uid, observed.raw_status, _status(draft, situation), _percent(draft, situation)
+            job.metadata.uid,
+            observed.raw_status,
+            _status(draft, situation),
+            draft.percent(done=situation.state is State.SUCCEEDED),
         ),
         delete_jobs=_leftovers(observed, live),
         requeue_after=None if settled or not draft.wakes else _seconds(min(draft.wakes), draft.now),
@@ -468,7 +470,7 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
         start_time=draft.start_time,
         completion_time=draft.now if situation.state.finished else None,
         message=clip(situation.message),
-        phase=_current_phase(draft) or job.status.phase,
+        phase=draft.current_phase or job.status.phase,
         pipeline_revision=bound.name if bound else job.status.pipeline_revision,
         source=draft.source,
         output_prefix=output_prefix(metadata.namespace, metadata.uid) if bound else job.status.output_prefix,
@@ -476,25 +478,6 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
         outputs=tuple(draft.outputs),
         error=situation.error,
     )
-
-
-def _current_phase(draft: Draft) -> str | None:
-    """The phase that runs, or ran last, here or in another job."""
-    begun = [record for record in draft.phases.values() if record.attempt > 0 or record.reused_from is not None]
-    unfinished = [record for record in begun if not record.state.finished]
-    current = unfinished[:1] or begun[-1:]
-    return current[0].name if current else None
-
-
-def _percent(draft: Draft, situation: Situation) -> int:
-    """What the finished phases amount to, which the runner's last report may have missed."""
-    if situation.state is State.SUCCEEDED:
-        return 100
-    if draft.revision is None:
-        return 0
-    weights = {phase.name: phase.weight for phase in draft.pipeline.phases}
-    done = {name: 100 for name, record in draft.phases.items() if record.state is PhaseState.SUCCEEDED}
-    return overall_percent(weights, done)
 
 
 def _leftovers(observed: Observed, live: frozenset[tuple[str, int]]) -> tuple[JobRef, ...]:

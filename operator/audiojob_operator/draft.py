@@ -9,8 +9,9 @@ from typing import Literal
 from audiojob_operator.build.names import event_name, output_prefix
 from audiojob_operator.model import EventRecord, Failed, Object, Observed, PhaseObservation, ReuseAsk, Revision
 from audiojob_operator.policies.attempt import clip
-from audiojob_types.job import JobOutput, PhaseStatus, ResolvedSource
+from audiojob_types.job import JobOutput, PhaseState, PhaseStatus, ResolvedSource
 from audiojob_types.pipeline import AudioPipelineSpec, Phase
+from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import Reason
 
 
@@ -104,6 +105,24 @@ class Draft:
     def prefix(self, phase: str) -> str:
         """The phase's folder in the store."""
         return f"{output_prefix(self.observed.job.metadata.namespace, self.uid)}/{phase}"
+
+    @property
+    def current_phase(self) -> str | None:
+        """The phase that runs, or ran last, here or in another job."""
+        begun = [record for record in self.phases.values() if record.attempt > 0 or record.reused_from is not None]
+        unfinished = [record for record in begun if not record.state.finished]
+        current = unfinished[:1] or begun[-1:]
+        return current[0].name if current else None
+
+    def percent(self, *, done: bool) -> int:
+        """What the finished phases amount to, which the runner's last report may have missed."""
+        if done:
+            return 100
+        if self.revision is None:
+            return 0
+        weights = {phase.name: phase.weight for phase in self.pipeline.phases}
+        finished = {name: 100 for name, record in self.phases.items() if record.state is PhaseState.SUCCEEDED}
+        return overall_percent(weights, finished)
 
     def child(self, phase: str, attempt: int) -> PhaseObservation | None:
         """The Job of an attempt."""
