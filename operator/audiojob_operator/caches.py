@@ -49,6 +49,13 @@ _METADATA = (
 )
 _JOB_SPEC = ("suspend",)
 _POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
+# What decisions read of a status. All else (counts, addresses, readiness) moves with nearly every write of others.
+_JOB_CONDITIONS = ("Complete", "Failed")
+_POD_CONDITIONS = ("PodScheduled", "PodReadyToStartContainers", "DisruptionTarget")
+_JOB_STATUS = ("startTime",)
+_POD_STATUS = ("phase", "reason", "message", "startTime")
+_CONTAINERS = ("initContainerStatuses", "containerStatuses")
+_CONTAINER_STATUS = ("name", "image", "state", "lastState")
 _FINAL_POD_PHASES = ("Succeeded", "Failed")
 
 
@@ -62,12 +69,30 @@ class NodeRow:
 
 def trim_job(obj: Object) -> Object:
     """A Job without its template, which holds the phase input of up to 200 KiB, and without its version."""
-    return _trim(obj, _JOB_SPEC)
+    status = obj.get("status") or {}
+    return {
+        "metadata": _metadata(obj),
+        "spec": _only(obj.get("spec") or {}, _JOB_SPEC),
+        "status": {**_only(status, _JOB_STATUS), "conditions": _conditions(status, _JOB_CONDITIONS)},
+    }
 
 
 def trim_pod(obj: Object) -> Object:
     """A pod reduced to who it is, where it runs and what became of it."""
-    return _trim(obj, _POD_SPEC)
+    status = obj.get("status") or {}
+    return {
+        "metadata": _metadata(obj),
+        "spec": _only(obj.get("spec") or {}, _POD_SPEC),
+        "status": {
+            **_only(status, _POD_STATUS),
+            "conditions": _conditions(status, _POD_CONDITIONS),
+            **{
+                kind: [_only(each, _CONTAINER_STATUS) for each in status[kind]]
+                for kind in _CONTAINERS
+                if status.get(kind)
+            },
+        },
+    }
 
 
 def project_node(obj: Object) -> NodeRow:
@@ -84,16 +109,18 @@ def read_models(obj: Object) -> ModelBook:
     return ModelBook.read(obj.get("data") or {})
 
 
-def _trim(obj: Object, spec_fields: Iterable[str]) -> Object:
-    metadata = {name: obj["metadata"][name] for name in _METADATA if name in obj["metadata"]}
+def _metadata(obj: Object) -> Object:
     annotations = obj["metadata"].get("annotations") or {}
-    metadata["annotations"] = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
-    spec = obj.get("spec") or {}
-    return {
-        "metadata": metadata,
-        "spec": {name: spec[name] for name in spec_fields if name in spec},
-        "status": obj.get("status") or {},
-    }
+    kept = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
+    return {**_only(obj["metadata"], _METADATA), "annotations": kept}
+
+
+def _conditions(status: Object, kinds: Iterable[str]) -> list[Object]:
+    return [each for each in status.get("conditions") or () if each["type"] in kinds]
+
+
+def _only(obj: Object, names: Iterable[str]) -> Object:
+    return {name: obj[name] for name in names if name in obj}
 
 
 def controller(obj: Object) -> Object:

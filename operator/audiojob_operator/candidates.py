@@ -63,7 +63,7 @@ def _waits_for_another(job: AudioJob, pipeline: AudioPipelineSpec, now: datetime
     started = job.status.pipeline_revision is not None
     if started and not can_go_on(job.spec, pipeline, by_name(job.status.phases), unready):
         return True
-    if not started and all(lacks_model(job.spec, phase, unready) for phase in ready_phases(pipeline, {})):
+    if unready and not started and all(lacks_model(job.spec, phase, unready) for phase in ready_phases(pipeline, {})):
         return True
     if any(condition.reason == Reason.WAITING_FOR_SAME_WORK for condition in job.status.conditions):
         return True  # until a round finds that it does not; then it asks for a place

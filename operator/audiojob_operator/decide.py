@@ -221,6 +221,8 @@ def _reuse(draft: Draft) -> Situation | None:
     before = draft.mark()
     begin(draft)
     take_finished(draft)
+    if draft.asks:  # no plan can be made before the answers are there
+        return Situation(State.QUEUED, Reason.WAITING_FOR_SAME_WORK, "", admitted=False)
     if (done := _all_done(draft)) is not None:
         return done
     waiting = _held(draft) if only_waits_for_others(draft) else None
@@ -477,8 +479,8 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
 
 
 def _current_phase(draft: Draft) -> str | None:
-    """The phase that runs, or ran last."""
-    begun = [record for record in draft.phases.values() if record.attempt > 0]
+    """The phase that runs, or ran last, here or in another job."""
+    begun = [record for record in draft.phases.values() if record.attempt > 0 or record.reused_from is not None]
     unfinished = [record for record in begun if not record.state.finished]
     current = unfinished[:1] or begun[-1:]
     return current[0].name if current else None

@@ -42,6 +42,7 @@ class Draft:
     now: datetime
     revision: Revision | None = None
     revision_is_new: bool = False
+    made: Revision | None = None  # of the pipeline as it is now: made once, though it may be left and taken again
     start_time: datetime | None = None
     phases: dict[str, PhaseStatus] = field(default_factory=dict)
     outputs: list[JobOutput] = field(default_factory=list)

@@ -154,8 +154,8 @@ class Gatherer:
         index, work = self._reuse, (key[0], wanted.key)
         assert index is not None, "a decision asks only where there is somebody to answer"
         while (name := index.donor(work)) is not None and name != key[1]:
-            job = await self._read_reference((key[0], name))
-            donor = donor_in(job, wanted.key) if job is not None else None
+            known = await self._donor((key[0], name))
+            donor = donor_in(known.job, wanted.key) if known is not None else None
             if donor is None:
                 index.drop(work, name)
             elif fits(wanted, donor):
@@ -170,6 +170,11 @@ class Gatherer:
                 return same
         index.claim(work, key)
         return Fresh()
+
+    async def _donor(self, key: Key) -> Known | None:
+        """A job that may serve as donor. That a finished one was deleted is told to nobody, so it is read."""
+        known = self._caches.audiojobs.get(key)
+        return known if known is not None and not known.finished else await self.read(key)
 
     def _at_work(self, work: Key, me: Key) -> Iterator[tuple[Key, bool]]:
         """Other jobs that do the work by their status, or by a live Job whose status write was lost."""

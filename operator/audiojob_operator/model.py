@@ -148,6 +148,7 @@ class DecideSettings:
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     models_claim: bool = False  # claim audiojob-models exists in job namespaces and is mounted for torch tasks
     allowed_cidrs: tuple[str, ...] = ()
+    fetch_secret: bool = False  # Secret audiojob-fetch exists in job namespaces and is mounted for tasks that fetch
     min_progress_interval_milliseconds: int = 1_000
     download_reuse_seconds: int = 86_400  # what an address leads to changes with time
     disruption: Disruption = Disruption()

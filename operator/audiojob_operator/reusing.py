@@ -45,8 +45,10 @@ def begin(draft: Draft) -> None:
     """Take the pipeline as it is now, if the job has none, and what the job that it retries has finished."""
     if draft.revision is None:
         assert draft.observed.pipeline is not None, "without a pipeline the job waits"
-        own = own_pipeline(draft.observed.job, draft.observed.pipeline)
-        draft.bind(make_revision(own, draft.observed.settings.images))
+        if draft.made is None:
+            own = own_pipeline(draft.observed.job, draft.observed.pipeline)
+            draft.made = make_revision(own, draft.observed.settings.images)
+        draft.bind(draft.made)
         _take_over(draft)
 
 

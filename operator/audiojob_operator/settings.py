@@ -50,11 +50,13 @@ class Images(_Group):
 class Fetch(_Group):
     """Rules for downloads. Private and loopback addresses are refused unless a network here holds them.
 
-    ``max_per_host``: downloads at the same time from a host that ``sites`` do not name; None is no limit.
+    ``max_per_host``: downloads at the same time from a host that ``sites`` do not name; None is no limit. ``secret``:
+    every job namespace has a Secret ``audiojob-fetch``, whose files phases that fetch are given.
     """
 
     allowed_cidrs: tuple[str, ...] = ()
     max_per_host: Annotated[int, Field(ge=1)] | None = None
+    secret: bool = False
 
     @field_validator("allowed_cidrs")
     @classmethod
@@ -278,6 +280,7 @@ class OperatorSettings(BaseSettings):
             pull_policy=self.images.pull_policy,
             models_claim=self.models_claim,
             allowed_cidrs=self.fetch.allowed_cidrs,
+            fetch_secret=self.fetch.secret,
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
             download_reuse_seconds=self.reuse.download_seconds,
             disruption=DisruptionTimes(**self.disruption.model_dump()),

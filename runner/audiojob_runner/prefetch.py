@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,7 +28,7 @@ from audiojob_runner.proxy import FetchProxy, ProxyRules
 from audiojob_runner.settings import Paths
 from audiojob_runner.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.weightfetch import MAX_FILE_BYTES, Tools, Wanted, fetch_file, open_session
-from audiojob_types.contract import ExitCode, PhaseLimits
+from audiojob_types.contract import ExitCode, FailureClass, PhaseLimits, classify_exit_code
 from audiojob_types.models import KNOWN_MODELS, KnownModel, ModelRecord, ModelState, file_name
 from audiojob_types.reasons import Reason
 
@@ -60,7 +60,6 @@ def run_prefetch(order: Prefetch, environ: Mapping[str, str], paths: Paths) -> i
     target = find_configmap(environ, paths)
     reporter = ModelReporter(target) if target else None
     interruption = Interruption()
-    code = int(ExitCode.OK)
     with Watchdog(PhaseLimits(), interruption, _give_up).watching():
         try:
             failures = fill(order, interruption, reporter.set if reporter else _nobody)
@@ -68,13 +67,19 @@ def run_prefetch(order: Prefetch, environ: Mapping[str, str], paths: Paths) -> i
             failures = [as_phase_error(failed, "Prefetch")]
         for error in failures:
             sys.stderr.write(f"{error.reason.value}: {error.message}\n{error.suggestion}\n")
-        if failures:
-            code = failures[0].exit_code
+        code = exit_code_of(failures)
         if reporter is not None and not reporter.close(REPORT_SECONDS) and not code:
             # Jobs wait until the record says that the model is there: somebody must say so.
             sys.stderr.write("The models are there, but the API server did not take the record of it.\n")
             code = int(ExitCode.TEMPORARY)
     return code
+
+
+def exit_code_of(failures: Sequence[PhaseError]) -> int:
+    """What the process ends with. The Job is over with what trying again cannot mend, so what it can comes first."""
+    codes = [error.exit_code for error in failures]
+    again = [code for code in codes if classify_exit_code(code)[0] is not FailureClass.PERMANENT]
+    return next(iter(again or codes), int(ExitCode.OK))
 
 
 def fill(order: Prefetch, interruption: Interruption, report: Report) -> list[PhaseError]:
@@ -98,17 +103,21 @@ class _Volume:
     def fill(self) -> list[PhaseError]:
         """See :func:`fill`."""
         try:
+            return self._open_and_fetch()
+        except Exception as failed:
+            error = as_phase_error(failed, "Prefetch")
+            if error.reason is not Reason.STOPPED:
+                self._fail(self._order.models, error)
+            raise error from failed
+
+    def _open_and_fetch(self) -> list[PhaseError]:
+        try:
             networks = parse_networks(self._order.allowed_cidrs)
         except ValueError as error:
             raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"{error}.", "Correct --allow-cidr.") from None
         with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(self._alone())
-                lock = read_lock(self._root)
-            except PhaseError as error:
-                self._fail(self._order.models, error)
-                raise
-            self._lock = lock
+            stack.enter_context(self._alone())
+            self._lock = read_lock(self._root)
             limit = MAX_FILE_BYTES * sum(len(self._order.table[name].files) for name in self._order.models)
             proxy = stack.enter_context(FetchProxy(ProxyRules(networks, limit), _log))
             session = stack.enter_context(open_session(proxy.url))

@@ -27,6 +27,9 @@ from audiojob_runner.ytdlp_version import age_warning
 
 SOCKET_SECONDS: Final = 20
 RETRIES: Final = 3
+MAX_PAGE_BYTES: Final = 64 * 1024**2
+# As much is read and written at once, and so much at most is on disk beyond a limit.
+BLOCK_BYTES: Final = 256 * 1024
 
 # What a hook is told: bytes of this file so far, and which share (0-1) of it that is, where anybody can know.
 OnBytes = Callable[[int, float | None], None]
@@ -59,7 +62,7 @@ def session(
     if on_bytes is not None:
         settings["progress_hooks"] = [_Hook(tools, on_bytes)]
     try:
-        with yt_dlp.YoutubeDL(settings) as downloader:
+        with _Downloader(settings) as downloader:
             yield downloader
     except PhaseError as error:
         # A broken-off fetch may be our own doing: then what the proxy says is the reason.
@@ -93,6 +96,8 @@ def options(folder: Path, tools: FetchTools) -> dict[str, Any]:
         "max_filesize": tools.limits.max_bytes,
         "socket_timeout": SOCKET_SECONDS,
         "continuedl": True,
+        "buffersize": BLOCK_BYTES,
+        "noresizebuffer": True,
         "retries": RETRIES,
         "fragment_retries": RETRIES,
         "extractor_retries": RETRIES,
@@ -115,6 +120,24 @@ def _js_runtimes(name: str = "deno") -> dict[str, dict[str, str]]:
         return {name: {"path": os.fspath(find_deno_bin())}}
     except (ImportError, OSError):
         return {name: {}}
+
+
+class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
+    """Reads no page, script or list without end into memory: what was packed may be a thousand times as large."""
+
+    def urlopen(self, req: Any) -> Any:
+        """As in yt-dlp, but for a limit on what is read at once."""
+        response = super().urlopen(req)
+        read = response.read
+
+        def bounded(amount: int | None = None) -> bytes:
+            content: bytes = read(MAX_PAGE_BYTES + 1 if amount is None or amount < 0 else amount)
+            if len(content) > MAX_PAGE_BYTES:
+                raise too_large(MAX_PAGE_BYTES)
+            return content
+
+        response.read = bounded
+        return response
 
 
 class _Hook:

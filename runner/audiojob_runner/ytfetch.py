@@ -75,6 +75,7 @@ class _Fetch:
         self._folder.mkdir()
         with self._session() as downloader:
             info = single(downloader, url)
+            check_whole(self._tools)
             formats = check_formats(info, self._wanted)
             check_item(info, self._wanted, self._tools)
             live = self._look_into(downloader, info, formats)

@@ -101,6 +101,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "sites": ([{"host": "youtube.com", "maxRunning": 2}], {}),
     "reuse.enabled": (False, {}),
     "reuse.downloadSeconds": (60, {}),
+    "fetch.secret": (True, {}),
     "capacity.maxRunning": (3, {}),
     "capacity.gpus": (0, {}),
     "capacity.ageingSeconds": (0, {}),
@@ -119,7 +120,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "pipelines.retentionSeconds": (86_400, {}),
     **{
         f"pipelines.resources.{phase}.{key}": ("7Gi", {})
-        for phase in ("download", "normalize", "separate", "publish")
+        for phase in ("download", "normalize", "separate", "transcode", "thumbnail", "publish")
         for key in ("cpu", "memory", "scratch")
     },
     "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),

@@ -14,7 +14,7 @@ from audiojob_types.parameters.download import DownloadParameters
 from audiojob_types.parameters.inspect import InspectParameters
 from audiojob_types.parameters.normalize import NormalizeParameters
 from audiojob_types.parameters.publish import PublishParameters
-from audiojob_types.parameters.separate import SeparateParameters
+from audiojob_types.parameters.separate import SeparateParameters, expand_preset
 from audiojob_types.parameters.simulate import SimulateParameters
 from audiojob_types.parameters.thumbnail import ThumbnailParameters
 from audiojob_types.parameters.transcode import TranscodeParameters
@@ -65,7 +65,9 @@ def resolve_parameters(task: Task, *layers: Mapping[str, Any] | None) -> WireMod
     """
     merged: dict[str, Any] = {}
     for layer in layers:
-        for name, value in (layer or {}).items():
+        # A preset stands for the fields of its own layer: it wins over what weaker layers say.
+        expanded = expand_preset(layer or {}) if task is Task.SEPARATE else layer or {}
+        for name, value in expanded.items():
             old = merged.get(name)
             merged[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     try:

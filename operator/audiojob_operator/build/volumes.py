@@ -8,7 +8,7 @@ from audiojob_operator.build.request import AttemptRequest
 from audiojob_operator.libraries import Library, destination_library, source_library
 from audiojob_operator.model import Object
 from audiojob_types import constants as c
-from audiojob_types.contract import MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT, S3Store, Task
+from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT, S3Store, Task
 
 
 def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Object]]:
@@ -23,6 +23,11 @@ def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Obje
     if request.settings.models_claim and request.phase.task.needs_torch:
         volumes.append({"name": "models", "persistentVolumeClaim": {"claimName": c.MODELS_CLAIM, "readOnly": True}})
         mounts.append({"name": "models", "mountPath": MODELS_ROOT, "readOnly": True})
+    if request.settings.fetch_secret and request.phase.task.fetches:
+        # Files, and never environment or phase file: neither a log nor the API shows them.
+        secret = {"secretName": c.FETCH_SECRET, "defaultMode": 0o440}
+        volumes.append({"name": "fetch", "secret": secret})
+        mounts.append({"name": "fetch", "mountPath": FETCH_CREDENTIALS, "readOnly": True})
     return volumes, mounts
 
 

@@ -10,7 +10,15 @@ from typing import Any, Final
 
 from audiojob_runner import plainhttp
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetching import FetchLimits, FetchTools, check_url, file_kind, is_media, path_extension
+from audiojob_runner.fetching import (
+    FetchLimits,
+    FetchTools,
+    check_url,
+    check_whole,
+    file_kind,
+    is_media,
+    path_extension,
+)
 from audiojob_runner.fetchsession import Allowance, fetch_session
 from audiojob_runner.mediainfo import describe_item, describe_list
 from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
@@ -92,9 +100,10 @@ def _by_ytdlp(
     folder = tools.folder / "parts"
     folder.mkdir()
     # One more than is listed, to know whether there are others.
-    more = {"playlist_items": f"1:{parameters.max_entries + 1}", "ignore_no_formats_error": True}
+    more = {"playlist_items": f"1:{parameters.max_entries + 1}"}
     with ytdlp.session(folder, tools, context.log, more) as downloader:
         info = downloader.extract_info(url, download=False)
+        check_whole(tools)
         if not info:
             raise PhaseError(
                 ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, "There is no audio or video at this address."

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import soundfile
+
 from audiojob_runner import ffmpeg, media
 from audiojob_runner.cpus import usable_cpus
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.examine import examine_file, examine_streams, explained
-from audiojob_runner.ffmpeg import FfmpegError
+from audiojob_runner.ffmpeg import FfmpegError, WavRequest
 from audiojob_runner.ffmpeg_encode import (
     COPY,
     CoverError,
@@ -33,6 +35,7 @@ from audiojob_types.parameters import TranscodeParameters
 from audiojob_types.reasons import Reason
 
 MEASURING_PERCENT: Final = 30.0
+LEAST_SECONDS: Final = 0.1
 
 
 def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
@@ -89,7 +92,11 @@ class _Transcoding:
             self._source, sound.demuxer, sound.stream_index, self._max_seconds + 1, audio_filters(stream)
         )
         try:
-            return measure(request, self._reporter("Measured", sound.duration_seconds, 0, 30), self._context.cancelled)
+            return measure(
+                request,
+                self._reporter("Measured", sound.duration_seconds, 0, MEASURING_PERCENT),
+                self._context.cancelled,
+            )
         except FfmpegError as error:
             raise self._explained(error) from error
 
@@ -122,7 +129,7 @@ class _Transcoding:
     def _checked(self, target: Path, found: MediaFile, sound: MediaInfo | None) -> MediaFile:
         """What came out, held against what the source said. Raises :class:`PhaseError` for what is cut off."""
         try:
-            result = examine_streams(target, self._context.cancelled)
+            result = self._read_back(target, sound)
             seconds = max(_result_seconds(result), self._last_position)
             if seconds > self._max_seconds + 0.1:
                 raise media.too_long(self._max_seconds)
@@ -133,6 +140,39 @@ class _Transcoding:
             target.unlink(missing_ok=True)
             raise
         return result
+
+    def _read_back(self, target: Path, sound: MediaInfo | None) -> MediaFile:
+        try:
+            return examine_streams(target, self._context.cancelled)
+        except PhaseError as error:
+            if error.exit_code != ExitCode.NOT_MEDIA:
+                raise
+            # Coded sound begins with padding; from next to nothing some encoders write a file of padding alone.
+            if sound is not None and self._decoded_seconds(sound) < LEAST_SECONDS:
+                raise PhaseError(
+                    ExitCode.NOT_MEDIA,
+                    Reason.EMPTY_MEDIA,
+                    f"The source has less than {LEAST_SECONDS} seconds of sound: too little for "
+                    f"format {self._parameters.format}.",
+                ) from error
+            raise PhaseError(
+                ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, "The result was written but cannot be read back."
+            ) from error
+
+    def _decoded_seconds(self, sound: MediaInfo) -> float:
+        """How much sound there really is, up to a second."""
+        scratch = self._context.work_dir / "short.wav"
+        request = WavRequest(self._source, scratch, sound.demuxer, sound.stream_index, "anull", max_seconds=1)
+        try:
+            ffmpeg.decode_to_wav(request, lambda _: None, self._context.cancelled)
+            info = soundfile.info(scratch)
+            return float(info.frames / info.samplerate)
+        except FfmpegError as error:
+            raise self._explained(error) from error
+        except soundfile.LibsndfileError:
+            return 0.0
+        finally:
+            scratch.unlink(missing_ok=True)
 
     def _reporter(self, verb: str, seconds: float | None, low: float, high: float) -> Callable[[float], None]:
         """Turns ffmpeg's position into percent of this part; without a known length only the position is told."""

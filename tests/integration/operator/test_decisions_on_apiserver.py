@@ -1,5 +1,7 @@
 """What the operator's core decides is what a real API server takes: Jobs, revisions, and every status patch."""
 
+# ruff: noqa: N802 - row ids as the fault table writes them
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -78,7 +80,7 @@ def new_world(server: LocalApiServer, namespace: str, *phases: dict[str, Any], *
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_every_write_of_a_story_is_accepted(apiserver: LocalApiServer, namespace: str, story: Story) -> None:
+def test_F22_every_write_of_a_story_is_accepted(apiserver: LocalApiServer, namespace: str, story: Story) -> None:
     spec = {"retry": {"limit": 3, "baseSeconds": 0}} if story.__name__ == "retries_at_once" else {}
     three = (phase("first", device="Auto"), phase("second"), phase("third", after=["first"]))
     world = new_world(apiserver, namespace, *three, **spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.operator.conftest import Object, Space, make_space
-from tests.support.faultproxy import FaultProxy
+from tests.support.faultproxy import FaultProxy, Strike
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import PodRunner, ended, running
 
@@ -161,6 +162,14 @@ def test_what_differs_is_done_and_what_does_not_is_taken(here: Space) -> None:
     assert [child["metadata"]["labels"]["audiojobs.dev/phase"] for child in children(here, other)] == ["separate"]
 
 
+def test_a_donor_that_was_deleted_serves_nobody(here: Space) -> None:
+    url = address()
+    first = submit(here, "song", url)
+    here.finished(first)
+    here.rest.request("DELETE", f"{here.jobs_path}/{first}", {"propagationPolicy": "Background"})
+    assert donors(here.finished(submit(here, "song", url))) == [None, None, None]
+
+
 def test_never_does_all_of_the_work_again(here: Space) -> None:
     url = address()
     here.finished(submit(here, "song", url))
@@ -275,6 +284,41 @@ def test_a_donor_from_before_the_operators_start_is_found(
         assert donors(space.finished(waits))[0] == stays
         second = submit(space, "song", url)
         assert donors(space.finished(second)) == [first, first, first]
+
+
+@pytest.mark.parametrize(
+    ("number", "answered"),
+    [
+        pytest.param(2, False, id="the Job exists and no status tells it"),
+        pytest.param(5, True, id="one waits and the others have not been looked at"),
+    ],
+)
+def test_a_killed_operator_starts_no_work_twice(
+    controllers: LocalApiServer, proxy: FaultProxy, tmp_path: Path, number: int, answered: bool
+) -> None:
+    space, url = make_space(controllers), address()
+    make_line(space)
+    settings = {"AUDIOJOB_LEASE__NAME": space.namespace}
+    operator = OperatorProcess(
+        proxy.write_kubeconfig(tmp_path / "config"), [space.namespace], tmp_path / "log", **settings
+    )
+    with operator, PodRunner(space.rest, space.namespace, play):
+        proxy.begin(Strike(number, answered, lambda: operator.send(signal.SIGKILL)))
+        names = [submit(space, "stays", url) for _ in range(4)]
+        assert operator.wait(60) == -signal.SIGKILL, operator.story()
+        proxy.begin()
+        operator.start()
+
+        def waiting() -> list[str]:
+            return [name for name in names if says("WaitingForSameWork")(space.job(name)["status"])]
+
+        wait_until("three that wait", lambda: len(waiting()) == 3, seconds=90)
+        leader = next(name for name in names if name not in waiting())
+        wait_until("its pod", lambda: len(space.pods()) == 1, seconds=20)
+        end(space, leader, publish)
+        assert {space.finished(name)["status"]["state"] for name in names} == {"Succeeded"}
+        assert sorted(name for name in names if children(space, name)) == [leader]
+        assert len(space.batch_jobs()) == len(STEPS)
 
 
 # ---------------------------------------------------------------- sites

@@ -26,7 +26,7 @@ from tests.integration.runner.tasks.web import Handler, Web, free_port, running
 from audiojob_runner import weightfetch
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.modelvolume import LOCK_NAME
-from audiojob_runner.prefetch import Prefetch, fill
+from audiojob_runner.prefetch import Prefetch, exit_code_of, fill
 from audiojob_runner.watchdog import Interruption, stopped_by
 from audiojob_types.models import KnownModel, ModelRecord, ModelState, file_name
 from audiojob_types.reasons import Reason
@@ -357,6 +357,20 @@ def test_a_model_that_fails_does_not_keep_the_next_from_being_fetched(filling: F
     filling.web.routes.pop(f"/demucs/{ONE_PATH}")
     assert filling.refused("htdemucs", "mdx").reason is Reason.SOURCE_UNAVAILABLE
     assert (filling.last("htdemucs").state, filling.last("mdx").state) == (ModelState.FAILED, ModelState.READY)
+
+
+@pytest.mark.parametrize(
+    ("codes", "code"),
+    [
+        pytest.param([], 0, id="nothing failed"),
+        pytest.param([66, 64], 66, id="nothing that trying again could mend"),
+        pytest.param([66, 75], 75, id="one that may work later"),
+        pytest.param([64, 78, 75], 78, id="two that may"),
+        pytest.param([143], 143, id="a stop"),
+    ],
+)
+def test_the_job_goes_on_as_long_as_one_model_may_still_come(codes: list[int], code: int) -> None:
+    assert exit_code_of([PhaseError(each, Reason.TEMPORARY_FAILURE, "It broke.") for each in codes]) == code
 
 
 def test_a_file_without_a_told_length_ends_where_the_stream_ends(filling: Filling) -> None:

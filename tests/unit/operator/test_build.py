@@ -79,6 +79,30 @@ def test_what_is_not_a_quantity_is_refused(text: str) -> None:
         quantity_bytes(text)
 
 
+@pytest.mark.parametrize(
+    ("task", "allowed", "mounted"),
+    [
+        pytest.param("Download", True, True, id="a phase that fetches gets the administrator's cookies and proxy"),
+        pytest.param("Inspect", True, True, id="so does one that only looks"),
+        pytest.param("Normalize", True, False, id="no other phase does"),
+        pytest.param("Download", False, False, id="nor does any where the administrator has none"),
+    ],
+)
+def test_the_secret_for_fetching_goes_as_files_to_phases_that_fetch(task: str, allowed: bool, mounted: bool) -> None:
+    world = World(
+        audiojob=audio_job(source={"url": "https://example.com/a.mp3"}),
+        pipeline=pipeline(phase("first", task=task)),
+        settings=with_settings(fetch_secret=allowed),
+    )
+    world.turn()
+    job = world.newest("first")
+    pod = job["spec"]["template"]["spec"]
+    volume = {"name": "fetch", "secret": {"secretName": "audiojob-fetch", "defaultMode": 0o440}}
+    mount = {"name": "fetch", "mountPath": "/etc/audiojob/fetch", "readOnly": True}
+    assert (volume in pod["volumes"], mount in pod["containers"][0]["volumeMounts"]) == (mounted, mounted)
+    assert "audiojob-fetch" not in str(pod["containers"]) + str(job["spec"]["template"]["metadata"])
+
+
 def test_the_skeleton_is_copied_not_shared() -> None:
     job_skeleton()["spec"]["template"]["spec"]["volumes"].clear()
     assert job_skeleton()["spec"]["template"]["spec"]["volumes"]

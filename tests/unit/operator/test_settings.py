@@ -56,11 +56,13 @@ def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) 
     environment.setenv("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["192.168.0.0/24"]')
     environment.setenv("AUDIOJOB_DISRUPTION__NODE_LOST_SECONDS", "5")
     environment.setenv("AUDIOJOB_DISRUPTION__LOST_AFTER_SECONDS", "7")
+    environment.setenv("AUDIOJOB_FETCH__SECRET", "true")
     given = load_settings().for_decisions()
     assert (given.images.runner, given.images.runner_torch) == tuple(REQUIRED.values())
     assert (given.models_claim, given.pull_policy, given.min_progress_interval_milliseconds) == (True, "Never", 250)
     assert given.allowed_cidrs == ("192.168.0.0/24",)
     assert given.disruption == Disruption(node_lost_seconds=5, grace_seconds=30, lost_after_seconds=7)
+    assert given.fetch_secret is True
 
 
 def test_an_s3_store(environment: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,22 @@ LAYERS: dict[str, tuple[list[dict[str, Any] | None], dict[str, Any]]] = {
         {"model": "mdx_extra", "format": "wav"},
     ),
     "a field left out inherits": ([{"stems": "TwoStems"}, {"seed": 7}], {"stems": "TwoStems", "seed": 7}),
+    "a preset": ([{"preset": "Best"}], {"model": "htdemucs_ft", "shifts": 2, "overlapPercent": 50}),
+    "fields beside a preset win": (
+        [{"preset": "Best", "shifts": 0, "model": "mdx"}],
+        {"model": "mdx", "shifts": 0, "overlapPercent": 50},
+    ),
+    "the job's preset wins over the pipeline's fields": (
+        [{"model": "mdx", "shifts": 5, "format": "wav"}, {"preset": "Fast"}],
+        {"model": "htdemucs", "shifts": 0, "overlapPercent": 10, "format": "wav"},
+    ),
+    "the job's fields win over the pipeline's preset": (
+        [{"preset": "Best"}, {"shifts": 1}],
+        {"model": "htdemucs_ft", "shifts": 1, "overlapPercent": 50},
+    ),
+    "six stems by preset": ([{"preset": "Best", "stems": "SixStems"}], {"model": "htdemucs_6s", "shifts": 2}),
+    "the proof model's own stems": ([{"model": "audiojob_proof"}], {"stems": "AllStems"}),
+    "stems asked of the proof model": ([{"model": "audiojob_proof", "stems": "TwoStems"}], {"stems": "TwoStems"}),
     "six stems of the job with the pipeline's model": (
         [{"model": "htdemucs_6s"}, {"stems": "SixStems"}],
         {"model": "htdemucs_6s", "stems": "SixStems"},
@@ -63,6 +79,11 @@ WRONG: dict[str, tuple[Task, dict[str, Any], str, str]] = {
     "too many shifts": (Task.SEPARATE, {"shifts": 11}, "parameters.separate.shifts", "10"),
     "a percent of 100": (Task.SEPARATE, {"overlapPercent": 96}, "parameters.separate.overlapPercent", "95"),
     "six stems of a model of four": (Task.SEPARATE, {"stems": "SixStems"}, "parameters.separate", "htdemucs_6s"),
+    "float samples in FLAC": (Task.SEPARATE, {"bitDepth": "Float32"}, "parameters.separate", "format: wav"),
+    "bits of an Ogg": (Task.SEPARATE, {"bitDepth": "Int16", "format": "ogg"}, "parameters.separate", "bitDepth"),
+    "a stem twice": (Task.SEPARATE, {"keep": ["bass", "bass"]}, "parameters.separate", "twice"),
+    "an unknown preset": (Task.SEPARATE, {"preset": "Perfect"}, "parameters.separate.preset", "Balanced"),
+    "an odd sample rate": (Task.SEPARATE, {"sampleRate": 44_000}, "parameters.separate.sampleRate", "44100"),
     "a negative size": (Task.DOWNLOAD, {"maxBytes": -1}, "parameters.download.maxBytes", "1"),
     "an exit code of 256": (Task.SIMULATE, {"exitCode": 256}, "parameters.simulate.exitCode", "255"),
     "a value whose name is a path": (Task.CONTAINER, {"values": {"../x": ""}}, VALUES, "begin with a letter"),
@@ -104,3 +125,9 @@ def test_models_can_only_be_named() -> None:
     field = SeparateParameters.model_json_schema()["properties"]["model"]
     assert "demucs_unittest" in field["enum"]
     assert all("/" not in name and "." not in name for name in field["enum"])
+
+
+def test_resolved_parameters_resolve_to_themselves() -> None:
+    """The operator resolves them, and the runner resolves what the operator wrote."""
+    once = resolve_parameters(Task.SEPARATE, {"preset": "Best", "shifts": 1}, {"keep": ["vocals"]})
+    assert resolve_parameters(Task.SEPARATE, once.to_wire()) == once

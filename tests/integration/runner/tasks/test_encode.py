@@ -132,6 +132,17 @@ def test_a_result_ends_at_its_longest(sounds: Path, tmp_path: Path) -> None:
     assert float(document) == pytest.approx(2, abs=0.05)
 
 
+@pytest.mark.parametrize(("container", "codec"), [("mp3", "mp3"), ("flac", "flac"), ("opus", "opus"), ("m4a", "aac")])
+def test_a_disk_that_is_full_at_the_very_end_is_told(sounds: Path, tmp_path: Path, container: str, codec: str) -> None:
+    """What fits the buffers fails only when the file is closed, and ffmpeg then ends with 0."""
+    target = tmp_path / "out"
+    target.symlink_to("/dev/full")
+    with pytest.raises(FfmpegError) as caught:
+        run(target, container, sound(sounds, codec), max_seconds=1)
+    assert caught.value.failure is Failure.DISK_FULL
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_fails_leaves_nothing(sounds: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes((sounds / "film.mp4").read_bytes()[:2_000])

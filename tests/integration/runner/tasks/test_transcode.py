@@ -48,7 +48,7 @@ def song(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("form", CODECS)
-@pytest.mark.parametrize("name", ["mono8k.wav", "surround.flac", "tone.m4a", "film.webm", "film.mkv"])
+@pytest.mark.parametrize("name", ["mono8k.wav", "surround.flac", "film.webm"])
 def test_every_form_out_of_every_source(bench: Bench, sounds: Path, name: str, form: str) -> None:
     if form == "mp4" and not name.startswith("film"):
         with pytest.raises(PhaseError, match="has no film"):
@@ -205,7 +205,7 @@ def test_too_long_is_refused(bench: Bench, sounds: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["jpeg", "png", "webp"])
-@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.webm", "silent.mp4"])
+@pytest.mark.parametrize("name", ["film.mkv", "film.webm", "silent.mp4"])
 def test_a_still_of_every_film(bench: Bench, sounds: Path, name: str, form: str) -> None:
     (output,) = bench.run(Task.THUMBNAIL, sounds / name, format=form, timeMilliseconds=2_500, maxWidth=80).outputs
     assert (output.name, output.media_type) == ("picture", f"image/{form}")
