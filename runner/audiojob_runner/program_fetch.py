@@ -107,7 +107,7 @@ class _Fetch:
         (self._work / PROGRESS).touch()
         shutil.rmtree(self._inputs / _PARTS, ignore_errors=True)  # of a run that the node's restart cut short
         self._write_parameters(parameters)
-        listed = [self._bring(store, number, item.name) for number, item in enumerate(self._input.inputs)]
+        listed = [self._bring(store, number) for number in range(len(self._input.inputs))]
         with suppress(FileNotFoundError):
             (self._inputs / _PARTS).rmdir()
         # Last: where it is, all that it lists is there.
@@ -126,9 +126,10 @@ class _Fetch:
         for name, value in parameters.values.items():
             (folder / name).write_text(value, encoding="utf-8")
 
-    def _bring(self, store: Store, number: int, name: str) -> dict[str, Any]:
+    def _bring(self, store: Store, number: int) -> dict[str, Any]:
         """One input as the file of its name; its entry in the index."""
         item = self._input.inputs[number]
+        name = item.name
         if item.url is not None:
             raise PhaseError(
                 ExitCode.USAGE,
@@ -136,19 +137,25 @@ class _Fetch:
                 f"Input {name!r} is an address, and a Container phase is given files only.",
                 "Let a phase with task Download come before it in the pipeline.",
             )
+        place = store if item.library is None else self._library(item.library)
         # Without its root the store copies, checking on the way, instead of telling where the file lies.
         fetcher = Fetcher(
-            replace(store, root=None), self._inputs / _PARTS, self._input.limits.max_input_bytes, self._beat
+            replace(place, root=None), self._inputs / _PARTS, self._input.limits.max_input_bytes, self._beat
         )
         if item.key is not None:
-            store.local_path(item.key)  # refuses a link out of the store
-        fetched: TaskInput = fetcher.fetch(number, item)
+            place.local_path(item.key)  # refuses a link out of the store
+        fetched: TaskInput = fetcher.fetch(number, item.model_copy(update={"library": None}))
         assert fetched.path is not None, "only addresses have no path"
         size = fetched.path.stat().st_size
         fetched.path.rename(self._inputs / name)
         fetched.path.parent.rmdir()
         entry = {"name": name, "bytes": size, "mediaType": fetched.media_type, "metadata": dict(fetched.metadata)}
         return {key: value for key, value in entry.items() if value is not None}
+
+    def _library(self, name: str) -> Store:
+        """The administrator's library that an input lies in; the contract's own rule is that it is told of."""
+        config = next(library.store for library in self._input.libraries if library.name == name)
+        return open_store(config, self._credentials)
 
     def _beat(self) -> None:
         self._watchdog.beat()

@@ -15,7 +15,14 @@ from audiojob_operator.build.request import AttemptRequest
 from audiojob_operator.invalid import InvalidSpecError
 from audiojob_operator.model import Object
 from audiojob_types import constants as c
-from audiojob_types.contract import CONTROL_ROOT, ENV_WORK, TERMINATION_FILE, WORK_ROOT, PhaseProgram
+from audiojob_types.contract import (
+    CONTROL_ROOT,
+    ENV_WORK,
+    STORE_CREDENTIALS,
+    TERMINATION_FILE,
+    WORK_ROOT,
+    PhaseProgram,
+)
 from audiojob_types.pipeline import Phase
 
 _INPUTS: Final = {"name": "work", "mountPath": f"{WORK_ROOT}/inputs", "subPath": "inputs"}
@@ -44,16 +51,17 @@ def split_pod(pod: Object, request: AttemptRequest) -> None:
     """Turn the pod of one container, filled for the phase, into that of a program. ``pod`` is changed."""
     publish: Object = pod["containers"][0]
     program = _program(publish, request)
-    mounts = {mount["name"]: mount for mount in publish["volumeMounts"]}
-    stores = [mount for mount in publish["volumeMounts"] if mount["name"] == "store"]
-    phase, token, scratch = mounts["phase"], mounts["token"], mounts["scratch"]
+    phase, token, scratch = (_mount(publish, name) for name in ("phase", "token", "scratch"))
+    # Fetch reads wherever inputs lie: uploads, other jobs' phases, libraries. Publish needs the job's own folder only.
+    sources = [mount for mount in publish["volumeMounts"] if mount not in (phase, token, scratch)]
+    own = [mount for mount in sources if not mount.get("readOnly") or mount["mountPath"] == STORE_CREDENTIALS]
     fetch = _own(publish, c.CONTAINER_FETCH, "fetch", _MOVER)
-    fetch["volumeMounts"] = [phase, scratch, *stores, _WORK, _INPUTS]
+    fetch["volumeMounts"] = [phase, scratch, *sources, _WORK, _INPUTS]
     report = _own(publish, c.CONTAINER_REPORT, "watch", _REPORTER)
     # A native sidecar: Kubernetes starts it before the program and ends it after the last container.
     report |= {"restartPolicy": "Always", "volumeMounts": [phase, token, _read_only(_WORK), _read_only(_CONTROL)]}
     publish["resources"] = _bounded(_MOVER)
-    publish["volumeMounts"] = [phase, scratch, *stores, _read_only(_WORK), _CONTROL]
+    publish["volumeMounts"] = [phase, scratch, *own, _read_only(_WORK), _CONTROL]
     pod["initContainers"] = [fetch, report, program]
     for volume in pod["volumes"]:
         if volume["name"] == "scratch":
@@ -82,6 +90,11 @@ def _program(like: Object, request: AttemptRequest) -> Object:
         "volumeMounts": [_WORK, _read_only(_INPUTS)],
     }
     return container | {name: wire[name] for name in ("command", "args") if name in wire}
+
+
+def _mount(container: Object, name: str) -> Object:
+    found: Object = next(mount for mount in container["volumeMounts"] if mount["name"] == name)
+    return found
 
 
 def _own(like: Object, name: str, command: str, resources: dict[str, str]) -> Object:

@@ -102,6 +102,24 @@ def test_the_program_finds_files_by_the_names_of_the_inputs(pod: PodFolder, stor
     assert not fetched.message, "only a failure leaves a message"
 
 
+def test_a_file_of_a_library_is_copied_for_the_program(
+    folder_pod: PodFolder, folder_store: StoreFolder, tmp_path: Path
+) -> None:
+    shelf = tmp_path / "nas"
+    (shelf / "Band").mkdir(parents=True)
+    (shelf / "Band/Song.flac").write_bytes(b"fLaC")
+    (shelf / "Band/Link.flac").symlink_to(folder_store.root.parent)
+    libraries = [{"name": "nas", "store": {"kind": "Folder", "root": str(shelf)}}]
+    write_phase(folder_pod, inputs=[{"name": "song", "key": "Band/Song.flac", "library": "nas"}], libraries=libraries)
+    ended = folder_pod.run(entry="fetch")
+    assert ended.code == ExitCode.OK, ended.stderr
+    assert (folder_pod.root / "work/inputs/song").read_bytes() == b"fLaC"
+
+    write_phase(folder_pod, inputs=[{"name": "link", "key": "Band/Link.flac", "library": "nas"}], libraries=libraries)
+    assert folder_pod.run(entry="fetch").code == ExitCode.USAGE
+    assert not (folder_pod.root / "work/inputs/link").exists()
+
+
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "an upload that is gone": ({"inputs": [{"name": "a", "key": "demo/uploads/none"}]}, 66, "InputMissing"),
     "an address": ({"inputs": [{"name": "a", "url": "https://example.org/"}]}, 64, "InvalidSpec"),

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from tests.unit.operator import goldens
-from tests.unit.operator.builders import World, audio_job, phase, phase_input_of, pipeline
+from tests.unit.operator.builders import UID, World, audio_job, phase, phase_input_of, pipeline, with_settings
 from tests.unit.operator.goldens import speak_job, speak_pipeline
 
 from audiojob_operator.build.program import program_of
+from audiojob_operator.libraries import Library
 from audiojob_operator.model import Retried
 from audiojob_types import constants as c
 from audiojob_types.job import State
@@ -222,9 +223,27 @@ def test_an_uploaded_input_is_seen_by_ours_read_only_and_never_by_the_program() 
     newest = world.newest("speak")
     assert phase_input_of(newest).inputs[0].key == "music/uploads/scripts/one.txt"
     by_name = containers(newest["spec"]["template"]["spec"])
+    assert [each["subPath"] for each in by_name["runner"]["volumeMounts"] if each["name"] == "store"] == [
+        f"music/{UID}"
+    ]
     uploads = [each for each in by_name["fetch"]["volumeMounts"] if each.get("subPath") == "music/uploads"]
     assert [each["readOnly"] for each in uploads] == [True]
     assert "store" not in volumes_of(by_name["program"])
+
+
+def test_a_library_is_seen_by_fetch_alone_and_read_only() -> None:
+    world = World(
+        audiojob=audio_job(source={"library": {"name": "nas", "path": "Band/Song.flac"}}),
+        pipeline=pipeline(phase("only", "Container", image="x:1", inputs=[{"name": "song", "from": "Job"}])),
+        settings=with_settings(libraries=(Library("nas", claim_name="nas-music"),)),
+    )
+    world.turn()
+    by_name = containers(world.newest("only")["spec"]["template"]["spec"])
+    seen = {
+        name: [mount.get("readOnly") for mount in each["volumeMounts"] if mount["name"] == "library-nas"]
+        for name, each in by_name.items()
+    }
+    assert seen == {"fetch": [True], "report": [], "program": [], "runner": []}
 
 
 def test_an_optional_input_may_be_absent_and_a_text_may_be_empty() -> None:
