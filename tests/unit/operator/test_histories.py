@@ -6,6 +6,7 @@ attempts never go back. At the end every job ends, as it would have without the 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -292,5 +293,8 @@ class _GpuWorld(World):
         return replace(super().observed(), gpus_per_node=GPUS, admitted=self.admission)
 
 
+# Few, so that the unit tests stay fast; each run draws others. HISTORIES=1000 for a long look.
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(
+    max_examples=int(os.environ.get("HISTORIES", "8")), stateful_step_count=40, deadline=None
+)
