@@ -26,7 +26,14 @@ def separate(**parameters: Any) -> Spec:
     return spec(parameters={"separate": parameters})
 
 
+def download(**parameters: Any) -> Spec:
+    return spec(parameters={"download": parameters})
+
+
 ACCEPTED: dict[str, Spec] = {
+    "a film up to a height, as mp4": download(format="Video720p", container="mp4", subtitles=["en", "pt-BR"]),
+    "a live stream with an end": download(allowLive=True, maxRecordingSeconds=600),
+    "a look at a list": spec(parameters={"inspect": {"maxEntries": 5_000}}),
     "a pipeline alone": spec(),
     "a retry": spec(retryOf="song-1"),
     "reviews from the start": spec(reviews=[APPROVAL, {"phase": "a", "approved": False}]),
@@ -76,6 +83,12 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "a path for a model": (separate(model="/models/evil.th"), ["spec.parameters.separate.model", "supported values"]),
     "six stems with the default model": (separate(stems="SixStems"), ["needs model: htdemucs_6s"]),
     "six stems with a model of four": (separate(stems="SixStems", model="htdemucs"), ["needs model: htdemucs_6s"]),
+    "a film in a container of sound": (download(format="BestVideo", container="mp3"), ["cannot hold video"]),
+    "sound as mp4": (download(container="mp4"), ["mp4 needs a format with video"]),
+    "a live stream without an end": (download(allowLive=True), ["allowLive needs maxRecordingSeconds"]),
+    "yt-dlp's own format": (download(format="137+140"), ["spec.parameters.download.format", "supported values"]),
+    "a pattern for a language": (download(subtitles=["en.*"]), ["spec.parameters.download.subtitles[0]"]),
+    "a language twice": (download(subtitles=["en", "en"]), ["spec.parameters.download.subtitles"]),
     "an unknown format": (separate(format="mp3"), ["spec.parameters.separate.format", "supported values"]),
     "a fraction for an integer": (separate(shifts=1.5), ["spec.parameters.separate.shifts", "integer"]),
     "priority 0": (spec(priority=0), ["spec.priority", "greater than or equal to 1"]),
