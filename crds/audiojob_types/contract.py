@@ -48,6 +48,8 @@ class Task(StrEnum):
     NORMALIZE = "Normalize"
     SEPARATE = "Separate"
     SIMULATE = "Simulate"
+    THUMBNAIL = "Thumbnail"
+    TRANSCODE = "Transcode"
 
     @property
     def parameter_key(self) -> str:

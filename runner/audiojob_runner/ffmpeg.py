@@ -55,6 +55,8 @@ IDLE_SECONDS: Final = 120
 MAX_ERROR_RATE: Final = 0.02
 EXIT_ERROR_RATE: Final = 69
 
+_UNWRITTEN: Final = ("Error writing trailer", "Error closing file")
+
 _ENTRIES: Final = (
     "format=format_name,duration,nb_streams"
     ":stream=index,codec_type,codec_name,codec_tag_string,channels,sample_rate,duration"
@@ -82,6 +84,7 @@ class Failure(StrEnum):
     TOO_SLOW = "TooSlow"
     CANCELLED = "Cancelled"
     TOO_LARGE = "TooLarge"  # more bytes than the result may have
+    UNWRITTEN = "Unwritten"  # the end of the result did not reach the disk
     MISSING = "Missing"  # the program is not installed
 
 
@@ -248,9 +251,14 @@ def run_tool(
         except BaseException:
             process.kill()
             raise
-    if process.returncode != 0:
+    if process.returncode != 0 or not _was_written(complaint):
         raise FfmpegError(failure_of(process.returncode, complaint), complaint)
     return complaint
+
+
+def _was_written(complaint: str) -> bool:
+    """Whether the result came to its end: ffmpeg ends with 0 also when its last bytes did not reach the disk."""
+    return not any(text in complaint for text in _UNWRITTEN)
 
 
 def failure_of(returncode: int, complaint: str) -> Failure:
@@ -261,6 +269,8 @@ def failure_of(returncode: int, complaint: str) -> Failure:
         return Failure.OUT_OF_MEMORY
     if returncode == EXIT_ERROR_RATE:
         return Failure.DAMAGED
+    if not _was_written(complaint):
+        return Failure.UNWRITTEN
     return Failure.REFUSED
 
 

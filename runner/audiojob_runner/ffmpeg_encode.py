@@ -31,13 +31,19 @@ from audiojob_runner.ffmpeg import (
 )
 from audiojob_runner.ffmpeg_still import MAX_PIXELS, PICTURE_DEMUXERS, VIDEO_DECODERS, StillRequest, still
 
-__all__ = ["COPY", "Chapter", "EncodeRequest", "EncodeStream", "StreamKind", "encode", "encode_command"]
+__all__ = ["COPY", "Chapter", "CoverError", "EncodeRequest", "EncodeStream", "StreamKind", "encode", "encode_command"]
 
 COPY: Final = "copy"
 COVER_PIXELS: Final = 1_400
 MAX_THREADS: Final = 16
 MAX_INPUTS: Final = 4
-DEFAULT_BIT_RATES: Final = {"mp3": 192_000, "aac": 160_000, "opus": 128_000, "vorbis": 160_000}
+DEFAULT_BIT_RATES: Final = {"mp3": 192_000, "aac": 160_000, "opus": 128_000}
+BIT_RATE_CODECS: Final = (*DEFAULT_BIT_RATES, "vorbis")
+VORBIS_QUALITY: Final = "5"  # about 80 kbit/s a channel; unlike a bit rate it fits any number of channels
+
+
+class CoverError(FfmpegError):
+    """The cover alone cannot be used; the rest may be written without it."""
 
 
 class StreamKind(StrEnum):
@@ -104,8 +110,8 @@ class SideFiles:
 def encode(request: EncodeRequest, position: Callable[[float], None], cancelled: threading.Event) -> None:
     """Write ``request.target``; ``position(seconds)`` is told how far it is.
 
-    Raises :class:`FfmpegError`, and then leaves no file: Refused for what is on no list or cannot be read, TooLarge,
-    Damaged, DiskFull, Cancelled, TooSlow.
+    Raises :class:`FfmpegError`, and then leaves no file: :class:`CoverError` for a cover that cannot
+    be read, Refused for what is on no list or cannot be read, TooLarge, Damaged, DiskFull, Cancelled, TooSlow.
     """
     _check(request)
     try:
@@ -131,7 +137,7 @@ def encode_command(request: EncodeRequest, side: SideFiles) -> list[str]:
         "-progress", "pipe:1", "-stats_period", "0.5", "-max_error_rate", str(MAX_ERROR_RATE),
     ]  # fmt: skip
     for path, demuxer in inputs:
-        own = [stream for stream in streams if (stream.path, stream.demuxer) == (path, demuxer)]
+        own = [stream for stream in streams if stream.path == path and stream.demuxer == demuxer]
         command += [*_input_guards(demuxer, own), "-threads", threads, "-f", demuxer, "-i", file_argument(path)]
     shown_cover = side.cover is not None and container.cover is CoverForm.STREAM
     if side.cover is not None and shown_cover:
@@ -210,7 +216,9 @@ def _output_options(number: int, stream: EncodeStream, threads: str) -> list[str
         return [*options, f"-filter:{number}", video_filters(stream)]
     options += [f"-c:{number}", AUDIO_ENCODERS[stream.codec]]
     bit_rate = stream.bit_rate or DEFAULT_BIT_RATES.get(stream.codec)
-    if bit_rate is not None and stream.codec in DEFAULT_BIT_RATES:
+    if stream.codec == "vorbis" and bit_rate is None:
+        options += [f"-q:{number}", VORBIS_QUALITY]
+    elif bit_rate is not None and stream.codec in BIT_RATE_CODECS:
         options += [f"-b:{number}", str(bit_rate)]
     if stream.sample_rate is not None:
         options += [f"-ar:{number}", str(stream.sample_rate)]
@@ -278,7 +286,7 @@ def _side_files(request: EncodeRequest, cancelled: threading.Event) -> Iterator[
     try:
         picture = next((stream for stream in request.streams if stream.kind is StreamKind.COVER), None)
         if picture is not None:
-            still(_cover_request(picture, cover), cancelled)
+            _make_cover(picture, cover, cancelled)
         inline = cover.read_bytes() if picture is not None and container.cover is CoverForm.TAG else None
         chapters = request.chapters if container.chapters else ()
         metadata.write_text(ffmetadata(request.tags, chapters, inline), encoding="utf-8")
@@ -288,8 +296,8 @@ def _side_files(request: EncodeRequest, cancelled: threading.Event) -> Iterator[
         cover.unlink(missing_ok=True)
 
 
-def _cover_request(stream: EncodeStream, target: Path) -> StillRequest:
-    return StillRequest(
+def _make_cover(stream: EncodeStream, target: Path, cancelled: threading.Event) -> None:
+    request = StillRequest(
         source=stream.path,
         target=target,
         demuxer=stream.demuxer,
@@ -298,3 +306,9 @@ def _cover_request(stream: EncodeStream, target: Path) -> StillRequest:
         max_width=COVER_PIXELS,
         max_height=COVER_PIXELS,
     )
+    try:
+        still(request, cancelled)
+    except FfmpegError as error:
+        if error.failure in (Failure.CANCELLED, Failure.DISK_FULL, Failure.MISSING):
+            raise
+        raise CoverError(error.failure, error.complaint) from error

@@ -57,18 +57,25 @@ class StillRequest:
 def still(request: StillRequest, cancelled: threading.Event) -> None:
     """Write ``request.target``. Raises :class:`FfmpegError`, and then leaves no file."""
     try:
-        run_tool(still_command(request), lambda _: True, cancelled, total_seconds=STILL_SECONDS)
-        if not request.target.is_file() or request.target.stat().st_size == 0:
+        # Some files have no index to seek by: then what lies before the time is decoded and thrown away.
+        for slow in (False, True) if request.seconds else (False,):
+            run_tool(still_command(request, slow), lambda _: True, cancelled, total_seconds=STILL_SECONDS)
+            if _size(request.target) > 0:
+                break
+        else:
             raise FfmpegError(Failure.REFUSED, "no picture came out")
-        if request.target.stat().st_size >= MAX_STILL_BYTES:
+        if _size(request.target) >= MAX_STILL_BYTES:
             raise FfmpegError(Failure.TOO_LARGE)
     except BaseException:
         request.target.unlink(missing_ok=True)
         raise
 
 
-def still_command(request: StillRequest) -> list[str]:
-    """The whole ffmpeg command for one picture. Raises :class:`FfmpegError` for what is on no list."""
+def still_command(request: StillRequest, slow: bool = False) -> list[str]:
+    """The whole ffmpeg command for one picture; ``slow`` finds its time by decoding.
+
+    Raises :class:`FfmpegError` for what is on no list.
+    """
     decoders = (VIDEO_DECODERS | PICTURE_DECODERS).get(request.codec)
     if decoders is None or request.demuxer not in (*DEMUXERS, *PICTURE_DEMUXERS):
         raise FfmpegError(Failure.REFUSED, f"{request.codec} in {request.demuxer}")
@@ -81,7 +88,7 @@ def still_command(request: StillRequest) -> list[str]:
     return [
         "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "error",
         *guards((request.demuxer,), decoders), "-max_pixels", str(MAX_PIXELS), "-threads", "1",
-        *seek, "-f", request.demuxer, "-i", file_argument(request.source),
+        *([] if slow else seek), "-f", request.demuxer, "-i", file_argument(request.source), *(seek if slow else []),
         "-map", f"0:{request.index}", "-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", "1", "-vf", size,
         *_encoder(request), "-fs", str(MAX_STILL_BYTES),
         "-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "image2pipe", "-y", file_argument(request.target),
@@ -97,6 +104,10 @@ def sniff_picture(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp_pipe"
     return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _encoder(request: StillRequest) -> list[str]:

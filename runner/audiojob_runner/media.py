@@ -183,6 +183,12 @@ _FAILURES: Final[dict[Failure, tuple[ExitCode, Reason, str, str]]] = {
         "The source cannot be decoded: the decoder stands still.",
         "",
     ),
+    Failure.UNWRITTEN: (
+        ExitCode.TEMPORARY,
+        Reason.TEMPORARY_FAILURE,
+        "The end of the result could not be written.",
+        "",
+    ),
     Failure.TOO_LARGE: (
         ExitCode.NOT_MEDIA,
         Reason.TOO_LARGE,

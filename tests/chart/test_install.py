@@ -99,7 +99,14 @@ def test_rights(installed: Installed, account: str, verb: str, resource: str, wh
 
 def test_the_examples_are_accepted(installed: Installed) -> None:
     examples = sorted((repository() / "examples").glob("*.yaml"))
-    assert [example.stem for example in examples] == ["download", "queue", "separate", "simulate"]
+    assert [example.stem for example in examples] == [
+        "download",
+        "queue",
+        "separate",
+        "simulate",
+        "thumbnail",
+        "transcode",
+    ]
     for example in examples:
         installed.server.kubectl(
             "-n", installed.music, "create", "--dry-run=server", "--validate=strict", "-f", str(example)

@@ -147,6 +147,8 @@ def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
         "separate": ["Download", "Normalize", "Separate"],
         "download": ["Download"],
         "inspect": ["Inspect"],
+        "transcode": ["Download", "Transcode"],
+        "thumbnail": ["Download", "Thumbnail"],
     }
     separate = parsed["separate"].phases[-1]
     assert (separate.device, separate.resources.memory) == ("GPU", "16Gi")

@@ -92,7 +92,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "pipelines.gpuWaitSeconds": (0, {}),
     **{
         f"pipelines.resources.{phase}.{key}": ("7Gi", {})
-        for phase in ("download", "normalize", "separate")
+        for phase in ("download", "normalize", "separate", "transcode", "thumbnail")
         for key in ("cpu", "memory", "scratch")
     },
     "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import re
 import tomllib
@@ -60,6 +61,65 @@ def test_each_package_is_shipped_and_typed(package: str, folder: str) -> None:
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     assert [line for line in read(".ci/run").splitlines() if "make" in line] == ["exec make test"]
     assert "make test" in read("README.md")
+
+
+# ---------------------------------------------------------------- programs
+
+# Modules that start programs, and why. ffmpeg and ffprobe are started by the first alone: a media file can make them
+# open whatever it names, and the guards against that are there.
+STARTERS = {
+    "runner/audiojob_runner/ffmpeg.py",  # ffmpeg and ffprobe
+}
+COMMAND_BUILDERS = {f"runner/audiojob_runner/{name}.py" for name in (
+    "ffmpeg", "ffmpeg_encode", "ffmpeg_loudness", "ffmpeg_still",
+)}  # fmt: skip
+
+
+def shipped_modules() -> list[Path]:
+    return [path for package, folder in PACKAGES.items() for path in sorted((ROOT / folder / package).rglob("*.py"))]
+
+
+def words_of(path: Path) -> set[str]:
+    """Imported modules, and strings of one word, of a module."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {f"import {alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(f"import {node.module}")
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+            found.add(f"os.{node.attr}")
+        elif isinstance(node, ast.List) and node.elts and isinstance(node.elts[0], ast.Constant):
+            found.add(f"list {node.elts[0].value!r}")
+    return found
+
+
+def test_programs_are_started_where_it_is_known() -> None:
+    starting = re.compile(
+        r"import (subprocess|pty|asyncio\.subprocess|multiprocessing)$|os\.(system|popen|spawn|exec|posix_)"
+    )
+    found = {
+        str(path.relative_to(ROOT))
+        for path in shipped_modules()
+        if any(starting.match(word) for word in words_of(path))
+    }
+    assert found <= STARTERS
+
+
+def test_ffmpeg_and_ffprobe_are_named_by_the_wrapper_alone() -> None:
+    named = {
+        str(path.relative_to(ROOT))
+        for path in shipped_modules()
+        if {"list 'ffmpeg'", "list 'ffprobe'"} & words_of(path)
+    }
+    assert named == COMMAND_BUILDERS
+
+
+@pytest.mark.parametrize("name", sorted(COMMAND_BUILDERS))
+def test_whoever_builds_a_command_takes_the_guards(name: str) -> None:
+    assert "guards(" in read(name)
+    assert "-safe" not in read(name)
+    assert "shell=" not in read(name)
 
 
 # ---------------------------------------------------------------- locks

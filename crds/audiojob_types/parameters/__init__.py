@@ -14,6 +14,8 @@ from audiojob_types.parameters.inspect import InspectParameters
 from audiojob_types.parameters.normalize import NormalizeParameters
 from audiojob_types.parameters.separate import SeparateParameters
 from audiojob_types.parameters.simulate import SimulateParameters
+from audiojob_types.parameters.thumbnail import ThumbnailParameters
+from audiojob_types.parameters.transcode import TranscodeParameters
 
 __all__ = [
     "PARAMETERS",
@@ -23,6 +25,8 @@ __all__ = [
     "NormalizeParameters",
     "SeparateParameters",
     "SimulateParameters",
+    "ThumbnailParameters",
+    "TranscodeParameters",
     "resolve_parameters",
 ]
 
@@ -32,6 +36,8 @@ PARAMETERS: Final[dict[Task, type[WireModel]]] = {
     Task.NORMALIZE: NormalizeParameters,
     Task.SEPARATE: SeparateParameters,
     Task.SIMULATE: SimulateParameters,
+    Task.THUMBNAIL: ThumbnailParameters,
+    Task.TRANSCODE: TranscodeParameters,
 }
 
 

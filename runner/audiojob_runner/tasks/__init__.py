@@ -19,6 +19,8 @@ TASKS: Final[dict[Task, str]] = {
     Task.NORMALIZE: "audiojob_runner.tasks.normalize",
     Task.SEPARATE: "audiojob_runner.tasks.separate",
     Task.SIMULATE: "audiojob_runner.tasks.simulate",
+    Task.THUMBNAIL: "audiojob_runner.tasks.thumbnail",
+    Task.TRANSCODE: "audiojob_runner.tasks.transcode",
 }
 
 

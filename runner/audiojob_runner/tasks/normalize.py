@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +10,10 @@ import soundfile
 
 from audiojob_runner import ffmpeg, media
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.examine import examine_sound, explained
 from audiojob_runner.ffmpeg import FfmpegError, WavRequest
 from audiojob_runner.media import MediaInfo
 from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
-from audiojob_runner.wavheader import wav_seconds
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.parameters import NormalizeParameters
@@ -34,7 +32,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         context.limits.max_duration_seconds or parameters.max_duration_seconds,
     )
     context.progress(0, "Reading the source")
-    info = examine(source, context.cancelled)
+    info = examine_sound(source, context.cancelled)
     media.check_length(info, max_seconds)
     context.log.info("source: %s", info)
     target = context.work_dir / "audio.wav"
@@ -85,22 +83,6 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     )
 
 
-def examine(source: Path, cancelled: threading.Event) -> MediaInfo:
-    """What the file is. Raises :class:`PhaseError` (NotMedia, CorruptMedia, EmptyMedia) for what we do not take."""
-    try:
-        document = ffmpeg.probe(source, cancelled)
-    except FfmpegError as error:
-        raise media.explain(error.failure, _head(source), source.stat().st_size) from error
-    info = media.read_probe(document)
-    if info.demuxer == "wav":
-        # ffprobe goes by the file's size, which hides that a file was cut off.
-        with source.open("rb") as file:
-            promised = wav_seconds(file)
-        if promised is not None:
-            info = replace(info, duration_seconds=promised, exact=True)
-    return info
-
-
 def sound_filters(channels: int) -> str:
     """The filter chain: one channel goes to both sides at its own level (ffmpeg alone would lower it by 3 dB)."""
     return "pan=stereo|c0=c0|c1=c0" if channels == 1 else "anull"
@@ -113,14 +95,9 @@ def _source(inputs: Mapping[str, TaskInput]) -> Path:
     return given.path
 
 
-def _head(source: Path) -> bytes:
-    with source.open("rb") as file:
-        return file.read(media.HEAD_BYTES)
-
-
 def _explained(error: FfmpegError, source: Path, context: TaskContext) -> PhaseError:
     context.log.warning("ffmpeg: %s", error)
-    return media.explain(error.failure, _head(source), source.stat().st_size)
+    return explained(error, source)
 
 
 def _reporter(info: MediaInfo, context: TaskContext) -> Callable[[float], None]:

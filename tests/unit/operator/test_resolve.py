@@ -120,6 +120,8 @@ def test_images_follow_the_task() -> None:
         Task.NORMALIZE: "light",
         Task.SEPARATE: "heavy",
         Task.SIMULATE: "light",
+        Task.THUMBNAIL: "light",
+        Task.TRANSCODE: "light",
     }
 
 

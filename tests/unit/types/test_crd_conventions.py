@@ -141,7 +141,11 @@ def test_enums_are_camel_case_words() -> None:
         "mp3",
         "m4a",
         "opus",
+        "ogg",
         "mp4",
+        "jpeg",
+        "png",
+        "webp",
     }
     for path, node in NODES:
         for value in node.get("enum", []):

@@ -13,7 +13,15 @@ from audiojob_types.parameters.schema import parameters_schema
 
 def test_every_task_has_parameters_and_a_key() -> None:
     assert PARAMETERS.keys() == set(Task)
-    assert [task.parameter_key for task in Task] == ["download", "inspect", "normalize", "separate", "simulate"]
+    assert [task.parameter_key for task in Task] == [
+        "download",
+        "inspect",
+        "normalize",
+        "separate",
+        "simulate",
+        "thumbnail",
+        "transcode",
+    ]
 
 
 @pytest.mark.parametrize("task", Task)
@@ -57,8 +65,16 @@ WRONG: dict[str, tuple[Task, dict[str, Any], str, str]] = {
     "six stems of a model of four": (Task.SEPARATE, {"stems": "SixStems"}, "parameters.separate", "htdemucs_6s"),
     "a negative size": (Task.DOWNLOAD, {"maxBytes": -1}, "parameters.download.maxBytes", "1"),
     "an exit code of 256": (Task.SIMULATE, {"exitCode": 256}, "parameters.simulate.exitCode", "255"),
+    "a bit rate without loss": (
+        Task.TRANSCODE, {"format": "flac", "bitrateKilobits": 128}, "parameters.transcode", "flac",
+    ),
+    "an encoder for a format": (Task.TRANSCODE, {"format": "libx264"}, "parameters.transcode.format", "mp3"),
+    "a cover at a time": (
+        Task.THUMBNAIL, {"origin": "Cover", "timeMilliseconds": 1}, "parameters.thumbnail", "no time",
+    ),
+    "a picture of 0 pixels": (Task.THUMBNAIL, {"maxWidth": 0}, "parameters.thumbnail.maxWidth", "16"),
     "a duration of zero": (Task.NORMALIZE, {"maxDurationSeconds": 0}, "parameters.normalize.maxDurationSeconds", "1"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("task", "given", "field", "word"), WRONG.values(), ids=WRONG.keys())

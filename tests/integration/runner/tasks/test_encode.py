@@ -14,6 +14,7 @@ import pytest
 from audiojob_runner.examine import examine_streams
 from audiojob_runner.ffmpeg import Failure, FfmpegError
 from audiojob_runner.ffmpeg_encode import COPY, Chapter, EncodeRequest, EncodeStream, StreamKind, encode
+from audiojob_runner.streams import MediaFile
 
 TAGS = {
     "title": "Tïtle = 1; #2 \\.",
@@ -39,6 +40,10 @@ def cover(folder: Path) -> EncodeStream:
     return EncodeStream(folder / "picture.png", "png_pipe", 0, StreamKind.COVER, "png")
 
 
+def read_back(target: Path) -> MediaFile:
+    return examine_streams(target, threading.Event())
+
+
 def run(target: Path, container: str, *streams: EncodeStream, **fields: Any) -> list[float]:
     positions: list[float] = []
     given: dict[str, Any] = {"max_seconds": 60, "max_bytes": 10**8, "tags": TAGS, "chapters": CHAPTERS} | fields
@@ -60,7 +65,7 @@ def test_tags_cover_and_chapters_are_there_when_read_back(
     target = tmp_path / f"out.{container}"
     streams = [sound(sounds, codec), *([cover(sounds)] if keeps_cover else [])]
     positions = run(target, container, *streams)
-    found = examine_streams(target, threading.Event())
+    found = read_back(target)
     assert [stream.codec for stream in found.sounds] == ["aac" if codec == COPY else codec]
     assert dict(found.tags) == TAGS
     assert [chapter.title for chapter in found.chapters] == (["One", "Two; three"] if keeps_chapters else [])
@@ -73,7 +78,7 @@ def test_tags_cover_and_chapters_are_there_when_read_back(
 def test_film_and_sound_from_two_files_are_put_together_unchanged(sounds: Path, tmp_path: Path) -> None:
     target = tmp_path / "both.mp4"
     run(target, "mp4", film(sounds), sound(sounds))
-    found = examine_streams(target, threading.Event())
+    found = read_back(target)
     assert [(stream.codec, stream.width, stream.fps) for stream in found.films] == [("h264", 160, 10.0)]
     assert [stream.codec for stream in found.sounds] == ["aac"]
     head = target.read_bytes()
@@ -83,7 +88,7 @@ def test_film_and_sound_from_two_files_are_put_together_unchanged(sounds: Path, 
 def test_a_film_comes_out_smaller_and_slower(sounds: Path, tmp_path: Path) -> None:
     target = tmp_path / "small.mp4"
     run(target, "mp4", replace(film(sounds, "h264"), max_height=90, fps=5), sound(sounds, "aac"))
-    (shown,) = examine_streams(target, threading.Event()).films
+    (shown,) = read_back(target).films
     assert (shown.width, shown.height, shown.fps) == (120, 90, 5.0)
 
 
@@ -94,7 +99,7 @@ def test_a_film_out_of_a_transport_stream_is_copied(sounds: Path, tmp_path: Path
     stream = EncodeStream(source, "mpegts", 0, StreamKind.VIDEO, "h264")
     target = tmp_path / "film.mp4"
     run(target, "mp4", stream, EncodeStream(source, "mpegts", 1, StreamKind.AUDIO, "aac"))
-    assert examine_streams(target, threading.Event()).films[0].width == 160
+    assert read_back(target).films[0].width == 160
 
 
 def test_tags_that_were_not_asked_for_are_left_behind(sounds: Path, tmp_path: Path) -> None:
@@ -105,7 +110,7 @@ def test_tags_that_were_not_asked_for_are_left_behind(sounds: Path, tmp_path: Pa
     run(target, "ogg", EncodeStream(source, "ogg", 0, StreamKind.AUDIO, "vorbis"), tags={"artist": "Somebody"})
     assert b"canary" in source.read_bytes()
     assert b"canary" not in target.read_bytes()
-    assert dict(examine_streams(target, threading.Event()).tags) == {"artist": "Somebody"}
+    assert dict(read_back(target).tags) == {"artist": "Somebody"}
 
 
 def test_the_same_request_gives_the_same_bytes(sounds: Path, tmp_path: Path) -> None:
@@ -123,8 +128,19 @@ def test_a_result_that_grows_too_large_is_no_result(sounds: Path, tmp_path: Path
 
 def test_a_result_ends_at_its_longest(sounds: Path, tmp_path: Path) -> None:
     run(tmp_path / "out.wav", "wav", sound(sounds, "pcm_s16le"), max_seconds=2)
-    document = json.dumps(examine_streams(tmp_path / "out.wav", threading.Event()).duration_seconds)
+    document = json.dumps(read_back(tmp_path / "out.wav").duration_seconds)
     assert float(document) == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mp3", "mp3"), ("flac", "flac"), ("opus", "opus"), ("m4a", "aac")])
+def test_a_disk_that_is_full_at_the_very_end_is_told(sounds: Path, tmp_path: Path, container: str, codec: str) -> None:
+    """What fits the buffers fails only when the file is closed, and ffmpeg then ends with 0."""
+    target = tmp_path / "out"
+    target.symlink_to("/dev/full")
+    with pytest.raises(FfmpegError) as caught:
+        run(target, container, sound(sounds, codec), max_seconds=1)
+    assert caught.value.failure is Failure.DISK_FULL
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_fails_leaves_nothing(sounds: Path, tmp_path: Path) -> None:
