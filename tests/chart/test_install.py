@@ -100,7 +100,10 @@ def test_rights(installed: Installed, account: str, verb: str, resource: str, wh
 def test_the_examples_are_accepted(installed: Installed) -> None:
     examples = sorted((repository() / "examples").glob("*.yaml"))
     assert [example.stem for example in examples] == [
+        "download-live",
+        "download-video",
         "download",
+        "inspect",
         "queue",
         "separate",
         "simulate",
