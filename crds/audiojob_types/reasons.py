@@ -20,6 +20,8 @@ class Reason(StrEnum):
     WAITING_FOR_KUEUE = "WaitingForKueue"
     EVICTED_BY_KUEUE = "EvictedByKueue"
     COOLING_DOWN = "CoolingDown"
+    SITE_BUSY = "SiteBusy"
+    WAITING_FOR_SAME_WORK = "WaitingForSameWork"
     AWAITING_REVIEW = "AwaitingReview"
     START_TIME_AHEAD = "StartTimeAhead"
     SUSPENDED = "Suspended"
@@ -37,6 +39,8 @@ class Reason(StrEnum):
     PHASE_STARTED = "PhaseStarted"
     PHASE_SUCCEEDED = "PhaseSucceeded"
     PHASE_RETRIED = "PhaseRetried"
+    PHASE_REUSED = "PhaseReused"
+    REUSE_FAILED = "ReuseFailed"
     REVIEW_IGNORED = "ReviewIgnored"
     COMPLETED = "Completed"
     # Failures of a job
@@ -80,6 +84,7 @@ class Reason(StrEnum):
     STALLED = "Stalled"
     SOFT_LIMIT = "SoftLimitExceeded"
     STOPPED = "Stopped"
+    PROGRAM_FAILED = "ProgramFailed"
     NO_RESULT = "NoResult"
     DISRUPTED = "Disrupted"
     CHILD_LOST = "ChildLost"
@@ -137,6 +142,14 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The source's site limits how often it is asked, so all jobs leave it alone for a while.",
         "Wait until the time in the message.",
     ),
+    Reason.SITE_BUSY: Explanation(
+        "As many downloads from the source's site run as the administrator allows, or one has only just begun.",
+        "Wait; the download starts by itself. The administrator sets the limits under sites in the Helm values.",
+    ),
+    Reason.WAITING_FOR_SAME_WORK: Explanation(
+        "Another job of the namespace does the same work at this moment; its result will be taken over.",
+        "Wait; if that job fails or stops, this one does the work. spec.reuse: Never in a new job does not wait.",
+    ),
     Reason.AWAITING_REVIEW: Explanation(
         "The pipeline stops before the phase until somebody has looked at what there is.",
         "Add {phase, approved: true} to spec.reviews, or approved: false to end the job.",
@@ -176,6 +189,14 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.PHASE_STARTED: Explanation("A phase's Job was created.", "Nothing to do."),
     Reason.PHASE_SUCCEEDED: Explanation("A phase published its outputs.", "Nothing to do."),
     Reason.PHASE_RETRIED: Explanation("A phase is tried again.", "Nothing to do."),
+    Reason.PHASE_REUSED: Explanation(
+        "Another job has done the same work, and its result was taken over.",
+        "Nothing to do; to do the work again, create a job with spec.reuse: Never.",
+    ),
+    Reason.REUSE_FAILED: Explanation(
+        "Files that were taken over from another job are not in the store any more.",
+        "Nothing to do; the phase does its work itself.",
+    ),
     Reason.REVIEW_IGNORED: Explanation(
         "A review names a phase at which the pipeline does not stop.", "Name the phase that the message tells."
     ),
@@ -270,8 +291,9 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The source plays longer than the limit.", "Use a shorter file or ask for a higher limit."
     ),
     Reason.MODEL_MISSING: Explanation(
-        "The model's weights are not on this system.",
-        "Ask the administrator to put the model into the models volume.",
+        "The model's weights are not on this system, or not yet.",
+        "If the message tells of a prefetch, wait: the phase starts by itself. Else ask the administrator to add the "
+        "model to models.prefetch.models of the chart, or to put it into the models volume.",
     ),
     Reason.INPUT_MISSING: Explanation(
         "An input is not in the store.",
@@ -309,6 +331,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The phase ran longer than its soft limit.", "Raise the limit or use a shorter input."
     ),
     Reason.STOPPED: Explanation("The phase's process was told to stop.", "The phase is tried again by itself."),
+    Reason.PROGRAM_FAILED: Explanation(
+        "The administrator's own program of a Container phase failed, or left outputs that cannot be published.",
+        "See the message for its last words; the pod's log of container program has the rest.",
+    ),
     Reason.NO_RESULT: Explanation(
         "The process ended without saying what it did.",
         "The phase is tried again; report it if it happens twice.",

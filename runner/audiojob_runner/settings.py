@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from audiojob_runner.errors import PhaseError
 from audiojob_types.base import WireModel
 from audiojob_types.contract import (
+    CONTROL_ROOT,
     ENV_PHASE_FILE,
     ENV_POD_NAME,
     ENV_POD_UID,
@@ -23,6 +24,7 @@ from audiojob_types.contract import (
     SCRATCH_ROOT,
     STORE_CREDENTIALS,
     TERMINATION_FILE,
+    WORK_ROOT,
     ExitCode,
     PhaseInput,
 )
@@ -48,6 +50,8 @@ class Paths:
     scratch: Path
     service_account: Path
     default_phase_file: Path
+    work: Path
+    control: Path
 
     @classmethod
     def under(cls, root: Path) -> Paths:
@@ -64,6 +68,8 @@ class Paths:
             scratch=at(SCRATCH_ROOT),
             service_account=at(SERVICE_ACCOUNT_ROOT),
             default_phase_file=at(PHASE_FILE),
+            work=at(WORK_ROOT),
+            control=at(CONTROL_ROOT),
         )
 
 

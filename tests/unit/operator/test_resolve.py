@@ -118,8 +118,10 @@ def test_images_follow_the_task() -> None:
         Task.DOWNLOAD: "light",
         Task.INSPECT: "light",
         Task.NORMALIZE: "light",
+        Task.PUBLISH: "light",
         Task.SEPARATE: "heavy",
         Task.SIMULATE: "light",
+        Task.CONTAINER: "light",  # beside the program's own
         Task.THUMBNAIL: "light",
         Task.TRANSCODE: "light",
     }
