@@ -26,7 +26,14 @@ def separate(**parameters: Any) -> Spec:
     return spec(parameters={"separate": parameters})
 
 
+def download(**parameters: Any) -> Spec:
+    return spec(parameters={"download": parameters})
+
+
 ACCEPTED: dict[str, Spec] = {
+    "a film up to a height, as mp4": download(format="Video720p", container="mp4", subtitles=["en", "pt-BR"]),
+    "a live stream with an end": download(allowLive=True, maxRecordingSeconds=600),
+    "a look at a list": spec(parameters={"inspect": {"maxEntries": 5_000}}),
     "a pipeline alone": spec(),
     "a retry": spec(retryOf="song-1"),
     "all of the work anew": spec(reuse="Never"),
@@ -105,6 +112,12 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "a path for a model": (separate(model="/models/evil.th"), ["spec.parameters.separate.model", "supported values"]),
     "six stems with the default model": (separate(stems="SixStems"), ["needs model: htdemucs_6s"]),
     "six stems with a model of four": (separate(stems="SixStems", model="htdemucs"), ["needs model: htdemucs_6s"]),
+    "a film in a container of sound": (download(format="BestVideo", container="mp3"), ["cannot hold video"]),
+    "sound as mp4": (download(container="mp4"), ["mp4 needs a format with video"]),
+    "a live stream without an end": (download(allowLive=True), ["allowLive needs maxRecordingSeconds"]),
+    "yt-dlp's own format": (download(format="137+140"), ["spec.parameters.download.format", "supported values"]),
+    "a pattern for a language": (download(subtitles=["en.*"]), ["spec.parameters.download.subtitles[0]"]),
+    "a language twice": (download(subtitles=["en", "en"]), ["spec.parameters.download.subtitles"]),
     "an unknown format": (separate(format="m4a"), ["spec.parameters.separate.format", "supported values"]),
     "an unknown preset": (separate(preset="Perfect"), ["spec.parameters.separate.preset", "supported values"]),
     "an unknown stem to keep": (separate(keep=["../x"]), ["spec.parameters.separate.keep", "supported values"]),

@@ -22,6 +22,7 @@ from tests.integration.runner.tasks.web import Handler, Web, running
 
 from audiojob_runner import proxy
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.upstream import Upstream
 from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
 
@@ -152,7 +153,7 @@ def test_yt_dlp_comes_by_it_too(bench: Bench, web: Web, company: CompanyProxy, n
 
 def test_a_tunnel_by_it(web: Web, company: CompanyProxy, no_names: None) -> None:
     web.serve("/x", b"through two proxies")
-    upstream = proxy.Upstream("127.0.0.1", company.port, "Basic bWU6c2VjcmV0")
+    upstream = Upstream("127.0.0.1", company.port, "Basic bWU6c2VjcmV0")
     rules = proxy.ProxyRules((), 10**6, upstream=upstream)
     with contextlib.ExitStack() as stack:
         way = stack.enter_context(proxy.FetchProxy(rules, logging.getLogger("test")))

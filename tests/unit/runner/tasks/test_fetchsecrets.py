@@ -32,8 +32,9 @@ def test_the_copy_is_for_us_alone_and_the_secret_stays(tmp_path: Path) -> None:
 
 
 def test_cookies_are_read_with_their_site() -> None:
-    (cookie,) = load_cookies(FetchSecrets(COOKIES))
-    assert (cookie.domain, cookie.name, cookie.value) == (".example.com", "session", "hidden")
+    jar = load_cookies(FetchSecrets(COOKIES))
+    assert jar.get_dict(domain=".example.com") == {"session": "hidden"}
+    assert jar.list_domains() == [".example.com"]
 
 
 @pytest.mark.parametrize(
