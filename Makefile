@@ -54,6 +54,10 @@ format: venv ## Rewrite the sources in the project's style
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
+.PHONY: licenses
+licenses: venv ## List every licence, and fail on what NOTICE does not allow
+	@$(DEV) licenses
+
 .PHONY: generate
 generate: venv ## Write the CRDs, the runner's policy, docs/reasons.md and docs/metrics.md from the code
 	@$(RUN) -m audiojob_types.crdgen crds charts/audiojob/crds

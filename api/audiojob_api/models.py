@@ -19,7 +19,7 @@ from audiojob_types.constants import API_VERSION, LABEL_USER
 from audiojob_types.contract import Task
 from audiojob_types.job import AudioJobSpec, AudioJobStatus, Message, PhaseName, Retry
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
-from audiojob_types.source import Source
+from audiojob_types.source import SideInput, Source
 
 Object = dict[str, Any]
 
@@ -72,6 +72,9 @@ class JobRequest(WireModel):
     name: Annotated[ObjectName, Field(description="Name of the job; one is made up where it is absent.")] | None = None
     pipeline: Annotated[ObjectName, Field(description="Name of the pipeline to run.")]
     source: Source | None = None
+    inputs: Annotated[tuple[SideInput, ...], Field(max_length=64, description="Inputs beside the source.")] | None = (
+        None
+    )
     parameters: Annotated[dict[str, dict[str, Any]], Field(description="Parameters by task.")] | None = None
     queue_name: ObjectName | None = None
     priority: Priority | None = Field(
@@ -86,6 +89,13 @@ class JobRequest(WireModel):
     retry_of: (
         Annotated[
             ObjectName, Field(description="A job that failed or was cancelled: what it finished is not repeated.")
+        ]
+        | None
+    ) = None
+    reuse: (
+        Annotated[
+            Literal["Allowed", "Never"],
+            Field(description="Never does all of the work again, though another job has done the same."),
         ]
         | None
     ) = None

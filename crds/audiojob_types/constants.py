@@ -18,7 +18,10 @@ MANAGER_CLI: Final = "audiojob-cli"
 RUNNER_SERVICE_ACCOUNT: Final = "audiojob-runner"
 STORE_CLAIM: Final = "audiojob-store"
 STORE_SECRET: Final = "audiojob-store"  # noqa: S105 - the name of a Secret, not one
+FETCH_SECRET: Final = "audiojob-fetch"  # noqa: S105 - the name of a Secret, not one
 MODELS_CLAIM: Final = "audiojob-models"
+MODELS_CONFIGMAP: Final = "audiojob-models"  # where the prefetch Job says how far it is
+PREFETCH_SERVICE_ACCOUNT: Final = "audiojob-prefetch"
 
 # Recommended labels: tools such as kubectl, Lens and Grafana group by them.
 LABEL_NAME: Final = "app.kubernetes.io/name"
@@ -44,6 +47,16 @@ ANNOTATION_DEVICE: Final = f"{GROUP}/device"
 ANNOTATION_DEVICE_REASON: Final = f"{GROUP}/device-reason"
 ANNOTATION_MEMORY: Final = f"{GROUP}/memory-bytes"
 ANNOTATION_GPUS: Final = f"{GROUP}/gpus"
+# What the attempt does, and whom it asks: identical work and the load on a site are counted from live Jobs.
+ANNOTATION_REUSE_KEY: Final = f"{GROUP}/reuse-key"
+ANNOTATION_HOST: Final = f"{GROUP}/host"
+# What the exit code of a Container phase's program means, told apart from its pipeline for the one who reads pods.
+ANNOTATION_EXIT_CODES: Final = f"{GROUP}/exit-codes"
+
+# The containers of a Container phase, before the one that publishes.
+CONTAINER_FETCH: Final = "fetch"
+CONTAINER_REPORT: Final = "report"
+CONTAINER_PROGRAM: Final = "program"
 
 CONDITION_COMPLETE: Final = "Complete"
 CONDITION_FAILED: Final = "Failed"

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from audiojob_types.base import StatusModel, Time, WireModel
 from audiojob_types.constants import API_VERSION
+from audiojob_types.destination import Layout, LibraryName
 from audiojob_types.reasons import Reason
 
 # Paths in a phase container. No part of any of them is chosen by a user.
@@ -21,16 +22,25 @@ PHASE_FILE: Final = "/etc/audiojob/phase.json"
 TERMINATION_FILE: Final = "/dev/termination-log"
 STORE_ROOT: Final = "/store"
 STORE_CREDENTIALS: Final = "/etc/audiojob/store"  # folder: accessKeyId, secretAccessKey
+FETCH_CREDENTIALS: Final = "/etc/audiojob/fetch"  # folder: cookies.txt, upstreamProxy; each may be absent
 MODELS_ROOT: Final = "/models"
 SCRATCH_ROOT: Final = "/scratch"
+# What the program of a Container phase shares with the runner, and the runner's own containers with each other.
+WORK_ROOT: Final = "/work"
+CONTROL_ROOT: Final = "/run/audiojob"
 
 # The only environment of ours in a phase container; everything else is in the phase file.
 ENV_POD_NAME: Final = "AUDIOJOB_POD_NAME"
 ENV_POD_UID: Final = "AUDIOJOB_POD_UID"
 ENV_PHASE_FILE: Final = "AUDIOJOB_PHASE_FILE"
+# Of a Container phase's program: where its files are, so that it can be tried elsewhere too.
+ENV_WORK: Final = "AUDIOJOB_WORK"
 
 MANIFEST_NAME: Final = "manifest.json"
+ABOUT_INPUT: Final = "about"  # the input of Publish that says what the piece is called, and is not published
 MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
+MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
+MAX_TEXTS_BYTES: Final = 64 * 1024  # of all text inputs of a job
 MAX_RESULT_BYTES: Final = 3_500  # kubelet cuts a termination message at 4,096 bytes
 MAX_RESULT_OUTPUTS: Final = 12
 MAX_MESSAGE_CHARACTERS: Final = 1_024
@@ -43,9 +53,12 @@ class Task(StrEnum):
     """The code that a phase runs."""
 
     DOWNLOAD = "Download"
+    INSPECT = "Inspect"
     NORMALIZE = "Normalize"
+    PUBLISH = "Publish"
     SEPARATE = "Separate"
     SIMULATE = "Simulate"
+    CONTAINER = "Container"  # the administrator's own program, in the administrator's own image
     THUMBNAIL = "Thumbnail"
     TRANSCODE = "Transcode"
 
@@ -58,6 +71,16 @@ class Task(StrEnum):
     def needs_torch(self) -> bool:
         """Whether the task runs in the large image."""
         return self is Task.SEPARATE
+
+    @property
+    def fetches(self) -> bool:
+        """Whether the task reaches out to the source's site."""
+        return self in (Task.DOWNLOAD, Task.INSPECT)
+
+    @property
+    def is_program(self) -> bool:
+        """Whether the phase runs an image of the administrator's instead of ours."""
+        return self is Task.CONTAINER
 
 
 class Device(StrEnum):
@@ -138,22 +161,35 @@ class OutputRef(StatusModel):
 
 
 class PhaseInputFile(WireModel):
-    """One input of a phase: exactly one of ``url``, ``key`` (a file in the store) or ``manifest`` with ``output``."""
+    """One input of a phase: exactly one of ``url``, ``text`` (the content itself), ``key`` (a file in the store) or
+    ``manifest`` with ``output``.
+
+    ``library`` says that ``key`` lies in the library of that name. ``about``: only what the manifest says of the output
+    is wanted, not the file.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
     url: Annotated[str, Field(max_length=2_048)] | None = None
+    text: Annotated[str, Field(max_length=MAX_TEXT_BYTES)] | None = None
     key: Key | None = None
     manifest: ManifestRef | None = None
     output: Annotated[str, Field(max_length=63)] | None = None
     sha256: Sha256 | None = None
+    library: LibraryName | None = None
+    about: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        given = [name for name in ("url", "key", "manifest") if getattr(self, name) is not None]
+        given = [name for name in ("url", "text", "key", "manifest") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"input '{self.name}' needs exactly one of url, key, manifest; it has {given or 'none'}")
+            allowed = "url, text, key, manifest"
+            raise ValueError(f"input '{self.name}' needs exactly one of {allowed}; it has {given or 'none'}")
         if (self.manifest is None) != (self.output is None):
             raise ValueError(f"input '{self.name}': manifest and output go together")
+        if self.library is not None and self.key is None:
+            raise ValueError(f"input '{self.name}': library needs a key")
+        if self.about is not None and self.manifest is None:
+            raise ValueError(f"input '{self.name}': about needs a manifest")
         return self
 
 
@@ -173,6 +209,20 @@ class S3Store(WireModel):
     endpoint: str | None = None
     region: str = "us-east-1"
     allow_http: bool = False
+
+
+class PhaseLibrary(WireModel):
+    """A library as a phase reaches it: a mounted folder, or a prefix of the bucket. Keys are relative to it."""
+
+    name: LibraryName
+    store: Annotated[FolderStore | S3Store, Field(discriminator="kind")]
+
+
+class PhaseDestination(WireModel):
+    """Where Publish puts its inputs; ``library`` is one of the phase's libraries."""
+
+    library: LibraryName
+    layout: Layout
 
 
 class PhaseLimits(WireModel):
@@ -198,6 +248,13 @@ class PhaseProgress(WireModel):
     min_interval_milliseconds: Annotated[int, Field(ge=0)] = 1_000
 
 
+class PhaseProgram(WireModel):
+    """What a Container phase runs, for the record: whether two attempts ran the same. The pod has the rest."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512)]
+    sha256: Sha256  # of image, command, args and environment
+
+
 class PhaseInput(WireModel):
     """All that a phase process is told. Secrets are never in it."""
 
@@ -210,13 +267,25 @@ class PhaseInput(WireModel):
     task: Task
     device: Device = Device.CPU
     parameters: dict[str, Any] = Field(default_factory=dict)
+    program: PhaseProgram | None = None  # of a Container phase
     inputs: tuple[PhaseInputFile, ...] = ()
     output_prefix: Key  # <namespace>/<uid>/<phase>; the runner adds /<attempt>-<first 8 of the pod uid>
     store: Annotated[FolderStore | S3Store, Field(discriminator="kind")] = FolderStore()
+    libraries: tuple[PhaseLibrary, ...] = ()
+    destination: PhaseDestination | None = None
     limits: PhaseLimits = PhaseLimits()
     network: PhaseNetwork = PhaseNetwork()
     progress: PhaseProgress = PhaseProgress()
     expires_time: Time | None = None
+
+    @model_validator(mode="after")
+    def _libraries_are_told(self) -> Self:
+        told = {library.name for library in self.libraries}
+        named = {item.library for item in self.inputs if item.library is not None}
+        named |= {self.destination.library} if self.destination is not None else set()
+        if named - told:
+            raise ValueError(f"libraries lacks {', '.join(sorted(named - told))}")
+        return self
 
     @property
     def attempt_prefix(self) -> str:

@@ -10,9 +10,10 @@ from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
 from audiojob_types.base import ObjectName, StatusModel, Time, WireModel, cel
 from audiojob_types.constants import API_VERSION, DEFAULT_QUEUE, MAX_PHASES, MAX_STATUS_OUTPUTS
-from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, Task
+from audiojob_types.contract import MAX_TEXTS_BYTES, Device, Key, ManifestRef, OutputRef, Sha256, Task
+from audiojob_types.destination import Destination
 from audiojob_types.parameters.schema import parameters_schema
-from audiojob_types.source import Source
+from audiojob_types.source import SideInput, Source
 
 PhaseName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=12)]
 Message = Annotated[str, Field(max_length=1_024)]
@@ -62,6 +63,30 @@ class AudioJobSpec(WireModel):
 
     pipeline: Annotated[ObjectName, Field(description="pipeline is the name of the AudioPipeline to run.")]
     source: Annotated[Source, Field(description="source is the input, if the pipeline needs one.")] | None = None
+    inputs: Annotated[
+        tuple[SideInput, ...],
+        Field(
+            max_length=64,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "x-kubernetes-validations": cel(
+                    (
+                        f"self.map(i, has(i.text) ? i.text.size() : 0).sum() <= {MAX_TEXTS_BYTES}",
+                        "all texts together must be at most 64 KiB; upload longer ones and use object",
+                    )
+                ),
+            },
+            description="inputs beside the source, such as lyrics; pipelines ask for them by name.",
+        ),
+    ] = ()
+    destination: (
+        Annotated[
+            Destination,
+            Field(description="destination is the library that the pipeline's Publish phases put results into."),
+        ]
+        | None
+    ) = None
     parameters: Annotated[
         Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
         Field(description="parameters by task; what is left out comes from the pipeline, then from built-in defaults."),
@@ -136,6 +161,13 @@ class AudioJobSpec(WireModel):
         ]
         | None
     ) = None
+    reuse: Annotated[
+        Literal["Allowed", "Never"],
+        Field(
+            description="reuse Allowed takes over what an AudioJob of the namespace has made of the same input in the "
+            "same way; Never does all of the work again."
+        ),
+    ] = "Allowed"
     reviews: Annotated[
         tuple[Review, ...],
         Field(
@@ -287,6 +319,21 @@ class PhaseStatus(StatusModel):
     manifest: Annotated[
         ManifestRef | None, Field(description="manifest lists what the phase published; set when it has succeeded.")
     ] = None
+    expires_time: Annotated[
+        Time | None, Field(description="expiresTime is when what the phase published may be swept; absent: never.")
+    ] = None
+    reuse_key: Annotated[
+        Sha256 | None,
+        Field(description="reuseKey is the sha256 of task, parameters, inputs and image: equal for the same work."),
+    ] = None
+    reused_from: Annotated[
+        ObjectName | None,
+        Field(description="reusedFrom is the AudioJob that did the work; what it published lies in its folder."),
+    ] = None
+    reuse_off: Annotated[
+        bool | None,
+        Field(description="reuseOff is true once files that were taken over turned out to be missing."),
+    ] = None
 
 
 class JobOutput(OutputRef):
@@ -300,6 +347,7 @@ class ResolvedSource(StatusModel):
 
     manifest: Annotated[ManifestRef, Field(description="manifest that lists the output.")]
     output: Annotated[str, Field(max_length=63, description="output of that manifest.")]
+    sha256: Annotated[Sha256 | None, Field(description="sha256 of its content.")] = None
     duration_milliseconds: (
         Annotated[int, Field(ge=0, le=2**53, description="durationMilliseconds is how long it plays.")] | None
     ) = None

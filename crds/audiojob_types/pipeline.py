@@ -18,7 +18,7 @@ Atomic = {"x-kubernetes-list-type": "atomic"}
 
 
 class PhaseInputBinding(WireModel):
-    """One input of a phase: the job's source, or an output of an earlier phase."""
+    """One input of a phase: the job's source, one of the job's inputs, or an output of an earlier phase."""
 
     name: Annotated[
         str,
@@ -35,7 +35,7 @@ class PhaseInputBinding(WireModel):
             alias="from",
             pattern=r"^(Job|[a-z]([-a-z0-9]*[a-z0-9])?)$",
             max_length=12,
-            description="from is Job (the job's source) or the name of an earlier phase.",
+            description="from is Job (its source, or one of its inputs) or the name of an earlier phase.",
         ),
     ]
     output: (
@@ -44,7 +44,8 @@ class PhaseInputBinding(WireModel):
             Field(
                 pattern=r"^[a-z0-9][-_.a-z0-9]*$",
                 max_length=63,
-                description="output of that phase. Default: its only output.",
+                description="output of that phase (default: its only one); with from Job, the name of one of the "
+                "job's inputs (default: the job's source).",
             ),
         ]
         | None
@@ -96,6 +97,19 @@ class Resources(WireModel):
     scratch: Annotated[Quantity, Field(description="scratch is the size of the scratch disk.")] = "2Gi"
 
 
+class EnvironmentVariable(WireModel):
+    """A variable of the program of a Container phase. Secrets have no place in it."""
+
+    name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", min_length=1, max_length=63, description="name of the variable."),
+    ]
+    value: Annotated[str, Field(max_length=1_024, description="value of the variable.")] = ""
+
+
+_PROGRAM_FIELDS = ("image", "command", "args", "env", "exitCodes")
+
+
 class Phase(WireModel):
     """One step. Users choose what runs; everything about how it runs is here."""
 
@@ -109,12 +123,67 @@ class Phase(WireModel):
                     ),
                     "softLimitSeconds must be below hardLimitSeconds",
                 ),
+                (
+                    "self.task != 'Container' || has(self.image)",
+                    "a phase with task Container needs an image, the one with your program",
+                ),
+                (
+                    f"self.task == 'Container' || !({' || '.join(f'has(self.{name})' for name in _PROGRAM_FIELDS)})",
+                    f"{', '.join(_PROGRAM_FIELDS)} must be left out unless task is Container",
+                ),
             )
         }
     )
 
     name: Annotated[PhaseName, Field(description="name of the phase, at most 12 characters.")]
     task: Annotated[Task, Field(description="task is the code that runs.")]
+    image: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-zA-Z0-9][-._:@/a-zA-Z0-9]*$",
+                min_length=1,
+                max_length=512,
+                description="image with the program of a Container phase; by digest it is always the same one.",
+            ),
+        ]
+        | None
+    ) = None
+    command: (
+        Annotated[
+            tuple[Annotated[str, Field(max_length=4_096)], ...],
+            Field(max_length=64, json_schema_extra=Atomic, description="command; default: the image's entry point."),
+        ]
+        | None
+    ) = None
+    args: (
+        Annotated[
+            tuple[Annotated[str, Field(max_length=4_096)], ...],
+            Field(max_length=64, json_schema_extra=Atomic, description="args of the command; default: the image's."),
+        ]
+        | None
+    ) = None
+    env: (
+        Annotated[
+            tuple[EnvironmentVariable, ...],
+            Field(
+                max_length=32,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+                description="env of the program.",
+            ),
+        ]
+        | None
+    ) = None
+    exit_codes: (
+        Annotated[
+            Literal["Retry", "Contract"],
+            Field(
+                description="exitCodes: with Retry (the default) every failure of the program is tried again; with "
+                "Contract its exit code says what follows, by the table of docs/custom-tasks.md."
+            ),
+        ]
+        | None
+    ) = None
     after: (
         Annotated[
             tuple[PhaseName, ...],
@@ -197,6 +266,16 @@ class Phase(WireModel):
         ),
     ] = 300
     retry: Annotated[Retry, Field(description="retry policy of the phase.")] | None = None
+    reuse: (
+        Annotated[
+            Literal["Allowed", "Never"],
+            Field(
+                description="reuse of what other jobs have made of the same input. Default: Allowed for Download, "
+                "Normalize and Separate, else Never."
+            ),
+        ]
+        | None
+    ) = None
     parameters: Annotated[
         Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
         Field(description="parameters that jobs start from; only the member of the phase's task counts."),

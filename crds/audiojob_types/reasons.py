@@ -20,6 +20,8 @@ class Reason(StrEnum):
     WAITING_FOR_KUEUE = "WaitingForKueue"
     EVICTED_BY_KUEUE = "EvictedByKueue"
     COOLING_DOWN = "CoolingDown"
+    SITE_BUSY = "SiteBusy"
+    WAITING_FOR_SAME_WORK = "WaitingForSameWork"
     AWAITING_REVIEW = "AwaitingReview"
     START_TIME_AHEAD = "StartTimeAhead"
     SUSPENDED = "Suspended"
@@ -37,6 +39,8 @@ class Reason(StrEnum):
     PHASE_STARTED = "PhaseStarted"
     PHASE_SUCCEEDED = "PhaseSucceeded"
     PHASE_RETRIED = "PhaseRetried"
+    PHASE_REUSED = "PhaseReused"
+    REUSE_FAILED = "ReuseFailed"
     REVIEW_IGNORED = "ReviewIgnored"
     COMPLETED = "Completed"
     # Failures of a job
@@ -52,6 +56,18 @@ class Reason(StrEnum):
     CORRUPT_MEDIA = "CorruptMedia"
     EMPTY_MEDIA = "EmptyMedia"
     SOURCE_UNAVAILABLE = "SourceUnavailable"
+    SOURCE_FORBIDDEN = "SourceForbidden"
+    LOGIN_REQUIRED = "LoginRequired"
+    AGE_RESTRICTED = "AgeRestricted"
+    SOURCE_PRIVATE = "SourcePrivate"
+    GEO_BLOCKED = "GeoBlocked"
+    DRM_PROTECTED = "DrmProtected"
+    LIVE_NOT_ALLOWED = "LiveNotAllowed"
+    TOO_MANY_REDIRECTS = "TooManyRedirects"
+    TOO_SLOW = "TooSlow"
+    DNS_ERROR = "DnsError"
+    BOT_CHECK = "BotCheck"
+    EXTRACTOR_OUTDATED = "ExtractorOutdated"
     BLOCKED_ADDRESS = "BlockedAddress"
     TOO_LARGE = "TooLarge"
     TOO_LONG = "TooLong"
@@ -68,6 +84,7 @@ class Reason(StrEnum):
     STALLED = "Stalled"
     SOFT_LIMIT = "SoftLimitExceeded"
     STOPPED = "Stopped"
+    PROGRAM_FAILED = "ProgramFailed"
     NO_RESULT = "NoResult"
     DISRUPTED = "Disrupted"
     CHILD_LOST = "ChildLost"
@@ -125,6 +142,14 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The source's site limits how often it is asked, so all jobs leave it alone for a while.",
         "Wait until the time in the message.",
     ),
+    Reason.SITE_BUSY: Explanation(
+        "As many downloads from the source's site run as the administrator allows, or one has only just begun.",
+        "Wait; the download starts by itself. The administrator sets the limits under sites in the Helm values.",
+    ),
+    Reason.WAITING_FOR_SAME_WORK: Explanation(
+        "Another job of the namespace does the same work at this moment; its result will be taken over.",
+        "Wait; if that job fails or stops, this one does the work. spec.reuse: Never in a new job does not wait.",
+    ),
     Reason.AWAITING_REVIEW: Explanation(
         "The pipeline stops before the phase until somebody has looked at what there is.",
         "Add {phase, approved: true} to spec.reviews, or approved: false to end the job.",
@@ -164,6 +189,14 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.PHASE_STARTED: Explanation("A phase's Job was created.", "Nothing to do."),
     Reason.PHASE_SUCCEEDED: Explanation("A phase published its outputs.", "Nothing to do."),
     Reason.PHASE_RETRIED: Explanation("A phase is tried again.", "Nothing to do."),
+    Reason.PHASE_REUSED: Explanation(
+        "Another job has done the same work, and its result was taken over.",
+        "Nothing to do; to do the work again, create a job with spec.reuse: Never.",
+    ),
+    Reason.REUSE_FAILED: Explanation(
+        "Files that were taken over from another job are not in the store any more.",
+        "Nothing to do; the phase does its work itself.",
+    ),
     Reason.REVIEW_IGNORED: Explanation(
         "A review names a phase at which the pipeline does not stop.", "Name the phase that the message tells."
     ),
@@ -202,6 +235,51 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.SOURCE_UNAVAILABLE: Explanation(
         "The source is gone or forbidden.", "Open the address in a browser; check it for typing mistakes."
     ),
+    Reason.SOURCE_FORBIDDEN: Explanation(
+        "The source's server refuses access.",
+        "Use an address that needs no login, or ask the administrator for cookies of the site (fetch.secret).",
+    ),
+    Reason.LOGIN_REQUIRED: Explanation(
+        "The site shows the source only to those who are logged in.",
+        "Use a source that needs no login, or ask the administrator for cookies of the site (fetch.secret).",
+    ),
+    Reason.AGE_RESTRICTED: Explanation(
+        "The site shows the source only to those who are logged in and old enough.",
+        "Use a source that needs no login, or ask the administrator for cookies of the site (fetch.secret).",
+    ),
+    Reason.SOURCE_PRIVATE: Explanation(
+        "The source is private, or for paying members.", "Ask its owner to make it public."
+    ),
+    Reason.GEO_BLOCKED: Explanation(
+        "The source is not available in the country of this cluster.",
+        "Use another source, or ask the administrator for a proxy in another country (fetch.secret).",
+    ),
+    Reason.DRM_PROTECTED: Explanation(
+        "The source is protected against copying (DRM).", "Use a source without copy protection."
+    ),
+    Reason.LIVE_NOT_ALLOWED: Explanation(
+        "The source is live, or has not been broadcast yet.",
+        "Create the job again when the recording is there, or set allowLive and maxRecordingSeconds.",
+    ),
+    Reason.TOO_MANY_REDIRECTS: Explanation(
+        "The source's address leads from one address to the next without end.", "Use the address that a browser shows."
+    ),
+    Reason.TOO_SLOW: Explanation(
+        "The source sends next to nothing, or the download took longer than its limit.",
+        "The phase is tried again; if it stays so, use another source or raise timeoutSeconds.",
+    ),
+    Reason.DNS_ERROR: Explanation(
+        "The name of the source's host cannot be resolved now.",
+        "The phase is tried again; if it stays so, ask the administrator to check the cluster's DNS.",
+    ),
+    Reason.BOT_CHECK: Explanation(
+        "The site takes the downloader for a robot.",
+        "Download less at once, or ask the administrator for cookies of the site or another proxy (fetch.secret).",
+    ),
+    Reason.EXTRACTOR_OUTDATED: Explanation(
+        "The site offers nothing that this version of yt-dlp can download.",
+        "If it stays so, ask the administrator for a newer runner image.",
+    ),
     Reason.BLOCKED_ADDRESS: Explanation(
         "The source leads to a private or local network address.",
         "Use a public address, or ask the administrator to allow the network in fetch.allowedCIDRs.",
@@ -213,8 +291,9 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The source plays longer than the limit.", "Use a shorter file or ask for a higher limit."
     ),
     Reason.MODEL_MISSING: Explanation(
-        "The model's weights are not on this system.",
-        "Ask the administrator to put the model into the models volume.",
+        "The model's weights are not on this system, or not yet.",
+        "If the message tells of a prefetch, wait: the phase starts by itself. Else ask the administrator to add the "
+        "model to models.prefetch.models of the chart, or to put it into the models volume.",
     ),
     Reason.INPUT_MISSING: Explanation(
         "An input is not in the store.",
@@ -252,6 +331,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The phase ran longer than its soft limit.", "Raise the limit or use a shorter input."
     ),
     Reason.STOPPED: Explanation("The phase's process was told to stop.", "The phase is tried again by itself."),
+    Reason.PROGRAM_FAILED: Explanation(
+        "The administrator's own program of a Container phase failed, or left outputs that cannot be published.",
+        "See the message for its last words; the pod's log of container program has the rest.",
+    ),
     Reason.NO_RESULT: Explanation(
         "The process ended without saying what it did.",
         "The phase is tried again; report it if it happens twice.",

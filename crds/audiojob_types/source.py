@@ -1,4 +1,7 @@
-"""What an AudioJob works on: an address, an upload, or what another job has made."""
+"""What an AudioJob works on: an address, an upload, a file of a library, or what another job has made.
+
+Beside that, what it needs: texts and small files.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from audiojob_types.base import ObjectName, WireModel, cel
+from audiojob_types.contract import MAX_TEXT_BYTES
+from audiojob_types.destination import LibraryName
 
 
 class ObjectSource(WireModel):
@@ -30,6 +35,32 @@ class ObjectSource(WireModel):
             max_length=512,
             pattern=r"^[^\x00-\x1f\x7f\\]+$",
             description="key is the path below the namespace's uploads folder.",
+        ),
+    ]
+
+
+class LibrarySource(WireModel):
+    """A file of a library that the administrator set up; it is only read."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                (
+                    "!self.path.startsWith('/') && !self.path.contains('..') && !self.path.contains('//')",
+                    "path must be relative to the library, such as 'Artist/Song.flac', without '..'",
+                )
+            )
+        }
+    )
+
+    name: Annotated[LibraryName, Field(description="name of the library, as the administrator calls it.")]
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=512,
+            pattern=r"^[^\x00-\x1f\x7f\\]+$",
+            description="path of the file below the library's top.",
         ),
     ]
 
@@ -58,8 +89,8 @@ class Source(WireModel):
         json_schema_extra={
             "x-kubernetes-validations": cel(
                 (
-                    "[has(self.url), has(self.object), has(self.jobRef)].filter(x, x).size() == 1",
-                    "source must have exactly one of url, object, jobRef",
+                    "[has(self.url), has(self.object), has(self.library), has(self.jobRef)].filter(x, x).size() == 1",
+                    "source must have exactly one of url, object, library, jobRef",
                 ),
             )
         }
@@ -93,4 +124,35 @@ class Source(WireModel):
         | None
     ) = None
     object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None
+    library: Annotated[LibrarySource, Field(description="library is a file of a library.")] | None = None
     job_ref: Annotated[JobSource, Field(description="jobRef is an output of another AudioJob.")] | None = None
+
+
+class SideInput(WireModel):
+    """A small input beside the source, such as lyrics or a script: its text, or an upload."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                ("has(self.text) != has(self.object)", "an input must have exactly one of text, object"),
+            )
+        }
+    )
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z][-a-z0-9]*$",
+            min_length=1,
+            max_length=63,
+            description="name by which the pipeline asks for it.",
+        ),
+    ]
+    text: (
+        Annotated[
+            str,
+            Field(max_length=MAX_TEXT_BYTES, description="text is the content, at most 32 KiB in UTF-8."),
+        ]
+        | None
+    ) = None
+    object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None

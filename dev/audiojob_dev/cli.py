@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audiojob_dev import binaries, images, prepare
+from audiojob_dev import binaries, images, licenses, prepare
 from audiojob_dev.buildah import Buildah
 from audiojob_dev.cluster import Cluster
 from audiojob_dev.errors import DevError
 from audiojob_dev.imageload import load
-from audiojob_dev.paths import paths_from_environment
+from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 
 
@@ -89,6 +89,14 @@ def _tools(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _licenses(_: argparse.Namespace) -> int:
+    listed, wrong = licenses.check(repository())
+    print(listed)
+    for sentence in wrong:
+        print(f"error: {sentence}.", file=sys.stderr)
+    return 1 if wrong else 0
+
+
 def _prepare(_: argparse.Namespace) -> int:
     with Progress() as progress:
         prepare.for_tests(paths_from_environment(), progress, os.environ, os.geteuid())
@@ -116,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
         ("status", _status, "say whether it is up (exit status 0) or not (1)"),
         ("kubeconfig", _kubeconfig, "print the path of its kubeconfig"),
         ("prepare", _prepare, "set up what the tests need: programs, and where it may be the cluster and the images"),
+        ("licenses", _licenses, "list every licence; exit status 1 for what NOTICE does not allow"),
         ("demo", _demo, "separate a piece of music, from nothing to stems"),
     ):
         commands.add_parser(name, help=text).set_defaults(run=run)

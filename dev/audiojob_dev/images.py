@@ -109,11 +109,11 @@ def build(paths: Paths, names: Iterable[str], progress: Progress, buildah: Build
 def _build(paths: Paths, buildah: Buildah, target: str, tag: str, step: Step) -> None:
     root = repository()
     options = ["--layers", "--pull-never", "--file", str(root / "images" / "Dockerfile"), "--target", target]
-    options += ["--build-arg", f"BASE={baseimage.REFERENCE}", *_machine_settings(paths), "--tag", tag]
+    options += ["--build-arg", f"BASE={baseimage.REFERENCE}", *machine_settings(paths), "--tag", tag]
     buildah.build([*options, str(root)], lambda line: setattr(step, "detail", line))
 
 
-def _machine_settings(paths: Paths) -> list[str]:
+def machine_settings(paths: Paths) -> list[str]:
     """Registry, mirror and certificate settings of this machine, for the build only: secrets and mounts, no layers."""
     options: list[str] = []
     for secret, source in _secret_files(os.environ, Path.home()).items():

@@ -7,7 +7,9 @@ one does, with a termination message that is a valid `PhaseResult`: without it e
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +38,16 @@ _POD_PARALLELISM = 16
 # not the machine, would decide how fast Jobs run.
 _CONTROLLER_QPS = 1_000
 _CONTROLLER_BURST = 2_000
+# The controllers that look after nodes which stop answering and after claims, and their times: a lost node is found in
+# seconds. Kubernetes' own are 50 s, and then one node every ten seconds.
+_CONTROLLERS_OF_NODES = (
+    "node-lifecycle-controller",
+    "taint-eviction-controller",
+    "persistentvolume-binder-controller",
+    "persistentvolumeclaim-protection-controller",
+)
+_TIMES_OF_NODES = ("--node-monitor-period=1s", "--node-monitor-grace-period=5s", "--node-eviction-rate=10")
+_NODE_LEASE_SECONDS = 4
 # 253 addresses are not enough for the pods of one benchmark.
 _POD_RANGE = "10.128.0.1/10"
 
@@ -200,29 +212,20 @@ class SimulatedCluster(LocalApiServer):
         """The API server's certificate and key for etcd: full access."""
         return self._plane.pair("apiserver-etcd")
 
-    def start_controllers(self) -> None:
+    def start_controllers(self, *, of_nodes: bool = False) -> None:
+        """Start the controllers, once. ``of_nodes``: those too that act when a node stops answering, within seconds."""
         if "kube-controller-manager" not in self._running:
             program = controlplane.controller_manager(self._plane)
-            limits = [f"--kube-api-qps={_CONTROLLER_QPS}", f"--kube-api-burst={_CONTROLLER_BURST}"]
-            self._spawn(replace(program, arguments=[*program.arguments, *limits]))
+            more = [f"--kube-api-qps={_CONTROLLER_QPS}", f"--kube-api-burst={_CONTROLLER_BURST}"]
+            if of_nodes:
+                more += [f"--controllers={','.join(_CONTROLLERS_OF_NODES)}", *_TIMES_OF_NODES]
+            self._spawn(replace(program, arguments=[*program.arguments, *more]))
             self._wait("the controllers", self._controllers_ready)
 
     def start_nodes(self, nodes: Sequence[Object], stages: Sequence[Object]) -> None:
         """Start kwok with these stages and the scheduler, create the nodes, and return when all are Ready."""
-        folder = self._plane.folder
-        file = folder / "kwok.yaml"
-        file.write_text(configuration(stages))
-        arguments = [
-            str(self._kwok),
-            f"--kubeconfig={self.kubeconfig}",
-            f"--config={file}",
-            "--manage-all-nodes",
-            "--node-lease-duration-seconds=0",
-            "--v=WARN",
-        ]
-        # Its working folder is else `~/.kwok`, whose configuration it would read too.
-        self._spawn(Program("kwok", arguments, {"KWOK_WORKDIR": str(folder / "kwok")}))
-        self._spawn(controlplane.scheduler(self._plane))
+        self._start_kwok("kwok", stages, ["--manage-all-nodes", "--node-lease-duration-seconds=0"])
+        self.start_scheduler()
         for one in nodes:
             self.rest.request("POST", "/api/v1/nodes", one)
             # Nodes are born with the taint not-ready, which a controller that does not run here would take away.
@@ -230,13 +233,51 @@ class SimulatedCluster(LocalApiServer):
             self.rest.request("PATCH", path, {"spec": {"taints": None}}, content_type=MERGE_PATCH)
         self._wait("the nodes", self._nodes_ready)
 
+    def start_scheduler(self) -> None:
+        """Start kube-scheduler."""
+        self._spawn(controlplane.scheduler(self._plane))
+
+    def start_node(self, one: Object, stages: Sequence[Object]) -> None:
+        """A node with a kwok of its own, which renews its Lease as a kubelet does. Needs the controllers of nodes."""
+        name = one["metadata"]["name"]
+        lease = f"--node-lease-duration-seconds={_NODE_LEASE_SECONDS}"
+        self._start_kwok(f"kwok-{name}", stages, [f"--manage-single-node={name}", lease])
+        self.rest.request("POST", "/api/v1/nodes", one)
+        self._wait(f"node {name}", lambda: self._takes_pods(name))
+
+    def freeze_node(self, name: str) -> None:
+        """From now on nothing is heard of the node, and its pods stay as they are."""
+        os.kill(self._running[f"kwok-{name}"].pid, signal.SIGSTOP)
+
+    def thaw_node(self, name: str) -> None:
+        """The node answers again, and does what it was told meanwhile."""
+        os.kill(self._running[f"kwok-{name}"].pid, signal.SIGCONT)
+
+    def cordon(self, name: str, *, cordoned: bool) -> None:
+        """Whether the node takes no new pods."""
+        body = {"spec": {"unschedulable": cordoned}}
+        self.rest.request("PATCH", f"/api/v1/nodes/{name}", body, content_type=MERGE_PATCH)
+
+    def _start_kwok(self, name: str, stages: Sequence[Object], arguments: Sequence[str]) -> None:
+        folder = self._plane.folder
+        file = folder / f"{name}.yaml"
+        file.write_text(configuration(stages))
+        common = [str(self._kwok), f"--kubeconfig={self.kubeconfig}", f"--config={file}", "--v=WARN"]
+        # Its working folder is else `~/.kwok`, whose configuration it would read too.
+        self._spawn(Program(name, [*common, *arguments], {"KWOK_WORKDIR": str(folder / name)}))
+
+    def _takes_pods(self, name: str) -> bool:
+        one = self.rest.request("GET", f"/api/v1/nodes/{name}")
+        return _is_ready(one) and not one["spec"].get("taints")
+
     def pids(self) -> dict[str, int]:
         """Process ids of what runs, by program."""
         return {name: process.pid for name, process in self._running.items()}
 
     def stop(self) -> None:
-        for name in ("kwok", "kube-scheduler"):
-            self._stop_program(name)
+        for name in [*self._running]:
+            if name.startswith("kwok") or name == "kube-scheduler":
+                self._stop_program(name)
         super().stop()
 
     def _stop_program(self, name: str) -> None:

@@ -42,6 +42,7 @@ IMAGE_REQUIREMENTS = (
 TEST_REQUIREMENTS = (
     Requirement("ffmpeg", "ffmpeg"),
     Requirement("ffprobe", "ffmpeg"),
+    Requirement("espeak-ng", "espeak-ng"),  # the program of examples/speak
 )
 DEMO_REQUIREMENTS = (Requirement("curl", "curl"),)
 

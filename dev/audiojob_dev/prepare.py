@@ -11,10 +11,19 @@ from audiojob_dev.cluster import Cluster, require_root
 from audiojob_dev.imageload import load
 from audiojob_dev.paths import Paths
 from audiojob_dev.progress import Progress
+from audiojob_dev.versions import KWOK
 
 _ALL_IMAGES = tuple(image.name for image in images.IMAGES)
 # Integration and chart tests need no pods.
-_TEST_PROGRAMS = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "helm", "versitygw")
+_TEST_PROGRAMS = (
+    "etcd",
+    "kube-apiserver",
+    "kubectl",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "helm",
+    "versitygw",
+)
 
 
 def cluster_with_images(paths: Paths, progress: Progress, gpus: int | None = None) -> dict[str, str]:
@@ -66,3 +75,4 @@ def for_tests(paths: Paths, progress: Progress, environment: Mapping[str, str], 
     else:
         binaries.ensure(paths, _TEST_PROGRAMS, progress)
         progress.note("Tests with real pods will be skipped: they need root, or CONTEXT=<context>.")
+    binaries.ensure_apart(paths, KWOK, progress)

@@ -33,7 +33,7 @@ BINARIES = (
     Binary("coredns", "github.com/coredns/coredns", "v1.12.4"),
     Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
 )
-# Apart from BINARIES: only benchmarks and tests that need many nodes ask for it, and it must not change the key below.
+# Apart from BINARIES: only benchmarks and the tests of lost nodes ask for it, and it must not change the key below.
 KWOK = Binary("kwok", "sigs.k8s.io/kwok/cmd/kwok", "v0.7.0")
 API_SERVER_BINARIES = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager")
 

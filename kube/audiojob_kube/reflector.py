@@ -188,7 +188,8 @@ class Reflector(Generic[T]):
         started (only after a first change does it send bookmarks), or a database put back to an earlier
         state (a watch from a version still to come is kept open in silence).
         """
-        pages = self._client.pages(self.resource, self._namespace, page_size=1)
+        # With the field selector: a right to one name is a right to lists that ask for it alone.
+        pages = self._client.pages(self.resource, self._namespace, field_selector=self._field_selector, page_size=1)
         try:
             version = int((await anext(pages)).resource_version)
         finally:

@@ -13,7 +13,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from audiojob_operator.model import Admission, AdmissionSnapshot, Candidate, GpuRequest, Key, QueueKey
+from audiojob_operator.model import (
+    Admission,
+    AdmissionSnapshot,
+    Candidate,
+    GpuRequest,
+    Key,
+    QueueKey,
+    SiteAnswer,
+)
+from audiojob_operator.policies.sites import SiteLoad
 from audiojob_types.constants import DEFAULT_QUEUE
 from audiojob_types.ordering import sort_key
 from audiojob_types.queue import AudioQueueSpec
@@ -40,6 +49,7 @@ class _Pass:
         self._queue_gpus: Counter[QueueKey] = Counter()
         self._gpus = 0
         self._total = 0
+        self._sites = SiteLoad(snapshot.site_rules, snapshot.site_uses, now)
 
     def run(self) -> dict[Key, Admission]:
         held = [each for each in self._snapshot.candidates if each.holds_slot]
@@ -69,6 +79,7 @@ class _Pass:
                 or self._queue_full(each, queue)
                 or self._user_full(each, queue)
                 or self._needs_gpu_first(each)
+                or self._needs_site_first(each)
             )
             if stop is None:
                 self._count(each)
@@ -123,6 +134,15 @@ class _Pass:
             Reason.WAITING_FOR_GPU, f"The job needs {first.gpus}, {used} of {total} GPUs are in use; it waits for them."
         )
 
+    def _needs_site_first(self, each: Candidate) -> Admission | None:
+        """A job that has not begun and could do nothing but wait for its site holds no place meanwhile."""
+        if each.fetch is None or not each.fetch.only:
+            return None
+        answer = self._sites.answer(each.fetch)
+        if answer is None or answer.granted:
+            return None
+        return replace(_no(Reason.SITE_BUSY, answer.message), site=answer)
+
     def _count(self, each: Candidate) -> None:
         self._running[each.queue_key] += 1
         self._by_user[each.queue_key, each.user] += 1
@@ -131,9 +151,10 @@ class _Pass:
     # ---------------------------------------------------------------- GPUs
 
     def _with_gpus(self, each: Candidate) -> Admission:
-        """Let the job in, with the GPUs that its phases may take now, in the phases' order."""
+        """Let the job in, with the GPUs that its phases may take now, in the phases' order, and its site's word."""
+        admitted = replace(ADMITTED, site=self._site(each)) if each.fetch is not None else ADMITTED
         if not each.requests:
-            return ADMITTED
+            return admitted
         granted = 0
         for request in each.requests:
             if self._due(request) and self._fits(each, request):
@@ -141,7 +162,14 @@ class _Pass:
                 self._queue_gpus[each.queue_key] += request.gpus
                 self._gpus += request.gpus
         used, total = self._use(each)
-        return replace(ADMITTED, gpus=granted, gpus_used=used, gpus_total=total)
+        return replace(admitted, gpus=granted, gpus_used=used, gpus_total=total)
+
+    def _site(self, each: Candidate) -> SiteAnswer | None:
+        assert each.fetch is not None, "only who fetches asks a site"
+        answer = self._sites.answer(each.fetch)
+        if answer is not None and answer.granted:
+            self._sites.take(each.fetch)
+        return answer
 
     def _fits(self, each: Candidate, request: GpuRequest) -> bool:
         if self._managed(each):

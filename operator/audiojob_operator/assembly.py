@@ -20,6 +20,7 @@ from audiojob_operator.model import Key
 from audiojob_operator.preflight import Preflight
 from audiojob_operator.queue_status import QueueReporter
 from audiojob_operator.reconcile import Reconciler
+from audiojob_operator.reuse_index import ReuseIndex
 from audiojob_operator.settings import OperatorSettings
 from audiojob_operator.sweep import Sweeper
 from audiojob_operator.transitions import depth
@@ -47,17 +48,27 @@ class Operator:
         self._settings = settings
         self._queue: WorkQueue[Key] = WorkQueue()
         self._caches = Caches(client, settings.job_namespaces, self._wake)
-        self._gate = Gate(self._caches, settings.capacity, self._queue.add)
+        self._gate = Gate(self._caches, settings.capacity, self._queue.add, settings.site_rules())
+        self._reuse = self._follow_work() if settings.reuse.enabled else None
         self._caches.capacity_changed = self._gate.touch
         self._queue_reporter = QueueReporter(client, self._caches, self._gate)
         self._degradation = Degradation(self.metrics)
         self._preflight = Preflight(client, settings, self._degradation, self._wake_all)
         self._lease = Lease(client, settings.lease, changed=self._leads)
-        gatherer = Gatherer(client, self._caches, self._gate, settings.for_decisions())
+        gatherer = Gatherer(client, self._caches, self._gate, settings.for_decisions(), self._reuse)
         applier = Applier(client, self._caches, self.metrics, self._lease.identity)
         self._reconciler = Reconciler(self._queue, gatherer, applier, self._gate, self.metrics)
-        self._sweeper = Sweeper(client, self._caches, self._queue.add, self.metrics, settings.sweep)
+        finished = self._reuse.learn if self._reuse is not None else None
+        self._sweeper = Sweeper(client, self._caches, self._queue.add, self.metrics, settings.sweep, finished)
         self._synced = False
+
+    def _follow_work(self) -> ReuseIndex:
+        """An index of who does and has done which work, that is told of all AudioJobs and Jobs."""
+        index = ReuseIndex(self._queue.add, self._settings.reuse.remembered)
+        self._caches.audiojobs.on_seen = index.seen
+        self._caches.audiojobs.on_gone = index.gone
+        self._caches.work_ended = index.job_ended
+        return index
 
     def deliver(self, kind: str | None, obj: Object) -> None:
         """One watch event of an unfinished AudioJob; called in this operator's loop."""

@@ -5,19 +5,34 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
-from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOQUEUES, CONTROLLERREVISIONS, JOBS, NODES, PODS
+from audiojob_kube.resources import (
+    AUDIOJOBS,
+    AUDIOPIPELINES,
+    AUDIOQUEUES,
+    CONFIGMAPS,
+    CONTROLLERREVISIONS,
+    JOBS,
+    NODES,
+    PODS,
+)
+from audiojob_operator.diagnose import parse_time
 from audiojob_operator.intake import Intake
 from audiojob_operator.jobstore import JobStore, Known
 from audiojob_operator.model import Key, Revision
 from audiojob_operator.observe import gpus_of
+from audiojob_operator.policies.models import telling
 from audiojob_operator.resolve import parse_revision
+from audiojob_operator.transitions import waiting_reason
 from audiojob_types import constants as c
+from audiojob_types.models import ModelBook
 from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.queue import AudioQueue
+from audiojob_types.reasons import Reason
 
 CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -34,6 +49,13 @@ _METADATA = (
 )
 _JOB_SPEC = ("suspend",)
 _POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
+# What decisions read of a status. All else (counts, addresses, readiness) moves with nearly every write of others.
+_JOB_CONDITIONS = ("Complete", "Failed")
+_POD_CONDITIONS = ("PodScheduled", "PodReadyToStartContainers", "DisruptionTarget")
+_JOB_STATUS = ("startTime",)
+_POD_STATUS = ("phase", "reason", "message", "startTime")
+_CONTAINERS = ("initContainerStatuses", "containerStatuses")
+_CONTAINER_STATUS = ("name", "image", "state", "lastState")
 _FINAL_POD_PHASES = ("Succeeded", "Failed")
 
 
@@ -47,12 +69,30 @@ class NodeRow:
 
 def trim_job(obj: Object) -> Object:
     """A Job without its template, which holds the phase input of up to 200 KiB, and without its version."""
-    return _trim(obj, _JOB_SPEC)
+    status = obj.get("status") or {}
+    return {
+        "metadata": _metadata(obj),
+        "spec": _only(obj.get("spec") or {}, _JOB_SPEC),
+        "status": {**_only(status, _JOB_STATUS), "conditions": _conditions(status, _JOB_CONDITIONS)},
+    }
 
 
 def trim_pod(obj: Object) -> Object:
     """A pod reduced to who it is, where it runs and what became of it."""
-    return _trim(obj, _POD_SPEC)
+    status = obj.get("status") or {}
+    return {
+        "metadata": _metadata(obj),
+        "spec": _only(obj.get("spec") or {}, _POD_SPEC),
+        "status": {
+            **_only(status, _POD_STATUS),
+            "conditions": _conditions(status, _POD_CONDITIONS),
+            **{
+                kind: [_only(each, _CONTAINER_STATUS) for each in status[kind]]
+                for kind in _CONTAINERS
+                if status.get(kind)
+            },
+        },
+    }
 
 
 def project_node(obj: Object) -> NodeRow:
@@ -64,16 +104,23 @@ def project_node(obj: Object) -> NodeRow:
     return NodeRow(schedulable and conditions.get("Ready") == "True", int(gpus) if gpus.isdecimal() else 0)
 
 
-def _trim(obj: Object, spec_fields: Iterable[str]) -> Object:
-    metadata = {name: obj["metadata"][name] for name in _METADATA if name in obj["metadata"]}
+def read_models(obj: Object) -> ModelBook:
+    """The ConfigMap in which the prefetch Job says how far it is."""
+    return ModelBook.read(obj.get("data") or {})
+
+
+def _metadata(obj: Object) -> Object:
     annotations = obj["metadata"].get("annotations") or {}
-    metadata["annotations"] = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
-    spec = obj.get("spec") or {}
-    return {
-        "metadata": metadata,
-        "spec": {name: spec[name] for name in spec_fields if name in spec},
-        "status": obj.get("status") or {},
-    }
+    kept = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
+    return {**_only(obj["metadata"], _METADATA), "annotations": kept}
+
+
+def _conditions(status: Object, kinds: Iterable[str]) -> list[Object]:
+    return [each for each in status.get("conditions") or () if each["type"] in kinds]
+
+
+def _only(obj: Object, names: Iterable[str]) -> Object:
+    return {name: obj[name] for name in names if name in obj}
 
 
 def controller(obj: Object) -> Object:
@@ -100,14 +147,34 @@ class LiveGpus:
     managed: bool
 
 
-class NamespaceCache:
-    """The children and revisions of one job namespace."""
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A Job that fetches from a host; those that have ended stay for as long as the Job is kept."""
 
-    def __init__(self, client: KubeClient, namespace: str, on_job: Callable[[Key, Object], None]) -> None:
+    owner: str
+    host: str
+    created: datetime
+    live: bool
+
+
+class NamespaceCache:
+    """The children, revisions and models of one job namespace."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        namespace: str,
+        on_job: Callable[[Key, Object], None],
+        on_work_ended: Callable[[tuple[str, str]], None],
+        on_models: Callable[[Key, ModelBook | None, ModelBook | None], None],
+    ) -> None:
         self._on_job = on_job
+        self._on_work_ended = on_work_ended
         self._jobs_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by the owner's name
         self._pods_by_job: defaultdict[Key, set[Key]] = defaultdict(set)
         self.live_gpus: dict[Key, LiveGpus] = {}  # by Job
+        self.fetches: dict[Key, Fetch] = {}  # by Job
+        self._live_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # owners by reuse key and Job
         self.jobs: Reflector[Object] = Reflector(
             client,
             JOBS,
@@ -132,6 +199,14 @@ class NamespaceCache:
             project=parse_revision,
             on_change=lambda _key, _old, _new: None,
         )
+        self.models: Reflector[ModelBook] = Reflector(
+            client,
+            CONFIGMAPS,
+            namespace=namespace,
+            field_selector=f"metadata.name={c.MODELS_CONFIGMAP}",  # by which the right to it is given, too
+            project=read_models,
+            on_change=on_models,
+        )
 
     def jobs_of(self, name: str) -> list[Object]:
         """The Jobs whose controller is an AudioJob of that name: the present one, or one that is gone."""
@@ -143,6 +218,10 @@ class NamespaceCache:
         return any(
             not job_is_finished(job) and "deletionTimestamp" not in job["metadata"] for job in self.jobs_of(name)
         )
+
+    def workers_on(self, reuse_key: str) -> set[str]:
+        """Names of the AudioJobs whose live Jobs do the work of that key."""
+        return set(self._live_work.get(reuse_key, {}).values())
 
     def pods_of(self, job: Object) -> list[Object]:
         """The pods of a Job, by name and controller uid."""
@@ -165,6 +244,8 @@ class NamespaceCache:
             self.live_gpus[key] = LiveGpus(owner, gpus, managed)
         else:
             self.live_gpus.pop(key, None)
+        self._note_fetch(key, owner, new)
+        self._note_work(key, owner, job, live=new is not None and not job_is_finished(new))
         if new is not None:
             self._jobs_by_owner[owner].add(key)
         else:
@@ -172,6 +253,26 @@ class NamespaceCache:
             if not self._jobs_by_owner[owner]:
                 del self._jobs_by_owner[owner]
         self._on_job(key, job)
+
+    def _note_fetch(self, key: Key, owner: str, job: Object | None) -> None:
+        host = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_HOST) if job is not None else None
+        if job is None or host is None:
+            self.fetches.pop(key, None)
+            return
+        created = parse_time(job["metadata"].get("creationTimestamp"))
+        if created is not None:
+            self.fetches[key] = Fetch(owner, host, created, live=not job_is_finished(job))
+
+    def _note_work(self, key: Key, owner: str, job: Object, *, live: bool) -> None:
+        reuse_key = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_REUSE_KEY)
+        if reuse_key is None:
+            return
+        if live and "deletionTimestamp" not in job["metadata"]:
+            self._live_work[reuse_key][key] = owner
+        elif self._live_work.get(reuse_key, {}).pop(key, None) is not None:
+            if not self._live_work[reuse_key]:
+                del self._live_work[reuse_key]
+            self._on_work_ended((key[0], reuse_key))
 
     def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         pod = new or old
@@ -191,7 +292,7 @@ def _is_owned_by(obj: Object, uid: str) -> bool:
     return any(owner["uid"] == uid for owner in obj["metadata"].get("ownerReferences") or ())
 
 
-def _nobody() -> None:
+def _nobody(*_: object) -> None:
     """Nobody has asked to be told."""
 
 
@@ -204,7 +305,11 @@ class Caches:
     def __init__(self, client: KubeClient, namespaces: Iterable[str], wake: Callable[[Key], None]) -> None:
         self._wake = wake
         self.audiojobs = JobStore(wake)
-        self.namespaces = {name: NamespaceCache(client, name, self._child_changed) for name in namespaces}
+        self.work_ended: Callable[[tuple[str, str]], None] = _nobody
+        self.namespaces = {
+            name: NamespaceCache(client, name, self._child_changed, self._work_ended, self._models_changed)
+            for name in namespaces
+        }
         self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
             client, AUDIOPIPELINES, project=AudioPipeline.model_validate, on_change=self._pipeline_changed
@@ -235,6 +340,16 @@ class Caches:
         pipeline = self.pipelines.get(("", known.raw["spec"]["pipeline"]))
         return pipeline.spec if pipeline is not None else None
 
+    def models_of(self, namespace: str) -> ModelBook | None:
+        """Where the models stand that are fetched ahead for a namespace; None if none are."""
+        cache = self.namespaces.get(namespace)
+        return cache.models.get((namespace, c.MODELS_CONFIGMAP)) if cache is not None else None
+
+    def unready_models(self, namespace: str) -> frozenset[str]:
+        """Models that are on their way into a namespace."""
+        book = self.models_of(namespace)
+        return book.unready if book is not None else frozenset()
+
     def reflectors(self) -> dict[str, Reflector[object]]:
         """Every reflector by a label for metrics: the resource's plural, with the namespace where it has one."""
         found: dict[str, Reflector[object]] = {
@@ -243,12 +358,15 @@ class Caches:
             "nodes": self.nodes,  # type: ignore[dict-item]
         }
         for name, cache in self.namespaces.items():
-            for reflector in (cache.jobs, cache.pods, cache.revisions):
+            for reflector in (cache.jobs, cache.pods, cache.revisions, cache.models):
                 found[f"{reflector.resource.plural}/{name}"] = reflector  # type: ignore[assignment]
         return found
 
     def _moved(self, _key: Key, _old: object, _new: object) -> None:
         self.capacity_changed()
+
+    def _work_ended(self, work: tuple[str, str]) -> None:
+        self.work_ended(work)
 
     def _child_changed(self, key: Key, job: Object) -> None:
         parent = (key[0], controller(job)["name"])
@@ -256,6 +374,17 @@ class Caches:
         # A Job that has ended, of an AudioJob that is not followed any more, can change nothing.
         if (known is not None and not known.finished) or not job_is_finished(job):
             self._wake(parent)
+
+    def _models_changed(self, key: Key, old: ModelBook | None, new: ModelBook | None) -> None:
+        arrived = (old.unready if old else frozenset()) != (new.unready if new else frozenset())
+        if arrived:
+            self.capacity_changed()
+        elif telling(old) == telling(new):
+            return
+        for parent, known in list(self.audiojobs.active()):
+            # One that waits tells of it; one that does something else may have a phase that waits, too.
+            if parent[0] == key[0] and (arrived or waiting_reason(known.status) == Reason.MODEL_MISSING):
+                self._wake(parent)
 
     def _pipeline_changed(self, key: Key, _old: AudioPipeline | None, _new: AudioPipeline | None) -> None:
         for parent, known in list(self.audiojobs.active()):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from audiojob_operator.build.names import output_prefix
 from audiojob_operator.draft import Draft
@@ -22,7 +22,6 @@ from audiojob_operator.policies.references import (
     NeverWill,
     NotYet,
     check_retried,
-    finished_before,
     look_up_source,
 )
 from audiojob_operator.policies.review import pointless_reviews, review_of
@@ -30,18 +29,20 @@ from audiojob_operator.policies.ttl import expiry
 from audiojob_operator.policies.validity import check_spec
 from audiojob_operator.policies.waiting import (
     Wait,
+    no_model,
     no_pipeline,
     no_source,
     not_admitted,
     start_time_ahead,
     unprepared,
 )
-from audiojob_operator.resolve import make_revision, revision_name, revision_object
+from audiojob_operator.resolve import make_revision, own_pipeline, revision_name, revision_object
+from audiojob_operator.reusing import begin, only_waits_for_others, take_finished
 from audiojob_operator.status import Situation, conditions_for, holds_slot, is_finished, status_patch
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.contract import FailureClass
-from audiojob_types.job import AudioJobStatus, JobError, PhaseState, PhaseStatus, ResolvedSource, State
+from audiojob_types.job import AudioJobStatus, JobError, PhaseState, ResolvedSource, State
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -49,9 +50,26 @@ from audiojob_types.reasons import EXPLANATIONS, Reason
 _SOONEST_SECONDS: Final = 0.1
 _REFUSED_AGAIN: Final = timedelta(seconds=30)  # a quota or a missing permission is not given back in an instant
 # Reasons to wait that only a person can end: told as an event when they appear.
-_TOLD: Final = frozenset({Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND, Reason.QUEUE_NOT_FOUND})
+_TOLD: Final = frozenset(
+    {Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND, Reason.QUEUE_NOT_FOUND, Reason.MODEL_MISSING}
+)
+# Reasons why a started job holds no place, from the one that ends sooner: its state, and the type of its event.
+_PLACELESS: Final[dict[Reason, tuple[State, Literal["Normal", "Warning"]]]] = {
+    Reason.MODEL_MISSING: (State.QUEUED, "Warning"),
+    Reason.AWAITING_REVIEW: (State.SUSPENDED, "Normal"),
+}
 # Reasons whose message has numbers of the moment: written when the reason changes, not when the numbers do.
-_WITH_NUMBERS: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU})
+_WITH_NUMBERS: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU, Reason.SITE_BUSY})
+# What may hold ready phases back, the soonest to end first.
+_HOLDS: Final = (
+    Reason.BACKING_OFF,
+    Reason.WAITING_FOR_GPU,
+    Reason.COOLING_DOWN,
+    Reason.SITE_BUSY,
+    Reason.WAITING_FOR_SAME_WORK,
+    Reason.MODEL_MISSING,
+    Reason.AWAITING_REVIEW,
+)
 
 
 def decide(observed: Observed, now: datetime) -> Plan:
@@ -62,7 +80,8 @@ def decide(observed: Observed, now: datetime) -> Plan:
     if is_finished(job):
         return _decide_finished(observed, now)
     draft = Draft.of(observed, now)
-    return _plan(draft, _situation(draft))
+    situation = _situation(draft)
+    return Plan(asks=tuple(draft.asks)) if draft.asks else _plan(draft, situation)
 
 
 def _decide_finished(observed: Observed, now: datetime) -> Plan:
@@ -96,7 +115,7 @@ def _bind(draft: Draft) -> Situation | None:
         return None
     revision = observed.revision
     if revision is None and observed.pipeline is not None:
-        made = make_revision(observed.pipeline, observed.settings.images)
+        made = make_revision(own_pipeline(observed.job, observed.pipeline), observed.settings.images)
         revision = made if made.name == name else None
     if revision is None:
         message = f"The job's pipeline revision {name} was deleted, and its pipeline is another one now."
@@ -131,22 +150,6 @@ def _all_done(draft: Draft) -> Situation | None:
     message = f"All {count} phases succeeded." if count > 1 else "The phase succeeded."
     draft.tell(Reason.COMPLETED, message)
     return Situation(State.SUCCEEDED, Reason.COMPLETED, message, admitted=True)
-
-
-def _take_over(draft: Draft) -> None:
-    """A retry begins with what the other job has finished."""
-    records, outputs = finished_before(draft.observed, draft.pipeline)
-    for record in records:
-        name = draft.observed.job.spec.retry_of
-        draft.phases[record.name] = PhaseStatus(
-            name=record.name,
-            task=record.task,
-            state=PhaseState.SUCCEEDED,
-            completion_time=record.completion_time,
-            manifest=record.manifest,
-            message=f"Taken over from AudioJob {name}.",
-        )
-    draft.outputs = outputs
 
 
 def _cancel(draft: Draft) -> Situation | None:
@@ -189,7 +192,7 @@ def _fits(draft: Draft) -> Situation | None:
     if draft.revision is not None or pipeline is None:
         return None
     try:
-        check_spec(draft.observed.job, pipeline.spec)
+        check_spec(draft.observed.job, pipeline.spec, draft.observed.settings.libraries)
         check_retried(draft.observed)
     except (InvalidSpecError, InvalidParameters) as error:
         return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
@@ -208,16 +211,38 @@ def _source(draft: Draft) -> Situation | None:
     return None
 
 
+def _reuse(draft: Draft) -> Situation | None:
+    """What others have done, or are at, needs no place. Before a start only the whole of it counts."""
+    observed, fresh = draft.observed, draft.revision is None
+    if observed.reuse is None or draft.unresolved or not observed.namespace_prepared:
+        return None
+    if (fresh and observed.pipeline is None) or start_time_ahead(observed, draft.now) is not None:
+        return None
+    before = draft.mark()
+    begin(draft)
+    take_finished(draft)
+    if draft.asks:  # no plan can be made before the answers are there
+        return Situation(State.QUEUED, Reason.WAITING_FOR_SAME_WORK, "", admitted=False)
+    if (done := _all_done(draft)) is not None:
+        return done
+    waiting = _held(draft) if only_waits_for_others(draft) else None
+    if fresh:
+        draft.back_to(before)
+        draft.unbind()
+    return waiting
+
+
 def _review(draft: Draft) -> Situation | None:
-    """A job that can do nothing without a review waits for it, and not for a place."""
+    """A job that can do nothing without a review or a model waits for it, and not for a place."""
     if draft.revision is None:
         return None
-    spec = draft.observed.job.spec
+    spec, models = draft.observed.job.spec, draft.observed.models
+    unready = models.unready if models else frozenset()
     if draft.observed.job.status.observed_generation != draft.observed.job.metadata.generation:
         _tell_pointless_reviews(draft)
     ready = ready_phases(draft.pipeline, draft.phases)
     rejected = any(review is not None and not review.approved for review in (review_of(spec, each) for each in ready))
-    if not rejected and (not ready or can_go_on(spec, draft.pipeline, draft.phases)):
+    if not rejected and (not ready or can_go_on(spec, draft.pipeline, draft.phases, unready)):
         return None
     return _start_or_end(draft) or _progress(draft)
 
@@ -264,7 +289,10 @@ def _wait(draft: Draft) -> Situation | None:
     if wait is None:
         wait = no_source(draft.unresolved)
     if wait is None and not _let_in(draft):
-        wait = start_time_ahead(observed, draft.now) or not_admitted(observed)
+        wait = start_time_ahead(observed, draft.now)
+        if wait is None and draft.revision is None:
+            wait = no_model(observed, draft.now)
+        wait = wait or not_admitted(observed)
     return _queued(draft, wait) if wait is not None else None
 
 
@@ -278,6 +306,7 @@ _RULES: Final[tuple[Callable[[Draft], Situation | None], ...]] = (
     _deadline,
     _queue_timeout,
     _drain,
+    _reuse,
     _review,
     _wait,
 )
@@ -287,9 +316,7 @@ def _working(draft: Draft) -> Situation:
     """Start what may start, and say what runs."""
     observed = draft.observed
     if draft.revision is None:
-        assert observed.pipeline is not None, "without a pipeline the job waits"
-        draft.bind(make_revision(observed.pipeline, observed.settings.images))
-        _take_over(draft)
+        begin(draft)
         _tell_pointless_reviews(draft)
         if (done := _all_done(draft)) is not None:
             return done
@@ -345,13 +372,15 @@ def _progress(draft: Draft) -> Situation:
 
 def _held(draft: Draft) -> Situation:
     """Nothing runs: say what the soonest of the ready phases waits for."""
-    order = (Reason.BACKING_OFF, Reason.WAITING_FOR_GPU, Reason.COOLING_DOWN, Reason.AWAITING_REVIEW)
-    hold = min(draft.holds, key=lambda each: order.index(each.reason))
-    if hold.reason is Reason.AWAITING_REVIEW:
+    hold = min(draft.holds, key=lambda each: _HOLDS.index(each.reason))
+    if hold.reason is Reason.WAITING_FOR_SAME_WORK:
+        draft.start_time = None  # as below
+        return Situation(State.QUEUED, hold.reason, hold.message, admitted=False)
+    if hold.reason in _PLACELESS:
         draft.start_time = None  # people take their time; the job's clock stands still and its place is free
         if not _says(draft, hold.reason):
-            draft.tell(hold.reason, hold.message, phase=hold.phase)
-        return Situation(State.SUSPENDED, hold.reason, hold.message, admitted=False)
+            draft.tell(hold.reason, hold.message, kind=_PLACELESS[hold.reason][1], phase=hold.phase)
+        return Situation(_PLACELESS[hold.reason][0], hold.reason, hold.message, admitted=False)
     state = State.RUNNING if hold.reason is Reason.BACKING_OFF else State.QUEUED
     return Situation(state, hold.reason, _steady(draft, hold.reason, hold.message), admitted=True)
 
@@ -450,8 +479,8 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
 
 
 def _current_phase(draft: Draft) -> str | None:
-    """The phase that runs, or ran last."""
-    begun = [record for record in draft.phases.values() if record.attempt > 0]
+    """The phase that runs, or ran last, here or in another job."""
+    begun = [record for record in draft.phases.values() if record.attempt > 0 or record.reused_from is not None]
     unfinished = [record for record in begun if not record.state.finished]
     current = unfinished[:1] or begun[-1:]
     return current[0].name if current else None

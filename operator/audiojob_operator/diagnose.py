@@ -8,6 +8,7 @@ from typing import Final
 
 from audiojob_operator.model import Diagnosis, Object
 from audiojob_operator.scheduling import readable
+from audiojob_types import constants as c
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _IMAGE_REASONS: Final = frozenset(
@@ -22,7 +23,10 @@ _IMAGE_REASONS: Final = frozenset(
     }
 )
 _CONFIG_REASONS: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
-_MISSING_CLAIM: Final = re.compile(r'persistentvolumeclaim "?(?P<name>[-.a-z0-9]+)"? not found')
+_CLAIM_TROUBLE: Final = re.compile(
+    r'persistentvolumeclaim "?(?P<name>[-.a-z0-9]+)"? '
+    r'(?P<trouble>not found|is being deleted|bound to non-existent persistentvolume "?(?P<volume>[-.a-z0-9]+)"?)'
+)
 _MISSING_OBJECT: Final = re.compile(r'(?P<kind>secret|configmap) "(?P<name>[-.a-z0-9]+)" not found')
 _MAX_DETAIL: Final = 700  # a status message holds 1,024 characters, and a sentence stands before the detail
 
@@ -42,8 +46,20 @@ def condition_of(obj: Object, kind: str) -> Object | None:
 
 
 def container_status(pod: Object) -> Object:
-    """The status of the pod's only container; ``{}`` before it has one."""
-    statuses: list[Object] = pod.get("status", {}).get("containerStatuses") or []
+    """The status of the container that tells how the attempt stands: the first that has not ended well.
+
+    That is the pod's only one, but for Container phases. ``{}`` before it has one.
+    """
+    status = pod.get("status", {})
+    for initial in status.get("initContainerStatuses") or ():
+        state = initial.get("state", {})
+        if initial.get("name") == c.CONTAINER_REPORT:
+            # It runs beside the others, and is of interest only while it keeps them from starting.
+            if "waiting" in state and not initial.get("lastState"):
+                return dict(initial)
+        elif state.get("terminated", {}).get("exitCode") != 0:
+            return dict(initial)
+    statuses: list[Object] = status.get("containerStatuses") or []
     return statuses[0] if statuses else {}
 
 
@@ -61,16 +77,28 @@ def diagnose_pod(pod: Object) -> Diagnosis | None:
 
 def _not_scheduled(condition: Object) -> Diagnosis:
     message = condition.get("message") or "the scheduler has not found a node"
-    missing = _MISSING_CLAIM.search(message)
-    if missing:
-        return _diagnosis(
-            Reason.VOLUME_MISSING,
-            f"The claim {missing['name']} does not exist in the job's namespace.",
-            f"Create the PersistentVolumeClaim {missing['name']} in the job's namespace "
-            "(the chart does so for each of its jobNamespaces).",
-            bounded=True,
-        )
+    trouble = _CLAIM_TROUBLE.search(message)
+    if trouble is not None:
+        return _claim_trouble(trouble)
     return _diagnosis(Reason.UNSCHEDULABLE, _cut(readable(message)), bounded=False)
+
+
+def _claim_trouble(found: re.Match[str]) -> Diagnosis:
+    """A claim that nothing but a person brings back."""
+    name, volume = found["name"], found["volume"]
+    again = (
+        f"Create the PersistentVolumeClaim {name} in the job's namespace "
+        "(the chart does so for each of its jobNamespaces)"
+    )
+    if volume:
+        what = f"The volume {volume} of the claim {name} does not exist any more, and what it held is lost with it."
+        way_out = f"Put the PersistentVolume {volume} back, or delete the claim. {again}."
+    elif found["trouble"] == "not found":
+        what, way_out = f"The claim {name} does not exist in the job's namespace.", f"{again}."
+    else:
+        what = f"The claim {name} is being deleted; no new pod may use it."
+        way_out = f"{again} once it is gone, and restore what it held."
+    return _diagnosis(Reason.VOLUME_MISSING, what, way_out, bounded=True)
 
 
 def _not_created(pod: Object, waiting: Object) -> Diagnosis | None:

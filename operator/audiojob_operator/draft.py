@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from audiojob_operator.build.names import event_name, output_prefix
-from audiojob_operator.model import EventRecord, Failed, Object, Observed, PhaseObservation, Revision
+from audiojob_operator.model import EventRecord, Failed, Object, Observed, PhaseObservation, ReuseAsk, Revision
 from audiojob_operator.policies.attempt import clip
 from audiojob_types.job import JobOutput, PhaseStatus, ResolvedSource
 from audiojob_types.pipeline import AudioPipelineSpec, Phase
@@ -29,6 +29,7 @@ class Mark:
 
     jobs: list[Object]
     phases: dict[str, PhaseStatus]
+    outputs: list[JobOutput]
     events: list[EventRecord]
     start_time: datetime | None
 
@@ -41,6 +42,7 @@ class Draft:
     now: datetime
     revision: Revision | None = None
     revision_is_new: bool = False
+    made: Revision | None = None  # of the pipeline as it is now: made once, though it may be left and taken again
     start_time: datetime | None = None
     phases: dict[str, PhaseStatus] = field(default_factory=dict)
     outputs: list[JobOutput] = field(default_factory=list)
@@ -50,6 +52,7 @@ class Draft:
     failure: tuple[str, Failed] | None = None
     holds: list[Hold] = field(default_factory=list)
     source: ResolvedSource | None = None
+    asks: list[ReuseAsk] = field(default_factory=list)
     unresolved: str = ""  # why spec.source.jobRef leads nowhere yet
 
     @classmethod
@@ -80,11 +83,11 @@ class Draft:
 
     def mark(self) -> Mark:
         """What :meth:`back_to` takes back to, but for wakes: to look again too often does no harm."""
-        return Mark(list(self.jobs), dict(self.phases), list(self.events), self.start_time)
+        return Mark(list(self.jobs), dict(self.phases), list(self.outputs), list(self.events), self.start_time)
 
     def back_to(self, mark: Mark) -> None:
         """Forget what was started since."""
-        self.jobs, self.phases = list(mark.jobs), dict(mark.phases)
+        self.jobs, self.phases, self.outputs = list(mark.jobs), dict(mark.phases), list(mark.outputs)
         self.events, self.start_time = list(mark.events), mark.start_time
 
     @property

@@ -15,9 +15,20 @@ from audiojob_operator.admission import ADMITTED, admit
 from audiojob_operator.caches import Caches
 from audiojob_operator.candidates import candidate
 from audiojob_operator.jobstore import Known
-from audiojob_operator.model import Admission, AdmissionSnapshot, Candidate, Key, QueueKey
-from audiojob_operator.policies.cooldown import cooling_until, host_of
+from audiojob_operator.model import (
+    Admission,
+    AdmissionSnapshot,
+    Candidate,
+    Key,
+    QueueKey,
+    SiteAnswer,
+    SiteLimit,
+    SiteRules,
+    SiteUse,
+)
+from audiojob_operator.policies.cooldown import cooling_until
 from audiojob_operator.policies.ready import by_name, gpus_soon
+from audiojob_operator.policies.sites import limit_for, site_host
 from audiojob_operator.settings import Capacity
 from audiojob_types.constants import DEFAULT_QUEUE
 from audiojob_types.job import AudioJob
@@ -27,6 +38,8 @@ from audiojob_types.reasons import Reason
 _SHORTEST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0  # free places stay empty between passes
 _COST_FACTOR = 10  # about 1/10 of the time goes into passes
+_NO_LIMITS = SiteRules()
+_LATER = SiteAnswer(False, "The download waits for its turn at the site.")
 _NOT_ASKED = Admission(False, Reason.QUEUE_FULL, "The job has not asked for a place yet.")
 
 
@@ -47,7 +60,9 @@ class _Row:
     spec: AudioPipelineSpec | None
     candidate: Candidate | None
     gpus_soon: int
+    limit: SiteLimit | None
     until: datetime | None = None
+    unready: frozenset[str] = frozenset()
 
 
 class Gate:
@@ -56,10 +71,16 @@ class Gate:
     ``wake(key)`` is called for a job whose answer changed.
     """
 
-    def __init__(self, caches: Caches, capacity: Capacity, wake: Callable[[Key], None]) -> None:
+    def __init__(
+        self, caches: Caches, capacity: Capacity, wake: Callable[[Key], None], sites: SiteRules = _NO_LIMITS
+    ) -> None:
         self._caches = caches
         self._capacity = capacity
         self._wake = wake
+        self._sites = sites
+        self._fetching: dict[Key, SiteUse] = {}  # downloads that a round over the job may begin
+        self._told: set[Key] = set()  # granted a download since the last pass: one only
+        self._put_off: set[Key] = set()  # not granted one for want of a pass
         self._result: dict[Key, Admission] = {}
         self._rows: dict[Key, _Row] = {}
         self._assumed: set[Key] = set()  # let in, and their status does not say so yet
@@ -68,10 +89,12 @@ class Gate:
         self._cooling: dict[str, datetime] = {}
         self._open = False
         self._dirty = True
+        self._idle = False  # nothing limits any of the jobs: passes only count them
         self._not_before = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None  # for what time alone changes
         self.numbers: dict[QueueKey, QueueNumbers] = {}
+        self.running = 0  # AudioJobs that hold a place, in all queues
 
     def open(self) -> None:
         """All that holds a place is known from now on. No pass is made before: it would give places away twice."""
@@ -91,10 +114,12 @@ class Gate:
             return _NOT_ASKED  # no pass will ever look at it, and the decision rests on what it waits for
         if not wanted.holds_slot and self._has_live_job(key):
             wanted = replace(wanted, holds_slot=True)
-        if not wanted.holds_slot and self._is_unlimited(wanted):
+        if not wanted.holds_slot and row.limit is None and self._is_unlimited(wanted):
             return ADMITTED
         found = self._result.get(key)
         if found is None or not found.admitted:
+            if self._idle:
+                self._not_before = 0.0  # the first one that must ask does not pay for the rest taken before it
             self._pass_if_due()
             found = self._result.get(key)
         if wanted.holds_slot and (found is None or not (found.admitted or found.drained)):
@@ -103,7 +128,7 @@ class Gate:
             return found
         if not wanted.holds_slot:
             self._assumed.add(key)
-        return self._with_gpus(key, row, found)
+        return self._with_site(key, row, self._with_gpus(key, row, found))
 
     def settle(self, key: Key) -> None:
         """A round over the job has ended: what it holds is told by its status and its Jobs alone from now on."""
@@ -111,6 +136,7 @@ class Gate:
         if self._taken.pop(key, None) is not None and key in self._result:
             # Used or not: the same grant must not serve another phase before the next pass.
             self._result[key] = replace(self._result[key], gpus=0)
+        self._fetching.pop(key, None)
         if (known := self._caches.audiojobs.get(key)) is not None and not known.finished:
             # A host that has just asked for rest must not be asked by those that come before the next pass.
             self._row(key, known, datetime.now(UTC))
@@ -125,9 +151,36 @@ class Gate:
 
     def cooling(self, job: AudioJob, now: datetime) -> datetime | None:
         """Until when the job's host must be left alone; None if it may be asked."""
-        host = host_of(job.spec)
+        host = site_host(job.spec)
         until = self._cooling.get(host) if host else None
         return until if until is not None and until > now else None
+
+    # ---------------------------------------------------------------- sites
+
+    def _with_site(self, key: Key, row: _Row, found: Admission) -> Admission:
+        """Where the site has a limit, a download begins only if the last pass has granted it."""
+        if row.limit is None:
+            return replace(found, site=None) if found.site is not None else found
+        site = found.site if found.site is not None and key not in self._told else _LATER
+        if site is _LATER:
+            self._put_off.add(key)
+        elif site.granted:
+            self._told.add(key)
+            self._fetching[key] = SiteUse(row.limit.host, datetime.now(UTC), live=True)
+        return replace(found, site=site)
+
+    def _site_uses(self) -> tuple[SiteUse, ...]:
+        """Every download that runs or has lately begun, from the Jobs that there are; and those about to begin."""
+        if not self._sites.limits and self._sites.max_per_host is None:
+            return ()
+        found: list[SiteUse] = []
+        known: set[Key] = set()
+        for namespace, cache in self._caches.namespaces.items():
+            for fetch in cache.fetches.values():
+                found.append(SiteUse(fetch.host, fetch.created, fetch.live))
+                if fetch.live:
+                    known.add((namespace, fetch.owner))
+        return (*found, *(use for key, use in self._fetching.items() if key not in known))
 
     # ---------------------------------------------------------------- GPUs out of turn
 
@@ -176,30 +229,36 @@ class Gate:
             self.touch()
             return
         before, now = self._result, datetime.now(UTC)
+        put_off, self._told, self._put_off = self._put_off, set(self._fetching), set()
         snapshot = self._snapshot(now)
         self._result = admit(snapshot, now)
         self._dirty = False
         self._contended = any(_wanted(each, now) > self._result[each.key].gpus for each in snapshot.candidates)
         self.numbers = _numbers(snapshot, self._result)
-        pause = _COST_FACTOR * (time.monotonic() - began)
+        self.running = sum(each.running for each in self.numbers.values())
+        self._idle = all(self._is_unlimited(each) for each in snapshot.candidates)
+        pause = _LONGEST_PAUSE_SECONDS if self._idle else _COST_FACTOR * (time.monotonic() - began)
         self._not_before = began + min(max(pause, _SHORTEST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
         self._set_alarm(snapshot, now)
         for key, admission in self._result.items():
             earlier = before.get(key)
-            if earlier is None or _answer(earlier) != _answer(admission):
+            granted = admission.site is not None and admission.site.granted
+            if earlier is None or _answer(earlier) != _answer(admission) or (granted and key in put_off):
                 self._wake(key)
 
     def _set_alarm(self, snapshot: AdmissionSnapshot, now: datetime) -> None:
         """A wait for a GPU that ends, or a backoff, changes answers though nothing happens."""
         if self._alarm is not None:
             self._alarm.cancel()
-        moments = (
+        moments = [
             moment
             for each in snapshot.candidates
             for request in each.requests
             for moment in (request.until, request.not_before)
             if moment is not None and moment > now
-        )
+        ]
+        sites = (answer.site.until for answer in self._result.values() if answer.site is not None)
+        moments += [moment for moment in sites if moment is not None and moment > now]
         soonest = min(moments, default=None)
         delay = (soonest - now).total_seconds() if soonest is not None else 0.0
         self._alarm = asyncio.get_running_loop().call_later(delay, self.touch) if soonest is not None else None
@@ -222,9 +281,15 @@ class Gate:
             gpus_strict=self._capacity.gpus is not None,
             queues={key: queue.spec for key, queue in self._caches.queues.items()},
             ageing_seconds=self._capacity.ageing_seconds,
+            site_rules=self._sites,
+            site_uses=self._site_uses(),
         )
 
     def _as_it_is(self, key: Key, row: Candidate, held: int) -> Candidate:
+        if key in self._fetching:
+            row = replace(row, fetch=None)
+        elif row.fetch is not None and (cooling := self._cooling.get(row.fetch.host)) is not None:
+            row = replace(row, fetch=replace(row.fetch, not_before=cooling))  # its turn would be of no use to it
         taken = self._taken.get(key)
         assumed = key in self._assumed or (not row.holds_slot and self._has_live_job(key))
         if not held and taken is None and not assumed:
@@ -241,20 +306,24 @@ class Gate:
         return self._caches.namespaces[key[0]].has_live_job(key[1])
 
     def _row(self, key: Key, known: Known, now: datetime) -> _Row:
-        spec = self._caches.spec_of(known)
+        spec, unready = self._caches.spec_of(known), self._caches.unready_models(key[0])
         row = self._rows.get(key)
-        if row is not None and row.known is known and row.spec is spec and (row.until is None or now < row.until):
+        same = row is not None and row.known is known and row.spec is spec and row.unready == unready
+        if row is not None and same and (row.until is None or now < row.until):
             return row
         try:
             job = known.job
         except ValidationError:
-            return _Row(known, spec, None, 0)  # told when its own turn comes
-        if (host := host_of(job.spec)) and (until := cooling_until(job.status.phases, now)) is not None:
+            return _Row(known, spec, None, 0, None)  # told when its own turn comes
+        host = site_host(job.spec)
+        if host and (until := cooling_until(job.status.phases, now)) is not None:
             self._cooling[host] = max(until, self._cooling.get(host, until))
-        found = candidate(job, spec, now) if key[0] in self._caches.namespaces else None
+        found = candidate(job, spec, now, unready=unready) if key[0] in self._caches.namespaces else None
         soon = gpus_soon(job.spec, spec, by_name(job.status.phases)) if spec is not None else 0
         start = job.spec.start_time
-        row = _Row(known, spec, found, soon, start if start is not None and now < start else None)
+        limit = limit_for(self._sites, host)
+        until = start if start is not None and now < start else None
+        row = _Row(known, spec, found, soon, limit, until, unready)
         self._rows[key] = row
         return row
 
@@ -274,7 +343,8 @@ def _wanted(each: Candidate, now: datetime) -> int:
 
 def _answer(admission: Admission) -> tuple[object, ...]:
     """What a decision rests on; the numbers in the message are for people."""
-    return admission.admitted, admission.reason, admission.gpus, admission.drained
+    site = admission.site.granted if admission.site is not None else None
+    return admission.admitted, admission.reason, admission.gpus, admission.drained, site
 
 
 def _numbers(snapshot: AdmissionSnapshot, result: dict[Key, Admission]) -> dict[QueueKey, QueueNumbers]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from audiojob_kube.client import KubeClient
@@ -14,10 +15,25 @@ from audiojob_operator.caches import POD_JOB_LABEL, Caches, NamespaceCache, cont
 from audiojob_operator.gate import Gate
 from audiojob_operator.intake import Concern, concern
 from audiojob_operator.jobstore import Known
-from audiojob_operator.model import Admission, DecideSettings, Key, Observed, PhaseObservation, Retried, Revision
+from audiojob_operator.model import (
+    Admission,
+    DecideSettings,
+    Fresh,
+    Key,
+    Observed,
+    PhaseObservation,
+    Retried,
+    ReuseAnswer,
+    ReuseAsk,
+    Revision,
+    SameWork,
+)
 from audiojob_operator.observe import observe_job
-from audiojob_operator.resolve import revision_name, unconfirmed_children
+from audiojob_operator.policies.reuse import donor_in, fits, must_wait
+from audiojob_operator.resolve import effective_priority, revision_name, unconfirmed_children
+from audiojob_operator.reuse_index import ReuseIndex
 from audiojob_types.job import AudioJob
+from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.pipeline import AudioPipelineSpec
 
 _REMEMBERED = 10_000
@@ -32,11 +48,19 @@ class _References:
 class Gatherer:
     """Makes what `decide` looks at."""
 
-    def __init__(self, client: KubeClient, caches: Caches, gate: Gate, settings: DecideSettings) -> None:
+    def __init__(
+        self,
+        client: KubeClient,
+        caches: Caches,
+        gate: Gate,
+        settings: DecideSettings,
+        reuse: ReuseIndex | None = None,
+    ) -> None:
         self._client = client
         self._caches = caches
         self._gate = gate
         self._settings = settings
+        self._reuse = reuse  # None: nothing is taken over from other jobs
         self._dependents: dict[Key, set[Key]] = {}  # by the job that they wait for
         self._without_pod: OrderedDict[str, None] = OrderedDict()  # uids of Jobs whose pod was looked for in vain
 
@@ -53,6 +77,8 @@ class Gatherer:
         except NotFound:
             if before is not None:
                 self._caches.audiojobs.gone(key, before.uid)
+            if self._reuse is not None:
+                self._reuse.gone(key)
             return None
         self._caches.audiojobs.put(obj, ours=True)
         return self._caches.audiojobs.get(key)
@@ -65,6 +91,8 @@ class Gatherer:
         admission = self._gate.admission(key, known)
         if admission is None:
             return None
+        if self._reuse is not None:
+            self._reuse.forget_waits(key)
         job = known.job
         cache = self._caches.namespaces.get(key[0])
         children = await self._children(cache, job) if cache else ()
@@ -100,8 +128,67 @@ class Gatherer:
             known_revisions=_revision_names(cache),
             kueue_local_queue=self._kueue_queue(job),
             cooling_until=self._gate.cooling(job, datetime.now(UTC)),
+            running=self._gate.running,
             source_job=references.source,
             retried=references.retried,
+            models=self._caches.models_of(job.metadata.namespace),
+            reuse={} if self._reuse is not None else None,
+        )
+
+    async def answer(self, key: Key, observed: Observed, asks: Iterable[ReuseAsk]) -> Observed:
+        """The same observation with answers to what the decision on the job has asked.
+
+        Who is told that nobody does the work may do it: until :meth:`settle` others are told to wait.
+        """
+        answers = dict(observed.reuse or {})
+        for wanted in asks:
+            answers[wanted.key] = await self._answer(key, wanted)
+        return replace(observed, reuse=answers)
+
+    def settle(self, key: Key) -> None:
+        """A round over the job has ended."""
+        if self._reuse is not None:
+            self._reuse.settle(key, lambda work: key[1] in self._caches.namespaces[work[0]].workers_on(work[1]))
+
+    async def _answer(self, key: Key, wanted: ReuseAsk) -> ReuseAnswer:
+        index, work = self._reuse, (key[0], wanted.key)
+        assert index is not None, "a decision asks only where there is somebody to answer"
+        while (name := index.donor(work)) is not None and name != key[1]:
+            known = await self._donor((key[0], name))
+            donor = donor_in(known.job, wanted.key) if known is not None else None
+            if donor is None:
+                index.drop(work, name)
+            elif fits(wanted, donor):
+                return donor
+            else:
+                break
+        # No await from here on: of two jobs that ask at the same time, one is told to wait for the other.
+        for other, stuck in self._at_work(work, key):
+            same = SameWork(other[1], self._priority(other), stuck)
+            if must_wait(wanted, same):
+                index.wait(work, key)
+                return same
+        index.claim(work, key)
+        return Fresh()
+
+    async def _donor(self, key: Key) -> Known | None:
+        """A job that may serve as donor. That a finished one was deleted is told to nobody, so it is read."""
+        known = self._caches.audiojobs.get(key)
+        return known if known is not None and not known.finished else await self.read(key)
+
+    def _at_work(self, work: Key, me: Key) -> Iterator[tuple[Key, bool]]:
+        """Other jobs that do the work by their status, or by a live Job whose status write was lost."""
+        assert self._reuse is not None, "only asked where reuse is on"
+        told = list(self._reuse.at_work(work, me))
+        yield from told
+        seen = {key[1] for key, _ in told} | {me[1]}
+        names = self._caches.namespaces[work[0]].workers_on(work[1]) if work[0] in self._caches.namespaces else set()
+        yield from (((work[0], name), False) for name in sorted(names - seen))
+
+    def _priority(self, key: Key) -> int:
+        known = self._caches.audiojobs.get(key)
+        return (
+            effective_priority(known.job.spec, self._caches.spec_of(known)) if known is not None else DEFAULT_PRIORITY
         )
 
     def ended(self, key: Key) -> set[Key]:

@@ -53,7 +53,8 @@ class JobStore:
     """Unfinished AudioJobs by key, and the last few thousand finished ones.
 
     Finished ones are kept only so that late events of their children need no read: nothing in them changes.
-    `on_change(key)` is called when something changed that a decision may depend on.
+    `on_change(key)` is called when something changed that a decision may depend on. `on_seen` and `on_gone` may be set
+    to be told of every new version, and of every AudioJob that does not exist any more.
     """
 
     def __init__(self, on_change: Callable[[Key], None]) -> None:
@@ -61,6 +62,8 @@ class JobStore:
         self._active: dict[Key, Known] = {}
         self._finished: OrderedDict[Key, Known] = OrderedDict()
         self._gone: OrderedDict[Key, int] = OrderedDict()  # versions of deletions
+        self.on_seen: Callable[[Key, Object], None] = _nobody
+        self.on_gone: Callable[[Key], None] = _nobody
 
     def __len__(self) -> int:
         """How many unfinished AudioJobs are known."""
@@ -91,6 +94,7 @@ class JobStore:
         else:
             self._finished.pop(key, None)
             self._active[key] = known
+        self.on_seen(key, obj)
         if not ours and (old is None or _differ(old, known)):
             self._on_change(key)
         return True
@@ -114,8 +118,13 @@ class JobStore:
             return
         self._active.pop(key, None)
         self._finished.pop(key, None)
+        self.on_gone(key)
         # Events from before the deletion may still be on their way.
         _remember(self._gone, key, max(known.version, version))
+
+
+def _nobody(*_: object) -> None:
+    """Nobody has asked to be told."""
 
 
 def _remember(memory: OrderedDict[Key, V], key: Key, value: V) -> None:

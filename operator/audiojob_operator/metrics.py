@@ -19,6 +19,7 @@ from audiojob_operator.transitions import (
     FellBack,
     JobEnded,
     PhaseEnded,
+    PhaseReused,
     PhaseStarted,
     Transition,
 )
@@ -108,6 +109,9 @@ class Metrics:
         )
         self._fallbacks = self._counter("fallbacks", "Phases on the CPU that would have taken a GPU.", "reason")
         self._disruptions = self._counter("disruptions", "Attempts lost to drains, evictions and lost nodes.")
+        self._reused = self._counter(
+            "reused_phases", "Phases that took over what another job has done.", "pipeline", "phase"
+        )
         self._finished = self._counter("finished_audiojobs", "AudioJobs that have ended.", "state", "reason")
 
     def record(self, pipeline: str, transitions: Iterable[Transition]) -> None:
@@ -124,6 +128,8 @@ class Metrics:
                         self._disruptions.inc()
                 case FellBack(_, reason):
                     self._fallbacks.labels(reason).inc()
+                case PhaseReused(phase):
+                    self._reused.labels(*self._place(pipeline, phase)).inc()
                 case JobEnded(state, reason):
                     self._finished.labels(state, reason).inc()
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
-from audiojob_types.contract import Device, FailureClass, FolderStore, PhaseResult, S3Store, Task
-from audiojob_types.job import AudioJob, State
+from audiojob_operator.libraries import Library
+from audiojob_types.contract import Device, FailureClass, FolderStore, ManifestRef, PhaseResult, S3Store, Task
+from audiojob_types.job import AudioJob, JobOutput, State
+from audiojob_types.models import ModelBook
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 from audiojob_types.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.queue import AudioQueueSpec
@@ -109,6 +111,7 @@ class PhaseObservation:
     gpus: int = 0
     device_reason: str | None = None
     memory_bytes: int | None = None  # asked for
+    reuse_key: str | None = None
     finished: bool = False  # the Job has condition Complete or Failed, or its only pod has ended: nothing runs any more
 
 
@@ -128,6 +131,15 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
+class Disruption:
+    """Times of pods whose node stops answering, or that are told to end. Seconds."""
+
+    node_lost_seconds: int = 60  # Kubernetes' own default of 300 s would hold a job up for five minutes
+    grace_seconds: int = 30
+    lost_after_seconds: int = 60  # past its grace, a pod's node can no longer be answering
+
+
+@dataclass(frozen=True, slots=True)
 class DecideSettings:
     """The administrator's settings that decisions and pods depend on."""
 
@@ -136,7 +148,11 @@ class DecideSettings:
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     models_claim: bool = False  # claim audiojob-models exists in job namespaces and is mounted for torch tasks
     allowed_cidrs: tuple[str, ...] = ()
+    fetch_secret: bool = False  # Secret audiojob-fetch exists in job namespaces and is mounted for tasks that fetch
     min_progress_interval_milliseconds: int = 1_000
+    download_reuse_seconds: int = 86_400  # what an address leads to changes with time
+    disruption: Disruption = Disruption()
+    libraries: tuple[Library, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +171,21 @@ QueueKey: TypeAlias = tuple[str, str]  # (namespace, name) of an AudioQueue
 
 
 @dataclass(frozen=True, slots=True)
+class SiteAnswer:
+    """Whether a job may begin one download from its site now, and if not, why; ``until`` if time alone ends it."""
+
+    granted: bool
+    message: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
     """Whether a job may start, and if not, why it waits.
 
     ``gpus`` is how many GPUs its phases may take now, beyond those of its live Jobs. ``drained``: the job has started
     and its queue takes it back. ``gpus_used`` of ``gpus_total`` are in use where the phases look for theirs.
+    ``site``: the answer for the next download from a site with a limit; None if there is no limit.
     """
 
     admitted: bool
@@ -169,6 +195,16 @@ class Admission:
     gpus_used: int = 0
     gpus_total: int = 0
     drained: bool = False
+    site: SiteAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRequest:
+    """A phase that could start now if its site had room. ``only``: the job could do nothing else."""
+
+    host: str
+    only: bool
+    not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +233,38 @@ class Candidate:
     user: str = ""
     gpus_held: int = 0
     requests: tuple[GpuRequest, ...] = ()
+    fetch: FetchRequest | None = None
 
     @property
     def queue_key(self) -> QueueKey:
         """Its queue, which lies in its own namespace."""
         return self.key[0], self.queue
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLimit:
+    """How much may be asked of a host and its subdomains at once; None is no limit. Seconds between two starts."""
+
+    host: str
+    max_running: int | None = None
+    pause_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRules:
+    """The administrator's limits. ``max_per_host`` holds for every host that ``limits`` do not name."""
+
+    limits: tuple[SiteLimit, ...] = ()
+    max_per_host: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteUse:
+    """One download that runs, is about to begin, or has ended a short while ago."""
+
+    host: str
+    started: datetime
+    live: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +282,54 @@ class AdmissionSnapshot:
     gpus_strict: bool = False
     queues: Mapping[QueueKey, AudioQueueSpec] = field(default_factory=dict)
     ageing_seconds: int = DEFAULT_AGEING_SECONDS
+    site_rules: SiteRules = SiteRules()
+    site_uses: tuple[SiteUse, ...] = ()
+
+
+# ---------------------------------------------------------------- work that another job has done, or does
+
+
+@dataclass(frozen=True, slots=True)
+class ReuseAsk:
+    """A question of a decision: has anybody done the work of this key, or is anybody at it?
+
+    The result must have been there since ``finished_since`` at the earliest, and be kept until ``kept_until``; None is
+    any age, and for ever. ``priority`` is that of the job that asks.
+    """
+
+    key: str
+    priority: int
+    finished_since: datetime | None = None
+    kept_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Donor:
+    """A finished phase that did the work: of which job, what it published, when, and until when that is kept."""
+
+    job: str
+    phase: str
+    manifest: ManifestRef
+    outputs: tuple[JobOutput, ...]
+    finished: datetime | None = None
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SameWork:
+    """A job whose live attempt does the work. ``stuck``: something keeps it from running."""
+
+    job: str
+    priority: int
+    stuck: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Nobody has done the work or is at it: whoever asked may."""
+
+
+ReuseAnswer: TypeAlias = Donor | SameWork | Fresh
 
 
 # ---------------------------------------------------------------- decide: input and output
@@ -252,7 +363,9 @@ class Observed:
     (AlreadyExists is success).
     ``gpus_per_node`` is the most that any Ready node offers. ``source_job`` is the one that spec.source.jobRef names,
     ``retried`` the one that spec.retryOf names; None if there is none of that name. ``cooling_until``: the host of the
-    source is left alone until then.
+    source is left alone until then. ``running`` is how many AudioJobs run in all.
+    ``models``: where those that an administrator has fetched ahead stand; None if that is not done here.
+    ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
     ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it
     gives a plan that creates none, but records what is known and why nothing starts.
     """
@@ -272,6 +385,9 @@ class Observed:
     source_job: AudioJob | None = None
     retried: Retried | None = None
     cooling_until: datetime | None = None
+    reuse: Mapping[str, ReuseAnswer] | None = None
+    running: int = 0
+    models: ModelBook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +419,8 @@ class Plan:
     records why. A step that fails stops the rest; deciding again is always safe.
 
     ``status`` is a JSON Patch for the ``status`` subresource, or None for no change. ``requeue_after`` is in seconds.
-    ``delete_self`` deletes the AudioJob (its TTL ran out) with its uid as precondition.
+    ``delete_self`` deletes the AudioJob (its TTL ran out) with its uid as precondition. ``asks`` stand alone: the
+    decision depends on their answers, and is made again with them in ``Observed.reuse``.
     """
 
     create_revision: Object | None = None
@@ -314,6 +431,7 @@ class Plan:
     delete_self: bool = False
     requeue_after: float | None = None
     state: State | None = None  # what the job's state is once this is done; for log lines and metrics
+    asks: tuple[ReuseAsk, ...] = ()
 
     @property
     def empty(self) -> bool:

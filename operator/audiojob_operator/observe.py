@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from audiojob_operator.diagnose import condition_of, container_status, diagnose_pod, parse_time
 from audiojob_operator.model import Failed, Object, Outcome, PhaseObservation, PodObservation, Running, Succeeded
 from audiojob_types import constants as c
-from audiojob_types.contract import Device, FailureClass, PhaseResult, classify_exit_code
+from audiojob_types.contract import EXIT_CODES, Device, FailureClass, PhaseResult, classify_exit_code
 from audiojob_types.contract import Outcome as ResultOutcome
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
@@ -25,6 +25,9 @@ _SIGNAL_CODES: Final = {137: "killed", 143: "told to stop"}
 _NO_RESULT_LIMIT: Final = 2  # tried once more, not more often
 _REASON: Final = re.compile(r"^[A-Z][A-Za-z0-9]*$")
 _MAX_DETAIL: Final = 700
+_MAX_LAST_WORDS: Final = 600  # a sentence stands before them
+# What the reporter beside a program may end the attempt for.
+_WATCHED: Final = frozenset({Reason.STALLED, Reason.SOFT_LIMIT})
 
 
 def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
@@ -53,6 +56,7 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         gpus=gpus_of(job),
         device_reason=annotations.get(c.ANNOTATION_DEVICE_REASON),
         memory_bytes=_number(annotations.get(c.ANNOTATION_MEMORY)),
+        reuse_key=annotations.get(c.ANNOTATION_REUSE_KEY),
         finished=_job_end(job) is not None or (bool(pods) and all(_ended(each) for each in pods)),
     )
 
@@ -84,11 +88,18 @@ def _observe_pod(pod: Object) -> PodObservation:
         uid=metadata.get("uid", ""),
         created=parse_time(metadata.get("creationTimestamp")) or _EPOCH,
         node_name=pod.get("spec", {}).get("nodeName"),
-        start_time=parse_time(status.get("startTime")),
+        start_time=_idle_since(status),
         waiting=diagnose_pod(pod),
         # The API server sets deletionTimestamp to the moment when the grace period ends.
         terminating_until=parse_time(metadata.get("deletionTimestamp")),
     )
+
+
+def _idle_since(status: Object) -> datetime | None:
+    """When the pod's node accepted it, or its last container before the one that is to start ended."""
+    ends = [each.get("state", {}).get("terminated", {}) for each in status.get("initContainerStatuses") or ()]
+    times = [parse_time(status.get("startTime")), *(parse_time(end.get("finishedAt")) for end in ends)]
+    return max((time for time in times if time is not None), default=None)
 
 
 def _ended(pod: Object) -> bool:
@@ -116,7 +127,8 @@ def _outcome(job: Object, pod: Object | None) -> Outcome:
         return Running()
     if pod is not None:
         # A Job may give up on a pod that its node still winds down; that pod will say why.
-        return _pod_outcome(pod) if _ended(pod) else Running()
+        contract = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_EXIT_CODES) == "Contract"
+        return _pod_outcome(pod, contract=contract) if _ended(pod) else _watched_outcome(pod)
     end = _job_end(job)
     return Running() if end is None else _podless_outcome(end)
 
@@ -141,9 +153,25 @@ def _podless_outcome(end: Object) -> Outcome:
     return _failed(Reason.POD_LOST, "The pod ended and was removed before its result was read.", finished)
 
 
-def _pod_outcome(pod: Object) -> Outcome:
+def _watched_outcome(pod: Object) -> Outcome:
+    """What the reporter beside a program says of it. It cannot end the program itself; the Job's deletion does."""
+    for status in pod.get("status", {}).get("initContainerStatuses") or ():
+        if status.get("name") != c.CONTAINER_REPORT:
+            continue
+        for state in (status.get("state", {}), status.get("lastState", {})):
+            terminated = state.get("terminated") or {}
+            result = _result_of(terminated)
+            if terminated.get("exitCode") and result is not None and result.reason in _WATCHED:
+                finished = parse_time(terminated.get("finishedAt"))
+                return _exit_outcome(int(terminated["exitCode"]), terminated, result, finished)
+    return Running()
+
+
+def _pod_outcome(pod: Object, *, contract: bool) -> Outcome:
     terminated = _terminated(pod)
-    result = _result_of(terminated)
+    is_program = container_status(pod).get("name") == c.CONTAINER_PROGRAM
+    # What a program leaves is text for people: it must not pass for a result.
+    result = None if is_program else _result_of(terminated)
     finished = parse_time(terminated.get("finishedAt"))
     code = terminated.get("exitCode")
     if code == 0 and result is not None and result.outcome is ResultOutcome.SUCCEEDED:
@@ -159,6 +187,8 @@ def _pod_outcome(pod: Object) -> Outcome:
     if code == 0:
         message = "The process ended with exit code 0 and without a valid result."
         return replace(_failed(Reason.NO_RESULT, message, finished), most=_NO_RESULT_LIMIT)
+    if is_program and terminated.get("reason") != "OOMKilled" and code not in _SIGNAL_CODES:
+        return _program_outcome(int(code), terminated, finished, contract=contract)
     return _exit_outcome(int(code), terminated, result, finished)
 
 
@@ -173,6 +203,16 @@ def _pod_level_failure(pod: Object, finished: datetime | None) -> Failed | None:
     if reason in _NEVER_RAN or reason.startswith("OutOf"):
         return _disrupted(Reason.DISRUPTED, f"{reason}: {message}", finished)
     return None
+
+
+def _program_outcome(code: int, terminated: Object, finished: datetime | None, *, contract: bool) -> Failed:
+    """The end of an administrator's program. Its code means something only where the pipeline says so."""
+    last_words = _tail(terminated.get("message") or terminated.get("reason") or "")
+    message = f"The program ended with exit code {code}" + (f": {last_words}" if last_words else ".")
+    if not (contract and code in EXIT_CODES):
+        return _failed(Reason.PROGRAM_FAILED, message, finished)
+    failure_class, reason = classify_exit_code(code)
+    return replace(_failed(reason, message, finished), failure_class=failure_class)
 
 
 def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, finished: datetime | None) -> Failed:
@@ -234,3 +274,10 @@ def _result_of(terminated: Object) -> PhaseResult | None:
 def _cut(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= _MAX_DETAIL else f"{text[: _MAX_DETAIL - 1]}…"
+
+
+def _tail(text: str) -> str:
+    """The end of a log, where the cause usually stands, as one line that may be printed."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    text = " ".join(printable.split())
+    return text if len(text) <= _MAX_LAST_WORDS else f"…{text[1 - _MAX_LAST_WORDS :]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from audiojob_operator.build.inputs import input_durations, phase_inputs
@@ -22,10 +23,14 @@ from audiojob_operator.policies.cooldown import fetches, host_of
 from audiojob_operator.policies.deadline import active_deadline
 from audiojob_operator.policies.device import GpuSupply, Use, WaitForGpu, choose_device, unscheduled_until
 from audiojob_operator.policies.memory import next_request
+from audiojob_operator.policies.models import model_wait
 from audiojob_operator.policies.ready import ready_phases
 from audiojob_operator.policies.review import needs_review, review_deadline, review_of
+from audiojob_operator.policies.sites import site_host
 from audiojob_operator.policies.verdict import UNSEEN_AFTER, Verdict, judge
 from audiojob_operator.resolve import effective_device, effective_retry
+from audiojob_operator.reusing import hold_for, key_of, same_work, take_finished, without_lost_files
+from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
 from audiojob_types.contract import Device, FailureClass
@@ -55,7 +60,14 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
     while not record.state.finished:
         if record.state is PhaseState.RUNNING:
             child = draft.child(phase.name, record.attempt)
-            verdict = judge(child, phase, draft.prefix(phase.name), draft.now, ran=_ran(record))
+            verdict = judge(
+                child,
+                phase,
+                draft.prefix(phase.name),
+                draft.now,
+                ran=_ran(record),
+                disruption=draft.observed.settings.disruption,
+            )
             match verdict.outcome:
                 case Running() if late := _gpu_wait_expired(draft, phase, record, child):
                     record = _failed(draft, phase, record, late)
@@ -70,7 +82,9 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
             child = draft.child(phase.name, record.attempt + 1)
             if child is None:
                 break
-            record = adopted(record, child)
+            kept = draft.pipeline.retention_seconds
+            expires = child.created + timedelta(seconds=kept) if kept is not None else None
+            record = adopted(record, child, expires)
             _tell_start(draft, phase, record)
             draft.start_time = draft.start_time or child.created
     return record
@@ -142,6 +156,8 @@ def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> 
         retry=effective_retry(spec, phase, draft.pipeline),
         resources=phase.resources,
     )
+    if (again := without_lost_files(draft, phase, record, failed)) is not None:
+        return again
     after = after_failure(record, failed, policy, draft.child(phase.name, record.attempt), draft.now)
     if after.state is PhaseState.FAILED:
         draft.failure = draft.failure or (phase.name, failed)
@@ -175,6 +191,7 @@ def start_ready(draft: Draft) -> None:
         total=observed.admitted.gpus_total,
         managed=observed.kueue_local_queue is not None,
     )
+    take_finished(draft)
     for phase in ready_phases(draft.pipeline, draft.phases):
         record = draft.phases[phase.name]
         if _held_back(draft, phase, record):
@@ -205,12 +222,32 @@ def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
         return True
     if _awaits_review(draft, phase, record):
         return True
+    wait = model_wait(spec, phase, draft.observed.models, now)
+    if wait is not None:
+        draft.hold(phase.name, Reason.MODEL_MISSING, wait.message, wait.until)
+        return True
     cooling = draft.observed.cooling_until
     if cooling is not None and now < cooling and fetches(phase):
         message = f"{host_of(spec)} limits how often it is asked; it is left alone until {format_time(cooling)}."
         draft.hold(phase.name, Reason.COOLING_DOWN, message, cooling)
         return True
-    return False
+    if (other := same_work(draft, phase)) is not None:
+        hold_for(draft, phase, other)
+        return True
+    return _site_is_busy(draft, phase)
+
+
+def _site_is_busy(draft: Draft, phase: Phase) -> bool:
+    """Whether the phase's site has no room for it. One round begins one download, as admission has granted it."""
+    site = draft.observed.admitted.site
+    if site is None or not fetches(phase) or site_host(draft.observed.job.spec) is None:
+        return False
+    begun = any(c.ANNOTATION_HOST in job["metadata"]["annotations"] for job in draft.jobs)
+    if site.granted and not begun:
+        return False
+    message = site.message or "Another phase of the job has just begun to download from the site."
+    draft.hold(phase.name, Reason.SITE_BUSY, message, site.until)
+    return True
 
 
 def _awaits_review(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
@@ -251,6 +288,9 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         now=draft.now,
         remaining_seconds=max(1, int((deadline - draft.now).total_seconds())) if deadline else None,
         kueue_queue=observed.kueue_local_queue,
+        reuse_key=key_of(draft, phase),
+        host=site_host(job.spec) if fetches(phase) else None,
+        running=observed.running,
     )
     body = build_job(request)
     draft.jobs.append(body)
@@ -263,6 +303,8 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         device_reason=request.device_reason,
         memory_bytes=request.memory_bytes,
         by_kueue=request.kueue_queue is not None,
+        reuse_key=request.reuse_key,
+        expires=request.expires,
     )
     after = started(record, begun, draft.now)
     _tell_start(draft, phase, after)

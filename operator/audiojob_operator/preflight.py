@@ -21,6 +21,7 @@ from audiojob_kube.resources import (
     AUDIOJOBS,
     AUDIOPIPELINES,
     AUDIOQUEUES,
+    CONFIGMAPS,
     CONTROLLERREVISIONS,
     EVENTS,
     JOBS,
@@ -32,7 +33,7 @@ from audiojob_kube.resources import (
 )
 from audiojob_operator.health import Degradation, DegradedReason
 from audiojob_operator.settings import OperatorSettings
-from audiojob_types.constants import GROUP
+from audiojob_types.constants import GROUP, MODELS_CONFIGMAP
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Scope(StrEnum):
 
     CLUSTER = "cluster"
     JOB_NAMESPACES = "job namespaces"
+    MODELS = "models"  # the one record of models in each job namespace
     LEASE = "lease"  # the namespace of the Lease; any name
     NAMED_LEASE = "named lease"  # the one Lease
 
@@ -77,6 +79,7 @@ RIGHTS: Final = (
     Right(Scope.JOB_NAMESPACES, PODS, _READ),
     Right(Scope.JOB_NAMESPACES, CONTROLLERREVISIONS, (*_READ, "create", "delete")),
     Right(Scope.JOB_NAMESPACES, EVENTS, ("create",)),
+    Right(Scope.MODELS, CONFIGMAPS, _READ),
 )
 
 
@@ -126,6 +129,7 @@ def required(settings: OperatorSettings) -> tuple[Access, ...]:
         Scope.LEASE: [(lease.namespace, "")],
         Scope.NAMED_LEASE: [(lease.namespace, lease.name)],
         Scope.JOB_NAMESPACES: [(namespace, "") for namespace in settings.job_namespaces],
+        Scope.MODELS: [(namespace, MODELS_CONFIGMAP) for namespace in settings.job_namespaces],
     }
     return tuple(
         Access(verb, right.resource, right.subresource, namespace, name)

@@ -57,6 +57,9 @@ class Reconciler:
         if observed is None:
             return None
         plan = decide(observed, datetime.now(UTC))
+        while plan.asks:
+            observed = await self._gatherer.answer(key, observed, plan.asks)
+            plan = decide(observed, datetime.now(UTC))
         if not plan.empty:
             _log.debug("%s/%s: %s", *key, plan)
         try:
@@ -110,6 +113,7 @@ class Reconciler:
             _log.exception("%s/%s: unexpected failure", *key)
             self._queue.failed(key)
         finally:
+            self._gatherer.settle(key)
             self._gate.settle(key)
             self._metrics.reconciles.labels(result).inc()
             self._metrics.reconcile_seconds.observe(time.monotonic() - began)

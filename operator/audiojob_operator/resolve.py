@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from audiojob_operator.model import Images, Object, PhaseObservation, Revision
 from audiojob_types import constants as c
 from audiojob_types.base import WireModel
+from audiojob_types.contract import Task
 from audiojob_types.job import AudioJob, AudioJobSpec, PhaseState, Retry
 from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.parameters import resolve_parameters
@@ -100,6 +101,42 @@ def unconfirmed_children(job: AudioJob, children: Iterable[PhaseObservation]) ->
     )
 
 
+# ---------------------------------------------------------------- phases that a job leaves out
+
+
+def own_pipeline(job: AudioJob, pipeline: AudioPipeline) -> AudioPipeline:
+    """The pipeline without what the job does not ask for: phases that publish, where it names no destination.
+
+    What came after such a phase comes after those before it.
+    """
+    left_out = left_out_phases(job.spec, pipeline.spec)
+    if not left_out:
+        return pipeline
+    phases = tuple(
+        phase.model_copy(update={"after": _bypass(pipeline.spec, phase, left_out)})
+        if left_out & set(phases_before(pipeline.spec, phase))
+        else phase
+        for phase in pipeline.spec.phases
+        if phase.name not in left_out
+    )
+    return pipeline.model_copy(update={"spec": pipeline.spec.model_copy(update={"phases": phases})})
+
+
+def left_out_phases(spec: AudioJobSpec, pipeline: AudioPipelineSpec) -> frozenset[str]:
+    """Names of the phases that the job does not run."""
+    if spec.destination is not None:
+        return frozenset()
+    return frozenset(phase.name for phase in pipeline.phases if phase.task is Task.PUBLISH)
+
+
+def _bypass(pipeline: AudioPipelineSpec, phase: Phase, left_out: frozenset[str]) -> tuple[str, ...]:
+    named = {each.name: each for each in pipeline.phases}
+    found: list[str] = []
+    for name in phases_before(pipeline, phase):
+        found += _bypass(pipeline, named[name], left_out) if name in left_out else (name,)
+    return tuple(dict.fromkeys(found))
+
+
 # ---------------------------------------------------------------- precedence
 
 
@@ -137,7 +174,23 @@ def phase_parameters(spec: AudioJobSpec, phase: Phase) -> WireModel:
     """The phase's parameters with every field set. Raises ``InvalidParameters`` naming the field."""
     key = phase.task.parameter_key
     layers: list[dict[str, Any] | None] = [(source.parameters or {}).get(key) for source in (phase, spec)]
+    if phase.task is Task.CONTAINER:
+        return resolve_parameters(phase.task, layers[0], _known_values(phase, layers[1]))
     return resolve_parameters(phase.task, *layers)
+
+
+def program_defaults(phase: Phase) -> dict[str, Any]:
+    """The values that a Container phase has a default for: the only ones that a job may set."""
+    values: dict[str, Any] = ((phase.parameters or {}).get(phase.task.parameter_key) or {}).get("values") or {}
+    return values
+
+
+def _known_values(phase: Phase, given: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What a job gives for this phase; the rest of its values are for other Container phases of the pipeline."""
+    values = (given or {}).get("values")
+    if given is None or not isinstance(values, dict):
+        return given
+    return {**given, "values": {name: value for name, value in values.items() if name in program_defaults(phase)}}
 
 
 def phases_before(pipeline: AudioPipelineSpec, phase: Phase) -> tuple[str, ...]:

@@ -33,8 +33,26 @@ _PHRASES: Final = (
      "cannot reach the volume of the store"),
     (re.compile(r"^node\(s\) were unschedulable$"), "is cordoned"),
     (re.compile(r"^node\(s\) exceed max volume count$"), "has as many volumes attached as it may"),
+    (re.compile(r"^node\(s\) didn't find available persistent volumes to bind$"), "has no free volume for the claim"),
+    (re.compile(r"^node\(s\) did not have enough free storage$"), "has too little storage left for the claim"),
+    (re.compile(r"^node\(s\) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use "
+                r"by another pod$"),
+     "holds the volume of the store for another pod (ReadWriteOncePod)"),
+    (re.compile(r"^node\(s\) unavailable due to one or more pvc\(s\) bound to non-existent pv\(s\)$"),
+     "looks in vain for the volume of the store: it does not exist any more"),
 )  # fmt: skip
-_PLURALS: Final = (("has ", "have "), ("does ", "do "), ("is ", "are "), ("runs ", "run "))
+_PLURALS: Final = (
+    ("has ", "have "),
+    ("does ", "do "),
+    ("is ", "are "),
+    ("runs ", "run "),
+    ("holds ", "hold "),
+    ("looks ", "look "),
+)
+# Sentences about the pod itself, which stand for all nodes.
+_ABOUT_POD: Final = {
+    "pod has unbound immediate PersistentVolumeClaims": "its claim has no volume yet (kubectl get pvc)",
+}
 
 
 def readable(message: str) -> str:
@@ -52,7 +70,7 @@ def readable(message: str) -> str:
 def _part(part: str) -> str:
     match = _PART.match(part)
     if match is None:
-        return part
+        return _ABOUT_POD.get(part, part)
     count, phrase = int(match["count"]), _phrase(match["what"])
     if phrase is None:
         return part

@@ -7,21 +7,29 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from audiojob_operator.model import DecideSettings
+from audiojob_operator.libraries import Library as LibraryReference
+from audiojob_operator.model import DecideSettings, SiteLimit, SiteRules
+from audiojob_operator.model import Disruption as DisruptionTimes
 from audiojob_operator.model import Images as ImageReferences
 from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.destination import LibraryName
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 
 ENV_PREFIX = "AUDIOJOB_"
+# Parts that begin with a letter or a digit: no way up, nothing hidden.
+_PREFIX: Final = r"^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$"
 
 # What is written as JSON, with an example for whoever has not.
 _JSON_EXAMPLES: Final = {
     "AUDIOJOB_JOB_NAMESPACES": '["music"]',
     "AUDIOJOB_FETCH__ALLOWED_CIDRS": '["10.20.0.0/16"]',
     "AUDIOJOB_STORE": '{"kind": "Folder"}',
+    "AUDIOJOB_SITES": '[{"host": "youtube.com", "maxRunning": 2, "pauseSeconds": 5}]',
+    "AUDIOJOB_LIBRARIES": '[{"name": "music", "claimName": "nas-music"}]',
 }
 
 
@@ -40,14 +48,65 @@ class Images(_Group):
 
 
 class Fetch(_Group):
-    """Rules for downloads. Private and loopback addresses are refused unless a network here holds them."""
+    """Rules for downloads. Private and loopback addresses are refused unless a network here holds them.
+
+    ``max_per_host``: downloads at the same time from a host that ``sites`` do not name; None is no limit. ``secret``:
+    every job namespace has a Secret ``audiojob-fetch``, whose files phases that fetch are given.
+    """
 
     allowed_cidrs: tuple[str, ...] = ()
+    max_per_host: Annotated[int, Field(ge=1)] | None = None
+    secret: bool = False
 
     @field_validator("allowed_cidrs")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ipaddress.ip_network(text)) for text in value)
+
+
+class Library(_Group):
+    """A place for media that users name: a claim that every job namespace has, or a prefix of the store.
+
+    A prefix lies outside the folders of jobs, so that no library is ever swept. ``namespaces`` empty: all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    name: LibraryName
+    claim_name: Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", max_length=253)] | None = None
+    prefix: Annotated[str, Field(pattern=_PREFIX, max_length=200)] | None = None
+    read_only: bool = False
+    namespaces: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Library:
+        if (self.claim_name is None) == (self.prefix is None):
+            raise ValueError(f"library {self.name} needs exactly one of claimName and prefix")
+        return self
+
+
+class Site(_Group):
+    """A limit on downloads from a host and its subdomains, over all namespaces. Names as the chart's values have them.
+
+    ``pause_seconds`` lie at least between the starts of two downloads.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+
+    host: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")]
+    max_running: Annotated[int, Field(ge=1)] | None = None
+    pause_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+
+
+class Reuse(_Group):
+    """Taking over what another job has made of the same input in the same way.
+
+    ``download_seconds``: how old a download may be. ``remembered``: finished phases that are kept in mind.
+    """
+
+    enabled: bool = True
+    download_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = 86_400
+    remembered: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
 
 class Capacity(_Group):
@@ -84,9 +143,22 @@ class LeaseSettings(_Group):
 
 
 class Progress(_Group):
-    """How often runners may report."""
+    """How often runners may report: never more often than this, and less where many jobs run."""
 
     min_interval_milliseconds: Annotated[int, Field(ge=0, le=3_600_000)] = 1_000
+
+
+class Disruption(_Group):
+    """Pods whose node stops answering, or that are told to end. Seconds.
+
+    ``node_lost_seconds``: how long a pod stays on a node that does not answer before it is told to end.
+    ``grace_seconds``: how long it may take to end. ``lost_after_seconds``: how much later it counts as lost, and the
+    phase begins anew elsewhere.
+    """
+
+    node_lost_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    grace_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
+    lost_after_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
 
 
 class Sweep(_Group):
@@ -136,11 +208,15 @@ class OperatorSettings(BaseSettings):
     images: Images
     job_namespaces: tuple[str, ...] = ()
     store: Annotated[FolderStore | S3Store, Field(discriminator="kind")] = FolderStore()
+    libraries: tuple[Library, ...] = ()
     models_claim: bool = False
     fetch: Fetch = Fetch()
+    sites: tuple[Site, ...] = ()
+    reuse: Reuse = Reuse()
     capacity: Capacity = Capacity()
     lease: LeaseSettings = LeaseSettings()
     progress: Progress = Progress()
+    disruption: Disruption = Disruption()
     sweep: Sweep = Sweep()
     watch: Watch = Watch()
     preflight: Preflight = Preflight()
@@ -151,6 +227,20 @@ class OperatorSettings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     kubeconfig: Path | None = None
     context: str | None = None
+
+    @model_validator(mode="after")
+    def _libraries_apart(self) -> OperatorSettings:
+        names = [library.name for library in self.libraries]
+        if len(names) != len(set(names)):
+            raise ValueError(f"libraries: a name is there twice: {', '.join(names)}")
+        for library in self.libraries:
+            first = (library.prefix or "").partition("/")[0]
+            if first in self.job_namespaces:
+                raise ValueError(
+                    f"libraries: prefix {library.prefix} of library {library.name} lies in the folder of the jobs of "
+                    f"namespace {first}; choose another first part"
+                )
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -169,6 +259,19 @@ class OperatorSettings(BaseSettings):
     def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(value))
 
+    @field_validator("sites")
+    @classmethod
+    def _each_once(cls, value: tuple[Site, ...]) -> tuple[Site, ...]:
+        hosts = [site.host for site in value]
+        if twice := {host for host in hosts if hosts.count(host) > 1}:
+            raise ValueError(f"{', '.join(sorted(twice))}: named more than once")
+        return value
+
+    def site_rules(self) -> SiteRules:
+        """The limits on downloads."""
+        limits = tuple(SiteLimit(site.host, site.max_running, site.pause_seconds) for site in self.sites)
+        return SiteRules(limits, self.fetch.max_per_host)
+
     def for_decisions(self) -> DecideSettings:
         """The part that decisions depend on."""
         return DecideSettings(
@@ -177,7 +280,11 @@ class OperatorSettings(BaseSettings):
             pull_policy=self.images.pull_policy,
             models_claim=self.models_claim,
             allowed_cidrs=self.fetch.allowed_cidrs,
+            fetch_secret=self.fetch.secret,
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
+            download_reuse_seconds=self.reuse.download_seconds,
+            disruption=DisruptionTimes(**self.disruption.model_dump()),
+            libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
         )
 
 

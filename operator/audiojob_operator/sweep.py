@@ -35,17 +35,24 @@ _RETRIES = Backoff(first_seconds=0.5, cap_seconds=10.0)
 class Sweeper:
     """Three rounds, each at its own pace; a round that fails is repeated at the next turn.
 
-    Beside them a list of all unfinished AudioJobs after each `gap()`.
+    Beside them a list of all unfinished AudioJobs after each `gap()`. `on_finished` is told of every finished one.
     """
 
     def __init__(
-        self, client: KubeClient, caches: Caches, wake: Callable[[Key], None], metrics: Metrics, pace: Sweep
+        self,
+        client: KubeClient,
+        caches: Caches,
+        wake: Callable[[Key], None],
+        metrics: Metrics,
+        pace: Sweep,
+        on_finished: Callable[[Key, Object], None] | None = None,
     ) -> None:
         self._client = client
         self._caches = caches
         self._wake = wake
         self._metrics = metrics
         self._pace = pace
+        self._on_finished = on_finished
         self._unused_since: dict[Key, datetime] = {}
         self._orphans: frozenset[Key] = frozenset()
         self._gap = asyncio.Event()
@@ -80,7 +87,8 @@ class Sweeper:
         """Sweep until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._every(self._pace.active_seconds, self.audit))
-            group.create_task(self._every(self._pace.finished_seconds, self.finished))
+            # At once too: what finished jobs have done is known to nobody after a restart.
+            group.create_task(self._every(self._pace.finished_seconds, self.finished, first=0.0))
             group.create_task(self._every(self._pace.revisions_seconds, self.revisions))
 
     async def audit(self) -> None:
@@ -129,6 +137,8 @@ class Sweeper:
         for state in sorted(FINISHED_STATES):
             async for page in self._client.pages(AUDIOJOBS, field_selector=in_state(state)):
                 for obj in page.items:
+                    if self._on_finished is not None and key_of(obj)[0] in self._caches.namespaces:
+                        self._on_finished(key_of(obj), obj)
                     if self._has_expired(obj, now):
                         self._wake(key_of(obj))
 
@@ -179,9 +189,11 @@ class Sweeper:
         except (NotFound, Conflict):
             self._unused_since.pop(key, None)
 
-    async def _every(self, seconds: float, sweep: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, seconds: float, sweep: Callable[[], Awaitable[None]], *, first: float | None = None) -> None:
+        pause = seconds if first is None else first
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(pause)
+            pause = seconds
             try:
                 await sweep()
             except (ApiError, TransportError) as error:

@@ -25,8 +25,6 @@ from audiojob_types.contract import (
 CONTAINER: Final = "runner"
 PROCESS_ID: Final = 10_001  # uid and gid of our images
 JOB_TTL_SECONDS: Final = 3_600  # the result is read long before
-GRACE_SECONDS: Final = 30
-NODE_LOST_SECONDS: Final = 60  # Kubernetes' own default of 300 s would hold a job up for five minutes
 TOKEN_SECONDS: Final = 3_600
 _TOKEN_ROOT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - the path where clients look
 
@@ -42,7 +40,6 @@ def _pod_spec() -> k8s.V1PodSpec:
         service_account_name=c.RUNNER_SERVICE_ACCOUNT,
         automount_service_account_token=False,
         enable_service_links=False,
-        termination_grace_period_seconds=GRACE_SECONDS,
         security_context=k8s.V1PodSecurityContext(
             run_as_non_root=True,
             run_as_user=PROCESS_ID,
@@ -51,15 +48,6 @@ def _pod_spec() -> k8s.V1PodSpec:
             fs_group_change_policy="OnRootMismatch",
             seccomp_profile=k8s.V1SeccompProfile(type="RuntimeDefault"),
         ),
-        tolerations=[
-            k8s.V1Toleration(
-                key=f"node.kubernetes.io/{trouble}",
-                operator="Exists",
-                effect="NoExecute",
-                toleration_seconds=NODE_LOST_SECONDS,
-            )
-            for trouble in ("not-ready", "unreachable")
-        ],
         containers=[_container()],
         volumes=[_phase_volume(), _token_volume()],
     )

@@ -81,6 +81,13 @@ class FellBack:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseReused:
+    """A phase that took over what another job has done, in place of an attempt."""
+
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobEnded:
     """The job's end: its state, and why."""
 
@@ -88,7 +95,7 @@ class JobEnded:
     reason: str
 
 
-Transition: TypeAlias = PhaseStarted | PhaseEnded | AttemptEnded | FellBack | JobEnded
+Transition: TypeAlias = PhaseStarted | PhaseEnded | AttemptEnded | FellBack | PhaseReused | JobEnded
 
 
 def bounded_reason(reason: object) -> str:
@@ -150,6 +157,9 @@ def _reason_of(status: Object) -> str:
 
 
 def _phase(before: Object, after: Object, ready: datetime) -> Iterable[Transition]:
+    if after.get("reusedFrom") and not before.get("reusedFrom"):
+        yield PhaseReused(after["name"])
+        return
     device = str(after.get("device") or Device.CPU)
     start, end = _time(after, "startTime"), _time(after, "completionTime")
     if start is not None and not before.get("startTime"):
@@ -178,7 +188,7 @@ def _attempts(before: Object, after: Object, status: Object) -> Iterable[Transit
 def _end(before: Object, after: Object, status: Object) -> AttemptClass:
     """How the newest attempt ended."""
     state = _state(after)
-    if state == PhaseState.SUCCEEDED:
+    if state == PhaseState.SUCCEEDED and not after.get("reusedFrom"):
         return AttemptClass.SUCCEEDED
     if state == PhaseState.CANCELLED:
         return AttemptClass.STOPPED

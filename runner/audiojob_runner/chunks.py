@@ -1,77 +1,132 @@
-"""How demucs cuts a track into chunks, so that its events become a true percentage. Pure arithmetic on samples."""
+"""Which pieces of a track demucs hears, in which order, and how they fade into one another. Pure arithmetic on samples.
+
+The grid is that of ``demucs.apply.apply_model`` over the whole track, so that a track of any length, worked through
+piece by piece, becomes what demucs would have made of it at once. As all pieces are known beforehand, a percentage
+counted from them is true.
+"""
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-# demucs' hybrid models fail on a last chunk of a few samples. Half a second is far above that.
+import numpy as np
+from numpy.typing import NDArray
+
+# demucs' hybrid models fail on a last chunk of a few samples. Half a second is far above that. Other models fill up
+# short chunks by themselves.
 MIN_LAST_CHUNK: Final = 22_050
 # With shifts, demucs draws each pass's start from this range.
 MAX_SHIFT: Final = 22_050
 
+Fade = NDArray[np.float32]
 
-def stride_of(segment_seconds: float, overlap_percent: int, sample_rate: int) -> int:
+
+def segment_of(segment_seconds: float, sample_rate: int) -> int:
+    """Samples of one full chunk."""
+    return int(sample_rate * segment_seconds)
+
+
+def stride_of(segment: int, overlap_percent: int) -> int:
     """Samples from the start of one chunk to that of the next."""
-    return max(1, int((1 - overlap_percent / 100) * int(sample_rate * segment_seconds)))
+    return max(1, int((1 - overlap_percent / 100) * segment))
 
 
-def padded_length(samples: int, strides: Sequence[int], jitter: int) -> int:
-    """The length, at least ``samples``, at which no pass of any model ends in a tiny chunk.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a network hears at once, in samples: ``segment`` in a full chunk, ``shortest`` at least."""
 
-    ``jitter`` is how much longer a pass may turn out at random. Where a stride is too small to give room for both,
-    ``samples`` is as good as any (only models that pad by themselves are used with such strides).
+    segment: int
+    shortest: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One pass of one model of the bag over a track of ``end`` samples. ``origin`` is where its first chunk begins:
+    0, or with shifts a little before the track."""
+
+    model: int
+    origin: int
+    end: int
+    span: Span
+    stride: int
+
+    @property
+    def segment(self) -> int:
+        """Samples of a full chunk."""
+        return self.span.segment
+
+    @property
+    def count(self) -> int:
+        """How many chunks it takes."""
+        return math.ceil((self.end - self.origin) / self.stride)
+
+    def chunk(self, index: int) -> tuple[int, int]:
+        """Start and length of a chunk. The last one may reach beyond the track, into silence."""
+        start = self.origin + index * self.stride
+        return start, min(self.segment, max(self.end - start, self.span.shortest))
+
+    def fade(self, index: int) -> Fade:
+        """By what a chunk's samples are multiplied so that all chunks together count once everywhere.
+
+        demucs weighs each chunk by a triangle and divides by the sum of weights; both are here in one.
+        """
+        start, length = self.chunk(index)
+        triangle = _triangle(self.segment)
+        total = np.zeros(length)
+        reach = math.ceil(self.segment / self.stride)
+        for other in range(max(0, index - reach), min(self.count, index + reach + 1)):
+            begin, size = self.chunk(other)
+            low, high = max(start, begin), min(start + length, begin + size)
+            if low < high:
+                total[low - start : high - start] += triangle[low - begin : high - begin]
+        return np.asarray(triangle[:length] / total, dtype=np.float32)
+
+    def is_inner(self, index: int) -> bool:
+        """Whether all its neighbours are full chunks, so that its fade is that of every other inner chunk."""
+        reach = math.ceil(self.segment / self.stride)
+        return index >= reach and self.chunk(index)[0] + reach * self.stride + self.segment <= self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One call of a network: samples ``start`` to ``start + length`` of the track, heard in pass number ``number``."""
+
+    start: int
+    length: int
+    number: int
+    index: int
+
+
+def plan_passes(samples: int, spans: Sequence[Span], overlap_percent: int, shifts: int, seed: int) -> tuple[Pass, ...]:
+    """All passes over a track of so many samples; ``spans[m]`` is what model ``m`` hears at once.
+
+    Shifts are drawn from ``seed`` in demucs' own order.
     """
-    length = max(samples, MIN_LAST_CHUNK)
-    roomy = [stride for stride in strides if stride >= 2 * MIN_LAST_CHUNK + jitter]
-    for _ in range(len(roomy) + 1):
-        before = length
-        for stride in roomy:
-            last = (length - 1) % stride + 1
-            if last < MIN_LAST_CHUNK:
-                length += MIN_LAST_CHUNK - last
-            elif last + jitter > stride:
-                length += stride - last + MIN_LAST_CHUNK
-        if length == before:
-            break
-    return length
+    draw = random.Random(seed)  # noqa: S311 - music, no secrets
+    passes = []
+    for model, span in enumerate(spans):
+        for _ in range(max(1, shifts)):
+            origin = draw.randint(0, MAX_SHIFT) - MAX_SHIFT if shifts else 0
+            passes.append(Pass(model, origin, samples, span, stride_of(span.segment, overlap_percent)))
+    return tuple(passes)
 
 
-@dataclass
-class ChunkCounter:
-    """Counts demucs' ``end`` events. ``chunks[m]`` is the number of chunks in one pass of model ``m`` of the bag."""
+def chunks_in_order(passes: Sequence[Pass]) -> Iterator[Chunk]:
+    """The chunks of all passes by their start: what lies before the next chunk's start is finished."""
 
-    chunks: Sequence[int]
-    passes: int
-    done: int = 0
-    _pass: int = field(default=0, init=False)
-    _in_pass: int = field(default=0, init=False)
+    def of_one(number: int) -> Iterator[Chunk]:
+        for index in range(passes[number].count):
+            yield Chunk(*passes[number].chunk(index), number, index)
 
-    @classmethod
-    def plan(cls, length: int, strides: Sequence[int], shifts: int) -> ChunkCounter:
-        """The counter for one track of ``length`` samples (after padding)."""
-        longest = length + (MAX_SHIFT if shifts else 0)
-        return cls(chunks=[math.ceil(longest / stride) for stride in strides], passes=max(1, shifts))
+    return heapq.merge(*(of_one(number) for number in range(len(passes))), key=lambda chunk: chunk.start)
 
-    @property
-    def total(self) -> int:
-        """Chunks in all passes; with shifts, a pass may take one less."""
-        return sum(self.chunks) * self.passes
 
-    @property
-    def fraction(self) -> float:
-        """How much is done, 0-1. Passes may end a chunk early, so finished passes count as whole."""
-        model = min(self._pass // self.passes, len(self.chunks) - 1)
-        whole = sum(self.chunks[index // self.passes] for index in range(self._pass))
-        return min(1.0, (whole + min(self._in_pass, self.chunks[model])) / self.total)
-
-    def see(self, event: Mapping[str, Any]) -> None:
-        """Take one event of demucs' callback. The first of a new pass ends the pass before it."""
-        current = int(event.get("model_idx_in_bag", 0)) * self.passes + int(event.get("shift_idx", 0))
-        if current > self._pass:
-            self._pass, self._in_pass = min(current, len(self.chunks) * self.passes - 1), 0
-        if event.get("state") == "end":
-            self._in_pass += 1
-            self.done += 1
+def _triangle(segment: int) -> NDArray[np.float64]:
+    half = segment // 2
+    weight = np.concatenate([np.arange(1, half + 1), np.arange(segment - half, 0, -1)]).astype(np.float64)
+    return np.asarray(weight / weight.max())

@@ -1,4 +1,4 @@
-"""The command line: ``phase`` is the pod's entry, ``run`` runs one task on files of this machine."""
+"""The command line: ``phase`` is the pod's entry, ``sweep`` the sweeper's, ``run`` runs one task on local files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetching import check_url
+from audiojob_runner.filenames import UNTITLED
 from audiojob_runner.local import LocalRun, describe, parse_inputs, parse_parameters, run_local
 from audiojob_runner.phase import run_phase
-from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, Task
+from audiojob_runner.program_fetch import run_fetch
+from audiojob_runner.program_watch import run_watch
+from audiojob_runner.settings import Paths
+from audiojob_runner.sweep import SweepOptions, parse_store, run_sweep
+from audiojob_runner.sweep_plan import DEFAULT_ABSENT, DEFAULT_PERCENT, DEFAULT_UNFINISHED, Limits
+from audiojob_runner.tasks.api import Publishing
+from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore, Task
+from audiojob_types.destination import Layout
+from audiojob_types.models import DEFAULT_BASE_URL, KNOWN_MODELS
 from audiojob_types.parameters import PARAMETERS, InvalidParameters, resolve_parameters
 
 
@@ -32,6 +44,20 @@ def _parser() -> argparse.ArgumentParser:
     phase = commands.add_parser("phase", help="run the phase that the pod's phase file describes")
     phase.add_argument("--root", type=Path, default=Path("/"), help="where the contract's paths are, for dry runs")
     phase.set_defaults(run=_phase)
+    for name, stage, text in (
+        ("fetch", run_fetch, "bring the inputs of a Container phase to its program"),
+        ("watch", run_watch, "report the progress of a Container phase's program until told to stop"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--root", type=Path, default=Path("/"), help="as for phase")
+        command.set_defaults(run=lambda options, stage=stage: stage(os.environ, options.root))
+    sweep = commands.add_parser(
+        "sweep",
+        help="remove what has expired from a namespace's store",
+        description="Removes attempts that never published, and the folders of jobs whose results have expired and "
+        "whose AudioJob is gone. Needs an API server that says which AudioJobs exist.",
+    )
+    _describe_sweep(sweep)
     listing = commands.add_parser("tasks", help="list the tasks and their parameters")
     listing.set_defaults(run=_tasks)
     run = commands.add_parser(
@@ -53,14 +79,106 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CIDR",
         help="a private network that may be fetched from; repeatable",
     )
+    run.add_argument("--library", type=Path, metavar="DIR", help="folder that Publish adds files to")
+    run.add_argument("--layout", choices=[layout.value for layout in Layout], default=Layout.ARTIST.value)
     run.add_argument("--force", action="store_true", help="overwrite files in --out")
     run.add_argument("--verbose", action="store_true", help="show the task's log")
     run.set_defaults(run=_run)
+    _add_prefetch(commands)
     return parser
+
+
+def _add_prefetch(commands: Any) -> None:
+    prefetch = commands.add_parser(
+        "prefetch",
+        help="fetch published demucs models into the models folder",
+        description="Fetches the files of published models, verifies them and records their sha256 in models.json. "
+        "Goes on where it broke off; what is there already is verified.",
+        epilog="Example: python -m audiojob_runner prefetch --model htdemucs --models models",
+    )
+    prefetch.add_argument("--model", action="append", required=True, choices=list(KNOWN_MODELS), help="repeatable")
+    prefetch.add_argument("--base-url", default=DEFAULT_BASE_URL, metavar="URL", help="default: %(default)s")
+    prefetch.add_argument("--models", type=Path, default=Path(MODELS_ROOT), metavar="DIR", help="default: %(default)s")
+    prefetch.add_argument(
+        "--allow-cidr",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="a private network that may be fetched from; repeatable",
+    )
+    prefetch.add_argument("--root", type=Path, default=Path("/"), help="where a pod's own files are, for dry runs")
+    prefetch.set_defaults(run=_prefetch)
+
+
+def _describe_sweep(sweep: argparse.ArgumentParser) -> None:
+    sweep.add_argument("--namespace", required=True)
+    sweep.add_argument("--store", default='{"kind": "Folder"}', metavar="JSON", help="default: %(default)s")
+    sweep.add_argument("--root", type=Path, default=Path("/"), help="where the contract's paths are, for dry runs")
+    sweep.add_argument("--unfinished-hours", type=_positive, default=_hours(DEFAULT_UNFINISHED), metavar="N")
+    sweep.add_argument("--absent-days", type=_positive, default=DEFAULT_ABSENT.days, metavar="N")
+    sweep.add_argument(
+        "--max-percent",
+        type=_positive,
+        default=DEFAULT_PERCENT,
+        metavar="N",
+        help="of the store's bytes and job folders that a pass may remove; default: %(default)s",
+    )
+    sweep.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    sweep.set_defaults(run=_sweep)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    try:
+        store = parse_store(options.store)
+    except PhaseError as error:
+        sys.stderr.write(f"{error.message}\n{error.suggestion}\n")
+        return error.exit_code
+    limits = Limits(
+        unfinished=timedelta(hours=options.unfinished_hours),
+        absent=timedelta(days=options.absent_days),
+        percent=min(100, options.max_percent),
+    )
+    return run_sweep(SweepOptions(options.namespace, store, limits, options.dry_run), os.environ, options.root)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _hours(time: timedelta) -> int:
+    return int(time.total_seconds() // 3600)
+
+
+def _publishing(options: argparse.Namespace) -> Publishing | None:
+    if options.library is None:
+        return None
+    root = options.library.resolve()
+    store = FolderStore(root=str(root))
+    return Publishing(library=root.name, layout=Layout(options.layout), store=store, credentials=root, job=UNTITLED)
 
 
 def _phase(options: argparse.Namespace) -> int:
     return run_phase(os.environ, options.root)
+
+
+def _prefetch(options: argparse.Namespace) -> int:
+    from audiojob_runner.prefetch import Prefetch, run_prefetch  # noqa: PLC0415 - needs requests, phases may not
+
+    try:
+        check_url(options.base_url)
+    except PhaseError as error:
+        sys.stderr.write(f"--base-url: {error.message}\n")
+        return error.exit_code
+    order = Prefetch(
+        models=tuple(dict.fromkeys(options.model)),
+        base_url=options.base_url,
+        root=options.models.resolve(),
+        allowed_cidrs=tuple(options.allow_cidr),
+    )
+    return run_prefetch(order, os.environ, Paths.under(options.root))
 
 
 def _tasks(_options: argparse.Namespace) -> int:
@@ -90,5 +208,6 @@ def _run(options: argparse.Namespace) -> int:
             allowed_cidrs=tuple(options.allow_cidr),
             force=options.force,
             verbose=options.verbose,
+            publishing=_publishing(options),
         )
     )

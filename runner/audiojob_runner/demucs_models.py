@@ -3,6 +3,7 @@
 demucs itself would take a path or a hub address for a name, fetch what it lacks, and unpickle what it finds. So names
 come from a closed list, the hub is switched off before demucs is imported, and real models are looked up in one
 folder that an administrator fills: ``<name>.yaml`` lists signatures, ``<signature>-<checksum>.th`` are the weights.
+:mod:`weights` reads these, so that a tampered file runs nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.modelvolume import read_lock
 from audiojob_types.contract import Device, ExitCode
 from audiojob_types.reasons import Reason
 
@@ -32,7 +34,7 @@ _OFFLINE: Final = {
 
 
 def load_separator(name: str, models_root: Path, device: Device, seed: int) -> Separator:
-    """The model, ready to separate, with every source of randomness set from ``seed``.
+    """The model, ready to separate, with every source of randomness set from ``seed``. Slow: weights are hashed.
 
     Raises :class:`PhaseError`: ModelMissing, ChecksumMismatch, or GpuError where no GPU can be used.
     """
@@ -40,24 +42,24 @@ def load_separator(name: str, models_root: Path, device: Device, seed: int) -> S
         check_files(name, models_root)
     os.environ.update(_OFFLINE)
     import torch  # noqa: PLC0415 - heavy, and only after the hub is off
-    from demucs.api import LoadModelError, Separator  # noqa: PLC0415
-    from demucs.repo import ModelLoadingError  # noqa: PLC0415
+    from demucs.api import Separator  # noqa: PLC0415
+
+    from audiojob_runner.weights import load_separator_from  # noqa: PLC0415
 
     target = _torch_device(device, torch)
     random.seed(seed)
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    repo = None if name == UNTRAINED_MODEL else models_root
+    if name == UNTRAINED_MODEL:
+        return Separator(model=name, device=target, progress=False)
+    lock = read_lock(models_root)
     try:
-        return Separator(model=name, repo=repo, device=target, progress=False)
-    except (ModelLoadingError, LoadModelError) as error:
-        reason = Reason.CHECKSUM_MISMATCH if "checksum" in str(error).lower() else Reason.MODEL_MISSING
-        raise _unusable(reason, name, f"{error}") from error
-    except MemoryError:
+        return load_separator_from(models_root, name, lock, target)
+    except (PhaseError, MemoryError):
         raise
     except Exception as error:  # a damaged pickle can raise anything
-        raise _unusable(Reason.MODEL_MISSING, name, f"{type(error).__name__}: {error}") from error
+        raise _unusable(name, f"{type(error).__name__}: {error}") from error
 
 
 def check_files(name: str, models_root: Path) -> None:
@@ -69,14 +71,14 @@ def check_files(name: str, models_root: Path) -> None:
         bag = yaml.safe_load(listing.read_text(encoding="utf-8"))
         signatures = [str(signature) for signature in bag["models"]]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise _unusable(Reason.MODEL_MISSING, name, f"{listing.name} is not a list of models") from error
+        raise _unusable(name, f"{listing.name} is not a list of models") from error
     weights = [path.stem for path in models_root.glob("*.th")]
     for signature in signatures:
         found = [stem for stem in weights if stem == signature or stem.rpartition("-")[0] == signature]
         if not found:
             raise _missing(name, f"{signature}-….th")
         if len(found) > 1:
-            raise _unusable(Reason.MODEL_MISSING, name, f"there are {len(found)} files for {signature}")
+            raise _unusable(name, f"there are {len(found)} files for {signature}")
 
 
 def _torch_device(device: Device, torch: Any) -> str:
@@ -93,10 +95,10 @@ def _missing(name: str, file: str) -> PhaseError:
     )
 
 
-def _unusable(reason: Reason, name: str, detail: str) -> PhaseError:
+def _unusable(name: str, detail: str) -> PhaseError:
     return PhaseError(
         ExitCode.USAGE,
-        reason,
+        Reason.MODEL_MISSING,
         f"Model '{name}' cannot be loaded: {' '.join(detail.split())[:300]}",
         "Ask the administrator to put the model's files into the models volume again.",
     )

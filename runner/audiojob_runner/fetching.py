@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from audiojob_runner.addresses import is_allowed_port
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetchsecrets import NO_SECRETS, FetchSecrets
 from audiojob_runner.proxy import Refusal, RefusedError
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
@@ -82,15 +83,19 @@ UNKNOWN_TYPE: Final = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """Upper bounds of one download."""
+    """Upper bounds of one download. ``max_seconds`` is time by the clock, the duration that of what is played."""
 
     max_bytes: int
     max_duration_seconds: int
+    max_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
 class FetchTools:
-    """What fetching needs from outside. ``refusals`` are the proxy's, newest last."""
+    """What fetching needs from outside. ``refusals`` are the proxy's, newest last.
+
+    ``finish_share`` (0-1) of the percentage is left for what is done with a file after it was fetched.
+    """
 
     folder: Path
     proxy_url: str
@@ -98,6 +103,8 @@ class FetchTools:
     limits: FetchLimits
     progress: Callable[[float, str], None]
     cancelled: Event
+    secrets: FetchSecrets = NO_SECRETS
+    finish_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,18 +200,52 @@ def http_date(value: str | None) -> datetime | None:
         return None
 
 
+# What each refusal of the proxy means, the gravest first.
+_REFUSALS: Final[tuple[tuple[Refusal, ExitCode, Reason], ...]] = (
+    (Refusal.BLOCKED, ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS),
+    (Refusal.TOO_MUCH, ExitCode.NOT_MEDIA, Reason.TOO_LARGE),
+    (Refusal.TOO_LONG, ExitCode.TEMPORARY, Reason.TOO_SLOW),
+    (Refusal.TOO_SLOW, ExitCode.TEMPORARY, Reason.TOO_SLOW),
+    (Refusal.UPSTREAM, ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE),
+    (Refusal.NO_SUCH_HOST, ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE),
+    (Refusal.UNRESOLVED, ExitCode.TEMPORARY, Reason.DNS_ERROR),
+    (Refusal.UNREACHABLE, ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE),
+)
+
+
+_ENDINGS: Final = frozenset({Refusal.TOO_MUCH, Refusal.TOO_LONG, Refusal.TOO_SLOW})
+
+
 def refused_error(refusals: list[RefusedError], limits: FetchLimits) -> PhaseError | None:
     """What the proxy's refusals mean for the download, the gravest first; None where it refused nothing."""
-    kinds = {refused.refusal: refused.detail for refused in refusals}
-    if Refusal.BLOCKED in kinds:
-        return PhaseError(ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS, f"{kinds[Refusal.BLOCKED]}.")
-    if Refusal.TOO_MUCH in kinds:
-        return too_large(limits.max_bytes)
-    if Refusal.NO_SUCH_HOST in kinds:
-        return PhaseError(ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, f"{kinds[Refusal.NO_SUCH_HOST]}.")
-    if Refusal.UNREACHABLE in kinds:
-        return PhaseError(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"{kinds[Refusal.UNREACHABLE]}.")
+    kinds = {refused.refusal: refused.detail for refused in list(refusals)}
+    for kind, code, reason in _REFUSALS:
+        if kind is Refusal.TOO_MUCH and kind in kinds:
+            return too_large(limits.max_bytes)
+        if kind is Refusal.TOO_LONG and kind in kinds:
+            return too_slow(limits.max_seconds)
+        if kind in kinds:
+            return PhaseError(code, reason, f"{kinds[kind]}.")
     return None
+
+
+def check_whole(tools: FetchTools) -> None:
+    """Raises :class:`PhaseError` when the proxy ended a connection in its middle: without a told length, the end of a
+    connection looks like the end of a file."""
+    ended = [each for each in list(tools.refusals) if each.refusal in _ENDINGS]
+    error = refused_error(ended, tools.limits)
+    if error is not None:
+        raise error
+
+
+def too_slow(seconds: int) -> PhaseError:
+    """The error for a download that is not done in time."""
+    return PhaseError(
+        ExitCode.TEMPORARY,
+        Reason.TOO_SLOW,
+        f"The download was not done within {seconds} seconds.",
+        "Use another source, or raise timeoutSeconds.",
+    )
 
 
 def too_large(max_bytes: int) -> PhaseError:

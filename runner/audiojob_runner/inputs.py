@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -31,19 +31,40 @@ class Fetcher:
     folder: Path
     max_bytes: int | None
     beat: Callable[[], None]
+    libraries: Mapping[str, Store] = field(default_factory=dict)
 
     def fetch(self, number: int, item: PhaseInputFile) -> TaskInput:
         """One input; ``number`` is its place. Raises :class:`PhaseError`: InputMissing, ChecksumMismatch, TooLarge."""
         if item.url is not None:
             return TaskInput(name=item.name, url=item.url)
+        if item.text is not None:
+            return TaskInput(name=item.name, path=self._write(number, item.text), media_type="text/plain")
         if item.manifest is not None:
             assert item.output is not None  # the contract's own rule
             output = self._find_output(item.name, item.manifest, item.output)
+            if item.about:
+                return TaskInput(name=item.name, media_type=output.media_type, metadata=output.metadata)
             key = f"{item.manifest.key.rpartition('/')[0]}/{output.file}"
             path = self._local(number, item.name, key, output.sha256)
-            return TaskInput(name=item.name, path=path, media_type=output.media_type, metadata=output.metadata)
+            return TaskInput(
+                name=item.name,
+                path=path,
+                media_type=output.media_type,
+                metadata=output.metadata,
+                sha256=output.sha256,
+            )
         assert item.key is not None
-        return TaskInput(name=item.name, path=self._local(number, item.name, item.key, item.sha256))
+        if item.library is not None:
+            there = replace(self, store=self.libraries[item.library])
+            return there.fetch(number, item.model_copy(update={"library": None}))
+        path = self._local(number, item.name, item.key, item.sha256)
+        return TaskInput(name=item.name, path=path, sha256=item.sha256)
+
+    def _write(self, number: int, text: str) -> Path:
+        path = self.folder / str(number) / "input.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+        return path
 
     def _find_output(self, name: str, ref: ManifestRef, output_name: str) -> ManifestOutput:
         content = self.store.read(ref.key, MAX_MANIFEST_BYTES)

@@ -20,7 +20,7 @@ from audiojob_runner.process import Worker
 from audiojob_runner.progress import Progress, Tracker
 from audiojob_runner.publish import Publisher
 from audiojob_runner.store.folder import open_folder
-from audiojob_runner.tasks.api import TaskInput, TaskOutput, TaskResult
+from audiojob_runner.tasks.api import Publishing, TaskInput, TaskOutput, TaskResult
 from audiojob_runner.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.worker import Order, WorkerSpec
 from audiojob_types.base import WireModel
@@ -52,6 +52,7 @@ class LocalRun:
     allowed_cidrs: tuple[str, ...]
     force: bool
     verbose: bool
+    publishing: Publishing | None = None
 
 
 def parse_inputs(pairs: list[str]) -> tuple[TaskInput, ...]:
@@ -169,6 +170,7 @@ def _spec(run: LocalRun) -> WorkerSpec:
         network=PhaseNetwork(allowed_cidrs=run.allowed_cidrs),
         attempt=1,
         job_uid=str(uuid.uuid4()),
+        publishing=run.publishing,
     )
 
 

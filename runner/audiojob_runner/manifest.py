@@ -29,12 +29,16 @@ class Published:
 
 
 def fingerprint(phase_input: PhaseInput, parameters: WireModel) -> str:
-    """sha256 of task, parameters and inputs: equal for attempts that would do the same work."""
+    """sha256 of task, program, parameters, inputs and destination: equal for attempts that would do the same work."""
     record = {
         "task": phase_input.task.value,
         "parameters": parameters.to_wire(),
         "inputs": [item.to_wire() for item in sorted(phase_input.inputs, key=lambda item: item.name)],
     }
+    if phase_input.program is not None:
+        record["program"] = phase_input.program.sha256
+    if phase_input.destination is not None:
+        record["destination"] = phase_input.destination.to_wire()
     canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -17,12 +17,13 @@ from audiojob_runner.inputs import Fetcher
 from audiojob_runner.logpieces import LogPieces
 from audiojob_runner.manifest import Published, find_published, fingerprint
 from audiojob_runner.process import Worker
+from audiojob_runner.program import made_by_program
 from audiojob_runner.progress import TASK_SHARE, Progress, Tracker
 from audiojob_runner.publish import LOG_FOLDER, Publisher, total_bytes
 from audiojob_runner.report import Reporter, find_target
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters, read_phase_input, read_pod_identity
 from audiojob_runner.store import Store, open_store
-from audiojob_runner.tasks.api import TaskResult
+from audiojob_runner.tasks.api import Publishing, TaskInput, TaskResult
 from audiojob_runner.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.worker import Order, WorkerSpec
 from audiojob_types.base import WireModel
@@ -64,9 +65,25 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
             network=phase_input.network,
             attempt=phase_input.attempt,
             job_uid=phase_input.uid,
+            fetch_credentials=paths.fetch_credentials,
+            publishing=_publishing(phase_input, paths),
         )
     )
     return _Phase(environ, paths, pod, phase_input, parameters).run(worker)
+
+
+def _publishing(phase_input: PhaseInput, paths: Paths) -> Publishing | None:
+    wanted = phase_input.destination
+    if wanted is None:
+        return None
+    stores = {library.name: library.store for library in phase_input.libraries}
+    return Publishing(
+        library=wanted.library,
+        layout=wanted.layout,
+        store=stores[wanted.library],
+        credentials=paths.credentials,
+        job=phase_input.job,
+    )
 
 
 class _Phase:
@@ -142,14 +159,29 @@ class _Phase:
         return published
 
     def _run_task(self, worker: Worker, store: Store, run_dir: Path) -> TaskResult:
-        if any(item.url is None for item in self._input.inputs):
-            self._tracker.say(0, "Checking the inputs")
-        fetcher = Fetcher(store, run_dir / "inputs", self._input.limits.max_input_bytes, self._beat)
-        inputs = tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
+        if self._input.task.is_program:
+            # The program has run already; what is left of the phase is to collect what it made.
+            self._tracker.say(TASK_SHARE, "Collecting the outputs")
+            inputs: tuple[TaskInput, ...] = (made_by_program(self._paths, self._input),)
+        else:
+            inputs = self._fetch_inputs(store, run_dir)
         self._watchdog.beat()
         self._tracker.begin(f"{self._input.task.value} starts")
         worker.order(Order(inputs=inputs, run_dir=run_dir))
         return worker.wait(self._interruption, self._on_task_progress)
+
+    def _fetch_inputs(self, store: Store, run_dir: Path) -> tuple[TaskInput, ...]:
+        if any(item.url is None for item in self._input.inputs):
+            self._tracker.say(0, "Checking the inputs")
+        # Opened only where they are read from: a bucket needs credentials, a folder its mount.
+        named = {item.library for item in self._input.inputs}
+        libraries = {
+            library.name: open_store(library.store, self._paths.credentials)
+            for library in self._input.libraries
+            if library.name in named
+        }
+        fetcher = Fetcher(store, run_dir / "inputs", self._input.limits.max_input_bytes, self._beat, libraries)
+        return tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
 
     def _publish(self, store: Store, mark: str, outcome: TaskResult) -> Published:
         total = max(1, total_bytes(outcome.outputs))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,6 +19,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetching import (
     Fetched,
     FetchTools,
+    check_whole,
     describe_bytes,
     file_kind,
     http_date,
@@ -28,6 +30,7 @@ from audiojob_runner.fetching import (
     stopped,
     too_large,
 )
+from audiojob_runner.fetchsecrets import load_cookies
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -36,10 +39,10 @@ MAX_REDIRECTS: Final = 10
 CONNECT_SECONDS: Final = 20.0
 READ_SECONDS: Final = 60.0
 PIECE_BYTES: Final = 256 * 1024
-# A server that sends less than this in a minute never gets done.
-SLOW_WINDOW_SECONDS: Final = 60.0
-SLOW_BYTES: Final = 64 * 1024
 REPORT_SECONDS: Final = 0.5
+# A download that breaks off goes on after a pause that doubles; so often in a row without a new byte it is given up.
+MAX_BREAKS: Final = 4
+RESUME_SECONDS: Final = 0.5
 
 # Answers that say "later" although they are not 5xx.
 _LATER: Final = frozenset({408, 421, 425})
@@ -48,19 +51,48 @@ _LATER: Final = frozenset({408, 421, 425})
 def fetch(parts: SplitResult, tools: FetchTools, *, pages: bool) -> Fetched | None:
     """Download what the address answers; None when that is a page and ``pages`` allows for it.
 
-    Raises :class:`PhaseError`.
+    What breaks off goes on where it stopped, if the server can do that. Raises :class:`PhaseError`.
     """
+    saving = _Saving(tools)
+    breaks = 0
+    while True:
+        before = saving.received
+        try:
+            with translated(tools), get(parts.geturl(), tools, saving.resume_headers()) as response:
+                where = Where.read(response)
+                if pages and saving.where is None and not is_media(where.content_type, where.extension):
+                    return None
+                saving.take(response, where)
+            return saving.result()
+        except BrokenOffError:
+            breaks = 1 if saving.received > before else breaks + 1
+            if breaks > MAX_BREAKS or saving.where is None:
+                raise
+            if tools.cancelled.wait(RESUME_SECONDS * 2 ** (breaks - 1)):
+                raise stopped() from None
+
+
+class BrokenOffError(PhaseError):
+    """The connection ended before the file did."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, message)
+
+
+@contextmanager
+def translated(tools: FetchTools) -> Iterator[None]:
+    """Every failure of a request as :class:`PhaseError`."""
     try:
-        with _get(parts.geturl(), tools) as response:
-            where = Where.read(response)
-            if pages and not is_media(where.content_type, where.extension):
-                return None
-            return _save(response, where, tools)
+        yield
     except requests.exceptions.SSLError as error:
         bad = "certificate is not valid" if "CERTIFICATE_VERIFY_FAILED" in str(error) else "server speaks no valid TLS"
         raise _unavailable(f"The source's {bad}.") from error
     except requests.exceptions.TooManyRedirects as error:
-        raise _unavailable(f"The source redirects more than {MAX_REDIRECTS} times.") from error
+        raise PhaseError(
+            ExitCode.SOURCE_UNAVAILABLE,
+            Reason.TOO_MANY_REDIRECTS,
+            f"The source redirects more than {MAX_REDIRECTS} times.",
+        ) from error
     except (
         requests.exceptions.InvalidURL,
         requests.exceptions.InvalidSchema,
@@ -69,10 +101,8 @@ def fetch(parts: SplitResult, tools: FetchTools, *, pages: bool) -> Fetched | No
     ) as error:
         raise _unavailable("The source leads to an address that is not http or https.") from error
     except (requests.exceptions.RequestException, TransferError) as error:
-        raise refused_error(tools.refusals, tools.limits) or PhaseError(
-            ExitCode.TEMPORARY,
-            Reason.TEMPORARY_FAILURE,
-            f"The download broke off: {type(error).__name__}.",
+        raise refused_error(tools.refusals, tools.limits) or BrokenOffError(
+            f"The download broke off: {type(error).__name__}."
         ) from error
 
 
@@ -112,9 +142,23 @@ def status_error(status: int, retry_after: int | None = None) -> PhaseError | No
         return PhaseError(
             ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"The source's server failed with status {status}."
         )
-    if status in (401, 403, 407):
-        return _unavailable(
-            f"The source's server refuses access (status {status}).", "Use an address that needs no login."
+    if status == 407:
+        return PhaseError(
+            ExitCode.CREDENTIALS,
+            Reason.CREDENTIALS_REFUSED,
+            "The administrator's proxy refuses its credentials (status 407).",
+        )
+    if status in (401, 403):
+        return PhaseError(
+            ExitCode.SOURCE_UNAVAILABLE,
+            Reason.LOGIN_REQUIRED if status == 401 else Reason.SOURCE_FORBIDDEN,
+            f"The source's server refuses access (status {status}).",
+        )
+    if status == 451:
+        return PhaseError(
+            ExitCode.SOURCE_UNAVAILABLE,
+            Reason.GEO_BLOCKED,
+            "The source's server may not show it here for legal reasons (status 451).",
         )
     if status in (404, 410):
         return _unavailable(f"The source does not exist (status {status}).")
@@ -128,14 +172,18 @@ def asked_to_wait(headers: Mapping[str, str]) -> int | None:
 
 
 @contextmanager
-def _get(url: str, tools: FetchTools) -> Iterator[requests.Response]:
+def get(url: str, tools: FetchTools, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+    """The head of the answer, after redirects, with its body still to be read. Raises what requests raises, and
+    :class:`PhaseError` for a status that is none of success."""
     with requests.Session() as session:
         # No proxy, no credentials and no certificates from the environment.
         session.trust_env = False
         session.max_redirects = MAX_REDIRECTS
         session.proxies = {"http": tools.proxy_url, "https": tools.proxy_url}
         session.headers.update({"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"})
-        with session.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)) as response:
+        if tools.secrets.cookies.strip():
+            session.cookies = load_cookies(tools.secrets)
+        with session.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS), headers=headers) as response:
             # The proxy's own answer to http:// looks like the server's.
             refused = refused_error(tools.refusals, tools.limits)
             error = status_error(response.status_code, asked_to_wait(response.headers))
@@ -144,58 +192,101 @@ def _get(url: str, tools: FetchTools) -> Iterator[requests.Response]:
             yield response
 
 
-def _save(response: requests.Response, where: Where, tools: FetchTools) -> Fetched:
-    limit = tools.limits.max_bytes
-    if where.length is not None and where.length > limit:
-        raise too_large(limit)
-    extension, media_type = file_kind(where.content_type, where.extension)
-    path = tools.folder / f"source.{extension}"
-    meter = Meter(where.length, tools)
-    with path.open("wb") as file:
-        for piece in response.raw.stream(PIECE_BYTES, decode_content=True):
-            if tools.cancelled.is_set():
-                raise stopped()
-            file.write(piece)
-            meter.add(len(piece))
-            if meter.received > limit:
+class _Saving:
+    """The file as far as it is there, over one or more requests."""
+
+    def __init__(self, tools: FetchTools) -> None:
+        self._tools = tools
+        self._meter = Meter(None, tools)
+        self._validator: str | None = None
+        self._path: Path | None = None
+        self.where: Where | None = None
+
+    @property
+    def received(self) -> int:
+        """Bytes that are there."""
+        return self._meter.received
+
+    def resume_headers(self) -> dict[str, str]:
+        """What to ask for, so that only the rest is sent, and only of the same file."""
+        if self._validator is None or self.received == 0:
+            return {}
+        return {"Range": f"bytes={self.received}-", "If-Range": self._validator}
+
+    def take(self, response: requests.Response, where: Where) -> None:
+        """Write the body, behind what is there or from the start. Raises :class:`PhaseError`."""
+        limit = self._tools.limits.max_bytes
+        if self.where is None or not self._continues(response):
+            if where.length is not None and where.length > limit:
                 raise too_large(limit)
-    if where.length is not None and meter.received != where.length:
-        raise PhaseError(
-            ExitCode.TEMPORARY,
-            Reason.TEMPORARY_FAILURE,
-            f"The download broke off after {meter.received} of {where.length} bytes.",
-        )
-    tools.progress(100, f"Downloaded {describe_bytes(meter.received)}")
-    return Fetched(path, extension, media_type, {})
+            self.where = where
+            self._validator = validator(response)
+            self._path = self._tools.folder / f"source.{file_kind(where.content_type, where.extension)[0]}"
+            self._meter = Meter(where.length, self._tools)
+        assert self._path is not None
+        with self._path.open("r+b" if self.received else "wb") as file:
+            file.seek(self.received)
+            # What has come is kept, however small: a server that breaks off early still gets on.
+            while piece := response.raw.read1(PIECE_BYTES, decode_content=True):
+                if self._tools.cancelled.is_set():
+                    raise stopped()
+                file.write(piece)
+                self._meter.add(len(piece))
+                if self.received > limit:
+                    raise too_large(limit)
+        check_whole(self._tools)
+        length = self.where.length
+        if length is not None and self.received != length:
+            raise refused_error(self._tools.refusals, self._tools.limits) or BrokenOffError(
+                f"The download broke off after {self.received} of {length} bytes."
+            )
+
+    def result(self) -> Fetched:
+        """The whole file."""
+        assert self.where is not None
+        assert self._path is not None
+        self._meter.done()
+        extension, media_type = file_kind(self.where.content_type, self.where.extension)
+        return Fetched(self._path, extension, media_type, {})
+
+    def _continues(self, response: requests.Response) -> bool:
+        told = response.headers.get("Content-Range", "")
+        return response.status_code == 206 and told.startswith(f"bytes {self.received}-")
+
+
+def validator(response: requests.Response) -> str | None:
+    """What tells this very content from a later one at the same address; None where nothing does."""
+    tag = response.headers.get("ETag", "")
+    if tag.startswith('"'):  # weak ones do not promise the same bytes
+        return tag
+    return response.headers.get("Last-Modified")
 
 
 class Meter:
-    """Counts bytes, reports progress, and gives up on a server that is endlessly slow."""
+    """Counts bytes of one file and reports progress."""
 
     def __init__(self, length: int | None, tools: FetchTools) -> None:
         self._length = length
         self._tools = tools
-        self._window_start = self._reported = time.monotonic()
-        self._window_bytes = 0
+        self._reported = time.monotonic()
         self.received = 0
 
     def add(self, number: int) -> None:
-        """Take note of a piece. Raises :class:`PhaseError` when the source is too slow."""
-        now = time.monotonic()
+        """Take note of a piece."""
         self.received += number
-        self._window_bytes += number
-        if now - self._window_start >= SLOW_WINDOW_SECONDS:
-            if self._window_bytes < SLOW_BYTES:
-                raise PhaseError(
-                    ExitCode.TEMPORARY,
-                    Reason.TEMPORARY_FAILURE,
-                    f"The source sends less than {SLOW_BYTES // 1024} KiB a minute.",
-                )
-            self._window_start, self._window_bytes = now, 0
+        now = time.monotonic()
         if now - self._reported >= REPORT_SECONDS:
             self._reported = now
             percent = min(99.0, 100 * self.received / self._length) if self._length else 0.0
-            self._tools.progress(percent, f"Downloaded {describe_bytes(self.received)}")
+            self._report(percent)
+
+    def done(self) -> None:
+        """All of it is there."""
+        self._report(100)
+
+    def _report(self, percent: float) -> None:
+        share = 1 - self._tools.finish_share
+        self._tools.progress(percent * share, f"Downloaded {describe_bytes(self.received)}")
 
 
 def _named_extension(headers: CaseInsensitiveDict[str]) -> str | None:

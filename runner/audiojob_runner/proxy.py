@@ -2,7 +2,8 @@
 
 It resolves each host itself, connects only to addresses that :mod:`addresses` allows, and connects to the very
 address it checked, so that a name which answers differently the second time gains nothing. Redirects come back as
-new requests and are checked like the first. It also counts bytes, and ends every connection above the limit.
+new requests and are checked like the first. It also counts bytes, and ends every connection above the limit of bytes,
+after the time that is given for all, and those on which next to nothing comes.
 
 It speaks what clients of an HTTP proxy speak: ``CONNECT host:port`` for https, and the absolute form
 (``GET http://host/path``) for http, one request per connection.
@@ -16,6 +17,7 @@ import re
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,12 +26,16 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from audiojob_runner.addresses import Network, is_allowed, is_allowed_port
+from audiojob_runner.pace import Pace, Trickle
+from audiojob_runner.upstream import Upstream, UpstreamError, connect_through, connect_to, is_inside_name
 
 CONNECT_SECONDS: Final = 15.0
 IDLE_SECONDS: Final = 60.0
 MAX_HEAD_BYTES: Final = 64 * 1024
 MAX_CONNECTIONS: Final = 64
 PIECE_BYTES: Final = 64 * 1024
+# Any other answer of the resolver says that it did not find out.
+_NO_SUCH_HOST: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 _TOKEN: Final = re.compile(r"^[A-Z]{1,16}$")
 _HOP_BY_HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "upgrade"}
@@ -42,8 +48,12 @@ class Refusal(StrEnum):
 
     BLOCKED = "Blocked"
     NO_SUCH_HOST = "NoSuchHost"
+    UNRESOLVED = "Unresolved"
     UNREACHABLE = "Unreachable"
     TOO_MUCH = "TooMuch"
+    TOO_LONG = "TooLong"
+    TOO_SLOW = "TooSlow"
+    UPSTREAM = "Upstream"
     BAD_REQUEST = "BadRequest"
 
 
@@ -60,8 +70,12 @@ class RefusedError(Exception):
 _STATUS: Final = {
     Refusal.BLOCKED: "403 Forbidden",
     Refusal.NO_SUCH_HOST: "502 Bad Gateway",
+    Refusal.UNRESOLVED: "504 Gateway Timeout",
     Refusal.UNREACHABLE: "504 Gateway Timeout",
     Refusal.TOO_MUCH: "413 Content Too Large",
+    Refusal.TOO_LONG: "503 Service Unavailable",
+    Refusal.TOO_SLOW: "504 Gateway Timeout",
+    Refusal.UPSTREAM: "502 Bad Gateway",
     Refusal.BAD_REQUEST: "400 Bad Request",
 }
 
@@ -75,9 +89,9 @@ def resolve(host: str, port: int, exceptions: tuple[Network, ...]) -> list[str]:
     except UnicodeError as error:
         raise RefusedError(Refusal.BAD_REQUEST, host, "The host is not a valid name") from error
     except socket.gaierror as error:
-        if error.errno == socket.EAI_AGAIN:
-            raise RefusedError(Refusal.UNREACHABLE, host, f"The name {host} cannot be resolved now") from error
-        raise RefusedError(Refusal.NO_SUCH_HOST, host, f"There is no host named {host.rstrip('.')}") from error
+        if error.errno in _NO_SUCH_HOST:
+            raise RefusedError(Refusal.NO_SUCH_HOST, host, f"There is no host named {host.rstrip('.')}") from error
+        raise RefusedError(Refusal.UNRESOLVED, host, f"The name {host} cannot be resolved now") from error
     found = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
     allowed = [address for address in found if is_allowed(address, exceptions)]
     if not allowed:
@@ -85,17 +99,34 @@ def resolve(host: str, port: int, exceptions: tuple[Network, ...]) -> list[str]:
     return allowed
 
 
+@dataclass(frozen=True, slots=True)
+class ProxyRules:
+    """What the proxy lets through, over all connections together, overhead of protocols included.
+
+    ``exceptions`` are networks that may be reached although they are private. ``bytes_per_second`` is a bandwidth, and
+    ``seconds`` counts from the start of the proxy; None is no limit. ``upstream`` is the way out where there is no
+    direct one.
+    """
+
+    exceptions: tuple[Network, ...]
+    max_bytes: int
+    bytes_per_second: int | None = None
+    seconds: float | None = None
+    upstream: Upstream | None = None
+
+
 class FetchProxy:
     """The proxy, running while its context is open. ``url`` is what clients are given.
 
-    ``max_bytes`` bounds what is received in all, over every connection, protocol overhead included.
     After a failure, :attr:`refusals` tells what the proxy itself refused, in order.
     """
 
-    def __init__(self, exceptions: tuple[Network, ...], max_bytes: int, log: logging.Logger) -> None:
-        self._exceptions = exceptions
-        self._max_bytes = max_bytes
+    def __init__(self, rules: ProxyRules, log: logging.Logger) -> None:
+        self._rules = rules
         self._log = log
+        self._pace = Pace(rules.bytes_per_second)
+        self._ends = None if rules.seconds is None else time.monotonic() + rules.seconds
+        self._done = threading.Event()
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._open: set[socket.socket] = set()
@@ -122,6 +153,7 @@ class FetchProxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._done.set()
         with self._lock:
             self._closed = True
             sockets = list(self._open)
@@ -162,54 +194,91 @@ class FetchProxy:
     def _handle(self, client: socket.socket) -> None:
         head, rest = _read_head(client)
         request = parse_request(head)
-        with self._connect(request.host, request.port) as upstream, self._tracked(upstream):
-            upstream.settimeout(IDLE_SECONDS)
-            if request.method == "CONNECT":
+        tunnel = request.method == "CONNECT"
+        server, forward = self._connect(request)
+        with server, self._tracked(server):
+            server.settimeout(IDLE_SECONDS)
+            if tunnel:
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            upstream.sendall(request.forward + rest)
-            self._relay(client, upstream, AnswerHead() if request.forward else None)
+            server.sendall(forward + rest)
+            self._relay(client, server, None if tunnel else AnswerHead())
 
-    def _connect(self, host: str, port: int) -> socket.socket:
-        if self._received >= self._max_bytes:
+    def _connect(self, request: ProxyRequest) -> tuple[socket.socket, bytes]:
+        """A connection, and what is sent on it first. Raises :class:`RefusedError`."""
+        host, port, upstream = request.host, request.port, self._rules.upstream
+        if self._received >= self._rules.max_bytes:
             raise RefusedError(Refusal.TOO_MUCH, host, "The byte limit is reached")
-        for address in resolve(host, port, self._exceptions):
+        self._check_time()
+        try:
+            addresses = resolve(host, port, self._rules.exceptions)
+        except RefusedError as refused:
+            # Behind a proxy, the cluster's own DNS often knows no public names.
+            if upstream is None or refused.refusal not in (Refusal.NO_SUCH_HOST, Refusal.UNRESOLVED):
+                raise
+            addresses = []
+        # What is private and allowed all the same lies inside, where the proxy out is of no use.
+        if upstream is not None and all(map(is_allowed, addresses)):
+            return _connect_through(upstream, request)
+        for address in addresses:
             try:
-                return socket.create_connection((address, port), timeout=CONNECT_SECONDS)
+                return socket.create_connection((address, port), timeout=CONNECT_SECONDS), request.forward
             except OSError as error:
                 self._log.debug("no connection to %s port %d: %s", host, port, error)
         raise RefusedError(Refusal.UNREACHABLE, host, f"{host} does not answer on port {port}")
 
-    def _relay(self, client: socket.socket, upstream: socket.socket, head: AnswerHead | None) -> None:
+    def _relay(self, client: socket.socket, server: socket.socket, head: AnswerHead | None) -> None:
         """Copy both ways until the server ends or nothing comes for ``IDLE_SECONDS``."""
-        readable = [client, upstream]
+        readable = [client, server]
+        trickle = Trickle(time.monotonic())
         while True:
-            ready, _, _ = select.select(readable, [], [], IDLE_SECONDS)
+            ready, _, _ = select.select(readable, [], [], self._patience())
             if not ready:
+                self._check_time()
                 return
-            if upstream in ready:
-                data = upstream.recv(PIECE_BYTES)
+            if server in ready:
+                data = server.recv(PIECE_BYTES)
                 if not data:
                     return
                 self._count(len(data))
+                if trickle.received(len(data), time.monotonic()):
+                    raise self._refused(Refusal.TOO_SLOW, "The source sends next to nothing")
                 client.sendall(head.feed(data) if head else data)
             if client in ready:
                 data = client.recv(PIECE_BYTES)
+                trickle.sent(time.monotonic())
                 if data:
-                    upstream.sendall(data)
+                    server.sendall(data)
                 else:
                     # The client has said all; what it asked for may still be coming.
-                    readable = [upstream]
+                    readable = [server]
                     with contextlib.suppress(OSError):
-                        upstream.shutdown(socket.SHUT_WR)
+                        server.shutdown(socket.SHUT_WR)
+
+    def _patience(self) -> float:
+        if self._ends is None:
+            return IDLE_SECONDS
+        return max(0.0, min(IDLE_SECONDS, self._ends - time.monotonic()))
+
+    def _check_time(self) -> None:
+        if self._ends is not None and time.monotonic() >= self._ends:
+            raise self._refused(Refusal.TOO_LONG, "The time for the download is over")
 
     def _count(self, number: int) -> None:
         with self._lock:
             self._received += number
-            over = self._received > self._max_bytes
-            if over:
-                self.refusals.append(RefusedError(Refusal.TOO_MUCH, "", "The byte limit is reached"))
+            over = self._received > self._rules.max_bytes
+            wait = self._pace.wait(number, time.monotonic())
         if over:
-            raise ConnectionAbortedError("the byte limit is reached")
+            raise self._refused(Refusal.TOO_MUCH, "The byte limit is reached")
+        self._check_time()
+        if wait > 0:
+            self._done.wait(min(wait, self._patience()))
+
+    def _refused(self, refusal: Refusal, detail: str) -> ConnectionAbortedError:
+        """Note what ends a connection in its middle, where no answer can be given any more."""
+        with self._lock:
+            self.refusals.append(RefusedError(refusal, "", detail))
+        return ConnectionAbortedError(detail)
 
     @contextlib.contextmanager
     def _tracked(self, each: socket.socket) -> Iterator[None]:
@@ -256,12 +325,16 @@ class AnswerHead:
 
 @dataclass(frozen=True, slots=True)
 class ProxyRequest:
-    """A parsed request. ``forward`` is what the server is sent first: nothing for CONNECT."""
+    """A parsed request. ``forward`` is what the server is sent first: nothing for CONNECT.
+
+    ``absolute`` is the same for another proxy, up to the headers.
+    """
 
     method: str
     host: str
     port: int
     forward: bytes
+    absolute: bytes = b""
 
 
 def parse_request(head: bytes) -> ProxyRequest:
@@ -281,8 +354,26 @@ def parse_request(head: bytes) -> ProxyRequest:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     kept = [line for line in lines[1:] if line and line.partition(":")[0].strip().lower() not in _HOP_BY_HOP | {"host"}]
     authority = parts.netloc.rpartition("@")[2]
-    forward = [f"{method} {path} HTTP/1.1", f"Host: {authority}", *kept, "Connection: close", "", ""]
-    return ProxyRequest(method, host, port, "\r\n".join(forward).encode("latin-1"))
+    headers = "\r\n".join([f"Host: {authority}", *kept, "Connection: close", "", ""]).encode("latin-1")
+    forward = f"{method} {path} HTTP/1.1\r\n".encode("latin-1") + headers
+    absolute = f"{method} http://{authority}{path} HTTP/1.1\r\n".encode("latin-1") + headers
+    return ProxyRequest(method, host, port, forward, absolute)
+
+
+def _connect_through(upstream: Upstream, request: ProxyRequest) -> tuple[socket.socket, bytes]:
+    """A way to the host by the administrator's proxy, and what is sent on it first."""
+    host = request.host
+    if is_inside_name(host):
+        raise RefusedError(Refusal.BLOCKED, host, f"{host} is a name inside a network")
+    try:
+        if request.method == "CONNECT":
+            return connect_through(upstream, host, request.port, CONNECT_SECONDS), b""
+        line, _, headers = request.absolute.partition(b"\r\n")
+        forward = line + b"\r\n" + upstream.header.encode("latin-1") + headers
+        return connect_to(upstream, CONNECT_SECONDS), forward
+    except UpstreamError as error:
+        kind = Refusal.UPSTREAM if error.status in (None, 407) else Refusal.UNREACHABLE
+        raise RefusedError(kind, host, str(error)) from error
 
 
 def _authority(url: str, default_port: int | None) -> tuple[str, int]:

@@ -49,20 +49,17 @@ class Target(Protocol):
     """Where reports go."""
 
     def patch(self, body: Mapping[str, Any]) -> Answer:
-        """Merge ``body`` into the AudioJob's status. Never raises."""
+        """Merge ``body`` into the object. Never raises."""
 
 
 class ApiServerTarget:
-    """The status of one AudioJob, reached with the pod's own token, which is read anew each time: it expires."""
+    """One object, reached by its path with the pod's own token, which is read anew each time: it expires."""
 
-    def __init__(self, host: str, port: int, service_account: Path, phase_input: PhaseInput) -> None:
+    def __init__(self, host: str, port: int, service_account: Path, path: str) -> None:
         self._token_file = service_account / "token"
         context = ssl.create_default_context(cafile=str(service_account / "ca.crt"))
         self._connection = http.client.HTTPSConnection(host, port, timeout=CALL_SECONDS, context=context)
-        self._path = (
-            f"/apis/{GROUP}/{VERSION}/namespaces/{phase_input.namespace}/audiojobs/{phase_input.job}/status"
-            f"?fieldManager={MANAGER_RUNNER}"
-        )
+        self._path = f"{path}?fieldManager={MANAGER_RUNNER}"
 
     def patch(self, body: Mapping[str, Any]) -> Answer:
         """See :class:`Target`."""
@@ -92,15 +89,21 @@ class ApiServerTarget:
 
 
 def find_target(environ: Mapping[str, str], paths: Paths, phase_input: PhaseInput) -> Target | None:
-    """The API server that started this pod, or None outside a cluster."""
+    """The status of the phase's AudioJob, or None outside a cluster."""
+    namespace, job = phase_input.namespace, phase_input.job
+    return find_object(environ, paths, f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/audiojobs/{job}/status")
+
+
+def find_object(environ: Mapping[str, str], paths: Paths, path: str) -> Target | None:
+    """An object of the API server that started this pod, or None outside a cluster."""
     host, port = environ.get(ENV_API_HOST, ""), environ.get(ENV_API_PORT, "")
     folder = paths.service_account
     if not host or not port.isdecimal() or not (folder / "token").is_file():
         return None
     try:
-        return ApiServerTarget(host, int(port), folder, phase_input)
+        return ApiServerTarget(host, int(port), folder, path)
     except (OSError, ssl.SSLError) as error:
-        _log.warning("No progress is reported: %s cannot be used: %s", folder / "ca.crt", error)
+        _log.warning("Nothing is reported: %s cannot be used: %s", folder / "ca.crt", error)
         return None
 
 

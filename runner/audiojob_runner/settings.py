@@ -13,15 +13,18 @@ from pydantic import ValidationError
 from audiojob_runner.errors import PhaseError
 from audiojob_types.base import WireModel
 from audiojob_types.contract import (
+    CONTROL_ROOT,
     ENV_PHASE_FILE,
     ENV_POD_NAME,
     ENV_POD_UID,
+    FETCH_CREDENTIALS,
     MAX_PHASE_INPUT_BYTES,
     MODELS_ROOT,
     PHASE_FILE,
     SCRATCH_ROOT,
     STORE_CREDENTIALS,
     TERMINATION_FILE,
+    WORK_ROOT,
     ExitCode,
     PhaseInput,
 )
@@ -42,10 +45,13 @@ class Paths:
 
     termination_file: Path
     credentials: Path
+    fetch_credentials: Path
     models: Path
     scratch: Path
     service_account: Path
     default_phase_file: Path
+    work: Path
+    control: Path
 
     @classmethod
     def under(cls, root: Path) -> Paths:
@@ -57,10 +63,13 @@ class Paths:
         return cls(
             termination_file=at(TERMINATION_FILE),
             credentials=at(STORE_CREDENTIALS),
+            fetch_credentials=at(FETCH_CREDENTIALS),
             models=at(MODELS_ROOT),
             scratch=at(SCRATCH_ROOT),
             service_account=at(SERVICE_ACCOUNT_ROOT),
             default_phase_file=at(PHASE_FILE),
+            work=at(WORK_ROOT),
+            control=at(CONTROL_ROOT),
         )
 
 

@@ -1,23 +1,18 @@
-"""Which stems a user gets from which sources of a model, and how they are written: exact to the sample, in blocks."""
+"""Which stems a user gets from which sources of a model, and what they add up to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from audiojob_types.parameters.separate import StemFormat, Stems
+from audiojob_types.parameters.separate import Stems
 
 VOCALS: Final = "vocals"
-BLOCK_SAMPLES: Final = 1 << 19  # 12 s; 4 MiB of stereo float32
-MEDIA_TYPES: Final[dict[StemFormat, str]] = {"flac": "audio/flac", "wav": "audio/wav"}
-# A RIFF header counts bytes in 32 bits; RF64 is the same file with a longer header.
-MAX_RIFF_BYTES: Final = 4 * 10**9
+ACCOMPANIMENT: Final = "accompaniment"
 
 Samples = NDArray[np.float32]
 
@@ -35,64 +30,45 @@ def plan_stems(stems: Stems, sources: Sequence[str]) -> list[Stem]:
 
     Raises ``ValueError`` when the model cannot give them.
     """
-    if VOCALS not in sources:
-        raise ValueError("the model has no vocals")
-    others = tuple(source for source in sources if source != VOCALS)
-    if stems == "TwoStems":
-        return [Stem(VOCALS, (VOCALS,)), Stem("accompaniment", others)]
+    own = [Stem(source, (source,)) for source in sorted(sources, key=lambda source: source != VOCALS)]
+    if stems == "AllStems" or (stems == "TwoStems" and len(sources) == 2):
+        return own
     if stems == "SixStems":
         if len(sources) != 6:
             raise ValueError(f"the model has {len(sources)} stems, not six")
-        return [Stem(source, (source,)) for source in (VOCALS, *others)]
+        return own
+    if VOCALS not in sources:
+        raise ValueError(f"the model has no vocals but {', '.join(sources)}")
+    others = tuple(source for source in sources if source != VOCALS)
+    if stems == "TwoStems":
+        return [Stem(VOCALS, (VOCALS,)), Stem(ACCOMPANIMENT, others)]
+    if len(sources) < 4:
+        raise ValueError(f"the model has {len(sources)} stems, not four")
     named = [source for source in ("drums", "bass") if source in others]
     rest = tuple(source for source in others if source not in named)
     return [Stem(VOCALS, (VOCALS,)), *(Stem(source, (source,)) for source in named), Stem("other", rest)]
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenStem:
-    """What was written. ``peak`` may exceed 1; FLAC holds such samples at full scale and counts them as clipped."""
-
-    path: Path
-    samples: int
-    peak: float
-    clipped: int
-
-    def metadata(self, sample_rate: int, channels: int) -> dict[str, Any]:
-        """For the manifest."""
-        return {
-            "durationSeconds": round(self.samples / sample_rate, 6),
-            "samples": self.samples,
-            "sampleRate": sample_rate,
-            "channels": channels,
-            "peak": round(self.peak, 6),
-            "clippedSamples": self.clipped,
-        }
+def keep_stems(stems: Sequence[Stem], keep: Sequence[str]) -> list[Stem]:
+    """Those of the stems that are asked for; all when nothing is. Raises ``ValueError`` for a name that is none."""
+    names = [stem.name for stem in stems]
+    unknown = [name for name in keep if name not in names]
+    if unknown:
+        raise ValueError(f"there is no stem {', '.join(unknown)}; there are {', '.join(names)}")
+    return [stem for stem in stems if not keep or stem.name in keep]
 
 
-def write_stem(
-    path: Path, read: Callable[[int, int], Samples], samples: int, sample_rate: int, stem_format: StemFormat
-) -> WrittenStem:
-    """Write ``samples`` frames of stereo, taken from ``read(start, stop)`` as arrays of shape (frames, 2).
+def add_missing(sources: Samples, mix: Samples) -> None:
+    """Change ``sources``, of shape (sources, 2, n), so that they add up to ``mix``.
 
-    FLAC is 24-bit, WAV is 32-bit float. Raises ``OSError`` when the file is not whole afterwards.
+    Every source gets the same share of what is missing. That is the nearest set of sources with the right sum, so all
+    of them together never come out further from the true ones than before.
     """
-    container, subtype = _container(stem_format, samples)
-    peak, clipped = 0.0, 0
-    with soundfile.SoundFile(path, "w", samplerate=sample_rate, channels=2, format=container, subtype=subtype) as file:
-        for start in range(0, samples, BLOCK_SAMPLES):
-            block = read(start, min(start + BLOCK_SAMPLES, samples))
-            size = np.abs(block)
-            peak = max(peak, float(size.max(initial=0.0)))
-            clipped += int(np.count_nonzero(size > 1.0)) if stem_format == "flac" else 0
-            file.write(block)
-    written = soundfile.info(path).frames
-    if written != samples:
-        raise OSError(f"{path.name} has {written} samples, not {samples}")
-    return WrittenStem(path=path, samples=samples, peak=peak, clipped=clipped)
+    missing = mix - sources.sum(axis=0, dtype=np.float64)
+    sources += (missing / len(sources)).astype(np.float32)
 
 
-def _container(stem_format: StemFormat, samples: int) -> tuple[str, str]:
-    if stem_format == "flac":
-        return "FLAC", "PCM_24"
-    return ("RF64" if samples * 8 > MAX_RIFF_BYTES else "WAV"), "FLOAT"
+def sum_of(stem: Stem, names: Sequence[str], sources: Samples) -> Samples:
+    """The stem's samples, of shape (2, n), from all of a model's."""
+    total: Samples = sources[[names.index(source) for source in stem.sources]].sum(axis=0)
+    return total

@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 
 from audiojob_runner import logs, tasks
 from audiojob_runner.errors import as_phase_error
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.tasks.api import Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
 
@@ -41,6 +41,8 @@ class WorkerSpec:
     attempt: int
     job_uid: str
     log_level: int = logging.INFO
+    fetch_credentials: Path | None = None
+    publishing: Publishing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,8 @@ def _make_context(
         attempt=spec.attempt,
         job_uid=spec.job_uid,
         cancelled=cancelled,
+        fetch_credentials=spec.fetch_credentials,
+        publishing=spec.publishing,
     )
 
 

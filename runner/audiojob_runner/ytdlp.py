@@ -1,44 +1,38 @@
-"""Downloads what is behind a page, with yt-dlp as a library.
+"""yt-dlp as a library: one session, held to what we allow.
 
-yt-dlp is given no ffmpeg, no cookies, no plugins, no configuration and no network but the proxy. It chooses one
-format and fetches it; nothing is merged or converted here.
+yt-dlp is given no ffmpeg, no plugins, no configuration and no network but the proxy. It finds out what is at an
+address and fetches single formats; it merges, converts and tags nothing.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import yt_dlp
 import yt_dlp.globals
+import yt_dlp.version
 from yt_dlp.utils import YoutubeDLError
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetching import (
-    UNKNOWN_EXTENSION,
-    Fetched,
-    FetchLimits,
-    FetchTools,
-    clean_title,
-    describe_bytes,
-    file_kind,
-    path_extension,
-    refused_error,
-    stopped,
-    too_large,
-)
+from audiojob_runner.fetching import FetchTools, refused_error, stopped, too_large
+from audiojob_runner.fetchsecrets import write_cookies
 from audiojob_runner.ytdlp_errors import explain
-from audiojob_types.contract import ExitCode
-from audiojob_types.reasons import Reason
+from audiojob_runner.ytdlp_version import age_warning
 
 SOCKET_SECONDS: Final = 20
 RETRIES: Final = 3
-# One file, sound alone where the site has it so: a merge would need ffmpeg.
-FORMAT: Final = "bestaudio/best"
-_NOT_YET: Final = frozenset({"is_live", "is_upcoming", "post_live"})
+MAX_PAGE_BYTES: Final = 64 * 1024**2
+# As much is read and written at once, and so much at most is on disk beyond a limit.
+BLOCK_BYTES: Final = 256 * 1024
+
+# What a hook is told: bytes of this file so far, and which share (0-1) of it that is, where anybody can know.
+OnBytes = Callable[[int, float | None], None]
 
 
 def knows(url: str) -> bool:
@@ -49,29 +43,38 @@ def knows(url: str) -> bool:
     )  # fmt: skip
 
 
-def fetch(url: str, tools: FetchTools, log: logging.Logger) -> Fetched:
-    """Download the one item behind ``url``. Raises :class:`PhaseError`."""
+def warnings() -> list[str]:
+    """What is to be said of the installed yt-dlp itself."""
+    warning = age_warning(yt_dlp.version.__version__, datetime.now(UTC).date())
+    return [warning] if warning else []
+
+
+@contextmanager
+def session(
+    folder: Path, tools: FetchTools, log: logging.Logger, more: dict[str, Any], on_bytes: OnBytes | None = None
+) -> Iterator[yt_dlp.YoutubeDL]:
+    """A yt-dlp whose every failure comes out as :class:`PhaseError`. ``more`` are options on top of our own."""
     yt_dlp.globals.plugin_dirs.value = []
-    folder = tools.folder / "yt-dlp"
-    folder.mkdir()
+    settings = {**options(folder, tools), "logger": _Log(log), **more}
+    cookies = write_cookies(tools.secrets, folder)
+    if cookies is not None:
+        settings["cookiefile"] = str(cookies)
+    if on_bytes is not None:
+        settings["progress_hooks"] = [_Hook(tools, on_bytes)]
     try:
-        with yt_dlp.YoutubeDL(options(folder, tools, log)) as downloader:
-            info = _single(downloader, url)
-            check(info, tools.limits)
-            downloader.process_ie_result(info, download=True)
-    except PhaseError:
-        raise
-    except (YoutubeDLError, OSError, ValueError) as error:
+        with _Downloader(settings) as downloader:
+            yield downloader
+    except PhaseError as error:
         # A broken-off fetch may be our own doing: then what the proxy says is the reason.
+        raise refused_error(tools.refusals, tools.limits) or error from error
+    except (YoutubeDLError, OSError, ValueError, RecursionError) as error:
         raise refused_error(tools.refusals, tools.limits) or explain(error) from error
-    return _collect(folder, info, tools)
 
 
-def options(folder: Path, tools: FetchTools, log: logging.Logger) -> dict[str, Any]:
-    """All that is set; what is not set here is off in yt-dlp's interface."""
+def options(folder: Path, tools: FetchTools) -> dict[str, Any]:
+    """All that is always set; what is not set here is off in yt-dlp's interface."""
     return {
         "proxy": tools.proxy_url,
-        "format": FORMAT,
         "noplaylist": True,
         "playlist_items": "1:2",
         "lazy_playlist": True,
@@ -92,13 +95,14 @@ def options(folder: Path, tools: FetchTools, log: logging.Logger) -> dict[str, A
         "js_runtimes": _js_runtimes(),
         "max_filesize": tools.limits.max_bytes,
         "socket_timeout": SOCKET_SECONDS,
+        "continuedl": True,
+        "buffersize": BLOCK_BYTES,
+        "noresizebuffer": True,
         "retries": RETRIES,
         "fragment_retries": RETRIES,
         "extractor_retries": RETRIES,
         "file_access_retries": 0,
         "skip_unavailable_fragments": False,
-        "progress_hooks": [_Hook(tools)],
-        "logger": _Log(log),
         "quiet": True,
         "noprogress": True,
         "color": "no_color",
@@ -106,73 +110,6 @@ def options(folder: Path, tools: FetchTools, log: logging.Logger) -> dict[str, A
         "updatetime": False,
         "check_formats": None,
     }
-
-
-def check(info: dict[str, Any], limits: FetchLimits) -> None:
-    """Refuse before any byte what is live, too long or too large. Raises :class:`PhaseError`."""
-    if info.get("is_live") or info.get("live_status") in _NOT_YET:
-        raise PhaseError(
-            ExitCode.SOURCE_UNAVAILABLE,
-            Reason.SOURCE_UNAVAILABLE,
-            "The source is live, or has not been broadcast yet.",
-            "Create the job again when the broadcast is over and its recording is there.",
-        )
-    duration = info.get("duration")
-    if isinstance(duration, int | float) and duration > limits.max_duration_seconds:
-        raise PhaseError(
-            ExitCode.NOT_MEDIA,
-            Reason.TOO_LONG,
-            f"The source plays {duration:.0f} s; at most {limits.max_duration_seconds} s are allowed.",
-        )
-    size = info.get("filesize")
-    if isinstance(size, int) and size > limits.max_bytes:
-        raise too_large(limits.max_bytes)
-
-
-def _single(downloader: yt_dlp.YoutubeDL, url: str) -> dict[str, Any]:
-    """Information about the one item, its format chosen. A list with one entry is that entry."""
-    info = downloader.extract_info(url, download=False)
-    if info and info.get("_type") in ("playlist", "multi_video"):
-        entries = [entry for entry in info.get("entries") or [] if entry]
-        if len(entries) > 1:
-            raise PhaseError(
-                ExitCode.USAGE,
-                Reason.INVALID_SPEC,
-                "The source's address is a list of several items.",
-                "Give the address of one item.",
-            )
-        info = downloader.process_ie_result(entries[0], download=False) if entries else None
-    if not info or info.get("_type", "video") != "video":
-        raise PhaseError(
-            ExitCode.SOURCE_UNAVAILABLE,
-            Reason.SOURCE_UNAVAILABLE,
-            "There is no audio or video at this address.",
-            "Give the address of one audio or video file, or of a page with one.",
-        )
-    return dict(info)
-
-
-def _collect(folder: Path, info: dict[str, Any], tools: FetchTools) -> Fetched:
-    files = [path for path in folder.iterdir() if path.is_file() and path.suffix not in (".part", ".ytdl")]
-    if len(files) != 1:
-        # yt-dlp skips a file above max_filesize with a message alone.
-        refused = refused_error(tools.refusals, tools.limits)
-        raise refused or (too_large(tools.limits.max_bytes) if not files else explain(OSError("several files")))
-    size = files[0].stat().st_size
-    if size > tools.limits.max_bytes:
-        raise too_large(tools.limits.max_bytes)
-    extension, media_type = file_kind("", path_extension(files[0].name) or UNKNOWN_EXTENSION)
-    path = tools.folder / f"source.{extension}"
-    files[0].rename(path)
-    shutil.rmtree(folder, ignore_errors=True)
-    tools.progress(100, f"Downloaded {describe_bytes(size)}")
-    metadata: dict[str, Any] = {"extractor": str(info.get("extractor_key") or "")[:100]}
-    if title := clean_title(info.get("title")):
-        metadata["title"] = title
-    duration = info.get("duration")
-    if isinstance(duration, int | float):
-        metadata["durationSeconds"] = float(duration)
-    return Fetched(path, extension, media_type, metadata)
 
 
 def _js_runtimes(name: str = "deno") -> dict[str, dict[str, str]]:
@@ -185,23 +122,49 @@ def _js_runtimes(name: str = "deno") -> dict[str, dict[str, str]]:
         return {name: {}}
 
 
-class _Hook:
-    """yt-dlp's progress hook: percent, the byte limit, and the way to stop."""
+class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
+    """Reads no page, script or list without end into memory: what was packed may be a thousand times as large."""
 
-    def __init__(self, tools: FetchTools) -> None:
+    def urlopen(self, req: Any) -> Any:
+        """As in yt-dlp, but for a limit on what is read at once."""
+        response = super().urlopen(req)
+        read = response.read
+
+        def bounded(amount: int | None = None) -> bytes:
+            content: bytes = read(MAX_PAGE_BYTES + 1 if amount is None or amount < 0 else amount)
+            if len(content) > MAX_PAGE_BYTES:
+                raise too_large(MAX_PAGE_BYTES)
+            return content
+
+        response.read = bounded
+        return response
+
+
+class _Hook:
+    """yt-dlp's progress hook: how far it is, the byte limit, and the way to stop."""
+
+    def __init__(self, tools: FetchTools, on_bytes: OnBytes) -> None:
         self._tools = tools
+        self._on_bytes = on_bytes
 
     def __call__(self, status: dict[str, Any]) -> None:
         if self._tools.cancelled.is_set():
             raise stopped()
         if status.get("status") != "downloading":
             return
-        received = status.get("downloaded_bytes") or 0
+        received = int(status.get("downloaded_bytes") or 0)
         if received > self._tools.limits.max_bytes:
             raise too_large(self._tools.limits.max_bytes)
-        total = status.get("total_bytes") or status.get("total_bytes_estimate") or 0
-        percent = min(99.0, 100 * received / total) if total else 0.0
-        self._tools.progress(percent, f"Downloaded {describe_bytes(received)}")
+        self._on_bytes(received, share_of(status))
+
+
+def share_of(status: dict[str, Any]) -> float | None:
+    """Which share of a file is there: by its pieces where it has such, for estimates from a few pieces are wild."""
+    index, count = status.get("fragment_index"), status.get("fragment_count")
+    if count:
+        return float(index or 0) / float(count)
+    received, total = status.get("downloaded_bytes"), status.get("total_bytes") or status.get("total_bytes_estimate")
+    return float(received or 0) / float(total) if total else None
 
 
 class _Log:

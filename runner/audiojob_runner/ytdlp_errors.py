@@ -15,11 +15,12 @@ from yt_dlp.utils import DownloadError, GeoRestrictedError
 from audiojob_runner.errors import PhaseError, is_disk_full
 from audiojob_runner.plainhttp import asked_to_wait, status_error
 from audiojob_types.contract import ExitCode
-from audiojob_types.reasons import Reason
+from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _GONE: Final = (ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE)
 _LATER: Final = (ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE)
 _LIMITED: Final = (ExitCode.TEMPORARY, Reason.RATE_LIMITED)
+_PRIVATE: Final = (ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_PRIVATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,59 +47,66 @@ TABLE: Final[tuple[Row, ...]] = (
         (),
         # Counted as failures: unlike a rate limit, this need not pass by itself.
         ("confirm you're not a bot", "captcha"),
-        *_LATER,
+        ExitCode.TEMPORARY,
+        Reason.BOT_CHECK,
         "The site takes the downloader for a robot.",
-        "It is tried again later; download less at once, or from another network.",
     ),
     Row(
         (),
         ("confirm your age", "age-restricted", "age restricted", "inappropriate for some users"),
-        *_GONE,
+        ExitCode.SOURCE_UNAVAILABLE,
+        Reason.AGE_RESTRICTED,
         "The source is age-restricted and needs a login.",
-        "Use a source that needs no login.",
     ),
     Row(
         (),
         ("drm protected", "drm-protected", "uses drm", "known to use drm"),
-        *_GONE,
+        ExitCode.SOURCE_UNAVAILABLE,
+        Reason.DRM_PROTECTED,
         "The source is protected against copying (DRM).",
-        "Use a source without copy protection.",
     ),
     Row(
         (),
         ("private video", "this video is private", "video is private"),
-        *_GONE,
+        *_PRIVATE,
         "The source is private.",
-        "Ask its owner to make it public.",
     ),
     Row(
         (),
         ("members-only", "join this channel", "requires payment", "premium members", "only available for subscribers"),
-        *_GONE,
+        *_PRIVATE,
         "The source is for paying members only.",
         "Use a source that needs no login.",
     ),
     Row(
         ("GeoRestrictedError",),
         ("not available in your country", "not available from your location", "geo restriction", "geo-restrict"),
-        *_GONE,
+        ExitCode.SOURCE_UNAVAILABLE,
+        Reason.GEO_BLOCKED,
         "The source is not available in this country.",
-        "Use another source, or a cluster in a country where it is available.",
+    ),
+    Row(
+        (),
+        ("no supported javascript runtime", "no javascript runtime"),
+        ExitCode.TEMPORARY,
+        Reason.EXTRACTOR_OUTDATED,
+        "The site needs a JavaScript runtime, which this runner image lacks.",
     ),
     Row(
         ("UserNotLive",),
         ("premieres in", "this live event will begin", "is not currently live",
          "live stream recording is not available"),
-        *_GONE,
+        ExitCode.SOURCE_UNAVAILABLE,
+        Reason.LIVE_NOT_ALLOWED,
         "The source has not been broadcast yet.",
         "Create the job again when it is over.",
     ),
     Row(
         (),
         ("login required", "registered users", "sign in", "log in", "requires authentication", "use --cookies"),
-        *_GONE,
+        ExitCode.SOURCE_UNAVAILABLE,
+        Reason.LOGIN_REQUIRED,
         "The source needs a login.",
-        "Use a source that needs no login.",
     ),
     Row(
         ("UnsupportedError",),
@@ -117,9 +125,9 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(
         (),
         ("requested format is not available", "no video formats found", "only images are available"),
-        *_LATER,
+        ExitCode.TEMPORARY,
+        Reason.EXTRACTOR_OUTDATED,
         "The site offers nothing that this version of yt-dlp can download.",
-        "If it stays so, ask the administrator for a newer runner image.",
     ),
     Row(
         ("UnsafeExtensionError",),
@@ -142,9 +150,30 @@ TABLE: Final[tuple[Row, ...]] = (
         "The source's certificate is not valid.",
     ),
     Row(
+        (),
+        ("temporary failure in name resolution", "name or service not known", "failed to resolve"),
+        ExitCode.TEMPORARY,
+        Reason.DNS_ERROR,
+        "The name of a host of the source cannot be resolved now.",
+    ),
+    Row(
+        ("PostProcessingError",),
+        ("postprocessing:",),
+        ExitCode.NOT_MEDIA,
+        Reason.CORRUPT_MEDIA,
+        "The source cannot be converted.",
+    ),
+    Row(
+        ("CookieLoadError",),
+        ("does not look like a netscape format cookies file",),
+        ExitCode.CREDENTIALS,
+        Reason.CREDENTIALS_REFUSED,
+        "The administrator's cookies cannot be read.",
+    ),
+    Row(
         ("TransportError", "IncompleteRead", "ProxyError", "SSLError", "ContentTooShortError", "TimeoutError",
          "ConnectionError"),
-        ("timed out", "connection reset", "temporary failure in name resolution", "bytes read", "giving up after"),
+        ("timed out", "connection reset", "bytes read", "giving up after"),
         *_LATER,
         "The connection to the source broke off.",
     ),
@@ -211,7 +240,7 @@ def _from_row(row: Row, chain: list[BaseException]) -> PhaseError:
     for each in chain:
         if isinstance(each, GeoRestrictedError) and each.countries:
             codes = ", ".join(code for code in list(each.countries)[:20] if len(code) == 2 and code.isalpha())
-            suggestion = f"It is available in: {codes}. {suggestion}"
+            suggestion = f"It is available in: {codes}. {EXPLANATIONS[row.reason].suggestion}"
     return PhaseError(row.exit_code, row.reason, row.message, suggestion)
 
 

@@ -10,7 +10,10 @@ import yaml
 from tests.chart.helm import CHART, Helm, Object, ci_values, find, merged, of_kind
 
 from audiojob_api.settings import ApiSettings
+from audiojob_operator.model import SiteLimit, SiteRules
 from audiojob_operator.settings import load_settings
+from audiojob_runner.cli import _parser as cli_parser
+from audiojob_runner.sweep import parse_store
 from audiojob_types import constants as c
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.crdgen import CRDS, HEADER, to_yaml
@@ -57,8 +60,14 @@ def test_the_operator_understands_its_settings(helm: Helm, clean_environment: py
     assert settings.store == S3Store(
         bucket="music", prefix="audiojob", endpoint="http://minio:9000", region="eu-central-1", allow_http=True
     )
+    assert [(library.name, library.claim_name, library.prefix) for library in settings.libraries] == [
+        ("nas", "nas-music", None),
+        ("results", None, "library/results"),
+    ]
     assert settings.models_claim is True
     assert settings.fetch.allowed_cidrs == ("10.20.0.0/16", "fd00:1::/32")
+    assert settings.site_rules() == SiteRules((SiteLimit("youtube.com", 2, 5), SiteLimit("example.org", 1)), 8)
+    assert (settings.reuse.enabled, settings.reuse.download_seconds) == (False, 3600)
     assert settings.capacity.max_running == 100
     assert (settings.lease.namespace, settings.lease.name) == ("audiojob-system", "sound-operator")
     assert settings.lease.identity == "metadata.uid"
@@ -73,6 +82,8 @@ def test_the_operator_understands_the_default_settings(helm: Helm, clean_environ
     assert settings.images.runner == "audiojob/runner:0.1.0"
     assert settings.models_claim is False
     assert settings.fetch.allowed_cidrs == ()
+    assert settings.site_rules() == SiteRules()
+    assert (settings.reuse.enabled, settings.reuse.download_seconds) == (True, 86_400)
 
 
 @pytest.mark.parametrize(
@@ -144,12 +155,14 @@ def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
         pipeline["metadata"]["name"]: AudioPipelineSpec.model_validate(pipeline["spec"]) for pipeline in pipelines
     }
     assert {name: [phase.task.value for phase in spec.phases] for name, spec in parsed.items()} == {
-        "separate": ["Download", "Normalize", "Separate"],
-        "download": ["Download"],
+        "separate": ["Download", "Normalize", "Separate", "Publish"],
+        "download": ["Download", "Publish"],
+        "inspect": ["Inspect"],
+        "publish": ["Publish"],
         "transcode": ["Download", "Transcode"],
         "thumbnail": ["Download", "Thumbnail"],
     }
-    separate = parsed["separate"].phases[-1]
+    separate = parsed["separate"].phases[2]
     assert (separate.device, separate.resources.memory) == ("GPU", "16Gi")
     assert parsed["separate"].templates.gpu is not None
     for spec in parsed.values():
@@ -187,6 +200,7 @@ RIGHTS = {
     "audiojob-demo/audiojob-operator": [
         "apps/controllerrevisions: get list watch create delete",
         "batch/jobs: get list watch create delete",
+        "core/configmaps['audiojob-models']: get list watch",
         "core/events: create",
         "core/pods: get list watch",
     ],
@@ -200,6 +214,7 @@ RIGHTS = {
     ],
     "audiojob-demo/audiojob-api": ["audiojobs.dev/audiojobs: get list watch create patch"],
     "audiojob-demo/audiojob-runner": ["audiojobs.dev/audiojobs/status: patch"],
+    "audiojob-demo/audiojob-sweeper": ["audiojobs.dev/audiojobs: get list"],
     "*/audiojob-view": [
         "audiojobs.dev/audiojobs: get list watch",
         "audiojobs.dev/audiopipelines: get list watch",
@@ -238,6 +253,37 @@ def test_every_binding_names_a_role_and_an_account_of_the_release(helm: Helm) ->
         find(objects, bound["roleRef"]["kind"], bound["roleRef"]["name"], place)
         for subject in bound["subjects"]:
             find(objects, "ServiceAccount", subject["name"], subject["namespace"])
+
+
+# ---------------------------------------------------------------- the sweeper
+
+
+def sweeping(objects: list[Object], namespace: str) -> Object:
+    """The pod of a namespace's CronJob."""
+    job = find(objects, "CronJob", "audiojob-sweep", namespace)["spec"]["jobTemplate"]["spec"]
+    pod: Object = job["template"]["spec"]
+    return pod
+
+
+def test_the_sweeper_understands_its_command_and_sees_no_library(helm: Helm) -> None:
+    objects = helm.render(EVERYTHING)
+    for namespace in ("music-a", "music-b"):
+        container = sweeping(objects, namespace)["containers"][0]
+        options = cli_parser().parse_args(container["command"][3:] + container["args"])
+        assert (options.namespace, options.max_percent, options.dry_run) == (namespace, 50, True)
+        assert parse_store(options.store) == S3Store(
+            bucket="music", prefix="audiojob", endpoint="http://minio:9000", region="eu-central-1", allow_http=True
+        )
+    pod = sweeping(helm.render(MINIMAL), "audiojob-demo")
+    mounts = {mount["mountPath"]: mount.get("subPath") for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts == {"/tmp": None, "/store/audiojob-demo": "audiojob-demo"}
+    assert pod["serviceAccountName"] == "audiojob-sweeper"
+
+
+def test_retention_reaches_every_pipeline(helm: Helm) -> None:
+    values = merged(MINIMAL, {"pipelines": {"retentionSeconds": 86_400}})
+    for objects, expected in ((helm.render(values), 86_400), (helm.render(MINIMAL), None)):
+        assert {each["spec"].get("retentionSeconds") for each in of_kind(objects, "AudioPipeline")} == {expected}
 
 
 # ---------------------------------------------------------------- pods and labels

@@ -16,6 +16,7 @@ BASE: Object = {"jobNamespaces": ["music"]}
 DIGEST = "sha256:" + "0" * 64
 S3: Object = {"store": {"kind": "S3", "s3": {"bucket": "music", "endpoint": "https://s3.example.org"}}}
 MODELS: Object = {"models": {"enabled": True}}
+PREFETCH: Object = {"models": {"enabled": True, "prefetch": {"enabled": True}}}
 
 
 @pytest.mark.parametrize("name", ci_values())
@@ -76,10 +77,37 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "models.storageClassName": ("fast", MODELS),
     "models.size": ("1Gi", MODELS),
     "models.accessModes": (["ReadOnlyMany"], MODELS),
+    "models.prefetch.enabled": (True, MODELS),
+    "models.prefetch.models": (["mdx"], PREFETCH),
+    "models.prefetch.baseURL": ("https://mirror.example.org/", PREFETCH),
+    "models.prefetch.allowedCIDRs": (["10.0.0.0/8"], PREFETCH),
+    "models.prefetch.resources.requests.cpu": ("1", PREFETCH),
+    "models.prefetch.resources.requests.memory": ("256Mi", PREFETCH),
+    "models.prefetch.resources.limits.memory": ("1Gi", PREFETCH),
+    "models.prefetch.nodeSelector": ({"disk": "ssd"}, PREFETCH),
+    "models.prefetch.tolerations": ([{"key": "a", "operator": "Exists"}], PREFETCH),
+    "libraries": ([{"name": "nas", "claimName": "nas-music"}], {}),
+    "sweep.enabled": (False, {}),
+    "sweep.schedule": ("@weekly", {}),
+    "sweep.dryRun": (True, {}),
+    "sweep.maxPercent": (50, {}),
+    "sweep.absentDays": (30, {}),
+    "sweep.unfinishedHours": (48, {}),
+    "sweep.resources.requests.cpu": ("1", {}),
+    "sweep.resources.requests.memory": ("1Gi", {}),
+    "sweep.resources.limits.memory": ("2Gi", {}),
     "fetch.allowedCIDRs": (["10.0.0.0/8"], {}),
+    "fetch.maxPerHost": (4, {}),
+    "sites": ([{"host": "youtube.com", "maxRunning": 2}], {}),
+    "reuse.enabled": (False, {}),
+    "reuse.downloadSeconds": (60, {}),
+    "fetch.secret": (True, {}),
     "capacity.maxRunning": (3, {}),
     "capacity.gpus": (0, {}),
     "capacity.ageingSeconds": (0, {}),
+    "disruption.nodeLostSeconds": (0, {}),
+    "disruption.graceSeconds": (60, {}),
+    "disruption.lostAfterSeconds": (5, {}),
     "defaultQueue.create": (False, {}),
     "defaultQueue.maxRunning": (3, {}),
     "defaultQueue.maxGPUs": (0, {}),
@@ -89,9 +117,10 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "pipelines.enabled": (False, {}),
     "pipelines.device": ("CPU", {}),
     "pipelines.gpuWaitSeconds": (0, {}),
+    "pipelines.retentionSeconds": (86_400, {}),
     **{
         f"pipelines.resources.{phase}.{key}": ("7Gi", {})
-        for phase in ("download", "normalize", "separate", "transcode", "thumbnail")
+        for phase in ("download", "normalize", "separate", "transcode", "thumbnail", "publish")
         for key in ("cpu", "memory", "scratch")
     },
     "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),
@@ -156,16 +185,34 @@ WRONG: dict[str, tuple[Object, list[str]]] = {
     "a namespace in capitals": ({"jobNamespaces": ["Music"]}, ["jobNamespaces/0"]),
     "a namespace twice": ({"jobNamespaces": ["a", "a"]}, ["jobNamespaces", "equal"]),
     "a size that is no quantity": ({"store": {"folder": {"size": "big"}}}, ["store/folder/size"]),
+    "a site without a host": ({"sites": [{"maxRunning": 2}]}, ["sites/0", "host"]),
+    "a site with an address for a host": ({"sites": [{"host": "https://a.example"}]}, ["sites/0/host"]),
+    "a site with an unknown limit": ({"sites": [{"host": "a.example", "maxRuning": 2}]}, ["sites/0", "maxRuning"]),
+    "a site that may run nothing": ({"sites": [{"host": "a.example", "maxRunning": 0}]}, ["sites/0/maxRunning"]),
     "an unknown kind of store": ({"store": {"kind": "NFS"}}, ["store/kind"]),
     "a claim that runners cannot write": ({"store": {"folder": {"accessModes": ["ReadOnlyMany"]}}}, ["accessModes"]),
     "an endpoint with a password": ({"store": {"s3": {"endpoint": "https://a:b@c"}}}, ["endpoint"]),
     "an unknown pull policy": ({"images": {"control": {"pullPolicy": "Sometimes"}}}, ["pullPolicy"]),
     "a digest that is none": ({"images": {"control": {"digest": "latest"}}}, ["digest"]),
+    "no time to end": ({"disruption": {"graceSeconds": 0}}, ["graceSeconds", "got 0, want 1"]),
     "no API pods": ({"api": {"replicas": 0}}, ["replicas"]),
     "a port above the last": ({"api": {"service": {"port": 65536}}}, ["port"]),
     "an unknown device": ({"pipelines": {"device": "TPU"}}, ["device"]),
     "a label that is a number": ({"commonLabels": {"a": 1}}, ["commonLabels/a", "want string"]),
     "a toleration with an unknown key": ({"api": {"tolerations": [{"keys": "a"}]}}, ["tolerations", "keys"]),
+    "a library without a place": ({"libraries": [{"name": "a"}]}, ["libraries/0"]),
+    "a library at two places": ({"libraries": [{"name": "a", "claimName": "b", "prefix": "c"}]}, ["libraries/0"]),
+    "a library on the node": ({"libraries": [{"name": "a", "hostPath": "/srv"}]}, ["hostPath", "not allowed"]),
+    "a library above the store": ({"libraries": [{"name": "a", "prefix": "../b"}]}, ["libraries/0/prefix"]),
+    "a library among jobs": ({"libraries": [{"name": "a", "prefix": "music/b"}]}, ["folder of the jobs", "library/a"]),
+    "a library twice": (
+        {"libraries": [{"name": "a", "prefix": "b"}, {"name": "a", "prefix": "c"}]}, ["name a is there twice"],
+    ),
+    "a library where nothing runs": (
+        {"libraries": [{"name": "a", "prefix": "b", "namespaces": ["other"]}]}, ["other is not in jobNamespaces"],
+    ),
+    "a schedule in words": ({"sweep": {"schedule": "every night"}}, ["sweep/schedule"]),
+    "a sweep of more than all": ({"sweep": {"maxPercent": 101}}, ["sweep/maxPercent"]),
     "no job namespaces": ({"jobNamespaces": []}, ["jobNamespaces is empty", "--set"]),
     "the operator's own namespace": ({"jobNamespaces": ["audiojob-system"]}, ["must not hold audiojob-system"]),
     "an API namespace where nothing runs": ({"api": {"namespace": "other"}}, ["api.namespace is other", "Add it"]),

@@ -139,7 +139,7 @@ def test_a_retry_reads_what_the_failed_job_has_published(product: Product) -> No
     source = {"url": product.media.url("song.mp3")}
     before = product.submit(
         unique("before"),
-        {"pipeline": "e2e-redo", "source": source, "parameters": {"simulate": {"exitCode": 65}}},
+        {"pipeline": "e2e-redo", "source": source, "reuse": "Never", "parameters": {"simulate": {"exitCode": 65}}},
     )
     assert product.finished(before).status.state is State.FAILED
     after = product.submit(unique("after"), {"pipeline": "e2e-redo", "source": source, "retryOf": before})

@@ -23,6 +23,7 @@ def seen(product: Product) -> list[AudioJob]:
         "pipeline": "separate",
         "source": {"url": product.media.url("song.mp3")},
         "parameters": {"separate": {"model": "demucs_unittest", "stems": "TwoStems"}},
+        "reuse": "Never",  # other tests have downloaded the piece before
     }
     product.submit(NAME, spec)
     versions: list[AudioJob] = []

@@ -98,8 +98,32 @@ priorityClassName: {{ . }}
 {{- if ne .Values.images.runner.pullPolicy .Values.images.runnerTorch.pullPolicy -}}
 {{- fail "images.runner.pullPolicy and images.runnerTorch.pullPolicy must be the same" -}}
 {{- end -}}
+{{- $names := list -}}
+{{- range .Values.libraries -}}
+{{- if has .name $names -}}
+{{- fail (printf "libraries: the name %s is there twice" .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- $first := first (splitList "/" (default "" .prefix)) -}}
+{{- if has $first $.Values.jobNamespaces -}}
+{{- fail (printf "libraries: prefix %s lies in the folder of the jobs of namespace %s. Choose another first part, such as library/%s." .prefix $first .name) -}}
+{{- end -}}
+{{- range .namespaces -}}
+{{- if not (has . $.Values.jobNamespaces) -}}
+{{- fail (printf "libraries: %s is not in jobNamespaces" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq .Values.store.kind "S3") (not .Values.store.s3.bucket) -}}
 {{- fail "store.kind is S3, so store.s3.bucket must name a bucket" -}}
+{{- end -}}
+{{- if .Values.models.prefetch.enabled -}}
+{{- if not .Values.models.enabled -}}
+{{- fail "models.prefetch.enabled needs a volume to fill: set models.enabled to true" -}}
+{{- end -}}
+{{- if and .Values.models.create (without .Values.models.accessModes "ReadOnlyMany" | empty) -}}
+{{- fail "models.accessModes is ReadOnlyMany alone, so models.prefetch could not write: add ReadWriteOnce or ReadWriteMany, or fill the volume by hand" -}}
+{{- end -}}
 {{- end -}}
 {{- if and (hasPrefix "http://" .Values.store.s3.endpoint) (not .Values.store.s3.allowHttp) -}}
 {{- fail "store.s3.endpoint starts with http://, which sends music and keys unencrypted. Use https://, or set store.s3.allowHttp to true." -}}

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from audiojob_dev import packages
-from audiojob_dev.demo import install, music, request
+from audiojob_dev.demo import install, models, music, request
 from audiojob_dev.demo.store import Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.demo.view import human_bytes, human_seconds, phase_seconds, stems_of
@@ -77,6 +77,7 @@ def run(console: Console) -> None:
             install.ensure_namespace(cluster, NAMESPACE)
             install.install(cluster, [NAMESPACE], images, source.cidr)
             console.print(cluster.helm("-n", install.RELEASE_NAMESPACE, "list").rstrip(), markup=False)
+            models.fill(cluster, NAMESPACE, images["runner"])
         with timings.part(console, "AudioJob by kubectl apply"):
             first = request.apply_example(cluster, NAMESPACE, source.url)
             console.print(f"  kubectl apply -f examples/separate.yaml → audiojob/{first}")
@@ -153,12 +154,11 @@ def show_stems(job: AudioJob, store: Store, console: Console) -> None:
         table.add_row(stem.name, human_bytes(stem.bytes), human_seconds(stem.seconds))
     console.print(table)
     console.print(f"  in {store.place(folder)}", markup=False, soft_wrap=True)
-    if manifest.get("metadata", {}).get("untrained"):
-        console.print(
-            "  The model is demucs' own untrained test network: the path is real, the sound is noise. "
-            "Name a trained one in spec.parameters.separate.model.",
-            style="dim",
-        )
+    console.print(
+        f"  {models.MODEL} is a tiny model that comes with the tests: it tells tones from beats, as you can hear. "
+        "For voices and instruments name htdemucs (docs/models.md).",
+        style="dim",
+    )
     spent = "  ".join(f"{phase.name} {phase_seconds(phase):.1f} s" for phase in job.status.phases)
     console.print(f"  {spent}", style="dim")
 

@@ -42,6 +42,8 @@ def values(job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: 
         "jobNamespaces": list(job_namespaces),
         "api.namespace": job_namespaces[0],
         "fetch.allowedCIDRs": [allowed_cidr],
+        "models.enabled": True,
+        "models.size": "100Mi",
     }
 
 

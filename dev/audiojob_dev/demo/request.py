@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE, ensure_namespace
+from audiojob_dev.demo.models import MODEL
 from audiojob_dev.demo.store import restricted_pod
 from audiojob_dev.demo.tools import Cluster, ToolError, wait_until
 from audiojob_dev.demo.view import next_name
@@ -41,10 +42,11 @@ def apply_example(cluster: Cluster, namespace: str, url: str) -> str:
 
 
 def example(url: str) -> dict[str, Any]:
-    """The example's document, pointing at ``url``."""
+    """The example's document for ``url`` and the demo's model; it works in every demo, whatever the one before made."""
     manifest: dict[str, Any] = yaml.safe_load((repository() / "examples" / "separate.yaml").read_text())
     manifest["metadata"].pop("namespace", None)
-    manifest["spec"]["source"] = {"url": url}
+    manifest["spec"] |= {"source": {"url": url}, "reuse": "Never"}
+    manifest["spec"]["parameters"] = {"separate": {"model": MODEL}}
     return manifest
 
 
@@ -54,7 +56,7 @@ def post_to_api(cluster: Cluster, namespace: str, url: str, console: Console) ->
         cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(document))
     token = cluster.kubectl("-n", namespace, "create", "token", CALLER, "--audience", API_AUDIENCE).strip()
     spec = example(url)["spec"]
-    body = json.dumps({key: spec[key] for key in ("pipeline", "source", "parameters")})
+    body = json.dumps({key: spec[key] for key in ("pipeline", "source", "parameters", "reuse")})
     with cluster.port_forward(RELEASE_NAMESPACE, f"service/{RELEASE}-api", 80) as port:
         address = f"http://127.0.0.1:{port}/api/v1/jobs"
         console.print(
@@ -99,10 +101,7 @@ def caller(namespace: str) -> list[dict[str, Any]]:
 
 def music_pod(cluster: Cluster, namespace: str, piece: Path, image: str) -> MusicSource:
     """A pod that serves the piece, for clusters whose pods cannot reach this machine."""
-    pod = restricted_pod(MUSIC_POD, image, ["python", "-m", "http.server", "8000", "--directory", "/data"])
-    container = pod["spec"]["containers"][0]
-    container["volumeMounts"] = [mount for mount in container["volumeMounts"] if mount["name"] == "data"]
-    pod["spec"]["volumes"] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "data"]
+    pod = restricted_pod(MUSIC_POD, image, ["python", "-m", "http.server", "8000", "--directory", "/data"], {})
     ensure_namespace(cluster, namespace)
     cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(pod))
 

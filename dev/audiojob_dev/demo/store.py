@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,12 +56,11 @@ class ThroughPod:
 def open_store(cluster: Cluster, namespace: str, image: str) -> Store:
     """The way to the store that fits the cluster."""
     if cluster.embedded:
-        claim = cluster.get("-n", namespace, "pvc", STORE_CLAIM)
-        volume = cluster.get("pv", claim["spec"]["volumeName"])
-        return FolderOnThisMachine(Path(volume["spec"]["local"]["path"]))
-    cluster.kubectl(
-        "-n", namespace, "apply", "-f", "-", stdin=json.dumps(restricted_pod(READER, image, ["sleep", "3600"]))
-    )
+        folder = folder_of(cluster, namespace, STORE_CLAIM)
+        assert folder is not None, "a job has used it"
+        return FolderOnThisMachine(folder)
+    pod = restricted_pod(READER, image, ["sleep", "3600"], {"/store": STORE_CLAIM})
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(pod))
 
     def ready() -> bool:
         return bool(cluster.get("-n", namespace, "pod", READER)["status"].get("phase") == "Running")
@@ -69,8 +69,23 @@ def open_store(cluster: Cluster, namespace: str, image: str) -> Store:
     return ThroughPod(cluster, namespace)
 
 
-def restricted_pod(name: str, image: str, command: list[str]) -> dict[str, Any]:
-    """A helper pod that Pod Security's ``restricted`` level admits, with the store at /store and room at /data."""
+def folder_of(cluster: Cluster, namespace: str, claim: str) -> Path | None:
+    """Where the embedded cluster keeps what is in a claim; None before anybody has used it."""
+    volume_name = cluster.get("-n", namespace, "pvc", claim)["spec"].get("volumeName")
+    if volume_name is None:
+        return None
+    return Path(cluster.get("pv", volume_name)["spec"]["local"]["path"])
+
+
+def restricted_pod(
+    name: str, image: str, command: list[str], claims: Mapping[str, str], *, read_only: bool = True
+) -> dict[str, Any]:
+    """A helper pod that Pod Security's ``restricted`` level admits, with ``claims`` by path and room at /data."""
+    mounts = [{"name": claim, "mountPath": path, "readOnly": read_only} for path, claim in claims.items()]
+    volumes: list[dict[str, Any]] = [
+        {"name": claim, "persistentVolumeClaim": {"claimName": claim, "readOnly": read_only}}
+        for claim in claims.values()
+    ]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -85,15 +100,9 @@ def restricted_pod(name: str, image: str, command: list[str]) -> dict[str, Any]:
                 {
                     "name": "main", "image": image, "imagePullPolicy": "IfNotPresent", "command": command,
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                    "volumeMounts": [
-                        {"name": "store", "mountPath": "/store", "readOnly": True},
-                        {"name": "data", "mountPath": "/data"},
-                    ],
+                    "volumeMounts": [*mounts, {"name": "data", "mountPath": "/data"}],
                 }
             ],
-            "volumes": [
-                {"name": "store", "persistentVolumeClaim": {"claimName": STORE_CLAIM, "readOnly": True}},
-                {"name": "data", "emptyDir": {"sizeLimit": "100Mi"}},
-            ],
+            "volumes": [*volumes, {"name": "data", "emptyDir": {"sizeLimit": "100Mi"}}],
         },
     }  # fmt: skip

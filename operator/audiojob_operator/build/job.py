@@ -6,6 +6,7 @@ from typing import Final
 
 from audiojob_operator.build.names import child_labels, child_name
 from audiojob_operator.build.phase_input import phase_file
+from audiojob_operator.build.program import split_pod
 from audiojob_operator.build.quantity import quantity_bytes
 from audiojob_operator.build.request import AttemptRequest
 from audiojob_operator.build.volumes import volumes_and_mounts
@@ -15,6 +16,7 @@ from audiojob_types import constants as c
 from audiojob_types.contract import Device
 from audiojob_types.pipeline import PodTemplate
 
+_DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 _LOG_ROOM_BYTES: Final = 256 * 1024**2  # container logs count as ephemeral storage too
 
 
@@ -45,6 +47,10 @@ def build_job(request: AttemptRequest) -> Object:
     template["metadata"] = {"labels": labels, "annotations": {c.ANNOTATION_PHASE: phase_file(request)}}
     _fill_pod(template["spec"], request)
     _fill_container(template["spec"]["containers"][0], request)
+    if request.phase.task.is_program:
+        split_pod(template["spec"], request)
+        # What `kubectl logs` shows when no container is named.
+        template["metadata"]["annotations"][_DEFAULT_CONTAINER] = c.CONTAINER_PROGRAM
     return job
 
 
@@ -58,6 +64,12 @@ def _annotations(request: AttemptRequest) -> dict[str, str]:
     }
     if request.device is Device.GPU:
         found[c.ANNOTATION_GPUS] = str(request.phase.gpus)
+    if request.reuse_key is not None:
+        found[c.ANNOTATION_REUSE_KEY] = request.reuse_key
+    if request.host is not None:
+        found[c.ANNOTATION_HOST] = request.host
+    if request.phase.exit_codes is not None:
+        found[c.ANNOTATION_EXIT_CODES] = request.phase.exit_codes
     return found
 
 
@@ -72,7 +84,15 @@ def _owner(request: AttemptRequest) -> Object:
     }
 
 
+def _patience(request: AttemptRequest) -> list[Object]:
+    """How long a pod stays on a node that does not answer."""
+    seconds = request.settings.disruption.node_lost_seconds
+    toleration = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
+    return [{"key": f"node.kubernetes.io/{trouble}", **toleration} for trouble in ("not-ready", "unreachable")]
+
+
 def _fill_pod(pod: Object, request: AttemptRequest) -> None:
+    pod["terminationGracePeriodSeconds"] = request.settings.disruption.grace_seconds
     limits = [seconds for seconds in (request.phase.hard_limit_seconds, request.remaining_seconds) if seconds]
     if limits:
         pod["activeDeadlineSeconds"] = min(limits)
@@ -82,7 +102,7 @@ def _fill_pod(pod: Object, request: AttemptRequest) -> None:
     templates = request.revision.spec.templates
     template = (templates.gpu if request.device is Device.GPU else templates.cpu) or PodTemplate()
     wire = template.to_wire()
-    pod["tolerations"].extend(wire.pop("tolerations", []))
+    pod["tolerations"] = [*_patience(request), *wire.pop("tolerations", [])]
     pod.update({key: value for key, value in wire.items() if value})
 
 

@@ -1,13 +1,14 @@
-"""Volumes and mounts of a phase pod: scratch, the store's folders that it may see, models."""
+"""Volumes and mounts of a phase pod: scratch, the store's folders that it may see, libraries, models."""
 
 from __future__ import annotations
 
 from audiojob_operator.build.inputs import uploads_prefix
 from audiojob_operator.build.names import output_prefix
 from audiojob_operator.build.request import AttemptRequest
+from audiojob_operator.libraries import Library, destination_library, source_library
 from audiojob_operator.model import Object
 from audiojob_types import constants as c
-from audiojob_types.contract import MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT, S3Store
+from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT, S3Store, Task
 
 
 def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Object]]:
@@ -17,10 +18,51 @@ def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Obje
         _store_volume(request),
     ]
     mounts = _store_mounts(request)
+    for library, writable in used_libraries(request):
+        _add_library(request, library, writable, volumes, mounts)
     if request.settings.models_claim and request.phase.task.needs_torch:
         volumes.append({"name": "models", "persistentVolumeClaim": {"claimName": c.MODELS_CLAIM, "readOnly": True}})
         mounts.append({"name": "models", "mountPath": MODELS_ROOT, "readOnly": True})
+    if request.settings.fetch_secret and request.phase.task.fetches:
+        # Files, and never environment or phase file: neither a log nor the API shows them.
+        secret = {"secretName": c.FETCH_SECRET, "defaultMode": 0o440}
+        volumes.append({"name": "fetch", "secret": secret})
+        mounts.append({"name": "fetch", "mountPath": FETCH_CREDENTIALS, "readOnly": True})
     return volumes, mounts
+
+
+def used_libraries(request: AttemptRequest) -> list[tuple[Library, bool]]:
+    """The libraries that the attempt needs, and whether it may write into them: Publish alone may.
+
+    Raises ``InvalidSpecError`` for one that the administrator has taken away.
+    """
+    libraries, spec = request.settings.libraries, request.job.spec
+    found: dict[str, tuple[Library, bool]] = {}
+    if any(file.library is not None for file in request.inputs):
+        source = source_library(libraries, request.namespace, spec)
+        if source is not None:
+            found[source.name] = (source, False)
+    if request.phase.task is Task.PUBLISH:
+        destination = destination_library(libraries, request.namespace, spec)
+        if destination is not None:
+            found[destination.name] = (destination, True)
+    return list(found.values())
+
+
+def _add_library(
+    request: AttemptRequest, library: Library, writable: bool, volumes: list[Object], mounts: list[Object]
+) -> None:
+    if library.prefix is not None and isinstance(request.settings.store, S3Store):
+        return  # the store's credentials reach it
+    mount: Object = {"mountPath": f"{STORE_ROOT}/{library.key(request.namespace)}"}
+    if library.prefix is not None:
+        mount |= {"name": "store", "subPath": library.prefix}
+    else:
+        claim: Object = {"claimName": library.claim_name}
+        name = f"library-{library.name}"
+        volumes.append({"name": name, "persistentVolumeClaim": claim if writable else {**claim, "readOnly": True}})
+        mount["name"] = name
+    mounts.append(mount if writable else {**mount, "readOnly": True})
 
 
 def _store_volume(request: AttemptRequest) -> Object:

@@ -29,7 +29,7 @@ class AttemptPolicy:
     resources: Resources
 
 
-def adopted(record: PhaseStatus, child: PhaseObservation) -> PhaseStatus:
+def adopted(record: PhaseStatus, child: PhaseObservation, expires: datetime | None = None) -> PhaseStatus:
     """The phase with an attempt whose Job exists but was never recorded: the operator ended between the two writes."""
     begun = Start(
         attempt=child.attempt,
@@ -38,13 +38,15 @@ def adopted(record: PhaseStatus, child: PhaseObservation) -> PhaseStatus:
         device_reason=child.device_reason,
         memory_bytes=child.memory_bytes,
         by_kueue=child.suspended,
+        reuse_key=child.reuse_key,
+        expires=expires,
     )
     return started(record, begun, child.created)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """An attempt that begins. ``by_kueue``: Kueue decides when."""
+    """An attempt that begins. ``by_kueue``: Kueue decides when. ``expires``: its results may be swept then."""
 
     attempt: int
     job_name: str
@@ -52,6 +54,8 @@ class Start:
     device_reason: str | None
     memory_bytes: int | None
     by_kueue: bool = False
+    reuse_key: str | None = None
+    expires: datetime | None = None
 
 
 def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
@@ -65,6 +69,8 @@ def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
             "device": begun.device,
             "device_reason": begun.device_reason,
             "memory_request_bytes": begun.memory_bytes,
+            "reuse_key": begun.reuse_key,
+            "expires_time": begun.expires,
             "start_time": record.start_time or at,
             "review_start_time": None,
             "next_attempt_time": None,

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from audiojob_types.contract import Task
 from audiojob_types.job import AudioJobSpec, PhaseStatus
 from audiojob_types.pipeline import Phase
 from audiojob_types.reasons import Reason
@@ -27,7 +26,7 @@ def host_of(spec: AudioJobSpec) -> str | None:
 
 def fetches(phase: Phase) -> bool:
     """Whether the phase asks the source's host for anything."""
-    return phase.task is Task.DOWNLOAD
+    return phase.task.fetches
 
 
 def cool_down_seconds(times: int, asked: int | None) -> int:

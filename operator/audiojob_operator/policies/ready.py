@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from audiojob_operator.model import GpuRequest
+from audiojob_operator.policies.models import lacks_model
 from audiojob_operator.policies.review import needs_review
 from audiojob_operator.resolve import effective_device, phases_before
 from audiojob_types.contract import Device
@@ -22,29 +23,50 @@ def ready_phases(pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus])
     def waits(name: str) -> bool:
         return name not in phases or phases[name].state is PhaseState.WAITING
 
-    return [
-        phase
-        for phase in pipeline.phases
-        if waits(phase.name) and all(done(name) for name in phases_before(pipeline, phase))
-    ]
+    def needed(phase: Phase) -> set[str]:
+        # A result that was given back is made again, also for those who have only read it.
+        again = {
+            binding.from_ for binding in phase.inputs if binding.from_ in phases and phases[binding.from_].reuse_off
+        }
+        return again.union(phases_before(pipeline, phase))
+
+    return [phase for phase in pipeline.phases if waits(phase.name) and all(done(name) for name in needed(phase))]
 
 
-def can_go_on(spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]) -> bool:
-    """Whether a place would be of any use: something runs, or may start without somebody's review."""
+def can_go_on(
+    spec: AudioJobSpec,
+    pipeline: AudioPipelineSpec,
+    phases: Mapping[str, PhaseStatus],
+    unready: frozenset[str] = frozenset(),
+) -> bool:
+    """Whether a place would be of any use: something runs, or may start without somebody's review and without a model
+    of ``unready``.
+    """
     if any(record.state is PhaseState.RUNNING for record in phases.values()):
         return True
-    return any(not needs_review(spec, phase) for phase in ready_phases(pipeline, phases))
+    return any(
+        not needs_review(spec, phase) and not lacks_model(spec, phase, unready)
+        for phase in ready_phases(pipeline, phases)
+    )
 
 
 def gpu_requests(
-    spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus], eligible: datetime
+    spec: AudioJobSpec,
+    pipeline: AudioPipelineSpec,
+    phases: Mapping[str, PhaseStatus],
+    eligible: datetime,
+    unready: frozenset[str] = frozenset(),
 ) -> tuple[GpuRequest, ...]:
-    """What the ready phases would ask of the GPUs. ``eligible`` is since when a job that never started could have."""
+    """What the ready phases would ask of the GPUs. ``eligible`` is since when a job that never started could have;
+    ``unready`` are models that are not there yet.
+    """
     requests = []
     for phase in ready_phases(pipeline, phases):
         wish = effective_device(spec, phase)
         record = phases.get(phase.name)
         if wish == "CPU" or needs_review(spec, phase) or (wish == "Auto" and record and record.device is Device.CPU):
+            continue
+        if lacks_model(spec, phase, unready):
             continue
         since = (record.gpu_wait_start_time if record else None) or eligible
         requests.append(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from audiojob_operator.build.program import program_of
 from audiojob_operator.invalid import InvalidSpecError
 from audiojob_operator.model import Observed
 from audiojob_operator.resolve import phase_parameters, phases_before
+from audiojob_types.contract import Task
 from audiojob_types.job import AudioJob, JobOutput, PhaseState, PhaseStatus, ResolvedSource, State
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.pipeline import AudioPipelineSpec, Phase
@@ -69,7 +71,10 @@ def _output_of(other: AudioJob, wanted: str | None) -> Lookup:
     if record.manifest is None:
         return NeverWill(f"Phase {output.phase} of AudioJob {other.metadata.name} has no manifest.")
     return ResolvedSource(
-        manifest=record.manifest, output=output.name, duration_milliseconds=output.duration_milliseconds
+        manifest=record.manifest,
+        output=output.name,
+        sha256=output.sha256,
+        duration_milliseconds=output.duration_milliseconds,
     )
 
 
@@ -116,7 +121,13 @@ def finished_before(observed: Observed, pipeline: AudioPipelineSpec) -> tuple[li
 def _same_work(job: AudioJob, other: AudioJob, phase: Phase, before: Phase) -> bool:
     if phase.task is not before.task or phase.inputs != before.inputs:
         return False
-    if any(binding.from_ == "Job" for binding in phase.inputs) and job.spec.source != other.spec.source:
+    if phase.task is Task.PUBLISH and job.spec.destination != other.spec.destination:
+        return False
+    if any(binding.from_ == "Job" for binding in phase.inputs) and (
+        job.spec.source != other.spec.source or job.spec.inputs != other.spec.inputs
+    ):
+        return False
+    if program_of(phase) != program_of(before):
         return False
     try:
         return phase_parameters(job.spec, phase) == phase_parameters(other.spec, before)

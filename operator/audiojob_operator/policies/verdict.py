@@ -8,6 +8,7 @@ from typing import Final
 
 from audiojob_operator.model import (
     Diagnosis,
+    Disruption,
     Failed,
     Outcome,
     PhaseObservation,
@@ -19,9 +20,9 @@ from audiojob_types.contract import FailureClass
 from audiojob_types.pipeline import Phase
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
-LOST_AFTER: Final = timedelta(seconds=60)  # past its grace, a pod's node can no longer be answering
 NO_POD_AFTER: Final = timedelta(seconds=30)  # the Job controller makes the pod when it first looks at the Job
 UNSEEN_AFTER: Final = timedelta(seconds=300)  # with thousands of new Jobs it takes minutes to come to one
+_USUAL: Final = Disruption()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,19 @@ class Verdict:
     wake: datetime | None = None
 
 
-def judge(child: PhaseObservation | None, phase: Phase, prefix: str, now: datetime, *, ran: bool = False) -> Verdict:
+def judge(
+    child: PhaseObservation | None,
+    phase: Phase,
+    prefix: str,
+    now: datetime,
+    *,
+    ran: bool = False,
+    disruption: Disruption = _USUAL,
+) -> Verdict:
     """The verdict on an attempt. ``prefix`` is the phase's folder in the store, where its manifest must lie.
 
-    ``ran``: status says that nothing kept it from working when it was last looked at.
+    ``ran``: status says that nothing kept it from working when it was last looked at. ``disruption``: how long a pod
+    may take to end.
     """
     if child is None:
         return Verdict(_lost(Reason.CHILD_LOST, "The Job of the attempt was deleted."))
@@ -46,7 +56,7 @@ def judge(child: PhaseObservation | None, phase: Phase, prefix: str, now: dateti
         case Failed() as failed:
             return Verdict(failed)
         case Running():
-            return _running(child, phase, now, ran=ran)
+            return _running(child, phase, now, ran=ran, disruption=disruption)
 
 
 def _checked(success: Succeeded, prefix: str) -> Outcome:
@@ -64,7 +74,7 @@ def _checked(success: Succeeded, prefix: str) -> Outcome:
     )
 
 
-def _running(child: PhaseObservation, phase: Phase, now: datetime, *, ran: bool) -> Verdict:
+def _running(child: PhaseObservation, phase: Phase, now: datetime, *, ran: bool, disruption: Disruption) -> Verdict:
     if child.deleting:
         return Verdict(_lost(Reason.CHILD_LOST, "The Job of the attempt is being deleted."))
     if child.suspended:
@@ -73,14 +83,19 @@ def _running(child: PhaseObservation, phase: Phase, now: datetime, *, ran: bool)
         return _without_pod(child, now)
     pod = child.pod
     if pod.terminating_until is not None:
-        lost = pod.terminating_until + LOST_AFTER
-        if now >= lost:
-            where = f" on node {pod.node_name}" if pod.node_name else ""
-            return Verdict(_lost(Reason.POD_LOST, f"The pod{where} did not end {LOST_AFTER.seconds} s past its grace."))
-        return Verdict(Running(), wake=lost)
+        return _ending(pod, pod.terminating_until, disruption, now)
     if pod.waiting is not None:
         return _waiting(pod, pod.waiting, phase, now)
     return Verdict(Running())
+
+
+def _ending(pod: PodObservation, until: datetime, disruption: Disruption, now: datetime) -> Verdict:
+    lost = until + timedelta(seconds=disruption.lost_after_seconds)
+    if now < lost:
+        return Verdict(Running(), wake=lost)
+    where = f" on node {pod.node_name}" if pod.node_name else ""
+    message = f"The pod{where} did not end within {disruption.lost_after_seconds} s past its grace."
+    return Verdict(_lost(Reason.POD_LOST, message))
 
 
 def _waiting(pod: PodObservation, problem: Diagnosis, phase: Phase, now: datetime) -> Verdict:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from audiojob_operator.model import Observed
+from audiojob_operator.policies.models import model_wait
+from audiojob_operator.policies.ready import ready_phases
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
 
@@ -54,6 +56,18 @@ def start_time_ahead(observed: Observed, now: datetime) -> Wait | None:
     if start is None or now >= start:
         return None
     return Wait(Reason.START_TIME_AHEAD, f"The job waits for its startTime, {format_time(start)}.", until=start)
+
+
+def no_model(observed: Observed, now: datetime) -> Wait | None:
+    """A job that has not begun, and whose first phases all need a model that is on its way."""
+    if observed.pipeline is None:
+        return None
+    spec = observed.job.spec
+    waits = [model_wait(spec, phase, observed.models, now) for phase in ready_phases(observed.pipeline.spec, {})]
+    first = waits[0] if waits else None
+    if first is None or None in waits:
+        return None
+    return Wait(Reason.MODEL_MISSING, first.message, first.until)
 
 
 def not_admitted(observed: Observed) -> Wait | None:

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Final
 
 import obstore
-from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    InvalidPathError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from obstore.store import ObjectStore
 
 from audiojob_runner.errors import PhaseError, is_disk_full
@@ -73,6 +79,26 @@ class Store:
         with self._failures(f"writing {key}"):
             obstore.put(self.objects, check_key(key), content, use_multipart=False)
         self._make_durable(key)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write a small object unless there is one; whether it was written. The server decides between two writers."""
+        with self._failures(f"writing {key}"):
+            try:
+                obstore.put(self.objects, check_key(key), content, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return False
+        self._make_durable(key)
+        return True
+
+    def copy_new(self, source: str, target: str) -> bool:
+        """Copy an object within the store unless the other exists; whether it was copied."""
+        with self._failures(f"writing {target}"):
+            try:
+                obstore.copy(self.objects, check_key(source), check_key(target), overwrite=False)
+            except AlreadyExistsError:
+                return False
+        self._make_durable(target)
+        return True
 
     def write_stream(self, key: str, chunks: Iterator[bytes]) -> None:
         """Write a large object; nothing stays when ``chunks`` raises half-way, and what it raised is raised here.
@@ -144,9 +170,10 @@ class Store:
         except (PhaseError, FileNotFoundError):
             raise
         except (BaseError, OSError) as error:
-            raise self._phase_error(error, doing) from error
+            raise self.explained(error, doing) from error
 
-    def _phase_error(self, error: Exception, doing: str) -> PhaseError:
+    def explained(self, error: Exception, doing: str) -> PhaseError:
+        """The store's error in our own words; ``doing`` says when it came."""
         summary = str(error).split("\n", maxsplit=1)[0][:500]
         if is_disk_full(error) or "QuotaExceeded" in str(error) or "507 Insufficient Storage" in str(error):
             return PhaseError(ExitCode.DISK_FULL, Reason.DISK_FULL, f"The store {self.name} was full while {doing}.")

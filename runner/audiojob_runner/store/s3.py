@@ -26,10 +26,12 @@ RETRY_SECONDS: Final = 180
 
 def open_s3(config: S3Store, credentials: Path) -> Store:
     """The bucket of ``config``. Raises :class:`PhaseError` (77) where a credential file is missing or empty."""
-    endpoint: S3Config = {"endpoint": config.endpoint} if config.endpoint else {}
+    options: S3Config = {"copy_if_not_exists": "multipart"}
+    if config.endpoint:
+        options["endpoint"] = config.endpoint
     store = ObstoreS3(
         config.bucket,
-        config=endpoint,
+        config=options,
         prefix=config.prefix or None,
         region=config.region,
         access_key_id=_read_credential(credentials, "accessKeyId"),

@@ -15,9 +15,12 @@ __all__ = ["TASKS", "RunTask", "TaskContext", "TaskInput", "TaskOutput", "TaskRe
 # Each module has a function ``run`` that is a RunTask.
 TASKS: Final[dict[Task, str]] = {
     Task.DOWNLOAD: "audiojob_runner.tasks.download",
+    Task.INSPECT: "audiojob_runner.tasks.inspect",
     Task.NORMALIZE: "audiojob_runner.tasks.normalize",
+    Task.PUBLISH: "audiojob_runner.tasks.publish",
     Task.SEPARATE: "audiojob_runner.tasks.separate",
     Task.SIMULATE: "audiojob_runner.tasks.simulate",
+    Task.CONTAINER: "audiojob_runner.tasks.container",
     Task.THUMBNAIL: "audiojob_runner.tasks.thumbnail",
     Task.TRANSCODE: "audiojob_runner.tasks.transcode",
 }

@@ -10,18 +10,34 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from audiojob_types.base import WireModel
-from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
+from audiojob_types.contract import Device, FolderStore, PhaseLimits, PhaseNetwork, S3Store
+from audiojob_types.destination import Layout
 
 
 @dataclass(frozen=True, slots=True)
 class TaskInput:
-    """One input: a local file that must not be changed, or an address to fetch. Exactly one of both is set."""
+    """One input: a local file that must not be changed, or an address to fetch.
+
+    Neither is set where only ``metadata`` was asked for. ``sha256`` is that of the file, where it is known.
+    """
 
     name: str
     path: Path | None = None
     url: str | None = None
     media_type: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Where Publish puts files: a library by name, and how it is reached. ``job`` is the AudioJob's name."""
+
+    library: str
+    layout: Layout
+    store: FolderStore | S3Store
+    credentials: Path
+    job: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +60,8 @@ class TaskContext:
     attempt: int
     job_uid: str
     cancelled: threading.Event
+    fetch_credentials: Path | None = None  # folder of the administrator's cookies and proxy; it need not be there
+    publishing: Publishing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,55 +1,66 @@
-"""Download: one media file from an address into the store, unchanged."""
+"""Download: one media file from an address into the store, unchanged or in the container that was asked for."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from audiojob_runner import plainhttp
-from audiojob_runner.addresses import Network, parse_networks
+from audiojob_runner.assemble import Parts, assemble
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetching import MEDIA_TYPES, Fetched, FetchLimits, FetchTools, check_url, path_extension
-from audiojob_runner.proxy import FetchProxy
+from audiojob_runner.fetchsession import Allowance, fetch_session
+from audiojob_runner.mediainfo import chapters, tags
 from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
-from audiojob_types.contract import ExitCode, PhaseNetwork
+from audiojob_types.contract import ExitCode
 from audiojob_types.parameters import DownloadParameters
+from audiojob_types.parameters.download import NO_BANDWIDTH_LIMIT
 from audiojob_types.reasons import Reason
 
 # Pages, scripts and the overhead of protocols come on top of the file itself.
 OVERHEAD_BYTES: Final = 64 * 1024**2
 OVERHEAD_SHARE: Final = 0.1
+# Of the percentage, for a file that is converted after it was fetched.
+CONVERT_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was fetched, and what goes with it."""
+
+    parts: Parts
+    extras: list[TaskOutput] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
-    """Input ``source`` (an address) to output ``source`` (the file, under its real extension)."""
+    """Input ``source`` (an address, or a file of the store) to output ``source``, and what else was asked for."""
     assert isinstance(parameters, DownloadParameters)
     given = inputs.get("source")
     if given is not None and given.path is not None:
         return _pass_on(given, given.path, parameters, context)
     if given is None or given.url is None:
         raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, "Download needs an input named 'source'.")
-    url = given.url
-    host = check_url(url).hostname
-    limits = _limits(parameters, context)
-    exceptions = _exceptions(context.network)
+    host = check_url(given.url).hostname
     context.progress(0, f"Connecting to {host}")
-    with FetchProxy(exceptions, total_bytes(limits.max_bytes), context.log) as proxy:
-        tools = FetchTools(
-            folder=context.work_dir,
-            proxy_url=proxy.url,
-            refusals=proxy.refusals,
-            limits=limits,
-            progress=context.progress,
-            cancelled=context.cancelled,
-        )
-        fetched = _fetch(url, tools, context)
-    output = TaskOutput(name="source", path=fetched.path, media_type=fetched.media_type, metadata=fetched.metadata)
+    with fetch_session(_allowance(parameters, context), context) as tools:
+        found = _fetch(given.url, parameters, tools, context)
+    for warning in found.warnings:
+        context.log.warning("%s", warning)
+    fetched = assemble(found.parts, parameters, context)
+    metadata = {**found.metadata, **fetched.metadata}
+    output = TaskOutput("source", fetched.path, fetched.media_type, metadata)
     # The host alone: the rest of an address may hold somebody's token.
-    return TaskResult(outputs=[output], metadata={**fetched.metadata, "host": host, "ytDlp": version("yt-dlp")})
+    told = {**metadata, "host": host, "ytDlp": version("yt-dlp")}
+    if found.warnings:
+        told["warnings"] = found.warnings
+    return TaskResult(outputs=[output, *found.extras], metadata=told)
 
 
 def _pass_on(given: TaskInput, path: Path, parameters: DownloadParameters, context: TaskContext) -> TaskResult:
@@ -61,9 +72,12 @@ def _pass_on(given: TaskInput, path: Path, parameters: DownloadParameters, conte
     extension = path_extension(path.name)
     copy = context.work_dir / (f"source.{extension}" if extension else "source")
     shutil.copyfile(path, copy)
-    context.progress(100, "Taken from the store")
     media_type = given.media_type or (MEDIA_TYPES[extension] if extension else "application/octet-stream")
-    return TaskResult(outputs=[TaskOutput("source", copy, media_type, {})], metadata={"upload": True})
+    context.progress(100 * (1 - _finish_share(parameters)), "Taken from the store")
+    fetched = assemble(_one(Fetched(copy, extension or "", media_type, {}), parameters, context), parameters, context)
+    return TaskResult(
+        outputs=[TaskOutput("source", fetched.path, fetched.media_type, fetched.metadata)], metadata={"upload": True}
+    )
 
 
 def total_bytes(max_bytes: int) -> int:
@@ -71,20 +85,64 @@ def total_bytes(max_bytes: int) -> int:
     return max_bytes + int(max_bytes * OVERHEAD_SHARE) + OVERHEAD_BYTES
 
 
-def _fetch(url: str, tools: FetchTools, context: TaskContext) -> Fetched:
+def _fetch(url: str, parameters: DownloadParameters, tools: FetchTools, context: TaskContext) -> _Found:
     """A file's own address is fetched as it is; anything else is yt-dlp's."""
     parts = check_url(url)
     if path_extension(parts.path) is None:
         from audiojob_runner import ytdlp  # noqa: PLC0415 - takes a second to import, and files do not need it
 
         if ytdlp.knows(url):
-            return ytdlp.fetch(url, tools, context.log)
+            return _by_ytdlp(url, parameters, tools, context)
     fetched = plainhttp.fetch(parts, tools, pages=True)
-    if fetched is not None:
-        return fetched
-    from audiojob_runner import ytdlp  # noqa: PLC0415
+    if fetched is None:
+        return _by_ytdlp(url, parameters, tools, context)
+    found = _Found(_one(fetched, parameters, context), metadata=fetched.metadata)
+    if parameters.thumbnail or parameters.subtitles or parameters.info:
+        found.warnings.append("The address is that of a file: nothing but the file can be had there.")
+    return found
 
-    return ytdlp.fetch(url, tools, context.log)
+
+def _by_ytdlp(url: str, parameters: DownloadParameters, tools: FetchTools, context: TaskContext) -> _Found:
+    from audiojob_runner import ytdlp, ytfetch  # noqa: PLC0415
+
+    gathered = ytfetch.fetch(url, parameters, tools, context.log)
+    info = gathered.info
+    return _Found(
+        parts=Parts(
+            files=gathered.files,
+            tags=tags(info),
+            chapters=chapters(info),
+            cover=next((each.path for each in gathered.extras.outputs if each.name == "thumbnail"), None),
+            finish=gathered.percentage.finish,
+        ),
+        extras=gathered.extras.outputs,
+        metadata=ytfetch.metadata(info),
+        warnings=[*ytdlp.warnings(), *gathered.extras.warnings],
+    )
+
+
+def _one(fetched: Fetched, parameters: DownloadParameters, context: TaskContext) -> Parts:
+    share = _finish_share(parameters)
+
+    def finish(fraction: float, message: str) -> None:
+        context.progress(100 * (1 - share * (1 - min(1.0, fraction))), message)
+
+    return Parts(files=(fetched.path,), finish=finish, media_type=fetched.media_type)
+
+
+def _finish_share(parameters: DownloadParameters) -> float:
+    return 0.0 if parameters.container == "original" else CONVERT_SHARE
+
+
+def _allowance(parameters: DownloadParameters, context: TaskContext) -> Allowance:
+    limits = _limits(parameters, context)
+    bandwidth = parameters.max_bytes_per_second
+    return Allowance(
+        limits=limits,
+        total_bytes=total_bytes(limits.max_bytes),
+        bytes_per_second=None if bandwidth == NO_BANDWIDTH_LIMIT else bandwidth,
+        finish_share=_finish_share(parameters),
+    )
 
 
 def _limits(parameters: DownloadParameters, context: TaskContext) -> FetchLimits:
@@ -94,16 +152,5 @@ def _limits(parameters: DownloadParameters, context: TaskContext) -> FetchLimits
             parameters.max_duration_seconds,
             context.limits.max_duration_seconds or parameters.max_duration_seconds,
         ),
+        max_seconds=parameters.timeout_seconds,
     )
-
-
-def _exceptions(network: PhaseNetwork) -> tuple[Network, ...]:
-    try:
-        return parse_networks(network.allowed_cidrs)
-    except ValueError as error:
-        raise PhaseError(
-            ExitCode.USAGE,
-            Reason.INVALID_SPEC,
-            f"The administrator's network exceptions are not valid: {error}.",
-            "Ask the administrator to correct fetch.allowedCIDRs.",
-        ) from error

@@ -29,6 +29,7 @@ def separate(**parameters: Any) -> Spec:
 ACCEPTED: dict[str, Spec] = {
     "a pipeline alone": spec(),
     "a retry": spec(retryOf="song-1"),
+    "all of the work anew": spec(reuse="Never"),
     "reviews from the start": spec(reviews=[APPROVAL, {"phase": "a", "approved": False}]),
     "16 reviews": spec(reviews=[APPROVAL] * 16),
     "the largest retry": spec(retry={"limit": 10, "baseSeconds": 3_600, "capSeconds": 86_400}),
@@ -36,7 +37,14 @@ ACCEPTED: dict[str, Spec] = {
         activeDeadlineSeconds=2_592_000, queueTimeoutSeconds=2_592_000, ttlSecondsAfterFinished=31_536_000
     ),
     "every model with its stems": separate(model="htdemucs_6s", stems="SixStems"),
+    "six stems by preset": separate(preset="Best", stems="SixStems"),
+    "every option of Separate": separate(
+        preset="Fast", model="audiojob_proof", stems="AllStems", keep=["tonal", "percussive"], format="wav",
+        bitDepth="Float32", sampleRate=48_000, sumToMix=True, shifts=1, overlapPercent=50, seed=1, precision="Mixed",
+    ),
+    "stems as MP3": separate(format="mp3"),
     "two stems of the untrained model": separate(model="demucs_unittest", stems="TwoStems", format="wav"),
+    "values for a program": spec(parameters={"container": {"values": {"voice": "de", "Speed_2": "x" * 1_024}}}),
     "parameters of two tasks": spec(parameters={"download": {"maxBytes": 1}, "simulate": {"exitCode": 75}}),
     "the lowest priority": spec(priority=1),
     "the highest priority": spec(priority=10),
@@ -57,6 +65,7 @@ def test_accepted(resources: Resources, body: Spec) -> None:
 # The refused spec, and words that the answer must have: the field, and what to do.
 REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "no pipeline": ({"source": {"url": URL}}, ["spec.pipeline", "Required"]),
+    "an unknown word on reuse": (spec(reuse="Sometimes"), ["spec.reuse", '"Allowed", "Never"']),
     "a retry of what is no name": (spec(retryOf="../other"), ["spec.retryOf"]),
     "a retry of a name of 64 characters": (spec(retryOf="a" * 64), ["spec.retryOf", "63"]),
     "a review without a verdict": (spec(reviews=[{"phase": "a"}]), ["spec.reviews[0].approved", "Required"]),
@@ -67,6 +76,26 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
         ["spec.reviews[0].message", "1024"],
     ),
     "17 reviews": (spec(reviews=[APPROVAL] * 17), ["spec.reviews", "at most 16"]),
+    "an image for a program": (spec(parameters={"container": {"image": "evil"}}), ["unknown field", "container.image"]),
+    "a command for a program": (spec(parameters={"container": {"command": ["sh"]}}), ["unknown field", "command"]),
+    "a command as one would write it in a pod": (spec(command=["sh"]), ["unknown field", "spec.command"]),
+    "a variable for a program": (spec(parameters={"container": {"env": []}}), ["unknown field", "container.env"]),
+    "a value whose name is a path": (
+        spec(parameters={"container": {"values": {"../x": "a"}}}),
+        ["spec.parameters.container.values", "must begin with a letter"],
+    ),
+    "a value of 1,025 characters": (
+        spec(parameters={"container": {"values": {"a": "x" * 1_025}}}),
+        ["spec.parameters.container.values.a", "1024"],
+    ),
+    "33 values": (
+        spec(parameters={"container": {"values": {f"v{n}": "" for n in range(33)}}}),
+        ["spec.parameters.container.values", "at most 32"],
+    ),
+    "a value that is no text": (
+        spec(parameters={"container": {"values": {"a": 1}}}),
+        ["spec.parameters.container.values.a", "string"],
+    ),
     "a template for pods": (spec(podTemplate={}), ["unknown field", "spec.podTemplate"]),
     "an image": (spec(image="evil"), ["unknown field", "spec.image"]),
     "an unknown field": (spec(colour="red"), ["unknown field", "spec.colour"]),
@@ -76,7 +105,17 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "a path for a model": (separate(model="/models/evil.th"), ["spec.parameters.separate.model", "supported values"]),
     "six stems with the default model": (separate(stems="SixStems"), ["needs model: htdemucs_6s"]),
     "six stems with a model of four": (separate(stems="SixStems", model="htdemucs"), ["needs model: htdemucs_6s"]),
-    "an unknown format": (separate(format="mp3"), ["spec.parameters.separate.format", "supported values"]),
+    "an unknown format": (separate(format="m4a"), ["spec.parameters.separate.format", "supported values"]),
+    "an unknown preset": (separate(preset="Perfect"), ["spec.parameters.separate.preset", "supported values"]),
+    "an unknown stem to keep": (separate(keep=["../x"]), ["spec.parameters.separate.keep", "supported values"]),
+    "a stem to keep twice": (separate(keep=["bass", "bass"]), ["spec.parameters.separate.keep", "Duplicate"]),
+    "an odd sample rate": (separate(sampleRate=44_000), ["spec.parameters.separate.sampleRate", "supported values"]),
+    "float samples in FLAC": (separate(bitDepth="Float32"), ["bitDepth: Float32 needs format: wav"]),
+    "bits of an MP3": (separate(bitDepth="Int16", format="mp3"), ["bitDepth needs format: wav or format: flac"]),
+    "six stems of a preset with a model of four": (
+        separate(stems="SixStems", preset="Best", model="mdx"),
+        ["needs model: htdemucs_6s"],
+    ),
     "a fraction for an integer": (separate(shifts=1.5), ["spec.parameters.separate.shifts", "integer"]),
     "priority 0": (spec(priority=0), ["spec.priority", "greater than or equal to 1"]),
     "priority 11": (spec(priority=11), ["spec.priority", "less than or equal to 10"]),
@@ -128,6 +167,7 @@ def test_names(resources: Resources, name: str, words: list[str]) -> None:
 
 FULL: Spec = spec(
     source={"url": URL},
+    inputs=[{"name": "lyrics", "text": "la"}],
     parameters={"separate": {"model": "htdemucs"}},
     queueName="night",
     priority=3,
@@ -140,11 +180,14 @@ FULL: Spec = spec(
     cancel=False,
     retry={"limit": 3, "baseSeconds": 2, "capSeconds": 600},
     retryOf="first",
+    reuse="Allowed",
+    destination={"library": "music", "layout": "Artist"},
     reviews=[APPROVAL],
 )
 CHANGES: dict[str, Any] = {
     "pipeline": "download",
     "source": {"url": f"{URL}?other"},
+    "inputs": [{"name": "lyrics", "text": "la la"}],
     "parameters": {"separate": {"model": "mdx"}},
     "queueName": "day",
     "device": "CPU",
@@ -153,13 +196,15 @@ CHANGES: dict[str, Any] = {
     "queueTimeoutSeconds": 61,
     "retry": {"limit": 4},
     "retryOf": "second",
+    "reuse": "Never",
+    "destination": {"library": "music", "layout": "Title"},
     "reviews": [APPROVAL, REJECTION],
     "priority": 4,
     "ttlSecondsAfterFinished": 61,
     "suspend": True,
     "cancel": True,
 }
-OPTIONAL = sorted(CHANGES.keys() - {"pipeline", "queueName", "suspend", "cancel"} - AudioJobSpec.MUTABLE)
+OPTIONAL = sorted(CHANGES.keys() - {"pipeline", "queueName", "suspend", "cancel", "reuse"} - AudioJobSpec.MUTABLE)
 
 
 def test_every_field_of_a_spec_is_in_the_tables_above() -> None:
@@ -251,15 +296,21 @@ def test_reviews_are_only_added_to(resources: Resources, before: list[Any], afte
 
 def test_a_new_job_shows_its_defaults(resources: Resources) -> None:
     answer = resources.try_job({"pipeline": "separate"})
-    assert answer.body["spec"] == {"pipeline": "separate", "queueName": "default", "suspend": False, "cancel": False}
+    assert answer.body["spec"] == {
+        "pipeline": "separate",
+        "queueName": "default",
+        "suspend": False,
+        "cancel": False,
+        "reuse": "Allowed",
+    }
     assert answer.body["status"] == {"state": "Pending", "percent": 0, "message": "Waiting for the operator"}
 
 
 def test_the_servers_defaults_are_the_models(resources: Resources) -> None:
     body = resources.try_job(spec(retry={}, source={"url": URL})).body
     parsed = AudioJob.model_validate(body)
-    # The server does not store an empty list.
-    assert parsed.spec.to_wire() == {**body["spec"], "reviews": []}
+    # The server does not store empty lists.
+    assert parsed.spec.to_wire() == {**body["spec"], "inputs": [], "reviews": []}
     assert AudioJobSpec.model_validate(spec(retry={}, source={"url": URL})).to_wire() == parsed.spec.to_wire()
 
 

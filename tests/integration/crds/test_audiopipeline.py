@@ -29,6 +29,7 @@ def chain(*after: list[str] | None) -> Spec:
     return {"phases": [phase(n) | ({} if a is None else {"after": a}) for n, a in zip(names, after, strict=True)]}
 
 
+VALUES = {f"v{n}": "x" * 1_024 for n in range(32)}
 ACCEPTED: dict[str, Spec] = {
     "one phase": one(),
     "phases in a row": chain(None, None, None),
@@ -41,6 +42,7 @@ ACCEPTED: dict[str, Spec] = {
         ]
     },
     "a gate": {"phases": [phase("a"), phase("b", gate="Review", reviewTimeoutSeconds=60)]},
+    "a phase whose results serve nobody else": one(reuse="Never"),
     "no waiting for a GPU": one(device="Auto", gpuWaitSeconds=0),
     "a week of waiting for a GPU": one(device="Auto", gpuWaitSeconds=604_800),
     "memory that grows with the input and after a failure": one(
@@ -65,6 +67,18 @@ ACCEPTED: dict[str, Spec] = {
             },
         },
         "priority": 3, "retry": {}, "activeDeadlineSeconds": 60, "ttlSecondsAfterFinished": 60, "retentionSeconds": 60,
+    },
+    "a program of the administrator's": one(
+        task="Container", image="registry.example.org:5000/team/speak:1@sha256:" + "0" * 64, command=["speak"],
+        args=["--slowly", ""], env=[{"name": "LANG", "value": "C.UTF-8"}, {"name": "EMPTY"}], exitCodes="Contract",
+        inputs=[{"name": "script", "from": "Job", "output": "script"}],
+        parameters={"container": {"values": {"voice": "en", "Speed_2": ""}}}, hardLimitSeconds=60, stallSeconds=30,
+    ),
+    "a program that is its image's own": one(task="Container", image="speak"),
+    "16 programs with 32 values each": {
+        "phases": [
+            phase(f"p{n}", "Container", image="x", parameters={"container": {"values": VALUES}}) for n in range(16)
+        ]
     },
     "16 phases": {"phases": [phase(f"p{n}") for n in range(16)]},
     "a phase name of 12 characters": {"phases": [phase("abcdefghijkl")]},
@@ -123,12 +137,32 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "memory for a minute that is no quantity": (one(resources={"memoryPerMinute": "some"}), ["memoryPerMinute"]),
     "a gate of another kind": (one(gate="Payment"), ["spec.phases[0].gate", "supported values", "Review"]),
     "a review without time": (one(reviewTimeoutSeconds=0), ["spec.phases[0].reviewTimeoutSeconds"]),
+    "an unknown word on reuse": (one(reuse="Sometimes"), ["spec.phases[0].reuse"]),
     "a GPU waited for less than not": (one(gpuWaitSeconds=-1), ["spec.phases[0].gpuWaitSeconds"]),
     "a GPU waited for longer than a week": (one(gpuWaitSeconds=604_801), ["spec.phases[0].gpuWaitSeconds", "604800"]),
     "priority 0": (one() | {"priority": 0}, ["spec.priority", "greater than or equal to 1"]),
     "priority 11": (one() | {"priority": 11}, ["spec.priority", "less than or equal to 10"]),
     "a phase after itself and others": (chain(None, ["a", "b"]), ["after", EARLIER]),
-    "an image of the user's choice": (one(image="evil"), ["unknown field", "spec.phases[0].image"]),
+    "an image for a task of ours": (one(image="evil"), ["image, command, args, env, exitCodes must be left out"]),
+    "a command for a task of ours": (one(command=["sh"]), ["must be left out unless task is Container"]),
+    "arguments for a task of ours": (one(args=[]), ["must be left out unless task is Container"]),
+    "a variable for a task of ours": (one(env=[{"name": "LD_PRELOAD"}]), ["must be left out unless"]),
+    "exit codes for a task of ours": (one(exitCodes="Contract"), ["must be left out unless task is Container"]),
+    "a program without an image": (one(task="Container"), ["needs an image"]),
+    "an image with a space": (one(task="Container", image="a b"), ["spec.phases[0].image"]),
+    "an empty image": (one(task="Container", image=""), ["spec.phases[0].image"]),
+    "a variable whose name is none": (
+        one(task="Container", image="x", env=[{"name": "A-B"}]),
+        ["spec.phases[0].env[0].name"],
+    ),
+    "a variable from a Secret": (
+        one(task="Container", image="x", env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]),
+        ["unknown field", "valueFrom"],
+    ),
+    "two variables of a name": (one(task="Container", image="x", env=[{"name": "A"}] * 2), ["env[1]", "Duplicate"]),
+    "a volume for a program": (one(task="Container", image="x", volumeMounts=[]), ["unknown field"]),
+    "more rights for a program": (one(task="Container", image="x", securityContext={}), ["unknown field"]),
+    "another meaning of exit codes": (one(task="Container", image="x", exitCodes="Ignore"), ["exitCodes", "supported"]),
     "a service account": (one(serviceAccountName="admin"), ["unknown field"]),
     "an unknown parameter": (one(parameters={"separate": {"gain": 1}}), ["unknown field", "gain"]),
     "a weight of zero": (one(weight=0), ["spec.phases[0].weight"]),

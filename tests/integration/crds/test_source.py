@@ -22,6 +22,14 @@ def url(text: str) -> Spec:
     return spec(source={"url": text})
 
 
+def inputs(*given: dict[str, Any]) -> Spec:
+    return spec(inputs=list(given))
+
+
+def text(name: str, content: str) -> dict[str, Any]:
+    return {"name": name, "text": content}
+
+
 def key(text: str) -> Spec:
     return spec(source={"object": {"key": text}})
 
@@ -34,7 +42,13 @@ ACCEPTED: dict[str, Spec] = {
     "a url with an IPv6 address": url("http://[2001:db8::1]/song"),
     "a url of 2,048 characters": url(URL + "/" + "a" * (2_048 - len(URL) - 1)),
     "an uploaded object": key("albums/Motörhead – Überraschung.flac"),
+    "a file of a library": spec(source={"library": {"name": "nas", "path": "Ärzte/01 – Song.flac"}}),
     "an output of another job": spec(source={"jobRef": {"name": "mix", "output": "vocals.flac"}}),
+    "a text beside no source": inputs(text("script", "Good evening.\nGood night.\n")),
+    "an empty text": inputs(text("script", "")),
+    "an upload beside the source": url(URL) | {"inputs": [{"name": "lyrics", "object": {"key": "a/b.lrc"}}]},
+    "64 texts of 1,024 characters": inputs(*(text(f"t{n}", "ü" * 1_024) for n in range(64))),
+    "two texts of 32 KiB": inputs(text("a", "x" * 32_768), text("b", "x" * 32_768)),
     "the only output of another job": spec(source={"jobRef": {"name": "m" * 63}}),
 }
 
@@ -47,6 +61,25 @@ def test_accepted(resources: Resources, body: Spec) -> None:
 
 # The refused spec, and words that the answer must have: the field, and what to do.
 REFUSED: dict[str, tuple[Spec, list[str]]] = {
+    "65 inputs": (inputs(*(text(f"t{n}", "") for n in range(65))), ["spec.inputs", "at most 64"]),
+    "two inputs of a name": (inputs(text("a", ""), text("a", "")), ["spec.inputs[1]", "Duplicate"]),
+    "an input of a name that is a path": (inputs(text("../a", "")), ["spec.inputs[0].name"]),
+    "an input without a name": (inputs({"text": "a"}), ["spec.inputs[0].name", "Required"]),
+    "an input of nothing": (inputs({"name": "a"}), ["spec.inputs[0]", "exactly one of text, object"]),
+    "an input of two things": (
+        inputs({"name": "a", "text": "a", "object": {"key": "a"}}),
+        ["spec.inputs[0]", "exactly one of text, object"],
+    ),
+    "a text of more than 32 KiB": (inputs(text("a", "x" * 32_769)), ["spec.inputs[0].text", "32768"]),
+    "texts of more than 64 KiB in all": (
+        inputs(text("a", "x" * 32_768), text("b", "x" * 32_768), text("c", "x")),
+        ["spec.inputs", "at most 64 KiB; upload longer ones"],
+    ),
+    "an input that leaves the uploads": (
+        inputs({"name": "a", "object": {"key": "../b"}}),
+        ["spec.inputs[0].object", "without '..'"],
+    ),
+    "an address beside the source": (inputs({"name": "a", "url": URL}), ["unknown field", "spec.inputs[0].url"]),
     "two sources": (
         spec(source={"url": URL, "object": {"key": "a"}}),
         ["spec.source", "exactly one of url, object"],
@@ -54,11 +87,32 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "an empty source": (spec(source={}), ["spec.source", "exactly one of url, object"]),
     "a url and another job's output": (
         spec(source={"url": URL, "jobRef": {"name": "mix"}}),
-        ["spec.source", "exactly one of url, object, jobRef"],
+        ["spec.source", "exactly one of url, object, library, jobRef"],
+    ),
+    "a library and an address": (
+        spec(source={"url": URL, "library": {"name": "nas", "path": "a"}}),
+        ["spec.source", "exactly one of url, object, library, jobRef"],
+    ),
+    "a file outside the library": (
+        spec(source={"library": {"name": "nas", "path": "../theirs/a.flac"}}),
+        ["spec.source.library", "without '..'"],
+    ),
+    "an absolute path in a library": (
+        spec(source={"library": {"name": "nas", "path": "/etc/passwd"}}),
+        ["spec.source.library", "relative to the library"],
+    ),
+    "a library that is a path": (
+        spec(source={"library": {"name": "../nas", "path": "a"}}),
+        ["spec.source.library.name"],
+    ),
+    "a destination that is a path": (spec(destination={"library": "/srv/music"}), ["spec.destination.library"]),
+    "a layout of one's own": (
+        spec(destination={"library": "nas", "layout": "../{title}"}),
+        ["spec.destination.layout", "ArtistAlbum"],
     ),
     "an upload and another job's output": (
         spec(source={"object": {"key": "a"}, "jobRef": {"name": "mix"}}),
-        ["spec.source", "exactly one of url, object, jobRef"],
+        ["spec.source", "exactly one of url, object, library, jobRef"],
     ),
     "a jobRef without a name": (spec(source={"jobRef": {"output": "vocals"}}), ["spec.source.jobRef.name", "Required"]),
     "a jobRef to a name with dots": (spec(source={"jobRef": {"name": "a.b"}}), ["spec.source.jobRef.name"]),

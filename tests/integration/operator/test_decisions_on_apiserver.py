@@ -1,5 +1,7 @@
 """What the operator's core decides is what a real API server takes: Jobs, revisions, and every status patch."""
 
+# ruff: noqa: N802 - row ids as the fault table writes them
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -78,7 +80,7 @@ def new_world(server: LocalApiServer, namespace: str, *phases: dict[str, Any], *
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-def test_every_write_of_a_story_is_accepted(apiserver: LocalApiServer, namespace: str, story: Story) -> None:
+def test_F22_every_write_of_a_story_is_accepted(apiserver: LocalApiServer, namespace: str, story: Story) -> None:
     spec = {"retry": {"limit": 3, "baseSeconds": 0}} if story.__name__ == "retries_at_once" else {}
     three = (phase("first", device="Auto"), phase("second"), phase("third", after=["first"]))
     world = new_world(apiserver, namespace, *three, **spec)
@@ -130,7 +132,24 @@ def test_a_job_and_its_pod_pass_strict_validation_in_a_restricted_namespace(
     pod["metadata"] = {**template["metadata"], "name": "pod"}
     path = f"/api/v1/namespaces/{namespace}/pods?dryRun=All&{STRICT}"
     assert apiserver.rest.request("POST", path, pod)["metadata"]["name"] == "pod"
-    privileged = deepcopy(pod)
-    privileged["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
-    with pytest.raises(RestError, match="restricted"):
-        apiserver.rest.request("POST", path, privileged)
+    for kind in {"containers", "initContainers"} & pod["spec"].keys():
+        privileged = deepcopy(pod)
+        privileged["spec"][kind][-1]["securityContext"]["allowPrivilegeEscalation"] = True
+        with pytest.raises(RestError, match="restricted"):
+            apiserver.rest.request("POST", path, privileged)
+
+
+@pytest.mark.parametrize("case", ["program-of-the-administrator", "program-on-gpu-and-s3"])
+def test_the_api_server_gives_a_program_no_token_and_a_sidecar_that_lives_as_long_as_the_pod(
+    apiserver: LocalApiServer, case: str
+) -> None:
+    namespace = f"mounts-{case}"
+    apiserver.create_namespace(namespace, {"pod-security.kubernetes.io/enforce": "restricted"})
+    apiserver.ensure_service_account(namespace, "audiojob-runner")
+    template = goldens.built(case)["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": {**template["metadata"], "name": "pod"}}
+    stored = apiserver.rest.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All&{STRICT}", pod)
+    by_name = {each["name"]: each for each in stored["spec"]["initContainers"]}
+    assert {mount["name"] for mount in by_name["program"]["volumeMounts"]} == {"work"}
+    assert by_name["report"]["restartPolicy"] == "Always"
+    assert stored["spec"]["automountServiceAccountToken"] is False

@@ -1,5 +1,7 @@
 """Two operators at once: one waits for the Lease; and where both work after all, nothing is doubled."""
 
+# ruff: noqa: N802 - row ids as the fault table writes them
+
 from __future__ import annotations
 
 import random
@@ -57,7 +59,7 @@ def two_active(space: Space, proxy: FaultProxy, folder: Path) -> list[OperatorPr
     ]
 
 
-def test_two_active_operators_double_nothing(space: Space, proxy: FaultProxy, tmp_path: Path) -> None:
+def test_F7_two_active_operators_double_nothing(space: Space, proxy: FaultProxy, tmp_path: Path) -> None:
     operators = two_active(space, proxy, tmp_path)
     names = [f"song-{number}" for number in range(6)]
     with operators[0], operators[1], PodRunner(space.rest, space.namespace) as pods:
@@ -69,7 +71,7 @@ def test_two_active_operators_double_nothing(space: Space, proxy: FaultProxy, tm
     assert_nothing_was_doubled(space, proxy, pods, names)
 
 
-def test_two_active_operators_that_are_killed_again_and_again_double_nothing(
+def test_F7_two_active_operators_that_are_killed_again_and_again_double_nothing(
     space: Space, proxy: FaultProxy, tmp_path: Path
 ) -> None:
     seed = random.randrange(2**32)

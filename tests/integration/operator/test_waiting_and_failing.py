@@ -1,5 +1,7 @@
 """What holds a job up and what ends it, with one operator process that lets one job run at a time."""
 
+# ruff: noqa: N802 - row ids as the fault table writes them
+
 from __future__ import annotations
 
 import uuid
@@ -138,7 +140,7 @@ def test_want_of_room_is_told_and_waited_for(here: Space) -> None:
         assert len(children(here, name)) == 1
 
 
-def test_a_drained_node_costs_no_attempt_of_the_budget(here: Space) -> None:
+def test_F27_a_drained_node_costs_no_attempt_of_the_budget(here: Space) -> None:
     with submitted(here, "drained") as name:
         status = here.finished(name)["status"]
     phase = status["phases"][0]

@@ -92,7 +92,7 @@ class PodFolder:
     wrapper: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for folder in ("dev", "etc/audiojob/store", "models", "scratch"):
+        for folder in ("dev", "etc/audiojob/store", "models", "scratch", "work/inputs", "run/audiojob"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 
     @property
@@ -114,17 +114,18 @@ class PodFolder:
         }
         self.phase_file.write_text(json.dumps(phase | fields), encoding="utf-8")
 
-    def start(self, pod_uid: str = POD_UID) -> Running:
-        """Start the pod's entry point with nothing in its environment but the contract's variables."""
+    def start(self, pod_uid: str = POD_UID, entry: str = "phase") -> Running:
+        """Start an entry point of the pod with nothing in its environment but the contract's variables."""
         termination_file = self.root / "dev/termination-log"
         termination_file.unlink(missing_ok=True)
         environ = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),  # the code under test, where it is not the installed one
             "AUDIOJOB_POD_NAME": "song-work-1-abcdef01-xyz12",
             "AUDIOJOB_POD_UID": pod_uid,
         }
         environ |= self.environ
-        command = [*self.wrapper, sys.executable, "-m", "audiojob_runner", "phase", "--root", str(self.root)]
+        command = [*self.wrapper, sys.executable, "-m", "audiojob_runner", entry, "--root", str(self.root)]
         began = time.monotonic()
         process = subprocess.Popen(
             command,
@@ -136,9 +137,9 @@ class PodFolder:
         )
         return Running(process, termination_file, began)
 
-    def run(self, pod_uid: str = POD_UID, seconds: float = 60.0) -> Ended:
+    def run(self, pod_uid: str = POD_UID, seconds: float = 60.0, entry: str = "phase") -> Ended:
         """Start and wait."""
-        return self.start(pod_uid).wait(seconds)
+        return self.start(pod_uid, entry).wait(seconds)
 
 
 def make_pod(root: Path, store: StoreFolder) -> PodFolder:

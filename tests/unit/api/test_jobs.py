@@ -41,6 +41,17 @@ def test_a_created_job_answers_201_with_its_address(client: TestClient, gateway:
     assert client.get(answer.headers["location"]).json() == answer.json()
 
 
+def test_texts_and_values_for_a_program_are_handed_on(client: TestClient, gateway: MemoryGateway) -> None:
+    spec = {
+        "pipeline": "speak",
+        "inputs": [{"name": "script", "text": "Grüß Gott.\n"}, {"name": "names", "object": {"key": "a/b.txt"}}],
+        "parameters": {"container": {"values": {"voice": "de"}}},
+    }
+    answer = client.post(JOBS, json={**spec, "name": "song"})
+    assert answer.status_code == 201, answer.text
+    assert gateway.objects["song"]["spec"] == spec
+
+
 def test_a_job_without_a_name_gets_one(client: TestClient) -> None:
     names = {client.post(JOBS, json=SEPARATE).json()["name"] for _ in range(2)}
     assert len(names) == 2
@@ -140,6 +151,23 @@ def test_a_taken_name_is_refused(client: TestClient) -> None:
             "htdemucs_6s",
             id="six stems from a model of four",
         ),
+        pytest.param(
+            {"parameters": {"container": {"command": ["sh"]}}},
+            "/parameters/container/command",
+            "not permitted",
+            id="a command for a program",
+        ),
+        pytest.param(
+            {"parameters": {"container": {"values": {"../x": "a"}}}},
+            "/parameters/container/values",
+            "letter",
+            id="a value whose name is a path",
+        ),
+        pytest.param(
+            {"inputs": [{"name": "../x", "text": ""}]}, "/inputs/0/name", "pattern", id="an input that is a path"
+        ),
+        pytest.param({"inputs": [{"name": "a", "text": "x" * 32_769}]}, "/inputs/0/text", "32768", id="a long text"),
+        pytest.param({"inputs": [{"name": "a", "path": "/etc"}]}, "/inputs/0/path", "not permitted", id="a path"),
         pytest.param({"queueTimeoutSeconds": 0}, "/queueTimeoutSeconds", "1", id="a limit of 0 seconds"),
         pytest.param({"queueTimeoutSeconds": True}, "/queueTimeoutSeconds", "integer", id="a limit that is a word"),
         pytest.param({"startTime": "soon"}, "/startTime", "datetime", id="a time that is none"),

@@ -167,6 +167,15 @@ async def test_silence_where_nothing_changes_is_healthy(server: ScriptedServer, 
     assert follower.reflector.relists == 1
 
 
+async def test_after_silence_no_more_is_asked_for_than_what_is_followed(server: ScriptedServer, follow: Any) -> None:
+    """A right to one object by its name does not reach further."""
+    server.lists.extend([listing(7, job("a", 1)), listing(80, job("a", 1))])
+    server.watches.extend([[Hold()], [event("MODIFIED", job("a", 90)), Hold()]])
+    follower = follow(field_selector="metadata.name=a")
+    await eventually(lambda: follower.has(a="90"), "the next watch works")
+    assert {seen.query.get("fieldSelector") for seen in server.requests(watch=False)} == {"metadata.name=a"}
+
+
 async def test_silence_of_a_server_put_back_to_an_earlier_state_means_a_new_list(
     server: ScriptedServer, follow: Any
 ) -> None:

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from audiojob_operator.decide import decide
-from audiojob_operator.model import Admission, DecideSettings, EventRecord, Images, Object, Observed, Plan, Retried
+from audiojob_operator.model import (
+    Admission,
+    DecideSettings,
+    EventRecord,
+    Fresh,
+    Images,
+    Object,
+    Observed,
+    Plan,
+    Retried,
+    ReuseAnswer,
+    ReuseAsk,
+    SameWork,
+)
 from audiojob_operator.observe import observe_job
+from audiojob_operator.policies.reuse import donor_in, fits, must_wait
 from audiojob_operator.resolve import parse_revision, revision_name
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult
 from audiojob_types.contract import Outcome as ResultOutcome
 from audiojob_types.job import AudioJob, PhaseStatus, State
+from audiojob_types.models import ModelBook
 from audiojob_types.pipeline import AudioPipeline
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -149,8 +165,11 @@ class World:
     granted: int = 8
     kueue: str | None = None
     cooling: datetime | None = None
+    running: int = 0  # AudioJobs, in all
     source_job: Object | None = None
     retried: Retried | None = None
+    models: ModelBook | None = None
+    ask: Callable[[ReuseAsk], ReuseAnswer] | None = None  # whom a decision asks about work that others do
     writes: list[str] = field(default_factory=list)
     created_jobs: list[str] = field(default_factory=list)
     deleted: bool = False
@@ -186,13 +205,23 @@ class World:
             known_revisions=frozenset(self.revisions),
             kueue_local_queue=self.kueue,
             cooling_until=self.cooling,
+            running=self.running,
             source_job=AudioJob.model_validate(self.source_job) if self.source_job else None,
             retried=self.retried,
+            models=self.models,
+            reuse=None if self.ask is None else {},
         )
 
     def decide(self) -> Plan:
         """The plan for this moment, carried out by nobody."""
-        return decide(self.observed(), self.now)
+        observed = self.observed()
+        plan = decide(observed, self.now)
+        while plan.asks:
+            assert self.ask is not None
+            answers = {**(observed.reuse or {}), **{wanted.key: self.ask(wanted) for wanted in plan.asks}}
+            observed = replace(observed, reuse=answers)
+            plan = decide(observed, self.now)
+        return plan
 
     def state(self) -> State:
         """The job's state."""
@@ -323,6 +352,30 @@ class World:
             containerStatuses=[{"name": "runner", "state": {"terminated": state}}],
         )
 
+    def program(self, phase: str, code: int | None = None, message: str = "", **terminated: Any) -> None:
+        """The program of a Container phase works, or ended; the containers before it did their part."""
+        ended = {"exitCode": code, "finishedAt": format_time(self.now), "message": message, **terminated}
+        pod = self.pod(
+            phase,
+            phase="Pending" if code in (None, 0) else "Failed",
+            startTime=format_time(self.now),
+            initContainerStatuses=[
+                {"name": "fetch", "state": {"terminated": {"exitCode": 0, "finishedAt": format_time(self.now)}}},
+                {"name": "report", "started": True, "state": {"running": {}}},
+                {"name": "program", "state": {"running": {}} if code is None else {"terminated": ended}},
+            ],
+            containerStatuses=[{"name": "runner", "state": {"waiting": {"reason": "PodInitializing"}}}],
+        )
+        pod["spec"]["nodeName"] = "node-1"
+
+    def watched(self, phase: str, reason: str, message: str = "It stands still.") -> None:
+        """The reporter beside the program finds it too slow, and is started again."""
+        self.program(phase)
+        text = result_message(self.newest(phase), outcome="Failed", reason=reason, message=message)
+        ended = {"terminated": {"exitCode": 75, "finishedAt": format_time(self.now), "message": text}}
+        report = self.pod(phase)["status"]["initContainerStatuses"][1]
+        report |= {"state": {"running": {}}, "lastState": ended}
+
     def succeed(self, phase: str, *outputs: str) -> None:
         """The phase does its work."""
         self.end(phase, 0, result_message(self.newest(phase), outputs=outputs or ("audio",)))
@@ -344,6 +397,21 @@ class World:
             if not running:
                 self.pass_time(10)
         raise AssertionError(f"the job never ended: {self.status}")
+
+
+def ask_others(others: Iterable[World], wanted: ReuseAsk) -> ReuseAnswer:
+    """The answer of a shell that knows these jobs and no others."""
+    donors = [donor for other in others if (donor := donor_in(other.job, wanted.key)) is not None]
+    fitting = [donor for donor in donors if fits(wanted, donor)]
+    if fitting:
+        return max(fitting, key=lambda donor: donor.finished or NOW)
+    for other in others:
+        for record in other.job.status.phases:
+            if record.reuse_key == wanted.key and record.state == "Running":
+                same = SameWork(other.job.metadata.name, other.job.spec.priority or 5, bool(record.reason))
+                if must_wait(wanted, same):
+                    return same
+    return Fresh()
 
 
 def with_settings(**changes: Any) -> DecideSettings:

@@ -78,11 +78,63 @@ def _s3_second_attempt() -> Object:
     return world.newest("first")
 
 
+def speak_pipeline(**phase_fields: Any) -> Object:
+    """Words into speech by a program of the administrator's."""
+    return pipeline(
+        phase(
+            "speak",
+            "Container",
+            **{
+                "image": "docker.io/example/speak@sha256:" + "5" * 64,
+                "command": ["/usr/bin/speak"],
+                "args": ["--slowly"],
+                "env": [{"name": "LANG", "value": "C.UTF-8"}],
+                "inputs": [{"name": "script", "from": "Job", "output": "script"}],
+                "parameters": {"container": {"values": {"voice": "en", "speed": "160"}}},
+                "resources": {"cpu": "1", "memory": "512Mi", "scratch": "1Gi"},
+                "hardLimitSeconds": 900,
+                "stallSeconds": 60,
+            }
+            | phase_fields,
+        ),
+        name="speak",
+    )
+
+
+def speak_job(**spec: Any) -> Object:
+    """A job for it."""
+    return audio_job(
+        pipeline="speak",
+        inputs=[{"name": "script", "text": "Good evening.\n"}],
+        parameters={"container": {"values": {"voice": "de"}}},
+        **spec,
+    )
+
+
+def _program() -> Object:
+    world = World(audiojob=speak_job(), pipeline=speak_pipeline())
+    world.turn()
+    return world.newest("speak")
+
+
+def _program_on_gpu_and_s3() -> Object:
+    world = World(
+        audiojob=speak_job(),
+        pipeline=speak_pipeline(device="GPU", gpus=2, exitCodes="Contract", command=None, args=None, env=None),
+        settings=with_settings(store=S3Store(bucket="music", prefix="team-a"), pull_policy="Always"),
+        gpu=True,
+    )
+    world.turn()
+    return world.newest("speak")
+
+
 CASES: Final = {
     "download-from-url": _download,
     "normalize-an-upload-with-limits": _upload,
     "separate-on-gpu-with-models": _separate_on_gpu,
     "second-attempt-on-s3": _s3_second_attempt,
+    "program-of-the-administrator": _program,
+    "program-on-gpu-and-s3": _program_on_gpu_and_s3,
 }
 
 

@@ -12,11 +12,22 @@ from tests.unit.operator.builders import NOW, World, audio_job, pipeline
 
 from audiojob_operator.admission import admit
 from audiojob_operator.candidates import candidate
-from audiojob_operator.model import Admission, AdmissionSnapshot, Candidate, GpuRequest
+from audiojob_operator.model import (
+    Admission,
+    AdmissionSnapshot,
+    Candidate,
+    FetchRequest,
+    GpuRequest,
+    SiteAnswer,
+    SiteLimit,
+    SiteRules,
+    SiteUse,
+)
 from audiojob_types.base import format_time
 from audiojob_types.job import AudioJob
 from audiojob_types.pipeline import AudioPipeline
 from audiojob_types.queue import AudioQueueSpec
+from audiojob_types.reasons import Reason
 
 PIPELINE = AudioPipeline.model_validate(pipeline(priority=8)).spec
 
@@ -143,6 +154,11 @@ def test_a_missing_queue_is_told_and_the_default_one_may_be_absent() -> None:
     found = answers(waiting("a", queue="fast"), waiting("b"))
     assert (found["a"].reason, found["b"].admitted) == ("QueueNotFound", True)
     assert "There is no AudioQueue fast in namespace music" in found["a"].message
+
+
+def test_a_queue_that_is_deleted_under_its_jobs_lets_those_that_run_go_on() -> None:
+    found = answers(waiting("a", queue="fast", holds=True), waiting("b", queue="fast"))
+    assert (found["a"].admitted, found["a"].drained, found["b"].reason) == (True, False, "QueueNotFound")
 
 
 def test_draining_takes_places_back_and_holding_does_not() -> None:
@@ -317,3 +333,47 @@ def test_a_suspended_job_gives_its_place_up_and_asks_again_when_resumed() -> Non
     again = candidate(world.job, PIPELINE, NOW)
     assert again is not None
     assert not again.holds_slot
+
+
+# ---------------------------------------------------------------- sites
+
+ONE_AT_A_TIME = SiteRules((SiteLimit("tube.example", max_running=1),))
+FETCH = FetchRequest("www.tube.example", only=True)
+
+
+def test_a_site_is_shared_in_the_order_of_urgency_and_who_only_waits_for_it_takes_no_place() -> None:
+    jobs = (
+        waiting("old", age=9, fetch=FETCH),
+        waiting("urgent", priority=9, fetch=FETCH),
+        waiting("other", fetch=FetchRequest("example.org", only=True)),
+        waiting("local"),
+    )
+    found = answers(*jobs, max_running=3, site_rules=ONE_AT_A_TIME)
+    assert {name for name, answer in found.items() if answer.admitted} == {"urgent", "other", "local"}
+    assert (found["old"].reason, found["old"].message) == (
+        Reason.SITE_BUSY,
+        "tube.example: 1 of 1 downloads are running.",
+    )
+    assert found["urgent"].site == SiteAnswer(True)
+    assert found["other"].site is None
+
+
+def test_a_job_that_could_do_something_else_is_let_in_without_its_download() -> None:
+    uses = (SiteUse("tube.example", NOW, live=True),)
+    job = waiting("song", fetch=FetchRequest("tube.example", only=False))
+    found = answers(job, site_rules=ONE_AT_A_TIME, site_uses=uses)["song"]
+    assert found.admitted
+    assert found.site is not None
+    assert not found.site.granted
+
+
+def test_who_holds_a_place_comes_before_newcomers_at_the_site() -> None:
+    jobs = (waiting("new", priority=10, fetch=FETCH), waiting("running", holds=True, fetch=FETCH))
+    found = answers(*jobs, site_rules=ONE_AT_A_TIME)
+    assert found["running"].site == SiteAnswer(True)
+    assert not found["new"].admitted
+
+
+def test_fifty_downloads_run_at_once_where_no_limit_is_set() -> None:
+    jobs = [waiting(f"song-{number}", fetch=FETCH) for number in range(60)]
+    assert len(admitted(*jobs, places=None)) == 60

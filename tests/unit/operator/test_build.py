@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.operator import goldens
-from tests.unit.operator.builders import UID, World, audio_job, phase, phase_input_of, pipeline
+from tests.unit.operator.builders import UID, World, audio_job, phase, phase_input_of, pipeline, with_settings
 
 from audiojob_operator.build.names import child_name, event_name, label_value
+from audiojob_operator.build.phase_input import report_interval
 from audiojob_operator.build.quantity import quantity_bytes
+from audiojob_operator.model import Disruption
 from audiojob_operator.template import job_skeleton
 
 DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -77,6 +79,30 @@ def test_what_is_not_a_quantity_is_refused(text: str) -> None:
         quantity_bytes(text)
 
 
+@pytest.mark.parametrize(
+    ("task", "allowed", "mounted"),
+    [
+        pytest.param("Download", True, True, id="a phase that fetches gets the administrator's cookies and proxy"),
+        pytest.param("Inspect", True, True, id="so does one that only looks"),
+        pytest.param("Normalize", True, False, id="no other phase does"),
+        pytest.param("Download", False, False, id="nor does any where the administrator has none"),
+    ],
+)
+def test_the_secret_for_fetching_goes_as_files_to_phases_that_fetch(task: str, allowed: bool, mounted: bool) -> None:
+    world = World(
+        audiojob=audio_job(source={"url": "https://example.com/a.mp3"}),
+        pipeline=pipeline(phase("first", task=task)),
+        settings=with_settings(fetch_secret=allowed),
+    )
+    world.turn()
+    job = world.newest("first")
+    pod = job["spec"]["template"]["spec"]
+    volume = {"name": "fetch", "secret": {"secretName": "audiojob-fetch", "defaultMode": 0o440}}
+    mount = {"name": "fetch", "mountPath": "/etc/audiojob/fetch", "readOnly": True}
+    assert (volume in pod["volumes"], mount in pod["containers"][0]["volumeMounts"]) == (mounted, mounted)
+    assert "audiojob-fetch" not in str(pod["containers"]) + str(job["spec"]["template"]["metadata"])
+
+
 def test_the_skeleton_is_copied_not_shared() -> None:
     job_skeleton()["spec"]["template"]["spec"]["volumes"].clear()
     assert job_skeleton()["spec"]["template"]["spec"]["volumes"]
@@ -92,6 +118,41 @@ def test_the_hard_limit_is_the_pods_not_the_jobs() -> None:
     world = World(pipeline=pipeline(phase("only", hardLimitSeconds=77)))
     assert spec_of(world)["activeDeadlineSeconds"] == 77
     assert "activeDeadlineSeconds" not in world.newest("only")["spec"]
+
+
+@pytest.mark.parametrize(
+    ("least", "running", "expected"),
+    [
+        pytest.param(1_000, 0, 1_000, id="alone: the administrator's interval"),
+        pytest.param(1_000, 100, 1_000, id="a hundred: still a second"),
+        pytest.param(1_000, 500, 5_000, id="five hundred: five seconds"),
+        pytest.param(1_000, 1_000, 10_000, id="a thousand: ten seconds"),
+        pytest.param(1_000, 50_000, 10_000, id="any number: ten seconds, so that people see it move"),
+        pytest.param(60_000, 1_000, 60_000, id="the administrator wants fewer"),
+        pytest.param(0, 3, 30, id="the administrator wants all of them"),
+    ],
+)
+def test_runners_report_less_often_the_more_of_them_there_are(least: int, running: int, expected: int) -> None:
+    assert report_interval(least, running) == expected
+
+
+def test_a_runner_is_told_how_often_it_may_report() -> None:
+    world = World(pipeline=pipeline(phase("only")), running=700)
+    world.turn()
+    assert phase_input_of(world.newest("only")).progress.min_interval_milliseconds == 7_000
+
+
+def test_how_long_a_pod_stays_on_a_lost_node_and_takes_to_end_are_settings() -> None:
+    times = Disruption(node_lost_seconds=7, grace_seconds=11)
+    template = {"cpu": {"tolerations": [{"key": "spot", "operator": "Exists"}]}}
+    world = World(pipeline=pipeline(phase("only"), templates=template), settings=with_settings(disruption=times))
+    spec = spec_of(world)
+    assert spec["terminationGracePeriodSeconds"] == 11
+    assert [(each["key"], each.get("tolerationSeconds")) for each in spec["tolerations"]] == [
+        ("node.kubernetes.io/not-ready", 7),
+        ("node.kubernetes.io/unreachable", 7),
+        ("spot", None),
+    ]
 
 
 def test_a_pod_sees_only_its_own_jobs_folder_unless_its_input_was_uploaded() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.operator.builders import World, phase, pipeline
 
 from audiojob_types.base import format_time
 from audiojob_types.job import PhaseState, State
+from audiojob_types.models import WANTED_KEY, ModelBook
 
 FINISHED = ("Succeeded", "Failed", "Cancelled")
 
 HAPPENINGS = (
     "turn", "turn", "turn", "crash", "succeed", "succeed", "fail", "permanent", "gpu", "no result", "oom", "lose job",
     "lose pod", "unschedulable", "no image", "terminating", "suspend", "resume", "cancel", "wait", "wait long",
+    "model away", "model there",
 )  # fmt: skip
 
 
@@ -36,6 +40,10 @@ def happen(world: World, what: str, which: int) -> None:
             world.pass_time(2)
         case "wait long":
             world.pass_time(400)
+        case "model away" | "model there":
+            state = "Fetching" if what == "model away" else "Ready"
+            record = {"state": state, "percent": 10 * which, "reportTime": format_time(world.now)}
+            world.models = ModelBook.read({WANTED_KEY: '["htdemucs"]', "htdemucs": json.dumps(record)})
         case _ if name is not None:
             _happen_to(world, what, name)
 
@@ -79,7 +87,7 @@ def _lose_job(world: World, gone: str) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 4)), max_size=40), st.booleans())
 def test_the_promises_hold(story: list[tuple[str, int]], gpu: bool) -> None:
-    line = pipeline(phase("one", device="Auto"), phase("two"), phase("three", after=["one"]))
+    line = pipeline(phase("one", device="Auto"), phase("two"), phase("three", "Separate", after=["one"]))
     world = World(pipeline=line, gpu=gpu)
     attempts: dict[str, int] = {}
     final: str | None = None
@@ -116,8 +124,9 @@ def _check_settled(world: World) -> None:
 
 
 def _check_that_it_can_end(world: World) -> None:
-    """Nothing hangs: from any state, a resumed job whose pods all work comes to an end."""
+    """Nothing hangs: from any state, a resumed job whose pods all work and whose model is there comes to an end."""
     world.edit(suspend=False)
+    world.models = None
     for _ in range(60):
         plan = world.turn()
         if world.job.status.state in FINISHED:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline, result_message
+from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline, result_message, with_settings
 
+from audiojob_operator.model import Disruption
 from audiojob_types.base import format_time
 from audiojob_types.contract import Device
 from audiojob_types.job import PhaseState, State
@@ -222,7 +223,22 @@ def test_a_pod_that_does_not_end_a_minute_after_its_grace_is_lost_and_its_job_de
     world.pass_time(1)
     plan = world.turn()
     assert [ref.name for ref in plan.delete_jobs] == [lost]
-    assert (world.phase("only").attempt, world.phase("only").disruptions) == (2, 1)
+    record = world.phase("only")
+    assert (record.attempt, record.failures, record.disruptions) == (2, 0, 1)
+    retried = next(event for event in world.events.values() if event.reason == "PhaseRetried")
+    assert "The pod on node node-1 did not end within 60 s past its grace" in retried.message
+
+
+def test_how_long_past_its_grace_a_pod_is_waited_for_is_a_setting() -> None:
+    world = World(pipeline=pipeline(phase("only")), settings=with_settings(disruption=Disruption(lost_after_seconds=5)))
+    world.turn()
+    world.run("only")
+    world.pods[str(world.phase("only").job_name)]["metadata"]["deletionTimestamp"] = format_time(NOW)
+    world.pass_time(4)
+    assert world.decide().requeue_after == 1
+    world.pass_time(1)
+    world.turn()
+    assert world.phase("only").attempt == 2
 
 
 # ---------------------------------------------------------------- the GPU

@@ -28,6 +28,10 @@ def pending(*conditions: tuple[str, str, str], waiting: tuple[str, str] | None =
 
 NO_ROOM = "0/3 nodes are available: 1 Insufficient memory, 2 node(s) had untolerated taint {gpu: yes}."
 UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+DYING_CLAIM = '0/2 nodes are available: persistentvolumeclaim "audiojob-store" is being deleted. preemption: 0/2 nodes'
+LOST_CLAIM = (
+    '0/1 nodes are available: persistentvolumeclaim "audiojob-store" bound to non-existent persistentvolume "disk-7".'
+)
 NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "audiojob-store" not found. not found'
 
 
@@ -45,7 +49,7 @@ NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "audiojob-store" not 
         pytest.param(
             pending(("PodScheduled", "False", UNBOUND)),
             "Unschedulable",
-            "unbound",
+            "its claim has no volume yet",
             False,
             True,
             id="a claim is not bound yet",
@@ -65,6 +69,22 @@ NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "audiojob-store" not 
             True,
             True,
             id="the claim does not exist",
+        ),
+        pytest.param(
+            pending(("PodScheduled", "False", DYING_CLAIM)),
+            "VolumeMissing",
+            "claim audiojob-store is being deleted",
+            True,
+            True,
+            id="the claim was deleted while a pod used it",
+        ),
+        pytest.param(
+            pending(("PodScheduled", "False", LOST_CLAIM)),
+            "VolumeMissing",
+            "volume disk-7 of the claim audiojob-store does not exist any more",
+            True,
+            True,
+            id="the claim's volume was deleted",
         ),
         pytest.param(
             pending(waiting=("ErrImagePull", "manifest unknown")),
@@ -143,3 +163,45 @@ def test_a_message_of_a_big_cluster_is_cut() -> None:
     found = diagnose_pod(pending(("PodScheduled", "False", "0/5000 nodes " + "x" * 5_000)))
     assert found is not None
     assert len(found.message) < 1_024
+
+
+def in_stages(**states: dict[str, Any]) -> dict[str, Any]:
+    """A pod of a Container phase; the names are those of its first containers."""
+    statuses = [{"name": name, "image": f"{name}:1", **state} for name, state in states.items()]
+    return pending(waiting=("PodInitializing", ""), initContainerStatuses=statuses)
+
+
+WAITS = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such thing"}}}
+DONE = {"state": {"terminated": {"exitCode": 0}}}
+RUNS: dict[str, Any] = {"state": {"running": {}}}
+AGAIN = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": DONE["state"]}
+
+
+@pytest.mark.parametrize(
+    ("pod", "image"),
+    [
+        pytest.param(in_stages(fetch=WAITS, report=RUNS, program=RUNS), "fetch:1", id="of the first container"),
+        pytest.param(in_stages(fetch=DONE, report=WAITS, program={}), "report:1", id="of the sidecar"),
+        pytest.param(in_stages(fetch=DONE, report=RUNS, program=WAITS), "program:1", id="of the program"),
+    ],
+)
+def test_the_image_that_is_missing_is_named(pod: dict[str, Any], image: str) -> None:
+    found = diagnose_pod(pod)
+    assert found is not None
+    assert found.reason == "ImagePullFailed"
+    assert image in found.message
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(in_stages(fetch=RUNS), id="inputs are fetched"),
+        pytest.param(in_stages(fetch=DONE, report=RUNS, program=RUNS), id="the program runs"),
+        pytest.param(
+            in_stages(fetch=DONE, report=AGAIN, program=RUNS),
+            id="the sidecar is started again",
+        ),
+    ],
+)
+def test_a_pod_of_stages_that_there_is_nothing_to_say_about(pod: dict[str, Any]) -> None:
+    assert diagnose_pod(pod) is None

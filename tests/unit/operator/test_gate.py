@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,14 +11,14 @@ from typing import Any, cast
 
 import pytest
 from tests.support.polling import eventually
-from tests.unit.operator.builders import NAMESPACE, audio_job, phase, pipeline
+from tests.unit.operator.builders import NAMESPACE, audio_job, phase, pipeline, separate_pipeline
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.reflector import Reflector
 from audiojob_operator.caches import Caches
 from audiojob_operator.gate import Gate
 from audiojob_operator.jobstore import Known
-from audiojob_operator.model import Admission, Key
+from audiojob_operator.model import Admission, Key, SiteLimit, SiteRules
 from audiojob_operator.settings import Capacity
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
@@ -31,12 +32,23 @@ NOBODY = cast("KubeClient", None)  # caches are filled by hand
 class Pool:
     """Caches, a gate over them, and whom the gate woke."""
 
-    def __init__(self, max_running: int | None, *, node_gpus: int = 0, known: bool = True, **capacity: Any) -> None:
+    def __init__(
+        self,
+        max_running: int | None,
+        *,
+        node_gpus: int = 0,
+        known: bool = True,
+        sites: SiteRules | None = None,
+        **capacity: Any,
+    ) -> None:
         self.woken: list[Key] = []
         self.caches = Caches(NOBODY, [NAMESPACE], lambda _key: None)
         self.store = self.caches.audiojobs
         self.gate = Gate(
-            self.caches, Capacity(max_running=max_running, ageing_seconds=0, **capacity), self.woken.append
+            self.caches,
+            Capacity(max_running=max_running, ageing_seconds=0, **capacity),
+            self.woken.append,
+            sites or SiteRules(),
         )
         self.caches.capacity_changed = self.gate.touch
         if known:
@@ -44,6 +56,7 @@ class Pool:
         self._version = 0
         self.add(self.caches.pipelines, pipeline())
         self.add(self.caches.pipelines, pipeline(phase("only", device="Auto"), name="onegpu"))
+        self.add(self.caches.pipelines, separate_pipeline())
         ready = {"type": "Ready", "status": "True"}
         status = {"conditions": [ready], "allocatable": {"nvidia.com/gpu": str(node_gpus)}}
         self.add(self.caches.nodes, {"metadata": {"name": "node"}, "status": status})
@@ -69,6 +82,22 @@ class Pool:
             "ownerReferences": [{"kind": "AudioJob", "name": owner, "uid": f"uid-{owner}", "controller": True}],
         }
         self.add(self.caches.namespaces[NAMESPACE].jobs, {"metadata": metadata, "spec": {}, "status": status})
+
+    def fetch_job(self, owner: str, host: str = "tube.example", age: float = 0, **status: Any) -> None:
+        """A Job of an AudioJob that fetches from a host."""
+        metadata = {
+            "name": f"{owner}-child",
+            "namespace": NAMESPACE,
+            "labels": {},
+            "annotations": {c.ANNOTATION_HOST: host},
+            "creationTimestamp": format_time(datetime.now(UTC) - timedelta(seconds=age)),
+            "ownerReferences": [{"kind": "AudioJob", "name": owner, "uid": f"uid-{owner}", "controller": True}],
+        }
+        self.add(self.caches.namespaces[NAMESPACE].jobs, {"metadata": metadata, "spec": {}, "status": status})
+
+    def song(self, name: str, host: str = "tube.example", **more: Any) -> Key:
+        """A job that begins with a download."""
+        return self.put(name, pipeline="separate", source={"url": f"https://{host}/{name}"}, **more)
 
     def put(self, name: str, *, started: bool = False, namespace: str = NAMESPACE, age: int = 0, **spec: Any) -> Key:
         """A job, or its newer version. ``age``: how many seconds older than the others it is."""
@@ -139,6 +168,17 @@ async def test_the_order_of_places(one: Object, other: Object, first: str) -> No
     keys = {"one": pool.put("one", **one), "other": pool.put("other", **other)}
     admitted = [name for name, key in keys.items() if (await pool.answer(key)).admitted]
     assert admitted == [first]
+
+
+async def test_a_job_that_is_made_more_urgent_while_it_waits_goes_before_the_others() -> None:
+    pool = Pool(1)
+    holder = pool.put("holder", started=True)
+    older, newer = pool.put("older", age=60), pool.put("newer")
+    assert not (await pool.answer(older)).admitted
+    pool.put("newer", priority=6)
+    pool.store.gone(holder, "uid-holder")
+    assert not (await pool.answer(older)).admitted
+    assert (await pool.answer(newer)).admitted
 
 
 async def test_a_started_job_keeps_its_place_and_is_never_asked_again() -> None:
@@ -223,6 +263,27 @@ async def test_passes_have_pauses_and_the_answer_still_comes() -> None:
     assert not found.admitted
 
 
+async def test_where_nothing_limits_anybody_passes_only_count_and_are_rare() -> None:
+    pool = Pool(None)
+    await pool.answer(pool.put("first"))
+    pool.put("second")
+    pool.gate.touch()
+    timer = pool.gate._timer
+    assert timer is not None
+    assert timer.when() - asyncio.get_running_loop().time() > 0.5
+
+
+async def test_the_first_job_that_must_ask_is_answered_at_once_though_passes_are_rare() -> None:
+    pool = Pool(None)
+    pool.queue("fast", maxRunning=1)
+    await pool.answer(pool.put("first"))
+    limited = pool.put("limited", queueName="fast")
+    pool.gate.touch()
+    answer = pool.ask(limited)
+    assert answer is not None
+    assert answer.admitted
+
+
 async def test_a_job_that_cannot_be_read_stops_no_pass() -> None:
     pool = Pool(1)
     broken = audio_job("broken", uid="uid-broken", priority="high")
@@ -243,6 +304,15 @@ async def test_a_job_of_a_queue_that_is_missing_waits_and_starts_when_it_appears
     pool.queue("fast")
     await eventually(lambda: job in pool.woken, "its wake-up")
     assert (await pool.answer(job)).admitted
+
+
+async def test_how_many_run_in_all_queues_is_counted() -> None:
+    pool = Pool(3)
+    pool.queue("fast")
+    for number in range(4):
+        pool.put(f"song-{number}", queueName="fast" if number % 2 else "default")
+    await pool.answer(pool.put("last"))
+    assert pool.gate.running == 3
 
 
 async def test_what_a_pass_counted_is_what_queues_tell() -> None:
@@ -378,3 +448,93 @@ async def test_a_host_rests_from_the_round_on_that_was_refused_and_not_only_afte
     ]  # fmt: skip
     pool.gate.settle(refused)
     assert pool.gate.cooling(pool.known(pool.put("next", source=url)).job, datetime.now(UTC)) is not None
+
+
+# ---------------------------------------------------------------- sites
+
+ONE = SiteRules((SiteLimit("tube.example", max_running=1),))
+ENDED: Object = {"conditions": [{"type": "Complete", "status": "True"}]}
+
+
+def grants(answers: list[Admission]) -> list[bool | None]:
+    return [answer.site.granted if answer.site else None for answer in answers]
+
+
+async def test_a_download_given_to_a_round_is_not_given_to_another_before_its_job_is_seen() -> None:
+    pool = Pool(None, sites=ONE)
+    first, second = pool.song("first", age=5), pool.song("second")
+    answers = [await pool.answer(first), await pool.answer(second)]
+    assert [answer.admitted for answer in answers] == [True, False]
+    assert answers[1].reason == Reason.SITE_BUSY
+    pool.fetch_job("first")
+    pool.gate.settle(first)
+    assert not (await pool.answer(second)).admitted
+    pool.woken.clear()
+    pool.fetch_job("first", **ENDED)
+    pool.store.gone(first, "uid-first")
+    pool.gate.touch()
+    await eventually(lambda: second in pool.woken, "its wake-up")
+    assert grants([await pool.answer(second)]) == [True]
+
+
+async def test_a_round_that_began_no_download_gives_the_turn_back() -> None:
+    pool = Pool(None, sites=ONE)
+    first, second = pool.song("first"), pool.song("second", age=-5)
+    assert (await pool.answer(first)).admitted
+    pool.store.gone(first, "uid-first")
+    pool.gate.settle(first)
+    assert (await pool.answer(second)).admitted
+
+
+async def test_a_turn_that_is_not_used_wakes_nobody_again_and_again() -> None:
+    pool = Pool(None, sites=ONE)
+    first = pool.song("first", started=True)
+    for _ in range(3):
+        assert grants([await pool.answer(first)]) == [True]
+        pool.gate.settle(first)
+    assert pool.woken == []
+
+
+async def test_a_turn_serves_one_download() -> None:
+    pool = Pool(None, sites=ONE)
+    first = pool.song("first", started=True)
+    assert grants([await pool.answer(first)]) == [True]
+    pool.gate.settle(first)
+    again = pool.ask(first)  # at once: no pass in between
+    assert again is not None
+    assert grants([again]) == [False]
+    await eventually(lambda: first in pool.woken, "its wake-up, for the pass grants what the round was not given")
+
+
+async def test_sites_without_a_limit_ask_nobody() -> None:
+    pool = Pool(None, sites=ONE)
+    answers = [pool.ask(pool.song(f"song-{number}", "other.example")) for number in range(60)]
+    assert all(answer is not None and answer.admitted and answer.site is None for answer in answers)
+
+
+async def test_every_host_has_the_limit_that_holds_for_all() -> None:
+    pool = Pool(None, sites=SiteRules((), 1))
+    keys = [pool.song("a", "one.example"), pool.song("b", "two.example"), pool.song("c", "two.example")]
+    assert [(await pool.answer(key)).admitted for key in keys] == [True, True, False]
+
+
+async def test_a_pause_ends_by_itself() -> None:
+    pool = Pool(None, sites=SiteRules((SiteLimit("tube.example", pause_seconds=1),)))
+    pool.fetch_job("before", **ENDED)
+    song = pool.song("song")
+    found = await pool.answer(song)
+    assert (found.admitted, found.reason) == (False, Reason.SITE_BUSY)
+    pool.woken.clear()
+    await eventually(lambda: song in pool.woken, "its wake-up")
+    assert (await pool.answer(song)).admitted
+
+
+async def test_a_host_that_cools_down_takes_no_turn_from_others_of_its_site() -> None:
+    pool = Pool(None, sites=ONE)
+    limited = pool.song("limited", "a.tube.example", started=True)
+    later = format_time(datetime.now(UTC) + timedelta(seconds=90))
+    pool.known(limited).raw["status"]["phases"] = [
+        {"name": "download", "state": "Waiting", "attempt": 1, "reason": "RateLimited", "nextAttemptTime": later}
+    ]
+    same, other = pool.song("same", "a.tube.example", age=60), pool.song("other", "b.tube.example")
+    assert [(await pool.answer(key)).admitted for key in (limited, same, other)] == [True, False, True]

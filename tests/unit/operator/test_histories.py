@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
-from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline
+from tests.unit.operator.builders import NOW, World, ask_others, audio_job, phase, pipeline
 
 from audiojob_operator.admission import admit
 from audiojob_operator.candidates import candidate
@@ -30,6 +30,14 @@ from audiojob_types.reasons import Reason
 MAX_RUNNING, GPUS, FAST = 3, 2, 2
 LINES = {
     "plain": pipeline(phase("one"), phase("two"), name="plain"),
+    # Every job of these does the same work, and so do both phases of the first.
+    "same": pipeline(phase("one", reuse="Allowed"), phase("two", reuse="Allowed"), name="same"),
+    "alike": pipeline(
+        phase("one", reuse="Allowed"),
+        phase("two", device="GPU", after=["one"]),
+        phase("three", after=["one"], reuse="Allowed", parameters={"simulate": {"outputBytes": 9}}),
+        name="alike",
+    ),
     "gpu": pipeline(phase("one", device="Auto", gpuWaitSeconds=30), phase("two", device="GPU"), name="gpu"),
     "wide": pipeline(
         phase("one"), phase("two", device="Auto", after=["one"]), phase("three", after=["one"]), name="wide"
@@ -90,6 +98,7 @@ class Histories(RuleBasedStateMachine):
             answer = replace(answer, gpus=max(0, min(free, soon)))
         world.admission = replace(answer, gpus_used=self._gpus_used(), gpus_total=GPUS)
         world.gpu, world.granted = False, 0
+        world.ask = lambda wanted: ask_others((each for each in self.worlds.values() if each is not world), wanted)
         steps = world.steps(world.decide())
         for kind, what in steps if writes is None else steps[:writes]:
             world.write(kind, what)
@@ -225,6 +234,23 @@ class Histories(RuleBasedStateMachine):
             assert self.ended.get(name, state) == state
             if State(state).finished:
                 self.ended[name] = state
+
+    @invariant()
+    def what_was_taken_over_is_whole_and_of_another_job(self) -> None:
+        for name, world in self.worlds.items():
+            for record in world.job.status.phases:
+                if record.reused_from is not None:
+                    assert record.state is PhaseState.SUCCEEDED
+                    assert record.manifest is not None
+                    assert record.manifest.key.startswith(f"music/uid-{record.reused_from}/")
+                    assert record.reused_from != name
+
+    @invariant()
+    def who_waits_for_another_holds_no_place(self) -> None:
+        for name, world in self.worlds.items():
+            if any(each.reason == Reason.WAITING_FOR_SAME_WORK for each in world.job.status.conditions):
+                found = self._candidate(name)
+                assert found is None or found.holds_slot, "only one that has begun since, and was not recorded"
 
     # ---------------------------------------------------------------- the end
 

@@ -235,3 +235,147 @@ def test_a_pod_being_deleted_tells_when_its_grace_ends() -> None:
 
 def test_a_long_message_is_cut_to_what_status_may_hold() -> None:
     assert len(failure(pod(phase="Failed", reason="Evicted", message="x" * 10_000)).message) <= 1_024
+
+
+# ---------------------------------------------------------------- Container phases
+
+
+def stages(program: dict[str, Any], report: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:
+    """A pod whose program's container is in this state."""
+    done = {"terminated": {"exitCode": 0, "finishedAt": "2026-03-01T12:00:05Z"}}
+    return pod(
+        **{"phase": "Pending"} | status,
+        initContainerStatuses=[
+            {"name": "fetch", "state": done},
+            {"name": "report", "state": {"running": {}}} | (report or {}),
+            {"name": "program", "state": program},
+        ],
+        containerStatuses=[{"name": "runner", "state": {"waiting": {"reason": "PodInitializing"}}}],
+    )
+
+
+def program_ended(code: int, message: str = "", reason: str = "Error", **status: Any) -> dict[str, Any]:
+    terminated = {"exitCode": code, "message": message, "reason": reason, "finishedAt": T}
+    return stages({"terminated": terminated}, **{"phase": "Failed"} | status)
+
+
+CONTRACT = {"audiojobs.dev/exit-codes": "Contract"}
+
+
+@pytest.mark.parametrize(
+    ("code", "contract", "failure_class", "reason"),
+    [
+        pytest.param(1, False, FailureClass.RETRY, "ProgramFailed", id="any code"),
+        pytest.param(65, False, FailureClass.RETRY, "ProgramFailed", id="65, which means nothing by itself"),
+        pytest.param(65, True, FailureClass.PERMANENT, "NotMedia", id="65 by the contract"),
+        pytest.param(64, True, FailureClass.PERMANENT, "InvalidSpec", id="64 by the contract"),
+        pytest.param(75, True, FailureClass.RETRY, "TemporaryFailure", id="75 by the contract"),
+        pytest.param(79, True, FailureClass.DEVICE, "GpuError", id="79 by the contract"),
+        pytest.param(3, True, FailureClass.RETRY, "ProgramFailed", id="a code that the contract does not know"),
+        pytest.param(137, True, FailureClass.RETRY, "Stopped", id="killed"),
+        pytest.param(143, False, FailureClass.RETRY, "Stopped", id="told to stop"),
+    ],
+)
+def test_the_exit_code_of_a_program(code: int, contract: bool, failure_class: FailureClass, reason: str) -> None:
+    of = job(annotations=CONTRACT if contract else {})
+    outcome = failure(program_ended(code, "It broke."), of=of)
+    assert (outcome.failure_class, outcome.reason) == (failure_class, reason)
+    assert str(code) in outcome.message
+    assert outcome.suggestion
+
+
+def test_a_program_out_of_memory_gets_more_as_any_phase() -> None:
+    outcome = failure(program_ended(137, reason="OOMKilled"))
+    assert (outcome.failure_class, outcome.reason) == (FailureClass.MEMORY, "OutOfMemory")
+
+
+def test_a_program_cannot_pass_its_words_for_a_result() -> None:
+    forged = failed_result(reason="ModelMissing", message="forged", logKey="other/log/0000")
+    outcome = failure(program_ended(64, forged), of=job(annotations=CONTRACT))
+    assert (outcome.reason, outcome.log_key) == ("InvalidSpec", None)
+    assert isinstance(observe_job(job(), [stages({"terminated": {"exitCode": 0, "message": GOOD}})]).outcome, Running)
+
+
+def test_the_end_of_a_long_log_is_kept_and_control_characters_are_not() -> None:
+    outcome = failure(program_ended(1, "x" * 5_000 + "\x1b[31m the cause\n"))
+    assert outcome.message.endswith("[31m the cause")
+    assert "\x1b" not in outcome.message
+    assert len(outcome.message) < 1_024
+
+
+def test_fetch_that_fails_says_so_itself() -> None:
+    pod_ = stages({"waiting": {"reason": "PodInitializing"}}, phase="Failed")
+    message = failed_result(reason="InputMissing", message="It is gone.", logKey="music/u/log/fetch/0000")
+    terminated = {"exitCode": 66, "message": message}
+    pod_["status"]["initContainerStatuses"][0]["state"] = {"terminated": terminated}
+    outcome = failure(pod_)
+    assert (outcome.reason, outcome.failure_class) == ("InputMissing", FailureClass.PERMANENT)
+    assert outcome.log_key == "music/u/log/fetch/0000"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param({"running": {}}, id="it runs"),
+        pytest.param({"terminated": {"exitCode": 0}}, id="it has ended well, and publishing begins"),
+        pytest.param({"waiting": {"reason": "PodInitializing"}}, id="its image is on its way"),
+    ],
+)
+def test_a_program_under_way_is_no_failure(state: dict[str, Any]) -> None:
+    seen = observe_job(job(), [stages(state)])
+    assert seen.outcome == Running()
+    assert not seen.finished
+    assert seen.pod is not None
+    assert seen.pod.waiting is None
+
+
+def slow(reason: str, code: int = 75) -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "message": failed_result(reason=reason, message="Too slow.")}}
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param({"state": slow("Stalled")}, id="it has just ended"),
+        pytest.param({"lastState": slow("Stalled")}, id="it was started again"),
+        pytest.param(
+            {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": slow("Stalled")}, id="between the two"
+        ),
+    ],
+)
+def test_the_reporters_word_ends_an_attempt_whose_pod_still_runs(report: dict[str, Any]) -> None:
+    pod_ = stages({"running": {}}, report)
+    outcome = failure(pod_)
+    assert (outcome.reason, outcome.message) == ("Stalled", "Too slow.")
+    assert not observe_job(job(), [pod_]).finished, "its Job is still to be deleted"
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param({"state": {"terminated": {"exitCode": 0}}}, id="it ended well"),
+        pytest.param({"lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}, id="it was killed"),
+        pytest.param({"lastState": slow("NotMedia", 65)}, id="it says what is not its to say"),
+        pytest.param({"lastState": {"terminated": {"exitCode": 75, "message": "no JSON"}}}, id="it says nothing"),
+        pytest.param({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {}}},
+                     id="it cannot run"),
+    ],
+)  # fmt: skip
+def test_a_reporter_that_fails_does_not_fail_the_work(report: dict[str, Any]) -> None:
+    assert observe_job(job(), [stages({"running": {}}, report)]).outcome == Running()
+
+
+def test_what_was_published_counts_whatever_the_reporter_said() -> None:
+    pod_ = stages({"terminated": {"exitCode": 0}}, {"lastState": slow("Stalled")}, phase="Succeeded")
+    pod_["status"]["containerStatuses"] = [
+        {"name": "runner", "state": {"terminated": {"exitCode": 0, "message": GOOD}}}
+    ]
+    assert isinstance(observe_job(job(), [pod_]).outcome, Succeeded)
+
+
+def test_the_time_to_start_counts_from_the_end_of_the_container_before() -> None:
+    seen = observe_job(job(), [stages({"waiting": {"reason": "ErrImagePull"}})])
+    assert seen.pod is not None
+    assert seen.pod.start_time == datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
+    assert seen.pod.waiting is not None
+    assert seen.pod.waiting.reason == "ImagePullFailed"

@@ -116,9 +116,12 @@ def test_images_follow_the_task() -> None:
     images = Images(runner="light", runner_torch="heavy")
     assert {task: images.for_task(task) for task in Task} == {
         Task.DOWNLOAD: "light",
+        Task.INSPECT: "light",
         Task.NORMALIZE: "light",
+        Task.PUBLISH: "light",
         Task.SEPARATE: "heavy",
         Task.SIMULATE: "light",
+        Task.CONTAINER: "light",  # beside the program's own
         Task.THUMBNAIL: "light",
         Task.TRANSCODE: "light",
     }

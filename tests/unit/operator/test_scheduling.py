@@ -46,6 +46,32 @@ AFTERMATH = (
             id="the volume is elsewhere",
         ),
         pytest.param(
+            "0/3 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, "
+            "2 node(s) didn't match PersistentVolume's node affinity.",
+            "None of 3 nodes takes the pod: 1 has a taint that the pod does not tolerate "
+            "(node.kubernetes.io/unreachable), 2 cannot reach the volume of the store.",
+            id="the volume is on a lost node",
+        ),
+        pytest.param(
+            "0/3 nodes are available: 1 node(s) didn't find available persistent volumes to bind, "
+            "1 node(s) did not have enough free storage, 1 node(s) unavailable due to one or more pvc(s) bound to "
+            "non-existent pv(s).",
+            "None of 3 nodes takes the pod: 1 has no free volume for the claim, 1 has too little storage left for the "
+            "claim, 1 looks in vain for the volume of the store: it does not exist any more.",
+            id="no volume to be had",
+        ),
+        pytest.param(
+            "0/2 nodes are available: 2 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access "
+            "mode already in-use by another pod.",
+            "None of 2 nodes takes the pod: 2 hold the volume of the store for another pod (ReadWriteOncePod).",
+            id="a volume for one pod",
+        ),
+        pytest.param(
+            "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
+            "The only node does not take the pod: its claim has no volume yet (kubectl get pvc).",
+            id="a claim without a volume",
+        ),
+        pytest.param(
             "0/2 nodes are available: 2 Insufficient example.com/dsp, 1 node(s) had something new.",
             "None of 2 nodes takes the pod: 2 have too little example.com/dsp, 1 node(s) had something new.",
             id="what is not known stays as it is",

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from audiojob_operator.model import Disruption, SiteLimit, SiteRules
 from audiojob_operator.settings import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 
@@ -41,15 +42,27 @@ def test_nested_lists_and_records(environment: pytest.MonkeyPatch) -> None:
     assert settings.capacity.max_running == 7
 
 
+def test_sites_as_the_chart_writes_them(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AUDIOJOB_SITES", '[{"host": "youtube.com", "maxRunning": 2, "pauseSeconds": 5}]')
+    assert load_settings().site_rules() == SiteRules((SiteLimit("youtube.com", 2, 5),))
+    environment.setenv("AUDIOJOB_FETCH__MAX_PER_HOST", "4")
+    assert load_settings().site_rules().max_per_host == 4
+
+
 def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AUDIOJOB_MODELS_CLAIM", "true")
     environment.setenv("AUDIOJOB_IMAGES__PULL_POLICY", "Never")
     environment.setenv("AUDIOJOB_PROGRESS__MIN_INTERVAL_MILLISECONDS", "250")
     environment.setenv("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["192.168.0.0/24"]')
+    environment.setenv("AUDIOJOB_DISRUPTION__NODE_LOST_SECONDS", "5")
+    environment.setenv("AUDIOJOB_DISRUPTION__LOST_AFTER_SECONDS", "7")
+    environment.setenv("AUDIOJOB_FETCH__SECRET", "true")
     given = load_settings().for_decisions()
     assert (given.images.runner, given.images.runner_torch) == tuple(REQUIRED.values())
     assert (given.models_claim, given.pull_policy, given.min_progress_interval_milliseconds) == (True, "Never", 250)
     assert given.allowed_cidrs == ("192.168.0.0/24",)
+    assert given.disruption == Disruption(node_lost_seconds=5, grace_seconds=30, lost_after_seconds=7)
+    assert given.fetch_secret is True
 
 
 def test_an_s3_store(environment: pytest.MonkeyPatch) -> None:
@@ -77,6 +90,12 @@ def test_a_missing_image_is_named(environment: pytest.MonkeyPatch, missing: str)
         pytest.param("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["10.1.2.3/16"]', id="an address with host bits"),
         pytest.param("AUDIOJOB_LEASE__DURATION", "3", id="an unknown name in a group"),
         pytest.param("AUDIOJOB_SWEEP__FINISHED_SECONDS", "0", id="no pause between sweeps"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "YouTube.com"}]', id="a host in capitals"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "https://youtube.com"}]', id="an address for a host"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "a.example", "maxRuning": 2}]', id="a misspelt limit of a site"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "a.example", "maxRunning": 0}]', id="a site with no room at all"),
+        pytest.param("AUDIOJOB_SITES", '[{"host": "a.example"}, {"host": "a.example"}]', id="a site named twice"),
+        pytest.param("AUDIOJOB_FETCH__MAX_PER_HOST", "0", id="hosts with no room at all"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(environment: pytest.MonkeyPatch, variable: str, value: str) -> None:
@@ -116,6 +135,7 @@ def test_lease_times_out_of_order(environment: pytest.MonkeyPatch, duration: int
         pytest.param("AUDIOJOB_JOB_NAMESPACES", "music,voice", '["music"]', id="a list with commas alone"),
         pytest.param("AUDIOJOB_JOB_NAMESPACES", '"music"', '["music"]', id="JSON, but no list"),
         pytest.param("AUDIOJOB_FETCH__ALLOWED_CIDRS", "10.0.0.0/8", '["10.20.0.0/16"]', id="a list inside a group"),
+        pytest.param("AUDIOJOB_SITES", "youtube.com", '[{"host": "youtube.com"', id="a host where sites are due"),
         pytest.param("AUDIOJOB_STORE", "Folder", '{"kind": "Folder"}', id="a word where a record is due"),
     ],
 )
@@ -132,4 +152,30 @@ def test_what_is_not_json_is_named_with_an_example(
 def test_a_group_that_is_not_json_is_named(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AUDIOJOB_CAPACITY", "lots")
     with pytest.raises(SettingsError, match="AUDIOJOB_CAPACITY: "):
+        load_settings()
+
+
+def test_libraries(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv(
+        "AUDIOJOB_LIBRARIES",
+        '[{"name": "nas", "claimName": "nas-music", "readOnly": true}, {"name": "shelf", "prefix": "shelf/rock"}]',
+    )
+    nas, shelf = load_settings().for_decisions().libraries
+    assert (nas.name, nas.claim_name, nas.read_only, shelf.prefix) == ("nas", "nas-music", True, "shelf/rock")
+
+
+NO_LIBRARIES = {
+    "neither claim nor prefix": ('[{"name": "a"}]', "exactly one of claimName and prefix"),
+    "both": ('[{"name": "a", "claimName": "b", "prefix": "c"}]', "exactly one of claimName and prefix"),
+    "a way out of the store": ('[{"name": "a", "prefix": "../b"}]', "AUDIOJOB_LIBRARIES"),
+    "the folder of a namespace's jobs": ('[{"name": "a", "prefix": "music/a"}]', "lies in the folder of the jobs"),
+    "one name twice": ('[{"name": "a", "prefix": "b"}, {"name": "a", "prefix": "c"}]', "is there twice"),
+}
+
+
+@pytest.mark.parametrize(("given", "words"), NO_LIBRARIES.values(), ids=NO_LIBRARIES.keys())
+def test_libraries_that_cannot_be(environment: pytest.MonkeyPatch, given: str, words: str) -> None:
+    environment.setenv("AUDIOJOB_JOB_NAMESPACES", '["music"]')
+    environment.setenv("AUDIOJOB_LIBRARIES", given)
+    with pytest.raises(SettingsError, match=words):
         load_settings()

@@ -157,3 +157,17 @@ async def test_a_job_that_is_known_as_it_is_causes_nothing() -> None:
     woken.clear()
     await sweep.active()
     assert woken == []
+
+
+async def test_finished_jobs_of_our_namespaces_are_told_to_who_wants_to_know() -> None:
+    server = Listing()
+    told: list[Any] = []
+    server.items = [audiojob("5")]
+    caches = Caches(server, (KEY[0],), lambda _key: None)  # type: ignore[arg-type]  # only pages is called
+    sweep = Sweeper(server, caches, told.append, Metrics(), Sweep(), lambda key, _obj: told.append(key))  # type: ignore[arg-type]
+    await sweep.finished()
+    assert set(told) == {KEY}
+    told.clear()
+    server.items = [audiojob("5") | {"metadata": audiojob("5")["metadata"] | {"namespace": "elsewhere"}}]
+    await sweep.finished()
+    assert told == []

@@ -18,6 +18,7 @@ from audiojob_operator.transitions import (
     FellBack,
     JobEnded,
     PhaseEnded,
+    PhaseReused,
     PhaseStarted,
     Transition,
     bounded_reason,
@@ -196,6 +197,14 @@ def test_a_phase_that_found_no_gpu_at_all_fell_back_too() -> None:
 def test_who_asked_for_the_cpu_did_not_fall_back() -> None:
     found = phase_transitions({}, status(running(deviceReason="Requested")), CREATED)
     assert not [each for each in found if isinstance(each, FellBack)]
+
+
+def test_a_phase_that_took_over_anothers_result_is_no_attempt() -> None:
+    taken = {"name": "one", "state": "Succeeded", "reusedFrom": "first", "completionTime": "2026-03-01T12:00:00Z"}
+    assert phase_transitions({}, status(taken), CREATED) == (PhaseReused("one"),)
+    assert phase_transitions(status(taken), status(taken), CREATED) == ()
+    failed = phase_transitions(status(running()), status({**taken, "attempt": 1, "failures": 1}), CREATED)
+    assert failed == (AttemptEnded("one", AttemptClass.RETRY, "Running"), PhaseReused("one"))
 
 
 def test_the_end_of_a_job_is_counted_once() -> None:

@@ -65,9 +65,12 @@ def test_exit_codes(code: int, kind: FailureClass, reason: Reason) -> None:
 
 ORIGINS: dict[str, tuple[dict[str, Any], str]] = {
     "a url": ({"url": "https://example.org"}, ""),
+    "a text": ({"text": "la la"}, ""),
+    "an empty text": ({"text": ""}, ""),
+    "a text and a key": ({"text": "", "key": "a"}, r"it has \['text', 'key'\]"),
     "a key": ({"key": "music/uploads/a"}, ""),
     "an output of a manifest": ({"manifest": {"key": "m", "sha256": SHA}, "output": "audio"}, ""),
-    "no origin": ({}, "exactly one of url, key, manifest; it has none"),
+    "no origin": ({}, "exactly one of url, text, key, manifest; it has none"),
     "two origins": ({"url": "https://example.org", "key": "a"}, r"it has \['url', 'key'\]"),
     "a manifest without output": ({"manifest": {"key": "m", "sha256": SHA}}, "manifest and output go together"),
     "an output without manifest": ({"key": "a", "output": "audio"}, "manifest and output go together"),

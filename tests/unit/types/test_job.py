@@ -30,9 +30,11 @@ def test_a_minimal_job_has_the_defaults_of_the_crd() -> None:
     job = AudioJob.model_validate({"metadata": {"name": "song"}, "spec": {"pipeline": "separate"}})
     assert job.spec.to_wire() == {
         "pipeline": "separate",
+        "inputs": [],
         "queueName": "default",
         "suspend": False,
         "cancel": False,
+        "reuse": "Allowed",
         "reviews": [],
     }
     assert job.status.state == "Pending"

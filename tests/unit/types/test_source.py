@@ -12,11 +12,14 @@ from audiojob_types.source import Source
 SOURCES: dict[str, dict[str, Any]] = {
     "an address": {"url": "https://example.org/song.flac"},
     "an upload": {"object": {"key": "albums/song.flac"}},
+    "a file of a library": {"library": {"name": "nas", "path": "Artist/Song.flac"}},
     "an output of another job": {"jobRef": {"name": "mix", "output": "vocals"}},
     "the only output of another job": {"jobRef": {"name": "mix"}},
 }
 NO_SOURCES: dict[str, dict[str, Any]] = {
-    "an unknown kind": {"library": {"name": "home"}},
+    "an unknown kind": {"disk": {"name": "home"}},
+    "a library without a path": {"library": {"name": "home"}},
+    "a library by a path": {"library": {"name": "../home", "path": "a"}},
     "a job of another namespace": {"jobRef": {"name": "mix", "namespace": "theirs"}},
     "a job without a name": {"jobRef": {"output": "vocals"}},
     "an output that is a path": {"jobRef": {"name": "mix", "output": "../secret"}},

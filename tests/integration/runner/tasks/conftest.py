@@ -22,6 +22,7 @@ class Bench:
     root: Path
     limits: PhaseLimits = field(default_factory=PhaseLimits)
     allowed_cidrs: tuple[str, ...] = ()
+    fetch_credentials: Path | None = None
     device: Device = Device.CPU
     cancelled: threading.Event = field(default_factory=threading.Event)
     reports: list[tuple[float, str]] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Bench:
             attempt=1,
             job_uid="uid",
             cancelled=self.cancelled,
+            fetch_credentials=self.fetch_credentials,
         )
         return load(task)({name: given}, resolve_parameters(task, parameters), context)
 

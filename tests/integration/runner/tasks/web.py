@@ -77,10 +77,10 @@ def running(host: str) -> Iterator[Web]:
             thread.join()
 
 
-def drip(handler: Handler, seconds: float) -> None:
+def drip(handler: Handler, seconds: float, content_type: str = "audio/mpeg") -> None:
     """Ten bytes a second or so, as long as somebody listens."""
     handler.send_response(200)
-    handler.send_header("Content-Type", "audio/mpeg")
+    handler.send_header("Content-Type", content_type)
     handler.end_headers()
     end = time.monotonic() + seconds
     while time.monotonic() < end:

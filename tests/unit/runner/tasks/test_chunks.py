@@ -1,87 +1,91 @@
 from __future__ import annotations
 
-import math
+import random
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiojob_runner.chunks import MAX_SHIFT, MIN_LAST_CHUNK, ChunkCounter, padded_length, stride_of
+from audiojob_runner.chunks import (
+    MAX_SHIFT,
+    MIN_LAST_CHUNK,
+    Pass,
+    Span,
+    chunks_in_order,
+    plan_passes,
+    segment_of,
+    stride_of,
+)
 
 RATE = 44_100
 
 
-def events(counter: ChunkCounter, models: int, passes: int, chunks: int) -> list[float]:
-    """What the counter says after each event of a whole run."""
-    fractions = []
-    for model in range(models):
-        for shift in range(passes):
-            for _ in range(chunks):
-                for state in ("start", "end"):
-                    counter.see({"state": state, "model_idx_in_bag": model, "shift_idx": shift})
-                    fractions.append(counter.fraction)
-    return fractions
+def track(samples: int, *, segment: int, overlap: int = 25, shifts: int = 0, models: int = 1) -> tuple[Pass, ...]:
+    return plan_passes(samples, [Span(segment, MIN_LAST_CHUNK)] * models, overlap, shifts, seed=0)
 
 
 @pytest.mark.parametrize(("minutes", "want"), [(3, 31), (60, 616)], ids=["three minutes", "an hour"])
 def test_htdemucs_chunks(minutes: int, want: int) -> None:
-    stride = stride_of(39 / 5, 25, RATE)
-    assert stride == 257_985
-    assert ChunkCounter.plan(minutes * 60 * RATE, [stride], shifts=1).total == want
+    segment = segment_of(39 / 5, RATE)
+    assert (segment, stride_of(segment, 25)) == (343_980, 257_985)
+    assert track(minutes * 60 * RATE, segment=segment)[0].count == want
 
 
-def test_percent_of_a_bag_counts_every_model_and_pass() -> None:
-    counter = ChunkCounter.plan(100, [50, 50], shifts=0)
-    assert counter.total == 4
-    assert events(counter, 2, 1, 2) == [0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75, 1.0]
-    assert counter.done == 4
+def test_a_bag_makes_every_pass_with_every_model() -> None:
+    passes = plan_passes(10**6, [Span(100_000, 1), Span(300_000, 1)], 25, shifts=2, seed=0)
+    assert [(one.model, one.segment, one.stride) for one in passes] == [
+        (0, 100_000, 75_000), (0, 100_000, 75_000), (1, 300_000, 225_000), (1, 300_000, 225_000),
+    ]  # fmt: skip
 
 
-def test_a_pass_that_takes_one_chunk_less_still_ends_whole() -> None:
-    counter = ChunkCounter(chunks=[3], passes=2)
-    fractions = events(counter, 1, 2, 2)
-    assert fractions[3] == pytest.approx(2 / 6)
-    assert fractions[4] == pytest.approx(3 / 6)
-    assert counter.done == 4
+def test_shifts_are_drawn_as_demucs_draws_them() -> None:
+    draw = random.Random(7)
+    want = [draw.randint(0, MAX_SHIFT) - MAX_SHIFT for _ in range(4)]
+    assert [one.origin for one in plan_passes(10**6, [Span(100_000, 1)] * 2, 25, shifts=2, seed=7)] == want
 
 
+def test_without_shifts_passes_begin_with_the_track() -> None:
+    assert [one.origin for one in track(10**6, segment=100_000, models=2)] == [0, 0]
+
+
+@pytest.mark.parametrize("shifts", [0, 1, 3])
+def test_chunks_come_by_their_start_and_none_is_missing(shifts: int) -> None:
+    passes = track(3_000_000, segment=200_000, shifts=shifts, models=2)
+    chunks = list(chunks_in_order(passes))
+    assert [chunk.start for chunk in chunks] == sorted(chunk.start for chunk in chunks)
+    assert len(chunks) == sum(one.count for one in passes)
+    assert len({(chunk.number, chunk.index) for chunk in chunks}) == len(chunks)
+
+
+@settings(deadline=None, max_examples=40)
 @given(
-    chunks=st.lists(st.integers(1, 20), min_size=1, max_size=4),
-    passes=st.integers(1, 5),
-    missing=st.integers(0, 1),
+    samples=st.integers(1, 700_000),
+    segment=st.integers(MIN_LAST_CHUNK, 120_000),
+    overlap=st.integers(0, 95),
+    origin=st.integers(-MAX_SHIFT, 0),
+    shortest=st.sampled_from([1, MIN_LAST_CHUNK]),
 )
-def test_the_fraction_never_falls_and_stays_within_one(chunks: list[int], passes: int, missing: int) -> None:
-    counter = ChunkCounter(chunks=chunks, passes=passes)
-    last = 0.0
-    for model, count in enumerate(chunks):
-        for shift in range(passes):
-            for _ in range(max(1, count - missing)):
-                counter.see({"state": "end", "model_idx_in_bag": model, "shift_idx": shift})
-                assert last <= counter.fraction <= 1.0
-                last = counter.fraction
-    assert counter.total == sum(chunks) * passes
-    if not missing:
-        assert last == 1.0
+def test_the_fades_add_up_to_one_everywhere_and_no_chunk_is_tiny(
+    samples: int, segment: int, overlap: int, origin: int, shortest: int
+) -> None:
+    one = Pass(0, origin, samples, Span(segment, shortest), stride_of(segment, overlap))
+    total = np.zeros(samples - origin + 2 * segment)
+    for index in range(one.count):
+        start, length = one.chunk(index)
+        assert shortest <= length <= segment
+        total[start - origin : start - origin + length] += one.fade(index)
+    assert np.allclose(total[: samples - origin], 1, atol=1e-5)
 
 
-@given(
-    samples=st.integers(1, 10**8),
-    stride=st.integers(2 * MIN_LAST_CHUNK + MAX_SHIFT, 2 * 10**6),
-    jitter=st.sampled_from([0, MAX_SHIFT]),
-)
-def test_no_pass_ends_in_a_tiny_chunk(samples: int, stride: int, jitter: int) -> None:
-    length = padded_length(samples, [stride], jitter)
-    assert length >= samples
-    for shift in (0, jitter // 2, jitter):
-        last = (length + shift - 1) % stride + 1
-        assert last >= MIN_LAST_CHUNK
-    assert length - samples <= 2 * MIN_LAST_CHUNK + jitter
-
-
-def test_a_small_stride_asks_for_no_padding() -> None:
-    assert padded_length(10**6, [17_199], MAX_SHIFT) == 10**6
+@pytest.mark.parametrize("overlap", [0, 25, 50, 90])
+def test_inner_chunks_share_one_fade(overlap: int) -> None:
+    one = track(40 * 30_000, segment=30_000, overlap=overlap)[0]
+    inner = [index for index in range(one.count) if one.is_inner(index)]
+    assert len(inner) > one.count / 3
+    assert all(np.array_equal(one.fade(index), one.fade(inner[0])) for index in inner)
 
 
 def test_the_stride_of_full_overlap_is_never_zero() -> None:
-    assert stride_of(0.0001, 95, RATE) == 1
-    assert math.isclose(stride_of(40, 0, RATE), 40 * RATE)
+    assert stride_of(4, 95) == 1
+    assert stride_of(40 * RATE, 0) == 40 * RATE

@@ -138,19 +138,23 @@ def test_titles_become_one_plain_line(title: object, want: str | None) -> None:
     [
         pytest.param([Refusal.BLOCKED], 69, Reason.BLOCKED_ADDRESS, id="blocked"),
         pytest.param([Refusal.NO_SUCH_HOST], 66, Reason.SOURCE_UNAVAILABLE, id="no such host"),
+        pytest.param([Refusal.UNRESOLVED], 75, Reason.DNS_ERROR, id="the resolver is down"),
         pytest.param([Refusal.UNREACHABLE], 75, Reason.TEMPORARY_FAILURE, id="unreachable"),
+        pytest.param([Refusal.TOO_LONG], 75, Reason.TOO_SLOW, id="out of time"),
+        pytest.param([Refusal.TOO_SLOW], 75, Reason.TOO_SLOW, id="a trickle"),
+        pytest.param([Refusal.UPSTREAM], 75, Reason.TEMPORARY_FAILURE, id="the administrator's proxy is down"),
         pytest.param([Refusal.TOO_MUCH], 65, Reason.TOO_LARGE, id="too much"),
         pytest.param([Refusal.UNREACHABLE, Refusal.BLOCKED], 69, Reason.BLOCKED_ADDRESS, id="blocked is the gravest"),
     ],
 )
 def test_what_the_proxy_refused_is_the_reason(refusals: list[Refusal], code: int, reason: Reason) -> None:
-    error = refused_error([RefusedError(each, "h", "Detail") for each in refusals], FetchLimits(10, 10))
+    error = refused_error([RefusedError(each, "h", "Detail") for each in refusals], FetchLimits(10, 10, 10))
     assert error is not None
     assert (error.exit_code, error.reason) == (code, reason)
 
 
 def test_without_refusals_the_proxy_has_nothing_to_say() -> None:
-    assert refused_error([], FetchLimits(10, 10)) is None
+    assert refused_error([], FetchLimits(10, 10, 10)) is None
 
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-import soundfile
 
-from audiojob_runner.stems import BLOCK_SAMPLES, Samples, Stem, plan_stems, write_stem
-from audiojob_types.parameters.separate import StemFormat, Stems
+from audiojob_runner.stems import Stem, add_missing, keep_stems, plan_stems, sum_of
+from audiojob_types.parameters.separate import Stems
 
 FOUR = ("drums", "bass", "other", "vocals")
 SIX = ("drums", "bass", "other", "vocals", "guitar", "piano")
+TWO = ("tonal", "percussive")
 
 
 @pytest.mark.parametrize(
@@ -18,9 +18,13 @@ SIX = ("drums", "bass", "other", "vocals", "guitar", "piano")
     [
         pytest.param("TwoStems", FOUR, ["vocals", "accompaniment=drums+bass+other"], id="karaoke"),
         pytest.param("TwoStems", SIX, ["vocals", "accompaniment=drums+bass+other+guitar+piano"], id="karaoke of six"),
+        pytest.param("TwoStems", TWO, ["tonal", "percussive"], id="two of a model with two"),
         pytest.param("FourStems", FOUR, ["vocals", "drums", "bass", "other"], id="four of four"),
         pytest.param("FourStems", SIX, ["vocals", "drums", "bass", "other=other+guitar+piano"], id="four of six"),
         pytest.param("SixStems", SIX, ["vocals", "drums", "bass", "other", "guitar", "piano"], id="six of six"),
+        pytest.param("AllStems", SIX, ["vocals", "drums", "bass", "other", "guitar", "piano"], id="all of six"),
+        pytest.param("AllStems", FOUR, ["vocals", "drums", "bass", "other"], id="all of four"),
+        pytest.param("AllStems", TWO, ["tonal", "percussive"], id="all of two"),
     ],
 )
 def test_which_stems_are_made_of_what(stems: Stems, sources: tuple[str, ...], want: list[str]) -> None:
@@ -33,35 +37,46 @@ def test_which_stems_are_made_of_what(stems: Stems, sources: tuple[str, ...], wa
 
 
 @pytest.mark.parametrize(
-    ("stems", "sources"), [("SixStems", FOUR), ("TwoStems", ("drums", "bass"))], ids=["six of four", "no vocals"]
+    ("stems", "sources"),
+    [
+        pytest.param("SixStems", FOUR, id="six of four"),
+        pytest.param("FourStems", TWO, id="four of two without vocals"),
+        pytest.param("FourStems", ("vocals", "other"), id="four of two"),
+        pytest.param("TwoStems", ("drums", "bass", "other"), id="vocals of a model without"),
+    ],
 )
 def test_a_model_that_cannot_give_them(stems: Stems, sources: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="the model has"):
         plan_stems(stems, sources)
 
 
-@pytest.mark.parametrize("samples", [1, BLOCK_SAMPLES - 1, BLOCK_SAMPLES, BLOCK_SAMPLES + 1])
-@pytest.mark.parametrize("stem_format", ["flac", "wav"])
-def test_stems_are_exact_to_the_sample(tmp_path: Path, samples: int, stem_format: StemFormat) -> None:
-    sound = np.random.default_rng(1).uniform(-1, 1, (samples, 2)).astype(np.float32)
-
-    def read(start: int, stop: int) -> Samples:
-        return sound[start:stop]
-
-    written = write_stem(tmp_path / "stem", read, samples, 44_100, stem_format)
-    back, rate = soundfile.read(written.path, dtype="float32")
-    assert (rate, back.shape) == (44_100, sound.shape)
-    assert np.abs(back - sound).max() <= (0.0 if stem_format == "wav" else 2**-22)
-    assert written.peak == pytest.approx(float(np.abs(sound).max()))
-    assert written.clipped == 0
+@pytest.mark.parametrize(
+    ("keep", "want"),
+    [
+        pytest.param((), ["vocals", "drums", "bass", "other"], id="nothing said keeps all"),
+        pytest.param(("bass", "vocals"), ["vocals", "bass"], id="in the plan's order"),
+    ],
+)
+def test_which_stems_are_kept(keep: Sequence[str], want: list[str]) -> None:
+    assert [stem.name for stem in keep_stems(plan_stems("FourStems", FOUR), keep)] == want
 
 
-@pytest.mark.parametrize(("stem_format", "clipped", "top"), [("flac", 2, 1.0), ("wav", 0, 1.5)])
-def test_loud_samples_are_clipped_in_flac_and_kept_in_wav(
-    tmp_path: Path, stem_format: StemFormat, clipped: int, top: float
-) -> None:
-    sound = np.array([[1.5, 0.0], [0.5, -1.25]], dtype=np.float32)
-    written = write_stem(tmp_path / "stem", lambda start, stop: sound[start:stop], 2, 44_100, stem_format)
-    assert (written.clipped, written.peak) == (clipped, 1.5)
-    back, _ = soundfile.read(written.path)
-    assert np.abs(back).max() == pytest.approx(top, abs=1e-6)
+def test_a_stem_that_is_not_there_cannot_be_kept() -> None:
+    with pytest.raises(ValueError, match=r"no stem piano; there are vocals, accompaniment"):
+        keep_stems(plan_stems("TwoStems", FOUR), ["vocals", "piano"])
+
+
+def test_what_is_missing_is_added_and_never_makes_the_whole_worse() -> None:
+    random = np.random.default_rng(1)
+    true = random.normal(size=(4, 2, 1_000)).astype(np.float32)
+    mix = true.sum(axis=0)
+    estimates = true + random.normal(scale=0.3, size=true.shape).astype(np.float32)
+    before = float(((estimates - true) ** 2).sum())
+    add_missing(estimates, mix)
+    assert np.abs(estimates.sum(axis=0) - mix).max() < 1e-5
+    assert float(((estimates - true) ** 2).sum()) <= before
+
+
+def test_a_stem_is_the_sum_of_its_sources() -> None:
+    sources = np.arange(24, dtype=np.float32).reshape(3, 2, 4)
+    assert np.array_equal(sum_of(Stem("x", ("c", "a")), ["a", "b", "c"], sources), sources[0] + sources[2])

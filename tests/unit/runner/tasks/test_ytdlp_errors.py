@@ -8,6 +8,7 @@ import io
 from typing import Any
 
 import pytest
+from yt_dlp.cookies import CookieLoadError
 from yt_dlp.networking import Response
 from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, IncompleteRead, TransportError
 from yt_dlp.utils import (
@@ -15,6 +16,7 @@ from yt_dlp.utils import (
     DownloadError,
     ExtractorError,
     GeoRestrictedError,
+    PostProcessingError,
     UnsupportedError,
     UserNotLive,
 )
@@ -40,39 +42,47 @@ def extractor(text: str, **more: Any) -> ExtractorError:
 
 
 CASES = [
-    ("a bot check with a curly apostrophe", extractor("Sign in to confirm you’re not a bot. Use --cookies"), 75, "robot"),
-    ("a captcha", extractor("The page asks for a CAPTCHA challenge"), 75, "robot"),
-    ("a rate limit in words", extractor("The current session has been rate-limited by YouTube for up to an hour"), 75, "limits"),
-    ("a rate limit for strangers", extractor("You have exceeded the rate-limit for accessing posts anonymously"), 75, "limits"),
-    ("a rate limit as a status", http_error(429), 75, "429"),
-    ("an age check", extractor("Sign in to confirm your age. This video may be inappropriate for some users."), 66, "age-restricted"),
-    ("copy protection", extractor("This video is DRM protected"), 66, "DRM"),
-    ("a private video", extractor("Private video. Sign in if you've been granted access"), 66, "private"),
-    ("a members-only video", extractor("Join this channel to get access to members-only content"), 66, "members"),
-    ("a geo restriction by type", GeoRestrictedError("no", countries=["DE", "FR"]), 66, "country"),
-    ("a geo restriction in words", extractor("The uploader has not made this video not available in your country"), 66, "country"),
-    ("a user who is not live", UserNotLive(), 66, "broadcast"),
-    ("a premiere", extractor("Premieres in 3 hours"), 66, "broadcast"),
-    ("a login wall", extractor("This video is only available for registered users"), 66, "login"),
-    ("an address that no extractor takes", UnsupportedError("https://example.com/"), 66, "no audio or video"),
-    ("a removed video", extractor("Video unavailable. This video has been removed by the uploader"), 66, "gone"),
-    ("an old extractor", extractor("Requested format is not available"), 75, "version of yt-dlp"),
-    ("a file of another kind", extractor("The extracted extension ('exe') is unusual and will be skipped for safety reasons"), 65, "not an audio"),
-    ("a file without a byte", DownloadError("ERROR: Did not get any data blocks"), 65, "empty"),
-    ("a bad certificate", CertificateVerifyError("certificate verify failed: expired"), 66, "certificate"),
-    ("a lost connection", TransportError("Connection reset by peer"), 75, "broke off"),
-    ("an answer that ends early", IncompleteRead(10, 100), 75, "broke off"),
-    ("a file that ends early", ContentTooShortError(10, 100), 75, "broke off"),
-    ("a page that is not there", extractor("Unable to download webpage", cause=http_error(404)), 66, "404"),
-    ("a page that is forbidden", extractor("Unable to download webpage", cause=http_error(403)), 66, "403"),
-    ("a server that fails", extractor("Unable to download webpage", cause=http_error(503)), 75, "503"),
+    ("a bot check with a curly apostrophe", extractor("Sign in to confirm you’re not a bot. Use --cookies"), 75, Reason.BOT_CHECK, "robot"),
+    ("a captcha", extractor("The page asks for a CAPTCHA challenge"), 75, Reason.BOT_CHECK, "robot"),
+    ("a rate limit in words", extractor("The current session has been rate-limited by YouTube for up to an hour"), 75, Reason.RATE_LIMITED, "limits"),
+    ("a rate limit for strangers", extractor("You have exceeded the rate-limit for accessing posts anonymously"), 75, Reason.RATE_LIMITED, "limits"),
+    ("a rate limit as a status", http_error(429), 75, Reason.RATE_LIMITED, "429"),
+    ("an age check", extractor("Sign in to confirm your age. This video may be inappropriate for some users."), 66, Reason.AGE_RESTRICTED, "age-restricted"),
+    ("copy protection", extractor("This video is DRM protected"), 66, Reason.DRM_PROTECTED, "DRM"),
+    ("a private video", extractor("Private video. Sign in if you've been granted access"), 66, Reason.SOURCE_PRIVATE, "private"),
+    ("a members-only video", extractor("Join this channel to get access to members-only content"), 66, Reason.SOURCE_PRIVATE, "members"),
+    ("a geo restriction by type", GeoRestrictedError("no", countries=["DE", "FR"]), 66, Reason.GEO_BLOCKED, "country"),
+    ("a geo restriction in words", extractor("The uploader has not made this video not available in your country"), 66, Reason.GEO_BLOCKED, "country"),
+    ("a user who is not live", UserNotLive(), 66, Reason.LIVE_NOT_ALLOWED, "broadcast"),
+    ("a premiere", extractor("Premieres in 3 hours"), 66, Reason.LIVE_NOT_ALLOWED, "broadcast"),
+    ("a login wall", extractor("This video is only available for registered users"), 66, Reason.LOGIN_REQUIRED, "login"),
+    ("an address that no extractor takes", UnsupportedError("https://example.com/"), 66, Reason.SOURCE_UNAVAILABLE, "no audio or video"),
+    ("a removed video", extractor("Video unavailable. This video has been removed by the uploader"), 66, Reason.SOURCE_UNAVAILABLE, "gone"),
+    ("an old extractor", extractor("Requested format is not available"), 75, Reason.EXTRACTOR_OUTDATED, "version of yt-dlp"),
+    ("a file of another kind", extractor("The extracted extension ('exe') is unusual and will be skipped for safety reasons"), 65, Reason.NOT_MEDIA, "not an audio"),
+    ("a file without a byte", DownloadError("ERROR: Did not get any data blocks"), 65, Reason.NOT_MEDIA, "empty"),
+    ("a bad certificate", CertificateVerifyError("certificate verify failed: expired"), 66, Reason.SOURCE_UNAVAILABLE, "certificate"),
+    ("a lost connection", TransportError("Connection reset by peer"), 75, Reason.TEMPORARY_FAILURE, "broke off"),
+    ("an answer that ends early", IncompleteRead(10, 100), 75, Reason.TEMPORARY_FAILURE, "broke off"),
+    ("a file that ends early", ContentTooShortError(10, 100), 75, Reason.TEMPORARY_FAILURE, "broke off"),
+    ("a page that is not there", extractor("Unable to download webpage", cause=http_error(404)), 66, Reason.SOURCE_UNAVAILABLE, "404"),
+    ("a page that is forbidden", extractor("Unable to download webpage", cause=http_error(403)), 66, Reason.SOURCE_FORBIDDEN, "403"),
+    ("a server that fails", extractor("Unable to download webpage", cause=http_error(503)), 75, Reason.TEMPORARY_FAILURE, "503"),
+    ("a runtime that is missing", extractor("No supported JavaScript runtime could be found"), 75, Reason.EXTRACTOR_OUTDATED, "JavaScript"),
+    ("a resolver that is down", TransportError("<urlopen error [Errno -3] Temporary failure in name resolution>"), 75, Reason.DNS_ERROR, "resolved"),
+    ("a failed conversion", PostProcessingError("Conversion failed!"), 65, Reason.CORRUPT_MEDIA, "converted"),
+    ("cookies in another form", CookieLoadError("failed to load cookies"), 77, Reason.CREDENTIALS_REFUSED, "cookies"),
+    ("a full disk", OSError(errno.ENOSPC, "No space left on device"), 78, Reason.DISK_FULL, "disk"),
+    ("a page that is not open to strangers", extractor("Unable to download webpage", cause=http_error(401)), 66, Reason.LOGIN_REQUIRED, "401"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("cause", "code", "part"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_each_failure_has_its_meaning(cause: Exception, code: int, part: str) -> None:
+@pytest.mark.parametrize(
+    ("cause", "code", "reason", "part"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_each_failure_has_its_meaning(cause: Exception, code: int, reason: Reason, part: str) -> None:
     error = explain(as_yt_dlp_raises(cause))
-    assert error.exit_code == code
+    assert (error.exit_code, error.reason) == (code, reason)
     assert part in error.message
     assert error.suggestion
 
@@ -96,7 +106,7 @@ WAIT = {"Retry_After": "120"}
             Reason.RATE_LIMITED, 120, id="words beside a status that says something else",
         ),
         pytest.param(
-            extractor("Sign in to confirm you’re not a bot"), Reason.TEMPORARY_FAILURE, None,
+            extractor("Sign in to confirm you’re not a bot"), Reason.BOT_CHECK, None,
             id="a check for robots, which counts as a failure",
         ),
         pytest.param(http_error(503, **WAIT), Reason.TEMPORARY_FAILURE, None, id="a server that is overloaded"),
@@ -109,7 +119,7 @@ def test_only_a_rate_limit_lets_the_host_cool_down(cause: Exception, reason: Rea
 
 def test_every_row_of_the_table_is_reached_by_a_case() -> None:
     reached = set()
-    for _, cause, _, _ in CASES:
+    for _, cause, *_ in CASES:
         error = explain(as_yt_dlp_raises(cause))
         reached.add(error.message)
     assert {row.message for row in TABLE} <= reached

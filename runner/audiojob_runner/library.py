@@ -1,0 +1,256 @@
+"""Libraries: where published files are kept for good. A file appears whole or not at all, and none is overwritten."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final, Protocol
+
+from audiojob_runner.errors import PhaseError, is_disk_full
+from audiojob_runner.store import Store
+from audiojob_runner.store.base import CHUNK_BYTES, check_key
+from audiojob_types.contract import ExitCode
+from audiojob_types.reasons import Reason
+
+# One copy within S3 takes 5 GiB at most.
+MAX_COPY_BYTES: Final = 5 * 1024**3
+# Files that are not whole yet: hidden, and ours by their name. Those of a process that died stay for a day.
+PART_PREFIX: Final = ".audiojob-"
+PART_SUFFIX: Final = ".part"
+STALE_PART_SECONDS: Final = 86_400
+
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
+_AT_FDCWD: Final = -100
+_RENAME_NOREPLACE: Final = 1
+
+
+class Added(Enum):
+    """What became of a file that was to be added."""
+
+    NEW = auto()
+    ALREADY_THERE = auto()  # the same bytes under the same name
+    TAKEN = auto()  # other bytes under that name, which stay
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A local file with its sha256. ``on_bytes`` is called for each piece that is copied, and may raise."""
+
+    path: Path
+    sha256: str
+    on_bytes: Callable[[int], None]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.path.stat().st_size
+
+    def chunks(self) -> Iterator[bytes]:
+        """The content. Raises :class:`PhaseError` (ChecksumMismatch) at the end if it is not what was promised."""
+        digest = hashlib.sha256()
+        with self.path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+                self.on_bytes(len(chunk))
+                yield chunk
+        if digest.hexdigest() != self.sha256:
+            raise PhaseError(
+                ExitCode.TEMPORARY,
+                Reason.CHECKSUM_MISMATCH,
+                f"{self.path.name} changed while it was published: its sha256 differs.",
+                "The phase is tried again by itself; if it happens again, look at the disk.",
+            )
+
+
+class Library(Protocol):
+    """Where files are added by their key, which is relative to the library."""
+
+    def add(self, key: str, piece: Piece) -> Added:
+        """Put the file there unless the name is taken. Raises :class:`PhaseError`; then nothing can be seen of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLibrary:
+    """A mounted folder. Readers never see a part: a file gets its name when it is whole and on the disk."""
+
+    root: Path
+    name: str
+
+    def add(self, key: str, piece: Piece) -> Added:
+        """See :class:`Library`."""
+        target = self.root / check_key(key)
+        try:
+            return self._add(target, piece)
+        except PhaseError:
+            raise
+        except OSError as error:
+            raise self._explained(error, key) from error
+
+    def _add(self, target: Path, piece: Piece) -> Added:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(self.root.resolve()):
+            raise PhaseError(
+                ExitCode.USAGE,
+                Reason.INVALID_SPEC,
+                f"{target.parent.name} is a link that leads out of library {self.name}.",
+                "Ask the administrator to make it a folder.",
+            )
+        if (found := self._compare(target, piece)) is not None:
+            return found
+        _remove_stale_parts(target.parent)
+        part = target.parent / f"{PART_PREFIX}{secrets.token_hex(8)}{PART_SUFFIX}"
+        try:
+            with part.open("xb") as file:
+                for chunk in piece.chunks():
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                rename_new(part, target)
+            except FileExistsError:  # somebody was faster
+                return self._compare(target, piece) or Added.TAKEN
+        finally:
+            part.unlink(missing_ok=True)
+        _force_names(target.parent)
+        return Added.NEW
+
+    def _compare(self, target: Path, piece: Piece) -> Added | None:
+        """What the name holds already; None if nothing."""
+        try:
+            status = target.lstat()
+        except FileNotFoundError:
+            return None
+        if not target.is_file() or target.is_symlink() or status.st_size != piece.size:
+            return Added.TAKEN
+        digest = hashlib.sha256()
+        with target.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+                piece.on_bytes(0)
+        return Added.ALREADY_THERE if digest.hexdigest() == piece.sha256 else Added.TAKEN
+
+    def _explained(self, error: OSError, key: str) -> PhaseError:
+        if is_disk_full(error):
+            return PhaseError(ExitCode.DISK_FULL, Reason.DISK_FULL, f"Library {self.name} was full while {key} came.")
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return PhaseError(
+                ExitCode.USAGE,
+                Reason.INVALID_SPEC,
+                f"Library {self.name} does not take files: {error.strerror}.",
+                "Ask the administrator to let group 10001 write into the volume of the library.",
+            )
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            return PhaseError(
+                ExitCode.USAGE,
+                Reason.INVALID_SPEC,
+                f"Library {self.name} has a file where {key} needs a folder.",
+                "Choose another layout, or rename that file.",
+            )
+        return PhaseError(
+            ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"Library {self.name} failed taking {key}: {error.strerror}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BucketLibrary:
+    """A prefix of a bucket. The server itself refuses to replace an object (conditional writes)."""
+
+    store: Store
+    name: str
+
+    def add(self, key: str, piece: Piece) -> Added:
+        """See :class:`Library`."""
+        size = piece.size
+        if (found := self._compare(key, piece, size)) is not None:
+            return found
+        if size <= CHUNK_BYTES:
+            created = self.store.create(key, b"".join(piece.chunks()))
+        elif size <= MAX_COPY_BYTES:
+            created = self._add_large(key, piece)
+        else:  # no condition can be set on an upload in parts, so that this one leaves a gap
+            self.store.write_stream(key, piece.chunks())
+            created = True
+        if created:
+            return Added.NEW
+        return self._compare(key, piece, size) or Added.TAKEN
+
+    def _add_large(self, key: str, piece: Piece) -> bool:
+        """Upload in parts under a name that nobody looks at, then a copy on the server's side, on condition."""
+        part = f"{PART_PREFIX}parts/{secrets.token_hex(16)}{PART_SUFFIX}"
+        self.store.write_stream(part, piece.chunks())
+        try:
+            return self.store.copy_new(part, key)
+        finally:
+            with suppress(PhaseError):
+                self.store.delete(part)
+
+    def _compare(self, key: str, piece: Piece, size: int) -> Added | None:
+        found = self.store.size(key)
+        if found is None:
+            return None
+        if found != size:
+            return Added.TAKEN
+        digest = hashlib.sha256()
+        try:
+            for chunk in self.store.stream(key):
+                digest.update(chunk)
+                piece.on_bytes(0)
+        except FileNotFoundError:  # removed a moment ago
+            return None
+        return Added.ALREADY_THERE if digest.hexdigest() == piece.sha256 else Added.TAKEN
+
+
+def open_library(store: Store, name: str) -> Library:
+    """The library that lies in ``store``."""
+    return FolderLibrary(store.root, name) if store.root is not None else BucketLibrary(store, name)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Give a file another name, never one that is taken. Raises :class:`FileExistsError`, or another OSError."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _rename_no_replace(source, target)
+        return
+    source.unlink()
+
+
+def _rename_no_replace(source: Path, target: Path) -> None:
+    """renameat2(2), for file systems without hard links."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    arguments = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
+    if libc.renameat2(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(target))
+
+
+def _remove_stale_parts(folder: Path) -> None:
+    """Parts that a killed process left behind."""
+    oldest = time.time() - STALE_PART_SECONDS
+    for part in folder.glob(f"{PART_PREFIX}*{PART_SUFFIX}"):
+        with suppress(OSError):
+            if part.lstat().st_mtime < oldest:
+                part.unlink()
+
+
+def _force_names(folder: Path) -> None:
+    """Names must survive a crash of the node as the files do."""
+    for path in (folder, folder.parent):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

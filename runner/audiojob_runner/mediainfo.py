@@ -1,0 +1,171 @@
+"""What yt-dlp knows of a source, as a record of our own: plain text, bounded lists, no addresses of media. Pure."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any, Final
+
+MAX_TEXT: Final = 500
+MAX_DESCRIPTION: Final = 10_000
+MAX_CHAPTERS: Final = 2_000
+MAX_FORMATS: Final = 500
+MAX_LANGUAGES: Final = 300
+MAX_ADDRESS: Final = 2_048
+
+Info = Mapping[str, Any]
+# Ours -> theirs. The first that is there wins.
+_TEXTS: Final[dict[str, tuple[str, ...]]] = {
+    "title": ("title",),
+    "id": ("id",),
+    "uploader": ("uploader", "channel"),
+    "artist": ("artist", "creator"),
+    "album": ("album",),
+    "track": ("track",),
+    "genre": ("genre",),
+    "language": ("language",),
+    "license": ("license",),
+    "uploadDate": ("release_date", "upload_date"),
+    "extractor": ("extractor_key",),
+    "liveStatus": ("live_status",),
+}
+_NUMBERS: Final[dict[str, str]] = {
+    "durationSeconds": "duration",
+    "trackNumber": "track_number",
+    "releaseYear": "release_year",
+    "ageLimit": "age_limit",
+    "startsAtUnixSeconds": "release_timestamp",
+}
+
+
+def describe_item(info: Info) -> dict[str, Any]:
+    """One item: its texts and numbers, chapters, languages of subtitles, and the formats that the site offers."""
+    found = {"kind": "Item", **_general(info)}
+    if description := plain_text(info.get("description"), MAX_DESCRIPTION, lines=True):
+        found["description"] = description
+    found["chapters"] = chapters(info)
+    found["subtitles"] = _languages(info.get("subtitles"))
+    found["automaticSubtitles"] = _languages(info.get("automatic_captions"))
+    found["formats"] = _each(info.get("formats"), MAX_FORMATS, _format)
+    return found
+
+
+def describe_list(info: Info, max_entries: int) -> dict[str, Any]:
+    """A playlist and its first entries, as it lists them. Takes one entry more, to tell whether there are others."""
+    entries = [entry for entry in islice(info.get("entries") or (), max_entries + 1) if isinstance(entry, Mapping)]
+    told = _number(info.get("playlist_count"))
+    found = {"kind": "List", **_general(info), "entries": [_entry(entry) for entry in entries[:max_entries]]}
+    found["truncated"] = len(entries) > max_entries or (told is not None and told > max_entries)
+    if told is not None:
+        found["entriesInAll"] = told
+    return found
+
+
+def tags(info: Info) -> dict[str, str]:
+    """What a file's own tags are to say, by ffmpeg's names."""
+    general = _general(info)
+    pairs = {
+        "title": general.get("track") or general.get("title"),
+        "artist": general.get("artist") or general.get("uploader"),
+        "album": general.get("album"),
+        "genre": general.get("genre"),
+        "date": general.get("uploadDate"),
+    }
+    return {name: str(value) for name, value in pairs.items() if value}
+
+
+def chapters(info: Info) -> list[dict[str, Any]]:
+    """Title, start and end of each chapter, in seconds."""
+    return _each(info.get("chapters"), MAX_CHAPTERS, _chapter)
+
+
+def plain_text(value: object, limit: int, *, lines: bool = False) -> str | None:
+    """Text without control and format characters (bidirectional overrides among them), or None. One line, or many."""
+    if not isinstance(value, str):
+        return None
+    text = unicodedata.normalize("NFC", value[: 4 * limit].encode("utf-8", "ignore").decode("utf-8"))
+    kept = "".join(
+        character for character in text if character.isspace() or not unicodedata.category(character).startswith("C")
+    )
+    rows = [" ".join(row.split()) for row in (kept.splitlines() if lines else [kept])]
+    return "\n".join(rows).strip()[:limit] or None
+
+
+def _general(info: Info) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for ours, theirs in _TEXTS.items():
+        text = next((text for key in theirs if (text := plain_text(_joined(info.get(key)), MAX_TEXT))), None)
+        if text:
+            found[ours] = text
+    for ours, key in _NUMBERS.items():
+        if (number := _number(info.get(key))) is not None:
+            found[ours] = number
+    if address := _address(info.get("webpage_url")):
+        found["address"] = address
+    return found
+
+
+def _entry(info: Info) -> dict[str, Any]:
+    found = {key: value for key, value in _general(info).items() if key in ("title", "id", "durationSeconds")}
+    if address := _address(info.get("url")) or _address(info.get("webpage_url")):
+        found["address"] = address
+    return found
+
+
+def _chapter(info: Info) -> dict[str, Any]:
+    start, end = _number(info.get("start_time")), _number(info.get("end_time"))
+    found: dict[str, Any] = {"title": plain_text(info.get("title"), MAX_TEXT) or "", "startSeconds": start or 0}
+    return found | ({"endSeconds": end} if end is not None else {})
+
+
+def _format(info: Info) -> dict[str, Any]:
+    numbers = {
+        "width": "width",
+        "height": "height",
+        "framesPerSecond": "fps",
+        "kilobitsPerSecond": "tbr",
+        "sampleRate": "asr",
+        "channels": "audio_channels",
+        "bytes": "filesize",
+        "estimatedBytes": "filesize_approx",
+    }
+    texts = {
+        "id": "format_id",
+        "extension": "ext",
+        "note": "format_note",
+        "videoCodec": "vcodec",
+        "audioCodec": "acodec",
+        "language": "language",
+    }
+    found: dict[str, Any] = {ours: text for ours, key in texts.items() if (text := plain_text(info.get(key), 100))}
+    return found | {ours: number for ours, key in numbers.items() if (number := _number(info.get(key))) is not None}
+
+
+def _each(items: object, limit: int, make: Callable[[Info], dict[str, Any]]) -> list[dict[str, Any]]:
+    if not isinstance(items, Iterable) or isinstance(items, str | bytes | Mapping):
+        return []
+    return [make(item) for item in islice(items, limit) if isinstance(item, Mapping)]
+
+
+def _languages(value: object) -> list[str]:
+    if not isinstance(value, Mapping):
+        return []
+    names = (plain_text(name, 40) for name in islice(value, MAX_LANGUAGES))
+    return sorted(name for name in names if name and name != "live_chat")
+
+
+def _joined(value: object) -> object:
+    return ", ".join(str(each) for each in value[:20]) if isinstance(value, list | tuple) else value
+
+
+def _number(value: object) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) and abs(value) < 1e15 else None
+
+
+def _address(value: object) -> str | None:
+    text = plain_text(value, MAX_ADDRESS)
+    return text if text is not None and text.startswith(("http://", "https://")) else None

@@ -1,0 +1,74 @@
+"""What the images really contain, asked of their own Python and dpkg in pods."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from tests.e2e.product import Product
+
+from audiojob_dev.floors import DEBIAN_FLOORS, PYTHON_FLOORS, too_old
+from audiojob_dev.licenses import DEBIAN_PACKAGES
+from audiojob_dev.versions import DEBIAN_SUITE
+
+pytestmark = pytest.mark.e2e
+
+LISTING = (
+    "import importlib.metadata as m, json; "
+    "print(json.dumps({d.metadata['Name']: d.version for d in m.distributions()}))"
+)
+# What each image is for, so that an empty list does not pass for a good one.
+CONTENTS = {
+    "control": {"kopf", "fastapi", "starlette", "urllib3"},
+    "runner": {"yt-dlp", "requests", "urllib3", "obstore"},
+    "runner-torch": {"yt-dlp", "torch", "demucs"},
+}
+
+
+def ask(product: Product, image: str, *command: str) -> str:
+    """The output of a program in that image, as a restricted pod."""
+    name = f"ask-{uuid.uuid4().hex[:8]}"
+    container = {
+        "name": name,
+        "image": product.images[image],
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(command),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    overrides = json.dumps({"spec": {"containers": [container]}})
+    options = ["--restart=Never", "--rm", "--quiet", "--attach", f"--image={product.images[image]}"]
+    return product.cluster.kubectl("-n", product.namespace, "run", name, *options, f"--overrides={overrides}")
+
+
+@pytest.mark.parametrize("image", CONTENTS)
+def test_no_python_package_of_an_image_has_a_known_hole(product: Product, image: str) -> None:
+    installed: dict[str, str] = json.loads(ask(product, image, "python", "-c", LISTING).splitlines()[-1])
+    assert CONTENTS[image] <= {name.lower() for name in installed}
+    assert too_old(installed) == []
+    assert PYTHON_FLOORS.keys() & {name.lower() for name in installed}
+
+
+@pytest.mark.parametrize("image", ["runner", "runner-torch"])
+@pytest.mark.parametrize("package", DEBIAN_FLOORS[DEBIAN_SUITE])
+def test_a_debian_package_has_what_its_distribution_mended(product: Product, image: str, package: str) -> None:
+    version = DEBIAN_FLOORS[DEBIAN_SUITE][package].version
+    script = f"v=$(dpkg-query -W -f '${{Version}}' {package}) && echo $v && dpkg --compare-versions $v ge {version}"
+    assert ask(product, image, "sh", "-c", f"{script} && echo new enough").splitlines()[-1] == "new enough"
+
+
+@pytest.mark.parametrize("image", CONTENTS)
+def test_an_image_has_the_licences_of_its_packages_and_no_other_program_under_the_gpl(
+    product: Product, image: str
+) -> None:
+    there = ask(product, image, "sh", "-c", "cat /usr/share/doc/audiojob/NOTICE; dpkg-query -W -f '${Package}\\n'")
+    assert "Mozilla Public License" in there
+    packages = set(there.splitlines())
+    assert {"python3"} <= packages
+    assert "espeak-ng" not in packages, "it is the example's own, in the example's image"
+    assert not (DEBIAN_PACKAGES.keys() - packages) - {"ffmpeg"}
