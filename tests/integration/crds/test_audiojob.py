@@ -105,6 +105,20 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "a path for a model": (separate(model="/models/evil.th"), ["spec.parameters.separate.model", "supported values"]),
     "six stems with the default model": (separate(stems="SixStems"), ["needs model: htdemucs_6s"]),
     "six stems with a model of four": (separate(stems="SixStems", model="htdemucs"), ["needs model: htdemucs_6s"]),
+    "a bit rate without loss": (
+        spec(parameters={"transcode": {"format": "wav", "bitrateKilobits": 128}}),
+        ["bitrateKilobits must be left out with format flac or wav"],
+    ),
+    "an encoder of ffmpeg": (
+        spec(parameters={"transcode": {"format": "libx264"}}),
+        ["spec.parameters.transcode.format", "supported values", '"mp4"'],
+    ),
+    "filters of ffmpeg": (spec(parameters={"transcode": {"filters": "x"}}), ["unknown field", "transcode.filters"]),
+    "a tag without end": (spec(parameters={"transcode": {"title": "x" * 1_001}}), ["transcode.title", "1000"]),
+    "a cover at a time": (
+        spec(parameters={"thumbnail": {"origin": "Cover", "timeMilliseconds": 1}}),
+        ["timeMilliseconds must be left out with origin: Cover"],
+    ),
     "an unknown format": (separate(format="m4a"), ["spec.parameters.separate.format", "supported values"]),
     "an unknown preset": (separate(preset="Perfect"), ["spec.parameters.separate.preset", "supported values"]),
     "an unknown stem to keep": (separate(keep=["../x"]), ["spec.parameters.separate.keep", "supported values"]),
