@@ -12,6 +12,7 @@ run only by a call that is to decode a picture, and then only those of its codin
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import resource
@@ -141,6 +142,7 @@ def decode_to_wav(request: WavRequest, position: Callable[[float], None], cancel
     run_tool(wav_command(request), reader.feed, cancelled, total_seconds=None)
 
 
+@functools.cache
 def version() -> str:
     """The version of the installed ffmpeg, such as ``5.1.9-0+deb12u1``."""
     answer = bytearray()

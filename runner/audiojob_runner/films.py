@@ -12,6 +12,8 @@ from audiojob_types.reasons import Reason
 
 # High-speed cameras stay below; a header that says more is a mistake or a trap.
 MAX_FRAME_RATE: Final = 1_000
+# For films that do not say how many pictures a second they have.
+USUAL_FRAME_RATE: Final = 30
 
 
 def first_film(found: MediaFile) -> PictureStream | None:
@@ -44,7 +46,9 @@ def check_size(picture: PictureStream) -> None:
 
 def limited_frame_rate(film: PictureStream, limit: int) -> int | None:
     """Pictures a second to set, or None where the film stays below the limit by itself."""
-    return limit if film.fps is None or film.fps > limit + 0.5 else None
+    if film.fps is None:
+        return min(limit, USUAL_FRAME_RATE)
+    return limit if film.fps > limit + 0.5 else None
 
 
 def _refused(message: str, suggestion: str = "") -> PhaseError:

@@ -198,7 +198,7 @@ _FAILURES: Final[dict[Failure, tuple[ExitCode, Reason, str, str]]] = {
     Failure.DAMAGED: (
         ExitCode.NOT_MEDIA,
         Reason.CORRUPT_MEDIA,
-        "Too much of the source's sound cannot be decoded.",
+        "Too much of the source cannot be decoded.",
         "",
     ),
 }

@@ -159,7 +159,7 @@ def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
         "download": ["Download", "Publish"],
         "inspect": ["Inspect"],
         "publish": ["Publish"],
-        "transcode": ["Download", "Transcode"],
+        "transcode": ["Download", "Transcode", "Publish"],
         "thumbnail": ["Download", "Thumbnail"],
     }
     separate = parsed["separate"].phases[2]

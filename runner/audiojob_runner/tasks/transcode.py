@@ -44,14 +44,17 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     given = inputs.get("source")
     if given is None or given.path is None:
         raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, "Transcode needs an input file named 'source'.")
-    return _Transcoding(given.path, parameters, context).run()
+    return _Transcoding(given.path, given.metadata, parameters, context).run()
 
 
 class _Transcoding:
     """One run: its source, and what is known of it."""
 
-    def __init__(self, source: Path, parameters: TranscodeParameters, context: TaskContext) -> None:
+    def __init__(
+        self, source: Path, about: Mapping[str, Any], parameters: TranscodeParameters, context: TaskContext
+    ) -> None:
         self._source = source
+        self._about = about
         self._parameters = parameters
         self._context = context
         self._max_seconds = min(
@@ -198,7 +201,11 @@ class _Transcoding:
     ) -> TaskResult:
         found, sound, result = files
         seconds = max(_result_seconds(result), self._last_position)
-        metadata: dict[str, Any] = {"durationSeconds": round(seconds, 3), "tags": dict(result.tags)}
+        # Publish names files by these: what the file says of itself, else what its page said.
+        metadata: dict[str, Any] = {
+            name: str(self._about[name]) for name in ("title", "artist", "album", "date") if self._about.get(name)
+        }
+        metadata |= {**result.tags, "durationSeconds": round(seconds, 3)}
         if result.sound is not None:
             metadata |= {"sampleRate": result.sound.sample_rate, "channels": result.sound.channels}
         film = first_film(result)

@@ -118,6 +118,20 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "yt-dlp's own format": (download(format="137+140"), ["spec.parameters.download.format", "supported values"]),
     "a pattern for a language": (download(subtitles=["en.*"]), ["spec.parameters.download.subtitles[0]"]),
     "a language twice": (download(subtitles=["en", "en"]), ["spec.parameters.download.subtitles"]),
+    "a bit rate without loss": (
+        spec(parameters={"transcode": {"format": "wav", "bitrateKilobits": 128}}),
+        ["bitrateKilobits must be left out with format flac or wav"],
+    ),
+    "an encoder of ffmpeg": (
+        spec(parameters={"transcode": {"format": "libx264"}}),
+        ["spec.parameters.transcode.format", "supported values", '"mp4"'],
+    ),
+    "filters of ffmpeg": (spec(parameters={"transcode": {"filters": "x"}}), ["unknown field", "transcode.filters"]),
+    "a tag without end": (spec(parameters={"transcode": {"title": "x" * 1_001}}), ["transcode.title", "1000"]),
+    "a cover at a time": (
+        spec(parameters={"thumbnail": {"origin": "Cover", "timeMilliseconds": 1}}),
+        ["timeMilliseconds must be left out with origin: Cover"],
+    ),
     "an unknown format": (separate(format="m4a"), ["spec.parameters.separate.format", "supported values"]),
     "an unknown preset": (separate(preset="Perfect"), ["spec.parameters.separate.preset", "supported values"]),
     "an unknown stem to keep": (separate(keep=["../x"]), ["spec.parameters.separate.keep", "supported values"]),

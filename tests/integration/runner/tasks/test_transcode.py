@@ -78,7 +78,9 @@ def test_tags_are_kept_or_set_and_what_cannot_be_kept_is_said(
 ) -> None:
     result = bench.run(Task.TRANSCODE, song, format=form, title="New title")
     found = look(result.outputs[0].path)
-    assert dict(found.tags) == {"title": "New title", "artist": "Somebody", "genre": "Jazz"}
+    tags = {"title": "New title", "artist": "Somebody", "genre": "Jazz"}
+    assert dict(found.tags) == tags
+    assert tags.items() <= result.outputs[0].metadata.items(), "files are named by these"
     assert len(found.covers) == int("cover" not in lost)
     assert len(found.chapters) == (0 if "chapters" in lost else 2)
     said = result.metadata["warnings"]
