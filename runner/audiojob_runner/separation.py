@@ -121,7 +121,7 @@ class _Adding:
         count = stop - self.start
         taken = self._sum[..., :count].copy()
         rest = self._sum.shape[-1] - count
-        self._sum[..., :rest] = self._sum[..., count:].copy() if count < rest else self._sum[..., count:]
+        self._sum[..., :rest] = self._sum[..., count:]
         self._sum[..., rest:] = 0
         self.start = stop
         return taken

@@ -104,15 +104,19 @@ class StemFile:
         )
 
     def write(self, block: Samples) -> None:
-        """Add samples of shape (2, n)."""
+        """Add samples of shape (2, n). Raises ``OSError`` with its number when the disk is full."""
         ready = self._resampler.feed(block)
         size = np.abs(ready)
         self._peak = max(self._peak, float(size.max(initial=0.0)))
         if self._kind.bit_depth != "Float32":
             self._clipped += int(np.count_nonzero(size > 1.0))
         frames = np.ascontiguousarray(ready.T)
-        for start in range(0, len(frames), _WRITE_SAMPLES):
-            self._file.write(frames[start : start + _WRITE_SAMPLES])
+        try:
+            for start in range(0, len(frames), _WRITE_SAMPLES):
+                self._file.write(frames[start : start + _WRITE_SAMPLES])
+        except soundfile.LibsndfileError:
+            _check_disk(self.path.parent)
+            raise
 
     def finish(self) -> WrittenStem:
         """Close the file. Raises ``OSError`` when it is not whole."""
@@ -120,6 +124,7 @@ class StemFile:
         written = int(soundfile.info(self.path).frames)
         slack = _MP3_SLACK if self._kind.stem_format == "mp3" else 0
         if not self._samples <= written <= self._samples + slack:
+            _check_disk(self.path.parent)
             raise OSError(f"{self.path.name} has {written} samples, not {self._samples}")
         return WrittenStem(self.path, written, self._kind, self._peak, self._clipped)
 
@@ -127,6 +132,15 @@ class StemFile:
         """Close and remove the file."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+def _check_disk(folder: Path) -> None:
+    """Raise what the system says to one more MiB: libsndfile calls every trouble of a file "System error"."""
+    probe = folder / "probe"
+    try:
+        probe.write_bytes(bytes(1 << 20))
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 class StemWriter:

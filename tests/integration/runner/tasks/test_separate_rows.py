@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,21 @@ def pod_with_mix(folder_pod: PodFolder, folder_store: StoreFolder) -> PodFolder:
 def write_phase(pod: PodFolder, **fields: Any) -> None:
     audio = {"name": "audio", "key": MIX_KEY}
     pod.write_phase("Separate", {"model": "mdx"}, inputs=[audio], **fields)
+
+
+@pytest.mark.integration
+def test_a_disk_that_fills_up_while_stems_are_written_ends_with_78(
+    pod_with_mix: PodFolder, folder_store: StoreFolder
+) -> None:
+    unshare = shutil.which("unshare")
+    assert unshare, "install util-linux"
+    # The mix alone takes 32 MB; the stems would take four times that.
+    script = f'mount -t tmpfs -o size=40m tmpfs "{pod_with_mix.root / "scratch"}" && "$@"'
+    pod_with_mix.wrapper = (unshare, "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh")
+    write_phase(pod_with_mix)
+    ended = pod_with_mix.run()
+    assert (ended.code, ended.result.reason) == (78, "DiskFull"), ended.stderr
+    assert folder_store.published() == [MIX_KEY]
 
 
 def until_separating(running: Running) -> None:

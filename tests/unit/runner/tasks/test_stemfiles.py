@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,17 @@ def test_an_error_of_the_encoder_reaches_the_one_who_writes(tmp_path: Path) -> N
     writer.put([noise(20)])
     with pytest.raises(soundfile.SoundFileRuntimeError):
         writer.finish()
+
+
+def test_a_full_disk_is_told_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real thing, a tmpfs of 1 MiB, is in tests/integration/runner/tasks/test_separate_rows.py."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file = StemFile(tmp_path / "stem.wav", FileKind("wav", "Int16", RATE), 20)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    file.write(noise(10))
+    with pytest.raises(OSError, match="No space left on device"):
+        file.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["stem.wav"]
