@@ -96,14 +96,15 @@ class FolderLibrary:
             raise self._explained(error, key) from error
 
     def _add(self, target: Path, piece: Piece) -> Added:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.parent.resolve().is_relative_to(self.root.resolve()):
+        there = next(folder for folder in target.parents if folder.exists())
+        if not there.resolve().is_relative_to(self.root.resolve()):
             raise PhaseError(
                 ExitCode.USAGE,
                 Reason.INVALID_SPEC,
-                f"{target.parent.name} is a link that leads out of library {self.name}.",
+                f"{there.name} is a link that leads out of library {self.name}.",
                 "Ask the administrator to make it a folder.",
             )
+        target.parent.mkdir(parents=True, exist_ok=True)
         if (found := self._compare(target, piece)) is not None:
             return found
         _remove_stale_parts(target.parent)

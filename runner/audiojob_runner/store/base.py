@@ -24,9 +24,11 @@ from audiojob_runner.errors import PhaseError, is_disk_full
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
-# 10,000 parts are S3's limit for one object: 8 MiB reaches 80 GB. Four parts at once bound the memory to 32 MiB.
+# 10,000 parts are S3's limit for one object: 8 MiB reaches 80 GB.
 CHUNK_BYTES: Final = 8 * 1024 * 1024
-CONCURRENT_PARTS: Final = 4
+# One part at a time: an upload that is aborted because one of its parts failed would leave behind those that were on
+# their way, unseen and for ever.
+CONCURRENT_PARTS: Final = 1
 
 
 def check_key(key: str) -> str:

@@ -263,7 +263,7 @@ def test_F42_cut_off_from_the_api_server_the_work_goes_on(
         ended = folder_pod.run()
 
     assert ended.code == ExitCode.OK, ended.stderr
-    assert ended.seconds < 10
+    assert ended.seconds < 30, "it does not wait for an answer"
     assert ended.result.manifest is not None
     assert manifests(folder_store) == [ended.result.manifest.key]
 
