@@ -106,10 +106,10 @@ class StemFile:
     def write(self, block: Samples) -> None:
         """Add samples of shape (2, n). Raises ``OSError`` with its number when the disk is full."""
         ready = self._resampler.feed(block)
-        size = np.abs(ready)
-        self._peak = max(self._peak, float(size.max(initial=0.0)))
-        if self._kind.bit_depth != "Float32":
-            self._clipped += int(np.count_nonzero(size > 1.0))
+        peak = max(float(ready.max(initial=0.0)), -float(ready.min(initial=0.0)))
+        self._peak = max(self._peak, peak)
+        if peak > 1 and self._kind.bit_depth != "Float32":
+            self._clipped += int(np.count_nonzero(np.abs(ready) > 1.0))
         frames = np.ascontiguousarray(ready.T)
         try:
             for start in range(0, len(frames), _WRITE_SAMPLES):

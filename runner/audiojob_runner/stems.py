@@ -70,5 +70,7 @@ def add_missing(sources: Samples, mix: Samples) -> None:
 
 def sum_of(stem: Stem, names: Sequence[str], sources: Samples) -> Samples:
     """The stem's samples, of shape (2, n), from all of a model's."""
-    total: Samples = sources[[names.index(source) for source in stem.sources]].sum(axis=0)
+    total: Samples = sources[names.index(stem.sources[0])]
+    for source in stem.sources[1:]:
+        total = total + sources[names.index(source)]
     return total
