@@ -130,6 +130,10 @@ EXIT_CODES: Final[dict[int, tuple[FailureClass, Reason]]] = {
 }
 
 
+# Reasons of temporary failures after which the source's host is left alone by all jobs.
+COOL_DOWN_REASONS: Final = frozenset({Reason.RATE_LIMITED, Reason.BOT_CHECK})
+
+
 def classify_exit_code(code: int) -> tuple[FailureClass, Reason]:
     """Class and default reason of a non-zero exit code; any code not in the table counts as temporary."""
     return EXIT_CODES.get(code, EXIT_CODES[ExitCode.TEMPORARY])

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from audiojob_operator.diagnose import condition_of, container_status, diagnose_pod, parse_time
 from audiojob_operator.model import Failed, Object, Outcome, PhaseObservation, PodObservation, Running, Succeeded
 from audiojob_types import constants as c
-from audiojob_types.contract import EXIT_CODES, Device, FailureClass, PhaseResult, classify_exit_code
+from audiojob_types.contract import COOL_DOWN_REASONS, EXIT_CODES, Device, FailureClass, PhaseResult, classify_exit_code
 from audiojob_types.contract import Outcome as ResultOutcome
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
@@ -228,7 +228,7 @@ def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, fin
         message = f"The process ended with exit code {code}" + (f": {detail}" if detail else ".")
         return replace(_failed(reason, message, finished), failure_class=failure_class)
     own = result.reason if _REASON.match(result.reason) else str(reason)
-    if own == Reason.RATE_LIMITED:
+    if own in COOL_DOWN_REASONS:
         failure_class = FailureClass.COOL_DOWN
     return Failed(
         failure_class=failure_class,

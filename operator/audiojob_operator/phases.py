@@ -33,7 +33,7 @@ from audiojob_operator.reusing import hold_for, key_of, same_work, take_finished
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
-from audiojob_types.contract import Device, FailureClass
+from audiojob_types.contract import COOL_DOWN_REASONS, Device, FailureClass
 from audiojob_types.job import JobOutput, PhaseState, PhaseStatus
 from audiojob_types.pipeline import Phase
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -213,7 +213,7 @@ def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
     now, spec = draft.now, draft.observed.job.spec
     if record.next_attempt_time is not None and now < record.next_attempt_time:
         when = format_time(record.next_attempt_time)
-        limited = record.reason == Reason.RATE_LIMITED
+        limited = record.reason in COOL_DOWN_REASONS
         reason = Reason.COOLING_DOWN if limited else Reason.BACKING_OFF
         message = (
             f"Attempt {record.attempt} of phase {phase.name} failed ({record.reason}); the next one starts at {when}."

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from audiojob_operator.model import Object
-from audiojob_types.contract import Device
+from audiojob_types.contract import COOL_DOWN_REASONS, Device
 from audiojob_types.job import FINISHED_STATES, PhaseState
 from audiojob_types.reasons import Reason
 
@@ -202,7 +202,7 @@ def _end(before: Object, after: Object, status: Object) -> AttemptClass:
 
 
 def _again(before: Object, after: Object) -> AttemptClass:
-    if after.get("reason") == Reason.RATE_LIMITED and not _grew(before, after, "failures"):
+    if after.get("reason") in COOL_DOWN_REASONS and not _grew(before, after, "failures"):
         return AttemptClass.COOL_DOWN
     if _grew(before, after, "disruptions"):
         return AttemptClass.DISRUPTED

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
+from audiojob_types.contract import COOL_DOWN_REASONS
 from audiojob_types.job import AudioJobSpec, PhaseStatus
 from audiojob_types.pipeline import Phase
-from audiojob_types.reasons import Reason
 
 _FIRST_SECONDS: Final = 60
 _LONGEST_SECONDS: Final = 3_600
@@ -40,7 +40,7 @@ def cooling_until(phases: Iterable[PhaseStatus], now: datetime) -> datetime | No
     times = [
         record.next_attempt_time
         for record in phases
-        if record.reason == Reason.RATE_LIMITED and record.next_attempt_time is not None
+        if record.reason in COOL_DOWN_REASONS and record.next_attempt_time is not None
     ]
     latest = max(times, default=None)
     return latest if latest is not None and latest > now else None

@@ -202,12 +202,10 @@ def test_memory_follows_the_length_of_the_input(minutes: float, cap: str | None,
 # ---------------------------------------------------------------- hosts
 
 
-def rate_limited(world: World, **more: Any) -> None:
+def rate_limited(world: World, reason: str = "RateLimited", **more: Any) -> None:
     from tests.unit.operator.builders import result_message
 
-    left = result_message(
-        world.newest("get"), outcome="Failed", reason="RateLimited", message="429 Too Many Requests", **more
-    )
+    left = result_message(world.newest("get"), outcome="Failed", reason=reason, message="429 Too Many Requests", **more)
     world.end("get", 75, left)
 
 
@@ -233,6 +231,16 @@ def test_a_site_that_was_asked_too_often_is_left_alone_without_counting(asked: i
     assert (record.failures, record.disruptions, record.reason) == (0, 1, "RateLimited")
     assert record.next_attempt_time is not None
     assert seconds <= (record.next_attempt_time - NOW).total_seconds() <= seconds + 1
+    assert (world.status["state"], world.condition("Progressing")["reason"]) == ("Queued", "CoolingDown")
+
+
+def test_a_site_that_takes_us_for_a_robot_is_left_alone_too() -> None:
+    world = download_world()
+    world.turn()
+    rate_limited(world, "BotCheck")
+    world.turn()
+    record = world.phase("get")
+    assert (record.failures, record.disruptions, record.reason) == (0, 1, "BotCheck")
     assert (world.status["state"], world.condition("Progressing")["reason"]) == ("Queued", "CoolingDown")
 
 
