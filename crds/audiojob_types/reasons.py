@@ -274,7 +274,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.BOT_CHECK: Explanation(
         "The site takes the downloader for a robot.",
-        "It is left alone by all jobs for a while, then asked again. Download less at once, or ask the administrator for cookies of the site or another proxy (fetch.secret).",
+        "It is left alone by all jobs for a while, then asked again. Download less at once, or ask the administrator "
+        "for cookies of the site or another proxy (fetch.secret).",
     ),
     Reason.EXTRACTOR_OUTDATED: Explanation(
         "The site offers nothing that this version of yt-dlp can download.",

@@ -238,7 +238,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def what_was_taken_over_is_whole_and_lies_where_it_is_said_to(self) -> None:
-        for name, world in self.worlds.items():
+        for world in self.worlds.values():
             for record in world.job.status.phases:
                 if record.reused_from is not None:
                     assert record.state is PhaseState.SUCCEEDED
