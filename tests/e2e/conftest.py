@@ -18,6 +18,7 @@ from audiojob_dev.demo.tools import Cluster
 from audiojob_dev.paths import paths_from_environment
 
 NAMESPACE, WITHOUT_CLAIM, UNPREPARED = "e2e-jobs", "e2e-no-claim", "e2e-unprepared"
+LIBRARY = "results"
 SONG_SECONDS = 12
 
 
@@ -90,7 +91,8 @@ def product(tools: Cluster, cluster: TestCluster, media: Media, node_address: st
     """The chart, installed by helm for two of three namespaces; taken down again at the end."""
     for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
         install.ensure_namespace(tools, name)
-    install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, f"{node_address}/32")
+    others = {"libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}]}
+    install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, f"{node_address}/32", others)
     tools.kubectl("-n", WITHOUT_CLAIM, "delete", "pvc", "audiojob-store", "--wait=false")
     yield Product(tools, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
     tools.kubectl("delete", "audiojobs", "--all", "-A", "--wait=true", "--timeout=60s")

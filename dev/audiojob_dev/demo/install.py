@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audiojob_dev.demo.tools import Cluster
@@ -13,17 +13,23 @@ RELEASE = "audiojob"
 RELEASE_NAMESPACE = "audiojob-system"
 
 
-def install(cluster: Cluster, job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: str) -> None:
+def install(
+    cluster: Cluster,
+    job_namespaces: Sequence[str],
+    images: dict[str, str],
+    allowed_cidr: str,
+    others: Mapping[str, Any] | None = None,
+) -> None:
     """CRDs, then the chart with values for this cluster; returns when operator and API are ready.
 
-    The namespaces must exist: see :func:`ensure_namespace`.
+    The namespaces must exist: see :func:`ensure_namespace`. ``others`` are further values by dotted key.
     """
     ensure_namespace(cluster, RELEASE_NAMESPACE)
     root = repository()
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(root / "crds"))
     cluster.kubectl("wait", "--for=condition=Established", "-f", str(root / "crds"), "--timeout=60s")
     arguments = ["upgrade", "--install", RELEASE, str(root / "charts" / "audiojob"), "-n", RELEASE_NAMESPACE]
-    for key, value in values(job_namespaces, images, allowed_cidr).items():
+    for key, value in {**values(job_namespaces, images, allowed_cidr), **(others or {})}.items():
         arguments += ["--set-json", f"{key}={json.dumps(value)}"]
     cluster.helm(*arguments, "--wait", "--timeout", "5m")
 
@@ -34,7 +40,7 @@ def ensure_namespace(cluster: Cluster, name: str) -> None:
 
 
 def values(job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: str) -> dict[str, Any]:
-    """The chart values of the demo: our images, the job namespaces, and the music server's address."""
+    """The chart values that each installation of ours has: our images, the job namespaces, and the music server's address."""
     return {
         "images.runner": image_value(images["runner"]),
         "images.runnerTorch": image_value(images["runner-torch"]),
@@ -42,8 +48,6 @@ def values(job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: 
         "jobNamespaces": list(job_namespaces),
         "api.namespace": job_namespaces[0],
         "fetch.allowedCIDRs": [allowed_cidr],
-        "models.enabled": True,
-        "models.size": "100Mi",
     }
 
 

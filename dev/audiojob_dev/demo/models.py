@@ -11,6 +11,7 @@ from audiojob_dev.paths import repository
 from audiojob_types.constants import MODELS_CLAIM
 
 MODEL = "audiojob_proof"
+CHART_VALUES = {"models.enabled": True, "models.size": "100Mi"}
 _FILLER = "audiojob-model-filler"
 _FILES = repository() / "tests" / "data" / "models"
 
