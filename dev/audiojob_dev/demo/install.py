@@ -40,7 +40,7 @@ def ensure_namespace(cluster: Cluster, name: str) -> None:
 
 
 def values(job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: str) -> dict[str, Any]:
-    """The chart values that each installation of ours has: our images, the job namespaces, and the music server's address."""
+    """The chart values of each installation of ours: images, job namespaces, and the address of the music server."""
     return {
         "images.runner": image_value(images["runner"]),
         "images.runnerTorch": image_value(images["runner-torch"]),
