@@ -175,7 +175,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.VOLUME_MISSING: Explanation(
         "A volume or Secret that the pod mounts does not exist.",
-        "Check that the claim or Secret audiojob-store exists in the job's namespace.",
+        "Check that the claim or Secret that the message names exists in the job's namespace.",
     ),
     Reason.CREATE_REFUSED: Explanation(
         "The API server does not take the phase's Job.",

@@ -45,7 +45,6 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     Row(
         (),
-        # Counted as failures: unlike a rate limit, this need not pass by itself.
         ("confirm you're not a bot", "captcha"),
         ExitCode.TEMPORARY,
         Reason.BOT_CHECK,

@@ -85,7 +85,7 @@ def test_the_pieces_are_what_demucs_makes_of_the_whole(
 
 @pytest.mark.timeout(300)
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """Five minutes need what one minute needs; the two hours are in bench/media.py."""
+    """Five minutes need what one minute needs; the two hours are in bench/separate.py --long."""
     peaks = []
     for minutes in (1, 5):
         soundfile.write(tmp_path / "mix.wav", np.tile(make_piece(5, 60.0).mix.T, (minutes, 1)), RATE)

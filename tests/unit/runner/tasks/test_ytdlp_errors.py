@@ -107,12 +107,12 @@ WAIT = {"Retry_After": "120"}
         ),
         pytest.param(
             extractor("Sign in to confirm you’re not a bot"), Reason.BOT_CHECK, None,
-            id="a check for robots, which counts as a failure",
+            id="a check for robots, which tells no time",
         ),
         pytest.param(http_error(503, **WAIT), Reason.TEMPORARY_FAILURE, None, id="a server that is overloaded"),
     ],
 )  # fmt: skip
-def test_only_a_rate_limit_lets_the_host_cool_down(cause: Exception, reason: Reason, seconds: int | None) -> None:
+def test_how_long_a_site_asks_to_be_left_alone(cause: Exception, reason: Reason, seconds: int | None) -> None:
     error = explain(as_yt_dlp_raises(cause))
     assert (error.reason, error.retry_after_seconds) == (reason, seconds)
 
