@@ -54,7 +54,7 @@ def begin(draft: Draft) -> None:
 
 def _take_over(draft: Draft) -> None:
     """A retry begins with what the other job has finished."""
-    records, outputs = finished_before(draft.observed, draft.pipeline)
+    records, outputs = finished_before(draft.observed, draft.pipeline, draft.now)
     name = draft.observed.job.spec.retry_of
     for record in records:
         draft.phases[record.name] = PhaseStatus(

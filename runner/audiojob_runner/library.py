@@ -171,15 +171,19 @@ class BucketLibrary:
     def add(self, key: str, piece: Piece) -> Added:
         """See :class:`Library`."""
         size = piece.size
+        if size > MAX_COPY_BYTES:  # an upload in parts takes no condition, and might replace somebody's file
+            raise PhaseError(
+                ExitCode.USAGE,
+                Reason.TOO_LARGE,
+                f"{key} has {size} bytes; a library in a bucket takes files of {MAX_COPY_BYTES} bytes at most.",
+                "Use a library on a volume for it.",
+            )
         if (found := self._compare(key, piece, size)) is not None:
             return found
         if size <= CHUNK_BYTES:
             created = self.store.create(key, b"".join(piece.chunks()))
-        elif size <= MAX_COPY_BYTES:
+        else:
             created = self._add_large(key, piece)
-        else:  # no condition can be set on an upload in parts, so that this one leaves a gap
-            self.store.write_stream(key, piece.chunks())
-            created = True
         if created:
             return Added.NEW
         return self._compare(key, piece, size) or Added.TAKEN

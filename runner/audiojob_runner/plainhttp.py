@@ -123,7 +123,7 @@ class Where:
         told = headers.get("Content-Length", "")
         # With a content coding, the length is that of the coded form.
         plain = headers.get("Content-Encoding", "identity").strip().lower() in ("", "identity")
-        return cls(content_type, extension, int(told) if told.isdecimal() and plain else None)
+        return cls(content_type, extension, int(told) if told.isdecimal() and len(told) < 19 and plain else None)
 
 
 def status_error(status: int, retry_after: int | None = None) -> PhaseError | None:

@@ -27,7 +27,14 @@ from urllib.parse import urlsplit
 
 from audiojob_runner.addresses import Network, is_allowed, is_allowed_port
 from audiojob_runner.pace import Pace, Trickle
-from audiojob_runner.upstream import Upstream, UpstreamError, connect_through, connect_to, is_inside_name
+from audiojob_runner.upstream import (
+    Upstream,
+    UpstreamError,
+    connect_through,
+    connect_to,
+    is_inside_name,
+    is_spelled_address,
+)
 
 CONNECT_SECONDS: Final = 15.0
 IDLE_SECONDS: Final = 60.0
@@ -80,8 +87,11 @@ _STATUS: Final = {
 }
 
 
-def resolve(host: str, port: int, exceptions: tuple[Network, ...]) -> list[str]:
-    """The allowed addresses of a host, in the resolver's order. Raises :class:`RefusedError`."""
+def resolve(host: str, port: int, exceptions: tuple[Network, ...], *, every: bool = False) -> list[str]:
+    """The allowed addresses of a host, in the resolver's order; with ``every``, none unless all are allowed.
+
+    Raises :class:`RefusedError`.
+    """
     if not is_allowed_port(port):
         raise RefusedError(Refusal.BLOCKED, host, f"Port {port} may not be fetched from")
     try:
@@ -94,7 +104,7 @@ def resolve(host: str, port: int, exceptions: tuple[Network, ...]) -> list[str]:
         raise RefusedError(Refusal.UNRESOLVED, host, f"The name {host} cannot be resolved now") from error
     found = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
     allowed = [address for address in found if is_allowed(address, exceptions)]
-    if not allowed:
+    if not allowed or (every and len(allowed) < len(found)):
         raise RefusedError(Refusal.BLOCKED, host, f"{host} is a private or local address")
     return allowed
 
@@ -210,11 +220,14 @@ class FetchProxy:
             raise RefusedError(Refusal.TOO_MUCH, host, "The byte limit is reached")
         self._check_time()
         try:
-            addresses = resolve(host, port, self._rules.exceptions)
+            # A proxy chooses among a name's addresses by itself, so that all of them must be allowed.
+            addresses = resolve(host, port, self._rules.exceptions, every=upstream is not None)
         except RefusedError as refused:
             # Behind a proxy, the cluster's own DNS often knows no public names.
             if upstream is None or refused.refusal not in (Refusal.NO_SUCH_HOST, Refusal.UNRESOLVED):
                 raise
+            if is_spelled_address(host):  # in a spelling that our resolver does not read, and the proxy may
+                raise RefusedError(Refusal.BLOCKED, host, f"{host} is a private or local address") from refused
             addresses = []
         # What is private and allowed all the same lies inside, where the proxy out is of no use.
         if upstream is not None and all(map(is_allowed, addresses)):

@@ -70,6 +70,12 @@ def is_inside_name(host: str) -> bool:
     return len(labels) < 2 or labels[-1] in _INSIDE
 
 
+def is_spelled_address(host: str) -> bool:
+    """Whether a host is written as numbers, in any spelling: such a one is no name, whatever stands behind it."""
+    last = host.rstrip(".").rpartition(".")[2].lower()
+    return ":" in host or last.isdecimal() or last.startswith("0x")
+
+
 def connect_to(upstream: Upstream, seconds: float) -> socket.socket:
     """A connection to the proxy itself. Raises :class:`UpstreamError`."""
     try:

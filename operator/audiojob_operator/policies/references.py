@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeAlias
 
 from audiojob_operator.build.program import program_of
 from audiojob_operator.invalid import InvalidSpecError
 from audiojob_operator.model import Observed
+from audiojob_operator.policies.reuse import kept_until, lasts
 from audiojob_operator.resolve import phase_parameters, phases_before
 from audiojob_types.contract import Task
 from audiojob_types.job import AudioJob, JobOutput, PhaseState, PhaseStatus, ResolvedSource, State
@@ -95,10 +97,13 @@ def check_retried(observed: Observed) -> None:
         raise InvalidSpecError("spec.retryOf", f"AudioJob {name} has succeeded; there is nothing to try again")
 
 
-def finished_before(observed: Observed, pipeline: AudioPipelineSpec) -> tuple[list[PhaseStatus], list[JobOutput]]:
+def finished_before(
+    observed: Observed, pipeline: AudioPipelineSpec, now: datetime
+) -> tuple[list[PhaseStatus], list[JobOutput]]:
     """Phases of the retried job that need not be done again, and their outputs.
 
-    Such a phase has succeeded, does the same task with the same parameters, and so do all phases that it reads from.
+    Such a phase has succeeded, its files are kept for long enough, it does the same task with the same parameters, and
+    so do all phases that it reads from.
     """
     retried = observed.retried
     if observed.job.spec.retry_of is None or retried is None or retried.spec is None:
@@ -109,6 +114,8 @@ def finished_before(observed: Observed, pipeline: AudioPipelineSpec) -> tuple[li
     for phase in pipeline.phases:
         record = records.get(phase.name)
         if record is None or record.state is not PhaseState.SUCCEEDED or phase.name not in old:
+            continue
+        if not lasts(record.expires_time, kept_until(pipeline, now)):
             continue
         if _same_work(observed.job, retried.job, phase, old[phase.name]) and set(phases_before(pipeline, phase)) <= set(
             kept

@@ -125,14 +125,23 @@ def ask(key: str, spec: AudioJobSpec, phase: Phase, pipeline: AudioPipelineSpec,
     finished_since = None
     if phase.task.fetches:
         finished_since = now - timedelta(seconds=settings.download_reuse_seconds)
-    kept = pipeline.retention_seconds
     return ReuseAsk(
         key=key,
         priority=effective_priority(spec, pipeline),
         finished_since=finished_since,
-        # Who asks for files that are kept for a while gets at least half of that.
-        kept_until=None if kept is None else now + timedelta(seconds=kept / 2),
+        kept_until=kept_until(pipeline, now),
     )
+
+
+def kept_until(pipeline: AudioPipelineSpec, now: datetime) -> datetime | None:
+    """Who asks for files that are kept for a while gets at least half of that; None: for files kept for ever."""
+    kept = pipeline.retention_seconds
+    return None if kept is None else now + timedelta(seconds=kept / 2)
+
+
+def lasts(expires: datetime | None, wanted: datetime | None) -> bool:
+    """Whether files that expire then are kept for as long as wanted; None is for ever."""
+    return expires is None or (wanted is not None and expires >= wanted)
 
 
 def donor_in(job: AudioJob, key: str) -> Donor | None:
@@ -157,7 +166,7 @@ def fits(wanted: ReuseAsk, donor: Donor) -> bool:
     """Whether the donor's result is young enough and is kept for long enough."""
     if wanted.finished_since is not None and (donor.finished is None or donor.finished < wanted.finished_since):
         return False
-    return donor.expires is None or (wanted.kept_until is not None and donor.expires >= wanted.kept_until)
+    return lasts(donor.expires, wanted.kept_until)
 
 
 def must_wait(wanted: ReuseAsk, other: SameWork) -> bool:

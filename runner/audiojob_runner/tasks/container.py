@@ -24,6 +24,7 @@ from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
 MAX_FILES: Final = 1_000
+_HOLES_MATTER_BYTES: Final = 1024**2
 MAX_INDEX_BYTES: Final = 1024 * 1024
 _FILE: Final = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,127}")
 _NAME: Final = re.compile(r"[a-z0-9]([-_.a-z0-9]{0,61}[a-z0-9])?")
@@ -109,10 +110,18 @@ def list_files(folder: Path, context: TaskContext) -> list[Path]:
         elif len(files) == MAX_FILES:
             raise _failure(f"there are more than {MAX_FILES} files in {OUTPUTS}; pack them into one")
         else:
+            _refuse_holes(entry)
             files.append(Path(entry.path))
     if not files:
         raise _failure(f"the folder {OUTPUTS} is empty")
     return files
+
+
+def _refuse_holes(entry: os.DirEntry[str]) -> None:
+    """A file with holes takes no room here and all of its size in the store."""
+    status = entry.stat(follow_symlinks=False)
+    if status.st_size > _HOLES_MATTER_BYTES and status.st_blocks * 512 * 10 < status.st_size:
+        raise _failure(f"{entry.name} consists of holes: {status.st_size} bytes, of which next to none are there")
 
 
 def name_outputs(files: list[Path], index: OutputsIndex) -> list[TaskOutput]:

@@ -347,6 +347,33 @@ def test_a_retry_does_not_do_again_what_was_done() -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "again"),
+    [
+        pytest.param(None, None, False, id="both kept for ever"),
+        pytest.param(None, 86_400, False, id="kept for ever where a day is wanted"),
+        pytest.param(86_400, 86_400, False, id="as long as wanted"),
+        pytest.param(86_400, None, True, id="for a day where for ever is wanted"),
+        pytest.param(3_600, 86_400, True, id="for an hour where a day is wanted"),
+    ],
+)
+def test_a_retry_does_again_what_would_be_swept_too_soon(old: int | None, new: int | None, again: bool) -> None:
+    def line(kept: int | None) -> Object:
+        made = pipeline()
+        made["spec"] |= {"retentionSeconds": kept} if kept is not None else {}
+        return made
+
+    before = World(audiojob=audio_job("before", uid="before-uid"), pipeline=line(old))
+    before.turn()
+    before.succeed("first")
+    before.turn()
+    before.fail("second", 66, "SourceUnavailable")
+    before.turn()
+    world = World(audiojob=audio_job(retryOf="before"), pipeline=line(new), retried=retried(before))
+    world.turn()
+    assert world.phase("first").attempt == (1 if again else 0)
+
+
+@pytest.mark.parametrize(
     "spec",
     [
         pytest.param({"parameters": {"simulate": {"durationMilliseconds": 5}}}, id="other parameters"),

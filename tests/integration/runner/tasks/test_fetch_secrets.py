@@ -121,6 +121,8 @@ def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.getaddrinfo
 
     def unknown(host: str, *rest: Any, **more: Any) -> Any:
+        if host == "both-ways.example.org":
+            return [*real("93.184.216.34", *rest, **more), *real("10.0.0.1", *rest, **more)]
         if host.endswith((".example", ".internal", "kubernetes")):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return real(host, *rest, **more)
@@ -170,8 +172,12 @@ def test_a_tunnel_by_it(web: Web, company: CompanyProxy, no_names: None) -> None
 
 
 @pytest.mark.parametrize(
-    "host", ["10.0.0.1", "0x7f.1", "[::1]", "169.254.169.254", "metadata.google.internal", "kubernetes", "localhost"]
-)
+    "host",
+    [
+        "10.0.0.1", "0x7f.1", "[::1]", "169.254.169.254", "169.254.169.254.", "127.1.", "2130706433.", "0x7f.0.0.1.",
+        "metadata.google.internal", "kubernetes", "localhost", "localhost.", "both-ways.example.org",
+    ],
+)  # fmt: skip
 def test_the_proxy_is_not_asked_for_what_lies_inside(
     bench: Bench, company: CompanyProxy, no_names: None, host: str
 ) -> None:

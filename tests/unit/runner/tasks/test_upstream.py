@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from audiojob_runner.upstream import Upstream, is_inside_name, parse_upstream
+from audiojob_runner.upstream import Upstream, is_inside_name, is_spelled_address, parse_upstream
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,14 @@ def test_a_password_is_never_shown() -> None:
 )  # fmt: skip
 def test_names_that_only_mean_something_inside(host: str, inside: bool) -> None:
     assert is_inside_name(host) is inside
+
+
+@pytest.mark.parametrize(
+    ("host", "spelled"),
+    [
+        ("169.254.169.254.", True), ("127.1.", True), ("2130706433.", True), ("0x7f.0.0.0x1.", True), ("fd00::1", True),
+        ("0X7F000001", True), ("example.com.", False), ("1.example.com", False), ("0x.example.com", False),
+    ],
+)  # fmt: skip
+def test_numbers_are_no_name(host: str, spelled: bool) -> None:
+    assert is_spelled_address(host) is spelled
