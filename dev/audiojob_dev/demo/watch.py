@@ -24,6 +24,7 @@ def follow(cluster: Cluster, namespace: str, name: str, console: Console, *, lim
     """Show the job's bars until it has ended and return it. Raises :class:`ToolError` past the limit."""
     end = time.monotonic() + limit_seconds
     shown = ""
+    done = None
     with Live(console=console, refresh_per_second=8, transient=False) as live:
         for job in _versions(cluster, namespace, name):
             live.update(_drawn(job, name))
@@ -31,10 +32,13 @@ def follow(cluster: Cluster, namespace: str, name: str, console: Console, *, lim
             if not console.is_terminal and line != shown:  # a log or CI: one line for each change, no bars
                 console.print(line, markup=False, highlight=False)
                 shown = line
-            if job.status.state.finished:
-                return job
-            if time.monotonic() > end:
+            done = job if job.status.state.finished else None
+            if done or time.monotonic() > end:
                 break
+    if not console.is_terminal:
+        console.print()  # what is drawn last has no end of line there
+    if done:
+        return done
     raise ToolError(f"AudioJob {name} has not ended within {limit_seconds:.0f} s; see: kubectl describe aj {name}")
 
 
