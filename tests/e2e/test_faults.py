@@ -53,7 +53,7 @@ def test_a_killed_pod_is_tried_again(product: Product) -> None:
     assert job.status.phases[0].attempt == 2
 
 
-def test_a_pod_that_runs_out_of_memory_says_so(product: Product) -> None:
+def test_F28_a_pod_that_runs_out_of_memory_says_so(product: Product) -> None:  # noqa: N802
     spec = {"pipeline": "e2e-small", "parameters": {"simulate": {"memoryMebibytes": 300}}, "retry": {"limit": 1}}
     job = product.finished(product.submit(unique("oom"), spec))
     assert_explained(job, "OutOfMemory")

@@ -173,6 +173,23 @@ def test_refused(resources: Resources, body: Spec, words: list[str]) -> None:
     assert [word for word in words if word not in answer.message] == [], answer.message
 
 
+# Row B29: what is no language is refused where it is written, and so are too many of them.
+LANGUAGES: dict[str, tuple[list[str], list[str]]] = {
+    "1,000 languages": ([f"x{number:03}" for number in range(1_000)], ["spec.parameters.download.subtitles"]),
+    "11 languages": ([f"a{letter}" for letter in "abcdefghijk"], ["spec.parameters.download.subtitles", "10"]),
+    "a pattern": (["en.*"], ["spec.parameters.download.subtitles[0]"]),
+    "an override of a style": ([r"{\\an8}en"], ["spec.parameters.download.subtitles[0]"]),
+    "an empty word": ([""], ["spec.parameters.download.subtitles[0]"]),
+}
+
+
+@pytest.mark.parametrize(("languages", "words"), LANGUAGES.values(), ids=LANGUAGES.keys())
+def test_B29_languages(resources: Resources, languages: list[str], words: list[str]) -> None:  # noqa: N802
+    answer = resources.try_job(download(subtitles=languages))
+    assert answer.status == 422
+    assert [word for word in words if word not in answer.message] == [], answer.message
+
+
 NAMES = {
     "of 63 characters": ("a" * 63, []),
     "of one character": ("a", []),

@@ -55,6 +55,31 @@ def test_a_phase_publishes_its_output_its_log_and_the_manifest_that_its_result_n
     assert list((pod.root / "scratch").iterdir()) == []
 
 
+def test_an_unexpected_failure_tells_one_sentence_and_keeps_its_traceback_in_the_stored_log(
+    pod: PodFolder, store: StoreFolder, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import audiojob_runner.tasks.simulate as task\n"
+        "def run(inputs, parameters, context):\n"
+        "    raise ZeroDivisionError('a fault of ours')\n"
+        "task.run = run\n",
+        encoding="utf-8",
+    )
+    pod.environ["PYTHONPATH"] = f"{broken}:{os.environ.get('PYTHONPATH', '')}"
+    pod.write_phase()
+
+    ended = pod.run()
+
+    assert ended.code == ExitCode.TEMPORARY, ended.stderr
+    assert "Traceback" not in ended.result.message + ended.result.suggestion
+    assert ended.result.log_key is not None
+    log = store.read(ended.result.log_key).decode()
+    assert "Traceback" in log
+    assert "ZeroDivisionError: a fault of ours" in log
+
+
 def test_a_large_output_goes_in_parts_and_arrives_whole(pod: PodFolder, store: StoreFolder) -> None:
     pod.write_phase(parameters={"outputBytes": 50_000_001})
 

@@ -1,0 +1,109 @@
+"""Nothing goes round the proxy: neither yt-dlp's clients, nor the JavaScript runtime that it starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yt_dlp
+from tests.integration.runner.tasks.web import Web, running
+from yt_dlp.extractor.youtube.jsc._builtin.deno import DenoJCP
+from yt_dlp.networking.common import Request
+from yt_dlp.networking.exceptions import RequestError
+from yt_dlp.networking.impersonate import ImpersonateTarget
+
+from audiojob_runner import ytdlp
+from audiojob_runner.fetching import FetchLimits, FetchTools
+from audiojob_runner.proxy import FetchProxy, ProxyRules, Refusal
+
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture
+def canary() -> Iterator[Web]:
+    """A server inside the network, that must never be asked."""
+    with running("127.0.0.2") as server:
+        server.serve("/secret", b"secret")
+        yield server
+        assert server.asked == []
+
+
+@pytest.fixture
+def way() -> Iterator[FetchProxy]:
+    with FetchProxy(ProxyRules((), 10**6), logging.getLogger("test")) as proxy:
+        yield proxy
+
+
+def tools(way: FetchProxy, folder: Path) -> FetchTools:
+    return FetchTools(
+        folder=folder,
+        proxy_url=way.url,
+        refusals=way.refusals,
+        limits=FetchLimits(max_bytes=10**6, max_duration_seconds=60, max_seconds=60),
+        progress=lambda percent, message: None,
+        cancelled=threading.Event(),
+    )
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        pytest.param({}, id="as itself"),
+        pytest.param({"impersonate": ImpersonateTarget("chrome")}, id="as a browser, by curl-cffi"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_yt_dlp_asks_nobody_but_the_proxy(
+    way: FetchProxy, canary: Web, tmp_path: Path, extensions: dict[str, Any], scheme: str
+) -> None:
+    url = f"{scheme}://127.0.0.2:{canary.server_address[1]}/secret"
+    with yt_dlp.YoutubeDL(ytdlp.options(tmp_path, tools(way, tmp_path))) as downloader:
+        try:
+            answer = downloader.urlopen(Request(url, extensions=extensions))
+        except RequestError:
+            pass
+        else:
+            assert answer.status == 403
+            answer.close()
+    assert [refused.refusal for refused in way.refusals] == [Refusal.BLOCKED]
+
+
+REACH = """
+const found = [];
+for (const [what, attempt] of [
+  ["net", () => fetch(URL_OF_THE_CANARY)],
+  ["tcp", () => Deno.connect({hostname: "127.0.0.2", port: PORT_OF_THE_CANARY})],
+  ["file", () => Deno.readTextFile("/etc/passwd")],
+  ["program", () => new Deno.Command("true").output()],
+]) {
+  try { await attempt(); found.push(what); } catch (error) { if (error.name !== "NotCapable") found.push(error.name); }
+}
+console.log(JSON.stringify(found));
+"""
+
+
+def test_the_javascript_runtime_reaches_neither_network_nor_files_nor_programs(
+    way: FetchProxy, canary: Web, tmp_path: Path
+) -> None:
+    deno = ytdlp.options(tmp_path, tools(way, tmp_path))["js_runtimes"]["deno"]["path"]
+    script = REACH.replace("URL_OF_THE_CANARY", json.dumps(f"{canary.url}/secret"))
+    script = script.replace("PORT_OF_THE_CANARY", str(canary.server_address[1]))
+    # The very options with which yt-dlp starts it.
+    done = subprocess.run(
+        [deno, "run", *DenoJCP._DENO_BASE_OPTIONS, "--no-npm", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "DENO_DIR": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [], "whatever it was refused for anything but a missing permission, or got"
