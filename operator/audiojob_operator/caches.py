@@ -167,9 +167,11 @@ class NamespaceCache:
         on_job: Callable[[Key, Object], None],
         on_work_ended: Callable[[tuple[str, str]], None],
         on_models: Callable[[Key, ModelBook | None, ModelBook | None], None],
+        on_use: Callable[[], None],
     ) -> None:
         self._on_job = on_job
         self._on_work_ended = on_work_ended
+        self._on_use = on_use
         self._jobs_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by the owner's name
         self._pods_by_job: defaultdict[Key, set[Key]] = defaultdict(set)
         self.live_gpus: dict[Key, LiveGpus] = {}  # by Job
@@ -234,11 +236,14 @@ class NamespaceCache:
         return any(pod["status"].get("phase") in _FINAL_POD_PHASES for pod in self.pods_of(job))
 
     def _job_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
+        if old is not None and new is not None and controller(old).get("name") != controller(new).get("name"):
+            self._job_changed(key, old, None)  # for the AudioJob that it was taken from, it is gone
         job = new or old
         assert job is not None
         owner = controller(job).get("name", "")
         if not owner:
-            return  # somebody else's Job with our label
+            return  # somebody else's Job with our label, or one that has lost its owner
+        in_use = self.live_gpus.get(key), self.fetches.get(key)
         if new is not None and not job_is_finished(new) and (gpus := gpus_of(new)):
             managed = c.KUEUE_QUEUE_LABEL in (new["metadata"].get("labels") or {})
             self.live_gpus[key] = LiveGpus(owner, gpus, managed)
@@ -252,6 +257,8 @@ class NamespaceCache:
             self._jobs_by_owner[owner].discard(key)
             if not self._jobs_by_owner[owner]:
                 del self._jobs_by_owner[owner]
+        if (self.live_gpus.get(key), self.fetches.get(key)) != in_use:
+            self._on_use()  # others may wait for it, and the owner need not be one that is woken
         self._on_job(key, job)
 
     def _note_fetch(self, key: Key, owner: str, job: Object | None) -> None:
@@ -307,7 +314,7 @@ class Caches:
         self.audiojobs = JobStore(wake)
         self.work_ended: Callable[[tuple[str, str]], None] = _nobody
         self.namespaces = {
-            name: NamespaceCache(client, name, self._child_changed, self._work_ended, self._models_changed)
+            name: NamespaceCache(client, name, self._child_changed, self._work_ended, self._models_changed, self._moved)
             for name in namespaces
         }
         self.intake = Intake(self.audiojobs, self.namespaces)
@@ -362,14 +369,16 @@ class Caches:
                 found[f"{reflector.resource.plural}/{name}"] = reflector  # type: ignore[assignment]
         return found
 
-    def _moved(self, _key: Key, _old: object, _new: object) -> None:
+    def _moved(self, *_: object) -> None:
         self.capacity_changed()
 
     def _work_ended(self, work: tuple[str, str]) -> None:
         self.work_ended(work)
 
     def _child_changed(self, key: Key, job: Object) -> None:
-        parent = (key[0], controller(job)["name"])
+        if not (owner := controller(job)):
+            return  # a pod of a Job that has lost its owner
+        parent = (key[0], owner["name"])
         known = self.audiojobs.get(parent)
         # A Job that has ended, of an AudioJob that is not followed any more, can change nothing.
         if (known is not None and not known.finished) or not job_is_finished(job):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -34,6 +35,8 @@ from audiojob_types.constants import DEFAULT_QUEUE
 from audiojob_types.job import AudioJob
 from audiojob_types.pipeline import AudioPipelineSpec
 from audiojob_types.reasons import Reason
+
+_log = logging.getLogger(__name__)
 
 _SHORTEST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 1.0  # free places stay empty between passes
@@ -97,9 +100,16 @@ class Gate:
         self.running = 0  # AudioJobs that hold a place, in all queues
 
     def open(self) -> None:
-        """All that holds a place is known from now on. No pass is made before: it would give places away twice."""
+        """All that holds a place is known from now on. No pass is made before: it would give places away twice.
+
+        The first one is made here: until then no host would be known that must be left alone.
+        """
         self._open = True
         self.touch()
+        try:
+            self._pass_if_due()
+        except Exception:  # noqa: BLE001 - here as later a fault in a pass must not end the process
+            _log.exception("the first pass failed")
 
     def admission(self, key: Key, known: Known) -> Admission | None:
         """The job's admission, or None while it has not been through a pass (it is woken after the next one).

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import NotFound
 from audiojob_kube.objects import Object, key_of
@@ -103,7 +105,8 @@ class Gatherer:
         """Live Jobs of AudioJobs that had this name and are gone; `uid` is that of the present one, if any."""
         cache = self._caches.namespaces.get(key[0])
         jobs = cache.jobs_of(key[1]) if cache else []
-        return [job for job in jobs if controller(job)["uid"] != uid and not _ends_by_itself(job)]
+        # One without an owner is left alone: a person may have wanted that (see orphans.py).
+        return [job for job in jobs if controller(job).get("uid", uid) != uid and not _ends_by_itself(job)]
 
     def _observed(
         self,
@@ -154,8 +157,8 @@ class Gatherer:
         index, work = self._reuse, (key[0], wanted.key)
         assert index is not None, "a decision asks only where there is somebody to answer"
         while (name := index.donor(work)) is not None and name != key[1]:
-            known = await self._donor((key[0], name))
-            donor = donor_in(known.job, wanted.key) if known is not None else None
+            job = _readable(await self._donor((key[0], name)))
+            donor = donor_in(job, wanted.key) if job is not None else None
             if donor is None:
                 index.drop(work, name)
             elif fits(wanted, donor):
@@ -187,9 +190,10 @@ class Gatherer:
 
     def _priority(self, key: Key) -> int:
         known = self._caches.audiojobs.get(key)
-        return (
-            effective_priority(known.job.spec, self._caches.spec_of(known)) if known is not None else DEFAULT_PRIORITY
-        )
+        job = _readable(known)
+        if known is None or job is None:
+            return DEFAULT_PRIORITY
+        return effective_priority(job.spec, self._caches.spec_of(known))
 
     def ended(self, key: Key) -> set[Key]:
         """The jobs that wait for this one; they are forgotten here, and ask again."""
@@ -222,7 +226,7 @@ class Gatherer:
 
     async def _children(self, cache: NamespaceCache, job: AudioJob) -> tuple[PhaseObservation, ...]:
         uid = job.metadata.uid
-        mine = [found for found in cache.jobs_of(job.metadata.name) if controller(found)["uid"] == uid]
+        mine = [found for found in cache.jobs_of(job.metadata.name) if controller(found).get("uid") == uid]
         observed = [await self._observe_job(cache, found) for found in mine]
         for name in unconfirmed_children(job, observed):
             found = await self._read_job(cache, name, job.metadata.namespace)
@@ -272,6 +276,14 @@ class Gatherer:
 
 def _revision_names(cache: NamespaceCache | None) -> frozenset[str]:
     return frozenset(name for (_, name), _ in cache.revisions.items()) if cache else frozenset()
+
+
+def _readable(known: Known | None) -> AudioJob | None:
+    """Another job; None as well for one that this version cannot read, which is told when its own turn comes."""
+    try:
+        return known.job if known is not None else None
+    except ValidationError:
+        return None
 
 
 def _ends_by_itself(job: Object) -> bool:

@@ -85,6 +85,9 @@ class Metrics:
         self.kopf_restarts = self._counter("kopf_restarts", "Starts of the kopf thread beyond the first.")
         self.missed = self._counter("missed_events", "AudioJobs that the watch did not bring, found by a sweep.")
         self.orphans = self._gauge("orphan_jobs", "Jobs that work and that no AudioJob owns.", "namespace")
+        self.foreign = self._gauge(
+            "foreign_audiojobs", "Unfinished AudioJobs in other namespaces, left to another operator."
+        )
         self.queue_length = self._gauge("queue_length", "AudioJobs that wait for a worker.")
         self.scheduled = self._gauge("scheduled", "AudioJobs that are looked at again at a set time.")
         self.active = self._gauge("active_audiojobs", "AudioJobs that are not finished.")

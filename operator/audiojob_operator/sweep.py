@@ -16,6 +16,7 @@ from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS
 from audiojob_operator.caches import Caches
 from audiojob_operator.diagnose import parse_time
+from audiojob_operator.intake import Concern, concern
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.model import Key
 from audiojob_operator.orphans import orphans
@@ -55,6 +56,7 @@ class Sweeper:
         self._on_finished = on_finished
         self._unused_since: dict[Key, datetime] = {}
         self._orphans: frozenset[Key] = frozenset()
+        self._foreign = 0
         self._gap = asyncio.Event()
 
     def gap(self) -> None:
@@ -117,11 +119,13 @@ class Sweeper:
         """Take over every unfinished AudioJob, and forget those that the list lacks. Returns the new ones."""
         listed: set[Key] = set()
         new: list[Object] = []
+        foreign = 0
         known = set(self._caches.audiojobs.keys())
         async for page in self._client.pages(AUDIOJOBS, field_selector=ACTIVE_SELECTOR):
             for obj in page.items:
                 key = key_of(obj)
                 listed.add(key)
+                foreign += concern(obj, self._caches.namespaces) is Concern.FOREIGN
                 was_known = self._caches.audiojobs.get(key) is not None
                 if self._caches.intake.put(obj) and not was_known:
                     new.append(obj)
@@ -129,7 +133,19 @@ class Sweeper:
             # Finished or deleted, and no watch told: forgotten here, so that the round over it reads what is true.
             if (row := self._caches.audiojobs.get(key)) is not None:
                 self._caches.audiojobs.left(row.raw)
+        self._tell_foreign(foreign)
         return new
+
+    def _tell_foreign(self, count: int) -> None:
+        """Where operators share a cluster such jobs are none of our business; else nobody looks after them."""
+        self._metrics.foreign.set(count)
+        if count and not self._foreign:
+            _log.warning(
+                "%d unfinished AudioJobs were begun or queued in namespaces that are not in jobNamespaces; "
+                "unless another operator has these, nobody goes on with them",
+                count,
+            )
+        self._foreign = count
 
     async def finished(self) -> None:
         """Wake finished AudioJobs whose TTL has passed. Page by page: 50,000 of them cost no memory."""
@@ -137,6 +153,8 @@ class Sweeper:
         for state in sorted(FINISHED_STATES):
             async for page in self._client.pages(AUDIOJOBS, field_selector=in_state(state)):
                 for obj in page.items:
+                    if concern(obj, self._caches.namespaces) is Concern.FOREIGN:
+                        continue  # nothing would come of a round over it
                     if self._on_finished is not None and key_of(obj)[0] in self._caches.namespaces:
                         self._on_finished(key_of(obj), obj)
                     if self._has_expired(obj, now):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, cast
 
@@ -16,6 +18,8 @@ from audiojob_types import constants as c
 
 Object = dict[str, Any]
 NOBODY = cast("KubeClient", None)  # caches are filled by hand
+USES = {c.ANNOTATION_HOST: "tube.example", c.ANNOTATION_GPUS: "1", c.ANNOTATION_REUSE_KEY: "work"}
+ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
 POD_OWNER = {"kind": "Job", "controller": True, "uid": "job-uid-1"}
 
 
@@ -122,6 +126,83 @@ def test_what_decisions_read_wakes_the_audiojob(kind: str, status: Object, metad
     followed = Followed()
     followed.bring(kind, status, **metadata)
     assert followed.woken == [(NAMESPACE, "song")]
+
+
+def owned_by(name: str, uid: str = "uid-of-another") -> list[Object]:
+    return [{"kind": "AudioJob", "name": name, "uid": uid, "controller": True}]
+
+
+def owners(here: NamespaceCache) -> list[set[str]]:
+    """Whom each of the indexes has a Job for."""
+    return [
+        {each.owner for each in here.live_gpus.values()},
+        {each.owner for each in here.fetches.values()},
+        here.workers_on("work"),
+        {name for name in ("song", "other") if here.jobs_of(name)},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left", "deleted", "expected"),
+    [
+        pytest.param([], False, set(), id="it works on without an owner"),
+        pytest.param([], True, set(), id="it is deleted later"),
+        pytest.param([{**POD_OWNER, "kind": "CronJob", "name": "x"}], False, set(), id="something else took it"),
+        pytest.param(owned_by("other"), False, {"other"}, id="another AudioJob took it"),
+    ],
+)
+def test_a_job_that_loses_its_owner_is_gone_for_the_audiojob_that_had_it(
+    left: list[Object], deleted: bool, expected: set[str]
+) -> None:
+    followed, ended = Followed(), list[tuple[str, str]]()
+    followed.caches.work_ended = ended.append
+    followed.bring("job", {}, annotations=USES)
+    assert owners(followed.here) == [{"song"}] * 4
+    followed.woken.clear()
+    followed.bring("job", {}, annotations=USES, ownerReferences=left)
+    assert (NAMESPACE, "song") in followed.woken
+    assert ended == [(NAMESPACE, "work")], "who waits for the same work may do it"
+    if deleted:
+        followed.here.jobs.forget((NAMESPACE, followed.job["metadata"]["name"]), followed.job["metadata"]["uid"])
+    assert owners(followed.here) == [expected] * 4
+
+
+def test_the_pod_of_a_job_that_has_lost_its_owner_wakes_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    followed = Followed()
+    followed.bring("job", {}, ownerReferences=[])
+    followed.woken.clear()
+    with caplog.at_level(logging.ERROR):
+        followed.bring("pod", {"phase": "Failed", "reason": "Evicted"})
+    assert (followed.woken, caplog.messages) == ([], [])
+
+
+def over(followed: Followed) -> None:
+    followed.bring("job", ENDED, annotations=USES)
+
+
+def removed(followed: Followed) -> None:
+    followed.here.jobs.forget((NAMESPACE, followed.job["metadata"]["name"]), followed.job["metadata"]["uid"])
+
+
+@pytest.mark.parametrize("change", [pytest.param(over, id="it ends"), pytest.param(removed, id="it is removed")])
+@pytest.mark.parametrize("use", [c.ANNOTATION_HOST, c.ANNOTATION_GPUS])
+@pytest.mark.parametrize("state", ["Running", "Cancelled", None])
+def test_what_a_job_gives_back_is_told_whatever_became_of_its_audiojob(
+    change: Callable[[Followed], None], use: str, state: str | None
+) -> None:
+    followed, told = Followed(), list[str]()
+    followed.bring("job", {}, annotations={use: USES[use]})
+    audiojob = deepcopy(followed.caches.audiojobs.get((NAMESPACE, "song")))
+    assert audiojob is not None
+    if state is None:
+        followed.caches.audiojobs.gone((NAMESPACE, "song"))
+    else:
+        audiojob.raw["metadata"]["resourceVersion"] = "1000"
+        audiojob.raw["status"]["state"] = state
+        followed.caches.audiojobs.put(audiojob.raw)
+    followed.caches.capacity_changed = lambda: told.append("free")
+    change(followed)
+    assert told == ["free"]
 
 
 @pytest.mark.parametrize("end", ["runs", "succeeds", "fails", "waits", "is drained"])

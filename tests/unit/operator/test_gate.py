@@ -18,7 +18,7 @@ from audiojob_kube.reflector import Reflector
 from audiojob_operator.caches import Caches
 from audiojob_operator.gate import Gate
 from audiojob_operator.jobstore import Known
-from audiojob_operator.model import Admission, Key, SiteLimit, SiteRules
+from audiojob_operator.model import Admission, AdmissionSnapshot, Key, SiteLimit, SiteRules
 from audiojob_operator.settings import Capacity
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
@@ -53,6 +53,7 @@ class Pool:
         self.caches.capacity_changed = self.gate.touch
         if known:
             self.gate.open()
+            self.gate._not_before = 0.0  # the pass over nothing need not be rested from
         self._version = 0
         self.add(self.caches.pipelines, pipeline())
         self.add(self.caches.pipelines, pipeline(phase("only", device="Auto"), name="onegpu"))
@@ -346,6 +347,41 @@ async def test_no_place_is_given_away_before_all_that_hold_one_are_known() -> No
     assert not answer.admitted
 
 
+async def test_a_host_that_must_be_left_alone_is_known_before_the_first_round_after_a_restart() -> None:
+    pool = Pool(None, known=False)
+    url = {"url": "https://media.example.org/a.ogg"}
+    refused = pool.put("refused", source=url, started=True)
+    pool.known(refused).raw["status"]["phases"] = [
+        {"name": "first", "state": "Waiting", "attempt": 1, "reason": "RateLimited",
+         "nextAttemptTime": format_time(datetime.now(UTC) + timedelta(seconds=90))}
+    ]  # fmt: skip
+    new = pool.put("new", source=url)
+    pool.gate.open()
+    answer = pool.ask(new)
+    assert answer is not None
+    assert answer.admitted
+    assert pool.gate.cooling(pool.known(new).job, datetime.now(UTC)) is not None
+
+
+async def test_a_fault_in_the_first_pass_does_not_end_the_process(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = Pool(1, known=False)
+    first = pool.put("first")
+    faults = [RuntimeError("odd")]
+    whole = pool.gate._snapshot
+
+    def snapshot(now: datetime) -> AdmissionSnapshot:
+        if faults:
+            raise faults.pop()
+        return whole(now)
+
+    monkeypatch.setattr(pool.gate, "_snapshot", snapshot)
+    pool.gate.open()
+    assert "the first pass failed" in caplog.text
+    await eventually(lambda: first in pool.woken, "its wake-up, for the pass is made again")
+
+
 async def test_a_drained_queue_takes_its_running_jobs_back() -> None:
     pool = Pool(None)
     running = pool.put("running", started=True)
@@ -475,6 +511,26 @@ async def test_a_download_given_to_a_round_is_not_given_to_another_before_its_jo
     pool.gate.touch()
     await eventually(lambda: second in pool.woken, "its wake-up")
     assert grants([await pool.answer(second)]) == [True]
+
+
+@pytest.mark.parametrize("state", ["Succeeded", None], ids=["that has finished", "that is gone"])
+async def test_the_end_of_a_download_of_a_job_wakes_the_next_one(state: str | None) -> None:
+    pool = Pool(None, sites=ONE)
+    first, second = pool.song("first", started=True), pool.song("second")
+    pool.fetch_job("first")
+    if state is None:
+        pool.store.gone(first, "uid-first")
+    else:
+        raw = deepcopy(pool.known(first).raw)
+        raw["metadata"]["resourceVersion"], raw["status"]["state"] = "1000", state
+        pool.store.put(raw)
+    assert (await pool.answer(second)).reason == Reason.SITE_BUSY
+    pool.woken.clear()
+    pool.fetch_job("first", **ENDED)
+    await eventually(lambda: second in pool.woken, "its wake-up")
+    answer = pool.ask(second)
+    assert answer is not None
+    assert grants([answer]) == [True]
 
 
 async def test_a_round_that_began_no_download_gives_the_turn_back() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from tests.support.polling import eventually
 
 from audiojob_kube.errors import ServerError, TransportError
@@ -171,3 +173,49 @@ async def test_finished_jobs_of_our_namespaces_are_told_to_who_wants_to_know() -
     server.items = [audiojob("5") | {"metadata": audiojob("5")["metadata"] | {"namespace": "elsewhere"}}]
     await sweep.finished()
     assert told == []
+
+
+ELSEWHERE = {"begun by another": {"pipelineRevision": "p-1"}, "queued by another": {"observedGeneration": 1}}
+
+
+def elsewhere(name: str, **status: Any) -> dict[str, Any]:
+    """A job of a namespace that is not in jobNamespaces."""
+    obj = audiojob("5")
+    obj["metadata"] |= {"namespace": "elsewhere", "name": name, "generation": 1}
+    obj["status"] = {"state": "Running", **status}
+    return obj
+
+
+async def test_finished_jobs_of_another_operator_are_neither_read_nor_looked_at() -> None:
+    server, woken = Listing(), list[Any]()
+    ended = {"state": "Succeeded", "completionTime": "2020-01-01T00:00:00Z"}
+    server.items = [elsewhere("theirs", pipelineRevision="p-1", **ended), elsewhere("nobodys", **ended)]
+    sweep, _ = sweeper(server, woken)
+    await sweep.finished()
+    assert set(woken) == {("elsewhere", "nobodys")}
+
+
+@pytest.mark.parametrize("status", ELSEWHERE.values(), ids=ELSEWHERE)
+async def test_unfinished_jobs_that_are_left_to_others_are_counted_and_told_once(
+    status: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Listing()
+    sweep, _ = sweeper(server, [])
+
+    async def counted(*items: dict[str, Any]) -> float | None:
+        server.items = list(items)
+        await sweep.audit()
+        return sweep._metrics.registry.get_sample_value("audiojob_operator_foreign_audiojobs")
+
+    one, two = elsewhere("one", **status), elsewhere("two", **status)
+    young = audiojob("5", age_seconds=2)
+    with caplog.at_level(logging.WARNING):
+        assert await counted(young) == 0
+        assert caplog.messages == []
+        assert await counted(young, one) == 1
+        assert await counted(young, one, two) == 2
+        assert len(caplog.messages) == 1
+        assert caplog.messages[0].startswith("1 unfinished AudioJobs")
+        assert await counted(young) == 0
+        assert await counted(young, two) == 1
+        assert len(caplog.messages) == 2
