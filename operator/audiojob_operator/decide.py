@@ -37,7 +37,7 @@ from audiojob_operator.policies.waiting import (
     unprepared,
 )
 from audiojob_operator.resolve import make_revision, own_pipeline, revision_name, revision_object
-from audiojob_operator.reusing import begin, only_waits_for_others, take_finished
+from audiojob_operator.reusing import at_others, begin, only_waits_for_others, take_finished
 from audiojob_operator.status import Situation, conditions_for, holds_slot, is_finished, status_patch
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
@@ -188,11 +188,12 @@ def _drain(draft: Draft) -> Situation | None:
 def _fits(draft: Draft) -> Situation | None:
     """A job that cannot run as it is written fails before it waits for anything."""
     pipeline = draft.observed.pipeline
-    if draft.revision is not None or pipeline is None:
-        return None
+    if draft.revision is not None or not draft.observed.namespace_prepared:
+        return None  # in another operator's namespace other libraries may be read, which are not known here
     try:
-        check_spec(draft.observed.job, pipeline.spec, draft.observed.settings.libraries)
         check_retried(draft.observed)
+        if pipeline is not None:
+            check_spec(draft.observed.job, pipeline.spec, draft.observed.settings.libraries)
     except (InvalidSpecError, InvalidParameters) as error:
         return _fail(draft, _error(Reason.INVALID_SPEC, str(error)))
     return None
@@ -241,7 +242,7 @@ def _review(draft: Draft) -> Situation | None:
         _tell_pointless_reviews(draft)
     ready = ready_phases(draft.pipeline, draft.phases)
     rejected = any(review is not None and not review.approved for review in (review_of(spec, each) for each in ready))
-    if not rejected and (not ready or can_go_on(spec, draft.pipeline, draft.phases, unready)):
+    if not rejected and (not ready or can_go_on(spec, draft.pipeline, draft.phases, unready, at_others(draft))):
         return None
     return _start_or_end(draft) or _progress(draft)
 
@@ -350,7 +351,7 @@ def _refused(draft: Draft, refusal: Refusal) -> Situation:
     draft.wake(draft.now + _REFUSED_AGAIN)
     if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
         return _progress(draft)
-    if all(record.attempt == 0 for record in draft.phases.values()):
+    if draft.observed.job.status.pipeline_revision is None and all(each.attempt == 0 for each in draft.phases.values()):
         draft.unbind()
     return Situation(State.QUEUED, Reason.CREATE_REFUSED, clip(message), admitted=_let_in(draft))
 

@@ -141,11 +141,12 @@ class Gatherer:
     async def answer(self, key: Key, observed: Observed, asks: Iterable[ReuseAsk]) -> Observed:
         """The same observation with answers to what the decision on the job has asked.
 
-        Who is told that nobody does the work may do it: until :meth:`settle` others are told to wait.
+        Who is told that nobody does the work may do it: until :meth:`settle` others are told to wait, unless it has no
+        place to do it in.
         """
         answers = dict(observed.reuse or {})
         for wanted in asks:
-            answers[wanted.key] = await self._answer(key, wanted)
+            answers[wanted.key] = await self._answer(key, wanted, may_begin=observed.admitted.admitted)
         return replace(observed, reuse=answers)
 
     def settle(self, key: Key) -> None:
@@ -153,7 +154,7 @@ class Gatherer:
         if self._reuse is not None:
             self._reuse.settle(key, lambda work: key[1] in self._caches.namespaces[work[0]].workers_on(work[1]))
 
-    async def _answer(self, key: Key, wanted: ReuseAsk) -> ReuseAnswer:
+    async def _answer(self, key: Key, wanted: ReuseAsk, *, may_begin: bool) -> ReuseAnswer:
         index, work = self._reuse, (key[0], wanted.key)
         assert index is not None, "a decision asks only where there is somebody to answer"
         while (name := index.donor(work)) is not None and name != key[1]:
@@ -166,12 +167,13 @@ class Gatherer:
             else:
                 break
         # No await from here on: of two jobs that ask at the same time, one is told to wait for the other.
-        for other, stuck in self._at_work(work, key):
-            same = SameWork(other[1], self._priority(other), stuck)
+        for other, held in self._at_work(work, key):
+            same = SameWork(other[1], self._priority(other), held)
             if must_wait(wanted, same):
                 index.wait(work, key)
                 return same
-        index.claim(work, key)
+        if may_begin:
+            index.claim(work, key)
         return Fresh()
 
     async def _donor(self, key: Key) -> Known | None:
@@ -179,14 +181,14 @@ class Gatherer:
         known = self._caches.audiojobs.get(key)
         return known if known is not None and not known.finished else await self.read(key)
 
-    def _at_work(self, work: Key, me: Key) -> Iterator[tuple[Key, bool]]:
+    def _at_work(self, work: Key, me: Key) -> Iterator[tuple[Key, str]]:
         """Other jobs that do the work by their status, or by a live Job whose status write was lost."""
         assert self._reuse is not None, "only asked where reuse is on"
         told = list(self._reuse.at_work(work, me))
         yield from told
         seen = {key[1] for key, _ in told} | {me[1]}
         names = self._caches.namespaces[work[0]].workers_on(work[1]) if work[0] in self._caches.namespaces else set()
-        yield from (((work[0], name), False) for name in sorted(names - seen))
+        yield from (((work[0], name), "") for name in sorted(names - seen))
 
     def _priority(self, key: Key) -> int:
         known = self._caches.audiojobs.get(key)

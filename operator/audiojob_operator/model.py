@@ -317,11 +317,11 @@ class Donor:
 
 @dataclass(frozen=True, slots=True)
 class SameWork:
-    """A job whose live attempt does the work. ``stuck``: something keeps it from running."""
+    """A job whose live attempt does the work. ``held``: the reason that keeps it from running, if any does."""
 
     job: str
     priority: int
-    stuck: bool = False
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,13 +226,13 @@ def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
     if wait is not None:
         draft.hold(phase.name, Reason.MODEL_MISSING, wait.message, wait.until)
         return True
+    if (other := same_work(draft, phase)) is not None:
+        hold_for(draft, phase, other)
+        return True
     cooling = draft.observed.cooling_until
     if cooling is not None and now < cooling and fetches(phase):
         message = f"{host_of(spec)} limits how often it is asked; it is left alone until {format_time(cooling)}."
         draft.hold(phase.name, Reason.COOLING_DOWN, message, cooling)
-        return True
-    if (other := same_work(draft, phase)) is not None:
-        hold_for(draft, phase, other)
         return True
     return _site_is_busy(draft, phase)
 

@@ -39,8 +39,8 @@ class ReuseIndex:
         self._most = most
         self._donors: dict[WorkKey, Hint] = {}
         self._oldest = ""  # nothing older is taken up: it was let go before
-        self._running: defaultdict[WorkKey, dict[Key, bool]] = defaultdict(dict)  # True: something holds it up
-        self._running_of: dict[Key, dict[str, bool]] = {}
+        self._running: defaultdict[WorkKey, dict[Key, str]] = defaultdict(dict)  # what holds it up
+        self._running_of: dict[Key, dict[str, str]] = {}
         self._claims: dict[WorkKey, Key] = {}  # by the job that is about to begin
         self._waiters: defaultdict[WorkKey, dict[Key, None]] = defaultdict(dict)
         self._waits_of: dict[Key, set[WorkKey]] = {}
@@ -54,10 +54,10 @@ class ReuseIndex:
     def seen(self, key: Key, obj: Object) -> None:
         """Take over what one version of an AudioJob, the newest known, says of its phases."""
         self.learn(key, obj)
-        running: dict[str, bool] = {}
+        running: dict[str, str] = {}
         if (obj.get("status") or {}).get("state") not in _FINISHED:
             at_work = (record for record in _known_work(obj) if record.get("state") == PhaseState.RUNNING)
-            running = {record["reuseKey"]: bool(record.get("reason")) for record in at_work}
+            running = {record["reuseKey"]: record.get("reason") or "" for record in at_work}
         self._set_running(key, running)
 
     def learn(self, key: Key, obj: Object) -> None:
@@ -81,7 +81,7 @@ class ReuseIndex:
             self._oldest = newest[-1][1].finished
             self._donors = dict(newest)
 
-    def _set_running(self, key: Key, running: dict[str, bool]) -> None:
+    def _set_running(self, key: Key, running: dict[str, str]) -> None:
         before = self._running_of.get(key, {})
         if before == running:
             return
@@ -90,8 +90,8 @@ class ReuseIndex:
             self._running[work].pop(key, None)
             if not self._running[work]:
                 del self._running[work]
-        for reuse_key, stuck in running.items():
-            self._running[key[0], reuse_key][key] = stuck
+        for reuse_key, held in running.items():
+            self._running[key[0], reuse_key][key] = held
         if running:
             self._running_of[key] = running
         else:
@@ -112,12 +112,12 @@ class ReuseIndex:
         if self.donor(work) == job:
             del self._donors[work]
 
-    def at_work(self, work: WorkKey, me: Key) -> Iterator[tuple[Key, bool]]:
-        """Other jobs whose attempt does the work, or that are about to begin one; and whether something holds it up."""
-        yield from [(key, stuck) for key, stuck in self._running.get(work, {}).items() if key != me]
+    def at_work(self, work: WorkKey, me: Key) -> Iterator[tuple[Key, str]]:
+        """Other jobs whose attempt does the work, or that are about to begin one; and what holds it up."""
+        yield from [(key, held) for key, held in self._running.get(work, {}).items() if key != me]
         claimed = self._claims.get(work)
         if claimed is not None and claimed != me:
-            yield claimed, False
+            yield claimed, ""
 
     # ---------------------------------------------------------------- rounds
 

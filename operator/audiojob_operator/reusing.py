@@ -8,12 +8,12 @@ from typing import Final
 from audiojob_operator.build.inputs import phase_inputs
 from audiojob_operator.draft import Draft
 from audiojob_operator.invalid import InvalidSpecError
-from audiojob_operator.model import Donor, Failed, SameWork
+from audiojob_operator.model import Donor, Failed, PhaseObservation, SameWork
 from audiojob_operator.policies.attempt import clip
 from audiojob_operator.policies.ready import ready_phases
 from audiojob_operator.policies.references import finished_before
 from audiojob_operator.policies.reuse import Work, ask, given_back, may_donate, may_take, reuse_key, taken_over
-from audiojob_operator.policies.review import needs_review
+from audiojob_operator.policies.review import approved
 from audiojob_operator.resolve import make_revision, own_pipeline
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
 from audiojob_types.job import JobOutput, PhaseState, PhaseStatus
@@ -105,7 +105,7 @@ def _take(draft: Draft, phase: Phase) -> None:
 
 def _wanted_key(draft: Draft, phase: Phase) -> str | None:
     spec = draft.observed.job.spec
-    if not may_take(spec, phase, draft.phases[phase.name]) or needs_review(spec, phase):
+    if not may_take(spec, phase, draft.phases[phase.name]) or not approved(spec, phase):
         return None
     return key_of(draft, phase)
 
@@ -125,6 +125,15 @@ def hold_for(draft: Draft, phase: Phase, other: SameWork) -> None:
     draft.hold(phase.name, Reason.WAITING_FOR_SAME_WORK, message, draft.now + _LOOK_AGAIN)
 
 
+def at_others(draft: Draft) -> frozenset[str]:
+    """Ready phases that nothing but another job, which does their work at this moment, holds back."""
+    ready = [
+        (phase, draft.phases[phase.name].next_attempt_time) for phase in ready_phases(draft.pipeline, draft.phases)
+    ]
+    due = [phase for phase, at in ready if at is None or at <= draft.now]
+    return frozenset(phase.name for phase in due if same_work(draft, phase) is not None)
+
+
 def only_waits_for_others(draft: Draft) -> bool:
     """Whether all that the job could do is done by others at this moment. Notes what each ready phase waits for."""
     if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
@@ -141,13 +150,16 @@ def only_waits_for_others(draft: Draft) -> bool:
 def without_lost_files(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> PhaseStatus | None:
     """The phase as it waits for its inputs anew, where files that were taken over from another job are missing.
 
-    Each phase that was taken over gives its result back at most once, so that this ends. None: it failed by itself.
+    Each phase that was taken over gives its result back at most once, and only attempts from before it was made again
+    are excused, so that this ends. None: it failed by itself.
     """
     if failed.reason not in _LOST_FILES:
         return None
-    sources = {binding.from_ for binding in phase.inputs}
-    lost = [each for name, each in draft.phases.items() if name in sources and each.reused_from is not None]
-    if not lost:
+    names = {binding.from_ for binding in phase.inputs}
+    sources = [each for name, each in draft.phases.items() if name in names]
+    lost = [each for each in sources if each.reused_from is not None]
+    child = draft.child(phase.name, record.attempt)
+    if not lost and not any(_was_lost_before(each, child) for each in sources):
         return None
     for each in lost:
         draft.phases[each.name] = given_back(each)
@@ -156,3 +168,13 @@ def without_lost_files(draft: Draft, phase: Phase, record: PhaseStatus, failed: 
         draft.tell(Reason.REUSE_FAILED, message, kind="Warning", phase=each.name, attempt=each.attempt)
     update = {"state": PhaseState.WAITING, "reason": failed.reason, "message": clip(failed.message)}
     return record.model_copy(update=update)
+
+
+def _was_lost_before(source: PhaseStatus, reader: PhaseObservation | None) -> bool:
+    """Whether another reader has found the files missing, and those made anew are younger than this reader's Job."""
+    if not source.reuse_off:
+        return False
+    if source.state is not PhaseState.SUCCEEDED:
+        return True
+    made = source.completion_time
+    return reader is not None and made is not None and made > reader.created

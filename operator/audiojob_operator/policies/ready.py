@@ -38,14 +38,15 @@ def can_go_on(
     pipeline: AudioPipelineSpec,
     phases: Mapping[str, PhaseStatus],
     unready: frozenset[str] = frozenset(),
+    at_others: frozenset[str] = frozenset(),
 ) -> bool:
-    """Whether a place would be of any use: something runs, or may start without somebody's review and without a model
-    of ``unready``.
+    """Whether a place would be of any use: something runs, or may start without somebody's review, without a model of
+    ``unready``, and without the result of another job, as phases ``at_others`` cannot.
     """
     if any(record.state is PhaseState.RUNNING for record in phases.values()):
         return True
     return any(
-        not needs_review(spec, phase) and not lacks_model(spec, phase, unready)
+        phase.name not in at_others and not needs_review(spec, phase) and not lacks_model(spec, phase, unready)
         for phase in ready_phases(pipeline, phases)
     )
 

@@ -84,11 +84,16 @@ def _output_of(other: AudioJob, wanted: str | None) -> Lookup:
 
 
 def check_retried(observed: Observed) -> None:
-    """Raises :class:`InvalidSpecError` if the job that this one is a retry of cannot be retried."""
+    """Raises :class:`InvalidSpecError` if the job that this one is a retry of cannot be retried.
+
+    One that is removed while the retry waits for its turn only leaves nothing to take over.
+    """
     name = observed.job.spec.retry_of
     if name is None:
         return
     if observed.retried is None:
+        if observed.job.status.observed_generation is not None:
+            return
         raise InvalidSpecError("spec.retryOf", f"there is no AudioJob {name}; leave retryOf out to do all of the work")
     state = observed.retried.job.status.state
     if not state.finished:

@@ -19,12 +19,14 @@ from audiojob_types.job import AudioJob, AudioJobSpec, JobOutput, PhaseState, Ph
 from audiojob_types.models import KNOWN_MODELS
 from audiojob_types.parameters import DownloadParameters
 from audiojob_types.pipeline import AudioPipelineSpec, Phase
+from audiojob_types.reasons import Reason
 
 # Tasks whose outputs depend on nothing but what the key holds. Whoever adds a task decides here; a pipeline may say
 # otherwise for its phases.
 _BY_DEFAULT: Final = frozenset({Task.DOWNLOAD, Task.NORMALIZE, Task.SEPARATE, Task.THUMBNAIL, Task.TRANSCODE})
 # Tasks whose point is what they do elsewhere: nothing stands for that.
 _NEVER: Final = frozenset({Task.PUBLISH})
+_TURN_COMES: Final = frozenset({Reason.WAITING_FOR_KUEUE, Reason.EVICTED_BY_KUEUE})
 
 
 def may_donate(phase: Phase) -> bool:
@@ -145,17 +147,24 @@ def lasts(expires: datetime | None, wanted: datetime | None) -> bool:
 
 
 def donor_in(job: AudioJob, key: str) -> Donor | None:
-    """The phase of a job that has done the work of that key; None if none has, or its manifest is not what it was."""
+    """The phase of a job that has done the work of that key.
+
+    None if none has, its manifest is not what it was, or its only output, which readers need not name, is not listed
+    any more.
+    """
     for record in job.status.phases:
         if record.reuse_key == key and record.state is PhaseState.SUCCEEDED and record.manifest is not None:
             parts = record.manifest.key.split("/")
             if len(parts) != 5 or parts[0] != job.metadata.namespace:  # a phase's manifest, of this namespace
                 return None
+            outputs = tuple(each for each in job.status.outputs if each.phase == record.name)
+            if record.manifest.count == 1 and not outputs:
+                return None
             return Donor(
                 job=record.reused_from or job.metadata.name,
                 phase=parts[2],
                 manifest=record.manifest,
-                outputs=tuple(each for each in job.status.outputs if each.phase == record.name),
+                outputs=outputs,
                 finished=record.completion_time,
                 expires=record.expires_time,
             )
@@ -170,8 +179,13 @@ def fits(wanted: ReuseAsk, donor: Donor) -> bool:
 
 
 def must_wait(wanted: ReuseAsk, other: SameWork) -> bool:
-    """Whether to wait for another job that does the same work: not behind a less urgent one that gets nowhere."""
-    return not other.stuck or other.priority >= wanted.priority
+    """Whether to wait for another job that does the same work: not if it gets nowhere, which may be for ever.
+
+    In Kueue's queue its turn comes, so that only more urgent ones do not wait for it.
+    """
+    if other.held in _TURN_COMES:
+        return other.priority >= wanted.priority
+    return not other.held
 
 
 def taken_over(record: PhaseStatus, donor: Donor, key: str) -> PhaseStatus:

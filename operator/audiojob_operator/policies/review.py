@@ -18,6 +18,12 @@ def needs_review(spec: AudioJobSpec, phase: Phase) -> bool:
     return phase.gate == "Review" and review_of(spec, phase) is None
 
 
+def approved(spec: AudioJobSpec, phase: Phase) -> bool:
+    """Whether the phase stops nobody, or its review lets it go on."""
+    review = review_of(spec, phase)
+    return phase.gate != "Review" or (review is not None and review.approved)
+
+
 def review_deadline(phase: Phase, record: PhaseStatus, now: datetime) -> datetime:
     """When the job gives up waiting for the review."""
     return (record.review_start_time or now) + timedelta(seconds=phase.review_timeout_seconds)

@@ -408,7 +408,7 @@ def ask_others(others: Iterable[World], wanted: ReuseAsk) -> ReuseAnswer:
     for other in others:
         for record in other.job.status.phases:
             if record.reuse_key == wanted.key and record.state == "Running":
-                same = SameWork(other.job.metadata.name, other.job.spec.priority or 5, bool(record.reason))
+                same = SameWork(other.job.metadata.name, other.job.spec.priority or 5, record.reason or "")
                 if must_wait(wanted, same):
                     return same
     return Fresh()

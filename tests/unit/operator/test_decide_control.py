@@ -409,6 +409,31 @@ def test_what_cannot_be_retried_is_refused_naming_the_field(state: str | None, m
     assert (error["reason"], error["message"]) == ("InvalidSpec", f"spec.retryOf: {message}")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(pipeline(), id="for a place"),
+        pytest.param(None, id="for its pipeline"),
+    ],
+)
+def test_a_retry_whose_predecessor_is_removed_while_it_waits_does_all_of_the_work(line: Object | None) -> None:
+    world = World(audiojob=audio_job(retryOf="before"), retried=retried(failed_world()), pipeline=line)
+    world.admission = Admission(False, Reason.QUEUE_FULL, "1 of 1 jobs are running.")
+    world.turn()
+    assert world.status["state"] == "Queued"
+    world.retried, world.admission, world.pipeline = None, Admission(True), pipeline()
+    world.turn()
+    assert world.phase("first").attempt == 1
+    world.finish()
+    assert world.status["state"] == "Succeeded"
+
+
+def test_a_retry_that_names_nobody_is_refused_though_its_pipeline_is_yet_to_come() -> None:
+    world = World(audiojob=audio_job(retryOf="before"), pipeline=None)
+    world.turn()
+    assert (world.status["state"], world.status["error"]["reason"]) == ("Failed", "InvalidSpec")
+
+
 def test_a_retry_whose_deleted_model_is_not_needed_any_more_goes_on() -> None:
     before = failed_world()
     world = World(audiojob=audio_job(retryOf="before"), retried=retried(before))

@@ -131,6 +131,17 @@ def test_cancel_is_recorded_and_the_job_deleted_in_the_same_round() -> None:
     assert world.job.status.completion_time == world.now
 
 
+def test_a_job_of_a_namespace_that_is_not_ours_is_not_held_against_our_libraries() -> None:
+    source = {"library": {"name": "theirs", "path": "a.flac"}}
+    line = pipeline(phase("only", inputs=[{"name": "source", "from": "Job"}]))
+    world = World(audiojob=audio_job(source=source), pipeline=line, prepared=False)
+    world.turn()
+    assert (world.state(), world.condition("Progressing")["reason"]) == (State.QUEUED, "NamespaceNotPrepared")
+    world.prepared = True
+    world.turn()
+    assert (world.state(), world.condition("Failed")["reason"]) == (State.FAILED, "InvalidSpec")
+
+
 def test_a_job_can_be_cancelled_while_it_waits_for_what_never_comes() -> None:
     world = World(pipeline=None, prepared=False)
     world.turn()
@@ -314,6 +325,18 @@ def refused(world: World, *, permanent: bool, message: str = 'exceeded quota: "f
     for kind, what in world.steps(plan):
         world.write(kind, what)
     return plan
+
+
+def test_a_job_that_was_bound_before_keeps_its_phases_under_a_quota() -> None:
+    world = World(pipeline=pipeline(phase("only", gate="Review")))
+    world.turn()
+    assert world.job.status.pipeline_revision is not None
+    world.edit(reviews=[{"phase": "only", "approved": True}])
+    refused(world, permanent=False)
+    assert (world.state(), world.condition("Progressing")["reason"]) == (State.QUEUED, "CreateRefused")
+    assert [record.name for record in world.job.status.phases] == ["only"], "the API server lets none be removed"
+    world.turn()
+    assert world.state() is State.RUNNING
 
 
 def test_a_job_under_a_quota_says_so_and_starts_when_there_is_room() -> None:

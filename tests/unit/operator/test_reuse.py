@@ -215,8 +215,11 @@ def test_ask(of: Phase, kept: Object, wanted: ReuseAsk) -> None:
     ("other", "wait"),
     [
         pytest.param(SameWork("first", 1), True, id="it works, however urgent it is"),
-        pytest.param(SameWork("first", 4, stuck=True), False, id="a less urgent one gets nowhere"),
-        pytest.param(SameWork("first", 5, stuck=True), True, id="one as urgent would be no faster"),
+        pytest.param(SameWork("first", 4, "Unschedulable"), False, id="a less urgent one gets nowhere"),
+        pytest.param(SameWork("first", 5, "Unschedulable"), False, id="one as urgent gets nowhere"),
+        pytest.param(SameWork("first", 9, "PodStarting"), False, id="a more urgent one gets nowhere"),
+        pytest.param(SameWork("first", 5, "WaitingForKueue"), True, id="one as urgent stands in line at Kueue"),
+        pytest.param(SameWork("first", 4, "EvictedByKueue"), False, id="a less urgent one stands in line at Kueue"),
     ],
 )
 def test_must_wait(other: SameWork, wait: bool) -> None:
@@ -248,6 +251,20 @@ def test_a_donor_is_read_from_the_status_of_its_job() -> None:
 )
 def test_no_donor_where(record: Object) -> None:
     assert donor_in(finished_job(**record), KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "serves"),
+    [
+        pytest.param(1, False, id="a reader that does not name the only output would not find it"),
+        pytest.param(30, True, id="readers name theirs where there are many"),
+    ],
+)
+def test_a_donor_whose_outputs_status_does_not_list_any_more(count: int, serves: bool) -> None:
+    job = finished_job(manifest={**MANIFEST.to_wire(), "count": count})
+    status = job.status.model_copy(update={"outputs": ()})
+    found = donor_in(job.model_copy(update={"status": status}), KEY)
+    assert (found is not None) is serves
 
 
 def test_who_took_over_names_who_did_the_work() -> None:

@@ -173,16 +173,43 @@ def test_a_retry_of_who_failed_waits_for_who_went_ahead(town: Town) -> None:
     assert (first.state(), donors(first)) == ("Succeeded", ["second"] * 3)
 
 
-def test_a_more_urgent_job_does_not_wait_for_one_that_gets_nowhere(town: Town) -> None:
-    first, second, third = town.add("first"), town.add("second", priority=9), town.add("third")
+@pytest.mark.parametrize("priority", [9, 5, 1])
+def test_nobody_waits_for_a_job_that_gets_nowhere_however_urgent(town: Town, priority: int) -> None:
+    first, second = town.add("first"), town.add("second", priority=priority)
     first.turn()
+    second.turn()
+    assert condition(second) == "WaitingForSameWork"
     first.pod("download", phase="Pending", conditions=[
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}
     ])  # fmt: skip
     first.turn()
     assert first.phase("download").reason == "Unschedulable"
-    third.turn()
-    assert condition(third) == "WaitingForSameWork"
+    second.turn()
+    assert second.phase("download").state == "Running"
+
+
+def test_a_job_that_waits_for_another_and_for_a_review_says_the_same_at_each_look(town: Town) -> None:
+    given = [{"name": "source", "from": "Job"}]
+    line = pipeline(
+        phase("download", "Download", inputs=given),
+        phase("check", after=[], gate="Review"),
+        name="separate",
+    )
+    first, second = town.add("first"), town.add("second", line=line)
+    first.turn()
+    for admission in (FULL, Admission(True), FULL, Admission(True)):
+        second.admission = admission
+        second.turn()
+    assert (second.state(), condition(second), second.created_jobs) == ("Queued", "WaitingForSameWork", [])
+    for second.admission in (FULL, Admission(True)):
+        assert second.decide().empty
+    assert second.phase("check").review_start_time is not None, "the time for the review runs"
+    second.admission = FULL
+    first.edit(cancel=True)
+    first.turn()
+    second.turn()
+    assert condition(second) == "QueueFull"
+    second.admission = Admission(True)
     second.turn()
     assert second.phase("download").state == "Running"
 
@@ -257,6 +284,85 @@ def test_a_phase_with_a_gate_is_reviewed_before_its_result_is_taken(town: Town) 
     second.edit(reviews=[{"phase": "separate", "approved": True}])
     second.turn()
     assert (second.state(), donors(second)) == ("Succeeded", ["first"] * 3)
+
+
+@pytest.mark.parametrize("admission", [FULL, Admission(True)])
+def test_a_phase_whose_review_rejects_it_is_never_taken_over(town: Town, admission: Admission) -> None:
+    line = separate_pipeline()
+    line["spec"]["phases"][2]["gate"] = "Review"
+    town.add("first").finish(OUTPUTS)
+    second = town.add("second", line=line)
+    second.turn()
+    assert (second.state(), condition(second)) == ("Suspended", "AwaitingReview")
+    second.admission = admission
+    second.edit(reviews=[{"phase": "separate", "approved": False}])
+    second.turn()
+    assert (second.state(), second.status["error"]["reason"]) == ("Failed", "ReviewRejected")
+    assert donors(second) == ["first", "first", None]
+
+
+def test_a_review_that_rejects_beforehand_is_not_overruled_by_what_others_have_done(town: Town) -> None:
+    line = separate_pipeline()
+    line["spec"]["phases"][2]["gate"] = "Review"
+    town.add("first").finish(OUTPUTS)
+    second = town.add("second", line=line, reviews=[{"phase": "separate", "approved": False}])
+    second.turn()
+    assert (second.state(), second.status["error"]["reason"]) == ("Failed", "ReviewRejected")
+
+
+def readers_world(town: Town) -> World:
+    """A job with two phases at work that read what another job has downloaded."""
+    line = pipeline(
+        phase("download", "Download", inputs=[{"name": "source", "from": "Job"}]),
+        phase("one", after=["download"], inputs=[{"name": "a", "from": "download"}]),
+        phase("two", after=["download"], inputs=[{"name": "a", "from": "download"}]),
+        name="separate",
+    )
+    town.add("first").finish(OUTPUTS)
+    world = town.add("second", line=line)
+    world.turn()
+    assert [record.state for record in world.job.status.phases] == ["Succeeded", "Running", "Running"]
+    return world
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        pytest.param("at once", id="in the same moment"),
+        pytest.param("meanwhile", id="while they are made again"),
+        pytest.param("later", id="when they have been made again"),
+    ],
+)
+def test_who_else_misses_files_that_are_gone_waits_for_them_too(town: Town, when: str) -> None:
+    world = readers_world(town)
+    steps = {"at once": 0, "meanwhile": 1, "later": 2}[when]
+    world.fail("one", 66, "InputMissing")
+    for step in range(3):
+        if step == steps:
+            world.fail("two", 66, "InputMissing")
+        world.pass_time(5)
+        if step == 2:
+            world.succeed("download", "source")
+        world.turn()
+    assert [record.state for record in world.job.status.phases] == ["Succeeded", "Running", "Running"]
+    assert [world.phase(name).failures for name in ("one", "two")] == [0, 0]
+    assert [world.phase(name).attempt for name in ("one", "two")] == [2, 2]
+    world.finish(OUTPUTS)
+    assert world.state() == "Succeeded"
+
+
+def test_who_misses_what_was_made_again_before_it_began_fails_by_itself(town: Town) -> None:
+    world = readers_world(town)
+    world.fail("one", 66, "InputMissing")
+    world.turn()
+    world.fail("two", 66, "InputMissing")
+    world.pass_time(5)
+    world.succeed("download", "source")
+    world.turn()
+    world.pass_time(5)
+    world.fail("two", 66, "InputMissing")
+    world.turn()
+    assert (world.state(), world.status["error"]["phase"]) == ("Failed", "two")
 
 
 def test_files_that_are_gone_are_made_again_once_and_count_as_no_failure(town: Town) -> None:
