@@ -25,7 +25,7 @@ from audiojob_operator.policies.references import (
     look_up_source,
 )
 from audiojob_operator.policies.review import pointless_reviews, review_of
-from audiojob_operator.policies.ttl import expiry
+from audiojob_operator.policies.ttl import expiry, expiry_of
 from audiojob_operator.policies.validity import check_spec
 from audiojob_operator.policies.waiting import (
     Wait,
@@ -442,6 +442,8 @@ def _plan(draft: Draft, situation: Situation) -> Plan:
         for record in draft.phases.values()
         if record.state is PhaseState.RUNNING and not settled
     )
+    # One that has ended is looked at again when its time to live has passed.
+    wakes = [expiry_of(job.spec, draft.revision, draft.now)] if settled else draft.wakes
     create_revision = None
     if draft.revision is not None and draft.revision_is_new:
         create_revision = revision_object(draft.revision, job.metadata.namespace)
@@ -456,7 +458,7 @@ def _plan(draft: Draft, situation: Situation) -> Plan:
             draft.percent(done=situation.state is State.SUCCEEDED),
         ),
         delete_jobs=_leftovers(observed, live),
-        requeue_after=None if settled or not draft.wakes else _seconds(min(draft.wakes), draft.now),
+        requeue_after=_seconds(min(wakes), draft.now) if wakes else None,
         state=situation.state,
     )
 

@@ -71,7 +71,8 @@ class Reconciler:
         self._count(observed, plan)
         if plan.state is not None and plan.state.finished:
             self._wake_dependents(key)
-        if known.finished and (plan.requeue_after or 0) > _LONGEST_TIMER_OF_FINISHED_SECONDS:
+        finished = known.finished or (plan.state is not None and plan.state.finished)
+        if finished and (plan.requeue_after or 0) > _LONGEST_TIMER_OF_FINISHED_SECONDS:
             return None
         return plan.requeue_after
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from audiojob_operator.model import Revision
 from audiojob_operator.resolve import effective_ttl_seconds
-from audiojob_types.job import AudioJob
+from audiojob_types.job import AudioJob, AudioJobSpec
 from audiojob_types.pipeline import AudioPipelineSpec
 
 
@@ -14,3 +15,8 @@ def expiry(job: AudioJob, pipeline: AudioPipelineSpec | None) -> datetime | None
     if job.status.completion_time is None:
         return None
     return job.status.completion_time + timedelta(seconds=effective_ttl_seconds(job.spec, pipeline))
+
+
+def expiry_of(spec: AudioJobSpec, revision: Revision | None, end: datetime) -> datetime:
+    """The same for a job that ends at that moment."""
+    return end + timedelta(seconds=effective_ttl_seconds(spec, revision.spec if revision is not None else None))

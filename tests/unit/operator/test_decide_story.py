@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from tests.unit.operator.builders import (
     NAMESPACE,
     UID,
@@ -117,6 +118,17 @@ def test_a_finished_job_asks_for_nothing_until_its_ttl_then_deletes_itself() -> 
     assert world.decide().requeue_after == 1
     world.pass_time(1)
     assert world.decide().delete_self
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(0, 0.1), (1, 1.0), (3_600, 3_600.0)])
+def test_the_plan_that_ends_a_job_asks_for_a_look_at_the_end_of_its_ttl(seconds: int, again: float) -> None:
+    """Nothing else need happen until then: no child changes any more."""
+    world = World(audiojob=audio_job(ttlSecondsAfterFinished=seconds), pipeline=pipeline(phase("only")))
+    world.turn()
+    world.succeed("only")
+    plan = world.turn()
+    assert world.state() is State.SUCCEEDED
+    assert plan.requeue_after == again
 
 
 def test_the_ttl_of_the_pipeline_holds_where_the_job_has_none() -> None:
