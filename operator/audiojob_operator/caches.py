@@ -177,6 +177,7 @@ class NamespaceCache:
         self.live_gpus: dict[Key, LiveGpus] = {}  # by Job
         self.fetches: dict[Key, Fetch] = {}  # by Job
         self._live_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # owners by reuse key and Job
+        self._ended_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # the same, as long as the Job is kept
         self.jobs: Reflector[Object] = Reflector(
             client,
             JOBS,
@@ -225,6 +226,11 @@ class NamespaceCache:
         """Names of the AudioJobs whose live Jobs do the work of that key."""
         return set(self._live_work.get(reuse_key, {}).values())
 
+    def ended_on(self, reuse_key: str) -> list[tuple[str, Object]]:
+        """Jobs that did the work of that key and have ended, each behind the name of its AudioJob."""
+        kept = ((owner, self.jobs.get(key)) for key, owner in self._ended_work.get(reuse_key, {}).items())
+        return [(owner, job) for owner, job in kept if job is not None]
+
     def pods_of(self, job: Object) -> list[Object]:
         """The pods of a Job, by name and controller uid."""
         found = (self.pods.get(key) for key in self._pods_by_job.get(key_of(job), ()))
@@ -250,7 +256,7 @@ class NamespaceCache:
         else:
             self.live_gpus.pop(key, None)
         self._note_fetch(key, owner, new)
-        self._note_work(key, owner, job, live=new is not None and not job_is_finished(new))
+        self._note_work(key, owner, job, new)
         if new is not None:
             self._jobs_by_owner[owner].add(key)
         else:
@@ -270,15 +276,14 @@ class NamespaceCache:
         if created is not None:
             self.fetches[key] = Fetch(owner, host, created, live=not job_is_finished(job))
 
-    def _note_work(self, key: Key, owner: str, job: Object, *, live: bool) -> None:
+    def _note_work(self, key: Key, owner: str, job: Object, new: Object | None) -> None:
         reuse_key = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_REUSE_KEY)
         if reuse_key is None:
             return
-        if live and "deletionTimestamp" not in job["metadata"]:
-            self._live_work[reuse_key][key] = owner
-        elif self._live_work.get(reuse_key, {}).pop(key, None) is not None:
-            if not self._live_work[reuse_key]:
-                del self._live_work[reuse_key]
+        present = new is not None and "deletionTimestamp" not in new["metadata"]
+        live, ended = present and not job_is_finished(job), present and job_is_finished(job)
+        _set_member(self._ended_work, reuse_key, key, owner if ended else None)
+        if _set_member(self._live_work, reuse_key, key, owner if live else None) and not live:
             self._on_work_ended((key[0], reuse_key))
 
     def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
@@ -293,6 +298,18 @@ class NamespaceCache:
                 del self._pods_by_job[job_key]
         if (job := self.jobs.get(job_key)) is not None:
             self._on_job(job_key, job)
+
+
+def _set_member(members: defaultdict[str, dict[Key, str]], group: str, key: Key, value: str | None) -> bool:
+    """Put a member into its group, or take it out (None); a group without members is none. Whether it was there."""
+    was_there = key in members.get(group, {})
+    if value is not None:
+        members[group][key] = value
+    elif was_there:
+        del members[group][key]
+        if not members[group]:
+            del members[group]
+    return was_there
 
 
 def _is_owned_by(obj: Object, uid: str) -> bool:

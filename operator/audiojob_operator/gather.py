@@ -34,6 +34,7 @@ from audiojob_operator.observe import observe_job
 from audiojob_operator.policies.reuse import donor_in, fits, must_wait
 from audiojob_operator.resolve import effective_priority, revision_name, unconfirmed_children
 from audiojob_operator.reuse_index import ReuseIndex
+from audiojob_types import constants as c
 from audiojob_types.job import AudioJob
 from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.pipeline import AudioPipelineSpec
@@ -182,13 +183,31 @@ class Gatherer:
         return known if known is not None and not known.finished else await self.read(key)
 
     def _at_work(self, work: Key, me: Key) -> Iterator[tuple[Key, str]]:
-        """Other jobs that do the work by their status, or by a live Job whose status write was lost."""
+        """Other jobs that do the work by their status, or by a Job that their status does not tell of.
+
+        Such a Job lives, and the status write was lost; or it has ended while nobody looked, and what came of it is
+        recorded in the next round over its AudioJob.
+        """
         assert self._reuse is not None, "only asked where reuse is on"
         told = list(self._reuse.at_work(work, me))
         yield from told
         seen = {key[1] for key, _ in told} | {me[1]}
-        names = self._caches.namespaces[work[0]].workers_on(work[1]) if work[0] in self._caches.namespaces else set()
+        cache = self._caches.namespaces.get(work[0])
+        if cache is None:
+            return
+        names = cache.workers_on(work[1])
+        names |= {name for name, ended in cache.ended_on(work[1]) if not self._tells_of((work[0], name), ended)}
         yield from (((work[0], name), "") for name in sorted(names - seen))
+
+    def _tells_of(self, key: Key, ended: Object) -> bool:
+        """Whether what became of an ended Job is in its AudioJob's status, or nobody will put it there any more."""
+        known = self._caches.audiojobs.get(key)
+        if known is None or known.finished or known.uid != controller(ended).get("uid"):
+            return True
+        labels = ended["metadata"].get("labels") or {}
+        attempt, phase = labels.get(c.LABEL_ATTEMPT, "0"), labels.get(c.LABEL_PHASE)
+        told = (record.get("attempt", 0) for record in known.status.get("phases") or () if record.get("name") == phase)
+        return attempt.isdecimal() and int(attempt) <= max(told, default=0)
 
     def _priority(self, key: Key) -> int:
         known = self._caches.audiojobs.get(key)

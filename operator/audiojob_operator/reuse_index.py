@@ -54,6 +54,10 @@ class ReuseIndex:
     def seen(self, key: Key, obj: Object) -> None:
         """Take over what one version of an AudioJob, the newest known, says of its phases."""
         self.learn(key, obj)
+        for record in _known_work(obj):
+            reuse_key = record["reuseKey"]
+            if record.get("state") != PhaseState.RUNNING and reuse_key not in self._running_of.get(key, {}):
+                self._wake_waiters((key[0], reuse_key))  # its Job ended while nobody looked
         running: dict[str, str] = {}
         if (obj.get("status") or {}).get("state") not in _FINISHED:
             at_work = (record for record in _known_work(obj) if record.get("state") == PhaseState.RUNNING)

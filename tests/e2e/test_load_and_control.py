@@ -155,4 +155,5 @@ def test_a_retry_reads_what_the_failed_job_has_published(product: Product) -> No
     done = product.finished(third)
     assert done.status.state is State.SUCCEEDED
     assert done.status.source is not None
-    assert done.status.source.manifest.key.split("/")[1] == job.metadata.uid
+    # Wherever it lies: another job may have done the same work before, and its result was taken over.
+    assert done.status.source.manifest in [phase.manifest for phase in job.status.phases]

@@ -51,7 +51,9 @@ def test_a_missing_phase_file_ends_with_64_and_names_the_file(folder_pod: PodFol
         pytest.param({"task": "Dance"}, "task", id="unknown task"),
         pytest.param({"colour": "red"}, "colour", id="unknown field"),
         pytest.param({"attempt": 0}, "attempt", id="attempt 0"),
-        pytest.param({"inputs": [{"name": "source"}]}, "exactly one of url, key, manifest", id="input without origin"),
+        pytest.param(
+            {"inputs": [{"name": "source"}]}, "exactly one of url, text, key, manifest", id="input without origin"
+        ),
         pytest.param({"store": {"kind": "Tape"}}, "store", id="unknown kind of store"),
         pytest.param({"parameters": {"exitCode": 300}}, "parameters.simulate.exitCode", id="parameter too large"),
         pytest.param({"parameters": {"loudness": 11}}, "parameters.simulate.loudness", id="unknown parameter"),

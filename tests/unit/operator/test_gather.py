@@ -116,3 +116,41 @@ def test_orphans(owner: list[Object], expected: list[str], caplog: pytest.LogCap
     found = shell.gatherer.orphans(ME, "u-2")
     assert [job["metadata"]["name"] for job in found] == expected
     assert caplog.messages == []
+
+
+JOB: Object = {
+    "metadata": {
+        "name": "other-download-1",
+        "namespace": NAMESPACE,
+        "uid": "j",
+        "resourceVersion": "1",
+        "labels": {c.LABEL_UID: "uid-other", c.LABEL_PHASE: "download", c.LABEL_ATTEMPT: "1"},
+        "annotations": {c.ANNOTATION_REUSE_KEY: WORK},
+        "ownerReferences": [{"kind": "AudioJob", "name": "other", "uid": "uid-other", "controller": True}],
+    },
+    "spec": {},
+}
+ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "job", "waits"),
+    [
+        pytest.param(None, {}, True, id="it lives and no status tells of it"),
+        pytest.param(None, ENDED, True, id="it ended while nobody looked and no status tells of it"),
+        pytest.param({"state": "Waiting", "attempt": 0}, ENDED, True, id="its attempt is newer than the status"),
+        pytest.param({"state": "Waiting", "attempt": 1}, ENDED, False, id="it failed and the status tells so"),
+    ],
+)
+async def test_a_job_of_another_that_does_the_work(recorded: Object | None, job: Object, waits: bool) -> None:
+    shell = Shell()
+    phases = [{"name": "download", "reuseKey": WORK, **recorded}] if recorded is not None else []
+    shell.job("other", {"state": "Running", "phases": phases})
+    shell.caches.namespaces[NAMESPACE].jobs.put({**JOB, "status": job})
+    assert await shell.ask() == (SameWork("other", DEFAULT_PRIORITY) if waits else Fresh())
+
+
+async def test_an_ended_job_of_an_audiojob_that_is_gone_holds_nobody_up() -> None:
+    shell = Shell()
+    shell.caches.namespaces[NAMESPACE].jobs.put({**JOB, "status": ENDED})
+    assert await shell.ask() == Fresh()
