@@ -36,6 +36,7 @@ def publish(product: Product, library: str = LIBRARY) -> AudioJob:
         "pipeline": "download",
         "source": {"url": product.media.url("song.mp3")},
         "destination": {"library": library, "layout": "Artist"},
+        "reuse": "Never",  # other tests have downloaded the piece; here a folder of the job's own is looked at
         "parameters": {"publish": {"title": "Blue / ../Sky", "artist": "The Testers"}},
     }
     return product.finished(product.submit(f"publish-{uuid.uuid4().hex[:6]}", spec), seconds=180)
