@@ -19,7 +19,7 @@ from audiojob_operator.policies.attempt import (
     clip,
     started,
 )
-from audiojob_operator.policies.cooldown import fetches, host_of
+from audiojob_operator.policies.cooldown import fetches
 from audiojob_operator.policies.deadline import active_deadline
 from audiojob_operator.policies.device import GpuSupply, Use, WaitForGpu, choose_device, unscheduled_until
 from audiojob_operator.policies.memory import next_request
@@ -231,7 +231,7 @@ def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
         return True
     cooling = draft.observed.cooling_until
     if cooling is not None and now < cooling and fetches(phase):
-        message = f"{host_of(spec)} limits how often it is asked; it is left alone until {format_time(cooling)}."
+        message = f"{site_host(spec)} limits how often it is asked; it is left alone until {format_time(cooling)}."
         draft.hold(phase.name, Reason.COOLING_DOWN, message, cooling)
         return True
     return _site_is_busy(draft, phase)

@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import urlsplit
 
 from audiojob_types.contract import COOL_DOWN_REASONS
-from audiojob_types.job import AudioJobSpec, PhaseStatus
+from audiojob_types.job import PhaseStatus
 from audiojob_types.pipeline import Phase
 
 _FIRST_SECONDS: Final = 60
 _LONGEST_SECONDS: Final = 3_600
-
-
-def host_of(spec: AudioJobSpec) -> str | None:
-    """The host that a job fetches its source from, in lower case and without port; None if it fetches nothing."""
-    url = spec.source.url if spec.source else None
-    try:
-        return urlsplit(url).hostname if url else None
-    except ValueError:  # a port or bracket that is none: the runner says so
-        return None
 
 
 def fetches(phase: Phase) -> bool:
