@@ -55,7 +55,7 @@ _LIMIT = 10
 _POD_MILLISECONDS = 2_000
 _BEFORE_SECONDS = 20.0
 _AFTER_SECONDS = 20.0
-_SWEEP_SECONDS = 20.0
+_SWEEP_SECONDS = 60.0
 _WAIT_SECONDS = 600.0
 _SETTLE_SECONDS = 2.0
 _TRANSACTION = 100  # etcd allows 128 operations
@@ -268,11 +268,11 @@ async def measure_memory(cluster: SimulatedCluster, live: int, finished: int, lo
                     [client.create(AUDIOJOBS, audiojob(name), NAMESPACE) for name in names[start : start + 1_000]]
                 )
             await until_settled(operator, 0, f"{live} live jobs arrived")
-            await asyncio.sleep(3 * _SWEEP_SECONDS)
+            await asyncio.sleep(2 * _SWEEP_SECONDS)
             peak = report_memory(operator, "after sweeps of the finished ones")
         with started(operator, log) as ready:
             await until_settled(operator, await ready, "restarted beside all")
-            await asyncio.sleep(3 * _SWEEP_SECONDS)
+            await asyncio.sleep(2 * _SWEEP_SECONDS)
             again = report_memory(operator, "after sweeps of the finished ones")
     finally:
         await client.aclose()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.cluster import NO_CLUSTER, TestCluster, find_cluster
+from tests.support.parallel import FilesBesideEachOther, scheduler
 
 from audiojob_dev import binaries
 from audiojob_dev.apiserver import LocalApiServer
@@ -74,3 +75,8 @@ def cluster_namespace(cluster: TestCluster) -> Iterator[str]:
     cluster.create_namespace(name)
     yield name
     cluster.delete_namespace(name)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesBesideEachOther:
+    """Where there are several workers: files beside each other, but all end-to-end tests on one."""
+    return scheduler(config, log)

@@ -6,9 +6,9 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -68,15 +68,20 @@ class _Row:
     unready: frozenset[str] = frozenset()
 
 
+class Wake(Protocol):
+    """Has a job looked at again: `first` before all others."""
+
+    def __call__(self, key: Key, /, *, first: bool) -> None: ...
+
+
 class Gate:
     """One serial pass over all jobs that want to run, repeated when something changed, but not for each change.
 
-    ``wake(key)`` is called for a job whose answer changed.
+    ``wake`` is called for a job whose answer changed. Where places are scarce, one that may run goes first: its place
+    must not stay empty until thousands have been told that they wait.
     """
 
-    def __init__(
-        self, caches: Caches, capacity: Capacity, wake: Callable[[Key], None], sites: SiteRules = _NO_LIMITS
-    ) -> None:
+    def __init__(self, caches: Caches, capacity: Capacity, wake: Wake, sites: SiteRules = _NO_LIMITS) -> None:
         self._caches = caches
         self._capacity = capacity
         self._wake = wake
@@ -254,7 +259,7 @@ class Gate:
             earlier = before.get(key)
             granted = admission.site is not None and admission.site.granted
             if earlier is None or _answer(earlier) != _answer(admission) or (granted and key in put_off):
-                self._wake(key)
+                self._wake(key, first=admission.admitted and not self._idle)
 
     def _set_alarm(self, snapshot: AdmissionSnapshot, now: datetime) -> None:
         """A wait for a GPU that ends, or a backoff, changes answers though nothing happens."""

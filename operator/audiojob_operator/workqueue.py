@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -17,8 +17,9 @@ class WorkQueue(Generic[K]):
 
     def __init__(self, backoff: Backoff = Backoff(first_seconds=0.2, cap_seconds=60.0)) -> None:  # noqa: B008 - frozen
         self._backoff = backoff
-        self._ready: deque[K] = deque()
-        self._waiting: set[K] = set()  # in _ready, or to be put there when its worker is done
+        self._first: OrderedDict[K, None] = OrderedDict()  # handed out before all in _ready
+        self._ready: OrderedDict[K, None] = OrderedDict()
+        self._waiting: dict[K, bool] = {}  # in one of them, or to be put there when its worker is done; whether first
         self._working: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
@@ -35,18 +36,17 @@ class WorkQueue(Generic[K]):
         """Keys that wait for a moment in the future."""
         return len(self._timers)
 
-    def add(self, key: K) -> None:
-        """Have the key worked on as soon as a worker is free."""
-        if key in self._waiting:
+    def add(self, key: K, *, first: bool = False) -> None:
+        """Have the key worked on as soon as a worker is free; with ``first`` before all that were added without."""
+        if key in self._waiting and (self._waiting[key] or not first):
             return
         if key in self._held:
             if asyncio.get_running_loop().time() < self._held[key]:
                 return  # its timer brings it
             del self._held[key]
-        self._waiting.add(key)
+        self._waiting[key] = first
         if key not in self._working:
-            self._ready.append(key)
-            self._available.set()
+            self._make_ready(key)
 
     def schedule(self, key: K, delay: float | None) -> None:
         """Have the key worked on after `delay` seconds, instead of at any moment set before; None: at none."""
@@ -67,11 +67,11 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """The next key; the caller must call exactly one of `succeeded`, `failed` for it."""
-        while self._paused or not self._ready:
+        while self._paused or not (self._first or self._ready):
             self._available.clear()
             await self._available.wait()
-        key = self._ready.popleft()
-        self._waiting.discard(key)
+        key, _ = (self._first or self._ready).popitem(last=False)
+        del self._waiting[key]
         self._working.add(key)
         return key
 
@@ -89,7 +89,7 @@ class WorkQueue(Generic[K]):
         """
         self._failures[key] = self._failures.get(key, 0) + 1
         delay = self._backoff.delay(self._failures[key], at_least=at_least)
-        self._waiting.discard(key)
+        self._waiting.pop(key, None)
         self.schedule(key, delay)
         if at_least > 0:
             self._held[key] = asyncio.get_running_loop().time() + at_least
@@ -104,5 +104,12 @@ class WorkQueue(Generic[K]):
     def _done(self, key: K) -> None:
         self._working.discard(key)
         if key in self._waiting:
-            self._ready.append(key)
-            self._available.set()
+            self._make_ready(key)
+
+    def _make_ready(self, key: K) -> None:
+        if self._waiting[key]:
+            self._ready.pop(key, None)
+            self._first[key] = None
+        else:
+            self._ready[key] = None
+        self._available.set()

@@ -25,7 +25,9 @@ FULL = Admission(False, Reason.QUEUE_FULL, "2 of 2 jobs are running.")
 def gatherer() -> Gatherer:
     client = cast("KubeClient", None)  # answers come from what is known
     caches = Caches(client, (NAMESPACE,), lambda key: None)
-    return Gatherer(client, caches, Gate(caches, Capacity(), lambda key: None), SETTINGS, ReuseIndex(lambda key: None))
+    return Gatherer(
+        client, caches, Gate(caches, Capacity(), lambda key, first: None), SETTINGS, ReuseIndex(lambda key: None)
+    )
 
 
 async def answer(gather: Gatherer, key: Key, admission: Admission) -> ReuseAnswer:

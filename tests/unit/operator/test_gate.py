@@ -42,12 +42,13 @@ class Pool:
         **capacity: Any,
     ) -> None:
         self.woken: list[Key] = []
+        self.woken_first: list[Key] = []
         self.caches = Caches(NOBODY, [NAMESPACE], lambda _key: None)
         self.store = self.caches.audiojobs
         self.gate = Gate(
             self.caches,
             Capacity(max_running=max_running, ageing_seconds=0, **capacity),
-            self.woken.append,
+            self._wake,
             sites or SiteRules(),
         )
         self.caches.capacity_changed = self.gate.touch
@@ -61,6 +62,11 @@ class Pool:
         ready = {"type": "Ready", "status": "True"}
         status = {"conditions": [ready], "allocatable": {"nvidia.com/gpu": str(node_gpus)}}
         self.add(self.caches.nodes, {"metadata": {"name": "node"}, "status": status})
+
+    def _wake(self, key: Key, *, first: bool) -> None:
+        self.woken.append(key)
+        if first:
+            self.woken_first.append(key)
 
     def add(self, reflector: Reflector[Any], obj: Object) -> None:
         """What a watch would have brought."""
@@ -221,9 +227,27 @@ async def test_an_end_wakes_the_next_in_line_and_nobody_else() -> None:
         assert not (await pool.answer(key)).admitted
     pool.store.gone(running, "uid-running")
     pool.woken.clear()
+    pool.woken_first.clear()
     pool.gate.touch()
     await eventually(lambda: bool(pool.woken), "somebody to be woken")
-    assert pool.woken == [waiting[0]]
+    assert pool.woken == pool.woken_first == [waiting[0]]
+
+
+async def test_who_got_a_place_is_looked_at_before_those_who_are_told_to_wait() -> None:
+    pool = Pool(1)
+    older, younger = pool.put("older", age=5), pool.put("younger")
+    pool.gate.touch()
+    await eventually(lambda: len(pool.woken) == 2, "both to be woken")
+    assert pool.woken_first == [older]
+    assert younger in pool.woken
+
+
+async def test_nobody_goes_first_where_nothing_is_limited() -> None:
+    pool = Pool(None)
+    job = pool.put("job")
+    pool.gate.touch()
+    await eventually(lambda: job in pool.woken, "it to be woken")
+    assert pool.woken_first == []
 
 
 def in_an_hour() -> str:

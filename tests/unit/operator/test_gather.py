@@ -43,7 +43,7 @@ class Shell:
         self.caches = Caches(client, [NAMESPACE], lambda key: None)
         self.index = ReuseIndex(lambda key: None)
         self.caches.audiojobs.on_seen = self.index.seen
-        gate = Gate(self.caches, Capacity(), lambda key: None)
+        gate = Gate(self.caches, Capacity(), lambda key, first: None)
         self.gatherer = Gatherer(client, self.caches, gate, SETTINGS, self.index)
         self._version = 1
 

@@ -70,7 +70,7 @@ async def test_a_refused_job_is_told_in_status(refusal: ApiError, state: str, ag
     world = World()
     client = cast("KubeClient", ServerWithoutRoom(world, refusal))
     caches, queue, metrics = Caches(client, (), lambda key: None), WorkQueue[Key](), Metrics()
-    gate = Gate(caches, Capacity(), lambda key: None)
+    gate = Gate(caches, Capacity(), lambda key, first: None)
     applier = Applier(client, caches, metrics, "test")
     reconciler = Reconciler(queue, cast("Gatherer", WorldGatherer(world)), applier, gate, metrics)
     assert await reconciler.reconcile((NAMESPACE, "song")) == again

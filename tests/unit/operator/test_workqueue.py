@@ -23,6 +23,30 @@ async def test_keys_come_in_the_order_they_were_added_and_each_once() -> None:
     assert len(queue) == 0
 
 
+async def test_keys_that_go_first_overtake_the_others_in_the_order_they_were_added() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for key in ("a", "b", "c"):
+        queue.add(key)
+    queue.add("c", first=True)
+    queue.add("d", first=True)
+    queue.add("c")
+    assert len(queue) == 4
+    assert [await queue.get() for _ in range(4)] == ["c", "d", "a", "b"]
+    assert len(queue) == 0
+
+
+async def test_a_key_that_is_to_go_first_while_it_is_worked_on_does_so_afterwards() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.add("b")
+    queue.add("a")
+    queue.add("a", first=True)
+    queue.succeeded("a")
+    assert [await queue.get(), await queue.get()] == ["a", "b"]
+    assert len(queue) == 0
+
+
 async def test_a_key_added_while_it_is_worked_on_is_never_given_to_a_second_worker() -> None:
     queue: WorkQueue[str] = WorkQueue()
     queue.add("a")
