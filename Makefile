@@ -5,6 +5,7 @@
 #   REGISTRY=host/p push images there (for a CONTEXT that cannot be loaded directly)
 #   PYTHON=python3  the interpreter that .venv starts from (3.11 or later)
 #   ARGS="-k word"  further arguments of pytest
+#   JOBS=3          files of tests beside each other in `make test`; 0: one after the other, the cheapest first
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -15,6 +16,7 @@ PYTHON ?= python3
 CONTEXT ?=
 REGISTRY ?=
 ARGS ?=
+JOBS ?= 3
 export PYTHON CONTEXT REGISTRY
 
 VENV := .venv
@@ -30,7 +32,7 @@ demo: venv ## Separate a piece of music on a real Kubernetes, from nothing to st
 .PHONY: test
 test: venv ## Run all tests: unit, chart, integration, e2e
 	@$(DEV) prepare
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) -n $(JOBS) $(ARGS)
 
 ##@ Develop
 .PHONY: venv

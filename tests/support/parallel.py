@@ -33,6 +33,6 @@ class FilesBesideEachOther(LoadScopeScheduling):  # type: ignore[misc] # xdist s
 
 
 def scheduler(config: pytest.Config, log: object) -> FilesBesideEachOther:
-    """For ``pytest_xdist_make_scheduler``."""
+    """For ``pytest_xdist_make_scheduler``; ``log`` is xdist's own."""
     config.option.loadscopereorder = False
-    return FilesBesideEachOther(config, None)
+    return FilesBesideEachOther(config, log)
