@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import logging
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +87,7 @@ def from_kubernetes(error: ApiError | TransportError) -> Problem:
     if isinstance(error, TransportError):
         return unavailable("The Kubernetes API server does not answer.")
     if isinstance(error, Invalid):
-        return Problem(422, "invalid-job", error.message, tuple(_causes(error)))
+        return Problem(422, "invalid-job", _own_words(error.message), tuple(_causes(error)))
     if isinstance(error, TooManyRequests):
         wait = str(max(1, math.ceil(error.retry_after or RETRY_SECONDS)))
         return Problem(429, "too-many-requests", "The Kubernetes API server is busy.", headers={"Retry-After": wait})
@@ -137,11 +138,25 @@ def with_media_type(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+# How the API server introduces what an admission policy says.
+_DENIED = " denied request: "
+# A policy cannot say which field it means but in its sentence, as ours do.
+_NAMED_FIELD = re.compile(r"((?:spec|metadata)(?:\.\w+|\[\w+\])+): (.+)", re.DOTALL)
+
+
+def _own_words(message: str) -> str:
+    """What an admission policy says, without the names of policy and binding; any other message as it is."""
+    return message.partition(_DENIED)[2] or message
+
+
 def _causes(error: Invalid) -> Iterable[FieldProblem]:
     for cause in error.causes:
-        parts = cause.field.replace("[", ".").replace("]", "").split(".")
+        field, detail = cause.field, _own_words(cause.message)
+        if not field and (named := _NAMED_FIELD.fullmatch(detail)):
+            field, detail = named.groups()
+        parts = field.replace("[", ".").replace("]", "").split(".")
         body = parts[1:] if parts[:1] in (["spec"], ["metadata"]) else parts
-        yield FieldProblem(pointer=pointer(body), detail=cause.message)
+        yield FieldProblem(pointer=pointer(body), detail=detail)
 
 
 def pointer(parts: Iterable[Any]) -> str:

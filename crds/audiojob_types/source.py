@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from audiojob_types.base import ObjectName, WireModel, cel
 from audiojob_types.contract import MAX_TEXT_BYTES
 from audiojob_types.destination import LibraryName
+from audiojob_types.urlrules import URL_RULES
 
 
 class ObjectSource(WireModel):
@@ -103,22 +104,7 @@ class Source(WireModel):
                 min_length=1,
                 max_length=2_048,
                 description="url is a media file or a page that yt-dlp knows; http and https only.",
-                json_schema_extra={
-                    "x-kubernetes-validations": cel(
-                        (
-                            "self.matches('^https?://[^/?#]+')",
-                            "url must start with http:// or https:// and name a host",
-                        ),
-                        (
-                            "!self.matches('^https?://[^/?#]*@')",
-                            "url must not contain a user name or password",
-                        ),
-                        (
-                            "!self.matches('[[:space:][:cntrl:]]')",
-                            "url must not contain spaces or control characters",
-                        ),
-                    )
-                },
+                json_schema_extra={"x-kubernetes-validations": cel(*URL_RULES)},
             ),
         ]
         | None

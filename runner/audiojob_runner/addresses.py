@@ -67,9 +67,13 @@ def _faces(address: Address) -> Iterator[Address]:
 
 
 def _is_public(address: Address) -> bool:
-    # is_global alone says yes to multicast.
+    # is_global alone says yes to multicast, and to what IPv6 had for private networks before fc00::/7.
     return address.is_global and not (
-        address.is_multicast or address.is_reserved or address.is_link_local or address.is_unspecified
+        address.is_multicast
+        or address.is_reserved
+        or address.is_link_local
+        or address.is_unspecified
+        or (isinstance(address, IPv6Address) and address.is_site_local)
     )
 
 

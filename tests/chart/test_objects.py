@@ -14,11 +14,11 @@ from audiojob_operator.model import SiteLimit, SiteRules
 from audiojob_operator.settings import load_settings
 from audiojob_runner.cli import _parser as cli_parser
 from audiojob_runner.sweep import parse_store
+from audiojob_types import addresspolicy, policy
 from audiojob_types import constants as c
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.crdgen import CRDS, HEADER, to_yaml
 from audiojob_types.pipeline import AudioPipelineSpec
-from audiojob_types.policy import binding, policy
 
 pytestmark = pytest.mark.chart
 
@@ -143,10 +143,15 @@ def test_an_s3_store_needs_no_claim(helm: Helm) -> None:
 
 def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
     objects = helm.render(MINIMAL)
-    assert of_kind(objects, "ValidatingAdmissionPolicy") == [policy()]
-    assert of_kind(objects, "ValidatingAdmissionPolicyBinding") == [binding()]
+    assert of_kind(objects, "ValidatingAdmissionPolicy") == [addresspolicy.policy([]), policy.policy()]
+    assert of_kind(objects, "ValidatingAdmissionPolicyBinding") == [addresspolicy.binding(), policy.binding()]
     for name, build in CRDS.items():
         assert (CHART / "crds" / name).read_text(encoding="utf-8") == HEADER + to_yaml(build())
+
+
+def test_the_policy_for_addresses_has_the_networks_of_the_values(helm: Helm) -> None:
+    policies = of_kind(helm.render(EVERYTHING), "ValidatingAdmissionPolicy")
+    assert addresspolicy.policy(["10.20.0.0/16", "fd00:1::/32"]) in policies
 
 
 def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
@@ -326,7 +331,7 @@ def test_without_the_api_nothing_of_it_is_left(helm: Helm) -> None:
 
 
 def test_generated_files_say_so() -> None:
-    for file in [*CHART.glob("crds/*.yaml"), CHART / "templates" / "runner-policy.yaml"]:
+    for file in [*CHART.glob("crds/*.yaml"), *CHART.glob("templates/*-policy.yaml")]:
         first = file.read_text(encoding="utf-8").splitlines()[0]
         assert "DO NOT EDIT" in first
         assert "make generate" in first

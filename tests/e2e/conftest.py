@@ -43,6 +43,7 @@ def media(node_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     make_files(folder)
     gateway = "10.244.0.1"  # this machine too, on the pods' own network
     with music.serve(folder, node_address) as base, canary(gateway) as (address, hits):
+        leading_to(folder / "inside.m3u8", f"{address}/x.mp3")
         yield Media(folder=folder, base=base, canary=address, canary_hits=hits)
 
 
@@ -56,9 +57,12 @@ def make_files(folder: Path) -> None:
     subprocess.run(silence, check=True)
     (folder / "text.mp3").write_text("This is no music at all.\n" * 100)
     (folder / "empty.mp3").write_bytes(b"")
-    (folder / "list.mp3").write_text(
-        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///store/secret.mp3\n#EXT-X-ENDLIST\n"
-    )
+    leading_to(folder / "list.mp3", "file:///store/secret.mp3")
+
+
+def leading_to(file: Path, address: str) -> None:
+    """Write an HLS playlist of one piece, which is at ``address``."""
+    file.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{address}\n#EXT-X-ENDLIST\n")
 
 
 @contextlib.contextmanager

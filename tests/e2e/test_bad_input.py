@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.e2e.product import Product, assert_explained, simulate_pipeline
 
+from audiojob_dev.demo.tools import ToolError
 from audiojob_types.job import State
 
 Spec = dict[str, Any]
@@ -21,8 +22,16 @@ CASES: dict[str, tuple[Callable[[Product], Spec], str, str]] = {
     "a playlist named mp3 that points at another file": (lambda p: _separate(p.media.url("list.mp3")), "NotMedia", ""),
     "an empty file": (lambda p: _separate(p.media.url("empty.mp3")), "NotMedia", "empty"),
     "a file of 0 seconds": (lambda p: _separate(p.media.url("zero.wav")), "EmptyMedia", ""),
-    "a private address": (lambda p: _separate(f"{p.media.canary}/x.mp3"), "BlockedAddress", ""),
-    "a loopback address": (lambda p: _separate("http://127.0.0.1:8080/x.mp3"), "BlockedAddress", ""),
+    "a playlist that leads to a private address": (
+        lambda p: _separate(p.media.url("inside.m3u8")),
+        "BlockedAddress",
+        "",
+    ),
+    "a name of a private address": (
+        lambda _: _separate("https://kubernetes.default.svc.cluster.local/x.mp3"),
+        "BlockedAddress",
+        "",
+    ),
     "a model that is not there": (
         lambda p: {"pipeline": "separate", "source": {"url": p.media.url("song.mp3")}},
         "ModelMissing",
@@ -66,8 +75,13 @@ def test_nothing_half_written_is_visible(product: Product, submitted: dict[str, 
 
 
 def test_the_canary_was_never_asked(product: Product, submitted: dict[str, str]) -> None:
-    product.finished(submitted["a private address"], seconds=240)
+    product.finished(submitted["a playlist that leads to a private address"], seconds=240)
     assert product.media.canary_hits == []
+
+
+def test_a_private_address_is_refused_at_creation(product: Product) -> None:
+    with pytest.raises(ToolError, match=r"spec\.source\.url: .*is not a public address"):
+        product.submit("bad-private", _separate(f"{product.media.canary}/x.mp3"))
 
 
 def test_an_unprepared_namespace_waits_with_the_command_to_run(product: Product) -> None:

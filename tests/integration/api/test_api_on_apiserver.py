@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.integration.api.conftest import JOBS, URL, Api
+from tests.integration.policy.addresses import enforced
 
 from audiojob_dev.rest import wait_until
 from audiojob_types.constants import API_AUDIENCE, LABEL_USER
@@ -119,6 +120,16 @@ def test_bad_input_is_refused_in_words(api: Api, change: dict[str, Any], words: 
     text = json.dumps(problem)
     for word in words:
         assert word in text
+
+
+def test_an_address_that_the_policy_refuses_is_told_with_its_field(api: Api) -> None:
+    with enforced(api.server, ()):
+        status, problem = api.create(source={"url": "http://10.9.9.9/song.flac"})
+    assert (status, problem["type"]) == (422, "/problems/invalid-job")
+    (error,) = problem["errors"]
+    assert error["pointer"] == "/source/url"
+    assert error["detail"].startswith("10.9.9.9 is not a public address.")
+    assert "ValidatingAdmissionPolicy" not in problem["detail"]
 
 
 def test_a_name_of_63_characters_works(api: Api) -> None:

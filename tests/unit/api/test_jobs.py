@@ -244,6 +244,28 @@ def test_the_api_servers_causes_point_into_the_body(client: TestClient, gateway:
     assert body["errors"] == [{"pointer": "/source", "detail": "exactly one"}]
 
 
+POLICY = "ValidatingAdmissionPolicy 'a' with binding 'b' denied request: "
+
+
+@pytest.mark.parametrize(
+    ("said", "pointer", "detail"),
+    [
+        pytest.param("spec.source.url: 10.0.0.1 is: no", "/source/url", "10.0.0.1 is: no", id="it names a field"),
+        pytest.param("spec.phases[2].name: no", "/phases/2/name", "no", id="it names a field of a list"),
+        pytest.param("no: spec.source.url: bad", "", "no: spec.source.url: bad", id="it names none at its beginning"),
+        pytest.param("nobody works on Sundays", "", "nobody works on Sundays", id="it names none"),
+    ],
+)
+def test_what_an_admission_policy_says_is_told_in_its_words(
+    client: TestClient, gateway: MemoryGateway, said: str, pointer: str, detail: str
+) -> None:
+    message = f'audiojobs.audiojobs.dev "song" is forbidden: {POLICY}{said}'
+    gateway.failure = Invalid(422, "Invalid", message, (Cause("", POLICY + said, ""),))
+    body = problem(client.post(JOBS, json=SEPARATE), 422)
+    assert body["detail"] == said
+    assert body["errors"] == [{"pointer": pointer, "detail": detail}]
+
+
 def test_503_says_when_to_come_back(client: TestClient, gateway: MemoryGateway) -> None:
     gateway.failure = TransportError("refused")
     assert int(client.post(JOBS, json=SEPARATE).headers["retry-after"]) > 0

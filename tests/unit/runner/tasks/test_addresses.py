@@ -37,6 +37,7 @@ REFUSED = [
     ("2002:a00:1::1", "a private address behind 6to4"),
     ("fd00:ec2::254", "the cloud's metadata service in IPv6"),
     ("fc00::1", "a unique local address"),
+    ("fec0::1", "a site-local address, as private ones were called before"),
     ("fe80::1", "a link-local address"),
     ("fe80::1%eth0", "a link-local address with its zone"),
     ("ff02::1", "IPv6 multicast"),
