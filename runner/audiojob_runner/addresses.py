@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from audiojob_types.urlrules import NEVER_NETWORKS
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -14,6 +16,8 @@ Network = IPv4Network | IPv6Network
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE: Final = IPv6Network("::/96")
+
+_NEVER: Final = tuple(ip_network(cidr) for cidr in NEVER_NETWORKS)
 
 # Below 1024, the web alone: a fetcher must not be made to talk to a mail server.
 _LOW_PORTS: Final = frozenset({80, 443})
@@ -33,6 +37,8 @@ def parse_networks(cidrs: Iterable[str]) -> tuple[Network, ...]:
 def is_allowed(address: str | Address, exceptions: Iterable[Network] = ()) -> bool:
     """Whether to connect: public unicast addresses, and those within ``exceptions``.
 
+    However wide an exception is, link-local addresses and metadata services are none.
+
     An IPv6 address that stands for an IPv4 address is judged by both. What is no address is refused.
     """
     if isinstance(address, str):
@@ -42,7 +48,7 @@ def is_allowed(address: str | Address, exceptions: Iterable[Network] = ()) -> bo
         except ValueError:
             return False
     networks = tuple(exceptions)
-    return all(_is_public(each) or _is_in(each, networks) for each in _faces(address))
+    return all(not _is_in(each, _NEVER) and (_is_public(each) or _is_in(each, networks)) for each in _faces(address))
 
 
 def is_allowed_port(port: int) -> bool:

@@ -21,7 +21,13 @@ def test_what_is_refused_at_creation_the_runner_refuses_too(cidr: str) -> None:
 @pytest.mark.parametrize("cidr", PRIVATE_NETWORKS)
 def test_what_may_be_allowed_the_runner_fetches_when_it_is(cidr: str) -> None:
     network = ip_network(cidr)
-    assert is_allowed(network.broadcast_address, parse_networks([cidr]))
+    assert is_allowed(network.network_address + network.num_addresses // 2 + 1, parse_networks([cidr]))
+
+
+@pytest.mark.parametrize("cidr", NEVER_NETWORKS)
+def test_what_may_never_be_fetched_no_exception_opens(cidr: str) -> None:
+    address = ip_network(cidr).network_address
+    assert not is_allowed(address, parse_networks([cidr, "0.0.0.0/0", "::/0"]))
 
 
 def test_every_rule_says_what_must_be() -> None:

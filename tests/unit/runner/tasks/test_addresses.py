@@ -70,6 +70,8 @@ def test_other_addresses_are_refused(address: str) -> None:
         pytest.param("::ffff:10.1.2.3", "10.0.0.0/8", True, id="a mapped address is judged as what it maps"),
         pytest.param("fd00::1", "fd00::/8", True, id="IPv6 networks can be listed"),
         pytest.param("fd00::1", "0.0.0.0/0", False, id="all of IPv4 says nothing about IPv6"),
+        pytest.param("169.254.169.254", "0.0.0.0/0", False, id="a wide exception does not open a metadata service"),
+        pytest.param("::ffff:a9fe:a9fe", "0.0.0.0/0", False, id="nor where it is written as IPv6"),
         pytest.param("64:ff9b::a00:1", "64:ff9b::/96", False, id="listing the NAT does not list what is behind it"),
     ],
 )
