@@ -16,6 +16,7 @@ from audiojob_runner.addresses import is_allowed_port
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetchsecrets import NO_SECRETS, FetchSecrets
 from audiojob_runner.proxy import Refusal, RefusedError
+from audiojob_runner.tasks.api import Keeping
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -105,6 +106,8 @@ class FetchTools:
     cancelled: Event
     secrets: FetchSecrets = NO_SECRETS
     finish_share: float = 0.0
+    job_uid: str = ""
+    keeping: Keeping | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ def fetch_session(allowance: Allowance, context: TaskContext) -> Iterator[FetchT
             cancelled=context.cancelled,
             secrets=secrets,
             finish_share=allowance.finish_share,
+            job_uid=context.job_uid,
+            keeping=context.keeping,
         )
 
 

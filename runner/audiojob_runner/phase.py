@@ -14,6 +14,7 @@ from typing import Final
 from audiojob_runner import logs, memory, result
 from audiojob_runner.errors import PhaseError, as_phase_error, is_disk_full
 from audiojob_runner.inputs import Fetcher
+from audiojob_runner.keeper import clear, keeping_in
 from audiojob_runner.logpieces import LogPieces
 from audiojob_runner.manifest import Published, find_published, fingerprint
 from audiojob_runner.process import Worker
@@ -23,11 +24,11 @@ from audiojob_runner.publish import LOG_FOLDER, Publisher, total_bytes
 from audiojob_runner.report import Reporter, find_target
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters, read_phase_input, read_pod_identity
 from audiojob_runner.store import Store, open_store
-from audiojob_runner.tasks.api import Publishing, TaskInput, TaskResult
+from audiojob_runner.tasks.api import Keeping, Publishing, TaskInput, TaskResult
 from audiojob_runner.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.worker import Order, WorkerSpec
 from audiojob_types.base import WireModel
-from audiojob_types.contract import ExitCode, PhaseInput, PhaseResult
+from audiojob_types.contract import ExitCode, FailureClass, PhaseInput, PhaseResult, Task, classify_exit_code
 from audiojob_types.reasons import Reason
 
 LOG_CLOSE_SECONDS: Final = 5.0
@@ -111,6 +112,7 @@ class _Phase:
         self._reporter = Reporter(target, phase_input) if target else None
         self._tracker = Tracker(self._on_progress)
         self._held_bytes = 0
+        self._keeping: Keeping | None = None
 
     def run(self, worker: Worker) -> int:
         """All steps; the exit code."""
@@ -128,6 +130,7 @@ class _Phase:
                 worker.end()
                 # From here to the exit only seconds pass, and what is decided is told whatever comes.
                 block_stop_signals()
+        self._tidy(error)
         return self._finish(published, error)
 
     def _work(self, worker: Worker) -> Published:
@@ -142,6 +145,8 @@ class _Phase:
             self._input.task.value,
             self._input.device.value,
         )
+        if self._input.task is Task.DOWNLOAD:
+            self._keeping = keeping_in(store, self._input.output_prefix, self._folder)
         mark = fingerprint(self._input, self._parameters)
         earlier = find_published(store, self._input.output_prefix, mark)
         if earlier is not None:
@@ -167,7 +172,7 @@ class _Phase:
             inputs = self._fetch_inputs(store, run_dir)
         self._watchdog.beat()
         self._tracker.begin(f"{self._input.task.value} starts")
-        worker.order(Order(inputs=inputs, run_dir=run_dir))
+        worker.order(Order(inputs=inputs, run_dir=run_dir, keeping=self._keeping))
         return worker.wait(self._interruption, self._on_task_progress)
 
     def _fetch_inputs(self, store: Store, run_dir: Path) -> tuple[TaskInput, ...]:
@@ -194,9 +199,22 @@ class _Phase:
             self._tracker.say(TASK_SHARE + min(1, done // total), "Publishing the outputs")
 
         publisher = Publisher(store, self._folder, on_bytes)
-        published = publisher.publish(self._input, mark, outcome)
+        try:
+            published = publisher.publish(self._input, mark, outcome)
+        except PhaseError as error:
+            # What is kept for a next attempt must not cost this one its room in the store.
+            if error.exit_code != ExitCode.DISK_FULL or self._keeping is None or not clear(self._keeping):
+                raise
+            _log.info("The store was full; what was kept of the download has made room.")
+            published = publisher.publish(self._input, mark, outcome)
         _log.info("Published %d outputs: %s", published.ref.count, published.ref.key)
         return published
+
+    def _tidy(self, error: PhaseError | None) -> None:
+        """Nothing is kept for a next attempt where there will be none."""
+        ended = error is None or classify_exit_code(error.exit_code)[0] is FailureClass.PERMANENT
+        if ended and self._keeping is not None:
+            clear(self._keeping)
 
     def _finish(self, published: Published | None, error: PhaseError | None) -> int:
         """Log pieces, the last progress, the termination message; in that order, each within its time."""

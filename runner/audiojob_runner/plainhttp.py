@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,9 @@ from audiojob_runner.fetching import (
     too_large,
 )
 from audiojob_runner.fetchsecrets import load_cookies
+from audiojob_runner.keeper import Keeper
+from audiojob_runner.remnant import address_digest, describe
+from audiojob_runner.resumption import OUT_OF_RANGE, Verdict, Version, is_coded, judge, resume_headers, version_of
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -47,29 +51,45 @@ RESUME_SECONDS: Final = 0.5
 # Answers that say "later" although they are not 5xx.
 _LATER: Final = frozenset({408, 421, 425})
 
+_log = logging.getLogger(__name__)
+
 
 def fetch(parts: SplitResult, tools: FetchTools, *, pages: bool) -> Fetched | None:
     """Download what the address answers; None when that is a page and ``pages`` allows for it.
 
-    What breaks off goes on where it stopped, if the server can do that. Raises :class:`PhaseError`.
+    What breaks off goes on where it stopped, if the server can do that; so does what an earlier attempt of the phase
+    has left in ``tools.keeping``. Raises :class:`PhaseError`.
     """
-    saving = _Saving(tools)
-    breaks = 0
-    while True:
-        before = saving.received
-        try:
-            with translated(tools), get(parts.geturl(), tools, saving.resume_headers()) as response:
-                where = Where.read(response)
-                if pages and saving.where is None and not is_media(where.content_type, where.extension):
-                    return None
-                saving.take(response, where)
-            return saving.result()
-        except BrokenOffError:
-            breaks = 1 if saving.received > before else breaks + 1
-            if breaks > MAX_BREAKS or saving.where is None:
-                raise
-            if tools.cancelled.wait(RESUME_SECONDS * 2 ** (breaks - 1)):
-                raise stopped() from None
+    url = parts.geturl()
+    with closing(_Saving(url, tools)) as saving:
+        saving.take_over()
+        breaks = 0
+        while True:
+            before = saving.received
+            try:
+                return saving.result() if _fetch_once(url, tools, saving, pages=pages) else None
+            except BrokenOffError as error:
+                breaks = 1 if saving.received > before else breaks + 1
+                if breaks > MAX_BREAKS or not (saving.settled or isinstance(error, _UnfitError)):
+                    raise
+                if tools.cancelled.wait(RESUME_SECONDS * 2 ** (breaks - 1)):
+                    raise stopped() from None
+
+
+def _fetch_once(url: str, tools: FetchTools, saving: _Saving, *, pages: bool) -> bool:
+    """One request; whether the file is there, and False for a page. Raises :class:`PhaseError`."""
+    with translated(tools), get(url, tools, saving.resume_headers()) as response:
+        verdict = saving.judge(response)
+        if verdict is Verdict.UNFIT:
+            saving.forget()
+            raise _UnfitError("The source's server sends another part than it was asked for.")
+        where = Where.read(response)
+        asked = pages and verdict is Verdict.WHOLE and not saving.settled
+        if asked and not is_media(where.content_type, where.extension):
+            saving.forget()
+            return False
+        saving.take(response, where, verdict)
+        return True
 
 
 class BrokenOffError(PhaseError):
@@ -77,6 +97,10 @@ class BrokenOffError(PhaseError):
 
     def __init__(self, message: str) -> None:
         super().__init__(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, message)
+
+
+class _UnfitError(BrokenOffError):
+    """The answer belongs to no file that is there: all of it is to be asked for."""
 
 
 @contextmanager
@@ -122,8 +146,8 @@ class Where:
         extension = path_extension(urlsplit(response.url).path) or _named_extension(headers)
         told = headers.get("Content-Length", "")
         # With a content coding, the length is that of the coded form.
-        plain = headers.get("Content-Encoding", "identity").strip().lower() in ("", "identity")
-        return cls(content_type, extension, int(told) if told.isdecimal() and len(told) < 19 and plain else None)
+        known = told.isdecimal() and len(told) < 19 and not is_coded(headers)
+        return cls(content_type, extension, int(told) if known else None)
 
 
 def status_error(status: int, retry_after: int | None = None) -> PhaseError | None:
@@ -174,7 +198,7 @@ def asked_to_wait(headers: Mapping[str, str]) -> int | None:
 @contextmanager
 def get(url: str, tools: FetchTools, headers: Mapping[str, str]) -> Iterator[requests.Response]:
     """The head of the answer, after redirects, with its body still to be read. Raises what requests raises, and
-    :class:`PhaseError` for a status that is none of success."""
+    :class:`PhaseError` for a status that is none of success, or 416 to a request with a range."""
     with requests.Session() as session:
         # No proxy, no credentials and no certificates from the environment.
         session.trust_env = False
@@ -187,42 +211,75 @@ def get(url: str, tools: FetchTools, headers: Mapping[str, str]) -> Iterator[req
             # The proxy's own answer to http:// looks like the server's.
             refused = refused_error(tools.refusals, tools.limits)
             error = status_error(response.status_code, asked_to_wait(response.headers))
-            if error is not None:
+            # A part that is not there was our own idea, and says nothing about the file.
+            if error is not None and not (response.status_code == OUT_OF_RANGE and "Range" in headers):
                 raise refused or error
             yield response
 
 
 class _Saving:
-    """The file as far as it is there, over one or more requests."""
+    """The file as far as it is there, over one or more requests, and perhaps attempts."""
 
-    def __init__(self, tools: FetchTools) -> None:
+    def __init__(self, url: str, tools: FetchTools) -> None:
         self._tools = tools
+        self._address = address_digest(tools.job_uid, url)
+        self._keeper = Keeper(tools.keeping)
         self._meter = Meter(None, tools)
-        self._validator: str | None = None
+        self._version: Version | None = None
         self._path: Path | None = None
-        self.where: Where | None = None
+        self._where: Where | None = None
+        self.settled = False  # an answer has shown that this is a file, and whether what was kept is of it
 
     @property
     def received(self) -> int:
         """Bytes that are there."""
         return self._meter.received
 
+    def take_over(self) -> None:
+        """Begin with what an earlier attempt has left, if it has left anything of this address."""
+        about = self._keeper.find(self._address, self._tools.limits.max_bytes)
+        if about is None:
+            return
+        path = self._file(about.content_type, about.extension)
+        received = 0
+        with path.open("wb") as file:
+            while block := self._keeper.next_block():
+                if self._tools.cancelled.is_set():
+                    raise stopped()
+                file.write(block)
+                received += len(block)
+                self._tools.progress(0, f"Checked {describe_bytes(received)} that an earlier attempt received")
+        self._path = path
+        self._where = Where(about.content_type, about.extension, about.length)
+        self._version = about.version
+        self._meter = Meter(about.length, self._tools, received)
+
     def resume_headers(self) -> dict[str, str]:
         """What to ask for, so that only the rest is sent, and only of the same file."""
-        if self._validator is None or self.received == 0:
-            return {}
-        return {"Range": f"bytes={self.received}-", "If-Range": self._validator}
+        return resume_headers(self._version, self.received)
 
-    def take(self, response: requests.Response, where: Where) -> None:
+    def judge(self, response: requests.Response) -> Verdict:
+        """Whether the answer is that rest."""
+        return judge(self._version, self.received, response.status_code, response.headers)
+
+    def forget(self) -> None:
+        """What is there is of another file, or of none."""
+        self._keeper.discard()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+        self._path = self._where = self._version = None
+        self._meter = Meter(None, self._tools)
+
+    def take(self, response: requests.Response, where: Where, verdict: Verdict) -> None:
         """Write the body, behind what is there or from the start. Raises :class:`PhaseError`."""
         limit = self._tools.limits.max_bytes
-        if self.where is None or not self._continues(response):
-            if where.length is not None and where.length > limit:
-                raise too_large(limit)
-            self.where = where
-            self._validator = validator(response)
-            self._path = self._tools.folder / f"source.{file_kind(where.content_type, where.extension)[0]}"
-            self._meter = Meter(where.length, self._tools)
+        if verdict is Verdict.WHOLE:
+            self._begin(response, where)
+        elif not self.settled:
+            _log.info("Going on behind the %d bytes that an earlier attempt received", self.received)
+        self.settled = True
+        self._meter.tell()
+        assert self._where is not None
         assert self._path is not None
         with self._path.open("r+b" if self.received else "wb") as file:
             file.seek(self.received)
@@ -231,11 +288,12 @@ class _Saving:
                 if self._tools.cancelled.is_set():
                     raise stopped()
                 file.write(piece)
+                self._keeper.add(piece)
                 self._meter.add(len(piece))
                 if self.received > limit:
                     raise too_large(limit)
         check_whole(self._tools)
-        length = self.where.length
+        length = self._where.length
         if length is not None and self.received != length:
             raise refused_error(self._tools.refusals, self._tools.limits) or BrokenOffError(
                 f"The download broke off after {self.received} of {length} bytes."
@@ -243,33 +301,39 @@ class _Saving:
 
     def result(self) -> Fetched:
         """The whole file."""
-        assert self.where is not None
+        assert self._where is not None
         assert self._path is not None
         self._meter.done()
-        extension, media_type = file_kind(self.where.content_type, self.where.extension)
+        extension, media_type = file_kind(self._where.content_type, self._where.extension)
         return Fetched(self._path, extension, media_type, {})
 
-    def _continues(self, response: requests.Response) -> bool:
-        told = response.headers.get("Content-Range", "")
-        return response.status_code == 206 and told.startswith(f"bytes {self.received}-")
+    def close(self) -> None:
+        """Leave what is kept to whoever comes next."""
+        self._keeper.close()
 
+    def _begin(self, response: requests.Response, where: Where) -> None:
+        limit = self._tools.limits.max_bytes
+        if where.length is not None and where.length > limit:
+            raise too_large(limit)
+        self.forget()
+        self._where = where
+        self._version = version_of(response.headers, where.length)
+        self._path = self._file(where.content_type, where.extension)
+        self._meter = Meter(where.length, self._tools)
+        self._keeper.begin(describe(self._address, self._version, where.content_type, where.extension))
 
-def validator(response: requests.Response) -> str | None:
-    """What tells this very content from a later one at the same address; None where nothing does."""
-    tag = response.headers.get("ETag", "")
-    if tag.startswith('"'):  # weak ones do not promise the same bytes
-        return tag
-    return response.headers.get("Last-Modified")
+    def _file(self, content_type: str, extension: str | None) -> Path:
+        return self._tools.folder / f"source.{file_kind(content_type, extension)[0]}"
 
 
 class Meter:
-    """Counts bytes of one file and reports progress."""
+    """Counts bytes of one file and reports progress. ``received`` bytes are there at the start."""
 
-    def __init__(self, length: int | None, tools: FetchTools) -> None:
+    def __init__(self, length: int | None, tools: FetchTools, received: int = 0) -> None:
         self._length = length
         self._tools = tools
         self._reported = time.monotonic()
-        self.received = 0
+        self.received = received
 
     def add(self, number: int) -> None:
         """Take note of a piece."""
@@ -277,8 +341,11 @@ class Meter:
         now = time.monotonic()
         if now - self._reported >= REPORT_SECONDS:
             self._reported = now
-            percent = min(99.0, 100 * self.received / self._length) if self._length else 0.0
-            self._report(percent)
+            self.tell()
+
+    def tell(self) -> None:
+        """Report how much is there."""
+        self._report(min(99.0, 100 * self.received / self._length) if self._length else 0.0)
 
     def done(self) -> None:
         """All of it is there."""

@@ -15,13 +15,14 @@ from pydantic import ValidationError
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.manifest import Published, build_manifest, encode, find_published, reference
+from audiojob_runner.remnant import PARTIAL_FOLDER
 from audiojob_runner.store.base import CHUNK_BYTES, Store
 from audiojob_runner.tasks.api import TaskOutput, TaskResult
 from audiojob_types.contract import MANIFEST_NAME, ExitCode, ManifestOutput, PhaseInput
 from audiojob_types.reasons import Reason
 
 LOG_FOLDER: Final = "log"
-RESERVED_NAMES: Final = frozenset({MANIFEST_NAME, LOG_FOLDER})
+RESERVED_NAMES: Final = frozenset({MANIFEST_NAME, LOG_FOLDER, PARTIAL_FOLDER})
 _FILE_NAME = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,127}")
 
 

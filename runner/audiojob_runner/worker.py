@@ -21,7 +21,7 @@ from typing import Any, Final, NoReturn
 
 from audiojob_runner import logs, tasks
 from audiojob_runner.errors import as_phase_error
-from audiojob_runner.tasks.api import Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.tasks.api import Keeping, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
 
@@ -51,11 +51,13 @@ class Order:
 
     inputs: tuple[TaskInput, ...]
     run_dir: Path
+    keeping: Keeping | None = None
 
     def to_json(self) -> str:
         """One line."""
         inputs = [{**asdict(item), "path": str(item.path) if item.path else None} for item in self.inputs]
-        return json.dumps({"inputs": inputs, "run_dir": str(self.run_dir)})
+        keeping = self.keeping.to_record() if self.keeping is not None else None
+        return json.dumps({"inputs": inputs, "run_dir": str(self.run_dir), "keeping": keeping})
 
     @classmethod
     def from_json(cls, line: str) -> Order:
@@ -64,7 +66,8 @@ class Order:
         inputs = tuple(
             TaskInput(**{**item, "path": Path(item["path"]) if item["path"] else None}) for item in record["inputs"]
         )
-        return cls(inputs=inputs, run_dir=Path(record["run_dir"]))
+        keeping = Keeping.from_record(record["keeping"]) if record["keeping"] is not None else None
+        return cls(inputs=inputs, run_dir=Path(record["run_dir"]), keeping=keeping)
 
 
 def result_to_record(result: TaskResult) -> dict[str, Any]:
@@ -152,7 +155,7 @@ def _work(
         threading.Thread(target=_die_with_supervisor, args=(control,), name="guard", daemon=True).start()
         order = Order.from_json(line.decode())
         progress = ProgressSender(send)
-        context = _make_context(spec, order.run_dir, progress, log, cancelled)
+        context = _make_context(spec, order, progress, log, cancelled)
         result = run({item.name: item for item in order.inputs}, spec.parameters, context)
         progress.close()
         record = {"result": result_to_record(result)}
@@ -174,12 +177,12 @@ def _work(
 
 def _make_context(
     spec: WorkerSpec,
-    run_dir: Path,
+    order: Order,
     progress: Callable[[float, str], None],
     log: logging.Logger,
     cancelled: threading.Event,
 ) -> TaskContext:
-    work_dir, temporary = run_dir / "work", run_dir / "tmp"
+    work_dir, temporary = order.run_dir / "work", order.run_dir / "tmp"
     work_dir.mkdir(parents=True)
     temporary.mkdir(parents=True)
     # Libraries' temporary files belong to this run and go with it.
@@ -198,6 +201,7 @@ def _make_context(
         cancelled=cancelled,
         fetch_credentials=spec.fetch_credentials,
         publishing=spec.publishing,
+        keeping=order.keeping,
     )
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, FolderStore, PhaseLimits, PhaseNetwork, S3Store
@@ -41,6 +41,23 @@ class Publishing:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """Folders that outlive an attempt: ``own``, which need not be there yet, and those that other attempts left."""
+
+    own: Path
+    earlier: tuple[Path, ...] = ()
+
+    def to_record(self) -> dict[str, Any]:
+        """JSON form."""
+        return {"own": str(self.own), "earlier": [str(path) for path in self.earlier]}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """The folders of that record."""
+        return cls(Path(record["own"]), tuple(Path(path) for path in record["earlier"]))
+
+
+@dataclass(frozen=True, slots=True)
 class TaskContext:
     """What a task is given besides its inputs.
 
@@ -62,6 +79,7 @@ class TaskContext:
     cancelled: threading.Event
     fetch_credentials: Path | None = None  # folder of the administrator's cookies and proxy; it need not be there
     publishing: Publishing | None = None
+    keeping: Keeping | None = None  # where the next attempt finds what this one could not end
 
 
 @dataclass(frozen=True, slots=True)

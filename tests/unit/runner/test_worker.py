@@ -9,17 +9,21 @@ import pytest
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.local import Display, parse_inputs, parse_parameters
 from audiojob_runner.progress import Progress
-from audiojob_runner.tasks.api import TaskInput, TaskOutput, TaskResult
+from audiojob_runner.tasks.api import Keeping, TaskInput, TaskOutput, TaskResult
 from audiojob_runner.worker import Order, ProgressSender, result_from_record, result_to_record
 
 
-def test_an_order_survives_the_way_to_the_worker() -> None:
+@pytest.mark.parametrize(
+    "keeping", [None, Keeping(Path("/store/2-b/partial"), (Path("/store/1-a/partial"),))], ids=["alone", "with others"]
+)
+def test_an_order_survives_the_way_to_the_worker(keeping: Keeping | None) -> None:
     order = Order(
         inputs=(
             TaskInput("audio", path=Path("/a b/ü.wav"), media_type="audio/wav", metadata={"samples": 3}),
             TaskInput("page", url="https://example.org/?a=1"),
         ),
         run_dir=Path("/scratch/run-1"),
+        keeping=keeping,
     )
 
     assert Order.from_json(order.to_json()) == order

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from audiojob_runner.tasks import TaskContext, TaskInput, TaskResult, load
+from audiojob_runner.tasks.api import Keeping
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
 from audiojob_types.parameters import resolve_parameters
 
@@ -23,6 +24,7 @@ class Bench:
     limits: PhaseLimits = field(default_factory=PhaseLimits)
     allowed_cidrs: tuple[str, ...] = ()
     fetch_credentials: Path | None = None
+    keeping: Keeping | None = None
     device: Device = Device.CPU
     cancelled: threading.Event = field(default_factory=threading.Event)
     reports: list[tuple[float, str]] = field(default_factory=list)
@@ -62,6 +64,7 @@ class Bench:
             job_uid="uid",
             cancelled=self.cancelled,
             fetch_credentials=self.fetch_credentials,
+            keeping=self.keeping,
         )
         return load(task)({name: given}, resolve_parameters(task, parameters), context)
 
