@@ -15,7 +15,7 @@ def test_a_record_that_a_crash_cut_short_is_none_and_is_written_anew(tmp_path: P
     cluster = Cluster(Paths(cache=tmp_path / "cache", state=tmp_path))
     (tmp_path / "cluster.new").write_text('{"address": "10.')
     with pytest.raises(DevError, match="the embedded cluster is not up"):
-        assert cluster.kubectl
+        _ = cluster.kubectl
     record = Record(address="10.254.0.1", binaries="/bin", etcd_port=2379, forwarding_was_off=True)
     cluster.write_record(record)
     assert cluster.kubectl.program == Path("/bin/kubectl")

@@ -24,10 +24,9 @@ def test_an_installation_that_was_cut_short_is_made_again(tmp_path: Path, monkey
     gate, python = tmp_path / "whole", tmp_path / "python"
     python.write_text(_PIP.format(gate=gate))
     python.chmod(0o755)
-    monkeypatch.setattr(golang.sys, "executable", str(python))
+    monkeypatch.setattr("sys.executable", str(python))
     monkeypatch.setattr(golang, "_MACHINE", str(tmp_path / "none"))
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    monkeypatch.setattr(golang.shutil, "which", lambda _name: None)
+    monkeypatch.setattr("shutil.which", lambda _name: None)
     cache = tmp_path / "cache"
     with pytest.raises(DevError, match="no space left on device"):
         golang.find_or_install(cache)
