@@ -1,8 +1,9 @@
-"""Random faults and kills, invariants checked: ``python bench/soak.py [--runs 100] [--seed 1]``.
+"""Random faults and kills, invariants checked: ``python bench/soak.py [--runs 100] [--seed 1] [--operators 1]``.
 
 Each run has a namespace, two to four jobs of two or three phases, an operator behind the fault proxy, and a plan of
 faults and kills that its seed draws; pods are played. A run that breaks an invariant (docs/faults.md) is printed with
-its seed; ``--runs 1 --seed <that>`` makes the same faults again. Exit status 1 if there was one.
+its seed; ``--runs 1 --seed <that>`` makes the same faults again. Exit status 1 if there was one. With ``--operators 2``
+two of them share one Lease; kills hit the one that leads, and the other takes over.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100, help="how many runs (100)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first run; each next one is one more (1)")
+    parser.add_argument("--operators", type=int, default=1, help="how many operators share the Lease of a run (1)")
     return parser.parse_args()
 
 
-def soak(runs: int, seed: int) -> list[Result]:
+def soak(runs: int, seed: int, operators: int) -> list[Result]:
     """All runs on one API server of their own, told one by one."""
     with Progress() as progress:
         programs = binaries.ensure(paths_from_environment(), _PROGRAMS, progress)
@@ -46,7 +48,7 @@ def soak(runs: int, seed: int) -> list[Result]:
             server.start_controllers()
             reference = reference_run(server, folder)
             for number in range(seed, seed + runs):
-                results.append(soak_run(server, folder, number, reference))
+                results.append(soak_run(server, folder, number, reference, operators))
                 report(results[-1])
         finally:
             server.stop()
@@ -57,7 +59,8 @@ def report(result: Result) -> None:
     """One line, and everything about a run that broke something."""
     verdict = "ok" if not result.breaches else "BROKEN"
     print(
-        f"seed {result.seed}: {verdict}, {result.faults} faults, {result.kills} kills, {result.seconds:.1f} s",
+        f"seed {result.seed}: {verdict}, {result.faults} faults, {result.kills} kills, "
+        f"{result.handovers} hand-overs, {result.seconds:.1f} s",
         flush=True,
     )
     for breach in result.breaches:
@@ -69,12 +72,14 @@ def report(result: Result) -> None:
 def main() -> int:
     options = arguments()
     began = time.monotonic()
-    results = soak(options.runs, options.seed)
+    results = soak(options.runs, options.seed, options.operators)
     broken = [result.seed for result in results if result.breaches]
     faults, kills = sum(result.faults for result in results), sum(result.kills for result in results)
+    handovers = sum(result.handovers for result in results)
     print(
         f"{len(results)} runs in {time.monotonic() - began:.0f} s: {faults} faults, {kills} kills, "
-        f"{len(broken)} runs broke an invariant" + (f": seeds {', '.join(map(str, broken))}" if broken else ""),
+        f"{handovers} hand-overs, {len(broken)} runs broke an invariant"
+        + (f": seeds {', '.join(map(str, broken))}" if broken else ""),
     )
     return 1 if broken else 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -12,6 +11,8 @@ from audiojob_types.base import ObjectName, StatusModel, Time, WireModel, cel
 from audiojob_types.constants import API_VERSION, DEFAULT_QUEUE, MAX_PHASES, MAX_STATUS_OUTPUTS
 from audiojob_types.contract import MAX_TEXTS_BYTES, Device, Key, ManifestRef, OutputRef, Sha256, Task
 from audiojob_types.destination import Destination
+from audiojob_types.edits import immutable, immutable_at_the_end
+from audiojob_types.metadata import Metadata
 from audiojob_types.parameters.schema import parameters_schema
 from audiojob_types.source import SideInput, Source
 
@@ -178,28 +179,9 @@ class AudioJobSpec(WireModel):
     ] = ()
 
 
-def _unchanged(at: str, name: str, required: bool) -> str:
-    """CEL: the field below ``self{at}`` is what it was. One that is not ``required`` may be absent."""
-    same = f"self{at}.{name} == oldSelf{at}.{name}"
-    return same if required else f"has(self{at}.{name}) == has(oldSelf{at}.{name}) && (!has(self{at}.{name}) || {same})"
-
-
-def _spec_fields() -> dict[str, bool]:
-    """Wire names of the spec's fields, and whether the API server always stores them."""
-    return {
-        (field.alias or name): field.is_required() or field.default not in (None, ())
-        for name, field in AudioJobSpec.model_fields.items()
-    }
-
-
 def _spec_rules() -> list[JsonValue]:
-    immutable = (
-        (_unchanged("", name, required), f"{name} cannot be changed after creation; create a new AudioJob")
-        for name, required in _spec_fields().items()
-        if name not in AudioJobSpec.MUTABLE
-    )
     return cel(
-        *immutable,
+        *immutable(AudioJobSpec, AudioJobSpec.MUTABLE),
         ("!oldSelf.cancel || self.cancel", "cancel cannot be taken back; create a new AudioJob"),
         (
             (
@@ -386,18 +368,7 @@ _TERMINAL = "['Succeeded','Failed','Cancelled']"
 
 def end_rules() -> list[JsonValue]:
     """Rules of the whole object: what is asked of a job that has ended is refused, as nobody would do it."""
-    goes_on = f"!has(oldSelf.status) || !has(oldSelf.status.state) || !(oldSelf.status.state in {_TERMINAL})"
-    mutable = AudioJobSpec.MUTABLE - AudioJobSpec.MUTABLE_AT_THE_END
-    return cel(
-        *(
-            (
-                f"{goes_on} || ({_unchanged('.spec', name, required)})",
-                f"spec.{name} cannot be changed: the job has ended; create a new AudioJob, perhaps with retryOf",
-            )
-            for name, required in sorted(_spec_fields().items())
-            if name in mutable
-        )
-    )
+    return cel(*immutable_at_the_end(AudioJobSpec, AudioJobSpec.MUTABLE - AudioJobSpec.MUTABLE_AT_THE_END, _TERMINAL))
 
 
 class AudioJobStatus(StatusModel):
@@ -479,30 +450,6 @@ class AudioJobStatus(StatusModel):
         dict[str, PhaseProgressReport],
         Field(max_length=MAX_PHASES, description="progress by phase, written by the phase's own pod."),
     ] = Field(default_factory=dict)
-
-
-class OwnerReference(StatusModel):
-    """The part of metav1.OwnerReference that we read."""
-
-    uid: str
-    kind: str = ""
-    name: str = ""
-    controller: bool = False
-
-
-class Metadata(StatusModel):
-    """The part of metav1.ObjectMeta that we read."""
-
-    name: str
-    namespace: str = ""
-    uid: str = ""
-    generation: int = 0
-    resource_version: str = ""
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
-    labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
-    owner_references: tuple[OwnerReference, ...] = ()
 
 
 class AudioJob(StatusModel):

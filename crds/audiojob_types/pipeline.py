@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from audiojob_types.base import StatusModel, WireModel, cel
 from audiojob_types.constants import API_VERSION, MAX_PHASES
 from audiojob_types.contract import Task
-from audiojob_types.job import Metadata, PhaseName, Retry
+from audiojob_types.job import PhaseName, Retry
+from audiojob_types.metadata import Metadata
 from audiojob_types.parameters.schema import parameters_schema
 
 _QUANTITY = r"^([0-9]+)(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from audiojob_types.base import ObjectName, StatusModel, WireModel, cel
 from audiojob_types.constants import API_VERSION
-from audiojob_types.job import Generation, Metadata
+from audiojob_types.job import Generation
+from audiojob_types.metadata import Metadata
 
 DEFAULT_WEIGHT = 10
 _COUNT = 2**31 - 1

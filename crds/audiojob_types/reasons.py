@@ -129,8 +129,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Wait. With device Auto the phase moves to the CPU after gpuWaitSeconds of its pipeline.",
     ),
     Reason.WAITING_FOR_JOB: Explanation(
-        "The AudioJob whose output is this job's source has not finished, or does not exist.",
-        "Wait; the job starts by itself. If there is no such AudioJob, create it, or cancel this one.",
+        "The AudioJob whose output is this job's source has not finished or does not exist; or the one that this job "
+        "names, as source or in retryOf, was written by a newer version and cannot be read.",
+        "Wait; the job starts by itself. If there is no such AudioJob, create it, or cancel this one. If it cannot be "
+        "read, update the operator.",
     ),
     Reason.WAITING_FOR_KUEUE: Explanation(
         "Kueue has not admitted the phase's Job.", "See why with: kubectl get workloads."

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from audiojob_dev import packages
+from audiojob_dev import host, packages
 from audiojob_dev.buildah import Buildah
 from audiojob_dev.errors import DevError
 from audiojob_dev.paths import Paths
@@ -66,6 +66,7 @@ def ensure(paths: Paths, buildah: Buildah, progress: Progress) -> None:
         return
     folder = paths.cache / "base" / "root"
     with progress.step("base image"):
+        host.unmount_below([folder])  # a debootstrap that was killed leaves /proc mounted there
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         command = [packages.program("debootstrap") or "debootstrap", "--variant=minbase", DEBIAN_SUITE, str(folder)]

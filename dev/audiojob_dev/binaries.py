@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from audiojob_dev import golang
+from audiojob_dev import golang, processes
 from audiojob_dev.errors import DevError
 from audiojob_dev.locks import locked
 from audiojob_dev.paths import Paths, repository
@@ -99,8 +99,9 @@ def _run(command: list[str], extra: dict[str, str], binary: Binary, step: Step) 
     # `go install module@version` has no go.mod of ours to keep unchanged.
     flags = "" if binary.module_version else "-mod=readonly"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": flags, **extra}
+    # Our lock ends with us: a compiler that outlived us would write into the next command's file.
     process = subprocess.Popen(
-        command,
+        processes.dying_with_parent(command),
         cwd=go_module_directory(repository()),
         env=environment,
         stdin=subprocess.DEVNULL,

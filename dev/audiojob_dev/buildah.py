@@ -29,6 +29,7 @@ class Buildah:
         self._storage = paths.cache / "containers" / "storage"
         self._scratch = paths.cache / "containers" / "run"
         self._building: subprocess.Popen[str] | None = None
+        self._cancelled = False
 
     def _command(self, *arguments: str) -> list[str]:
         path = program("buildah")
@@ -74,6 +75,8 @@ class Buildah:
 
         Raises DevError with the end of the output.
         """
+        if self._cancelled:
+            raise DevError("the build of the images was cancelled")
         self._storage.mkdir(parents=True, exist_ok=True)
         command = self._command("build", "--isolation", "chroot", "--network", "host", *arguments)
         lines: list[str] = []
@@ -97,7 +100,8 @@ class Buildah:
             raise DevError(f"the image could not be built:\n{''.join(lines)[-3000:]}")
 
     def cancel(self) -> None:
-        """End the build that another thread waits for, if any."""
+        """End the build that another thread waits for, if any, and begin no other."""
+        self._cancelled = True
         if self._building:
             self._building.terminate()
 

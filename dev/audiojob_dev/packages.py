@@ -86,8 +86,10 @@ def ensure(requirements: Iterable[Requirement], *, announce: Callable[[str], Non
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     wait = ["-o", "DPkg::Lock::Timeout=300"]
     install = ["apt-get", *wait, "install", "-y", "--no-install-recommends", *packages]
-    # An old package list names files that the mirror no longer has: refresh it only then, it costs seconds.
+    # An installation that was cut short is finished first. An old package list names files that the mirror no longer
+    # has: refresh it only then, it costs seconds.
     if _run(install, environment).returncode:
+        _run(["dpkg", "--configure", "-a"], environment)
         _run(["apt-get", *wait, "update"], environment)
         done = _run(install, environment)
         if done.returncode:

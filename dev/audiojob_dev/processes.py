@@ -40,10 +40,7 @@ def start(program: Program, cluster: Path, logs: Path, *, die_with_parent: bool 
     """
     logs.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **program.environment, CLUSTER_VARIABLE: str(cluster)}
-    arguments = list(program.arguments)
-    launcher = shutil.which("setpriv") if die_with_parent else None
-    if launcher:
-        arguments = [launcher, "--pdeathsig", "KILL", "--", *arguments]
+    arguments = dying_with_parent(program.arguments) if die_with_parent else list(program.arguments)
     with (logs / f"{program.name}.log").open("ab") as log:
         return subprocess.Popen(
             arguments,
@@ -54,6 +51,15 @@ def start(program: Program, cluster: Path, logs: Path, *, die_with_parent: bool 
             cwd="/",
             start_new_session=True,
         )
+
+
+def dying_with_parent(command: Sequence[str]) -> list[str]:
+    """The command under a launcher that has the kernel kill it when the thread that starts it ends, however it ends.
+
+    Unchanged where the launcher is missing.
+    """
+    launcher = shutil.which("setpriv")
+    return [launcher, "--pdeathsig", "KILL", "--", *command] if launcher else list(command)
 
 
 def tagged(cluster: Path) -> dict[int, str]:

@@ -27,7 +27,7 @@ from audiojob_operator.events import event_object
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.model import EventRecord, JobRef, Plan, Refusal
 from audiojob_operator.transitions import bounded_reason
-from audiojob_types.job import Metadata
+from audiojob_types.metadata import Metadata
 
 _log = logging.getLogger(__name__)
 

@@ -18,12 +18,7 @@ from audiojob_operator.phases import EndJobError, pause_phases, settle, start_re
 from audiojob_operator.policies.attempt import clip
 from audiojob_operator.policies.deadline import active_deadline, has_begun, queue_deadline
 from audiojob_operator.policies.ready import can_go_on, ready_phases
-from audiojob_operator.policies.references import (
-    NeverWill,
-    NotYet,
-    check_retried,
-    look_up_source,
-)
+from audiojob_operator.policies.references import NeverWill, NotYet, check_retried, look_up_retried, look_up_source
 from audiojob_operator.policies.review import pointless_reviews, review_of
 from audiojob_operator.policies.ttl import expiry, expiry_of
 from audiojob_operator.policies.validity import check_spec
@@ -31,10 +26,10 @@ from audiojob_operator.policies.waiting import (
     Wait,
     no_model,
     no_pipeline,
-    no_source,
     not_admitted,
     start_time_ahead,
     unprepared,
+    unresolved_job,
 )
 from audiojob_operator.resolve import make_revision, own_pipeline, revision_name, revision_object
 from audiojob_operator.reusing import at_others, begin, only_waits_for_others, take_finished
@@ -47,6 +42,7 @@ from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _SOONEST_SECONDS: Final = 0.1
+_UNTOLD_AGAIN: Final = timedelta(seconds=300)  # another job may become readable, or go, without a word
 _REFUSED_AGAIN: Final = timedelta(seconds=30)  # a quota or a missing permission is not given back in an instant
 # Reasons to wait that only a person can end: told as an event when they appear.
 _TOLD: Final = frozenset(
@@ -200,12 +196,13 @@ def _fits(draft: Draft) -> Situation | None:
 
 
 def _source(draft: Draft) -> Situation | None:
-    """A source that another job makes: found, not there yet, or never to come."""
-    match look_up_source(draft.observed):
+    """Jobs that this one names: what the source is made by is found, not there yet, or never to come."""
+    match look_up_retried(draft.observed) or look_up_source(draft.observed):
         case ResolvedSource() as found:
             draft.source = found
-        case NotYet(message):
+        case NotYet(message, untold):
             draft.unresolved = message
+            draft.wake(draft.now + _UNTOLD_AGAIN if untold else None)
         case NeverWill(message):
             return _fail(draft, _error(Reason.SOURCE_JOB_FAILED, message))
     return None
@@ -287,7 +284,7 @@ def _wait(draft: Draft) -> Situation | None:
     if wait is None and draft.revision is None:
         wait = no_pipeline(observed)
     if wait is None:
-        wait = no_source(draft.unresolved)
+        wait = unresolved_job(draft.unresolved)
     if wait is None and not _let_in(draft):
         wait = start_time_ahead(observed, draft.now)
         if wait is None and draft.revision is None:

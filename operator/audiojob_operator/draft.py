@@ -54,7 +54,7 @@ class Draft:
     holds: list[Hold] = field(default_factory=list)
     source: ResolvedSource | None = None
     asks: list[ReuseAsk] = field(default_factory=list)
-    unresolved: str = ""  # why spec.source.jobRef leads nowhere yet
+    unresolved: str = ""  # why a job that spec.source.jobRef or spec.retryOf names leads nowhere yet
 
     @classmethod
     def of(cls, observed: Observed, now: datetime) -> Draft:

@@ -9,7 +9,7 @@ from audiojob_kube.resources import AUDIOJOBS, EVENTS
 from audiojob_operator.model import EventRecord
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
-from audiojob_types.job import Metadata
+from audiojob_types.metadata import Metadata
 
 _MESSAGE_LIMIT = 1_024
 

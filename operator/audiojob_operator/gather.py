@@ -29,8 +29,10 @@ from audiojob_operator.model import (
     ReuseAsk,
     Revision,
     SameWork,
+    Unreadable,
 )
 from audiojob_operator.observe import observe_job
+from audiojob_operator.policies.attempt import clip
 from audiojob_operator.policies.reuse import donor_in, fits, must_wait
 from audiojob_operator.resolve import effective_priority, revision_name, unconfirmed_children
 from audiojob_operator.reuse_index import ReuseIndex
@@ -40,12 +42,13 @@ from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.pipeline import AudioPipelineSpec
 
 _REMEMBERED = 10_000
+_MAX_PROBLEM = 300  # characters, so that a message has room for what to do
 
 
 @dataclass(frozen=True, slots=True)
 class _References:
-    source: AudioJob | None
-    retried: Retried | None
+    source: AudioJob | Unreadable | None
+    retried: Retried | Unreadable | None
 
 
 class Gatherer:
@@ -225,17 +228,19 @@ class Gatherer:
         spec, namespace = job.spec, key[0]
         source = retried = None
         if spec.source is not None and spec.source.job_ref is not None and job.status.source is None:
-            other = (namespace, spec.source.job_ref.name)
-            self._dependents.setdefault(other, set()).add(key)  # before it is read: its end must not slip through
-            source = await self._read_reference(other)
+            source = await self._read_reference((namespace, spec.source.job_ref.name), key)
         if spec.retry_of is not None and job.status.pipeline_revision is None:
-            before = await self._read_reference((namespace, spec.retry_of))
-            retried = Retried(before, await self._spec_of(before)) if before is not None else None
+            before = await self._read_reference((namespace, spec.retry_of), key)
+            retried = Retried(before, await self._spec_of(before)) if isinstance(before, AudioJob) else before
         return _References(source, retried)
 
-    async def _read_reference(self, key: Key) -> AudioJob | None:
-        known = await self.known(key)
-        return known.job if known is not None else None
+    async def _read_reference(self, other: Key, dependent: Key) -> AudioJob | Unreadable | None:
+        self._dependents.setdefault(other, set()).add(dependent)  # before it is read: its end must not slip through
+        known = await self.known(other)
+        try:
+            return known.job if known is not None else None
+        except ValidationError as error:
+            return Unreadable(_problem(error))
 
     async def _spec_of(self, job: AudioJob) -> AudioPipelineSpec | None:
         revision = await self._revision(self._caches.namespaces.get(job.metadata.namespace), job, ())
@@ -305,6 +310,12 @@ def _readable(known: Known | None) -> AudioJob | None:
         return known.job if known is not None else None
     except ValidationError:
         return None
+
+
+def _problem(error: ValidationError) -> str:
+    """The first field that cannot be read, and why."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return clip(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", _MAX_PROBLEM)
 
 
 def _ends_by_itself(job: Object) -> bool:

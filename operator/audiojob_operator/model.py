@@ -344,6 +344,13 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An AudioJob that this version of the operator cannot read; ``problem`` names the field and what is wrong."""
+
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retried:
     """The job that another one is a retry of, and the pipeline that it ran (None if its revision is gone)."""
 
@@ -382,8 +389,8 @@ class Observed:
     known_revisions: frozenset[str] = frozenset()
     refused: Refusal | None = None
     kueue_local_queue: str | None = None
-    source_job: AudioJob | None = None
-    retried: Retried | None = None
+    source_job: AudioJob | Unreadable | None = None
+    retried: Retried | Unreadable | None = None
     cooling_until: datetime | None = None
     reuse: Mapping[str, ReuseAnswer] | None = None
     running: int = 0

@@ -8,8 +8,8 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,13 @@ KINDS = ("song", "chain", "once", "drained", "hopeless", "failing", "cancelled")
 DEADLINE_SECONDS = 75.0
 CLEAN_SECONDS = 60.0
 _SILENCE_SECONDS = 2  # of a frozen watch, before it is replaced
+# Of two operators the other one takes over before a killed one starts again.
+_REST_SECONDS = 3.0
+_QUICK_LEASE = {
+    "AUDIOJOB_LEASE__DURATION_SECONDS": "2",
+    "AUDIOJOB_LEASE__RENEW_DEADLINE_SECONDS": "1.5",
+    "AUDIOJOB_LEASE__RETRY_SECONDS": "0.3",
+}
 
 
 def play(phase: PhaseInput, pod: Object) -> Object:
@@ -80,34 +87,43 @@ class Result:
     seconds: float
     faults: int
     kills: int
+    handovers: int
     story: str = field(repr=False)
 
 
 @dataclass
 class Run:
-    """The parts of a run, and a supervisor that starts the operator again whenever it has ended."""
+    """The parts of a run, and supervisors that start an operator again whenever it has ended."""
 
     space: Space
     proxy: FaultProxy
-    operator: OperatorProcess
+    operators: Sequence[OperatorProcess]
     pods: ManyPods
     history: invariants.History
     kills: int = 0
     _over: threading.Event = field(default_factory=threading.Event)
 
     def kill(self) -> None:
-        """SIGKILL to the operator; its supervisor starts it again."""
+        """SIGKILL to the operator that leads; its supervisor starts it again."""
         self.kills += 1
-        self.operator.send(signal.SIGKILL)
+        holder = self.lease().get("holderIdentity")
+        victims = [one for number, one in enumerate(self.operators) if identity(number) == holder]
+        (victims or self.operators)[0].send(signal.SIGKILL)
 
-    def supervise(self) -> None:
+    def supervise(self, operator: OperatorProcess) -> None:
         """As the kubelet does; ends with the run."""
+        rest = _REST_SECONDS if len(self.operators) > 1 else 0.0
         while not self._over.wait(0.1):
             try:
-                self.operator.wait(0)
+                operator.wait(0)
             except subprocess.TimeoutExpired:
                 continue
-            self.operator.start()
+            if not self._over.wait(rest):
+                operator.start()
+
+    def story(self) -> str:
+        """Faults, and what the operators have logged last."""
+        return self.proxy.story() + "".join(operator.story() for operator in self.operators)
 
     def end(self) -> None:
         self._over.set()
@@ -115,6 +131,15 @@ class Run:
     def jobs(self) -> list[Object]:
         found: list[Object] = self.space.rest.request("GET", self.space.jobs_path)["items"]
         return found
+
+    def lease(self) -> Object:
+        """The spec of the Lease; {} before anybody holds it."""
+        path = f"/apis/coordination.k8s.io/v1/namespaces/default/leases/{self.space.namespace}"
+        try:
+            spec: Object = self.space.rest.request("GET", path)["spec"]
+        except RestError:
+            return {}
+        return spec
 
     def cancel_what_runs(self) -> None:
         for job in self.jobs():
@@ -127,31 +152,54 @@ class Run:
         return not invariants.unfinished(self.jobs())
 
 
+def identity(number: int) -> str:
+    """What an operator calls itself in the Lease."""
+    return f"operator-{number}"
+
+
 @contextmanager
-def running_soak(server: LocalApiServer, folder: Path) -> Iterator[Run]:
-    """A namespace with its pipelines, an operator behind a proxy without faults yet, and everything that looks on."""
+def running_soak(server: LocalApiServer, folder: Path, operators: int = 1) -> Iterator[Run]:
+    """A namespace with its pipelines, operators of one Lease behind a proxy without faults yet, and who looks on."""
     space = make_space(server)
     make_pipeline_of_three(server, f"{space.namespace}-chain")
-    log = folder / f"{space.namespace}.log"
+    settings = {
+        "AUDIOJOB_LEASE__NAME": space.namespace,
+        "AUDIOJOB_SWEEP__ACTIVE_SECONDS": "5",
+        "AUDIOJOB_WATCH__SILENCE_SECONDS": str(_SILENCE_SECONDS),
+        **(_QUICK_LEASE if operators > 1 else {}),
+    }
     with FaultProxy(server) as proxy:
         kubeconfig = proxy.write_kubeconfig(folder / f"{space.namespace}.config")
-        operator = OperatorProcess(
-            kubeconfig,
-            [space.namespace],
-            log,
-            AUDIOJOB_LEASE__NAME=space.namespace,
-            AUDIOJOB_SWEEP__ACTIVE_SECONDS="5",
-            AUDIOJOB_WATCH__SILENCE_SECONDS=str(_SILENCE_SECONDS),
-        )
-        with ManyPods(server.rest, [space.namespace], play) as pods, invariants.History(space) as history, operator:
-            run = Run(space, proxy, operator, pods, history)
-            supervisor = threading.Thread(target=run.supervise, name="supervisor", daemon=True)
-            supervisor.start()
+        processes = [
+            OperatorProcess(
+                kubeconfig,
+                [space.namespace],
+                folder / f"{space.namespace}-{number}.log",
+                **settings,
+                AUDIOJOB_LEASE__IDENTITY=identity(number),
+            )
+            for number in range(operators)
+        ]
+        with (
+            ManyPods(server.rest, [space.namespace], play) as pods,
+            invariants.History(space) as history,
+            ExitStack() as started,
+        ):
+            for process in processes:
+                started.enter_context(process)
+            run = Run(space, proxy, processes, pods, history)
+            supervisors = [
+                threading.Thread(target=run.supervise, args=[process], name="supervisor", daemon=True)
+                for process in processes
+            ]
+            for supervisor in supervisors:
+                supervisor.start()
             try:
                 yield run
             finally:
                 run.end()
-                supervisor.join()
+                for supervisor in supervisors:
+                    supervisor.join()
 
 
 def make_pipeline_of_three(server: LocalApiServer, name: str) -> None:
@@ -232,12 +280,14 @@ def _call_fault(chance: random.Random, statuses: tuple[int, ...]) -> Fault:
 # ---------------------------------------------------------------- a run
 
 
-def soak_run(server: LocalApiServer, folder: Path, seed: int, reference: Mapping[str, Any]) -> Result:
+def soak_run(
+    server: LocalApiServer, folder: Path, seed: int, reference: Mapping[str, Any], operators: int = 1
+) -> Result:
     """Two to four jobs under the faults of ``seed``; what broke an invariant is in the result."""
     began = time.monotonic()
     chance = random.Random(f"jobs of {seed}")
     kinds = chance.sample(KINDS, chance.randint(2, 4))
-    with running_soak(server, folder) as run:
+    with running_soak(server, folder, operators) as run:
         run.proxy.begin(plan=random_plan(seed, run.space.namespace, Act(run.kill)))
         submit(run, kinds)
         for pause in (chance.uniform(0, 4) for _ in range(chance.randint(0, 2))):
@@ -245,8 +295,11 @@ def soak_run(server: LocalApiServer, folder: Path, seed: int, reference: Mapping
             run.kill()
         breaches = _judge(run, reference)
         record = run.proxy.record
-        story = f"jobs {kinds}{run.proxy.story()}{run.operator.story()}" if breaches else ""
-        return Result(seed, breaches, time.monotonic() - began, len(record.faults), run.kills, story)
+        story = f"jobs {kinds}{run.story()}" if breaches else ""
+        seconds = time.monotonic() - began
+        return Result(
+            seed, breaches, seconds, len(record.faults), run.kills, run.lease().get("leaseTransitions", 0), story
+        )
 
 
 def _judge(run: Run, reference: Mapping[str, Any]) -> list[str]:

@@ -95,16 +95,28 @@ def run(console: Console) -> None:
 
 def prepare_cluster(context: str | None) -> dict[str, str]:
     """Bring up what is missing; returns the image references by name. Progress goes to the terminal as it happens."""
-    python = [sys.executable, "-m", "audiojob_dev"]
-    if context is None:
-        done = subprocess.run([*python, "up", "--images"], check=False)
-        if done.returncode != 0:
-            raise ToolError("the embedded cluster did not come up; see above")
-    result = subprocess.run([*python, "images", "--json"], check=False, stdout=subprocess.PIPE, text=True)
-    if result.returncode != 0:
+    if context is None and _command("up", "--images", stdout=None)[0] != 0:
+        raise ToolError("the embedded cluster did not come up; see above")
+    status, printed = _command("images", "--json")
+    if status != 0:
         raise ToolError("the images were not built; see above")
-    references: dict[str, str] = json.loads(result.stdout)
+    references: dict[str, str] = json.loads(printed)
     return references
+
+
+def _command(*arguments: str, stdout: int | None = subprocess.PIPE) -> tuple[int, str]:
+    """Run ``python -m audiojob_dev`` and return its exit status and what it printed, unless ``stdout`` is None.
+
+    Ctrl-C reaches it too, and what it has begun is put in order before this returns: ``subprocess.run`` would kill it.
+    """
+    command = [sys.executable, "-m", "audiojob_dev", *arguments]
+    with subprocess.Popen(command, stdout=stdout, text=True) as process:
+        try:
+            printed, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+    return process.returncode, printed or ""
 
 
 def find_cluster(context: str | None) -> Cluster:

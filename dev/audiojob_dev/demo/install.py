@@ -28,10 +28,22 @@ def install(
     root = repository()
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(root / "crds"))
     cluster.kubectl("wait", "--for=condition=Established", "-f", str(root / "crds"), "--timeout=60s")
+    if cluster.embedded:
+        forget_interrupted(cluster)
     arguments = ["upgrade", "--install", RELEASE, str(root / "charts" / "audiojob"), "-n", RELEASE_NAMESPACE]
     for key, value in {**values(job_namespaces, images, allowed_cidr), **(others or {})}.items():
         arguments += ["--set-json", f"{key}={json.dumps(value)}"]
     cluster.helm(*arguments, "--wait", "--timeout", "5m")
+
+
+def forget_interrupted(cluster: Cluster) -> None:
+    """Let helm begin anew where it was killed: as long as its record says so, it believes that it is still at it.
+
+    Only for a cluster that nobody else installs anything in.
+    """
+    pending = "status in (pending-install,pending-upgrade,pending-rollback)"
+    selector = f"owner=helm,name={RELEASE},{pending}"
+    cluster.kubectl("-n", RELEASE_NAMESPACE, "delete", "secrets", "-l", selector)
 
 
 def ensure_namespace(cluster: Cluster, name: str) -> None:

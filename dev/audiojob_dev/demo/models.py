@@ -21,6 +21,8 @@ def fill(cluster: Cluster, namespace: str, image: str) -> None:
     if cluster.embedded and _is_filled(folder_of(cluster, namespace, MODELS_CLAIM)):
         return
     pod = restricted_pod(_FILLER, image, ["sleep", "600"], {"/models": MODELS_CLAIM}, read_only=False)
+    # One of a demo that was cut short may have ended since, and would never run again.
+    cluster.kubectl("-n", namespace, "delete", "pod", _FILLER, "--ignore-not-found", "--grace-period=0")
     cluster.kubectl("-n", namespace, "apply", "-f", "-", stdin=json.dumps(pod))
 
     def running() -> bool:

@@ -44,7 +44,9 @@ def find_music(cache: Path) -> Path:
         if done.returncode != 0 or not packages:
             raise MusicMissingError(f"cannot download Debian's package {PACKAGE}: {done.stderr.strip()}")
         subprocess.run(["dpkg-deb", "-x", str(packages[0]), f"{folder}/root"], check=True)
-        shutil.copyfile(Path(folder) / "root" / INSTALLED.relative_to("/"), cached)
+        fresh = cached.with_suffix(".new")
+        shutil.copyfile(Path(folder) / "root" / INSTALLED.relative_to("/"), fresh)
+        fresh.replace(cached)  # half a piece would be taken for the whole one ever after
     return cached
 
 

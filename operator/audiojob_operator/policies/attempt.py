@@ -139,9 +139,9 @@ def _more_memory(record: PhaseStatus, policy: AttemptPolicy) -> int | None:
     return grown_request(policy.resources, record.memory_request_bytes or base_request(policy.resources, ()))
 
 
-def clip(text: str) -> str:
-    """At most as long as a message in status may be."""
-    return text if len(text) <= _MAX_MESSAGE else f"{text[: _MAX_MESSAGE - 1]}…"
+def clip(text: str, most: int = _MAX_MESSAGE) -> str:
+    """At most as long as a message in status may be, or ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _node(child: PhaseObservation | None) -> str | None:

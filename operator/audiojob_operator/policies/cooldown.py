@@ -8,15 +8,9 @@ from typing import Final
 
 from audiojob_types.contract import COOL_DOWN_REASONS
 from audiojob_types.job import PhaseStatus
-from audiojob_types.pipeline import Phase
 
 _FIRST_SECONDS: Final = 60
 _LONGEST_SECONDS: Final = 3_600
-
-
-def fetches(phase: Phase) -> bool:
-    """Whether the phase asks the source's host for anything."""
-    return phase.task.fetches
 
 
 def cool_down_seconds(times: int, asked: int | None) -> int:

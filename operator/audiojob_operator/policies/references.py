@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from audiojob_operator.build.program import program_of
 from audiojob_operator.invalid import InvalidSpecError
-from audiojob_operator.model import Observed
+from audiojob_operator.model import Observed, Retried, Unreadable
 from audiojob_operator.policies.reuse import kept_until, lasts
 from audiojob_operator.resolve import phase_parameters, phases_before
 from audiojob_types.contract import Task
@@ -21,9 +21,10 @@ from audiojob_types.pipeline import AudioPipelineSpec, Phase
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """The other job has not ended, or does not exist yet."""
+    """The other job has not ended, does not exist yet, or cannot be read. ``untold``: nobody tells when that ends."""
 
     message: str
+    untold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,12 @@ def look_up_source(observed: Observed) -> Lookup | None:
     other = observed.source_job
     if other is None:
         return NotYet(f"There is no AudioJob {reference.name} in namespace {job.metadata.namespace}.")
+    if isinstance(other, Unreadable):
+        message = (
+            f"AudioJob {reference.name}, whose output is the source, cannot be read by this version of the operator "
+            f"({other.problem}). Update the operator, or cancel this job."
+        )
+        return NotYet(message, untold=True)
     state = other.status.state
     if not state.finished:
         return NotYet(f"AudioJob {reference.name} has not ended; it is {state}.")
@@ -83,13 +90,28 @@ def _output_of(other: AudioJob, wanted: str | None) -> Lookup:
 # ---------------------------------------------------------------- spec.retryOf
 
 
+def look_up_retried(observed: Observed) -> NotYet | None:
+    """Why the job that this one is a retry of cannot be told yet; None if it can be, or if this one is no retry.
+
+    It is waited for, and not left out, as nobody asked for its work to be done again.
+    """
+    if not isinstance(observed.retried, Unreadable):
+        return None
+    name = observed.job.spec.retry_of
+    message = (
+        f"AudioJob {name}, which this job retries, cannot be read by this version of the operator "
+        f"({observed.retried.problem}). Update the operator, or delete AudioJob {name} to have all of the work done."
+    )
+    return NotYet(message, untold=True)
+
+
 def check_retried(observed: Observed) -> None:
     """Raises :class:`InvalidSpecError` if the job that this one is a retry of cannot be retried.
 
     One that is removed while the retry waits for its turn only leaves nothing to take over.
     """
     name = observed.job.spec.retry_of
-    if name is None:
+    if name is None or isinstance(observed.retried, Unreadable):
         return
     if observed.retried is None:
         if observed.job.status.observed_generation is not None:
@@ -111,7 +133,7 @@ def finished_before(
     so do all phases that it reads from.
     """
     retried = observed.retried
-    if observed.job.spec.retry_of is None or retried is None or retried.spec is None:
+    if observed.job.spec.retry_of is None or not isinstance(retried, Retried) or retried.spec is None:
         return [], []
     old = {phase.name: phase for phase in retried.spec.phases}
     records = {record.name: record for record in retried.job.status.phases}

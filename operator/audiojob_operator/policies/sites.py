@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from audiojob_operator.model import FetchRequest, SiteAnswer, SiteLimit, SiteRules, SiteUse
-from audiojob_operator.policies.cooldown import fetches
 from audiojob_operator.policies.ready import ready_phases
 from audiojob_operator.policies.review import needs_review
 from audiojob_operator.policies.urls import site_of
@@ -40,7 +39,7 @@ def fetch_request(
     if host is None:
         return None
     ready = [phase for phase in ready_phases(pipeline, phases) if not needs_review(spec, phase)]
-    fetching = [phase for phase in ready if fetches(phase)]
+    fetching = [phase for phase in ready if phase.task.fetches]
     if not fetching:
         return None
     due = [record.next_attempt_time if (record := phases.get(phase.name)) else None for phase in fetching]

@@ -45,9 +45,9 @@ def no_pipeline(observed: Observed) -> Wait | None:
     )
 
 
-def no_source(unresolved: str) -> Wait | None:
-    """The AudioJob that makes the source has not ended; this job is looked at again when it has."""
-    return Wait(Reason.WAITING_FOR_JOB, unresolved) if unresolved else None
+def unresolved_job(why: str) -> Wait | None:
+    """An AudioJob that this one names has not ended or cannot be read; this one is looked at again when it has."""
+    return Wait(Reason.WAITING_FOR_JOB, why) if why else None
 
 
 def start_time_ahead(observed: Observed, now: datetime) -> Wait | None:

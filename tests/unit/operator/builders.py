@@ -23,6 +23,7 @@ from audiojob_operator.model import (
     ReuseAnswer,
     ReuseAsk,
     SameWork,
+    Unreadable,
 )
 from audiojob_operator.observe import observe_job
 from audiojob_operator.policies.reuse import donor_in, fits, must_wait
@@ -166,8 +167,8 @@ class World:
     kueue: str | None = None
     cooling: datetime | None = None
     running: int = 0  # AudioJobs, in all
-    source_job: Object | None = None
-    retried: Retried | None = None
+    source_job: Object | Unreadable | None = None
+    retried: Retried | Unreadable | None = None
     models: ModelBook | None = None
     ask: Callable[[ReuseAsk], ReuseAnswer] | None = None  # whom a decision asks about work that others do
     writes: list[str] = field(default_factory=list)
@@ -206,7 +207,7 @@ class World:
             kueue_local_queue=self.kueue,
             cooling_until=self.cooling,
             running=self.running,
-            source_job=AudioJob.model_validate(self.source_job) if self.source_job else None,
+            source_job=AudioJob.model_validate(source) if isinstance(source := self.source_job, dict) else source,
             retried=self.retried,
             models=self.models,
             reuse=None if self.ask is None else {},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.unit.operator.builders import NAMESPACE, NOW, URL, World, audio_job, phase, pipeline, separate_pipeline
-from tests.unit.operator.test_gate import Pool
+from tests.unit.operator.pool import Pool
 
 from audiojob_operator.model import GpuRequest
 from audiojob_operator.policies.models import lacks_model, model_wait, needed_model, telling

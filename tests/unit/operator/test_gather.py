@@ -12,7 +12,7 @@ from audiojob_kube.client import KubeClient
 from audiojob_operator.caches import Caches
 from audiojob_operator.gate import Gate
 from audiojob_operator.gather import Gatherer
-from audiojob_operator.model import Donor, Fresh, Key, ReuseAnswer, ReuseAsk, SameWork
+from audiojob_operator.model import Donor, Fresh, Key, ReuseAnswer, ReuseAsk, SameWork, Unreadable
 from audiojob_operator.reuse_index import ReuseIndex
 from audiojob_operator.settings import Capacity
 from audiojob_types import constants as c
@@ -154,3 +154,25 @@ async def test_an_ended_job_of_an_audiojob_that_is_gone_holds_nobody_up() -> Non
     shell = Shell()
     shell.caches.namespaces[NAMESPACE].jobs.put({**JOB, "status": ENDED})
     assert await shell.ask() == Fresh()
+
+
+@pytest.mark.parametrize(
+    ("spec", "place"),
+    [
+        pytest.param({"source": {"jobRef": {"name": "other"}}}, "source_job", id="its source"),
+        pytest.param({"retryOf": "other"}, "retried", id="its predecessor"),
+    ],
+)
+async def test_a_named_job_that_cannot_be_read_is_told_with_its_field_and_wakes_by_its_end(
+    spec: Object, place: str
+) -> None:
+    shell = Shell()
+    shell.job("other", {"state": "Failed"}, priority="high")
+    shell.job("song", {}, **spec)
+    known = shell.caches.audiojobs.get(ME)
+    assert known is not None
+    observed = await shell.gatherer.observe(ME, known)
+    found = getattr(observed, place)
+    assert isinstance(found, Unreadable)
+    assert found.problem.startswith("spec.priority: Input should be a valid integer")
+    assert shell.gatherer.ended((NAMESPACE, "other")) == {ME}

@@ -1,0 +1,143 @@
+"""A gate over caches that are filled by hand."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from tests.support.polling import eventually
+from tests.unit.operator.builders import NAMESPACE, audio_job, phase, pipeline, separate_pipeline
+
+from audiojob_kube.client import KubeClient
+from audiojob_kube.reflector import Reflector
+from audiojob_operator.caches import Caches
+from audiojob_operator.gate import Gate
+from audiojob_operator.jobstore import Known
+from audiojob_operator.model import Admission, Key, SiteRules
+from audiojob_operator.settings import Capacity
+from audiojob_types import constants as c
+from audiojob_types.base import format_time
+
+Object = dict[str, Any]
+
+NOBODY = cast("KubeClient", None)  # caches are filled by hand
+
+
+class Pool:
+    """Caches, a gate over them, and whom the gate woke."""
+
+    def __init__(
+        self,
+        max_running: int | None,
+        *,
+        node_gpus: int = 0,
+        known: bool = True,
+        sites: SiteRules | None = None,
+        **capacity: Any,
+    ) -> None:
+        self.woken: list[Key] = []
+        self.woken_first: list[Key] = []
+        self.caches = Caches(NOBODY, [NAMESPACE], lambda _key: None)
+        self.store = self.caches.audiojobs
+        self.gate = Gate(
+            self.caches,
+            Capacity(max_running=max_running, ageing_seconds=0, **capacity),
+            self._wake,
+            sites or SiteRules(),
+        )
+        self.caches.capacity_changed = self.gate.touch
+        if known:
+            self.gate.open()
+            self.gate._not_before = 0.0  # the pass over nothing need not be rested from
+        self._version = 0
+        self.add(self.caches.pipelines, pipeline())
+        self.add(self.caches.pipelines, pipeline(phase("only", device="Auto"), name="onegpu"))
+        self.add(self.caches.pipelines, separate_pipeline())
+        ready = {"type": "Ready", "status": "True"}
+        status = {"conditions": [ready], "allocatable": {"nvidia.com/gpu": str(node_gpus)}}
+        self.add(self.caches.nodes, {"metadata": {"name": "node"}, "status": status})
+
+    def _wake(self, key: Key, *, first: bool) -> None:
+        self.woken.append(key)
+        if first:
+            self.woken_first.append(key)
+
+    def add(self, reflector: Reflector[Any], obj: Object) -> None:
+        """What a watch would have brought."""
+        self._version += 1
+        obj = deepcopy(obj)
+        obj["metadata"].setdefault("uid", f"uid-{self._version}")
+        obj["metadata"]["resourceVersion"] = str(self._version)
+        reflector.put(obj)
+
+    def queue(self, name: str, **spec: Any) -> None:
+        self.add(self.caches.queues, {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec})
+
+    def gpu_job(self, owner: str, gpus: int = 1, **status: Any) -> None:
+        """A live Job of an AudioJob that has GPUs."""
+        metadata = {
+            "name": f"{owner}-child",
+            "namespace": NAMESPACE,
+            "labels": {},
+            "annotations": {c.ANNOTATION_GPUS: str(gpus)},
+            "ownerReferences": [{"kind": "AudioJob", "name": owner, "uid": f"uid-{owner}", "controller": True}],
+        }
+        self.add(self.caches.namespaces[NAMESPACE].jobs, {"metadata": metadata, "spec": {}, "status": status})
+
+    def fetch_job(self, owner: str, host: str = "tube.example", age: float = 0, **status: Any) -> None:
+        """A Job of an AudioJob that fetches from a host."""
+        metadata = {
+            "name": f"{owner}-child",
+            "namespace": NAMESPACE,
+            "labels": {},
+            "annotations": {c.ANNOTATION_HOST: host},
+            "creationTimestamp": format_time(datetime.now(UTC) - timedelta(seconds=age)),
+            "ownerReferences": [{"kind": "AudioJob", "name": owner, "uid": f"uid-{owner}", "controller": True}],
+        }
+        self.add(self.caches.namespaces[NAMESPACE].jobs, {"metadata": metadata, "spec": {}, "status": status})
+
+    def song(self, name: str, host: str = "tube.example", **more: Any) -> Key:
+        """A job that begins with a download."""
+        return self.put(name, pipeline="separate", source={"url": f"https://{host}/{name}"}, **more)
+
+    def put(self, name: str, *, started: bool = False, namespace: str = NAMESPACE, age: int = 0, **spec: Any) -> Key:
+        """A job, or its newer version. ``age``: how many seconds older than the others it is."""
+        self._version += 1
+        job = audio_job(name, uid=f"uid-{name}", **spec)
+        created = datetime(2026, 3, 1, 12, tzinfo=UTC) - timedelta(seconds=age)
+        job["metadata"].update(
+            resourceVersion=str(self._version), namespace=namespace, creationTimestamp=format_time(created)
+        )
+        if started:
+            job["status"] = {"state": "Running", "startTime": "2026-03-01T12:00:00Z", "conditions": [_admitted()]}
+        self.store.put(job)
+        return namespace, name
+
+    def known(self, key: Key) -> Known:
+        known = self.store.get(key)
+        assert known is not None
+        return known
+
+    def ask(self, key: Key) -> Admission | None:
+        return self.gate.admission(key, self.known(key))
+
+    async def answer(self, key: Key) -> Admission:
+        """The answer after a pass that takes everything so far into account."""
+        self.gate.touch()
+        self.woken.clear()
+        await eventually(lambda: not self.gate._dirty, "a pass")
+        found = self.ask(key)
+        assert found is not None
+        return found
+
+
+def _admitted() -> Object:
+    return {
+        "type": "Admitted",
+        "status": "True",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-03-01T12:00:00Z",
+        "reason": "Admitted",
+        "message": "",
+    }
