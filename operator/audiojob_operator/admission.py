@@ -46,8 +46,8 @@ class _Pass:
         self._answers: dict[Key, Admission] = {}
         self._running: Counter[QueueKey] = Counter()
         self._by_user: Counter[tuple[QueueKey, str]] = Counter()
-        self._queue_gpus: Counter[QueueKey] = Counter()
-        self._gpus = 0
+        self._queue_gpus: Counter[QueueKey] = Counter(snapshot.gpus_leaving)
+        self._gpus = self._queue_gpus.total()
         self._total = 0
         self._sites = SiteLoad(snapshot.site_rules, snapshot.site_uses, now)
 

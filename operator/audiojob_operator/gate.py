@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -66,6 +67,7 @@ class _Row:
     limit: SiteLimit | None
     until: datetime | None = None
     unready: frozenset[str] = frozenset()
+    queue: str = ""
 
 
 class Wake(Protocol):
@@ -294,11 +296,22 @@ class Gate:
             max_running=self._capacity.max_running,
             gpus=self._pool,
             gpus_strict=self._capacity.gpus is not None,
+            gpus_leaving=self._gpus_leaving(rows),
             queues={key: queue.spec for key, queue in self._caches.queues.items()},
             ageing_seconds=self._capacity.ageing_seconds,
             site_rules=self._sites,
             site_uses=self._site_uses(),
         )
+
+    def _gpus_leaving(self, rows: Mapping[Key, _Row]) -> Counter[QueueKey]:
+        """GPUs of Jobs that live though their AudioJob asks for nothing any more. Those of Kueue's are Kueue's."""
+        found: Counter[QueueKey] = Counter()
+        for namespace, cache in self._caches.namespaces.items():
+            for job in cache.live_gpus.values():
+                row = rows.get((namespace, job.owner))
+                if not job.managed and (row is None or row.candidate is None):
+                    found[namespace, row.queue if row is not None else ""] += job.gpus
+        return found
 
     def _as_it_is(self, key: Key, row: Candidate, held: int) -> Candidate:
         if key in self._fetching:
@@ -338,7 +351,7 @@ class Gate:
         start = job.spec.start_time
         limit = limit_for(self._sites, host)
         until = start if start is not None and now < start else None
-        row = _Row(known, spec, found, soon, limit, until, unready)
+        row = _Row(known, spec, found, soon, limit, until, unready, job.spec.queue_name)
         self._rows[key] = row
         return row
 

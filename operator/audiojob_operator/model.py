@@ -274,12 +274,16 @@ class AdmissionSnapshot:
     ``max_running`` None is no limit; ``gpus`` None is no limit either (the scheduler decides). ``queues`` are those
     that exist. ``gpus_strict``: ``gpus`` is the administrator's number; else it is what nodes offer, and a phase that
     must have a GPU may ask for a first one, so that a cluster autoscaler sees it wait.
+
+    ``gpus_leaving``: those of Jobs that live though their AudioJob is no candidate (suspended, cancelled, ended,
+    unreadable, deleted). They count in the pool, and in their queue where it is known.
     """
 
     candidates: tuple[Candidate, ...]
     max_running: int | None = None
     gpus: int | None = None
     gpus_strict: bool = False
+    gpus_leaving: Mapping[QueueKey, int] = field(default_factory=dict)
     queues: Mapping[QueueKey, AudioQueueSpec] = field(default_factory=dict)
     ageing_seconds: int = DEFAULT_AGEING_SECONDS
     site_rules: SiteRules = SiteRules()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from tests.unit.operator.builders import phase, pipeline
 from tests.unit.operator.pool import Pool
 
@@ -36,6 +39,33 @@ async def test_a_gpu_is_free_again_when_its_job_has_ended() -> None:
     assert (await pool.answer(second)).gpus == 0
     pool.gpu_job("first", conditions=[{"type": "Complete", "status": "True"}])
     assert (await pool.answer(second)).gpus == 1
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"suspend": True}, id="suspended"),
+        pytest.param({"cancel": True}, id="cancelled"),
+        pytest.param({"queueName": 7}, id="of a kind that cannot be read"),
+    ],
+)
+async def test_a_gpu_stays_taken_until_the_job_that_was_stopped_has_ended(spec: dict[str, Any]) -> None:
+    pool = Pool(None, node_gpus=1)
+    pool.put("first", started=True, **spec)
+    pool.gpu_job("first")
+    second = pool.put("second", pipeline="onegpu", started=True)
+    assert (await pool.answer(second)).gpus == 0
+    pool.gpu_job("first", conditions=[{"type": "Failed", "status": "True"}])
+    assert (await pool.answer(second)).gpus == 1
+
+
+async def test_a_gpu_of_a_stopped_job_counts_for_its_queue() -> None:
+    pool = Pool(None, node_gpus=2)
+    pool.queue("default", maxGPUs=1)
+    pool.put("first", started=True, suspend=True)
+    pool.gpu_job("first")
+    second = pool.put("second", pipeline="onegpu", started=True)
+    assert (await pool.answer(second)).gpus == 0
 
 
 async def test_the_administrators_number_holds_against_what_nodes_offer() -> None:

@@ -74,7 +74,16 @@ class Histories(RuleBasedStateMachine):
             ("music", "fast"): AudioQueueSpec(max_running=FAST, weight=20),
             ("music", "default"): AudioQueueSpec.model_validate({"stopPolicy": self.stop}),
         }
-        snapshot = AdmissionSnapshot(tuple(candidates), MAX_RUNNING, GPUS, gpus_strict=True, queues=queues)
+        leaving = Counter(
+            {
+                ("music", world.job.spec.queue_name): self._gpus_of(world)
+                for name, world in self.worlds.items()
+                if self._candidate(name) is None
+            }
+        )
+        snapshot = AdmissionSnapshot(
+            tuple(candidates), MAX_RUNNING, GPUS, gpus_strict=True, gpus_leaving=leaving, queues=queues
+        )
         return {key[1]: answer for key, answer in admit(snapshot, self.now).items()}
 
     def _candidate(self, name: str) -> Candidate | None:
@@ -105,12 +114,11 @@ class Histories(RuleBasedStateMachine):
             world.write(kind, what)
 
     def _gpus_used(self) -> int:
-        return sum(
-            gpus_of(job)
-            for world in self.worlds.values()
-            for job in world.jobs.values()
-            if is_live(job) and not self._has_ended(world, job)
-        )
+        return sum(self._gpus_of(world) for world in self.worlds.values())
+
+    def _gpus_of(self, world: World) -> int:
+        jobs = world.jobs.values()
+        return sum(gpus_of(job) for job in jobs if is_live(job) and not self._has_ended(world, job))
 
     # ---------------------------------------------------------------- what may happen
 
