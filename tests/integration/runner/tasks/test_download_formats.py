@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Handler, Web, drip, running
+from tests.integration.runner.tasks.web import Handler, Web, drip
 
 from audiojob_runner import pace, plainhttp, record
 from audiojob_runner.errors import PhaseError
@@ -20,36 +18,11 @@ from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
 
 # yt-dlp leaves answers and half-written files open when it raises. Ours are closed: any other test fails for them.
-by_yt_dlp = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-pytestmark = by_yt_dlp
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.usefixtures("collected", "loopback"),
+]
 TYPES = {".m3u8": "application/vnd.apple.mpegurl", ".mpd": "application/dash+xml", ".ts": "video/mp2t"}
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """What a test leaves open is found within that test."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
-
-
-@pytest.fixture
-def canary() -> Iterator[Web]:
-    """A server inside the network, that must never be asked."""
-    with running("127.0.0.2") as server:
-        yield server
-        assert server.asked == []
-
-
-@pytest.fixture
-def bench(bench: Bench) -> Bench:
-    bench.allowed_cidrs = ("127.0.0.1/32",)
-    return bench
 
 
 @pytest.fixture(scope="session")

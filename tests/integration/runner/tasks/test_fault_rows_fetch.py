@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import gzip
 import json
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Handler, Web, drip, running
+from tests.integration.runner.tasks.web import Handler, Web, drip
 
 from audiojob_runner import pace, plainhttp
 from audiojob_runner.errors import PhaseError
@@ -19,39 +17,14 @@ from audiojob_types.contract import ExitCode, FailureClass, Task, classify_exit_
 from audiojob_types.reasons import Reason
 
 # yt-dlp leaves answers and half-written files open when it raises. Ours are closed: any other test fails for them.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.usefixtures("collected", "loopback"),
+]
 HTML: dict[str, Any] = {"Content_Type": "text/html; charset=utf-8"}
 SONG: dict[str, Any] = {"Content_Type": "audio/mpeg"}
 HLS: dict[str, Any] = {"Content_Type": "application/vnd.apple.mpegurl"}
 MEBIBYTE = 1024**2
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """What a test leaves open is found within that test."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
-
-
-@pytest.fixture
-def canary() -> Iterator[Web]:
-    """A server inside the network, that must never be asked."""
-    with running("127.0.0.2") as server:
-        server.serve("/secret.mp3", b"secret", **SONG)
-        yield server
-        assert server.asked == []
-
-
-@pytest.fixture
-def bench(bench: Bench) -> Bench:
-    bench.allowed_cidrs = ("127.0.0.1/32",)
-    return bench
 
 
 def failure(bench: Bench, url: str, task: Task = Task.DOWNLOAD, **parameters: Any) -> PhaseError:
