@@ -84,13 +84,6 @@ def loopback(bench: Bench) -> None:
 
 
 @pytest.fixture
-def web() -> Iterator[Web]:
-    """A server that the tasks may fetch from, where ``loopback`` is used."""
-    with running("127.0.0.1") as server:
-        yield server
-
-
-@pytest.fixture
 def canary() -> Iterator[Web]:
     """A server inside the network, that must never be asked."""
     with running("127.0.0.2") as server:
