@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Handler, Web, drip
+from tests.integration.runner.tasks.web import Handler, Web, drip, ranged
 
 from audiojob_runner import pace, plainhttp, record
 from audiojob_runner.errors import PhaseError
@@ -322,26 +322,6 @@ def test_addresses_that_the_site_itself_refuses_are_asked_for_once_more(bench: B
     error = failure(bench, f"{web.url}/page")
     assert (error.exit_code, error.reason) == (75, Reason.EXTRACTOR_OUTDATED)
     assert len([path for path, _ in web.asked if path.startswith("/tone")]) >= 2
-
-
-def ranged(body: bytes, break_after: int) -> Any:
-    """A route that sends at most so many bytes of a file at once, and knows ranges."""
-
-    def answer(handler: Handler) -> None:
-        start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        fresh = handler.headers.get("If-Range") in (None, '"v1"')
-        start = start if fresh else 0
-        handler.send_response(206 if start else 200)
-        handler.send_header("Content-Type", "audio/mpeg")
-        handler.send_header("ETag", '"v1"')
-        handler.send_header("Content-Length", str(len(body) - start))
-        if start:
-            handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        handler.end_headers()
-        handler.wfile.write(body[start : start + break_after])
-        handler.close_connection = True
-
-    return answer
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(
