@@ -53,7 +53,7 @@ def site(web: Web, streams: Path) -> Web:
     return web
 
 
-def page(web: Web, media: str, *more: str) -> str:
+def page(web: Web, media: str, *more: Any) -> str:
     """A page about one video; ``more`` are members of its JSON-LD."""
     described = {
         "@context": "https://schema.org", "@type": "VideoObject", "name": "A Song", "contentUrl": f"{web.url}/{media}",
@@ -140,6 +140,40 @@ def test_sound_in_the_container_that_was_asked_for_with_its_tags(
     tags = {**found["format"].get("tags", {}), **found["streams"][0].get("tags", {})}
     assert "A Song" in {name.lower(): value for name, value in tags.items()}["title"]
     assert_one_percentage(bench)
+
+
+def test_a_page_names_its_piece_and_the_files_tags_say_what_it_does_not(
+    bench: Bench, web: Web, tmp_path: Path, sounds: Path
+) -> None:
+    tagged = tag(sounds / "tone.mp3", tmp_path / "tagged.mp3", title="Of the file", album="Sky", artist="Of the file")
+    web.serve("/tone.mp3", tagged.read_bytes(), Content_Type="audio/mpeg")
+    (output,) = bench.run(Task.DOWNLOAD, page(web, "tone.mp3", "byArtist", {"name": "A Band"})).outputs
+    assert {name: output.metadata.get(name) for name in ("title", "artist", "album", "date")} == {
+        "title": "A Song",
+        "artist": "A Band",
+        "album": "Sky",
+        "date": "2026-01-02",
+    }
+
+
+@pytest.mark.parametrize("container", ["original", "mp3"])
+@pytest.mark.parametrize("way", ["a file's address", "an upload"])
+def test_a_file_is_named_by_its_own_tags(
+    bench: Bench, web: Web, tmp_path: Path, sounds: Path, way: str, container: str
+) -> None:
+    named = {"title": "Blue", "artist": "A Band", "album": "Sky", "date": "2026"}
+    tagged = tag(sounds / "tone.flac", tmp_path / "tagged.flac", **named, copyright="left behind")
+    source = web.serve("/a.flac", tagged.read_bytes()) if way == "a file's address" else tagged
+    (output,) = bench.run(Task.DOWNLOAD, source, container=container).outputs
+    assert {name: value for name, value in output.metadata.items() if name != "converted"} == named
+
+
+def tag(source: Path, target: Path, **tags: str) -> Path:
+    """The same sound with these tags."""
+    words = [word for name, value in tags.items() for word in ("-metadata", f"{name}={value}")]
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(source), "-c", "copy", *words, str(target)]
+    subprocess.run(command, check=True, timeout=60)
+    return target
 
 
 def test_a_file_is_converted_too(bench: Bench, web: Web, sounds: Path) -> None:
