@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.web import Handler, Web, drip, ranged
@@ -140,6 +141,19 @@ def test_sound_in_the_container_that_was_asked_for_with_its_tags(
     tags = {**found["format"].get("tags", {}), **found["streams"][0].get("tags", {})}
     assert "A Song" in {name.lower(): value for name, value in tags.items()}["title"]
     assert_one_percentage(bench)
+
+
+@pytest.mark.parametrize("wanted", [{"container": "mp3"}, {"container": "m4a"}, {"format": "Video360p"}], ids=str)
+def test_chapters_of_a_page_are_in_info_and_in_the_file(bench: Bench, site: Web, wanted: dict[str, Any]) -> None:
+    told = [("Verse", 0, 3), ("Chorus", 3, 8)]
+    clips = [{"@type": "Clip", "name": name, "startOffset": start, "endOffset": end} for name, start, end in told]
+    result = bench.run(Task.DOWNLOAD, page(site, "manifest.mpd", "hasPart", clips), info=True, **wanted)
+    info = json.loads(next(each.path for each in result.outputs if each.name == "info").read_text())
+    assert [(each["title"], each["startSeconds"], each["endSeconds"]) for each in info["chapters"]] == told
+    own = probed(result.outputs[0].path)["chapters"]
+    assert [each["tags"]["title"] for each in own] == [name for name, _, _ in told]
+    times = [(float(each["start_time"]), float(each["end_time"])) for each in own]
+    assert np.array(times) == pytest.approx(np.array([(start, end) for _, start, end in told]), abs=0.1)
 
 
 def test_a_page_names_its_piece_and_the_files_tags_say_what_it_does_not(
