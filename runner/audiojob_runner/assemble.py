@@ -15,6 +15,7 @@ from audiojob_runner.examine import examine_streams, explained
 from audiojob_runner.fetching import UNKNOWN_EXTENSION, Fetched, file_kind, path_extension, too_large
 from audiojob_runner.ffmpeg import Failure, FfmpegError
 from audiojob_runner.ffmpeg_encode import COPY, Chapter, EncodeRequest, EncodeStream, StreamKind, encode
+from audiojob_runner.mediainfo import labels
 from audiojob_runner.streams import MediaFile
 from audiojob_runner.tasks.api import TaskContext
 from audiojob_runner.ytformats import merged_extension
@@ -43,9 +44,9 @@ class Parts:
 
 
 def assemble(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> Fetched:
-    """The one file ``source.<extension>`` in the work folder. Raises :class:`PhaseError`."""
+    """The one file ``source.<extension>`` in the work folder, and what its tags say. Raises :class:`PhaseError`."""
     if wanted.container == "original" and len(parts.files) == 1:
-        fetched = _as_it_came(parts, context.work_dir)
+        fetched = _as_it_came(parts, context)
     else:
         fetched = _encoded(parts, wanted, context)
     for folder in ("parts", "again"):
@@ -54,15 +55,26 @@ def assemble(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> 
     return fetched
 
 
-def _as_it_came(parts: Parts, folder: Path) -> Fetched:
+def _as_it_came(parts: Parts, context: TaskContext) -> Fetched:
     (file,) = parts.files
+    folder = context.work_dir
     extension = path_extension(file.name)
     told, media_type = file_kind("", extension or UNKNOWN_EXTENSION)
     path = file
     if file.parent != folder:
         path = folder / f"source.{told}"
         file.rename(path)
-    return Fetched(path, told, parts.media_type or media_type, {})
+    return Fetched(path, told, parts.media_type or media_type, _own_labels(path, context))
+
+
+def _own_labels(path: Path, context: TaskContext) -> dict[str, Any]:
+    """What the file's own tags say. Whether it is media at all is for the phases to find out that read it."""
+    try:
+        return dict(labels(examine_streams(path, context.cancelled).tags))
+    except PhaseError as error:
+        if error.reason is Reason.STOPPED:
+            raise
+        return {}
 
 
 def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> Fetched:
@@ -102,7 +114,8 @@ def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> 
         path.unlink(missing_ok=True)
     path = target.rename(context.work_dir / f"source.{name}")
     converted = sorted({stream.codec for stream in streams if stream.codec != COPY})
-    return Fetched(path, name, container.media_type, {"converted": converted} if converted else {})
+    metadata: dict[str, Any] = {**labels(examined[0][1].tags), **({"converted": converted} if converted else {})}
+    return Fetched(path, name, container.media_type, metadata)
 
 
 def choose_streams(examined: Sequence[tuple[Path, MediaFile]], container: Container) -> tuple[EncodeStream, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +20,6 @@ from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
 MAX_URL_CHARACTERS: Final = 2_048
-MAX_TITLE_CHARACTERS: Final = 200
 MAX_RETRY_AFTER_SECONDS: Final = 86_400
 # The only extensions that a stored source may have, with their types. Any other file is stored as `.bin`.
 MEDIA_TYPES: Final[dict[str, str]] = {
@@ -112,7 +110,7 @@ class FetchTools:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One downloaded file. ``metadata`` holds title and durationSeconds where the source told them."""
+    """One downloaded file. ``metadata`` is what its tags say, and what was done to it."""
 
     path: Path
     extension: str
@@ -163,20 +161,6 @@ def file_kind(content_type: str, extension: str | None) -> tuple[str, str]:
     elif extension is not None and MEDIA_TYPES[extension].partition("/")[2] == MEDIA_TYPES[told].partition("/")[2]:
         told = extension  # the same kind by another name: .oga for ogg, .m4b for m4a
     return told, MEDIA_TYPES.get(told, UNKNOWN_TYPE)
-
-
-def clean_title(title: object) -> str | None:
-    """A title as one line of plain text, or None. It is shown, and never becomes a file name."""
-    if not isinstance(title, str):
-        return None
-    text = unicodedata.normalize("NFC", title.encode("utf-8", "ignore").decode("utf-8"))
-    # Control, format (bidirectional overrides among them), private and unassigned characters.
-    visible = "".join(
-        " " if character.isspace() else character
-        for character in text
-        if character.isspace() or not unicodedata.category(character).startswith("C")
-    )
-    return " ".join(visible.split())[:MAX_TITLE_CHARACTERS] or None
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> int | None:

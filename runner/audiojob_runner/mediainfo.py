@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -14,6 +15,7 @@ MAX_CHAPTERS: Final = 2_000
 MAX_FORMATS: Final = 500
 MAX_LANGUAGES: Final = 300
 MAX_ADDRESS: Final = 2_048
+MAX_LABEL: Final = 200
 
 Info = Mapping[str, Any]
 # Ours -> theirs. The first that is there wins.
@@ -38,6 +40,9 @@ _NUMBERS: Final[dict[str, str]] = {
     "ageLimit": "age_limit",
     "startsAtUnixSeconds": "release_timestamp",
 }
+# What Publish can name a file by.
+_LABELS: Final = ("title", "artist", "uploader", "album", "date")
+_DAY: Final = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[T ].*)?")
 
 
 def describe_item(info: Info) -> dict[str, Any]:
@@ -71,9 +76,30 @@ def tags(info: Info) -> dict[str, str]:
         "artist": general.get("artist") or general.get("uploader"),
         "album": general.get("album"),
         "genre": general.get("genre"),
-        "date": general.get("uploadDate"),
+        "date": plain_date(general.get("uploadDate")),
     }
     return {name: str(value) for name, value in pairs.items() if value}
+
+
+def labels(texts: Mapping[str, object]) -> dict[str, str]:
+    """By what a piece is filed: title, artist, uploader, album and date, those that ``texts`` (a file's tags) tell."""
+    found = {name: text for name in _LABELS if (text := plain_text(texts.get(name), MAX_LABEL))}
+    if date := plain_date(found.get("date")):
+        found["date"] = date
+    return found
+
+
+def item_labels(info: Info) -> dict[str, str]:
+    """The same of what yt-dlp knows. A day of release goes before that of the upload."""
+    general = _general(info)
+    return labels({**general, "date": general.get("uploadDate")})
+
+
+def plain_date(value: object) -> str | None:
+    """A day as ``2026-01-02``, whether it came as ``20260102`` or with a time behind it; other text as it is."""
+    text = plain_text(value, MAX_LABEL)
+    day = _DAY.fullmatch(text or "")
+    return "-".join(day.groups()) if day else text
 
 
 def chapters(info: Info) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ from yt_dlp.networking.exceptions import HTTPError
 
 from audiojob_runner import ytdlp, ytformats
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetching import FetchTools, check_whole, clean_title, describe_bytes, too_large
+from audiojob_runner.fetching import FetchTools, check_whole, describe_bytes, too_large
 from audiojob_runner.fetchprogress import Percentage
 from audiojob_runner.hls import parse_playlist
-from audiojob_runner.mediainfo import plain_text
+from audiojob_runner.mediainfo import item_labels, plain_text
 from audiojob_runner.record import MAX_PLAYLIST_BYTES, record
 from audiojob_runner.ytdlp_errors import causes
 from audiojob_runner.ytextras import Extras, fetch_extras
@@ -236,13 +236,11 @@ def whole_format(info: dict[str, Any], formats: list[dict[str, Any]], wanted: Do
 def metadata(info: dict[str, Any]) -> dict[str, Any]:
     """What manifest and status tell of the source."""
     found: dict[str, Any] = {"extractor": str(info.get("extractor_key") or "")[:100]}
-    if title := clean_title(info.get("title")):
-        found["title"] = title
+    found |= item_labels(info)
     if (seconds := ytformats.played_seconds(info)) is not None:
         found["durationSeconds"] = seconds
-    for ours, key in (("artist", "artist"), ("uploader", "uploader"), ("album", "album"), ("format", "format_id")):
-        if text := plain_text(info.get(key), 200):
-            found[ours] = text
+    if form := plain_text(info.get("format_id"), 200):
+        found["format"] = form
     return found
 
 

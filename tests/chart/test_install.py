@@ -110,7 +110,7 @@ def test_rights(installed: Installed, account: str, verb: str, resource: str, wh
 
 def test_the_examples_are_accepted(installed: Installed) -> None:
     examples = sorted((repository() / "examples").glob("*.yaml"))
-    assert {"download", "queue", "separate", "simulate"} <= {example.stem for example in examples}
+    assert {"download", "normalize", "queue", "separate", "simulate"} <= {example.stem for example in examples}
     for example in examples:
         installed.server.kubectl(
             "-n", installed.music, "create", "--dry-run=server", "--validate=strict", "-f", str(example)

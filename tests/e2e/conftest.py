@@ -55,6 +55,9 @@ def make_files(folder: Path) -> None:
     subprocess.run(cut, check=True)
     silence = [*ffmpeg, "-f", "lavfi", "-i", "anullsrc=r=44100:cl=stereo", "-t", "0", str(folder / "zero.wav")]
     subprocess.run(silence, check=True)
+    picture = ["-f", "lavfi", "-i", "testsrc=duration=2:size=160x120:rate=10"]
+    film = [*ffmpeg, *picture, "-c:v", "libx264", "-pix_fmt", "yuv420p", str(folder / "film.mp4")]
+    subprocess.run(film, check=True)
     (folder / "text.mp3").write_text("This is no music at all.\n" * 100)
     (folder / "empty.mp3").write_bytes(b"")
     leading_to(folder / "list.mp3", "file:///store/secret.mp3")

@@ -54,7 +54,8 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     for warning in found.warnings:
         context.log.warning("%s", warning)
     fetched = assemble(found.parts, parameters, context)
-    metadata = {**found.metadata, **fetched.metadata}
+    # What the page says goes before what the file says of itself.
+    metadata = {**fetched.metadata, **found.metadata}
     output = TaskOutput("source", fetched.path, fetched.media_type, metadata)
     # The host alone: the rest of an address may hold somebody's token.
     told = {**metadata, "host": host, "ytDlp": version("yt-dlp")}
@@ -75,9 +76,8 @@ def _pass_on(given: TaskInput, path: Path, parameters: DownloadParameters, conte
     media_type = given.media_type or (MEDIA_TYPES[extension] if extension else "application/octet-stream")
     context.progress(100 * (1 - _finish_share(parameters)), "Taken from the store")
     fetched = assemble(_one(Fetched(copy, extension or "", media_type, {}), parameters, context), parameters, context)
-    return TaskResult(
-        outputs=[TaskOutput("source", fetched.path, fetched.media_type, fetched.metadata)], metadata={"upload": True}
-    )
+    output = TaskOutput("source", fetched.path, fetched.media_type, fetched.metadata)
+    return TaskResult(outputs=[output], metadata={"upload": True})
 
 
 def total_bytes(max_bytes: int) -> int:

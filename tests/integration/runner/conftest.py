@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.integration.runner.filling import Filling
 from tests.integration.runner.pods import PodFolder, eventually, make_pod
 from tests.integration.runner.stores import StoreFolder
+from tests.integration.runner.tasks.web import Web, running
 
 from audiojob_dev import binaries
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
+from audiojob_runner import weightfetch
 
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key"
@@ -80,6 +83,22 @@ def pod(tmp_path: Path, store: StoreFolder) -> PodFolder:
 def folder_pod(tmp_path: Path, folder_store: StoreFolder) -> PodFolder:
     """For what does not depend on the kind of store."""
     return make_pod(tmp_path / "pod", folder_store)
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """A server on an address that may be fetched from, where a test allows it."""
+    with running("127.0.0.1") as server:
+        yield server
+
+
+@pytest.fixture
+def filling(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> Filling:
+    """An empty volume and a server that has all files for it."""
+    monkeypatch.setattr(weightfetch, "LONGEST_PAUSE_SECONDS", 0.01)
+    found = Filling(tmp_path / "models", web)
+    found.serve_all()
+    return found
 
 
 def _free_port() -> int:

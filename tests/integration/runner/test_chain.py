@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,6 +139,31 @@ def test_a_bad_source_ends_in_its_phase_with_its_reason(
     assert (ended.code, ended.result.reason) == (code, reason), ended.stderr
     assert ended.result.suggestion
     assert not any(f"/{phase}/" in key for key in folder_store.published())
+
+
+def test_tags_of_what_was_downloaded_name_it_in_the_library(
+    folder_pod: PodFolder, folder_store: StoreFolder, site: str, tmp_path: Path
+) -> None:
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    tagged = ["-metadata", "title=Blue", "-metadata", "artist=A Band", "-metadata", "album=Sky", "tagged.flac"]
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", "song.wav", *tagged]
+    subprocess.run(command, cwd=tmp_path / "site", check=True, timeout=60)
+    _, ref = Chain(folder_pod, folder_store).run(
+        "download", "Download", [{"name": "source", "url": f"{site}/tagged.flac"}], {}
+    )
+    given = {"manifest": ref, "output": "source"}
+    folder_pod.write_phase(
+        "Publish",
+        inputs=[{"name": "source", **given}, {"name": "about", "about": True, **given}],
+        libraries=[{"name": "nas", "store": {"kind": "Folder", "root": str(shelf)}}],
+        destination={"library": "nas", "layout": "ArtistAlbum"},
+    )
+
+    ended = folder_pod.run()
+
+    assert ended.code == ExitCode.OK, ended.stderr
+    assert [str(path.relative_to(shelf)) for path in shelf.rglob("*.flac")] == ["A Band/Sky/Blue.flac"]
 
 
 def test_a_private_address_is_blocked_unless_the_administrator_allows_it(

@@ -3,145 +3,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
-import shutil
 import signal
-import subprocess
-import sys
-import textwrap
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import yaml
+from tests.integration.runner.filling import (
+    ONE,
+    ONE_NAME,
+    ONE_PATH,
+    SIZE,
+    THREE,
+    THREE_NAME,
+    THREE_PATH,
+    TWO,
+    TWO_NAME,
+    TWO_PATH,
+    Filling,
+    ranges,
+    sha256,
+)
 from tests.integration.runner.pods import eventually
-from tests.integration.runner.tasks.web import Handler, Web, free_port, running
+from tests.integration.runner.tasks.web import Handler, free_port, running
 
 from audiojob_runner import weightfetch
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.modelvolume import LOCK_NAME
-from audiojob_runner.prefetch import Prefetch, exit_code_of, fill
+from audiojob_runner.prefetch import exit_code_of
 from audiojob_runner.watchdog import Interruption, stopped_by
-from audiojob_types.models import KnownModel, ModelRecord, ModelState, file_name
+from audiojob_types.models import ModelState
 from audiojob_types.reasons import Reason
-
-LOOPBACK = ("127.0.0.0/8",)
-SIZE = 600_000
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def weights(seed: int, size: int = SIZE) -> bytes:
-    """Bytes that stand for a file of weights: nothing here looks into them."""
-    return bytes((index * 7 + seed) % 251 for index in range(1_000)) * (size // 1_000)
-
-
-def as_published(folder: str, signature: str, content: bytes) -> str:
-    """A path as demucs' list has it, with the true first digits of the sha256."""
-    return f"{folder}/{signature}-{sha256(content)[:8]}.th"
-
-
-ONE, TWO, THREE = weights(1), weights(2), weights(3)
-ONE_PATH, TWO_PATH, THREE_PATH = (
-    as_published("a", "0000000a", ONE),
-    as_published("b", "0000000b", TWO),
-    as_published("b", "0000000c", THREE),
-)
-TABLE = {
-    "htdemucs": KnownModel((ONE_PATH,)),
-    "mdx": KnownModel((TWO_PATH, THREE_PATH, TWO_PATH), ((1.0, 0.0), (0.5, 1.0), (0.0, 1.0)), segment=44),
-}
-
-
-def ranges(body: bytes, *, cut: int | None = None) -> Callable[[Handler], None]:
-    """Serve a file as good servers do, with ranges; ``cut``: break off after so many bytes of an answer."""
-
-    def route(handler: Handler) -> None:
-        asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
-        start = int(asked[1]) if asked else 0
-        if start >= len(body):
-            handler.answer(416, b"", Content_Range=f"bytes */{len(body)}")
-            return
-        part = body[start:]
-        handler.send_response(206 if asked else 200)
-        if asked:
-            handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        handler.send_header("Content-Length", str(len(part)))
-        handler.end_headers()
-        handler.wfile.write(part if cut is None else part[:cut])
-        handler.close_connection = True
-
-    return route
-
-
-@dataclass
-class Filling:
-    """A folder, a server, and what was reported."""
-
-    root: Path
-    web: Web
-    reports: list[tuple[str, ModelRecord]] = field(default_factory=list)
-    interruption: Interruption = field(default_factory=Interruption)
-
-    def serve_all(self) -> None:
-        for path, body in ((ONE_PATH, ONE), (TWO_PATH, TWO), (THREE_PATH, THREE)):
-            self.web.routes[f"/demucs/{path}"] = ranges(body)
-
-    @property
-    def base(self) -> str:
-        return f"{self.web.url}/demucs/"
-
-    def order(self, *models: str, **changes: Any) -> Prefetch:
-        given: dict[str, Any] = {"base_url": self.base, "allowed_cidrs": LOOPBACK, "table": TABLE, **changes}
-        return Prefetch(models=models or ("htdemucs",), root=self.root, **given)
-
-    def run(self, *models: str, **changes: Any) -> list[PhaseError]:
-        self.reports.clear()
-        return fill(self.order(*models, **changes), self.interruption, lambda *told: self.reports.append(told))
-
-    def refused(self, *models: str, **changes: Any) -> PhaseError:
-        """The one failure of a run."""
-        [error] = self.run(*models, **changes)
-        return error
-
-    def last(self, model: str = "htdemucs") -> ModelRecord:
-        return [record for name, record in self.reports if name == model][-1]
-
-    def lock(self) -> dict[str, str]:
-        files = json.loads((self.root / LOCK_NAME).read_text(encoding="utf-8"))["files"]
-        return {name: record["sha256"] for name, record in files.items()}
-
-    def asked(self) -> list[tuple[str, str]]:
-        """What the server was asked: path, and the range or nothing."""
-        return [(path.removeprefix("/demucs/"), headers.get("Range", "")) for path, headers in self.web.asked]
-
-    def files(self) -> set[str]:
-        return {path.name for path in self.root.iterdir() if not path.name.startswith(".")}
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
-
-
-@pytest.fixture
-def filling(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> Filling:
-    monkeypatch.setattr(weightfetch, "LONGEST_PAUSE_SECONDS", 0.01)
-    found = Filling(tmp_path / "models", web)
-    found.serve_all()
-    return found
-
-
-ONE_NAME, TWO_NAME, THREE_NAME = map(file_name, (ONE_PATH, TWO_PATH, THREE_PATH))
 
 
 def test_files_are_fetched_verified_and_recorded(filling: Filling) -> None:
@@ -440,140 +332,3 @@ def test_a_stop_leaves_what_has_arrived(filling: Filling) -> None:
     filling.serve_all()
     filling.interruption = Interruption()
     assert filling.run("htdemucs") == []
-
-
-# ---------------------------------------------------------------- the command
-
-
-def driver(tmp_path: Path) -> Path:
-    """A script that runs the command's own function on the table of these tests."""
-    script = tmp_path / "driver.py"
-    text = f"""
-        import os, sys
-        from pathlib import Path
-        from audiojob_runner.prefetch import Prefetch, run_prefetch
-        from audiojob_runner.settings import Paths
-        from audiojob_types.models import KnownModel
-        base, root, pod, *models = sys.argv[1:]
-        order = Prefetch(tuple(models), base, Path(root), {LOOPBACK!r}, {TABLE!r})
-        sys.exit(run_prefetch(order, os.environ, Paths.under(Path(pod))))
-        """
-    script.write_text(textwrap.dedent(text), encoding="utf-8")
-    return script
-
-
-@dataclass
-class Process:
-    """Prefetch in a process of its own."""
-
-    tmp_path: Path
-    base: str
-    environ: dict[str, str] = field(default_factory=dict)
-    wrapper: tuple[str, ...] = ()
-
-    def start(self, *models: str) -> subprocess.Popen[str]:
-        arguments = [self.base, str(self.tmp_path / "models"), str(self.tmp_path / "pod"), *(models or ("htdemucs",))]
-        command = [*self.wrapper, sys.executable, str(driver(self.tmp_path)), *arguments]
-        return subprocess.Popen(command, env=os.environ | self.environ, stderr=subprocess.PIPE, text=True)
-
-    def run(self, *models: str) -> tuple[int, str]:
-        process = self.start(*models)
-        _, said = process.communicate(timeout=60)
-        return process.returncode, said
-
-
-def hold(release: threading.Event) -> Callable[[Handler], None]:
-    """Half of the file, and the rest when told."""
-
-    def route(handler: Handler) -> None:
-        if handler.headers.get("Range"):
-            ranges(ONE)(handler)
-            return
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(SIZE))
-        handler.end_headers()
-        handler.wfile.write(ONE[: SIZE // 2])
-        handler.wfile.flush()
-        release.wait(30)
-        handler.close_connection = True
-
-    return route
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)], ids=["killed", "stopped"])
-def test_a_process_that_is_ended_goes_on_where_it_was(
-    tmp_path: Path, filling: Filling, number: signal.Signals, code: int
-) -> None:
-    release = threading.Event()
-    filling.web.routes[f"/demucs/{ONE_PATH}"] = hold(release)
-    process = Process(tmp_path, filling.base)
-    part = filling.root / f"{ONE_NAME}.part"
-
-    first = process.start()
-    eventually(lambda: part.exists() and part.stat().st_size > 0, "some bytes")
-    first.send_signal(number)
-    first.communicate(timeout=30)
-    release.set()
-    arrived = part.stat().st_size
-
-    assert (first.returncode, (filling.root / ONE_NAME).exists()) == (code, False)
-    assert process.run()[0] == 0
-    assert filling.asked()[-1] == (ONE_PATH, f"bytes={arrived}-")
-    assert (filling.root / ONE_NAME).read_bytes() == ONE
-
-
-def test_a_second_process_waits_for_the_first(tmp_path: Path, filling: Filling) -> None:
-    release = threading.Event()
-    filling.web.routes[f"/demucs/{ONE_PATH}"] = hold(release)
-    process = Process(tmp_path, filling.base)
-    first = process.start()
-    eventually(lambda: filling.web.asked, "the first request")
-    second = process.start()
-    assert second.stderr is not None
-    assert "Another prefetch" in second.stderr.readline()
-    release.set()
-    first.communicate(timeout=60)
-    second.communicate(timeout=60)
-    assert (first.returncode, second.returncode) == (0, 0)
-    assert len(filling.web.asked) == 2, "the first request, and its rest"
-
-
-@pytest.mark.parametrize("told", [True, False], ids=["the server tells the size", "the disk fills on the way"])
-def test_a_full_volume_is_told_and_nothing_half_written_stays(tmp_path: Path, filling: Filling, told: bool) -> None:
-    body = ONE * 4
-
-    def large(handler: Handler) -> None:
-        handler.send_response(200)
-        if told:
-            handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-        handler.close_connection = True
-
-    unshare = shutil.which("unshare")
-    assert unshare, "install util-linux"
-    filling.root.mkdir()
-    filling.web.routes[f"/demucs/{ONE_PATH}"] = large
-    script = (
-        f'mount -t tmpfs -o size=1m tmpfs "{filling.root}" && "$@"; code=$?; '
-        f'find "{filling.root}" -type f > "{tmp_path}/left"; exit $code'
-    )
-    wrapper = (unshare, "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh")
-    code, said = Process(tmp_path, filling.base, wrapper=wrapper).run()
-    assert code == 78, said
-    assert "DiskFull: The models volume is full" in said
-    assert "models.size" in said
-    left = (tmp_path / "left").read_text(encoding="utf-8").splitlines()
-    assert [path for path in left if not path.endswith(".prefetch.lock")] == []
-
-
-def test_the_command_line_refuses_what_it_does_not_know(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "audiojob_runner", "prefetch", "--models", str(tmp_path)]
-    for arguments, word in (
-        (["--model", "../evil"], "invalid choice"),
-        (["--model", "hf://a/b"], "invalid choice"),
-        ([], "--model"),
-        (["--model", "htdemucs", "--base-url", "file:///etc/"], "http"),
-    ):
-        ended = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)
-        assert (ended.returncode, word in ended.stderr) == (64, True), ended.stderr

@@ -13,24 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.runner.test_prefetch import (
-    ONE,
-    ONE_NAME,
-    ONE_PATH,
-    TWO_PATH,
-    Filling,
-    Process,
-    filling,
-    sha256,
-    web,
-)
+from tests.integration.runner.filling import ONE, ONE_NAME, ONE_PATH, TWO_PATH, Filling, Process, sha256
 
 from audiojob_dev.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH
 from audiojob_types.constants import MODELS_CONFIGMAP, PREFETCH_SERVICE_ACCOUNT
 from audiojob_types.models import WANTED_KEY, ModelBook, ModelState
-
-__all__ = ["filling", "web"]  # fixtures
 
 pytestmark = pytest.mark.integration
 

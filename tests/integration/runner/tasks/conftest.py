@@ -1,14 +1,18 @@
+"""What the tests of tasks share: a bench that runs them, servers on loopback, and small files."""
+
 from __future__ import annotations
 
+import gc
 import logging
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.runner.tasks.web import Web, running
 
 from audiojob_runner.tasks import TaskContext, TaskInput, TaskResult, load
 from audiojob_runner.tasks.api import Keeping
@@ -74,6 +78,28 @@ def bench(tmp_path: Path) -> Bench:
     bench = Bench(tmp_path)
     bench.models.mkdir()
     return bench
+
+
+@pytest.fixture
+def loopback(bench: Bench) -> None:
+    """127.0.0.1 is allowed as if it were public; 127.0.0.2 is not."""
+    bench.allowed_cidrs = ("127.0.0.1/32",)
+
+
+@pytest.fixture
+def canary() -> Iterator[Web]:
+    """A server inside the network, that must never be asked."""
+    with running("127.0.0.2") as server:
+        server.serve("/secret.mp3", b"secret", Content_Type="audio/mpeg")
+        yield server
+        assert server.asked == []
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """What a test leaves open is found within that test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

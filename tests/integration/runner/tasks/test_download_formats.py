@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Handler, Web, drip, running
+from tests.integration.runner.tasks.web import Handler, Web, drip, ranged
 
 from audiojob_runner import pace, plainhttp, record
 from audiojob_runner.errors import PhaseError
@@ -20,36 +19,11 @@ from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
 
 # yt-dlp leaves answers and half-written files open when it raises. Ours are closed: any other test fails for them.
-by_yt_dlp = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-pytestmark = by_yt_dlp
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.usefixtures("collected", "loopback"),
+]
 TYPES = {".m3u8": "application/vnd.apple.mpegurl", ".mpd": "application/dash+xml", ".ts": "video/mp2t"}
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """What a test leaves open is found within that test."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
-
-
-@pytest.fixture
-def canary() -> Iterator[Web]:
-    """A server inside the network, that must never be asked."""
-    with running("127.0.0.2") as server:
-        yield server
-        assert server.asked == []
-
-
-@pytest.fixture
-def bench(bench: Bench) -> Bench:
-    bench.allowed_cidrs = ("127.0.0.1/32",)
-    return bench
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +54,7 @@ def site(web: Web, streams: Path) -> Web:
     return web
 
 
-def page(web: Web, media: str, *more: str) -> str:
+def page(web: Web, media: str, *more: Any) -> str:
     """A page about one video; ``more`` are members of its JSON-LD."""
     described = {
         "@context": "https://schema.org", "@type": "VideoObject", "name": "A Song", "contentUrl": f"{web.url}/{media}",
@@ -167,6 +141,53 @@ def test_sound_in_the_container_that_was_asked_for_with_its_tags(
     tags = {**found["format"].get("tags", {}), **found["streams"][0].get("tags", {})}
     assert "A Song" in {name.lower(): value for name, value in tags.items()}["title"]
     assert_one_percentage(bench)
+
+
+@pytest.mark.parametrize("wanted", [{"container": "mp3"}, {"container": "m4a"}, {"format": "Video360p"}], ids=str)
+def test_chapters_of_a_page_are_in_info_and_in_the_file(bench: Bench, site: Web, wanted: dict[str, Any]) -> None:
+    told = [("Verse", 0, 3), ("Chorus", 3, 8)]
+    clips = [{"@type": "Clip", "name": name, "startOffset": start, "endOffset": end} for name, start, end in told]
+    result = bench.run(Task.DOWNLOAD, page(site, "manifest.mpd", "hasPart", clips), info=True, **wanted)
+    info = json.loads(next(each.path for each in result.outputs if each.name == "info").read_text())
+    assert [(each["title"], each["startSeconds"], each["endSeconds"]) for each in info["chapters"]] == told
+    own = probed(result.outputs[0].path)["chapters"]
+    assert [each["tags"]["title"] for each in own] == [name for name, _, _ in told]
+    times = [(float(each["start_time"]), float(each["end_time"])) for each in own]
+    assert np.array(times) == pytest.approx(np.array([(start, end) for _, start, end in told]), abs=0.1)
+
+
+def test_a_page_names_its_piece_and_the_files_tags_say_what_it_does_not(
+    bench: Bench, web: Web, tmp_path: Path, sounds: Path
+) -> None:
+    tagged = tag(sounds / "tone.mp3", tmp_path / "tagged.mp3", title="Of the file", album="Sky", artist="Of the file")
+    web.serve("/tone.mp3", tagged.read_bytes(), Content_Type="audio/mpeg")
+    (output,) = bench.run(Task.DOWNLOAD, page(web, "tone.mp3", "byArtist", {"name": "A Band"})).outputs
+    assert {name: output.metadata.get(name) for name in ("title", "artist", "album", "date")} == {
+        "title": "A Song",
+        "artist": "A Band",
+        "album": "Sky",
+        "date": "2026-01-02",
+    }
+
+
+@pytest.mark.parametrize("container", ["original", "mp3"])
+@pytest.mark.parametrize("way", ["a file's address", "an upload"])
+def test_a_file_is_named_by_its_own_tags(
+    bench: Bench, web: Web, tmp_path: Path, sounds: Path, way: str, container: str
+) -> None:
+    named = {"title": "Blue", "artist": "A Band", "album": "Sky", "date": "2026"}
+    tagged = tag(sounds / "tone.flac", tmp_path / "tagged.flac", **named, copyright="left behind")
+    source = web.serve("/a.flac", tagged.read_bytes()) if way == "a file's address" else tagged
+    (output,) = bench.run(Task.DOWNLOAD, source, container=container).outputs
+    assert {name: value for name, value in output.metadata.items() if name != "converted"} == named
+
+
+def tag(source: Path, target: Path, **tags: str) -> Path:
+    """The same sound with these tags."""
+    words = [word for name, value in tags.items() for word in ("-metadata", f"{name}={value}")]
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-i", str(source), "-c", "copy", *words, str(target)]
+    subprocess.run(command, check=True, timeout=60)
+    return target
 
 
 def test_a_file_is_converted_too(bench: Bench, web: Web, sounds: Path) -> None:
@@ -349,26 +370,6 @@ def test_addresses_that_the_site_itself_refuses_are_asked_for_once_more(bench: B
     error = failure(bench, f"{web.url}/page")
     assert (error.exit_code, error.reason) == (75, Reason.EXTRACTOR_OUTDATED)
     assert len([path for path, _ in web.asked if path.startswith("/tone")]) >= 2
-
-
-def ranged(body: bytes, break_after: int) -> Any:
-    """A route that sends at most so many bytes of a file at once, and knows ranges."""
-
-    def answer(handler: Handler) -> None:
-        start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        fresh = handler.headers.get("If-Range") in (None, '"v1"')
-        start = start if fresh else 0
-        handler.send_response(206 if start else 200)
-        handler.send_header("Content-Type", "audio/mpeg")
-        handler.send_header("ETag", '"v1"')
-        handler.send_header("Content-Length", str(len(body) - start))
-        if start:
-            handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        handler.end_headers()
-        handler.wfile.write(body[start : start + break_after])
-        handler.close_connection = True
-
-    return answer
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_stopped(

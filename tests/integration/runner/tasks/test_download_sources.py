@@ -1,18 +1,16 @@
-"""Download from real servers on loopback. 127.0.0.1 is allowed as if it were public; 127.0.0.2 is not."""
+"""Download from real servers on loopback."""
 
 from __future__ import annotations
 
-import gc
 import gzip
 import logging
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Handler, Web, drip, free_port, running
+from tests.integration.runner.tasks.web import Handler, Web, drip, free_port
 
 from audiojob_runner import pace, plainhttp, proxy
 from audiojob_runner.addresses import parse_networks
@@ -21,38 +19,11 @@ from audiojob_runner.tasks import download
 from audiojob_types.contract import PhaseLimits, Task
 from audiojob_types.reasons import Reason
 
+pytestmark = pytest.mark.usefixtures("collected", "loopback")
 BODY = bytes(range(256)) * 1_000
 # yt-dlp leaves answers and half-written files open when it raises. Ours are closed: any other test fails for them.
 by_yt_dlp = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 UNKNOWN = "application/octet-stream"
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """What a test leaves open is found within that test."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
-
-
-@pytest.fixture
-def canary() -> Iterator[Web]:
-    """A server inside the network, that must never be asked."""
-    with running("127.0.0.2") as server:
-        server.serve("/secret.mp3", b"secret", Content_Type="audio/mpeg")
-        yield server
-        assert server.asked == []
-
-
-@pytest.fixture
-def bench(bench: Bench) -> Bench:
-    bench.allowed_cidrs = ("127.0.0.1/32",)
-    return bench
 
 
 def failure(bench: Bench, url: str, **parameters: Any) -> PhaseError:

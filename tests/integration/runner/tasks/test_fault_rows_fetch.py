@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import gzip
 import json
 import socket
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Handler, Web, drip, running
+from tests.integration.runner.tasks.web import Handler, Web, drip, ranged, reset
 
 from audiojob_runner import pace, plainhttp
 from audiojob_runner.errors import PhaseError
@@ -19,39 +18,14 @@ from audiojob_types.contract import ExitCode, FailureClass, Task, classify_exit_
 from audiojob_types.reasons import Reason
 
 # yt-dlp leaves answers and half-written files open when it raises. Ours are closed: any other test fails for them.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.usefixtures("collected", "loopback"),
+]
 HTML: dict[str, Any] = {"Content_Type": "text/html; charset=utf-8"}
 SONG: dict[str, Any] = {"Content_Type": "audio/mpeg"}
 HLS: dict[str, Any] = {"Content_Type": "application/vnd.apple.mpegurl"}
 MEBIBYTE = 1024**2
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """What a test leaves open is found within that test."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
-
-
-@pytest.fixture
-def canary() -> Iterator[Web]:
-    """A server inside the network, that must never be asked."""
-    with running("127.0.0.2") as server:
-        server.serve("/secret.mp3", b"secret", **SONG)
-        yield server
-        assert server.asked == []
-
-
-@pytest.fixture
-def bench(bench: Bench) -> Bench:
-    bench.allowed_cidrs = ("127.0.0.1/32",)
-    return bench
 
 
 def failure(bench: Bench, url: str, task: Task = Task.DOWNLOAD, **parameters: Any) -> PhaseError:
@@ -138,6 +112,37 @@ def test_B16_a_name_that_changes_its_address_reaches_nothing_inside(  # noqa: N8
     }
     error = failure(bench, urls[way])
     assert (error.exit_code, error.reason) == (ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS)
+
+
+@pytest.mark.parametrize("way", ["a track of a page", "a redirect", "a stream's rendition", "a piece of a rendition"])
+def test_B16_subtitles_inside_the_network_are_left_out_and_told(  # noqa: N802
+    bench: Bench, web: Web, canary: Web, sounds: Path, way: str
+) -> None:
+    """The file itself is good: it is downloaded, and the manifest says what is missing."""
+    secret = f"{canary.url}/secret.vtt"
+    pieces = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXTINF:4,\n{}\n#EXT-X-ENDLIST\n"
+    web.serve("/film.mp4", (sounds / "film.mp4").read_bytes(), Content_Type="video/mp4")
+    web.serve("/away.vtt", b"", 302, Location=secret)
+    web.serve("/pieces.m3u8", pieces.format(secret).encode(), **HLS)
+    web.serve("/list.m3u8", pieces.format("/film.mp4").encode(), **HLS)
+    subtitles = {
+        "a track of a page": secret,
+        "a redirect": "/away.vtt",
+        "a stream's rendition": f"{canary.url}/secret.m3u8",
+        "a piece of a rendition": "/pieces.m3u8",
+    }[way]
+    if "rendition" in way:
+        group = f'TYPE=SUBTITLES,GROUP-ID="s",NAME="English",LANGUAGE="en",URI="{subtitles}"'
+        text = f'#EXTM3U\n#EXT-X-MEDIA:{group}\n#EXT-X-STREAM-INF:BANDWIDTH=90000,SUBTITLES="s"\n/list.m3u8\n'
+        url = web.serve("/master.m3u8", text.encode(), **HLS)
+    else:
+        track = f"<track kind='subtitles' srclang='en' src='{subtitles}'>"
+        text = f"<html><head><title>x</title></head><body><video src='/film.mp4'>{track}</video></body></html>"
+        url = web.serve("/page", text.encode(), **HTML)
+    result = bench.run(Task.DOWNLOAD, url, subtitles=["en"])
+    assert [output.name for output in result.outputs] == ["source"]
+    told = "The subtitles in en could not be had: 127.0.0.2 is a private or local address."
+    assert result.metadata["warnings"][-1] == told
 
 
 @pytest.mark.parametrize(
@@ -257,8 +262,58 @@ def test_B21_a_compressed_bomb_stays_within_the_limit(bench: Bench, web: Web, by
     if by == "a song of a page":
         url = page_with(web, "/a.mp3")
     error = failure(bench, url, maxBytes=MEBIBYTE)
-    assert error.exit_code in (ExitCode.NOT_MEDIA, ExitCode.SOURCE_UNAVAILABLE, ExitCode.TEMPORARY)
+    assert (error.exit_code, error.reason) == (ExitCode.NOT_MEDIA, Reason.TOO_LARGE)
     assert on_disk(bench) <= MEBIBYTE + plainhttp.PIECE_BYTES
+
+
+@pytest.mark.parametrize("by", ["a file", "a page"])
+def test_B21_a_connection_that_is_reset_goes_on_where_it_was(  # noqa: N802
+    bench: Bench, web: Web, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(plainhttp, "RESUME_SECONDS", 0.001)
+    body = bytes(range(256)) * 4_000
+    web.routes["/a.mp3"] = ranged(body, len(body) // 2, reset)
+    result = bench.run(Task.DOWNLOAD, f"{web.url}/a.mp3" if by == "a file" else page_with(web, "/a.mp3"))
+    assert result.outputs[0].path.read_bytes() == body
+    starts = [headers.get("Range", "bytes=0-") for path, headers in web.asked if path == "/a.mp3"]
+    assert any(start != "bytes=0-" for start in starts), "only the rest is asked for"
+
+
+def cut_off(body: bytes) -> Any:
+    """A route that sends some of a file and resets the connection, each time anew."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "audio/mpeg")
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        handler.wfile.write(body)
+        reset(handler)
+
+    return answer
+
+
+RESETS: dict[str, Any] = {
+    "before any answer": reset,
+    "after the head": cut_off(b""),
+    "half-way": cut_off(bytes(50_000)),
+}
+
+
+@pytest.mark.parametrize(
+    ("by", "when"),
+    [*((by, when) for by in ("a file", "a page") for when in RESETS), ("a look", "before any answer")],
+)
+def test_B21_connections_that_are_always_reset_are_given_up_and_tried_again_later(  # noqa: N802
+    bench: Bench, web: Web, monkeypatch: pytest.MonkeyPatch, by: str, when: str
+) -> None:
+    monkeypatch.setattr(plainhttp, "RESUME_SECONDS", 0.001)
+    web.routes["/a.mp3"] = RESETS[when]
+    url = page_with(web, "/a.mp3") if by == "a page" else f"{web.url}/a.mp3"
+    error = failure(bench, url, Task.INSPECT if by == "a look" else Task.DOWNLOAD)
+    assert (error.exit_code, error.reason) == (ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE)
+    assert classify_exit_code(error.exit_code)[0] is FailureClass.RETRY
+    assert 1 <= len(web.asked) < 20
 
 
 @pytest.mark.parametrize("task", [Task.DOWNLOAD, Task.INSPECT])

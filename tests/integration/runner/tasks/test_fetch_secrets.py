@@ -6,7 +6,6 @@ Names are made up: the resolver of these tests knows none of them, as behind a c
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import socket
 import threading
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Handler, Web, running
+from tests.integration.runner.tasks.web import Handler, Web
 
 from audiojob_runner import proxy
 from audiojob_runner.errors import PhaseError
@@ -26,22 +25,9 @@ from audiojob_runner.upstream import Upstream
 from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"), pytest.mark.usefixtures("collected")]
 BODY = bytes(range(256)) * 1_000
 SONG: dict[str, Any] = {"Content_Type": "audio/mpeg"}
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """What a test leaves open is found within that test."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
 
 
 @pytest.fixture

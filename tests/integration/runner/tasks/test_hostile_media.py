@@ -17,6 +17,7 @@ import soundfile
 from tests.integration.runner.tasks import hostile
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.test_normalize import children
+from tests.integration.runner.tasks.web import Web
 
 from audiojob_runner import ffmpeg
 from audiojob_runner.errors import PhaseError
@@ -37,6 +38,10 @@ TASKS = [
     pytest.param(THUMBNAIL, id="Thumbnail"),
 ]
 SOUNDS = TASKS[:2]
+DOWNLOADS = [
+    pytest.param((Task.DOWNLOAD, {"container": container}), id=f"Download-{container}")
+    for container in ("mp3", "m4a", "opus", "flac")
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def place(tmp_path: Path, canaries: Path) -> Path:
     return place
 
 
-def attempt(bench: Bench, work: Work, source: Path) -> TaskResult | PhaseError:
+def attempt(bench: Bench, work: Work, source: Path | str) -> TaskResult | PhaseError:
     """Run it; the result or the error, both held against what always must be true."""
     began = time.monotonic()
     ended: TaskResult | PhaseError
@@ -69,16 +74,16 @@ def attempt(bench: Bench, work: Work, source: Path) -> TaskResult | PhaseError:
     if isinstance(ended, PhaseError):
         assert ended.message.endswith(".")
         assert ended.suggestion
-        assert str(source.parent) not in ended.message
+        assert isinstance(source, str) or str(source.parent) not in ended.message
         assert hostile.CANARY.decode() not in ended.message
-        if work[0] is not Task.NORMALIZE:  # its scratch file is published by nobody
+        if work[0] not in (Task.NORMALIZE, Task.DOWNLOAD):  # their scratch files are published by nobody
             assert list(bench.work.iterdir()) == []
     else:
         assert {output.path for output in ended.outputs} == set(bench.work.iterdir())
     return ended
 
 
-def refused(bench: Bench, work: Work, source: Path, *reasons: Reason) -> str:
+def refused(bench: Bench, work: Work, source: Path | str, *reasons: Reason) -> str:
     ended = attempt(bench, work, source)
     assert isinstance(ended, PhaseError), ended
     assert (ended.exit_code, ended.reason in reasons) == (65, True), repr(ended)
@@ -110,7 +115,7 @@ def test_B23_what_is_no_media_is_named(bench: Bench, place: Path, work: Work, co
     refused(bench, work, place / "song.mp3", Reason.NOT_MEDIA)
 
 
-@pytest.mark.parametrize("work", [*SOUNDS, TASKS[3]])
+@pytest.mark.parametrize("work", [*SOUNDS, TASKS[3], DOWNLOADS[0]])
 @pytest.mark.parametrize("form", list(hostile.lists(Path("/"), "x")))
 def test_B24_a_text_that_points_to_another_file_opens_none(bench: Bench, place: Path, work: Work, form: str) -> None:
     for foreign, name in (("canary.mp3", "song.mp3"), ("canary.flac", "song.m3u8"), ("canary.mp4", "song")):
@@ -118,23 +123,34 @@ def test_B24_a_text_that_points_to_another_file_opens_none(bench: Bench, place: 
         refused(bench, work, place / name, Reason.NOT_MEDIA)
 
 
-@pytest.mark.parametrize("work", TASKS)
+@pytest.mark.parametrize("work", [*TASKS, *DOWNLOADS])
 @pytest.mark.parametrize("name", ["film.avi", "film.mp4"])
 def test_B24_an_avi_with_foreign_subtitles_is_refused(bench: Bench, place: Path, work: Work, name: str) -> None:
     (place / name).write_bytes(hostile.avi_with_foreign_subtitles(place, "canary.mp4"))
     refused(bench, work, place / name, Reason.NOT_MEDIA)
 
 
-@pytest.mark.parametrize("work", TASKS)
+@pytest.mark.parametrize("work", [*TASKS, *DOWNLOADS])
 def test_B24_a_list_after_a_song_is_not_followed(bench: Bench, place: Path, sounds: Path, work: Work) -> None:
     """A file that is a song and a list at once: its tags and its tail name the other file."""
     source = place / "song.mp3"
     content = (sounds / "tone.mp3").read_bytes()
     source.write_bytes(hostile.lists(place, "canary.mp3")["hls"] + content + hostile.lists(place, "canary.mp3")["hls"])
-    if work in (NORMALIZE, SOUND):
-        attempt(bench, work, source)
-    else:
+    if work in (FILM, THUMBNAIL):
         refused(bench, work, source, Reason.NOT_MEDIA, Reason.EMPTY_MEDIA)
+    else:
+        attempt(bench, work, source)
+
+
+@pytest.mark.usefixtures("loopback")
+@pytest.mark.parametrize("work", DOWNLOADS)
+@pytest.mark.parametrize("form", ["hls", "ffconcat-absolute", "sdp", "avi"])
+def test_B24_a_list_that_a_server_calls_a_song_is_not_followed(
+    bench: Bench, place: Path, web: Web, work: Work, form: str
+) -> None:
+    texts = {**hostile.lists(place, "canary.mp3"), "avi": hostile.avi_with_foreign_subtitles(place, "canary.mp4")}
+    url = web.serve("/song.mp3", texts[form], Content_Type="audio/mpeg")
+    refused(bench, work, url, Reason.NOT_MEDIA)
 
 
 # ---------------------------------------------------------------- B25

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Web, running
+from tests.integration.runner.tasks.web import Web
 
 from audiojob_runner.errors import PhaseError
 from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """What a test leaves open is found within that test."""
-    yield
-    gc.collect()
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
-
-
-@pytest.fixture
-def bench(bench: Bench) -> Bench:
-    bench.allowed_cidrs = ("127.0.0.1/32",)
-    return bench
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.usefixtures("collected", "loopback"),
+]
 
 
 def look(bench: Bench, source: str | Path, **parameters: Any) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.test_separate import music, read, tiny_model
-from tests.integration.runner.tasks.web import Web, running
+from tests.integration.runner.tasks.web import Web
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.prefetch import Prefetch, fill
@@ -16,12 +15,6 @@ from audiojob_runner.watchdog import Interruption
 from audiojob_types.contract import Task
 from audiojob_types.models import KnownModel
 from audiojob_types.reasons import Reason
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
 
 
 def prefetch(bench: Bench, web: Web, tmp_path: Path) -> list[Path]:

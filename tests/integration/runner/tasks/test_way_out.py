@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yt_dlp
-from tests.integration.runner.tasks.web import Web, running
+from tests.integration.runner.tasks.web import Web
 from yt_dlp.extractor.youtube.jsc._builtin.deno import DenoJCP
 from yt_dlp.networking.common import Request
 from yt_dlp.networking.exceptions import RequestError
@@ -24,15 +24,6 @@ from audiojob_runner.fetching import FetchLimits, FetchTools
 from audiojob_runner.proxy import FetchProxy, ProxyRules, Refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
-
-@pytest.fixture
-def canary() -> Iterator[Web]:
-    """A server inside the network, that must never be asked."""
-    with running("127.0.0.2") as server:
-        server.serve("/secret", b"secret")
-        yield server
-        assert server.asked == []
 
 
 @pytest.fixture
@@ -63,7 +54,7 @@ def tools(way: FetchProxy, folder: Path) -> FetchTools:
 def test_yt_dlp_asks_nobody_but_the_proxy(
     way: FetchProxy, canary: Web, tmp_path: Path, extensions: dict[str, Any], scheme: str
 ) -> None:
-    url = f"{scheme}://127.0.0.2:{canary.server_address[1]}/secret"
+    url = f"{scheme}://127.0.0.2:{canary.server_address[1]}/secret.mp3"
     with yt_dlp.YoutubeDL(ytdlp.options(tmp_path, tools(way, tmp_path))) as downloader:
         try:
             answer = downloader.urlopen(Request(url, extensions=extensions))
@@ -93,7 +84,7 @@ def test_the_javascript_runtime_reaches_neither_network_nor_files_nor_programs(
     way: FetchProxy, canary: Web, tmp_path: Path
 ) -> None:
     deno = ytdlp.options(tmp_path, tools(way, tmp_path))["js_runtimes"]["deno"]["path"]
-    script = REACH.replace("URL_OF_THE_CANARY", json.dumps(f"{canary.url}/secret"))
+    script = REACH.replace("URL_OF_THE_CANARY", json.dumps(f"{canary.url}/secret.mp3"))
     script = script.replace("PORT_OF_THE_CANARY", str(canary.server_address[1]))
     # The very options with which yt-dlp starts it.
     done = subprocess.run(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import socket
+import struct
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -88,6 +92,44 @@ def drip(handler: Handler, seconds: float, content_type: str = "audio/mpeg") -> 
         handler.wfile.flush()
         time.sleep(0.1)
     handler.close_connection = True
+
+
+def close(handler: Handler) -> None:
+    """End the connection in order."""
+    handler.close_connection = True
+
+
+def reset(handler: Handler) -> None:
+    """End the connection with an RST and no FIN before it, once all that was sent has arrived."""
+    handler.close_connection = True
+    deadline = time.monotonic() + 10
+    # Until then an RST would take it away again. The call tells how many bytes the other side has not confirmed.
+    while struct.unpack("i", fcntl.ioctl(handler.connection, termios.TIOCOUTQ, bytes(4)))[0]:
+        assert time.monotonic() < deadline, "the other side does not take what is sent"
+        time.sleep(0.001)
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    # Taken away from the server, which would shut the connection down in order first.
+    os.close(handler.connection.detach())
+
+
+def ranged(body: bytes, break_after: int, end: Route = close) -> Route:
+    """A route that sends at most so many bytes of a file at once, and knows ranges."""
+
+    def answer(handler: Handler) -> None:
+        start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        fresh = handler.headers.get("If-Range") in (None, '"v1"')
+        start = start if fresh else 0
+        handler.send_response(206 if start else 200)
+        handler.send_header("Content-Type", "audio/mpeg")
+        handler.send_header("ETag", '"v1"')
+        handler.send_header("Content-Length", str(len(body) - start))
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        handler.end_headers()
+        handler.wfile.write(body[start : start + break_after])
+        end(handler)
+
+    return answer
 
 
 def free_port() -> int:

@@ -8,7 +8,6 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetching import (
     FetchLimits,
     check_url,
-    clean_title,
     file_kind,
     is_media,
     path_extension,
@@ -111,26 +110,6 @@ def test_what_is_the_file_itself(content_type: str, extension: str | None, want:
 )
 def test_how_a_file_is_stored(content_type: str, extension: str | None, want: tuple[str, str]) -> None:
     assert file_kind(content_type, extension) == want
-
-
-@pytest.mark.parametrize(
-    ("title", "want"),
-    [
-        pytest.param("Song", "Song", id="plain"),
-        pytest.param("  a\n b\t\tc\u2028d ", "a b c d", id="white space becomes single spaces"),
-        pytest.param("a\x00b\x1b[31mc", "ab[31mc", id="control characters go"),
-        pytest.param("safe\u202egnp.exe", "safegnp.exe", id="bidirectional overrides go"),
-        pytest.param("e\u0301", "\u00e9", id="accents are composed"),
-        pytest.param("bad\ud800half", "badhalf", id="half a surrogate pair goes"),
-        pytest.param("../../etc/passwd", "../../etc/passwd", id="a path is only text"),
-        pytest.param("x" * 500, "x" * 200, id="an endless title is cut"),
-        pytest.param("\u200b\n", None, id="nothing visible is no title"),
-        pytest.param(None, None, id="none"),
-        pytest.param(12, None, id="not a text"),
-    ],
-)
-def test_titles_become_one_plain_line(title: object, want: str | None) -> None:
-    assert clean_title(title) == want
 
 
 @pytest.mark.parametrize(
