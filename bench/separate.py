@@ -2,6 +2,8 @@
 
 Both get the proof model from tests/data/models and write 16-bit WAV; A is `python -m audiojob_runner run Separate`, B
 is `python -m demucs`. They run in turn; wall time, processor time and peak memory are of the process and its children.
+``--model htdemucs`` takes a network of the architecture and size of the published ``htdemucs`` instead, with random
+weights: the ratio that users of such models see, without a download. It is far slower; take ``--minutes 2``.
 
 ``--long`` compares peak memory at 10 minutes and at 2 hours, ``--agreement`` the stems with those of demucs in one
 piece, ``--cold`` tells where the time before the first chunk goes.
@@ -20,15 +22,27 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import soundfile
 
 from audiojob_dev.proof_music import RATE, make_piece, sdr
-from audiojob_dev.train_proof_model import DEFAULT_FOLDER, NAME
+from audiojob_dev.train_proof_model import DEFAULT_FOLDER, NAME, store
 
+# What demucs' authors trained `htdemucs` with, where it differs from the defaults of its class: 42 million parameters.
+HTDEMUCS = "htdemucs"
+HTDEMUCS_PARAMETERS: Final[dict[str, Any]] = {
+    "sources": ["drums", "bass", "other", "vocals"],
+    "bottom_channels": 512,
+    "dconv_mode": 3,
+    "t_dropout": 0.02,
+    "segment": Fraction(39, 5),
+}
+RANDOM_SEED = 7
 PIECE_SECONDS = 20.0
 PIECES = 3
 COLD = """
@@ -92,32 +106,57 @@ def cost_of(command: list[str]) -> Cost:
     return Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def ours(source: Path, out: Path, *parameters: str) -> list[str]:
+@dataclass(frozen=True)
+class Model:
+    """A model by its name, in a folder of demucs' layout."""
+
+    name: str = NAME
+    folder: Path = DEFAULT_FOLDER
+
+
+PROOF: Final = Model()
+
+
+def random_htdemucs(folder: Path) -> Model:
+    """A network as large as the published one, with seeded random weights, stored as published ones are."""
+    import torch  # noqa: PLC0415 - the other measurements need none
+    from demucs.htdemucs import HTDemucs  # noqa: PLC0415
+
+    torch.manual_seed(RANDOM_SEED)
+    network: Any = HTDemucs(**HTDEMUCS_PARAMETERS)
+    size = sum(each.numel() for each in network.parameters())
+    store(network, folder, HTDEMUCS, HTDEMUCS_PARAMETERS)
+    print(f"model {HTDEMUCS}: the published architecture, {size:,} parameters; THE WEIGHTS ARE RANDOM, not trained")
+    return Model(HTDEMUCS, folder)
+
+
+def ours(source: Path, out: Path, *parameters: str, model: Model = PROOF) -> list[str]:
     """The command line of Separate."""
-    given = [part for parameter in (f"model={NAME}", "format=wav", *parameters) for part in ("--param", parameter)]
+    chosen = (f"model={model.name}", "format=wav", *parameters)
+    given = [part for parameter in chosen for part in ("--param", parameter)]
     return [
         sys.executable, "-m", "audiojob_runner", "run", "Separate", "--input", f"audio={source}", *given,
-        "--models", str(DEFAULT_FOLDER), "--out", str(out),
+        "--models", str(model.folder), "--out", str(out),
     ]  # fmt: skip
 
 
-def theirs(source: Path, out: Path) -> list[str]:
+def theirs(source: Path, out: Path, model: Model) -> list[str]:
     """The command line of demucs."""
-    options = ["-n", NAME, "--repo", str(DEFAULT_FOLDER), "-d", "cpu", "--shifts", "0", "--overlap", "0.25"]
+    options = ["-n", model.name, "--repo", str(model.folder), "-d", "cpu", "--shifts", "0", "--overlap", "0.25"]
     return [sys.executable, "-m", "demucs", *options, "-o", str(out), str(source)]
 
 
-def compare(folder: Path, minutes: int, pairs: int) -> None:
+def compare(folder: Path, minutes: int, pairs: int, model: Model) -> None:
     """A and B in turn."""
     source = make_file(folder / "mix.wav", minutes)
     out = folder / "out"
     costs: dict[str, list[Cost]] = {"Separate": [], "demucs": []}
     for _ in range(pairs):
-        costs["Separate"].append(cost_of(ours(source, out, "bitDepth=Int16")))
+        costs["Separate"].append(cost_of(ours(source, out, "bitDepth=Int16", model=model)))
         shutil.rmtree(out)
-        costs["demucs"].append(cost_of(theirs(source, out)))
+        costs["demucs"].append(cost_of(theirs(source, out, model)))
         shutil.rmtree(out)
-    print(f"{minutes} minutes, {pairs} pairs, load {os.getloadavg()[0]:.1f}")
+    print(f"{minutes} minutes, {pairs} pairs, model {model.name}, load {os.getloadavg()[0]:.1f}")
     for name, values in costs.items():
         shown = ", ".join(f"{one.wall:.1f} s / {one.cpu:.1f} s cpu / {one.peak / 2**20:.0f} MiB" for one in values)
         print(f"  {name}: {shown}")
@@ -172,6 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--pairs", type=int, default=2)
+    parser.add_argument("--model", choices=(NAME, HTDEMUCS), default=NAME)
     for name in ("long", "agreement", "cold"):
         parser.add_argument(f"--{name}", action="store_true")
     options = parser.parse_args()
@@ -183,7 +223,9 @@ def main() -> None:
         elif options.cold:
             cold_start(Path(name))
         else:
-            compare(Path(name), options.minutes, options.pairs)
+            folder = Path(name)
+            model = random_htdemucs(folder / "models") if options.model == HTDEMUCS else PROOF
+            compare(folder, options.minutes, options.pairs, model)
 
 
 if __name__ == "__main__":

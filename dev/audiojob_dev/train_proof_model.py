@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,6 @@ from audiojob_dev.proof_music import RATE, SOURCES, make_piece, sdr
 _states: Any = states  # demucs is typed in part
 
 NAME: Final = "audiojob_proof"
-SIGNATURE: Final = hashlib.sha256(NAME.encode()).hexdigest()[:8]
 DEFAULT_FOLDER: Final = Path(__file__).resolve().parents[2] / "tests" / "data" / "models"
 HYPERPARAMETERS: Final[dict[str, Any]] = {
     "sources": list(SOURCES),
@@ -48,6 +48,13 @@ BATCH: Final = 4
 STEPS: Final = 1_000
 LEARNING_RATE: Final = 3e-3
 HELD_OUT: Final = range(1_000_000, 1_000_006)
+
+
+def _signature(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+SIGNATURE: Final = _signature(NAME)
 
 
 def train() -> Any:
@@ -92,20 +99,24 @@ def improvement(network: Any, seeds: range = HELD_OUT) -> dict[str, float]:
     return {source: float(np.mean(values)) for source, values in gains.items()}
 
 
-def store(network: Any, folder: Path) -> Path:
-    """Write the model's two files as demucs' local repositories have them; the path of the weights."""
+def store(network: Any, folder: Path, name: str = NAME, hyperparameters: Mapping[str, Any] = HYPERPARAMETERS) -> Path:
+    """Write a model's two files as demucs' local repositories have them; the path of the weights.
+
+    ``hyperparameters`` are the arguments that the network was made with.
+    """
+    signature = _signature(name)
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob(f"{SIGNATURE}-*.th"):
+    for old in folder.glob(f"{signature}-*.th"):
         old.unlink()
     package = {
-        "klass": HDemucs,
+        "klass": type(network),
         "args": (),
-        "kwargs": HYPERPARAMETERS,
+        "kwargs": dict(hyperparameters),
         "state": _states.get_state(network, None, half=True),
     }
-    _states.save_with_checksum(package, folder / f"{SIGNATURE}.th")
-    (folder / f"{NAME}.yaml").write_text(f"models: ['{SIGNATURE}']\n", encoding="utf-8")
-    return next(folder.glob(f"{SIGNATURE}-*.th"))
+    _states.save_with_checksum(package, folder / f"{signature}.th")
+    (folder / f"{name}.yaml").write_text(f"models: ['{signature}']\n", encoding="utf-8")
+    return next(folder.glob(f"{signature}-*.th"))
 
 
 def main(arguments: list[str]) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Final
 
 CGROUP_ROOT: Final = Path("/sys/fs/cgroup")
+OMP_WAIT_POLICY: Final = "OMP_WAIT_POLICY"
 
 
 def usable_cpus(root: Path = CGROUP_ROOT) -> int:
@@ -14,6 +16,15 @@ def usable_cpus(root: Path = CGROUP_ROOT) -> int:
     available = len(os.sched_getaffinity(0))
     quota = _read_quota(root)
     return available if quota is None else max(1, min(available, int(quota)))
+
+
+def wait_without_spinning(environ: MutableMapping[str, str]) -> None:
+    """Let threads of a network that wait for one another sleep, unless the environment says otherwise.
+
+    Those that spin take the processor from those that they wait for as soon as anything else runs, and use up a pod's
+    CPU limit. OpenMP reads this once, when torch is imported.
+    """
+    environ.setdefault(OMP_WAIT_POLICY, "PASSIVE")
 
 
 def parse_cpu_max(text: str) -> float | None:

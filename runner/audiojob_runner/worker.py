@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from audiojob_runner import logs, tasks
+from audiojob_runner.cpus import wait_without_spinning
 from audiojob_runner.errors import as_phase_error
 from audiojob_runner.tasks.api import Keeping, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
@@ -147,6 +148,7 @@ def _work(
     """Load the task, wait for the order, run; the ending as a record."""
     log = logging.getLogger(f"audiojob_runner.{spec.task.parameter_key}")
     try:
+        wait_without_spinning(os.environ)
         run = tasks.load(spec.task)
         with os.fdopen(control, "rb", buffering=0, closefd=False) as pipe:
             line = _read_line(pipe.read)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import torch
 
 from audiojob_runner.accelerator import Accelerator
+from audiojob_runner.allocator import keep_freed_memory
 from audiojob_runner.cpus import usable_cpus
 from audiojob_runner.demucs_models import UNTRAINED_MODEL, load_separator
 from audiojob_runner.errors import PhaseError
@@ -34,6 +35,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     assert isinstance(parameters, SeparateParameters)
     source = _source(inputs)
     samples = check_source(source)
+    keep_freed_memory()
     threads = usable_cpus()
     torch.set_num_threads(threads)
     context.progress(0, f"Loading {parameters.model}")

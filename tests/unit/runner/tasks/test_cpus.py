@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from audiojob_runner.cpus import parse_cpu_max, usable_cpus
+from audiojob_runner.cpus import parse_cpu_max, usable_cpus, wait_without_spinning
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,15 @@ def test_usable_processors(tmp_path: Path, files: dict[str, str], want: int | No
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     assert usable_cpus(tmp_path) == (want or len(os.sched_getaffinity(0)))
+
+
+@pytest.mark.parametrize(
+    ("environ", "want"),
+    [
+        pytest.param({}, "PASSIVE", id="threads that wait for one another sleep"),
+        pytest.param({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE", id="what the environment says is kept"),
+    ],
+)
+def test_waiting(environ: dict[str, str], want: str) -> None:
+    wait_without_spinning(environ)
+    assert environ == {"OMP_WAIT_POLICY": want}
