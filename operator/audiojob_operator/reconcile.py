@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from dataclasses import replace
@@ -43,6 +44,8 @@ class Reconciler:
         while True:
             key = await self._queue.get()
             await self._round(key)
+            # A round that writes nothing never waits: thousands of them in a row would keep all else from its turn.
+            await asyncio.sleep(0)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one AudioJob a step forward. Returns the seconds until it must be looked at again, if ever."""
