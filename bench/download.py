@@ -3,13 +3,14 @@
 A server on loopback sends a file at no more than 1 Gbit/s in all. Taken in turn: curl, and the Download task by its
 own command line's worker functions in a fresh process, plain and through yt-dlp from a page. Wall times are ratios
 to curl in the same run; processor seconds are those of the process that fetches, without the server's.
-Then so many downloads of 8 MiB each at once, in as many processes.
+Then so many downloads of 8 MiB each at once, in as many processes, each of another file, whose content is compared.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import resource
 import shutil
 import statistics
@@ -28,6 +29,11 @@ BITS_PER_SECOND: Final = 1_000_000_000
 PIECE_BYTES: Final = 256 * 1024
 ROUNDS: Final = 3
 SMALL_BYTES: Final = 8 * 1024**2
+
+
+def piece_of(name: str) -> bytes:
+    """What the file of that name consists of, again and again."""
+    return random.Random(name).randbytes(PIECE_BYTES)  # noqa: S311 - content to compare, no secret
 
 
 class Bandwidth:
@@ -63,9 +69,9 @@ class Handler(BaseHTTPRequestHandler):
             self._head("text/html", len(body))
             self.wfile.write(body)
             return
-        size = int(name.removesuffix(".mp3"))
+        size = int(name.removesuffix(".mp3").rpartition("-")[2])
         self._head("audio/mpeg", size)
-        piece = os.urandom(PIECE_BYTES)
+        piece = piece_of(name)
         try:
             for start in range(0, size, PIECE_BYTES):
                 BANDWIDTH.wait(PIECE_BYTES)
@@ -157,15 +163,28 @@ def measure(fetch: Callable[[str, Path], None], url: str) -> Cost:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def at_once(number: int, url: str) -> float:
-    """Seconds until so many downloads have ended."""
+def _checked(url: str, name: str, right: multiprocessing.Queue[bool]) -> None:
+    """One download, and whether its file is the one that was asked for."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        by_task(url, Path(folder))
+        content = piece_of(name) * (SMALL_BYTES // PIECE_BYTES)
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        right.put(len(files) == 1 and files[0].read_bytes() == content)
+
+
+def at_once(number: int, base: str) -> tuple[float, int]:
+    """Seconds until so many downloads have ended, and how many of them have the right content."""
+    context = multiprocessing.get_context("fork")
+    right: multiprocessing.Queue[bool] = context.Queue()
+    names = [f"{index}-{SMALL_BYTES}.mp3" for index in range(number)]
+    children = [context.Process(target=_checked, args=(f"{base}/{name}", name, right)) for name in names]
     began = time.monotonic()
-    threads = [threading.Thread(target=measure, args=(by_task, url)) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.monotonic() - began
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    seconds = time.monotonic() - began
+    return seconds, sum(right.get(timeout=10) for child in children if child.exitcode == 0)
 
 
 def main() -> None:
@@ -175,7 +194,7 @@ def main() -> None:
     context = multiprocessing.get_context("fork")
     ports: multiprocessing.Queue[int] = context.Queue()
     server = context.Process(target=serve, args=(ports.put,), daemon=True)
-    server.start()
+    server.start()  # a daemon: it ends with this process
     base = f"http://127.0.0.1:{ports.get(timeout=10)}"
     # For a page of no known site yt-dlp imports all of its 1,800: a cost of each such phase, told apart from the rest.
     with tempfile.TemporaryDirectory() as folder:
@@ -198,10 +217,12 @@ def main() -> None:
         wall = statistics.median(cost.wall for cost in found)
         processor = statistics.median(cost.processor for cost in found) / size * 1e9
         print(f"{name:40} {wall:6.2f} s   curl/this {curl / wall:5.2f}   {processor:5.2f} CPU s/GB")
-    seconds = at_once(number, f"{base}/{SMALL_BYTES}.mp3")
+    seconds, right = at_once(number, base)
     megabits = number * SMALL_BYTES * 8 / seconds / 1e6
     print(f"{number} downloads of {SMALL_BYTES / 1e6:.0f} MB at once: {seconds:.1f} s, {megabits:.0f} Mbit/s in all")
-    server.terminate()
+    print(f"{right} of {number} files are what was asked for")
+    if right != number:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
