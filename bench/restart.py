@@ -18,7 +18,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +46,7 @@ from bench.product import NAMESPACE
 from tests.support.operator_process import OperatorProcess
 
 from audiojob_dev.kwok import SimulatedCluster
+from audiojob_dev.rest import RestError
 from audiojob_kube.client import AiohttpKubeClient
 from audiojob_kube.resources import AUDIOJOBS, PODS
 from audiojob_types.constants import MANAGER_OPERATOR
@@ -193,7 +194,12 @@ async def make_finished(cluster: SimulatedCluster, reference: Object, count: int
             await etcd.put([copy_of(reference, number) for number in range(start, min(start + _TRANSACTION, count))])
     # The API server takes a minute to take so many in, as it would not if they had come through it.
     path = f"{AUDIOJOBS.path(NAMESPACE)}?limit=1&fieldSelector=status.state%3DFailed"
-    await asyncio.to_thread(cluster.rest.request, "GET", path, timeout=_WAIT_SECONDS)
+    while True:
+        with suppress(RestError):  # its own time-out is a minute
+            await asyncio.to_thread(cluster.rest.request, "GET", path, timeout=_WAIT_SECONDS)
+            break
+        if time.monotonic() - began > _WAIT_SECONDS:
+            raise TimeoutError("the finished AudioJobs are not served")
     print(f"{count} finished AudioJobs stored and served after {time.monotonic() - began:.0f} s")
 
 
