@@ -304,10 +304,10 @@ def started(operator: OperatorProcess, log: Path) -> Iterator[Awaitable[float]]:
 
 
 async def until_settled(operator: OperatorProcess, ready: float, when: str) -> None:
-    """Wait until the process uses less than a tenth of a core for five seconds."""
+    """Wait until the process uses less than a tenth of a core for five seconds; two minutes at most, for ten jobs run."""
     if ready:
         print(f"ready {ready:.1f} s after the start of the process")
-    for _ in range(200):
+    for _ in range(24):
         before = usage(operator.pid).cpu_seconds
         await asyncio.sleep(5)
         if usage(operator.pid).cpu_seconds - before < 0.5:
