@@ -304,7 +304,7 @@ def started(operator: OperatorProcess, log: Path) -> Iterator[Awaitable[float]]:
 
 
 async def until_settled(operator: OperatorProcess, ready: float, when: str) -> None:
-    """Wait until the process uses less than a tenth of a core for five seconds; two minutes at most, for ten jobs run."""
+    """Wait, two minutes at most, until the process uses less than a tenth of a core for five seconds."""
     if ready:
         print(f"ready {ready:.1f} s after the start of the process")
     for _ in range(24):
