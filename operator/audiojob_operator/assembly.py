@@ -140,7 +140,8 @@ class Operator:
         self._sweeper.gap()
 
     def _wake(self, key: Key) -> None:
-        self._queue.add(key)
+        # What frees a place, or goes on in one, does not stand behind thousands that only wait.
+        self._queue.add(key, first=self._gate.goes_first(key))
         self._gate.touch()
 
     def _watches(self) -> dict[str, Reflector[object]]:

@@ -65,7 +65,13 @@ def _waits_for_another(job: AudioJob, pipeline: AudioPipelineSpec, now: datetime
         return True
     if unready and not started and all(lacks_model(job.spec, phase, unready) for phase in ready_phases(pipeline, {})):
         return True
-    if any(condition.reason == Reason.WAITING_FOR_SAME_WORK for condition in job.status.conditions):
+    if _tells(job, Reason.WAITING_FOR_SAME_WORK):
         return True  # until a round finds that it does not; then it asks for a place
+    if job.spec.retry_of is not None and not started and _tells(job, Reason.WAITING_FOR_JOB):
+        return True  # its predecessor cannot be read
     source = job.spec.source
     return source is not None and source.job_ref is not None and job.status.source is None
+
+
+def _tells(job: AudioJob, reason: Reason) -> bool:
+    return any(condition.reason == reason for condition in job.status.conditions)

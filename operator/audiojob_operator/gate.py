@@ -95,6 +95,9 @@ class Gate:
         self._rows: dict[Key, _Row] = {}
         self._assumed: set[Key] = set()  # let in, and their status does not say so yet
         self._taken: dict[Key, int] = {}  # GPUs that a round over the job may take
+        self._granted: dict[Key, int] = {}  # GPUs that the last pass gave, and no round has been told of
+        self._gpus_told: set[Key] = set()  # a round has had them: they serve no second one before the next pass
+        self._gpus_put_off: set[Key] = set()  # asked again before the next pass
         self._contended = False  # somebody waits for GPUs: nobody is served out of turn
         self._cooling: dict[str, datetime] = {}
         self._open = False
@@ -150,9 +153,7 @@ class Gate:
     def settle(self, key: Key) -> None:
         """A round over the job has ended: what it holds is told by its status and its Jobs alone from now on."""
         self._assumed.discard(key)
-        if self._taken.pop(key, None) is not None and key in self._result:
-            # Used or not: the same grant must not serve another phase before the next pass.
-            self._result[key] = replace(self._result[key], gpus=0)
+        self._taken.pop(key, None)
         self._fetching.pop(key, None)
         if (known := self._caches.audiojobs.get(key)) is not None and not known.finished:
             # A host that has just asked for rest must not be asked by those that come before the next pass.
@@ -203,12 +204,18 @@ class Gate:
 
     def _with_gpus(self, key: Key, row: _Row, found: Admission) -> Admission:
         """A phase that becomes ready in this very round is served at once where nobody else waits."""
-        gpus = found.gpus
+        withheld = key in self._gpus_told and key not in self._taken
+        gpus = 0 if withheld else found.gpus
+        if found.gpus:
+            self._gpus_told.add(key)
+        self._granted.pop(key, None)
         used, total = self._gpus_used(), self._pool
         if not gpus and row.gpus_soon and not self._contended and row.candidate is not None:
             gpus = max(0, min(row.gpus_soon, total - used, self._left_in_queue(row.candidate)))
         if gpus:
             self._taken[key] = gpus
+        elif withheld:
+            self._gpus_put_off.add(key)
         return replace(found, gpus=gpus, gpus_used=found.gpus_used or used, gpus_total=found.gpus_total or total)
 
     def _gpus_used(self) -> int:
@@ -218,7 +225,7 @@ class Gate:
             for job in cache.live_gpus.values()
             if not job.managed
         )
-        return live + sum(self._taken.values())
+        return live + sum(self._taken.values()) + sum(self._granted.values())
 
     def _left_in_queue(self, wanted: Candidate) -> int:
         queue = self._caches.queues.get(wanted.queue_key)
@@ -247,9 +254,14 @@ class Gate:
             return
         before, now = self._result, datetime.now(UTC)
         put_off, self._told, self._put_off = self._put_off, set(self._fetching), set()
+        gpus_told, self._gpus_told = self._gpus_told, set(self._taken)
+        gpus_put_off, self._gpus_put_off = self._gpus_put_off, set()
         snapshot = self._snapshot(now)
         self._result = admit(snapshot, now)
         self._dirty = False
+        self._granted = {
+            key: found.gpus for key, found in self._result.items() if found.gpus and key not in self._taken
+        }
         self._contended = any(_wanted(each, now) > self._result[each.key].gpus for each in snapshot.candidates)
         self.numbers = _numbers(snapshot, self._result)
         self.running = sum(each.running for each in self.numbers.values())
@@ -259,9 +271,18 @@ class Gate:
         self._set_alarm(snapshot, now)
         for key, admission in self._result.items():
             earlier = before.get(key)
+            if earlier is not None and key in gpus_told:
+                # A round has had them in hand. If it did not use them, nothing has changed by getting them again.
+                earlier = replace(earlier, gpus=admission.gpus)
             granted = admission.site is not None and admission.site.granted
-            if earlier is None or _answer(earlier) != _answer(admission) or (granted and key in put_off):
+            late = (granted and key in put_off) or (admission.gpus and key in gpus_put_off)
+            if earlier is None or late or _answer(earlier) != _answer(admission):
                 self._wake(key, first=admission.admitted and not self._idle)
+
+    def goes_first(self, key: Key) -> bool:
+        """Whether to look at the job before those that only wait: it holds a place that others may be waiting for."""
+        found = self._result.get(key)
+        return not self._idle and found is not None and found.admitted
 
     def _set_alarm(self, snapshot: AdmissionSnapshot, now: datetime) -> None:
         """A wait for a GPU that ends, or a backoff, changes answers though nothing happens."""
@@ -304,14 +325,30 @@ class Gate:
         )
 
     def _gpus_leaving(self, rows: Mapping[Key, _Row]) -> Counter[QueueKey]:
-        """GPUs of Jobs that live though their AudioJob asks for nothing any more. Those of Kueue's are Kueue's."""
+        """GPUs of Jobs that live, or are being made, though their AudioJob asks for nothing any more.
+
+        Those of Kueue's Jobs are Kueue's.
+        """
+        held = [
+            ((namespace, job.owner), job.gpus)
+            for namespace, cache in self._caches.namespaces.items()
+            for job in cache.live_gpus.values()
+            if not job.managed
+        ]
         found: Counter[QueueKey] = Counter()
-        for namespace, cache in self._caches.namespaces.items():
-            for job in cache.live_gpus.values():
-                row = rows.get((namespace, job.owner))
-                if not job.managed and (row is None or row.candidate is None):
-                    found[namespace, row.queue if row is not None else ""] += job.gpus
+        for key, gpus in (*held, *self._taken.items()):
+            row = rows.get(key)
+            if row is None or row.candidate is None:
+                found[key[0], row.queue if row is not None else self._queue_of(key)] += gpus
         return found
+
+    def _queue_of(self, key: Key) -> str:
+        """The queue of a job that is not active any more; '' where nobody knows."""
+        known = self._caches.audiojobs.get(key)
+        try:
+            return known.job.spec.queue_name if known is not None else ""
+        except ValidationError:
+            return ""
 
     def _as_it_is(self, key: Key, row: Candidate, held: int) -> Candidate:
         if key in self._fetching:
@@ -379,7 +416,7 @@ def _answer(admission: Admission) -> tuple[object, ...]:
 def _numbers(snapshot: AdmissionSnapshot, result: dict[Key, Admission]) -> dict[QueueKey, QueueNumbers]:
     running: Counter[QueueKey] = Counter()
     pending: Counter[QueueKey] = Counter()
-    gpus: Counter[QueueKey] = Counter()
+    gpus: Counter[QueueKey] = Counter(snapshot.gpus_leaving)
     for each in snapshot.candidates:
         (running if result[each.key].admitted else pending)[each.queue_key] += 1
         gpus[each.queue_key] += each.gpus_held

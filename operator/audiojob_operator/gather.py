@@ -238,9 +238,18 @@ class Gatherer:
         self._dependents.setdefault(other, set()).add(dependent)  # before it is read: its end must not slip through
         known = await self.known(other)
         try:
-            return known.job if known is not None else None
+            job = known.job if known is not None else None
         except ValidationError as error:
             return Unreadable(_problem(error))
+        if job is not None and job.status.state.finished:
+            self._forget_dependent(other, dependent)  # nobody waits for it, and nobody may ever tell that it goes
+        return job
+
+    def _forget_dependent(self, other: Key, dependent: Key) -> None:
+        waiting = self._dependents.get(other, set())
+        waiting.discard(dependent)
+        if not waiting:
+            self._dependents.pop(other, None)
 
     async def _spec_of(self, job: AudioJob) -> AudioPipelineSpec | None:
         revision = await self._revision(self._caches.namespaces.get(job.metadata.namespace), job, ())

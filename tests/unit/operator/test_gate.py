@@ -111,6 +111,23 @@ async def test_who_got_a_place_is_looked_at_before_those_who_are_told_to_wait() 
     assert younger in pool.woken
 
 
+async def test_a_job_that_holds_a_place_goes_first_and_one_that_waits_does_not() -> None:
+    pool = Pool(1)
+    running, waiting = pool.put("running", started=True), pool.put("waiting")
+    await pool.answer(waiting)
+    assert (pool.gate.goes_first(running), pool.gate.goes_first(waiting)) == (True, False)
+
+
+async def test_a_retry_whose_predecessor_cannot_be_read_keeps_no_place_from_others() -> None:
+    pool = Pool(1)
+    retry, other = pool.put("retry", retryOf="gone", age=5), pool.put("other")
+    waits = {"type": "Admitted", "status": "False", "reason": "WaitingForJob", "message": "It cannot be read."}
+    waits |= {"lastTransitionTime": "2026-03-01T12:00:00Z"}
+    pool.known(retry).raw["status"] = {"conditions": [{**waits, "observedGeneration": 1}]}
+    assert (await pool.answer(other)).admitted
+    assert pool.known(retry).job.status.conditions, "the status can be read"
+
+
 async def test_nobody_goes_first_where_nothing_is_limited() -> None:
     pool = Pool(None)
     job = pool.put("job")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.polling import eventually
 from tests.unit.operator.builders import phase, pipeline
 from tests.unit.operator.pool import Pool
 
@@ -93,3 +94,62 @@ async def test_nobody_is_served_out_of_turn_while_another_waits_for_gpus() -> No
     late = pool.put("late", pipeline="onegpu", started=True)
     assert (await pool.answer(late)).gpus == 0
     assert (await pool.answer(waiting)).gpus == 1
+
+
+async def test_a_gpu_that_is_not_used_wakes_nobody_again_and_again() -> None:
+    pool = Pool(None, node_gpus=1)
+    first = pool.put("first", pipeline="onegpu", started=True)
+    for _ in range(3):
+        assert (await pool.answer(first)).gpus == 1
+        pool.gate.settle(first)  # a quota refused its Job, say: its backoff must not be cut short
+    assert pool.woken == []
+
+
+async def test_who_asked_for_a_gpu_between_two_passes_is_woken_by_the_next_one() -> None:
+    pool = Pool(None, node_gpus=1)
+    first = pool.put("first", pipeline="onegpu", started=True, age=5)
+    pool.put("second", pipeline="onegpu", started=True)
+    assert (await pool.answer(first)).gpus == 1
+    pool.gate.settle(first)
+    again = pool.ask(first)
+    assert again is not None
+    assert again.gpus == 0
+    await eventually(lambda: first in pool.woken, "its wake-up")
+    assert (await pool.answer(first)).gpus == 1
+
+
+async def test_a_gpu_of_a_round_stays_taken_when_the_job_is_stopped_meanwhile() -> None:
+    pool = Pool(None, node_gpus=1)
+    first = pool.put("first", pipeline="onegpu", started=True)
+    assert (await pool.answer(first)).gpus == 1
+    pool.put("first", pipeline="onegpu", started=True, suspend=True)  # while its Job is being created
+    second = pool.put("second", pipeline="onegpu", started=True)
+    assert (await pool.answer(second)).gpus == 0
+
+
+async def test_nobody_is_served_out_of_turn_with_a_gpu_that_the_last_pass_gave() -> None:
+    pool = Pool(None, node_gpus=1)
+    pool.add(pool.caches.pipelines, pipeline(phase("first"), phase("second", device="Auto"), name="mixed"))
+    song = pool.put("song", pipeline="mixed", started=True)
+    pool.known(song).raw["status"]["phases"] = [{"name": "first", "state": "Running", "attempt": 1}]
+    first = pool.put("first", pipeline="onegpu", started=True)
+    pool.gate.touch()
+    await eventually(lambda: first in pool.woken, "a pass that gives the GPU")
+    early = pool.ask(song)
+    assert early is not None
+    assert early.gpus == 0
+    told = pool.ask(first)
+    assert told is not None
+    assert told.gpus == 1
+
+
+async def test_nobody_is_served_out_of_turn_beyond_the_limit_of_the_queue() -> None:
+    pool = Pool(None, node_gpus=2)
+    pool.queue("default", maxGPUs=1)
+    pool.put("stopped", started=True, suspend=True)
+    pool.gpu_job("stopped")
+    pool.add(pool.caches.pipelines, pipeline(phase("first"), phase("second", device="Auto"), name="mixed"))
+    song = pool.put("song", pipeline="mixed", started=True)
+    pool.known(song).raw["status"]["phases"] = [{"name": "first", "state": "Running", "attempt": 1}]
+    assert (await pool.answer(song)).gpus == 0
+    assert pool.gate.numbers["music", "default"].gpus == 1

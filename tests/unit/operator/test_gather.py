@@ -176,3 +176,15 @@ async def test_a_named_job_that_cannot_be_read_is_told_with_its_field_and_wakes_
     assert isinstance(found, Unreadable)
     assert found.problem.startswith("spec.priority: Input should be a valid integer")
     assert shell.gatherer.ended((NAMESPACE, "other")) == {ME}
+
+
+async def test_a_retry_is_not_remembered_as_waiting_for_a_job_that_has_ended() -> None:
+    shell = Shell()
+    shell.job("other", {"state": "Failed"})
+    shell.job("song", {}, retryOf="other")
+    known = shell.caches.audiojobs.get(ME)
+    assert known is not None
+    observed = await shell.gatherer.observe(ME, known)
+    assert observed is not None
+    assert observed.retried is not None
+    assert shell.gatherer._dependents == {}
