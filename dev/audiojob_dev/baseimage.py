@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
-from audiojob_dev import host, packages
+from audiojob_dev import host, packages, processes
 from audiojob_dev.buildah import Buildah
 from audiojob_dev.errors import DevError
 from audiojob_dev.paths import Paths
@@ -64,18 +66,41 @@ def ensure(paths: Paths, buildah: Buildah, progress: Progress) -> None:
     """Make the base image once. The product names the public mirror only, whatever mirror it was made from."""
     if buildah.has(REFERENCE):
         return
-    folder = paths.cache / "base" / "root"
     with progress.step("base image"):
-        host.unmount_below([folder])  # a debootstrap that was killed leaves /proc mounted there
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        command = [packages.program("debootstrap") or "debootstrap", "--variant=minbase", DEBIAN_SUITE, str(folder)]
-        done = subprocess.run([*command, _machine_mirror()], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise DevError(f"debootstrap failed:\n{done.stdout[-1500:]}{done.stderr[-500:]}")
+        folder = fresh_folder(paths.cache / "base")
+        _bootstrap(folder)
+        host.unmount_below([folder])
         _slim(folder)
         buildah.from_folder(folder, REFERENCE, _DOCKERFILE)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def fresh_folder(base: Path) -> Path:
+    """An empty folder below `base`, shared with nobody; what earlier bootstraps left beside it goes if it can.
+
+    A bootstrap whose command was killed may have programs that write on: what they hold is left to a later call.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    for old in base.iterdir():
+        with suppress(DevError):
+            host.unmount_below([old])  # a debootstrap that was killed leaves /proc mounted there
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="root-", dir=base))
+    folder.chmod(0o755)  # it becomes the image's root, which users other than root enter
+    return folder
+
+
+def _bootstrap(folder: Path) -> None:
+    command = [packages.program("debootstrap") or "debootstrap", "--variant=minbase", DEBIAN_SUITE, str(folder)]
+    done = subprocess.run(
+        processes.dying_with_parent([*command, _machine_mirror()]),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise DevError(f"debootstrap failed:\n{done.stdout[-1500:]}{done.stderr[-500:]}")
 
 
 def _slim(folder: Path) -> None:

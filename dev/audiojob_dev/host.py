@@ -6,6 +6,7 @@ Every change can be undone by name alone, so that a crashed cluster is cleaned u
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -23,6 +24,7 @@ _BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _CAP_SYS_RESOURCE = 24
 # kube-proxy --cleanup leaves this one, empty.
 _LEFT_CHAIN = "KUBE-FIREWALL"
+_MOUNTS = Path("/proc/self/mounts")
 _COMMENT = ["-m", "comment", "--comment", "audiojob embedded cluster"]
 # -w waits for the lock that kube-proxy takes too.
 _RULES: tuple[tuple[str, str, Sequence[str]], ...] = (
@@ -100,7 +102,7 @@ def restore_network(address: str, *, turn_forwarding_off: bool) -> None:
 
 def _hierarchies(*types: str) -> list[Path]:
     """The mounted cgroup roots: one for each controller of version 1, one of version 2, or both kinds."""
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    mounts = [line.split() for line in _MOUNTS.read_text(errors="surrogateescape").splitlines()]
     return [Path(fields[1]) for fields in mounts if fields[2] in types]
 
 
@@ -144,20 +146,38 @@ def _kill(folder: Path) -> None:
 
 
 def mounts_below(mounts: str, folder: Path) -> list[str]:
-    """Mount points below `folder` in `/proc/self/mounts` (its text), innermost first."""
-    points = [line.split()[1].encode().decode("unicode_escape") for line in mounts.splitlines()]
-    return sorted((point for point in points if point.startswith(f"{folder}/")), key=len, reverse=True)
+    """Mount points below `folder` in `/proc/self/mounts` (its text), innermost first.
+
+    The kernel writes them without symbolic links, and white space as octal numbers.
+    """
+    start = f"{folder.resolve()}/"
+    points = [
+        re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split(" ")[1]) for line in mounts.splitlines()
+    ]
+    return sorted((point for point in points if point.startswith(start)), key=len, reverse=True)
 
 
 def unmount_idle(folder: Path) -> None:
     """Unmount what nobody uses below `folder`; what is busy stays."""
-    for point in mounts_below(Path("/proc/self/mounts").read_text(), folder):
+    for point in _mounted_below(folder):
         _run("umount", point, check=False)
 
 
 def unmount_below(folders: Iterable[Path]) -> None:
+    """Unmount everything below the folders, so that they can be removed.
+
+    Raises DevError where a mount is left: whoever removed the folder would remove what is mounted there.
+    """
     for folder in folders:
-        for point in mounts_below(Path("/proc/self/mounts").read_text(), folder):
+        for point in _mounted_below(folder):
             if not _run("umount", point, check=False):
                 # Something still holds it open: detach it now, the kernel frees it later.
                 _run("umount", "--lazy", point)
+        left = _mounted_below(folder)
+        if left:
+            raise DevError(f"still mounted below {folder}: {', '.join(left)}")
+
+
+def _mounted_below(folder: Path) -> list[str]:
+    # A name may hold any bytes.
+    return mounts_below(_MOUNTS.read_text(errors="surrogateescape"), folder)

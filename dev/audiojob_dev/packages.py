@@ -45,6 +45,10 @@ TEST_REQUIREMENTS = (
     Requirement("espeak-ng", "espeak-ng"),  # the program of examples/speak
 )
 DEMO_REQUIREMENTS = (Requirement("curl", "curl"),)
+# Answers to the question whether a package's configuration file replaces a changed one.
+_KEEP_CONFIGURATION = ("--force-confdef", "--force-confold")
+# apt's words for a dpkg that was killed; it refuses everything until `dpkg --configure -a` has run.
+_DPKG_INTERRUPTED = "dpkg was interrupted"
 
 
 def program(name: str) -> str | None:
@@ -83,23 +87,42 @@ def ensure(requirements: Iterable[Requirement], *, announce: Callable[[str], Non
     if not may_install(os.geteuid(), apt):
         raise DevError(f"missing system packages: {listed}. Install them as root: apt-get install -y {listed}")
     announce(listed)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    wait = ["-o", "DPkg::Lock::Timeout=300"]
-    install = ["apt-get", *wait, "install", "-y", "--no-install-recommends", *packages]
-    # An installation that was cut short is finished first. An old package list names files that the mirror no longer
-    # has: refresh it only then, it costs seconds.
-    if _run(install, environment).returncode:
-        _run(["dpkg", "--configure", "-a"], environment)
-        _run(["apt-get", *wait, "update"], environment)
-        done = _run(install, environment)
-        if done.returncode:
-            raise DevError(f"apt-get could not install {listed}:\n{done.stdout[-1500:]}")
+    install(packages)
     left = missing_packages(wanted)
     if left:
         raise DevError(f"apt-get installed {listed}, but {' '.join(left)} still lacks its programs.")
 
 
-def _run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run without a terminal to ask at; standard error goes into `stdout`, untranslated."""
     return subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
     )
+
+
+def install(packages: list[str], run: Callable[[list[str]], subprocess.CompletedProcess[str]] = _run) -> None:
+    """`apt-get install` that asks nothing: configuration files that somebody changed stay as they are.
+
+    Raises DevError with the end of apt's output.
+    """
+    wait = ["-o", "DPkg::Lock::Timeout=300"]
+    keep = [part for choice in _KEEP_CONFIGURATION for part in ("-o", f"Dpkg::Options::={choice}")]
+    command = ["apt-get", *wait, *keep, "install", "-y", "--no-install-recommends", *packages]
+    done = run(command)
+    if not done.returncode:
+        return
+    # apt goes on only after an installation that was cut short is finished.
+    if _DPKG_INTERRUPTED in done.stdout:
+        run(["dpkg", *_KEEP_CONFIGURATION, "--configure", "-a"])
+    # An old package list names files that the mirror no longer has: refresh it only then, it costs seconds.
+    run(["apt-get", *wait, "update"])
+    done = run(command)
+    if done.returncode:
+        raise DevError(f"apt-get could not install {' '.join(packages)}:\n{done.stdout[-1500:]}")

@@ -7,6 +7,7 @@ nothing else is ever stopped: a process id alone may long belong to another prog
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -22,6 +23,9 @@ from audiojob_dev.errors import DevError
 
 CLUSTER_VARIABLE = "AUDIOJOB_CLUSTER"
 _POLL_SECONDS = 0.05
+# Linux gives clients ports from 32768 on, Kubernetes gives 30000 to 32767 to its NodePorts.
+SERVER_PORTS = range(20_000, 30_000)
+_calls = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +135,18 @@ def _reap(pids: Sequence[int]) -> None:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port for a server that starts soon or later; no call of this process is given the same one again.
+
+    From a range that no client's connection is put into. Processes begin at different places of it, since a port that
+    is not bound yet looks free to all of them. Raises DevError where all are taken.
+    """
+    start = os.getpid() * 61
+    for _ in SERVER_PORTS:
+        port = SERVER_PORTS[(start + next(_calls)) % len(SERVER_PORTS)]
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise DevError(f"no TCP port from {SERVER_PORTS[0]} to {SERVER_PORTS[-1]} is free on {host}.")
 
 
 def tail(log: Path, lines: int = 15) -> str:

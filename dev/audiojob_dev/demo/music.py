@@ -36,14 +36,21 @@ def find_music(cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         if os.geteuid() == 0:
-            subprocess.run(["apt-get", "-qq", "update"], check=False, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                ["apt-get", "-qq", "update"], check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            )
         done = subprocess.run(
-            ["apt-get", "-qq", "download", PACKAGE], check=False, cwd=folder, capture_output=True, text=True
+            ["apt-get", "-qq", "download", PACKAGE],
+            check=False,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
         )
         packages = list(Path(folder).glob(f"{PACKAGE}_*.deb"))
         if done.returncode != 0 or not packages:
             raise MusicMissingError(f"cannot download Debian's package {PACKAGE}: {done.stderr.strip()}")
-        subprocess.run(["dpkg-deb", "-x", str(packages[0]), f"{folder}/root"], check=True)
+        subprocess.run(["dpkg-deb", "-x", str(packages[0]), f"{folder}/root"], check=True, stdin=subprocess.DEVNULL)
         fresh = cached.with_suffix(".new")
         shutil.copyfile(Path(folder) / "root" / INSTALLED.relative_to("/"), fresh)
         fresh.replace(cached)  # half a piece would be taken for the whole one ever after

@@ -72,18 +72,20 @@ class Command:
 
     def __init__(self, tag: Path, *arguments: str, **environment: str) -> None:
         self.tag = tag
-        self._arguments = arguments
+        # A shell has what it starts in the background ignore SIGINT, and so would all that pytest starts.
+        self._command = ["env", "--default-signal=INT", sys.executable, *arguments]
         self._environment = {**os.environ, processes.CLUSTER_VARIABLE: str(tag), **environment}
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, *self._arguments]
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(
+            self._command, env=self._environment, capture_output=True, text=True, check=False, timeout=60
+        )
 
     @contextmanager
     def begun(self) -> Iterator[subprocess.Popen[bytes]]:
         """The running command. Whatever is left of it at the end is killed."""
         with subprocess.Popen(
-            [sys.executable, *self._arguments],
+            self._command,
             env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

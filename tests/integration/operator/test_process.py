@@ -75,7 +75,7 @@ def test_sigterm_ends_the_process_in_time_and_gives_the_lease_back(
         began = time.monotonic()
         operator.send(signal.SIGTERM)
         assert operator.wait(30) == 0, operator.story()
-        assert time.monotonic() - began < 3, operator.story()
+        assert time.monotonic() - began < 10, operator.story()  # a pod is given 30 s
     assert holder(space) == ""
     text = log.read_text()
     assert "Traceback" not in text

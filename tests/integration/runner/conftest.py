@@ -14,7 +14,7 @@ from tests.integration.runner.pods import PodFolder, eventually, make_pod
 from tests.integration.runner.stores import StoreFolder
 from tests.integration.runner.tasks.web import Web, running
 
-from audiojob_dev import binaries
+from audiojob_dev import binaries, processes
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
 from audiojob_runner import weightfetch
@@ -38,7 +38,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         folder = binaries.ensure(paths_from_environment(), ("versitygw",), progress)
     root = tmp_path_factory.mktemp("buckets")
     sidecar = tmp_path_factory.mktemp("metadata")
-    port = _free_port()
+    port = processes.free_port()
     command = [str(folder / "versitygw"), "--port", f"127.0.0.1:{port}", "--quiet"]
     command += ["posix", "--sidecar", str(sidecar), str(root)]
     environ = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
@@ -99,13 +99,6 @@ def filling(tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch) -> Fillin
     found = Filling(tmp_path / "models", web)
     found.serve_all()
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:

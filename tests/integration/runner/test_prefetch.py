@@ -25,8 +25,9 @@ from tests.integration.runner.filling import (
     sha256,
 )
 from tests.integration.runner.pods import eventually
-from tests.integration.runner.tasks.web import Handler, free_port, running
+from tests.integration.runner.tasks.web import Handler, running
 
+from audiojob_dev.processes import free_port
 from audiojob_runner import weightfetch
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.modelvolume import LOCK_NAME

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -46,6 +47,38 @@ def test_mounts_below_a_folder_come_innermost_first_and_its_neighbours_do_not() 
     assert host.mounts_below(mounts, Path("/state")) == ["/state/a/b c", "/state/a"]
 
 
+def test_mounts_below_a_folder_are_found_through_a_symbolic_link_and_with_letters_of_any_language(
+    tmp_path: Path,
+) -> None:
+    real, link = tmp_path / "größe", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    assert host.mounts_below(f"proc {real.resolve()}/proc proc rw 0 0\n", link) == [f"{real.resolve()}/proc"]
+
+
+def test_a_bootstrap_gets_an_empty_folder_of_its_own_and_what_earlier_ones_left_goes(tmp_path: Path) -> None:
+    first = baseimage.fresh_folder(tmp_path / "base")
+    (first / "half").write_text("x")
+    second = baseimage.fresh_folder(tmp_path / "base")
+    assert second != first
+    assert list((tmp_path / "base").iterdir()) == [second]
+    assert (list(second.iterdir()), second.stat().st_mode & 0o777) == ([], 0o755)
+
+
+def test_a_folder_of_an_earlier_bootstrap_that_cannot_be_unmounted_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted = tmp_path / "root" / "proc"
+    mounted.mkdir(parents=True)
+    (tmp_path / "mounts").write_text(f"proc {mounted.resolve()} proc rw 0 0\n")
+    monkeypatch.setattr(host, "_MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(host, "program", lambda _: "true")  # an umount that unmounts nothing
+    with pytest.raises(DevError, match="still mounted below"):
+        host.unmount_below([tmp_path / "root"])
+    assert baseimage.fresh_folder(tmp_path).is_dir()
+    assert mounted.is_dir()
+
+
 def test_missing_packages_are_named_once_and_in_order() -> None:
     wanted = (Requirement("ctr", "containerd"), Requirement("containerd", "containerd"), Requirement("b", "a-package"))
     assert packages.missing_packages(wanted, lambda _: False) == ["a-package", "containerd"]
@@ -63,6 +96,38 @@ def test_missing_packages_are_named_once_and_in_order() -> None:
 )
 def test_packages_are_installed_only_by_root_with_apt(user: int, apt: str | None, expected: bool) -> None:
     assert packages.may_install(user, apt) is expected
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param([""], ["install"], id="nothing more where apt succeeds"),
+        pytest.param(["E: 404", "", ""], ["install", "update", "install"], id="an old package list is refreshed"),
+        pytest.param(
+            ["E: dpkg was interrupted, you must manually run 'dpkg --configure -a'", "", "", ""],
+            ["install", "--configure", "update", "install"],
+            id="an installation that was cut short is finished first",
+        ),
+    ],
+)
+def test_an_installation_does_no_more_than_apt_s_answers_ask_for(answers: list[str], expected: list[str]) -> None:
+    """An answer is an error's text; an empty one is success."""
+    left, seen = list(answers), []
+
+    def run(command: list[str]) -> CompletedProcess[str]:
+        seen.append(next(word for word in command if word in {"install", "update", "--configure"}))
+        if seen[-1] != "update":
+            assert any(word.endswith("--force-confold") for word in command)
+        text = left.pop(0)
+        return CompletedProcess(command, 100 if text else 0, text)
+
+    packages.install(["sox"], run)
+    assert (seen, left) == (expected, [])
+
+
+def test_an_installation_that_fails_twice_shows_apt_s_last_output() -> None:
+    with pytest.raises(DevError, match="could not install sox:\nE: no space"):
+        packages.install(["sox"], lambda command: CompletedProcess(command, 100, "E: no space"))
 
 
 @pytest.mark.parametrize(

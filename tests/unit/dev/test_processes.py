@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -49,6 +50,23 @@ def test_a_program_that_ignores_sigterm_is_killed_after_its_grace(tmp_path: Path
     pid = _start(tmp_path, _STUBBORN)
     processes.stop([pid], grace_seconds=0.2)
     assert processes.tagged(tmp_path) == {}
+
+
+def test_ports_for_servers_differ_can_be_bound_and_are_none_that_clients_are_given() -> None:
+    first, second = processes.free_port(), processes.free_port()
+    assert first != second
+    assert {first, second} <= set(processes.SERVER_PORTS)
+    for port in (first, second):
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+
+
+def test_a_port_that_is_taken_is_passed_over() -> None:
+    following = processes.free_port() + 1
+    with socket.socket() as other:
+        with suppress(OSError):  # then somebody else has it
+            other.bind(("127.0.0.1", following))
+        assert processes.free_port() != following
 
 
 def test_a_held_lock_is_waited_for_and_then_named(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Handler, Web, drip, free_port
+from tests.integration.runner.tasks.web import Handler, Web, drip
 
+from audiojob_dev.processes import free_port
 from audiojob_runner import pace, plainhttp, proxy
 from audiojob_runner.addresses import parse_networks
 from audiojob_runner.errors import PhaseError

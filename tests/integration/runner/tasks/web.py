@@ -130,10 +130,3 @@ def ranged(body: bytes, break_after: int, end: Route = close) -> Route:
         end(handler)
 
     return answer
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
