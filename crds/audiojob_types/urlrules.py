@@ -12,12 +12,14 @@ from typing import Final
 NEVER_NETWORKS: Final = (
     "0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32",
     "::/128", "fe80::/10", "ff00::/8",
-    # Metadata services that lie in private networks: Alibaba's, Amazon's and Google's.
-    "100.100.100.200/32", "fd00:ec2::254/128", "fd20:ce::254/128",
+    # Metadata services beyond the link-local networks: Alibaba's, Amazon's, Google's, Azure's (a public address) and
+    # Oracle's.
+    "100.100.100.200/32", "fd00:ec2::254/128", "fd20:ce::254/128", "168.63.129.16/32",
+    "192.0.0.192/32", "fd00:c1::a9fe:a9fe/128",
 )  # fmt: skip
 # What is not public, but may be allowed (fetch.allowedCIDRs). The runner refuses more.
 PRIVATE_NETWORKS: Final = (
-    "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.0.0.0/29", "192.0.2.0/24", "192.168.0.0/16",
+    "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16",
     "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
     "::/96", "64:ff9b:1::/48", "100::/64", "2001:db8::/32", "fc00::/7", "fec0::/10",
 )  # fmt: skip

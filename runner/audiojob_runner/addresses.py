@@ -12,10 +12,14 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 # Networks that carry an IPv4 address in their last 32 bits: what is reached is that address. The well-known prefix says
-# nothing of its own; the one for local use is private besides.
+# nothing of its own; the others are private besides.
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _LOCAL_NAT64: Final = IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE: Final = IPv6Network("::/96")
+
+_IPV6_LOOPBACK: Final = IPv6Address("::1")  # the one address below ::/96 that carries none
+# For protocols, not for hosts. Python takes some of its addresses for public.
+_PROTOCOLS: Final = IPv4Network("192.0.0.0/24")
 
 _NEVER: Final = tuple(ip_network(cidr) for cidr in NEVER_NETWORKS)
 
@@ -63,13 +67,19 @@ def _faces(address: Address) -> Iterator[Address]:
     elif address.ipv4_mapped is not None:
         yield address.ipv4_mapped
     elif address in _NAT64:
-        yield IPv4Address(int(address) & 0xFFFF_FFFF)
+        yield _last_bits(address)
     else:
         yield address
+        if address in _LOCAL_NAT64 or (address in _IPV4_COMPATIBLE and address != _IPV6_LOOPBACK):
+            yield _last_bits(address)
         if address.sixtofour is not None:
             yield address.sixtofour
         if address.teredo is not None:
             yield from address.teredo
+
+
+def _last_bits(address: IPv6Address) -> IPv4Address:
+    return IPv4Address(int(address) & 0xFFFF_FFFF)
 
 
 def _is_public(address: Address) -> bool:
@@ -79,6 +89,7 @@ def _is_public(address: Address) -> bool:
         or address.is_reserved
         or address.is_link_local
         or address.is_unspecified
+        or address in _PROTOCOLS
         or (isinstance(address, IPv6Address) and address.is_site_local)
     )
 

@@ -7,16 +7,18 @@ content of a file to another: for that it is removed and made anew.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from audiojob_runner.errors import PhaseError
 from audiojob_runner.remnant import (
     ABOUT_NAME,
     BLOCK_BYTES,
@@ -45,29 +47,44 @@ _log = logging.getLogger(__name__)
 def keeping_in(store: Store, prefix: str, folder: str) -> Keeping | None:
     """Where an attempt (``folder``) of a phase (``prefix``) keeps things; None in a store that is no folder.
 
-    Raises :class:`audiojob_runner.errors.PhaseError` as the store does.
+    Raises :class:`PhaseError` as the store does. What other attempts have left and cannot be looked at is passed over.
     """
     own = store.local_path(f"{folder}/{PARTIAL_FOLDER}")
     if own is None:
         return None
-    others = (store.local_path(f"{each}/{PARTIAL_FOLDER}") for each in store.folders(prefix) if each != folder)
-    return Keeping(own, tuple(path for path in others if path is not None and path.is_dir()))
+    others = (_left_in(store, f"{each}/{PARTIAL_FOLDER}") for each in store.folders(prefix) if each != folder)
+    return Keeping(own, tuple(path for path in others if path is not None))
+
+
+def _left_in(store: Store, key: str) -> Path | None:
+    # Python 3.11 and 3.12 answer a circle of links with RuntimeError.
+    with suppress(PhaseError, OSError, RuntimeError):
+        path = store.local_path(key)
+        return path if path is not None and path.is_dir() else None
+    return None
 
 
 def clear(keeping: Keeping) -> bool:
     """Remove what is kept, but for what somebody else still writes; whether there was anything. Raises nothing."""
     found = False
     for folder in (keeping.own, *keeping.earlier):
-        if folder.is_symlink() or not folder.is_dir():
-            continue
-        data = _hold(folder / DATA_NAME)
-        if data is None and (folder / DATA_NAME).exists():
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
-        if data is not None:
-            data.close()
-        found = True
+        # One that cannot even be looked at must not keep the others.
+        with suppress(OSError):
+            found = _clear(folder) or found
     return found
+
+
+def _clear(folder: Path) -> bool:
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    with ExitStack() as stack:
+        data = _hold(folder / DATA_NAME)
+        if data is not None:
+            stack.enter_context(data)
+        elif (folder / DATA_NAME).exists():
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 class Keeper:
@@ -125,7 +142,7 @@ class Keeper:
             self._data = _hold(own / DATA_NAME, os.O_CREAT | os.O_EXCL)
             if self._data is None:
                 raise OSError("its file cannot be locked")
-            self._sums = (own / SUMS_NAME).open("xb")
+            self._sums = _open(own / SUMS_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             self._length = about.length
             (own / ABOUT_NAME).write_text(about.model_dump_json(by_alias=True), encoding="utf-8")
 
@@ -171,8 +188,8 @@ class Keeper:
             if folder != self._keeping.own:
                 self._keeping.own.parent.mkdir(parents=True, exist_ok=True)
                 folder.rename(self._keeping.own)
-            self._known_sums = _read(self._keeping.own / SUMS_NAME, MAX_SUMS_BYTES)
-            self._sums = (self._keeping.own / SUMS_NAME).open("r+b")
+            self._sums = _open(self._keeping.own / SUMS_NAME, os.O_RDWR)
+            self._known_sums = self._sums.read(MAX_SUMS_BYTES)
         except OSError:
             data.close()
             raise
@@ -193,7 +210,8 @@ class Keeper:
         assert self._data is not None
         assert self._sums is not None
         volume = os.fstatvfs(self._data.fileno())
-        if not has_room(volume.f_bavail * volume.f_frsize, self._blocks * BLOCK_BYTES, self._length):
+        size, free = volume.f_blocks * volume.f_frsize, volume.f_bavail * volume.f_frsize
+        if not has_room(size, free, self._blocks * BLOCK_BYTES, self._length):
             _log.info("The volume has no room to keep what is received for a next attempt.")
             self.discard()
             return False
@@ -218,23 +236,31 @@ def _hold(path: Path, more: int = 0) -> BinaryIO | None:
     A file that was moved or removed while it was being locked is another's by now.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | more, 0o644)
+        file = _open(path, os.O_RDWR | more)
     except OSError:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        held, there = os.fstat(descriptor), path.stat(follow_symlinks=False)
-        if stat.S_ISREG(held.st_mode) and os.path.samestat(held, there):
-            return os.fdopen(descriptor, "r+b")
-    except OSError:
-        pass
-    os.close(descriptor)
+    with suppress(OSError):
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.stat(follow_symlinks=False)):
+            return file
+    file.close()
     return None
 
 
+def _open(path: Path, flags: int) -> BinaryIO:
+    """The plain file: neither what a link leads to, nor a pipe or device that never ends. Raises :class:`OSError`."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, f"{path.name} is no plain file")
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "r+b" if flags & os.O_RDWR else "rb")
+
+
 def _read(path: Path, limit: int) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with _open(path, os.O_RDONLY) as file:
         return file.read(limit)
 
 

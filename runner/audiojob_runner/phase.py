@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ from audiojob_types.reasons import Reason
 LOG_CLOSE_SECONDS: Final = 5.0
 REPORT_CLOSE_SECONDS: Final = 2.0
 STOPPED_CLOSE_SECONDS: Final = 1.0
+TIDY_SECONDS: Final = 5.0
 CRASHED: Final = 137
 
 _log = logging.getLogger(__name__)
@@ -130,8 +132,9 @@ class _Phase:
                 worker.end()
                 # From here to the exit only seconds pass, and what is decided is told whatever comes.
                 block_stop_signals()
+        code = self._finish(published, error)
         self._tidy(error)
-        return self._finish(published, error)
+        return code
 
     def _work(self, worker: Worker) -> Published:
         store = open_store(self._input.store, self._paths.credentials)
@@ -211,10 +214,16 @@ class _Phase:
         return published
 
     def _tidy(self, error: PhaseError | None) -> None:
-        """Nothing is kept for a next attempt where there will be none."""
+        """Nothing is kept for a next attempt where there will be none. What does not go in time is the sweeper's.
+
+        The end has been told by now, and nobody watches the time any more. So a volume that does not answer must hold
+        up neither: the removal has a thread of its own, which ends with the process.
+        """
         ended = error is None or classify_exit_code(error.exit_code)[0] is FailureClass.PERMANENT
         if ended and self._keeping is not None:
-            clear(self._keeping)
+            tidying = threading.Thread(target=clear, args=(self._keeping,), name="tidy", daemon=True)
+            tidying.start()
+            tidying.join(TIDY_SECONDS)
 
     def _finish(self, published: Published | None, error: PhaseError | None) -> int:
         """Log pieces, the last progress, the termination message; in that order, each within its time."""

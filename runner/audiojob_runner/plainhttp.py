@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -34,7 +34,17 @@ from audiojob_runner.fetching import (
 from audiojob_runner.fetchsecrets import load_cookies
 from audiojob_runner.keeper import Keeper
 from audiojob_runner.remnant import address_digest, describe
-from audiojob_runner.resumption import OUT_OF_RANGE, Verdict, Version, is_coded, judge, resume_headers, version_of
+from audiojob_runner.resumption import (
+    OUT_OF_RANGE,
+    PARTIAL_CONTENT,
+    Verdict,
+    Version,
+    is_coded,
+    judge,
+    part_of,
+    resume_headers,
+    version_of,
+)
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -82,7 +92,7 @@ def _fetch_once(url: str, tools: FetchTools, saving: _Saving, *, pages: bool) ->
         verdict = saving.judge(response)
         if verdict is Verdict.UNFIT:
             saving.forget()
-            raise _UnfitError("The source's server sends another part than it was asked for.")
+            raise _UnfitError
         where = Where.read(response)
         asked = pages and verdict is Verdict.WHOLE and not saving.settled
         if asked and not is_media(where.content_type, where.extension):
@@ -101,6 +111,9 @@ class BrokenOffError(PhaseError):
 
 class _UnfitError(BrokenOffError):
     """The answer belongs to no file that is there: all of it is to be asked for."""
+
+    def __init__(self) -> None:
+        super().__init__("The source's server sends another part than it was asked for.")
 
 
 @contextmanager
@@ -273,10 +286,13 @@ class _Saving:
     def take(self, response: requests.Response, where: Where, verdict: Verdict) -> None:
         """Write the body, behind what is there or from the start. Raises :class:`PhaseError`."""
         limit = self._tools.limits.max_bytes
+        part = part_of(response.headers) if response.status_code == PARTIAL_CONTENT else None
         if verdict is Verdict.WHOLE:
             self._begin(response, where)
         elif not self.settled:
             _log.info("Going on behind the %d bytes that an earlier attempt received", self.received)
+        if part is not None and part.total is not None:
+            self._learn_length(part.total)
         self.settled = True
         self._meter.tell()
         assert self._where is not None
@@ -293,8 +309,12 @@ class _Saving:
                 if self.received > limit:
                     raise too_large(limit)
         check_whole(self._tools)
+        if part is not None and self.received > part.end:
+            self.forget()
+            raise _UnfitError
         length = self._where.length
-        if length is not None and self.received != length:
+        # A part may be less than was asked for: then the rest is asked for again.
+        if (part is not None and self.received != part.end) or (length is not None and self.received != length):
             raise refused_error(self._tools.refusals, self._tools.limits) or BrokenOffError(
                 f"The download broke off after {self.received} of {length} bytes."
             )
@@ -310,6 +330,18 @@ class _Saving:
     def close(self) -> None:
         """Leave what is kept to whoever comes next."""
         self._keeper.close()
+
+    def _learn_length(self, length: int) -> None:
+        """The first answer may have told none; then it is the range of a later one that tells where the file ends."""
+        assert self._where is not None
+        if self._where.length is not None:
+            return
+        if length > self._tools.limits.max_bytes:
+            raise too_large(self._tools.limits.max_bytes)
+        self._where = replace(self._where, length=length)
+        if self._version is not None:
+            self._version = replace(self._version, length=length)
+        self._meter = Meter(length, self._tools, self.received)
 
     def _begin(self, response: requests.Response, where: Where) -> None:
         limit = self._tools.limits.max_bytes

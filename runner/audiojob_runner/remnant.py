@@ -24,6 +24,9 @@ ABOUT_NAME: Final = "about.json"
 BLOCK_BYTES: Final = 1024 * 1024
 SUM_BYTES: Final = 32
 MAX_ABOUT_BYTES: Final = 4_096
+# What stays free for all others that write to the volume is a tenth of it. Of a large one that would be more than
+# anybody needs, and nothing would ever be kept there.
+MAX_RESERVE_BYTES: Final = 4 * 1024**3
 # Part of every digest: a runner that keeps things in another form finds nothing of this one, and the other way round.
 _FORM: Final = "audiojob-remnant-1"
 
@@ -103,6 +106,8 @@ def block_sum(block: bytes) -> bytes:
     return hashlib.sha256(block).digest()
 
 
-def has_room(free_bytes: int, received: int, length: int | None) -> bool:
-    """Whether a volume has room to keep one more block: the file itself, which is published there, comes first."""
-    return free_bytes >= BLOCK_BYTES + max(received, length or 0)
+def has_room(volume_bytes: int, free_bytes: int, received: int, length: int | None) -> bool:
+    """Whether a volume has room to keep one more block: the file itself, which is published there, and a reserve for
+    everybody else come first."""
+    reserve = min(volume_bytes // 10, MAX_RESERVE_BYTES)
+    return free_bytes >= BLOCK_BYTES + max(received, length or 0) + reserve

@@ -15,7 +15,7 @@ PARTIAL_CONTENT: Final = 206
 OUT_OF_RANGE: Final = 416
 # What is sent back in a header: printable, and no longer than any server makes it.
 _VALIDATOR: Final = re.compile(r"[ -~]{1,256}")
-_RANGE: Final = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
+_RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 # A date names one content only if nothing can have changed within its second (RFC 9110, 8.8.2.2).
 _DATE_STEP: Final = timedelta(seconds=1)
 
@@ -42,6 +42,25 @@ class Version:
     def is_tag(self) -> bool:
         """Whether the validator is an ETag."""
         return self.validator.startswith('"')
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which bytes of a file an answer holds: from ``start`` up to, without, ``end``; ``total`` is None where untold."""
+
+    start: int
+    end: int
+    total: int | None
+
+
+def part_of(headers: Mapping[str, str]) -> Part | None:
+    """What ``Content-Range`` tells; None where that is no part of a plain file."""
+    told = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if told is None or is_coded(headers):
+        return None
+    part = Part(int(told[1]), int(told[2]) + 1, int(told[3]) if told[3] != "*" else None)
+    within = part.total is None or part.end <= part.total
+    return part if part.start < part.end and within else None
 
 
 def version_of(headers: Mapping[str, str], length: int | None) -> Version | None:
@@ -74,23 +93,33 @@ def judge(version: Version | None, received: int, status: int, headers: Mapping[
 
     A server need not do what it is asked for. So the place, the size and the validator that it tells must fit, too.
     """
-    if not resume_headers(version, received) or status not in (PARTIAL_CONTENT, OUT_OF_RANGE):
+    if status not in (PARTIAL_CONTENT, OUT_OF_RANGE):
         return Verdict.WHOLE
-    assert version is not None
-    told = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
-    if status == OUT_OF_RANGE or told is None or int(told[1]) != received or is_coded(headers):
-        return Verdict.UNFIT
-    total = int(told[2]) if told[2] != "*" else None
-    if not _same_length(version, total):
-        return Verdict.UNFIT
-    named = headers.get("ETag" if version.is_tag else "Last-Modified", "").strip()
-    return Verdict.CONTINUES if named in ("", version.validator) else Verdict.UNFIT
+    part = part_of(headers) if status == PARTIAL_CONTENT else None
+    if version is None or not resume_headers(version, received):
+        # Nobody asked for a part; one that is all of the file does no harm.
+        unnamed = status == PARTIAL_CONTENT and "Content-Range" not in headers
+        return Verdict.WHOLE if unnamed or (part is not None and _is_all(part)) else Verdict.UNFIT
+    fits = part is not None and part.start == received and _same_length(version, part)
+    return Verdict.CONTINUES if fits and _same_validator(version, headers) else Verdict.UNFIT
 
 
-def _same_length(version: Version, total: int | None) -> bool:
-    if total is None:
-        return version.is_tag
-    return version.length is None or total == version.length
+def _is_all(part: Part) -> bool:
+    return part.start == 0 and part.end == part.total
+
+
+def _same_length(version: Version, part: Part) -> bool:
+    """Whether the part is of a file of that length. One length must be known: else nobody knows where the file ends."""
+    if part.total is None:
+        return version.is_tag and version.length is not None and part.end <= version.length
+    return version.length is None or part.total == version.length
+
+
+def _same_validator(version: Version, headers: Mapping[str, str]) -> bool:
+    """A part must name the tag again (RFC 9110, 15.3.7). A date may be left out: its length has been compared."""
+    if version.is_tag:
+        return headers.get("ETag", "").strip() == version.validator
+    return headers.get("Last-Modified", "").strip() in ("", version.validator)
 
 
 def _is_strong(date: str, headers: Mapping[str, str]) -> bool:

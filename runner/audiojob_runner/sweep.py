@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from audiojob_runner import logs
 from audiojob_runner.errors import PhaseError, as_phase_error
 from audiojob_runner.manifest import MAX_MANIFEST_BYTES
+from audiojob_runner.remnant import PARTIAL_FOLDER
 from audiojob_runner.settings import Paths
 from audiojob_runner.store import Store, open_store
 from audiojob_runner.store.inventory import StoredObject, inventory, remove, remove_empty_folders
@@ -142,6 +143,7 @@ def _stored_attempt(store: Store, folder: str, items: list[StoredObject]) -> Sto
         newest=max(item.written for item in items),
         published=published,
         expires=_expires(store, key) if published else None,
+        remnant_bytes=sum(item.bytes for item in items if item.key.startswith(f"{folder}/{PARTIAL_FOLDER}/")),
     )
 
 

@@ -2,6 +2,7 @@
 
 Everything that is not surely useless stays. A job's folder goes only when its results have expired *and* its AudioJob
 has been absent for days; an attempt goes when it never published; and no pass removes more than a share of the store.
+What a download had received is not part of that share: it is never a result, and can be larger than all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ DEFAULT_PERCENT: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How careful a pass is. ``percent`` is of the store's bytes and of its job folders, each."""
+    """How careful a pass is. ``percent`` is of the store's bytes, without remnants, and of its job folders, each."""
 
     unfinished: timedelta = DEFAULT_UNFINISHED
     absent: timedelta = DEFAULT_ABSENT
@@ -30,7 +31,8 @@ class Limits:
 class StoredAttempt:
     """An attempt's folder, ``<namespace>/<uid>/<phase>/<attempt>-<pod>``. ``newest``: when it was last written to.
 
-    ``expires`` is its manifest's; None is for ever, as a manifest that cannot be read is.
+    ``expires`` is its manifest's; None is for ever, as a manifest that cannot be read is. ``remnant_bytes`` of all
+    ``bytes`` are what a download left for a next attempt.
     """
 
     folder: str
@@ -38,6 +40,7 @@ class StoredAttempt:
     newest: datetime
     published: bool
     expires: datetime | None = None
+    remnant_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class StoredJob:
     def bytes(self) -> int:
         """All of it."""
         return self.other_bytes + sum(attempt.bytes for attempt in self.attempts)
+
+    @property
+    def remnant_bytes(self) -> int:
+        """What downloads left for a next attempt."""
+        return sum(attempt.remnant_bytes for attempt in self.attempts)
 
     @property
     def expires(self) -> datetime | None:
@@ -92,12 +100,18 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A folder to remove, and why."""
+    """A folder to remove, and why. ``remnant_bytes`` of all ``bytes`` are no part of a pass's share."""
 
     kind: Kind
     folder: str
     bytes: int
     why: str
+    remnant_bytes: int = 0
+
+    @property
+    def counted_bytes(self) -> int:
+        """What it takes of the share."""
+        return self.bytes - self.remnant_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +130,16 @@ class SweepPlan:
 def plan_sweep(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now: datetime) -> SweepPlan:
     """The pass. Pure: the same arguments always give the same plan."""
     wanted = [*_attempts(stored, live, limits, now), *_jobs(stored, live, limits, now)]
-    total = sum(job.bytes for job in stored)
+    total = sum(job.bytes - job.remnant_bytes for job in stored)
     bytes_left = total * limits.percent // 100
     folders_left = len(stored) * limits.percent // 100
     removals, held_back = [], []
     for removal in wanted:
         takes_folder = removal.kind is Kind.JOB
-        if removal.bytes > bytes_left or (takes_folder and folders_left < 1):
+        if removal.counted_bytes > bytes_left or (takes_folder and folders_left < 1):
             held_back.append(removal)
             continue
-        bytes_left -= removal.bytes
+        bytes_left -= removal.counted_bytes
         folders_left -= takes_folder
         removals.append(removal)
     gone = {removal.folder for removal in removals}
@@ -153,7 +167,7 @@ def _attempts(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now
     ]
     for attempt in sorted(found, key=lambda each: (each.newest, each.folder)):
         why = f"it has no manifest, and nothing was written to it since {attempt.newest:%Y-%m-%dT%H:%MZ}"
-        yield Removal(Kind.ATTEMPT, attempt.folder, attempt.bytes, why)
+        yield Removal(Kind.ATTEMPT, attempt.folder, attempt.bytes, why, attempt.remnant_bytes)
 
 
 def _jobs(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now: datetime) -> Iterator[Removal]:
@@ -171,7 +185,7 @@ def _jobs(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now: da
     ]
     for expires, since, job in sorted(found, key=lambda each: (each[0], each[2].folder)):
         why = f"its results expired at {expires:%Y-%m-%dT%H:%MZ}, and its AudioJob is absent since {since:%Y-%m-%d}"
-        yield Removal(Kind.JOB, job.folder, job.bytes, why)
+        yield Removal(Kind.JOB, job.folder, job.bytes, why, job.remnant_bytes)
 
 
 def _to_be_marked(job: StoredJob, live: LiveJobs) -> bool:

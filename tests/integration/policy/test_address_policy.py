@@ -50,6 +50,7 @@ PRIVATE = {
     "a private address with a port": "192.168.1.20:8080",
     "the last of a network": "172.31.255.255",
     "an address between carriers": "100.64.0.1",
+    "an address for protocols": "192.0.0.170",
     "an address of this machine": "127.0.0.2",
     "another spelling of IPv6": "[0:0:0:0:0:0:0:1]:8080",
     "a private IPv6 address": "[FD12:3456::1]",

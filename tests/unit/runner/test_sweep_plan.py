@@ -25,8 +25,11 @@ def attempt(
     published: bool = True,
     expires: datetime | None = NOW - DAY,
     size: int = 100,
+    remnant: int = 0,
 ) -> StoredAttempt:
-    return StoredAttempt(f"music/{uid}/{phase}/{number}-0000000{number}", size, NOW - age, published, expires)
+    """``size`` bytes, and ``remnant`` bytes in its partial/."""
+    folder = f"music/{uid}/{phase}/{number}-0000000{number}"
+    return StoredAttempt(folder, size + remnant, NOW - age, published, expires, remnant)
 
 
 def job(uid: str = "a", *attempts: StoredAttempt, absent: timedelta | None = 8 * DAY) -> StoredJob:
@@ -122,6 +125,17 @@ def test_a_pass_removes_a_fifth_of_the_bytes_and_a_smaller_one_may_go_before_a_l
     assert [removal.folder for removal in plan.held_back] == ["music/large"]
 
 
+def test_what_a_download_left_takes_nothing_of_the_share_and_adds_nothing_to_it() -> None:
+    stored = (
+        *(job(f"{n}", attempt(f"{n}", expires=None, size=100)) for n in range(9)),
+        job("left", attempt("left", size=1, remnant=10**9, published=False, expires=None)),
+        job("large", attempt("large", size=900, expires=NOW - 9 * DAY)),
+    )
+    plan = plan_sweep(stored, NOBODY, Limits(), NOW)
+    assert [(removal.folder, removal.bytes) for removal in plan.removals] == [("music/left/work/1-00000001", 10**9 + 1)]
+    assert [removal.folder for removal in plan.held_back] == ["music/large"]
+
+
 _JANUARY, _MAY = (datetime(2026, month, 1) for month in (1, 5))  # noqa: DTZ001 - Hypothesis adds the zone
 attempts = st.builds(
     attempt,
@@ -131,6 +145,7 @@ attempts = st.builds(
     published=st.booleans(),
     expires=st.none() | st.datetimes(_JANUARY, _MAY, timezones=st.just(UTC)),
     size=st.integers(0, 10_000),
+    remnant=st.integers(0, 100_000),
 )
 
 
@@ -149,7 +164,8 @@ def test_whatever_lies_there_the_promises_hold(
     plan = plan_sweep(stored, live(*uids), Limits(percent=percent), NOW)
 
     by_folder = {each.folder: each for each in stored}
-    assert sum(removal.bytes for removal in plan.removals) * 100 <= sum(each.bytes for each in stored) * percent
+    results = sum(each.bytes - each.remnant_bytes for each in stored)
+    assert sum(removal.counted_bytes for removal in plan.removals) * 100 <= results * percent
     jobs = [removal for removal in plan.removals if removal.kind is Kind.JOB]
     assert len(jobs) * 100 <= len(stored) * percent
     for removal in jobs:

@@ -174,13 +174,13 @@ def test_another_address_of_the_same_job_continues_nothing(bench: Bench, web: We
 
 
 def test_what_is_there_counts_to_the_limit(bench: Bench, web: Web) -> None:
-    """The server told no length, and the rest alone would be small enough."""
+    """The server told no length at first, and the rest alone would be small enough."""
 
     def endless(handler: Handler) -> None:
         start = KEPT if "Range" in handler.headers else 0
         headers = {"Content-Type": "audio/mpeg", "ETag": '"v1"', "Connection": "close"}
         if start:
-            headers["Content-Range"] = f"bytes {start}-{len(BODY) - 1}/*"
+            headers["Content-Range"] = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
         handler.send_response(206 if start else 200)
         for name, value in headers.items():
             handler.send_header(name, value)
@@ -199,3 +199,42 @@ def test_what_is_there_counts_to_the_limit(bench: Bench, web: Web) -> None:
         bench.run(Task.DOWNLOAD, url, maxBytes=KEPT + 20_000)
     assert caught.value.reason is Reason.TOO_LARGE
     assert ranges(web) == [None, f"bytes={KEPT}-"]
+
+
+def chunked(*, part: int, promised: int | None = None) -> Callable[[Handler], None]:
+    """A server that tells no length at first and breaks off, and then sends ``part`` bytes of each range.
+
+    ``promised`` is how many it says it sends.
+    """
+
+    def answer(handler: Handler) -> None:
+        start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        end = min(start + (promised or part), len(BODY))
+        handler.send_response(206 if start else 200)
+        for name, value in {"Content-Type": "audio/mpeg", "ETag": '"v1"', "Transfer-Encoding": "chunked"}.items():
+            handler.send_header(name, value)
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(BODY)}")
+        handler.end_headers()
+        body = BODY[start : start + part]
+        handler.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
+        if start:
+            handler.wfile.write(b"0\r\n\r\n")
+        handler.close_connection = True
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        pytest.param(chunked(part=KEPT), id="the rest"),
+        pytest.param(chunked(part=KEPT * 3 // 4), id="less than was asked for"),
+        pytest.param(chunked(part=KEPT * 3 // 4, promised=KEPT), id="less than it promised"),
+    ],
+)
+def test_a_file_without_a_length_ends_where_a_later_range_says(
+    bench: Bench, web: Web, route: Callable[[Handler], None]
+) -> None:
+    web.routes["/a.mp3"] = route
+    assert bench.run(Task.DOWNLOAD, f"{web.url}/a.mp3").outputs[0].path.read_bytes() == BODY

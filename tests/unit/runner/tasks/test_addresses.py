@@ -19,6 +19,11 @@ REFUSED = [
     ("192.168.1.1", "a home network"),
     ("100.64.0.1", "carrier-grade NAT"),
     ("169.254.169.254", "the cloud's metadata service"),
+    ("168.63.129.16", "a cloud's service at a public address"),
+    ("192.0.0.9", "a network for protocols, of which Python takes this for public"),
+    ("192.0.0.192", "a metadata service in that network"),
+    ("fd00:c1::a9fe:a9fe", "a metadata service in a private network"),
+    ("64:ff9b:1::808:808", "a NAT64 of somebody's own"),
     ("192.0.2.1", "a documentation network"),
     ("198.18.0.1", "a benchmark network"),
     ("224.0.0.1", "multicast"),
@@ -72,6 +77,14 @@ def test_other_addresses_are_refused(address: str) -> None:
         pytest.param("fd00::1", "0.0.0.0/0", False, id="all of IPv4 says nothing about IPv6"),
         pytest.param("169.254.169.254", "0.0.0.0/0", False, id="a wide exception does not open a metadata service"),
         pytest.param("::ffff:a9fe:a9fe", "0.0.0.0/0", False, id="nor where it is written as IPv6"),
+        pytest.param("64:ff9b:1::a9fe:a9fe", "64:ff9b:1::/48", False, id="nor behind a NAT64 of one's own"),
+        pytest.param("::a9fe:a9fe", "::/96", False, id="nor as an IPv4-compatible address"),
+        pytest.param("168.63.129.16", "168.63.129.16", False, id="nor does naming it"),
+        pytest.param(
+            "64:ff9b:1::a00:1", "64:ff9b:1::/48", False, id="nor does listing one's own NAT64 list what is behind"
+        ),
+        pytest.param("64:ff9b:1::808:808", "64:ff9b:1::/48", True, id="a public address behind a listed NAT64"),
+        pytest.param("::1", "::1/128", True, id="loopback in IPv6 stands for no IPv4 address"),
         pytest.param("64:ff9b::a00:1", "64:ff9b::/96", False, id="listing the NAT does not list what is behind it"),
     ],
 )

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from audiojob_runner import keeper as module
-from audiojob_runner.keeper import Keeper, clear
+from audiojob_runner.keeper import Keeper, clear, keeping_in
 from audiojob_runner.remnant import ABOUT_NAME, BLOCK_BYTES, DATA_NAME, SUMS_NAME, About, address_digest
+from audiojob_runner.store import open_store
 from audiojob_runner.tasks.api import Keeping
+from audiojob_types.contract import FolderStore
 
 ADDRESS = address_digest("uid", "https://example.org/a.mp3")
 LIMIT = 10**9
@@ -83,6 +85,15 @@ def damage_data(folder: Path) -> None:
         file.write(b"?")
 
 
+def replace_by_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def replace_by_link(path: Path) -> None:
+    path.symlink_to(path.rename(path.with_name("elsewhere")))
+
+
 def zero_tail(folder: Path) -> None:
     os.truncate(folder / DATA_NAME, 2 * BLOCK_BYTES)
     os.truncate(folder / DATA_NAME, 4 * BLOCK_BYTES)
@@ -122,6 +133,9 @@ def test_what_does_not_fit_its_sum_is_cut_off(
         pytest.param(ADDRESS, LIMIT, lambda at: (at / ABOUT_NAME).unlink(), id="no note, as of one killed early"),
         pytest.param(ADDRESS, LIMIT, lambda at: (at / SUMS_NAME).unlink(), id="no sums"),
         pytest.param(ADDRESS, LIMIT, lambda at: (at / DATA_NAME).unlink(), id="no data"),
+        pytest.param(ADDRESS, LIMIT, lambda at: replace_by_pipe(at / ABOUT_NAME), id="a pipe for a note"),
+        pytest.param(ADDRESS, LIMIT, lambda at: replace_by_pipe(at / SUMS_NAME), id="a pipe for sums"),
+        pytest.param(ADDRESS, LIMIT, lambda at: replace_by_link(at / SUMS_NAME), id="a link for sums"),
     ],
 )
 def test_what_is_not_found(
@@ -190,6 +204,45 @@ def test_all_that_nobody_writes_is_cleared(keeping: Keeping) -> None:
     assert clear(keeping) is False
 
 
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
+def test_one_that_cannot_be_looked_at_keeps_no_other(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    leave(keeping.own, BLOCKS[:1])
+    leave(keeping.earlier[0], BLOCKS[:1])
+    fail_at(keeping.own, number, monkeypatch)
+    assert clear(keeping) is True
+    assert not keeping.earlier[0].exists()
+
+
+def fail_at(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks what ``path`` is gets this error."""
+    is_dir = Path.is_dir
+
+    def failing(self: Path) -> bool:
+        if self == path:
+            raise OSError(number, os.strerror(number))
+        return is_dir(self)
+
+    monkeypatch.setattr(Path, "is_dir", failing)
+
+
+def test_what_earlier_attempts_left_and_cannot_be_looked_at_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "store"
+    folders = [root / f"demo/uid/work/{number}-aaaaaaaa" for number in (1, 2, 3, 4)]
+    good, stale, outside, circle = [folder / "partial" for folder in folders]
+    for folder in (good, stale, outside.parent, circle.parent):
+        folder.mkdir(parents=True)
+    outside.symlink_to(tmp_path)
+    circle.symlink_to(circle)
+    fail_at(stale, errno.ESTALE, monkeypatch)
+    store = open_store(FolderStore(root=str(root)), tmp_path)
+    own = root / "demo/uid/work/5-bbbbbbbb/partial"
+    assert keeping_in(store, "demo/uid/work", "demo/uid/work/5-bbbbbbbb") == Keeping(own, (good,))
+
+
 @pytest.mark.parametrize("about", [None, ABOUT], ids=["a file that cannot be continued", "no folder to keep it in"])
 def test_nothing_is_kept(
     keeping: Keeping, open_keeper: Callable[[Keeping | None], Keeper], about: About | None
@@ -206,7 +259,7 @@ def test_a_volume_that_gets_full_keeps_nothing_and_fails_nothing(
 ) -> None:
     keeper = open_keeper(keeping)
     write(keeper, BLOCKS[:1])
-    monkeypatch.setattr(module, "has_room", lambda _free, received, length: received < length // 4)
+    monkeypatch.setattr(module, "has_room", lambda _size, _free, received, length: received < length // 4)
     for block in BLOCKS[1:]:
         keeper.add(block)
     assert not keeping.own.exists()

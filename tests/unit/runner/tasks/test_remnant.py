@@ -6,6 +6,7 @@ import pytest
 
 from audiojob_runner.remnant import (
     BLOCK_BYTES,
+    MAX_RESERVE_BYTES,
     SUM_BYTES,
     About,
     address_digest,
@@ -21,6 +22,7 @@ from audiojob_runner.resumption import Version
 
 URL = "https://example.org/song.mp3?token=geheim"
 ADDRESS = address_digest("uid", URL)
+RESERVE = MAX_RESERVE_BYTES // BLOCK_BYTES
 DATE = "Sun, 01 Mar 2026 10:00:00 GMT"
 
 
@@ -117,15 +119,21 @@ def test_a_block_counts_where_its_own_sum_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "received", "length", "room"),
+    ("volume", "free", "received", "length", "room"),
     [
-        pytest.param(11, 0, 10, True, id="for the file and a block"),
-        pytest.param(10, 0, 10, False, id="for the file alone"),
-        pytest.param(9, 8, None, True, id="for as much as has come, where no length is told"),
-        pytest.param(8, 8, None, False, id="for less than that"),
+        pytest.param(0, 11, 0, 10, True, id="for the file and a block"),
+        pytest.param(0, 10, 0, 10, False, id="for the file alone"),
+        pytest.param(0, 9, 8, None, True, id="for as much as has come, where no length is told"),
+        pytest.param(0, 8, 8, None, False, id="for less than that"),
+        pytest.param(100, 21, 0, 10, True, id="and a tenth of the volume stays free"),
+        pytest.param(100, 20, 0, 10, False, id="but not for a tenth of the volume besides"),
+        pytest.param(10**9, RESERVE + 11, 0, 10, True, id="and of a huge volume some GiB stay free"),
+        pytest.param(10**9, RESERVE + 10, 0, 10, False, id="but less than these"),
     ],
 )
-def test_the_file_itself_comes_first(free: int, received: int, length: int | None, room: bool) -> None:
+def test_the_file_itself_and_others_come_first(
+    volume: int, free: int, received: int, length: int | None, room: bool
+) -> None:
     """Sizes in blocks."""
     told = None if length is None else length * BLOCK_BYTES
-    assert has_room(free * BLOCK_BYTES, received * BLOCK_BYTES, told) is room
+    assert has_room(volume * BLOCK_BYTES, free * BLOCK_BYTES, received * BLOCK_BYTES, told) is room
