@@ -8,17 +8,14 @@ looked at: a source never changes, and a job must not get stuck because the valu
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
+from audiojob_types.admissionpolicy import LABELS, bind, template, write
 from audiojob_types.constants import GROUP
-from audiojob_types.crdgen import HEADER, to_yaml
 from audiojob_types.urlrules import PRIVATE_NETWORKS, host_of
 
 NAME: Final = "audiojob-source-address"
-_LABELS: Final = {"app.kubernetes.io/part-of": "audiojob"}
 # JSON of strings is CEL too. The values' schema admits nothing that would end a string of YAML or CEL.
 _FROM_VALUES: Final = "{{ toJson .Values.fetch.allowedCIDRs }}"
 _CONTAINS: Final = "cidr(n).containsIP(variables.host)"
@@ -34,7 +31,7 @@ def _policy(allowed: str) -> dict[str, Any]:
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": NAME, "labels": _LABELS},
+        "metadata": {"name": NAME, "labels": LABELS},
         "spec": {
             "failurePolicy": "Fail",
             "matchConstraints": {
@@ -70,20 +67,13 @@ def _policy(allowed: str) -> dict[str, Any]:
 
 def binding() -> dict[str, Any]:
     """Puts the policy in force in every namespace."""
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": NAME, "labels": _LABELS},
-        "spec": {"policyName": NAME, "validationActions": ["Deny"]},
-    }
+    return bind(NAME)
 
 
 def to_text() -> str:
     """The Helm template: policy and binding, with the networks of the values."""
-    return f"{HEADER}{to_yaml(_policy(_FROM_VALUES))}---\n{to_yaml(binding())}"
+    return template(_policy(_FROM_VALUES))
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        Path(argument).write_text(to_text(), encoding="utf-8")
-        print(argument)
+    write(to_text())

@@ -7,12 +7,10 @@ of the pod-bound token, which the API server checked, never from the request's b
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any, Final
 
+from audiojob_types.admissionpolicy import LABELS, bind, template, write
 from audiojob_types.constants import GROUP, RUNNER_SERVICE_ACCOUNT
-from audiojob_types.crdgen import HEADER, to_yaml
 from audiojob_types.job import AudioJobStatus, PhaseState
 
 NAME: Final = "audiojob-runner-progress"
@@ -84,7 +82,7 @@ def policy() -> dict[str, Any]:
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": NAME, "labels": {"app.kubernetes.io/part-of": "audiojob"}},
+        "metadata": {"name": NAME, "labels": LABELS},
         "spec": {
             "failurePolicy": "Fail",
             "matchConstraints": {
@@ -120,20 +118,13 @@ def policy() -> dict[str, Any]:
 
 def binding() -> dict[str, Any]:
     """Puts the policy in force in every namespace."""
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": {"name": NAME, "labels": {"app.kubernetes.io/part-of": "audiojob"}},
-        "spec": {"policyName": NAME, "validationActions": ["Deny"]},
-    }
+    return bind(NAME)
 
 
 def to_text() -> str:
     """The file: policy and binding, also a valid Helm template."""
-    return f"{HEADER}{to_yaml(policy())}---\n{to_yaml(binding())}"
+    return template(policy())
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        Path(argument).write_text(to_text(), encoding="utf-8")
-        print(argument)
+    write(to_text())

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from audiojob_operator.admission import ADMITTED, admit
-from audiojob_operator.caches import Caches
+from audiojob_operator.caches import Caches, LiveGpus
 from audiojob_operator.candidates import candidate
 from audiojob_operator.jobstore import Known
 from audiojob_operator.model import (
@@ -67,7 +67,6 @@ class _Row:
     limit: SiteLimit | None
     until: datetime | None = None
     unready: frozenset[str] = frozenset()
-    queue: str = ""
 
 
 class Wake(Protocol):
@@ -219,13 +218,14 @@ class Gate:
         return replace(found, gpus=gpus, gpus_used=found.gpus_used or used, gpus_total=found.gpus_total or total)
 
     def _gpus_used(self) -> int:
-        live = sum(
-            job.gpus
-            for cache in self._caches.namespaces.values()
-            for job in cache.live_gpus.values()
-            if not job.managed
-        )
+        live = sum(job.gpus for _, job in self._live_gpus() if not job.managed)
         return live + sum(self._taken.values()) + sum(self._granted.values())
+
+    def _live_gpus(self) -> Iterator[tuple[Key, LiveGpus]]:
+        """GPUs of all live Jobs, with the AudioJobs that own these."""
+        for namespace, cache in self._caches.namespaces.items():
+            for job in cache.live_gpus.values():
+                yield (namespace, job.owner), job
 
     def _left_in_queue(self, wanted: Candidate) -> int:
         queue = self._caches.queues.get(wanted.queue_key)
@@ -303,9 +303,8 @@ class Gate:
 
     def _snapshot(self, now: datetime) -> AdmissionSnapshot:
         held: Counter[Key] = Counter()
-        for namespace, cache in self._caches.namespaces.items():
-            for job in cache.live_gpus.values():
-                held[namespace, job.owner] += job.gpus
+        for key, job in self._live_gpus():
+            held[key] += job.gpus
         rows = {key: self._row(key, known, now) for key, known in self._caches.audiojobs.active()}
         self._rows = rows  # those that are gone are forgotten
         self._cooling = {host: until for host, until in self._cooling.items() if until > now}
@@ -329,21 +328,16 @@ class Gate:
 
         Those of Kueue's Jobs are Kueue's.
         """
-        held = [
-            ((namespace, job.owner), job.gpus)
-            for namespace, cache in self._caches.namespaces.items()
-            for job in cache.live_gpus.values()
-            if not job.managed
-        ]
+        held = [(key, job.gpus) for key, job in self._live_gpus() if not job.managed]
         found: Counter[QueueKey] = Counter()
         for key, gpus in (*held, *self._taken.items()):
             row = rows.get(key)
             if row is None or row.candidate is None:
-                found[key[0], row.queue if row is not None else self._queue_of(key)] += gpus
+                found[key[0], self._queue_of(key)] += gpus
         return found
 
     def _queue_of(self, key: Key) -> str:
-        """The queue of a job that is not active any more; '' where nobody knows."""
+        """The queue that a job names; '' where nobody knows."""
         known = self._caches.audiojobs.get(key)
         try:
             return known.job.spec.queue_name if known is not None else ""
@@ -388,7 +382,7 @@ class Gate:
         start = job.spec.start_time
         limit = limit_for(self._sites, host)
         until = start if start is not None and now < start else None
-        row = _Row(known, spec, found, soon, limit, until, unready, job.spec.queue_name)
+        row = _Row(known, spec, found, soon, limit, until, unready)
         self._rows[key] = row
         return row
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.integration.runner.pods import JOB_UID, POD_UID, PodFolder, eventually, is_alive
 from tests.integration.runner.stores import StoreFolder
-from tests.integration.runner.tasks.web import Handler, Web, running
+from tests.integration.runner.tasks.web import Handler, Web
 
 from audiojob_runner.remnant import BLOCK_BYTES
 from audiojob_types.contract import ExitCode
@@ -58,12 +58,6 @@ class Source:
         if held:
             self.released.wait(60)
             handler.close_connection = True
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.web import Handler, Web, running
+from tests.integration.runner.tasks.web import Handler, Web
 
 from audiojob_runner import plainhttp
 from audiojob_runner.errors import PhaseError
@@ -21,12 +21,6 @@ from audiojob_types.reasons import Reason
 BODY = os.urandom(4 * BLOCK_BYTES)
 KEPT = 2 * BLOCK_BYTES
 PAST = "Thu, 01 Jan 2026 00:00:00 GMT"
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with running("127.0.0.1") as server:
-        yield server
 
 
 @pytest.fixture
