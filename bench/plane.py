@@ -21,8 +21,8 @@ from typing import Any
 
 from tests.support.operator_process import OperatorProcess
 
-from audiojob_dev import apiserver, kwok
-from audiojob_dev.kwok import SimulatedCluster
+from audiojob_dev.cluster import apiserver, kwok
+from audiojob_dev.cluster.kwok import SimulatedCluster
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import RestError, wait_until

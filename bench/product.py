@@ -8,12 +8,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from audiojob_dev import binaries, prepare
-from audiojob_dev.cluster import CONTEXT
+from audiojob_dev import prepare
+from audiojob_dev.cluster.embedded import CONTEXT
 from audiojob_dev.demo import install
 from audiojob_dev.demo.tools import Cluster
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
+from audiojob_dev.tools import binaries
 from audiojob_kube.client import AiohttpKubeClient, connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, Resource

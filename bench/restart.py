@@ -45,12 +45,12 @@ from bench.plane import (
 from bench.product import NAMESPACE
 from tests.support.operator_process import OperatorProcess
 
-from audiojob_dev.kwok import SimulatedCluster
+from audiojob_dev.cluster.kwok import SimulatedCluster
 from audiojob_dev.rest import RestError
 from audiojob_kube.client import AiohttpKubeClient
 from audiojob_kube.resources import AUDIOJOBS, PODS
 from audiojob_types.constants import MANAGER_OPERATOR
-from audiojob_types.job import FINISHED_STATES
+from audiojob_types.resources.job import FINISHED_STATES
 
 _LIMIT = 10
 _POD_MILLISECONDS = 2_000

@@ -46,10 +46,10 @@ from bench.plane import (
 )
 from bench.product import NAMESPACE
 
-from audiojob_dev.kwok import SimulatedCluster
+from audiojob_dev.cluster.kwok import SimulatedCluster
 from audiojob_kube.client import AiohttpKubeClient
 from audiojob_kube.resources import AUDIOJOBS, JOBS
-from audiojob_operator.caches import job_is_finished
+from audiojob_operator.state.caches import job_is_finished
 from audiojob_types.constants import MANAGER_OPERATOR
 
 RAW_NAMESPACE = "audiojob-bench-raw"

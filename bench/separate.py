@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import soundfile
 
-from audiojob_dev.proof_music import RATE, make_piece, sdr
-from audiojob_dev.train_proof_model import DEFAULT_FOLDER, NAME, store
+from audiojob_dev.models.proof_music import RATE, make_piece, sdr
+from audiojob_dev.models.train_proof_model import DEFAULT_FOLDER, NAME, store
 
 # What demucs' authors trained `htdemucs` with, where it differs from the defaults of its class: 42 million parameters.
 HTDEMUCS = "htdemucs"
@@ -58,8 +58,8 @@ import torch; mark("import torch")
 import demucs.api; mark("import demucs")
 from pathlib import Path
 from audiojob_runner.tasks import separate; mark("import the task")
-from audiojob_runner.accelerator import Accelerator
-from audiojob_runner.mixfile import MixFile, check_source, measure
+from audiojob_runner.separation.accelerator import Accelerator
+from audiojob_runner.separation.mixfile import MixFile, check_source, measure
 from audiojob_types.contract import Device
 source, models = Path(sys.argv[1]), Path(sys.argv[2])
 model = separate.load_separator("audiojob_proof", models, Device.CPU, 0).model; mark("load the model")

@@ -12,10 +12,10 @@ import pytest
 from tests.support.cluster import NO_CLUSTER, TestCluster, find_cluster
 from tests.support.parallel import FilesBesideEachOther, scheduler
 
-from audiojob_dev import binaries
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
+from audiojob_dev.tools import binaries
 
 
 @pytest.fixture(scope="session")

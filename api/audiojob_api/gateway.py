@@ -12,7 +12,7 @@ from audiojob_kube.protocol import KubeClient
 from audiojob_kube.reflector import Reflector
 from audiojob_kube.resources import AUDIOJOBS, SUBJECTACCESSREVIEWS, TOKENREVIEWS
 from audiojob_types.constants import GROUP
-from audiojob_types.job import FINISHED_STATES
+from audiojob_types.resources.job import FINISHED_STATES
 
 Object = dict[str, Any]
 Listener = Callable[[Object | None], None]

@@ -17,9 +17,9 @@ from audiojob_api.problems import FieldProblem, Problem, pointer
 from audiojob_types.base import ObjectName, Time, WireModel
 from audiojob_types.constants import API_VERSION, LABEL_USER
 from audiojob_types.contract import Task
-from audiojob_types.job import AudioJobSpec, AudioJobStatus, Message, PhaseName, Retry
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
-from audiojob_types.source import SideInput, Source
+from audiojob_types.resources.job import AudioJobSpec, AudioJobStatus, Message, PhaseName, Retry
+from audiojob_types.resources.source import SideInput, Source
 
 Object = dict[str, Any]
 

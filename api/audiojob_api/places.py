@@ -17,7 +17,6 @@ from typing import Any, Final
 from audiojob_types.base import format_time
 from audiojob_types.constants import CONDITION_ADMITTED, CONDITION_PROGRESSING, DEFAULT_QUEUE
 from audiojob_types.contract import Device
-from audiojob_types.job import FINISHED_STATES, PhaseState, State
 from audiojob_types.ordering import (
     DEFAULT_PRIORITY,
     RUN_TIME_WINDOW,
@@ -28,6 +27,7 @@ from audiojob_types.ordering import (
     estimate_starts,
 )
 from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import FINISHED_STATES, PhaseState, State
 
 Object = dict[str, Any]
 LineKey = tuple[str, bool]  # the queue, and whether it is the line for GPUs

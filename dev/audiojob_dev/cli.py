@@ -9,13 +9,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from audiojob_dev import binaries, images, licenses, prepare
-from audiojob_dev.buildah import Buildah
-from audiojob_dev.cluster import Cluster
+from audiojob_dev import prepare
+from audiojob_dev.cluster.embedded import Cluster
 from audiojob_dev.errors import DevError
-from audiojob_dev.imageload import load
+from audiojob_dev.images import build as images
+from audiojob_dev.images.buildah import Buildah
+from audiojob_dev.images.load import load
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
+from audiojob_dev.tools import binaries, licenses
 
 
 def _up(arguments: argparse.Namespace) -> int:

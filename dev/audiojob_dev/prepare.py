@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from audiojob_dev import binaries, images, packages
-from audiojob_dev.buildah import Buildah
-from audiojob_dev.cluster import Cluster, require_root
-from audiojob_dev.imageload import load
+from audiojob_dev.cluster.embedded import Cluster, require_root
+from audiojob_dev.images import build as images
+from audiojob_dev.images.buildah import Buildah
+from audiojob_dev.images.load import load
 from audiojob_dev.paths import Paths
 from audiojob_dev.progress import Progress
-from audiojob_dev.versions import KWOK
+from audiojob_dev.tools import binaries, packages
+from audiojob_dev.tools.versions import KWOK
 
 _ALL_IMAGES = tuple(image.name for image in images.IMAGES)
 # Integration and chart tests need no pods.

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from audiojob_dev.cluster.pki import KeyPair
 from audiojob_dev.errors import DevError
-from audiojob_dev.pki import KeyPair
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"

@@ -11,11 +11,11 @@ import sys
 from audiojob_kube.client import Timeouts, connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
-from audiojob_operator.assembly import Operator
-from audiojob_operator.handlers import KopfShell
-from audiojob_operator.lease import LeaseLostError
-from audiojob_operator.preflight import StartError
+from audiojob_operator.app import Operator
 from audiojob_operator.settings import OperatorSettings, SettingsError, load_settings
+from audiojob_operator.watching.handlers import KopfShell
+from audiojob_operator.watching.lease import LeaseLostError
+from audiojob_operator.watching.preflight import StartError
 from audiojob_types.constants import MANAGER_OPERATOR
 
 _log = logging.getLogger(__name__)

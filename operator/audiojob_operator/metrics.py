@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from audiojob_operator.transitions import (
+from audiojob_operator.deciding.transitions import (
     AttemptClass,
     AttemptEnded,
     FellBack,

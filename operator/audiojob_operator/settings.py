@@ -11,10 +11,10 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from audiojob_operator.libraries import Library as LibraryReference
-from audiojob_operator.model import DecideSettings, SiteLimit, SiteRules
-from audiojob_operator.model import Disruption as DisruptionTimes
-from audiojob_operator.model import Images as ImageReferences
+from audiojob_operator.records.libraries import Library as LibraryReference
+from audiojob_operator.records.model import DecideSettings, SiteLimit, SiteRules
+from audiojob_operator.records.model import Disruption as DisruptionTimes
+from audiojob_operator.records.model import Images as ImageReferences
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.destination import LibraryName
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from audiojob_runner.watchdog import block_stop_signals
+from audiojob_runner.phase.watchdog import block_stop_signals
 
 if __name__ == "__main__":
     # Before the slow imports: a pod may be told to stop while they run.

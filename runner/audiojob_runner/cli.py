@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetching import check_url
-from audiojob_runner.filenames import UNTITLED
+from audiojob_runner.fetch.common import check_url
+from audiojob_runner.library.filenames import UNTITLED
 from audiojob_runner.local import LocalRun, describe, parse_inputs, parse_parameters, run_local
-from audiojob_runner.phase import run_phase
-from audiojob_runner.program_fetch import run_fetch
-from audiojob_runner.program_watch import run_watch
+from audiojob_runner.phase.supervisor import run_phase
+from audiojob_runner.program.fetch import run_fetch
+from audiojob_runner.program.watch import run_watch
 from audiojob_runner.settings import Paths
-from audiojob_runner.sweep import SweepOptions, parse_store, run_sweep
-from audiojob_runner.sweep_plan import DEFAULT_ABSENT, DEFAULT_PERCENT, DEFAULT_UNFINISHED, Limits
-from audiojob_runner.tasks.api import Publishing
+from audiojob_runner.sweep.command import SweepOptions, parse_store, run_sweep
+from audiojob_runner.sweep.plan import DEFAULT_ABSENT, DEFAULT_PERCENT, DEFAULT_UNFINISHED, Limits
+from audiojob_runner.task import Publishing
 from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore, Task
 from audiojob_types.destination import Layout
 from audiojob_types.models import DEFAULT_BASE_URL, KNOWN_MODELS
@@ -165,7 +165,7 @@ def _phase(options: argparse.Namespace) -> int:
 
 
 def _prefetch(options: argparse.Namespace) -> int:
-    from audiojob_runner.prefetch import Prefetch, run_prefetch  # noqa: PLC0415 - needs requests, phases may not
+    from audiojob_runner.prefetch.command import Prefetch, run_prefetch  # noqa: PLC0415 - needs requests, phases may not
 
     try:
         check_url(options.base_url)

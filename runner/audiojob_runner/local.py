@@ -16,13 +16,13 @@ from typing import Any, Final, TextIO
 
 from audiojob_runner import logs
 from audiojob_runner.errors import PhaseError, as_phase_error
-from audiojob_runner.process import Worker
-from audiojob_runner.progress import Progress, Tracker
-from audiojob_runner.publish import Publisher
+from audiojob_runner.phase.process import Worker
+from audiojob_runner.phase.progress import Progress, Tracker
+from audiojob_runner.phase.publish import Publisher
+from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
+from audiojob_runner.phase.worker import Order, WorkerSpec
 from audiojob_runner.store.folder import open_folder
-from audiojob_runner.tasks.api import Publishing, TaskInput, TaskOutput, TaskResult
-from audiojob_runner.watchdog import Interruption, Watchdog, block_stop_signals
-from audiojob_runner.worker import Order, WorkerSpec
+from audiojob_runner.task import Publishing, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import (
     Device,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.chart.helm import Helm
 
-from audiojob_dev import binaries
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
+from audiojob_dev.tools import binaries
 
 
 @pytest.fixture(scope="session")

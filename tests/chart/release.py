@@ -6,7 +6,7 @@ import uuid
 
 from tests.chart.helm import CHART, RELEASE, Helm, Object
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 

@@ -10,7 +10,7 @@ import yaml
 from tests.chart.helm import Helm, ci_values, of_kind
 from tests.chart.release import RESTRICTED, Installed, unique
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import repository
 from audiojob_dev.rest import RestError
 

@@ -11,7 +11,7 @@ import pytest
 from tests.chart.helm import CHART, RELEASE, Helm, Object, RefusedError, ci_values, find, merged, of_kind
 from tests.chart.release import RESTRICTED, unique
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_types import constants as c
 from audiojob_types.contract import MODELS_ROOT
 from audiojob_types.models import DEFAULT_BASE_URL, KNOWN_MODELS, WANTED_KEY, ModelBook

@@ -10,15 +10,16 @@ import yaml
 from tests.chart.helm import CHART, Helm, Object, ci_values, find, merged, of_kind
 
 from audiojob_api.settings import ApiSettings
-from audiojob_operator.model import SiteLimit, SiteRules
+from audiojob_operator.records.model import SiteLimit, SiteRules
 from audiojob_operator.settings import load_settings
 from audiojob_runner.cli import _parser as cli_parser
-from audiojob_runner.sweep import parse_store
-from audiojob_types import addresspolicy, policy
+from audiojob_runner.sweep.command import parse_store
 from audiojob_types import constants as c
 from audiojob_types.contract import FolderStore, S3Store
-from audiojob_types.crdgen import CRDS, HEADER, to_yaml
-from audiojob_types.pipeline import AudioPipelineSpec
+from audiojob_types.generate import address_policy as addresspolicy
+from audiojob_types.generate import runner_policy as policy
+from audiojob_types.generate.crd import CRDS, HEADER, to_yaml
+from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 pytestmark = pytest.mark.chart
 

@@ -13,11 +13,11 @@ import pytest
 from tests.chart.helm import Helm, Object, ci_values, find, of_kind
 from tests.chart.release import Installed
 
-from audiojob_dev import processes
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import RestError, wait_until
-from audiojob_operator.preflight import required
+from audiojob_dev.tools import processes
 from audiojob_operator.settings import Images, LeaseSettings, OperatorSettings
+from audiojob_operator.watching.preflight import required
 from audiojob_types.constants import API_VERSION, GROUP, VERSION
 
 pytestmark = [pytest.mark.chart, pytest.mark.integration]

@@ -12,7 +12,7 @@ from typing import Any
 from audiojob_dev.demo.store import FolderOnThisMachine, Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_types.constants import API_VERSION, LABEL_JOB
-from audiojob_types.job import AudioJob, State
+from audiojob_types.resources.job import AudioJob, State
 
 Object = dict[str, Any]
 

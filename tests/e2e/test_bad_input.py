@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.product import Product, assert_explained, simulate_pipeline
 
 from audiojob_dev.demo.tools import ToolError
-from audiojob_types.job import State
+from audiojob_types.resources.job import State
 
 Spec = dict[str, Any]
 

@@ -12,11 +12,11 @@ import yaml
 from tests.e2e.product import Product, assert_explained
 
 from audiojob_dev.demo.store import FolderOnThisMachine
-from audiojob_dev.exampleimages import build_and_load
+from audiojob_dev.images.examples import build_and_load
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_types.constants import API_VERSION
-from audiojob_types.job import AudioJob, State
+from audiojob_types.resources.job import AudioJob, State
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from tests.e2e.product import Product, assert_explained, simulate_pipeline
 
-from audiojob_types.job import State
+from audiojob_types.resources.job import State
 
 
 @pytest.fixture(scope="module", autouse=True)

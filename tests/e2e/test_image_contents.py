@@ -8,9 +8,9 @@ import uuid
 import pytest
 from tests.e2e.product import Product
 
-from audiojob_dev.floors import DEBIAN_FLOORS, PYTHON_FLOORS, too_old
-from audiojob_dev.licenses import DEBIAN_PACKAGES
-from audiojob_dev.versions import DEBIAN_SUITE
+from audiojob_dev.tools.floors import DEBIAN_FLOORS, PYTHON_FLOORS, too_old
+from audiojob_dev.tools.licenses import DEBIAN_PACKAGES
+from audiojob_dev.tools.versions import DEBIAN_SUITE
 
 pytestmark = pytest.mark.e2e
 

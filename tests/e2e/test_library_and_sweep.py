@@ -16,7 +16,7 @@ from tests.e2e.product import Product, assert_explained
 from audiojob_dev.demo.store import folder_of
 from audiojob_dev.demo.tools import wait_until
 from audiojob_types.constants import STORE_CLAIM
-from audiojob_types.job import AudioJob, State
+from audiojob_types.resources.job import AudioJob, State
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -15,7 +15,7 @@ from tests.e2e.conftest import SONG_SECONDS
 from tests.e2e.product import Product
 
 from audiojob_dev.demo.store import FolderOnThisMachine
-from audiojob_types.job import State
+from audiojob_types.resources.job import State
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -12,7 +12,7 @@ from tests.e2e.product import Product, simulate_pipeline
 from tests.support.cluster import TestCluster
 
 from audiojob_types.constants import API_VERSION, GPU_RESOURCE
-from audiojob_types.job import AudioJob, State
+from audiojob_types.resources.job import AudioJob, State
 
 Object = dict[str, Any]
 

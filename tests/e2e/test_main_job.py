@@ -11,7 +11,7 @@ import soundfile
 from tests.e2e.product import Product
 
 from audiojob_dev.demo.store import FolderOnThisMachine
-from audiojob_types.job import AudioJob, State
+from audiojob_types.resources.job import AudioJob, State
 
 NAME = "main"
 

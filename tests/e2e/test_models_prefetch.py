@@ -14,9 +14,9 @@ from tests.e2e.product import Object, Product
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE, image_value
 from audiojob_dev.demo.tools import wait_until
 from audiojob_types.constants import MODELS_CLAIM, MODELS_CONFIGMAP
-from audiojob_types.job import State
 from audiojob_types.models import KNOWN_MODELS, ModelBook, ModelState
 from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import State
 
 PART = "templates/models-prefetch.yaml"
 CLAIM: Object = {

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.product import Product, assert_explained, simulate_pipeline
 
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
-from audiojob_types.job import State
+from audiojob_types.resources.job import State
 
 OPERATOR = f"deployment/{RELEASE}-operator"
 

@@ -11,14 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from audiojob_dev import binaries, images, prepare
-from audiojob_dev.addons import offer_gpus
-from audiojob_dev.cluster import CONTEXT as EMBEDDED_CONTEXT
-from audiojob_dev.cluster import Cluster
+from audiojob_dev import prepare
+from audiojob_dev.cluster.addons import offer_gpus
+from audiojob_dev.cluster.embedded import CONTEXT as EMBEDDED_CONTEXT
+from audiojob_dev.cluster.embedded import Cluster
 from audiojob_dev.errors import DevError
+from audiojob_dev.images import build as images
 from audiojob_dev.kubectl import Kubectl
 from audiojob_dev.paths import Paths
 from audiojob_dev.progress import Progress
+from audiojob_dev.tools import binaries
 
 NO_CLUSTER = "real pods need root (for the embedded cluster) or CONTEXT=<context>"
 

@@ -32,7 +32,7 @@ from tests.support.faultplan import (
 )
 from tests.support.faultstream import FaultyStream
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 
 _HOP_HEADERS = frozenset(
     {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding"}

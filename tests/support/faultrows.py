@@ -19,7 +19,7 @@ from tests.support.manypods import ManyPods
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import ended, running, succeed, waiting
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_types.contract import ExitCode, Outcome, PhaseInput, PhaseResult
 

@@ -17,8 +17,8 @@ from typing import Any
 from tests.integration.operator.conftest import Object, Space
 
 from audiojob_dev.rest import RestError
-from audiojob_types.job import FINISHED_STATES
 from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import FINISHED_STATES
 
 _FINISHED = frozenset(str(state) for state in FINISHED_STATES)
 _JOB_ENDS = ("Complete", "Failed", "FailureTarget", "SuccessCriteriaMet")

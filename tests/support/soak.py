@@ -40,7 +40,7 @@ from tests.support.manypods import ManyPods
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import ended, running, succeed
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.errors import DevError
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_types.constants import API_VERSION

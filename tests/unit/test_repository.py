@@ -67,9 +67,9 @@ def test_ci_runs_the_test_command_of_the_readme() -> None:
 # Modules that start programs, and why. ffmpeg and ffprobe are started by the first alone: a media file can make them
 # open whatever it names, and the guards against that are there.
 STARTERS = {
-    "runner/audiojob_runner/ffmpeg.py",  # ffmpeg and ffprobe
+    "runner/audiojob_runner/media/ffmpeg.py",  # ffmpeg and ffprobe
 }
-COMMAND_BUILDERS = {f"runner/audiojob_runner/{name}.py" for name in (
+COMMAND_BUILDERS = {f"runner/audiojob_runner/media/{name}.py" for name in (
     "ffmpeg", "ffmpeg_encode", "ffmpeg_loudness", "ffmpeg_still",
 )}  # fmt: skip
 
@@ -173,7 +173,8 @@ def test_each_direct_dependency_says_why_it_is_there() -> None:
 # ---------------------------------------------------------------- licences
 
 
-# What each package's metadata says is judged by audiojob_dev.licenses; metadata says nothing of what a wheel carries.
+# What each package's metadata says is judged by audiojob_dev.tools.licenses;
+# metadata says nothing of what a wheel carries.
 
 
 def named_in_notice(package: str) -> bool:

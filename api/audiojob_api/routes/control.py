@@ -20,7 +20,7 @@ from audiojob_api.problems import Problem, responses
 from audiojob_api.routes.jobs import JobName, create_once, existing_job, require_json, shown
 from audiojob_kube.errors import Invalid
 from audiojob_types.constants import MAX_PHASES
-from audiojob_types.job import FINISHED_STATES, PhaseState, State
+from audiojob_types.resources.job import FINISHED_STATES, PhaseState, State
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(401, 403, 404, 409, 422, 429, 500, 503))
 

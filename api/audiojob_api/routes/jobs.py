@@ -16,7 +16,7 @@ from audiojob_api.places import Places
 from audiojob_api.problems import Problem, responses, unavailable
 from audiojob_kube.errors import AlreadyExists, NotFound
 from audiojob_types.base import ObjectName
-from audiojob_types.job import State
+from audiojob_types.resources.job import State
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(401, 403, 422, 429, 500, 503))
 

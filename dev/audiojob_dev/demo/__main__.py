@@ -19,7 +19,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from audiojob_dev import packages
 from audiojob_dev.demo import install, models, music, request
 from audiojob_dev.demo.store import Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
@@ -27,7 +26,8 @@ from audiojob_dev.demo.view import human_bytes, human_seconds, phase_seconds, st
 from audiojob_dev.demo.watch import follow
 from audiojob_dev.errors import DevError
 from audiojob_dev.paths import paths_from_environment, repository
-from audiojob_types.job import AudioJob, State
+from audiojob_dev.tools import packages
+from audiojob_types.resources.job import AudioJob, State
 
 NAMESPACE = "audiojob-demo"
 JOB_LIMIT_SECONDS = 1_200

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from audiojob_types.job import AudioJob, PhaseState, PhaseStatus
+from audiojob_types.resources.job import AudioJob, PhaseState, PhaseStatus
 
 
 @dataclass(frozen=True, slots=True)

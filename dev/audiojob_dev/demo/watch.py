@@ -15,7 +15,7 @@ from rich.text import Text
 
 from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.demo.view import phase_rows
-from audiojob_types.job import AudioJob
+from audiojob_types.resources.job import AudioJob
 
 _STYLES = {"Succeeded": "green", "Failed": "red", "Cancelled": "yellow", "Running": "cyan"}
 

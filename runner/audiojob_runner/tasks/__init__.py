@@ -6,7 +6,7 @@ import importlib
 from typing import Final, cast
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.tasks.api import RunTask, TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.task import RunTask, TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.contract import ExitCode, Task
 from audiojob_types.reasons import Reason
 

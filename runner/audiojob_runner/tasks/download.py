@@ -9,13 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from audiojob_runner import plainhttp
-from audiojob_runner.assemble import Parts, assemble
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetching import MEDIA_TYPES, Fetched, FetchLimits, FetchTools, check_url, path_extension
-from audiojob_runner.fetchsession import Allowance, fetch_session
-from audiojob_runner.mediainfo import chapters, tags
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.fetch import plainhttp
+from audiojob_runner.fetch.assemble import Parts, assemble
+from audiojob_runner.fetch.common import MEDIA_TYPES, Fetched, FetchLimits, FetchTools, check_url, path_extension
+from audiojob_runner.fetch.mediainfo import chapters, tags
+from audiojob_runner.fetch.session import Allowance, fetch_session
+from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.parameters import DownloadParameters
@@ -89,7 +89,7 @@ def _fetch(url: str, parameters: DownloadParameters, tools: FetchTools, context:
     """A file's own address is fetched as it is; anything else is yt-dlp's."""
     parts = check_url(url)
     if path_extension(parts.path) is None:
-        from audiojob_runner import ytdlp  # noqa: PLC0415 - takes a second to import, and files do not need it
+        from audiojob_runner.fetch.ytdlp import session as ytdlp  # noqa: PLC0415 - takes a second to import, and files do not need it
 
         if ytdlp.knows(url):
             return _by_ytdlp(url, parameters, tools, context)
@@ -103,7 +103,8 @@ def _fetch(url: str, parameters: DownloadParameters, tools: FetchTools, context:
 
 
 def _by_ytdlp(url: str, parameters: DownloadParameters, tools: FetchTools, context: TaskContext) -> _Found:
-    from audiojob_runner import ytdlp, ytfetch  # noqa: PLC0415
+    from audiojob_runner.fetch.ytdlp import fetch as ytfetch  # noqa: PLC0415
+    from audiojob_runner.fetch.ytdlp import session as ytdlp  # noqa: PLC0415
 
     gathered = ytfetch.fetch(url, parameters, tools, context.log)
     info = gathered.info

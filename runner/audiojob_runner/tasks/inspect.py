@@ -8,9 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from audiojob_runner import plainhttp
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetching import (
+from audiojob_runner.fetch import plainhttp
+from audiojob_runner.fetch.common import (
     FetchLimits,
     FetchTools,
     check_url,
@@ -19,9 +19,9 @@ from audiojob_runner.fetching import (
     is_media,
     path_extension,
 )
-from audiojob_runner.fetchsession import Allowance, fetch_session
-from audiojob_runner.mediainfo import describe_item, describe_list
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.fetch.mediainfo import describe_item, describe_list
+from audiojob_runner.fetch.session import Allowance, fetch_session
+from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.parameters import InspectParameters
@@ -61,7 +61,7 @@ def _look(url: str, parameters: InspectParameters, context: TaskContext) -> tupl
     limits = FetchLimits(MAX_BYTES, max_duration_seconds=2**31, max_seconds=parameters.timeout_seconds)
     with fetch_session(Allowance(limits, MAX_BYTES), context) as tools:
         if path_extension(parts.path) is None:
-            from audiojob_runner import ytdlp  # noqa: PLC0415 - takes a second to import, and files do not need it
+            from audiojob_runner.fetch.ytdlp import session as ytdlp  # noqa: PLC0415 - takes a second to import, and files do not need it
 
             if ytdlp.knows(url):
                 return _by_ytdlp(url, parameters, tools, context)
@@ -95,7 +95,7 @@ def _describe_upload(given: TaskInput, path: Path) -> dict[str, Any]:
 def _by_ytdlp(
     url: str, parameters: InspectParameters, tools: FetchTools, context: TaskContext
 ) -> tuple[dict[str, Any], list[str]]:
-    from audiojob_runner import ytdlp  # noqa: PLC0415
+    from audiojob_runner.fetch.ytdlp import session as ytdlp  # noqa: PLC0415
 
     folder = tools.folder / "parts"
     folder.mkdir()

@@ -8,12 +8,13 @@ from typing import Final
 
 import soundfile
 
-from audiojob_runner import ffmpeg, media
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.examine import examine_sound, explained
-from audiojob_runner.ffmpeg import FfmpegError, WavRequest
-from audiojob_runner.media import MediaInfo
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.media import ffmpeg
+from audiojob_runner.media import probe as media
+from audiojob_runner.media.examine import examine_sound, explained
+from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
+from audiojob_runner.media.probe import MediaInfo
+from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.parameters import NormalizeParameters

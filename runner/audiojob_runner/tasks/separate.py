@@ -10,16 +10,16 @@ from typing import Any, Final
 
 import torch
 
-from audiojob_runner.accelerator import Accelerator
-from audiojob_runner.allocator import keep_freed_memory
 from audiojob_runner.cpus import usable_cpus
-from audiojob_runner.demucs_models import UNTRAINED_MODEL, load_separator
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.mixfile import MixFile, Statistics, check_source, measure
-from audiojob_runner.separation import Separation
-from audiojob_runner.stemfiles import MEDIA_TYPES, FileKind, StemFile, StemWriter, WrittenStem
-from audiojob_runner.stems import Stem, add_missing, keep_stems, plan_stems, sum_of
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.models.demucs import UNTRAINED_MODEL, load_separator
+from audiojob_runner.separation.accelerator import Accelerator
+from audiojob_runner.separation.allocator import keep_freed_memory
+from audiojob_runner.separation.mixfile import MixFile, Statistics, check_source, measure
+from audiojob_runner.separation.separate import Separation
+from audiojob_runner.separation.stemfiles import MEDIA_TYPES, FileKind, StemFile, StemWriter, WrittenStem
+from audiojob_runner.separation.stems import Stem, add_missing, keep_stems, plan_stems, sum_of
+from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.parameters import SeparateParameters

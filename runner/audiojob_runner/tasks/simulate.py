@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode, classify_exit_code
 from audiojob_types.parameters import SimulateParameters

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from audiojob_runner import ffmpeg
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.examine import examine_streams, explained
-from audiojob_runner.ffmpeg import Failure, FfmpegError
-from audiojob_runner.ffmpeg_still import PICTURE_DECODERS, StillRequest, still
-from audiojob_runner.films import check_film, check_size, first_film
-from audiojob_runner.streams import MediaFile, PictureStream
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.media import ffmpeg
+from audiojob_runner.media.examine import examine_streams, explained
+from audiojob_runner.media.ffmpeg import Failure, FfmpegError
+from audiojob_runner.media.ffmpeg_still import PICTURE_DECODERS, StillRequest, still
+from audiojob_runner.media.films import check_film, check_size, first_film
+from audiojob_runner.media.streams import MediaFile, PictureStream
+from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.parameters import ThumbnailParameters

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import soundfile
 
-from audiojob_runner import ffmpeg, media
 from audiojob_runner.cpus import usable_cpus
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.examine import examine_file, examine_streams, explained
-from audiojob_runner.ffmpeg import FfmpegError, WavRequest
-from audiojob_runner.ffmpeg_encode import (
+from audiojob_runner.media import ffmpeg
+from audiojob_runner.media import probe as media
+from audiojob_runner.media.examine import examine_file, examine_streams, explained
+from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
+from audiojob_runner.media.ffmpeg_encode import (
     COPY,
     CoverError,
     EncodeRequest,
@@ -23,12 +24,12 @@ from audiojob_runner.ffmpeg_encode import (
     audio_filters,
     encode,
 )
-from audiojob_runner.ffmpeg_loudness import Loudness, LoudnessRequest, measure
-from audiojob_runner.films import first_film
-from audiojob_runner.media import MediaInfo
-from audiojob_runner.streams import MediaFile
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskOutput, TaskResult
-from audiojob_runner.transcoding import Plan, plan
+from audiojob_runner.media.ffmpeg_loudness import Loudness, LoudnessRequest, measure
+from audiojob_runner.media.films import first_film
+from audiojob_runner.media.probe import MediaInfo
+from audiojob_runner.media.streams import MediaFile
+from audiojob_runner.media.transcoding import Plan, plan
+from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.parameters import TranscodeParameters

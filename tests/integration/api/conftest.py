@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from tests.chart.helm import CHART, KUBERNETES, Helm
 
-from audiojob_dev import binaries, processes
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import JSON_PATCH, RestError, wait_until
+from audiojob_dev.tools import binaries, processes
 from audiojob_types.constants import API_AUDIENCE, API_VERSION
 
 JOBS = "/api/v1/jobs"

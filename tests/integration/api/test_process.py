@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from tests.support.faultproxy import FaultProxy
 
-from audiojob_dev import processes
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
+from audiojob_dev.tools import processes
 from audiojob_types.constants import API_AUDIENCE, API_VERSION
 
 pytestmark = pytest.mark.integration

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tests.integration.crds.resources import Resources
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 
 
 @pytest.fixture

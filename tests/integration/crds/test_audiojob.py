@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.integration.crds.resources import Resources
 
-from audiojob_types.job import FINISHED_STATES, AudioJob, AudioJobSpec, State
+from audiojob_types.resources.job import FINISHED_STATES, AudioJob, AudioJobSpec, State
 
 pytestmark = pytest.mark.integration
 

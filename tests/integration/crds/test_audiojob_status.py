@@ -8,7 +8,7 @@ import pytest
 from tests.integration.crds.resources import Resources
 
 from audiojob_types.constants import MAX_PHASES, MAX_STATUS_OUTPUTS
-from audiojob_types.job import FINISHED_STATES, State
+from audiojob_types.resources.job import FINISHED_STATES, State
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.integration.crds.resources import Resources
 
-from audiojob_types.pipeline import AudioPipelineSpec
+from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.integration.crds.resources import Resources
 
-from audiojob_types.queue import AudioQueueSpec
+from audiojob_types.resources.queue import AudioQueueSpec
 
 pytestmark = pytest.mark.integration
 

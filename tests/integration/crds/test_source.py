@@ -9,7 +9,7 @@ from tests.integration.crds.resources import Resources
 
 from audiojob_dev.paths import repository
 from audiojob_dev.rest import wait_until
-from audiojob_types.crdgen import audiojob_crd
+from audiojob_types.generate.crd import audiojob_crd
 
 pytestmark = pytest.mark.integration
 

@@ -7,9 +7,9 @@ import json
 
 import pytest
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import Rest, RestError, wait_until
-from audiojob_dev.versions import KUBERNETES_VERSION
+from audiojob_dev.tools.versions import KUBERNETES_VERSION
 
 pytestmark = pytest.mark.integration
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from audiojob_dev import binaries, processes
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.demo import install
 from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import wait_until
+from audiojob_dev.tools import binaries, processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -59,7 +59,7 @@ spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
 _SERVER = """
 import sys
 from pathlib import Path
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 server = LocalApiServer(Path(sys.argv[1]), Path(sys.argv[2]))
 server.start()
 print("ready", flush=True)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_kube.client import AiohttpKubeClient, connect
 from audiojob_kube.config import load_connection
 

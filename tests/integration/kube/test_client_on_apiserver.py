@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.integration.kube.audio_jobs import audio_job
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_kube.client import KubeClient, connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import (

@@ -16,10 +16,11 @@ from tests.integration.kube.audio_jobs import audio_job
 from tests.integration.kube.relay import relay_to
 from tests.support.polling import eventually
 
-from audiojob_dev import binaries, controlplane
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster import controlplane
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
+from audiojob_dev.tools import binaries
 from audiojob_kube.client import AiohttpKubeClient, connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.objects import Key

@@ -15,7 +15,7 @@ from tests.support.faultproxy import FaultProxy
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import Behaviour, PodRunner
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, Rest
 from audiojob_types.constants import API_VERSION, RUNNER_SERVICE_ACCOUNT
 

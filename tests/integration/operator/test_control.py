@@ -11,7 +11,7 @@ from tests.integration.operator.conftest import Object, Space, make_pipeline, ma
 from tests.support.faultproxy import FaultProxy
 from tests.support.podrunner import ended, running, succeed, waiting
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, RestError, wait_until
 from audiojob_types.constants import API_VERSION, GPU_RESOURCE
 from audiojob_types.contract import ExitCode, Outcome, PhaseInput, PhaseResult

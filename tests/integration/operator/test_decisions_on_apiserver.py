@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tests.unit.operator import goldens
 from tests.unit.operator.builders import World, audio_job, phase, pipeline
-from tests.unit.operator.test_decide_crash import STORIES, Story
+from tests.unit.operator.deciding.test_decide_crash import STORIES, Story
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import JSON_PATCH, RestError
 from audiojob_types.constants import API_VERSION
 

@@ -17,7 +17,7 @@ from tests.support.faultplan import Answer, Expire, Freeze, Lose, Rule, Verb, on
 from tests.support.faultrows import Rows, make_spaces, operating
 from tests.support.manypods import delete_job, delete_pod, finish_pod
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import repository
 from audiojob_dev.rest import MERGE_PATCH, RestError, wait_until
 

@@ -12,7 +12,7 @@ import urllib.parse
 import pytest
 from tests.integration.operator.conftest import Space
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_types.constants import API_VERSION
 
 

@@ -19,13 +19,13 @@ from tests.integration.operator.conftest import Object, Space, make_space
 from tests.integration.policy.space import Answer, Namespace
 from tests.support.operator_process import OperatorProcess
 
-from audiojob_dev import kwok
-from audiojob_dev.kwok import SimulatedCluster
+from audiojob_dev.cluster import kwok
+from audiojob_dev.cluster.kwok import SimulatedCluster
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_types.constants import GROUP, RUNNER_SERVICE_ACCOUNT
-from audiojob_types.policy import NAME as POLICY
+from audiojob_types.generate.runner_policy import NAME as POLICY
 
 NEAR, FAR = "near", "far"
 CLAIM = "audiojob-store"

@@ -17,7 +17,7 @@ from tests.support.faultrows import make_spaces, operating, until_decides
 from tests.support.manypods import ManyPods
 from tests.support.operator_process import OperatorProcess
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
 
 _QUICK_LEASE = {

@@ -14,7 +14,7 @@ from tests.integration.operator.conftest import Object, Space
 from tests.support.faultrows import Rows, make_spaces, operating, start, stop
 from tests.support.manypods import delete_job, finish_pod
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import RestError, wait_until
 
 ROWS = ("F4", "F5", "F6", "F48", "untouched")

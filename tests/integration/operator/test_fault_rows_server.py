@@ -18,11 +18,12 @@ from tests.support.faultrows import Rows, make_spaces, operating, until_decides
 from tests.support.manypods import ManyPods, finish_pod
 from tests.support.operator_process import OperatorProcess
 
-from audiojob_dev import binaries, controlplane
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster import controlplane
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import RestError, wait_until
+from audiojob_dev.tools import binaries
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 NO_QUORUM_SECONDS = 5

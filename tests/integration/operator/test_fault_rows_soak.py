@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.soak import reference_run, soak_run
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.support.faultplan import Delay, Plan, Rule, StaleList, Verb, on
 from tests.support.faultrows import make_spaces, operating, start, stop
 from tests.support.manypods import finish_pod
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
 from audiojob_types.constants import API_VERSION
 

@@ -22,11 +22,11 @@ from tests.integration.operator.conftest import Object, Space
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import PodRunner
 
-from audiojob_dev import binaries
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import MERGE_PATCH, wait_until
+from audiojob_dev.tools import binaries
 from audiojob_types.base import format_time
 from audiojob_types.constants import API_VERSION, RUNNER_SERVICE_ACCOUNT
 

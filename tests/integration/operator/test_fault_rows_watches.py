@@ -14,7 +14,7 @@ import pytest
 from tests.support.faultplan import Duplicate, Expire, Freeze, Reorder, Rule, Verb, on
 from tests.support.faultrows import make_spaces, operating
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 
 PATIENCE = 3
 NAMES = [f"song-{number}" for number in range(4)]

@@ -20,7 +20,7 @@ from tests.support.faultproxy import FaultProxy, Strike, Write
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import PodRunner
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 
 # Of an undisturbed job of two phases: one revision, two Jobs, four events, three status patches.
 WRITES = 10

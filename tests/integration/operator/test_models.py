@@ -13,7 +13,7 @@ from tests.integration.operator.test_waiting_and_failing import children, submit
 from tests.support.faultproxy import FaultProxy
 from tests.support.podrunner import succeed
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, RestError
 from audiojob_types.constants import API_VERSION, MODELS_CONFIGMAP
 from audiojob_types.models import WANTED_KEY

@@ -15,9 +15,9 @@ from tests.support.faultproxy import FaultProxy
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import PodRunner
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, wait_until
-from audiojob_operator.preflight import RIGHTS, Right, Scope
+from audiojob_operator.watching.preflight import RIGHTS, Right, Scope
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 ACCOUNT = "operator"

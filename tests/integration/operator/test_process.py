@@ -19,7 +19,7 @@ from tests.support.faultproxy import FaultProxy, Write
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import PodRunner, running
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
 from audiojob_types.contract import PhaseInput
 

@@ -14,7 +14,7 @@ from tests.integration.operator.conftest import Object, Space, make_space, worki
 from tests.support.faultproxy import FaultProxy
 from tests.support.podrunner import succeed
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import repository
 from audiojob_dev.rest import wait_until
 from audiojob_types.base import format_time

@@ -10,7 +10,7 @@ from tests.integration.operator.conftest import Object, Space, make_space, worki
 from tests.support.faultproxy import FaultProxy
 from tests.support.podrunner import ended, running, succeed
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, wait_until
 from audiojob_types.constants import API_VERSION, GPU_RESOURCE, KUEUE_QUEUE_LABEL
 from audiojob_types.contract import ExitCode, Outcome, PhaseInput, PhaseResult

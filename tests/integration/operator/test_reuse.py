@@ -17,7 +17,7 @@ from tests.support.faultproxy import FaultProxy, Strike
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import PodRunner, ended, running
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, wait_until
 from audiojob_types.constants import API_VERSION
 from audiojob_types.contract import ExitCode, ManifestRef, Outcome, OutputRef, PhaseInput, PhaseResult

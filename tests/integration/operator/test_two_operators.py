@@ -16,7 +16,7 @@ from tests.support.faultproxy import FaultProxy
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import PodRunner
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
 
 _QUICK_LEASE = {

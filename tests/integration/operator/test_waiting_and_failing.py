@@ -13,7 +13,7 @@ from tests.integration.operator.conftest import Object, Space, make_pipeline, ma
 from tests.support.faultproxy import FaultProxy
 from tests.support.podrunner import ended, running, succeed
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_types.contract import ExitCode, Outcome, PhaseInput, PhaseResult
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from tests.integration.crds.resources import Answer, Resources
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
-from audiojob_types.addresspolicy import NAME, binding, policy
+from audiojob_types.generate.address_policy import NAME, binding, policy
 
 # Private, in none of the networks that a test allows, and taken by the CRD.
 PROBE = "http://10.9.9.9/"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from tests.integration.policy.space import Namespace, prepare
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import repository
 from audiojob_dev.rest import wait_until
 from audiojob_types.constants import RUNNER_SERVICE_ACCOUNT
-from audiojob_types.policy import NAME
+from audiojob_types.generate.runner_policy import NAME
 
 
 @pytest.fixture(scope="module")

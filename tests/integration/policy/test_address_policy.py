@@ -8,7 +8,7 @@ import pytest
 from tests.integration.crds.resources import Resources
 from tests.integration.policy.addresses import create, enforced
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 
 pytestmark = pytest.mark.integration
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from tests.integration.policy.space import Namespace
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
-from audiojob_operator.build.names import child_name
+from audiojob_operator.building.names import child_name
 from audiojob_types.constants import GROUP, MAX_PHASE_NAME, RUNNER_SERVICE_ACCOUNT
-from audiojob_types.job import AudioJobStatus
-from audiojob_types.policy import RUNNER_FIELDS, operator_fields
+from audiojob_types.generate.runner_policy import RUNNER_FIELDS, operator_fields
+from audiojob_types.resources.job import AudioJobStatus
 
 pytestmark = pytest.mark.integration
 

@@ -14,10 +14,10 @@ from tests.integration.runner.pods import PodFolder, eventually, make_pod
 from tests.integration.runner.stores import StoreFolder
 from tests.integration.runner.tasks.web import Web, running
 
-from audiojob_dev import binaries, processes
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
-from audiojob_runner import weightfetch
+from audiojob_dev.tools import binaries, processes
+from audiojob_runner.models import fetch as weightfetch
 
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key"

@@ -17,9 +17,9 @@ from typing import Any
 from tests.integration.runner.tasks.web import Handler, Web
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.modelvolume import LOCK_NAME
-from audiojob_runner.prefetch import Prefetch, fill
-from audiojob_runner.watchdog import Interruption
+from audiojob_runner.models.volume import LOCK_NAME
+from audiojob_runner.phase.watchdog import Interruption
+from audiojob_runner.prefetch.command import Prefetch, fill
 from audiojob_types.models import KnownModel, ModelRecord, file_name
 
 LOOPBACK = ("127.0.0.0/8",)
@@ -125,7 +125,7 @@ def driver(tmp_path: Path) -> Path:
     text = f"""
         import os, sys
         from pathlib import Path
-        from audiojob_runner.prefetch import Prefetch, run_prefetch
+        from audiojob_runner.prefetch.command import Prefetch, run_prefetch
         from audiojob_runner.settings import Paths
         from audiojob_types.models import KnownModel
         base, root, pod, *models = sys.argv[1:]

@@ -27,12 +27,12 @@ from tests.integration.runner.filling import (
 from tests.integration.runner.pods import eventually
 from tests.integration.runner.tasks.web import Handler, running
 
-from audiojob_dev.processes import free_port
-from audiojob_runner import weightfetch
+from audiojob_dev.tools.processes import free_port
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.modelvolume import LOCK_NAME
-from audiojob_runner.prefetch import exit_code_of
-from audiojob_runner.watchdog import Interruption, stopped_by
+from audiojob_runner.models import fetch as weightfetch
+from audiojob_runner.models.volume import LOCK_NAME
+from audiojob_runner.phase.watchdog import Interruption, stopped_by
+from audiojob_runner.prefetch.command import exit_code_of
 from audiojob_types.models import ModelState
 from audiojob_types.reasons import Reason
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.integration.runner.filling import ONE, ONE_NAME, ONE_PATH, TWO_PATH, Filling, Process, sha256
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH
 from audiojob_types.constants import MODELS_CONFIGMAP, PREFETCH_SERVICE_ACCOUNT
 from audiojob_types.models import WANTED_KEY, ModelBook, ModelState

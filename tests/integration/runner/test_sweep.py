@@ -18,7 +18,7 @@ import pytest
 from tests.integration.policy.space import JOBS, RBAC
 from tests.integration.runner.stores import StoreFolder
 
-from audiojob_dev.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH
 from audiojob_types.constants import API_VERSION, GROUP
 from audiojob_types.contract import ExitCode

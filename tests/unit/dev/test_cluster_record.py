@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from audiojob_dev.cluster import Cluster, Record
+from audiojob_dev.cluster.embedded import Cluster, Record
 from audiojob_dev.errors import DevError
 from audiojob_dev.paths import Paths
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from audiojob_dev import controlplane, node
-from audiojob_dev.controlplane import ControlPlane
-from audiojob_dev.node import Node
-from audiojob_dev.processes import Program
+from audiojob_dev.cluster import controlplane, node
+from audiojob_dev.cluster.controlplane import ControlPlane
+from audiojob_dev.cluster.node import Node
+from audiojob_dev.tools.processes import Program
 
 
 def _plane(*, has_nodes: bool = True) -> ControlPlane:

@@ -7,8 +7,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from tests.unit.test_repository import IMAGE_LOCKS, LOCKS, pins, project
 
-from audiojob_dev.floors import BANNED, PYTHON_FLOORS, UNREACHABLE_DECODERS, too_old
-from audiojob_runner import ffmpeg
+from audiojob_dev.tools.floors import BANNED, PYTHON_FLOORS, UNREACHABLE_DECODERS, too_old
+from audiojob_runner.media import ffmpeg
 
 IN_IMAGES = {"requests", "starlette", "torch", "urllib3", "yt-dlp"}
 

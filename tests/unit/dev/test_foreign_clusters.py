@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from audiojob_dev import images, prepare
+from audiojob_dev import prepare
 from audiojob_dev.errors import DevError
+from audiojob_dev.images import build as images
 from audiojob_dev.paths import Paths
 from audiojob_dev.progress import Progress
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from audiojob_dev import golang
 from audiojob_dev.errors import DevError
+from audiojob_dev.tools import golang
 
 # What pip would do: the program first, then its library. It stops between the two until the folder has a file `whole`.
 _PIP = """#!/bin/sh

@@ -7,10 +7,12 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from audiojob_dev import baseimage, golang, host, packages
+from audiojob_dev.cluster import host
 from audiojob_dev.errors import DevError
-from audiojob_dev.packages import Requirement
+from audiojob_dev.images import base as baseimage
 from audiojob_dev.paths import paths_from_environment
+from audiojob_dev.tools import golang, packages
+from audiojob_dev.tools.packages import Requirement
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from audiojob_dev import imageload, images, pause, volumes
+from audiojob_dev.cluster import pause, volumes
 from audiojob_dev.errors import DevError
+from audiojob_dev.images import build as images
+from audiojob_dev.images import load as imageload
 from audiojob_dev.paths import repository
-from audiojob_dev.versions import binaries_key
+from audiojob_dev.tools.versions import binaries_key
 
 
 def _tree(root: Path) -> None:

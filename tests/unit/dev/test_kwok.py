@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
-from audiojob_dev import binaries, kwok, versions
+from audiojob_dev.cluster import kwok
 from audiojob_dev.paths import Paths
 from audiojob_dev.progress import Progress
-from audiojob_operator.build.names import child_labels, output_prefix
-from audiojob_operator.model import PhaseObservation, Succeeded
-from audiojob_operator.policies.verdict import judge
+from audiojob_dev.tools import binaries, versions
+from audiojob_operator.building.names import child_labels, output_prefix
+from audiojob_operator.deciding.attempts.verdict import judge
+from audiojob_operator.records.model import PhaseObservation, Succeeded
 from audiojob_types.contract import MAX_RESULT_BYTES, Device, Outcome, PhaseResult, Task
-from audiojob_types.pipeline import Phase
+from audiojob_types.resources.pipeline import Phase
 
 _NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _UID = "8f9d2c55-8f54-4d0a-9d53-0a9b6a3f2c11"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from audiojob_dev.errors import DevError
-from audiojob_dev.licenses import (
+from audiojob_dev.paths import repository
+from audiojob_dev.tools.licenses import (
     DEBIAN_PACKAGES,
     Package,
     Verdict,
@@ -21,7 +22,6 @@ from audiojob_dev.licenses import (
     stale_names,
     verdict,
 )
-from audiojob_dev.paths import repository
 
 NOTICE = """\
 Mozilla Public License 2.0
@@ -156,7 +156,10 @@ FAILING: dict[str, tuple[Package, str]] = {
     "the LGPL without a word": (shipped("LGPL-3.0"), "NOTICE does not name it"),
     "NVIDIA's without a word": (shipped("LicenseRef-NVIDIA-Proprietary"), "NOTICE does not name it"),
     "no licence": (shipped(""), "no licence that it states, and NOTICE does not name it"),
-    "a licence that nobody has read": (shipped("CC-BY-NC-4.0"), "'CC-BY-NC-4.0', which dev/audiojob_dev/licenses.py"),
+    "a licence that nobody has read": (
+        shipped("CC-BY-NC-4.0"),
+        "'CC-BY-NC-4.0', which dev/audiojob_dev/tools/",
+    ),
     "one that nobody has read, of a tool": (tool("Beerware"), "read it, and add it to a list there"),
     "one that is not installed here": (shipped("", installed=False), "is not installed here"),
     "a GPL program without a word": (Package("sox", "", "GPL-2.0", program=True), "NOTICE does not name it"),

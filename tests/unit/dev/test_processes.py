@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from audiojob_dev import processes
 from audiojob_dev.errors import DevError
-from audiojob_dev.locks import locked
-from audiojob_dev.processes import Program
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import wait_until
+from audiojob_dev.tools import processes
+from audiojob_dev.tools.locks import locked
+from audiojob_dev.tools.processes import Program
 
 _LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 _FOREVER = "import signal, time; print('ready', flush=True); time.sleep(600)"

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from audiojob_operator.decide import decide
-from audiojob_operator.model import (
+from audiojob_operator.deciding.children.observe import observe_job
+from audiojob_operator.deciding.decide import decide
+from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
+from audiojob_operator.deciding.revisions import parse_revision, revision_name
+from audiojob_operator.records.model import (
     Admission,
     DecideSettings,
     EventRecord,
@@ -25,16 +28,13 @@ from audiojob_operator.model import (
     SameWork,
     Unreadable,
 )
-from audiojob_operator.observe import observe_job
-from audiojob_operator.policies.reuse import donor_in, fits, must_wait
-from audiojob_operator.resolve import parse_revision, revision_name
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult
 from audiojob_types.contract import Outcome as ResultOutcome
-from audiojob_types.job import AudioJob, PhaseStatus, State
 from audiojob_types.models import ModelBook
-from audiojob_types.pipeline import AudioPipeline
+from audiojob_types.resources.job import AudioJob, PhaseStatus, State
+from audiojob_types.resources.pipeline import AudioPipeline
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 UID = "4a6c1f0e-6f0b-4a52-9f1e-0d1f6f9c1a10"

@@ -11,11 +11,11 @@ from tests.unit.operator.builders import NAMESPACE, audio_job, phase, pipeline, 
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.reflector import Reflector
-from audiojob_operator.caches import Caches
-from audiojob_operator.gate import Gate
-from audiojob_operator.jobstore import Known
-from audiojob_operator.model import Admission, Key, SiteRules
+from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.records.model import Admission, Key, SiteRules
 from audiojob_operator.settings import Capacity
+from audiojob_operator.state.caches import Caches
+from audiojob_operator.state.jobstore import Known
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 

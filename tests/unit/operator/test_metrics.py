@@ -6,9 +6,16 @@ import pytest
 from prometheus_client import generate_latest
 
 from audiojob_dev.paths import repository
+from audiojob_operator.deciding.transitions import (
+    AttemptClass,
+    AttemptEnded,
+    FellBack,
+    JobEnded,
+    PhaseEnded,
+    PhaseStarted,
+)
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.metrics_doc import metrics_page
-from audiojob_operator.transitions import AttemptClass, AttemptEnded, FellBack, JobEnded, PhaseEnded, PhaseStarted
 
 
 def lines(metrics: Metrics) -> list[str]:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from audiojob_operator.model import Disruption, SiteLimit, SiteRules
+from audiojob_operator.records.model import Disruption, SiteLimit, SiteRules
 from audiojob_operator.settings import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from audiojob_types.generate.reasons_doc import reasons_page
 from audiojob_types.reasons import EXPLANATIONS, Reason
-from audiojob_types.reasons_doc import reasons_page
 
 ROOT = Path(__file__).parents[3]
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from tests.integration.runner.tasks.web import Web, running
 
+from audiojob_runner.task import Keeping
 from audiojob_runner.tasks import TaskContext, TaskInput, TaskResult, load
-from audiojob_runner.tasks.api import Keeping
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
 from audiojob_types.parameters import resolve_parameters
 

@@ -12,8 +12,10 @@ import pytest
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.web import Handler, Web, drip, ranged
 
-from audiojob_runner import pace, plainhttp, record
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch import plainhttp
+from audiojob_runner.fetch.egress import pace
+from audiojob_runner.fetch.ytdlp import record
 from audiojob_runner.tasks import TaskResult
 from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason

@@ -11,10 +11,10 @@ import pytest
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.web import Handler, Web
 
-from audiojob_runner import plainhttp
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.remnant import BLOCK_BYTES
-from audiojob_runner.tasks.api import Keeping
+from audiojob_runner.fetch import plainhttp
+from audiojob_runner.fetch.partial.remnant import BLOCK_BYTES
+from audiojob_runner.task import Keeping
 from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
 

@@ -12,10 +12,11 @@ import pytest
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.web import Handler, Web, drip
 
-from audiojob_dev.processes import free_port
-from audiojob_runner import pace, plainhttp, proxy
-from audiojob_runner.addresses import parse_networks
+from audiojob_dev.tools.processes import free_port
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch import plainhttp
+from audiojob_runner.fetch.egress import pace, proxy
+from audiojob_runner.fetch.egress.addresses import parse_networks
 from audiojob_runner.tasks import download
 from audiojob_types.contract import PhaseLimits, Task
 from audiojob_types.reasons import Reason

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from audiojob_runner.examine import examine_streams
-from audiojob_runner.ffmpeg import Failure, FfmpegError
-from audiojob_runner.ffmpeg_encode import COPY, Chapter, EncodeRequest, EncodeStream, StreamKind, encode
-from audiojob_runner.streams import MediaFile
+from audiojob_runner.media.examine import examine_streams
+from audiojob_runner.media.ffmpeg import Failure, FfmpegError
+from audiojob_runner.media.ffmpeg_encode import COPY, Chapter, EncodeRequest, EncodeStream, StreamKind, encode
+from audiojob_runner.media.streams import MediaFile
 
 TAGS = {
     "title": "Tïtle = 1; #2 \\.",

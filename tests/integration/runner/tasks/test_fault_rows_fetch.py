@@ -12,8 +12,9 @@ import pytest
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.web import Handler, Web, drip, ranged, reset
 
-from audiojob_runner import pace, plainhttp
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch import plainhttp
+from audiojob_runner.fetch.egress import pace
 from audiojob_types.contract import ExitCode, FailureClass, Task, classify_exit_code
 from audiojob_types.reasons import Reason
 

@@ -19,9 +19,9 @@ import pytest
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.web import Handler, Web
 
-from audiojob_runner import proxy
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.upstream import Upstream
+from audiojob_runner.fetch.egress import proxy
+from audiojob_runner.fetch.egress.upstream import Upstream
 from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
 

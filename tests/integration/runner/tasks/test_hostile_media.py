@@ -19,8 +19,8 @@ from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.test_normalize import children
 from tests.integration.runner.tasks.web import Web
 
-from audiojob_runner import ffmpeg
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.media import ffmpeg
 from audiojob_runner.tasks import TaskResult
 from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason

@@ -10,8 +10,8 @@ from tests.integration.runner.tasks.test_separate import music, read, tiny_model
 from tests.integration.runner.tasks.web import Web
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.prefetch import Prefetch, fill
-from audiojob_runner.watchdog import Interruption
+from audiojob_runner.phase.watchdog import Interruption
+from audiojob_runner.prefetch.command import Prefetch, fill
 from audiojob_types.contract import Task
 from audiojob_types.models import KnownModel
 from audiojob_types.reasons import Reason

@@ -18,9 +18,9 @@ import torch
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.networks import store_bag, store_network
 
-from audiojob_dev.proof_music import make_piece, sdr
-from audiojob_dev.train_proof_model import DEFAULT_FOLDER
-from audiojob_runner.demucs_models import load_separator
+from audiojob_dev.models.proof_music import make_piece, sdr
+from audiojob_dev.models.train_proof_model import DEFAULT_FOLDER
+from audiojob_runner.models.demucs import load_separator
 from audiojob_types.contract import Device, Task
 
 RATE = 44_100

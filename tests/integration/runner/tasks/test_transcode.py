@@ -14,9 +14,9 @@ import soundfile
 from tests.integration.runner.tasks.conftest import Bench
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.examine import examine_streams
-from audiojob_runner.ffmpeg_loudness import LoudnessRequest, measure
-from audiojob_runner.streams import MediaFile
+from audiojob_runner.media.examine import examine_streams
+from audiojob_runner.media.ffmpeg_loudness import LoudnessRequest, measure
+from audiojob_runner.media.streams import MediaFile
 from audiojob_types.contract import PhaseLimits, Task
 from audiojob_types.reasons import Reason
 

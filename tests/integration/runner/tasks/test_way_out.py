@@ -19,9 +19,9 @@ from yt_dlp.networking.common import Request
 from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.networking.impersonate import ImpersonateTarget
 
-from audiojob_runner import ytdlp
-from audiojob_runner.fetching import FetchLimits, FetchTools
-from audiojob_runner.proxy import FetchProxy, ProxyRules, Refusal
+from audiojob_runner.fetch.common import FetchLimits, FetchTools
+from audiojob_runner.fetch.egress.proxy import FetchProxy, ProxyRules, Refusal
+from audiojob_runner.fetch.ytdlp import session as ytdlp
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 

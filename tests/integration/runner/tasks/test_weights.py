@@ -19,10 +19,10 @@ from demucs.demucs import Demucs
 from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
 
-from audiojob_runner.demucs_models import load_separator
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.modelvolume import LOCK_NAME
-from audiojob_runner.weights import read_package
+from audiojob_runner.models.demucs import load_separator
+from audiojob_runner.models.volume import LOCK_NAME
+from audiojob_runner.models.weights import read_package
 from audiojob_types.contract import Device
 from audiojob_types.reasons import Reason
 

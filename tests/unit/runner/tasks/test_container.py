@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.tasks.api import TaskContext, TaskInput, TaskResult
+from audiojob_runner.task import TaskContext, TaskInput, TaskResult
 from audiojob_runner.tasks.container import MAX_FILES, run
 from audiojob_types.contract import Device, ExitCode, PhaseLimits, PhaseNetwork
 from audiojob_types.parameters import ContainerParameters

@@ -1,0 +1,79 @@
+"""The ValidatingAdmissionPolicy for addresses of sources, generated as a template of the chart.
+
+``python -m audiojob_types.generate.address_policy FILE`` writes it. It refuses AudioJobs whose URL names an address
+that is not public, unless the administrator allows its network. That depends on values, so the CRD cannot say it.
+Only creation is looked at: a source never changes, and a job must not get stuck because the values changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from audiojob_types.constants import GROUP
+from audiojob_types.generate.admission_policy import LABELS, bind, template, write
+from audiojob_types.resources.urlrules import PRIVATE_NETWORKS, host_of
+
+NAME: Final = "audiojob-source-address"
+# JSON of strings is CEL too. The values' schema admits nothing that would end a string of YAML or CEL.
+_FROM_VALUES: Final = "{{ toJson .Values.fetch.allowedCIDRs }}"
+_CONTAINS: Final = "cidr(n).containsIP(variables.host)"
+
+
+def policy(allowed: Iterable[str]) -> dict[str, Any]:
+    """The policy of a chart whose ``fetch.allowedCIDRs`` are ``allowed``."""
+    return _policy(json.dumps(list(allowed), separators=(",", ":")))
+
+
+def _policy(allowed: str) -> dict[str, Any]:
+    networks = ", ".join(f"'{network}'" for network in PRIVATE_NETWORKS)
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": NAME, "labels": LABELS},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["audiojobs"]}
+                ]
+            },
+            "variables": [
+                {"name": "url", "expression": "object.spec.?source.?url.orValue('')"},
+                {"name": "host", "expression": host_of("variables.url")},
+                {"name": "private", "expression": f"[{networks}]"},
+                {"name": "allowed", "expression": allowed},
+            ],
+            "validations": [
+                {
+                    # The schema admits networks that are none to the API server, such as 1::2::/64: they allow nothing.
+                    "expression": (
+                        f"!isIP(variables.host) || !variables.private.exists(n, {_CONTAINS}) || "
+                        f"variables.allowed.exists(n, isCIDR(n) && {_CONTAINS})"
+                    ),
+                    "message": "spec.source.url: the address is not public",
+                    # The API takes the field from the beginning.
+                    "messageExpression": (
+                        "'spec.source.url: ' + variables.host + ' is not a public address. Use a public one, or ask "
+                        "the administrator to allow its network in fetch.allowedCIDRs'"
+                    ),
+                    "reason": "Invalid",
+                }
+            ],
+        },
+    }
+
+
+def binding() -> dict[str, Any]:
+    """Puts the policy in force in every namespace."""
+    return bind(NAME)
+
+
+def to_text() -> str:
+    """The Helm template: policy and binding, with the networks of the values."""
+    return template(_policy(_FROM_VALUES))
+
+
+if __name__ == "__main__":
+    write(to_text())

@@ -1,0 +1,33 @@
+"""What all ValidatingAdmissionPolicies of the chart have in common: their labels, their binding, and their file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from audiojob_types.generate.crd import HEADER, to_yaml
+
+LABELS: Final = {"app.kubernetes.io/part-of": "audiojob"}
+
+
+def bind(policy: str) -> dict[str, Any]:
+    """Puts the policy of that name in force in every namespace."""
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": policy, "labels": LABELS},
+        "spec": {"policyName": policy, "validationActions": ["Deny"]},
+    }
+
+
+def template(policy: dict[str, Any]) -> str:
+    """The file in the chart: the policy and its binding."""
+    return f"{HEADER}{to_yaml(policy)}---\n{to_yaml(bind(policy['metadata']['name']))}"
+
+
+def write(text: str) -> None:
+    """Write the text to the files that the command line names, and print their names."""
+    for argument in sys.argv[1:]:
+        Path(argument).write_text(text, encoding="utf-8")
+        print(argument)

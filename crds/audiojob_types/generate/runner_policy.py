@@ -1,0 +1,130 @@
+"""The ValidatingAdmissionPolicy for runners, generated from the status model.
+
+``python -m audiojob_types.generate.runner_policy FILE`` writes it. RBAC lets a runner patch the status of any
+AudioJob of its namespace; this policy leaves it the progress of the one phase that its pod runs. Who the pod is comes
+from the claims of the pod-bound token, which the API server checked, never from the request's body.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from audiojob_types.constants import GROUP, RUNNER_SERVICE_ACCOUNT
+from audiojob_types.generate.admission_policy import LABELS, bind, template, write
+from audiojob_types.resources.job import AudioJobStatus, PhaseState
+
+NAME: Final = "audiojob-runner-progress"
+# What a runner writes; each has validations of its own below. Every other field must stay as it is.
+RUNNER_FIELDS: Final = frozenset({"progress", "percent"})
+
+_POD_NAME: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/pod-name'][?0].orValue('')"
+# A Job names its pods <job>-<5 characters>. The length is compared too: one phase's Job name may begin another's.
+_OWN_PHASES: Final = (
+    "oldObject.?status.?phases.orValue([]).filter(p, "
+    f"p.state == '{PhaseState.RUNNING}' && has(p.jobName) && p.jobName != '' && "
+    "variables.podName.startsWith(p.jobName + '-') && size(variables.podName) == size(p.jobName) + 6)"
+)
+_IS_REPORT: Final = (
+    "request.operation == 'UPDATE' && request.resource.resource == 'audiojobs' && "
+    "request.?subResource == optional.of('status')"
+)
+
+
+def operator_fields() -> list[str]:
+    """Wire names of the status fields that a runner must not change: all of the model but its own."""
+    names = [field.alias or name for name, field in AudioJobStatus.model_fields.items()]
+    return [name for name in names if name not in RUNNER_FIELDS]
+
+
+def _validation(expression: str, message: str, *, reports_only: bool = True) -> dict[str, str]:
+    # Other operations have no old or no new object; the first validation refuses them.
+    guarded = f"!variables.isReport || ({expression})" if reports_only else expression
+    # Without a reason the API server answers 422, which runners take for a malformed report.
+    return {"expression": guarded, "message": message, "reason": "Forbidden"}
+
+
+def _validations() -> list[dict[str, str]]:
+    own_entry = "variables.own.all(p, {})"
+    return [
+        _validation("variables.isReport", "runners may only update audiojobs/status", reports_only=False),
+        _validation(
+            "request.userInfo.username == 'system:serviceaccount:' + request.namespace + "
+            f"':{RUNNER_SERVICE_ACCOUNT}' && size(variables.own) == 1",
+            "only the pod of a running phase of this AudioJob may report, with a token bound to that pod",
+        ),
+        *(
+            _validation(
+                f"object.?status.?{field} == oldObject.?status.?{field}",
+                f"runners must not change status.{field}",
+            )
+            for field in operator_fields()
+        ),
+        _validation(
+            own_entry.format(
+                "variables.old.all(k, k == p.name || (k in variables.new && variables.new[k] == variables.old[k])) && "
+                "variables.new.all(k, k == p.name || k in variables.old)"
+            ),
+            "runners must not change the progress of another phase",
+        ),
+        _validation(
+            own_entry.format("p.name in variables.new && variables.new[p.name].attempt == p.attempt"),
+            "progress must carry the attempt that the phase is at",
+        ),
+        _validation(
+            "object.?status.?percent == oldObject.?status.?percent || object.?status.?percent.orValue(0) <= 99",
+            "status.percent must be at most 99; the operator writes 100",
+        ),
+    ]
+
+
+def policy() -> dict[str, Any]:
+    """The ValidatingAdmissionPolicy."""
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": NAME, "labels": LABELS},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [
+                    {
+                        "apiGroups": [GROUP],
+                        "apiVersions": ["*"],
+                        "operations": ["CREATE", "UPDATE", "DELETE"],
+                        "resources": ["*/*"],  # with and without subresource
+                    }
+                ]
+            },
+            "matchConditions": [
+                {
+                    "name": "runner",
+                    "expression": (
+                        "request.userInfo.username.startsWith('system:serviceaccount:') && "
+                        f"request.userInfo.username.endsWith(':{RUNNER_SERVICE_ACCOUNT}')"
+                    ),
+                }
+            ],
+            "variables": [
+                {"name": "isReport", "expression": _IS_REPORT},
+                {"name": "podName", "expression": _POD_NAME},
+                {"name": "own", "expression": _OWN_PHASES},
+                {"name": "old", "expression": "oldObject.?status.?progress.orValue({})"},
+                {"name": "new", "expression": "object.?status.?progress.orValue({})"},
+            ],
+            "validations": _validations(),
+        },
+    }
+
+
+def binding() -> dict[str, Any]:
+    """Puts the policy in force in every namespace."""
+    return bind(NAME)
+
+
+def to_text() -> str:
+    """The file: policy and binding, also a valid Helm template."""
+    return template(policy())
+
+
+if __name__ == "__main__":
+    write(to_text())

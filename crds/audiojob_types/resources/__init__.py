@@ -1,0 +1,1 @@
+"""The custom resources as pydantic models. Imports the root modules of this package."""

@@ -1,0 +1,385 @@
+"""AudioPipeline: the phases of a kind of work, and how they run. Written by administrators; the chart ships some."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, WithJsonSchema
+
+from audiojob_types.base import StatusModel, WireModel, cel
+from audiojob_types.constants import API_VERSION, MAX_PHASES
+from audiojob_types.contract import Task
+from audiojob_types.parameters.schema import parameters_schema
+from audiojob_types.resources.job import PhaseName, Retry
+from audiojob_types.resources.metadata import Metadata
+
+_QUANTITY = r"^([0-9]+)(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+Quantity = Annotated[str, Field(pattern=_QUANTITY, max_length=32)]
+Atomic = {"x-kubernetes-list-type": "atomic"}
+
+
+class PhaseInputBinding(WireModel):
+    """One input of a phase: the job's source, one of the job's inputs, or an output of an earlier phase."""
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z][-a-z0-9]*$",
+            min_length=1,
+            max_length=63,
+            description="name by which the task asks for it.",
+        ),
+    ]
+    from_: Annotated[
+        str,
+        Field(
+            alias="from",
+            pattern=r"^(Job|[a-z]([-a-z0-9]*[a-z0-9])?)$",
+            max_length=12,
+            description="from is Job (its source, or one of its inputs) or the name of an earlier phase.",
+        ),
+    ]
+    output: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-z0-9][-_.a-z0-9]*$",
+                max_length=63,
+                description="output of that phase (default: its only one); with from Job, the name of one of the "
+                "job's inputs (default: the job's source).",
+            ),
+        ]
+        | None
+    ) = None
+    optional: Annotated[bool, Field(description="optional inputs may be absent.")] = False
+
+
+class Resources(WireModel):
+    """What one attempt gets. Requests equal limits for memory, so that the node never takes it back."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                (
+                    "!has(self.cpuLimit) || quantity(self.cpuLimit).compareTo(quantity(self.cpu)) >= 0",
+                    "cpuLimit must not be below cpu",
+                ),
+                (
+                    "!has(self.memoryCap) || quantity(self.memoryCap).compareTo(quantity(self.memory)) >= 0",
+                    "memoryCap must not be below memory",
+                ),
+            )
+        }
+    )
+
+    cpu: Annotated[Quantity, Field(description="cpu requested.")] = "500m"
+    cpu_limit: Annotated[Quantity, Field(description="cpuLimit; absent means no limit.")] | None = None
+    memory: Annotated[Quantity, Field(description="memory requested and allowed.")] = "512Mi"
+    memory_per_minute: (
+        Annotated[Quantity, Field(description="memoryPerMinute is added for each minute that the longest input plays.")]
+        | None
+    ) = None
+    memory_growth_percent: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=900,
+            description="memoryGrowthPercent is how much more an attempt gets after one that ran out of memory. "
+            "Default 100.",
+        ),
+    ] = 100
+    memory_cap: (
+        Annotated[
+            Quantity,
+            Field(description="memoryCap is the most that an attempt may get. Default: memory never grows."),
+        ]
+        | None
+    ) = None
+    scratch: Annotated[Quantity, Field(description="scratch is the size of the scratch disk.")] = "2Gi"
+
+
+class EnvironmentVariable(WireModel):
+    """A variable of the program of a Container phase. Secrets have no place in it."""
+
+    name: Annotated[
+        str,
+        Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", min_length=1, max_length=63, description="name of the variable."),
+    ]
+    value: Annotated[str, Field(max_length=1_024, description="value of the variable.")] = ""
+
+
+_PROGRAM_FIELDS = ("image", "command", "args", "env", "exitCodes")
+
+
+class Phase(WireModel):
+    """One step. Users choose what runs; everything about how it runs is here."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                (
+                    (
+                        "!has(self.softLimitSeconds) || !has(self.hardLimitSeconds) || "
+                        "self.softLimitSeconds < self.hardLimitSeconds"
+                    ),
+                    "softLimitSeconds must be below hardLimitSeconds",
+                ),
+                (
+                    "self.task != 'Container' || has(self.image)",
+                    "a phase with task Container needs an image, the one with your program",
+                ),
+                (
+                    f"self.task == 'Container' || !({' || '.join(f'has(self.{name})' for name in _PROGRAM_FIELDS)})",
+                    f"{', '.join(_PROGRAM_FIELDS)} must be left out unless task is Container",
+                ),
+            )
+        }
+    )
+
+    name: Annotated[PhaseName, Field(description="name of the phase, at most 12 characters.")]
+    task: Annotated[Task, Field(description="task is the code that runs.")]
+    image: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[a-zA-Z0-9][-._:@/a-zA-Z0-9]*$",
+                min_length=1,
+                max_length=512,
+                description="image with the program of a Container phase; by digest it is always the same one.",
+            ),
+        ]
+        | None
+    ) = None
+    command: (
+        Annotated[
+            tuple[Annotated[str, Field(max_length=4_096)], ...],
+            Field(max_length=64, json_schema_extra=Atomic, description="command; default: the image's entry point."),
+        ]
+        | None
+    ) = None
+    args: (
+        Annotated[
+            tuple[Annotated[str, Field(max_length=4_096)], ...],
+            Field(max_length=64, json_schema_extra=Atomic, description="args of the command; default: the image's."),
+        ]
+        | None
+    ) = None
+    env: (
+        Annotated[
+            tuple[EnvironmentVariable, ...],
+            Field(
+                max_length=32,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+                description="env of the program.",
+            ),
+        ]
+        | None
+    ) = None
+    exit_codes: (
+        Annotated[
+            Literal["Retry", "Contract"],
+            Field(
+                description="exitCodes: with Retry (the default) every failure of the program is tried again; with "
+                "Contract its exit code says what follows, by the table of docs/custom-tasks.md."
+            ),
+        ]
+        | None
+    ) = None
+    after: (
+        Annotated[
+            tuple[PhaseName, ...],
+            Field(
+                max_length=MAX_PHASES,
+                json_schema_extra=Atomic,
+                description="after lists earlier phases to wait for. Default: the one before.",
+            ),
+        ]
+        | None
+    ) = None
+    inputs: Annotated[
+        tuple[PhaseInputBinding, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            description="inputs of the task.",
+        ),
+    ] = ()
+    weight: Annotated[int, Field(ge=1, le=1_000, description="weight of the phase in the job's percent.")] = 1
+    device: Annotated[
+        Literal["Auto", "GPU", "CPU"],
+        Field(description="device: CPU, or Auto or GPU for phases that can use a GPU."),
+    ] = "CPU"
+    gpus: Annotated[int, Field(ge=1, le=16, description="gpus asked for when the phase runs on a GPU.")] = 1
+    gpu_wait_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=604_800,
+            description="gpuWaitSeconds is how long device Auto waits for a GPU that is in use before it takes the "
+            "CPU. Default 600.",
+        ),
+    ] = 600
+    gate: (
+        Annotated[
+            Literal["Review"],
+            Field(description="gate Review stops the job before the phase until spec.reviews approves it."),
+        ]
+        | None
+    ) = None
+    review_timeout_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=31_536_000,
+            description="reviewTimeoutSeconds fails a job that nobody reviews. Default 604800, a week.",
+        ),
+    ] = 604_800
+    resources: Annotated[Resources, Field(description="resources of one attempt.")] = Resources()
+    hard_limit_seconds: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=2_592_000,
+                description="hardLimitSeconds kills an attempt, counted from the start of its pod.",
+            ),
+        ]
+        | None
+    ) = None
+    soft_limit_seconds: (
+        Annotated[
+            int,
+            Field(ge=1, le=2_592_000, description="softLimitSeconds ends an attempt with time to clean up."),
+        ]
+        | None
+    ) = None
+    stall_seconds: (
+        Annotated[int, Field(ge=1, le=86_400, description="stallSeconds ends an attempt that makes no progress.")]
+        | None
+    ) = None
+    start_timeout_seconds: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=86_400,
+            description="startTimeoutSeconds fails an attempt whose pod cannot start for a lack of image, volume or "
+            "Secret. Default 300.",
+        ),
+    ] = 300
+    retry: Annotated[Retry, Field(description="retry policy of the phase.")] | None = None
+    reuse: (
+        Annotated[
+            Literal["Allowed", "Never"],
+            Field(
+                description="reuse of what other jobs have made of the same input. Default: Allowed for Download, "
+                "Normalize and Separate, else Never."
+            ),
+        ]
+        | None
+    ) = None
+    parameters: Annotated[
+        Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
+        Field(description="parameters that jobs start from; only the member of the phase's task counts."),
+    ] = None
+
+
+class Toleration(WireModel):
+    """core/v1 Toleration."""
+
+    key: Annotated[str, Field(max_length=316, description="key of the taint; absent with Exists: all.")] | None = None
+    operator: Annotated[Literal["Exists", "Equal"], Field(description="operator is Exists or Equal.")] = "Equal"
+    value: Annotated[str, Field(max_length=63, description="value of the taint, with Equal.")] | None = None
+    effect: Annotated[
+        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
+        Field(description="effect is NoSchedule, PreferNoSchedule or NoExecute; absent means all."),
+    ] = None
+
+
+class PodTemplate(WireModel):
+    """Where pods of one device run."""
+
+    node_selector: Annotated[
+        dict[str, Annotated[str, Field(max_length=63)]],
+        Field(max_length=16, description="nodeSelector of the pods."),
+    ] = Field(default_factory=dict)
+    tolerations: Annotated[
+        tuple[Toleration, ...],
+        Field(max_length=16, json_schema_extra=Atomic, description="tolerations of the pods."),
+    ] = ()
+    runtime_class_name: (
+        Annotated[str, Field(max_length=253, description="runtimeClassName of the pods, such as nvidia.")] | None
+    ) = None
+    priority_class_name: Annotated[str, Field(max_length=253, description="priorityClassName of the pods.")] | None = (
+        None
+    )
+
+
+class Templates(WireModel):
+    """Pod templates by device."""
+
+    cpu: Annotated[PodTemplate, Field(description="cpu is for phases on the CPU.")] | None = None
+    gpu: Annotated[PodTemplate, Field(description="gpu is for phases on a GPU.")] | None = None
+
+
+class AudioPipelineSpec(WireModel):
+    """The phases and their defaults. Running jobs keep the revision that they started with."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                (
+                    (
+                        "self.phases.all(i, p, !has(p.after) || "
+                        "p.after.all(a, self.phases.exists(j, q, j < i && q.name == a)))"
+                    ),
+                    "after must name phases that come earlier in the list",
+                ),
+                (
+                    (
+                        "self.phases.all(i, p, !has(p.inputs) || p.inputs.all(b, b.from == 'Job' || "
+                        "self.phases.exists(j, q, j < i && q.name == b.from)))"
+                    ),
+                    "inputs[].from must be Job or the name of a phase that comes earlier in the list",
+                ),
+            )
+        }
+    )
+
+    phases: Annotated[
+        tuple[Phase, ...],
+        Field(
+            min_length=1,
+            max_length=MAX_PHASES,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            description="phases in order.",
+        ),
+    ]
+    templates: Annotated[Templates, Field(description="templates of the pods by device.")] = Templates()
+    priority: Annotated[int, Field(ge=1, le=10, description="priority of jobs that name none.")] | None = None
+    retry: Annotated[Retry, Field(description="retry policy of phases that name none.")] | None = None
+    active_deadline_seconds: (
+        Annotated[int, Field(ge=1, le=2_592_000, description="activeDeadlineSeconds of jobs that name none.")] | None
+    ) = None
+    ttl_seconds_after_finished: (
+        Annotated[int, Field(ge=0, le=31_536_000, description="ttlSecondsAfterFinished of jobs that name none.")] | None
+    ) = None
+    retention_seconds: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=315_360_000,
+                description="retentionSeconds until results may be swept; absent keeps them for ever.",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class AudioPipeline(StatusModel):
+    """The whole resource. Parse with ``AudioPipeline.model_validate(obj)``."""
+
+    api_version: str = API_VERSION
+    kind: Literal["AudioPipeline"] = "AudioPipeline"
+    metadata: Metadata
+    spec: AudioPipelineSpec

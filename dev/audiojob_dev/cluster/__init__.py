@@ -1,0 +1,1 @@
+"""The embedded Kubernetes cluster: control plane, node, add-ons."""

@@ -1,0 +1,1 @@
+"""Container images, built with buildah and loaded into containerd."""

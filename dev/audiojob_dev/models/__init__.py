@@ -1,0 +1,1 @@
+"""The proof model: its training music and its training."""

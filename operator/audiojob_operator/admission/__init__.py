@@ -1,0 +1,1 @@
+"""Which waiting jobs may start, and which phases may take GPUs. Imports state and below."""

@@ -1,0 +1,77 @@
+"""An AudioJob as admission sees it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from audiojob_operator.building.precedence import effective_priority
+from audiojob_operator.deciding.policies.models import lacks_model
+from audiojob_operator.deciding.policies.ready import by_name, can_go_on, gpu_requests, ready_phases
+from audiojob_operator.deciding.policies.sites import fetch_request
+from audiojob_operator.deciding.status import holds_slot, is_finished
+from audiojob_operator.records.model import Candidate
+from audiojob_types import constants as c
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import AudioJob
+from audiojob_types.resources.pipeline import AudioPipelineSpec
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def candidate(
+    job: AudioJob,
+    pipeline: AudioPipelineSpec | None,
+    now: datetime,
+    *,
+    gpus_held: int = 0,
+    assumed: bool = False,
+    unready: frozenset[str] = frozenset(),
+) -> Candidate | None:
+    """The job as admission sees it; None if a place would be of no use to it now.
+
+    ``pipeline`` is the one that the job runs, or would run: a job without one cannot start and must not keep a place
+    from others. ``assumed``: it was let in a moment ago and its status does not say so yet. ``unready``
+    are models that are not there yet.
+    """
+    spec, metadata = job.spec, job.metadata
+    if is_finished(job) or spec.suspend or spec.cancel or metadata.deletion_timestamp is not None:
+        return None
+    holds = assumed or holds_slot(job)
+    phases = by_name(job.status.phases)
+    if not holds and (pipeline is None or _waits_for_another(job, pipeline, now, unready)):
+        return None
+    created = metadata.creation_timestamp or _EPOCH
+    eligible = max(created, spec.start_time or created)
+    return Candidate(
+        key=(metadata.namespace, metadata.name),
+        priority=effective_priority(spec, pipeline),
+        created=created,
+        holds_slot=holds,
+        queue=spec.queue_name,
+        user=metadata.labels.get(c.LABEL_USER, ""),
+        gpus_held=gpus_held,
+        requests=gpu_requests(spec, pipeline, phases, eligible, unready) if pipeline is not None else (),
+        fetch=fetch_request(spec, pipeline, phases) if pipeline is not None else None,
+    )
+
+
+def _waits_for_another(job: AudioJob, pipeline: AudioPipelineSpec, now: datetime, unready: frozenset[str]) -> bool:
+    """Whether the job waits for something that no place would bring."""
+    if job.spec.start_time is not None and now < job.spec.start_time:
+        return True
+    started = job.status.pipeline_revision is not None
+    if started and not can_go_on(job.spec, pipeline, by_name(job.status.phases), unready):
+        return True
+    if unready and not started and all(lacks_model(job.spec, phase, unready) for phase in ready_phases(pipeline, {})):
+        return True
+    if _tells(job, Reason.WAITING_FOR_SAME_WORK):
+        return True  # until a round finds that it does not; then it asks for a place
+    if job.spec.retry_of is not None and not started and _tells(job, Reason.WAITING_FOR_JOB):
+        return True  # its predecessor cannot be read
+    source = job.spec.source
+    return source is not None and source.job_ref is not None and job.status.source is None
+
+
+def _tells(job: AudioJob, reason: Reason) -> bool:
+    return any(condition.reason == reason for condition in job.status.conditions)

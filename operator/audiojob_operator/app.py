@@ -1,0 +1,171 @@
+"""The operator's parts put together: permissions first, then caches, then the Lease, then decisions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Protocol
+
+from audiojob_kube.objects import Object
+from audiojob_kube.protocol import KubeClient
+from audiojob_kube.reflector import Reflector
+from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.admission.queue_status import QueueReporter
+from audiojob_operator.deciding.transitions import depth
+from audiojob_operator.metrics import Metrics
+from audiojob_operator.reconciling.apply import Applier
+from audiojob_operator.reconciling.gather import Gatherer
+from audiojob_operator.reconciling.reconcile import Reconciler
+from audiojob_operator.reconciling.workqueue import WorkQueue
+from audiojob_operator.records.model import Key
+from audiojob_operator.settings import OperatorSettings
+from audiojob_operator.state.caches import Caches
+from audiojob_operator.state.reuse_index import ReuseIndex
+from audiojob_operator.watching.health import Degradation, DegradedReason, HealthServer, liveness
+from audiojob_operator.watching.lease import Lease
+from audiojob_operator.watching.preflight import Preflight
+from audiojob_operator.watching.sweep import Sweeper
+
+_log = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """What brings AudioJobs: kopf's thread."""
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+
+    def age(self) -> float:
+        """Seconds since it last showed a sign of life."""
+
+
+class Operator:
+    """One operator process, without kopf: :meth:`deliver` takes what a watch brings."""
+
+    def __init__(self, client: KubeClient, settings: OperatorSettings) -> None:
+        self.metrics = Metrics()
+        self._client = client
+        self._settings = settings
+        self._queue: WorkQueue[Key] = WorkQueue()
+        self._caches = Caches(client, settings.job_namespaces, self._wake)
+        self._gate = Gate(self._caches, settings.capacity, self._queue.add, settings.site_rules())
+        self._reuse = self._follow_work() if settings.reuse.enabled else None
+        self._caches.capacity_changed = self._gate.touch
+        self._queue_reporter = QueueReporter(client, self._caches, self._gate)
+        self._degradation = Degradation(self.metrics)
+        self._preflight = Preflight(client, settings, self._degradation, self._wake_all)
+        self._lease = Lease(client, settings.lease, changed=self._leads)
+        gatherer = Gatherer(client, self._caches, self._gate, settings.for_decisions(), self._reuse)
+        applier = Applier(client, self._caches, self.metrics, self._lease.identity)
+        self._reconciler = Reconciler(self._queue, gatherer, applier, self._gate, self.metrics)
+        finished = self._reuse.learn if self._reuse is not None else None
+        self._sweeper = Sweeper(client, self._caches, self._queue.add, self.metrics, settings.sweep, finished)
+        self._synced = False
+
+    def _follow_work(self) -> ReuseIndex:
+        """An index of who does and has done which work, that is told of all AudioJobs and Jobs."""
+        index = ReuseIndex(self._queue.add, self._settings.reuse.remembered)
+        self._caches.audiojobs.on_seen = index.seen
+        self._caches.audiojobs.on_gone = index.gone
+        self._caches.work_ended = index.job_ended
+        return index
+
+    def deliver(self, kind: str | None, obj: Object) -> None:
+        """One watch event of an unfinished AudioJob; called in this operator's loop."""
+        if kind == "DELETED":
+            self._caches.intake.left(obj)
+        else:
+            self._caches.intake.put(obj)
+
+    def gap(self) -> None:
+        """The watch was interrupted: what it has missed is looked for at once."""
+        self._sweeper.gap()
+
+    async def run(self, watcher: Watcher) -> None:
+        """Work until cancelled. Raises LeaseLostError, or StartError at the start."""
+        address = (self._settings.listen_address, self._settings.listen_port)
+        health = HealthServer(
+            address,
+            self.metrics,
+            alive=lambda: liveness(self._watch_ages(), watcher.age(), degraded=bool(self._degradation.describe())),
+            ready=self._readiness,
+            measure=self._measure,
+        )
+        async with health:
+            _log.info("probes and metrics on port %d", health.port)
+            await self._preflight.start()
+            try:
+                await self._work(watcher)
+            finally:
+                await self._lease.release()
+
+    async def _work(self, watcher: Watcher) -> None:
+        async with asyncio.TaskGroup() as group:
+            for reflector in self._caches.reflectors().values():
+                group.create_task(reflector.run())
+            group.create_task(watcher.run())
+            group.create_task(self._preflight.run())
+            await self._sync()
+            group.create_task(self._sweeper.follow_gaps())
+            group.create_task(self._lease.run())
+            await self._lease.held.wait()
+            self._gate.open()
+            group.create_task(self._sweeper.run())
+            group.create_task(self._queue_reporter.run())
+            for _ in range(self._settings.workers):
+                group.create_task(self._reconciler.work())
+
+    async def _sync(self) -> None:
+        """No decision before every cache is complete: a Job that is not seen yet must not look as if it were lost."""
+        for reflector in self._caches.reflectors().values():
+            await reflector.synced.wait()
+        await self._sweeper.catch_up()
+        self._synced = True
+        _log.info("caches are complete: %d unfinished AudioJobs", len(self._caches.audiojobs))
+
+    def _leads(self, held: bool) -> None:
+        """The Lease was taken, or could not be renewed in time: then nothing new is begun until it is again."""
+        if held:
+            self._degradation.clear(DegradedReason.LEASE_NOT_RENEWED)
+            self._queue.resume()
+        else:
+            self._queue.pause()
+            self._degradation.report(DegradedReason.LEASE_NOT_RENEWED, "the Lease could not be renewed in time")
+            self._preflight.check_soon()
+
+    def _wake_all(self) -> None:
+        """What has failed while something was wrong need not wait for the end of its backoff."""
+        for key in list(self._caches.audiojobs.keys()):
+            self._queue.add(key)
+        self._sweeper.gap()
+
+    def _wake(self, key: Key) -> None:
+        # What frees a place, or goes on in one, does not stand behind thousands that only wait.
+        self._queue.add(key, first=self._gate.goes_first(key))
+        self._gate.touch()
+
+    def _watches(self) -> dict[str, Reflector[object]]:
+        return self._caches.reflectors()
+
+    def _watch_ages(self) -> dict[str, float]:
+        return {name: reflector.age() for name, reflector in self._watches().items()}
+
+    def _readiness(self) -> tuple[bool, str]:
+        """Whether the process could work, and what it does. One that stands by is ready: it takes over in seconds."""
+        if problem := self._degradation.describe():
+            return False, f"degraded: {problem}"
+        if not self._synced:
+            return False, "the caches are not complete yet"
+        if self._lease.held.is_set():
+            return True, "ok, leads"
+        return True, f"ok, stands by: {self._lease.holder or 'nobody'} holds the Lease"
+
+    def _measure(self) -> None:
+        metrics = self.metrics
+        metrics.leading.set(self._lease.held.is_set())
+        metrics.queue_length.set(len(self._queue))
+        metrics.scheduled.set(self._queue.scheduled)
+        metrics.active.set(len(self._caches.audiojobs))
+        metrics.depth.counts = depth(known.status for _, known in self._caches.audiojobs.active())
+        for name, age in self._watch_ages().items():
+            metrics.watch_age.labels(name).set(age)

@@ -1,1 +1,0 @@
-"""Kubernetes objects from frozen data: names, labels, pods, Jobs."""

@@ -1,0 +1,1 @@
+"""Kubernetes objects from frozen records: names, labels, pods, Jobs. Pure; imports records only."""

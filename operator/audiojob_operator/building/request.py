@@ -1,0 +1,54 @@
+"""What one attempt is built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from audiojob_operator.records.model import DecideSettings, Revision
+from audiojob_types.contract import Device, PhaseInputFile
+from audiojob_types.resources.job import AudioJob
+from audiojob_types.resources.pipeline import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRequest:
+    """One attempt of one phase, all choices made. ``done`` are the phases that have already succeeded.
+
+    ``remaining_seconds`` is what is left of the job's own deadline, if it has one. ``kueue_queue`` is the LocalQueue
+    that the Job is handed to. ``host`` is whom the attempt fetches from. ``running`` is how many AudioJobs run, this
+    one or not.
+    """
+
+    job: AudioJob
+    revision: Revision
+    phase: Phase
+    attempt: int
+    device: Device
+    inputs: tuple[PhaseInputFile, ...]
+    done: tuple[str, ...]
+    settings: DecideSettings
+    now: datetime
+    memory_bytes: int
+    device_reason: str
+    remaining_seconds: int | None = None
+    kueue_queue: str | None = None
+    reuse_key: str | None = None
+    host: str | None = None
+    running: int = 0
+
+    @property
+    def namespace(self) -> str:
+        """The job's namespace, where its pods run."""
+        return self.job.metadata.namespace
+
+    @property
+    def expires(self) -> datetime | None:
+        """When what the attempt publishes may be swept; None is never."""
+        kept = self.revision.spec.retention_seconds
+        return None if kept is None else self.now + timedelta(seconds=kept)
+
+    @property
+    def uid(self) -> str:
+        """The AudioJob's uid."""
+        return self.job.metadata.uid

@@ -1,0 +1,1 @@
+"""Rules of one attempt: its device, its memory, its outcome, its retry and backoff. Pure."""

@@ -1,0 +1,148 @@
+"""What the end of an attempt makes of its phase."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from audiojob_operator.deciding.attempts.cooldown import next_try
+from audiojob_operator.deciding.attempts.device import may_fall_back
+from audiojob_operator.deciding.attempts.memory import base_request, grown_request
+from audiojob_operator.deciding.attempts.retry import MAX_DISRUPTIONS, gives_up, next_attempt_time
+from audiojob_operator.records.model import Failed, PhaseObservation, Succeeded
+from audiojob_types.contract import Device, FailureClass
+from audiojob_types.reasons import EXPLANATIONS, Reason
+from audiojob_types.resources.job import PhaseState, PhaseStatus, Retry
+from audiojob_types.resources.pipeline import Resources
+
+_MAX_MESSAGE: Final = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPolicy:
+    """The rules that hold for one phase of one job. ``wish`` is the effective device: Auto, GPU or CPU."""
+
+    uid: str
+    wish: str
+    retry: Retry
+    resources: Resources
+
+
+def adopted(record: PhaseStatus, child: PhaseObservation, expires: datetime | None = None) -> PhaseStatus:
+    """The phase with an attempt whose Job exists but was never recorded: the operator ended between the two writes."""
+    begun = Start(
+        attempt=child.attempt,
+        job_name=child.job_name,
+        device=child.device,
+        device_reason=child.device_reason,
+        memory_bytes=child.memory_bytes,
+        by_kueue=child.suspended,
+        reuse_key=child.reuse_key,
+        expires=expires,
+    )
+    return started(record, begun, child.created)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An attempt that begins. ``by_kueue``: Kueue decides when. ``expires``: its results may be swept then."""
+
+    attempt: int
+    job_name: str
+    device: Device
+    device_reason: str | None
+    memory_bytes: int | None
+    by_kueue: bool = False
+    reuse_key: str | None = None
+    expires: datetime | None = None
+
+
+def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
+    """The phase with a new attempt. Its startTime stays that of the first one."""
+    waiting = EXPLANATIONS[Reason.WAITING_FOR_KUEUE].meaning if begun.by_kueue else None
+    return record.model_copy(
+        update={
+            "state": PhaseState.RUNNING,
+            "attempt": begun.attempt,
+            "job_name": begun.job_name,
+            "device": begun.device,
+            "device_reason": begun.device_reason,
+            "memory_request_bytes": begun.memory_bytes,
+            "reuse_key": begun.reuse_key,
+            "expires_time": begun.expires,
+            "start_time": record.start_time or at,
+            "review_start_time": None,
+            "next_attempt_time": None,
+            "node_name": None,
+            "reason": Reason.WAITING_FOR_KUEUE if begun.by_kueue else None,
+            "message": waiting,
+        }
+    )
+
+
+def after_success(record: PhaseStatus, success: Succeeded, child: PhaseObservation, now: datetime) -> PhaseStatus:
+    """The phase, done."""
+    return record.model_copy(
+        update={
+            "state": PhaseState.SUCCEEDED,
+            "completion_time": success.finished or now,
+            "manifest": success.result.manifest,
+            "memory_bytes": success.result.peak_memory_bytes,
+            "node_name": _node(child),
+            "reason": None,
+            "message": clip(success.result.message) or None,
+        }
+    )
+
+
+def after_failure(
+    record: PhaseStatus, failed: Failed, policy: AttemptPolicy, child: PhaseObservation | None, now: datetime
+) -> PhaseStatus:
+    """The phase after a failed attempt: Waiting for the next one, or Failed for good."""
+    update: dict[str, object] = {
+        "state": PhaseState.WAITING,
+        "reason": failed.reason,
+        "message": clip(failed.message),
+        "node_name": _node(child) or record.node_name,
+        "memory_bytes": failed.peak_memory_bytes or record.memory_bytes,
+    }
+    final = False
+    if failed.failure_class is FailureClass.PERMANENT:
+        final = True
+    elif failed.disrupted:
+        update["disruptions"] = record.disruptions + 1
+        final = record.disruptions + 1 > MAX_DISRUPTIONS
+    elif failed.failure_class is FailureClass.DEVICE and may_fall_back(policy.wish, record.device or Device.CPU):
+        expired = failed.reason == Reason.GPU_WAIT_EXPIRED
+        reason = Reason.GPU_WAIT_EXPIRED if expired else Reason.GPU_FAILED_BEFORE
+        update |= {"device": Device.CPU, "device_reason": reason}
+    elif failed.failure_class is FailureClass.MEMORY and (more := _more_memory(record, policy)) is not None:
+        update["memory_request_bytes"] = more
+    elif failed.failure_class is FailureClass.COOL_DOWN:
+        times = record.disruptions + 1
+        final = times > MAX_DISRUPTIONS
+        update["disruptions"] = times
+        update["next_attempt_time"] = None if final else next_try(times, failed.retry_after_seconds, now)
+    else:
+        failures = record.failures + 1
+        update["failures"] = failures
+        final = gives_up(policy.retry, failures, failed.most)
+        seed = f"{policy.uid}/{record.name}/{record.attempt}"
+        update["next_attempt_time"] = None if final else next_attempt_time(policy.retry, failures, seed, now)
+    if final:
+        update |= {"state": PhaseState.FAILED, "completion_time": failed.finished or now}
+    return record.model_copy(update=update)
+
+
+def _more_memory(record: PhaseStatus, policy: AttemptPolicy) -> int | None:
+    return grown_request(policy.resources, record.memory_request_bytes or base_request(policy.resources, ()))
+
+
+def clip(text: str, most: int = _MAX_MESSAGE) -> str:
+    """At most as long as a message in status may be, or ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _node(child: PhaseObservation | None) -> str | None:
+    return child.pod.node_name if child is not None and child.pod is not None else None

@@ -1,0 +1,102 @@
+"""Where an attempt runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from audiojob_operator.records.model import PhaseObservation
+from audiojob_types.contract import Device
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import PhaseStatus
+from audiojob_types.resources.pipeline import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSupply:
+    """GPUs that a job may use: granted by admission, and the most that one node offers.
+
+    ``used`` of ``total`` are in use, for messages. ``managed``: Kueue decides when Jobs run, so all is granted.
+    """
+
+    granted: int
+    per_node: int
+    used: int = 0
+    total: int = 0
+    managed: bool = False
+
+    def take(self, gpus: int) -> GpuSupply:
+        """What is left after a phase took its GPUs."""
+        return GpuSupply(max(0, self.granted - gpus), self.per_node, self.used + gpus, self.total, self.managed)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """The device of the next attempt, and why."""
+
+    device: Device
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForGpu:
+    """The phase waits for GPUs, until then at most."""
+
+    message: str
+    until: datetime | None
+
+
+Choice: TypeAlias = Use | WaitForGpu
+
+
+def choose_device(wish: str, phase: Phase, record: PhaseStatus, supply: GpuSupply, now: datetime) -> Choice:
+    """The device of the next attempt. ``wish`` is Auto, GPU or CPU.
+
+    With Auto, a phase that has come to the CPU stays there: a GPU that failed it once would fail it again.
+    """
+    if wish == "CPU":
+        return Use(Device.CPU, Reason.DEVICE_REQUESTED)
+    if wish == "Auto":
+        if record.device is Device.CPU:
+            return Use(Device.CPU, _kept_reason(record))
+        if supply.per_node < phase.gpus and not supply.managed:
+            return Use(Device.CPU, Reason.NO_GPU_OFFERED)
+    if supply.managed or supply.granted >= phase.gpus:
+        return Use(Device.GPU, Reason.DEVICE_REQUESTED if wish == "GPU" else Reason.GPU_OFFERED)
+    if wish == "GPU":
+        return WaitForGpu(_in_use(phase, supply), None)
+    until = gpu_wait_end(phase, record, now)
+    if now >= until:
+        return Use(Device.CPU, Reason.GPU_WAIT_EXPIRED)
+    return WaitForGpu(_in_use(phase, supply), until)
+
+
+def gpu_wait_end(phase: Phase, record: PhaseStatus, now: datetime) -> datetime:
+    """When a phase that may use the CPU stops waiting for a GPU."""
+    return (record.gpu_wait_start_time or now) + timedelta(seconds=phase.gpu_wait_seconds)
+
+
+def unscheduled_until(wish: str, phase: Phase, record: PhaseStatus, child: PhaseObservation) -> datetime | None:
+    """Until when a GPU attempt may stand without a node before the CPU takes over; None if it does not wait for one."""
+    pod = child.pod
+    waits = pod is not None and pod.waiting is not None and pod.waiting.reason is Reason.UNSCHEDULABLE
+    if wish != "Auto" or child.device is not Device.GPU or not waits or child.suspended:
+        return None
+    assert pod is not None
+    # The wait began when the phase first asked for a GPU, be it by a pod or before.
+    return (record.gpu_wait_start_time or pod.created) + timedelta(seconds=phase.gpu_wait_seconds)
+
+
+def may_fall_back(wish: str, used: Device) -> bool:
+    """Whether a GPU failure repeats the phase on the CPU instead of counting."""
+    return wish == "Auto" and used is Device.GPU
+
+
+def _kept_reason(record: PhaseStatus) -> Reason:
+    known = (Reason.GPU_FAILED_BEFORE, Reason.GPU_WAIT_EXPIRED, Reason.NO_GPU_OFFERED)
+    return next((reason for reason in known if reason == record.device_reason), Reason.GPU_FAILED_BEFORE)
+
+
+def _in_use(phase: Phase, supply: GpuSupply) -> str:
+    return f"Phase {phase.name} needs {phase.gpus}, {supply.used} of {supply.total} GPUs are in use."

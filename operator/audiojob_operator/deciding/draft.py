@@ -1,0 +1,160 @@
+"""A decision in the making: the phases as they will be, and what is to be created, told and looked at again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from audiojob_operator.building.names import event_name, output_prefix
+from audiojob_operator.deciding.attempts.attempt import clip
+from audiojob_operator.records.model import EventRecord, Failed, Object, Observed, PhaseObservation, ReuseAsk, Revision
+from audiojob_types.progress import overall_percent
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus, ResolvedSource
+from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a phase that is ready does not start."""
+
+    phase: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A draft before phases were started."""
+
+    jobs: list[Object]
+    phases: dict[str, PhaseStatus]
+    outputs: list[JobOutput]
+    events: list[EventRecord]
+    start_time: datetime | None
+
+
+@dataclass(slots=True)
+class Draft:
+    """Starts as what status says; ``phases`` keep the pipeline's order. ``failure`` is the first phase that failed."""
+
+    observed: Observed
+    now: datetime
+    revision: Revision | None = None
+    revision_is_new: bool = False
+    made: Revision | None = None  # of the pipeline as it is now: made once, though it may be left and taken again
+    start_time: datetime | None = None
+    phases: dict[str, PhaseStatus] = field(default_factory=dict)
+    outputs: list[JobOutput] = field(default_factory=list)
+    jobs: list[Object] = field(default_factory=list)
+    events: list[EventRecord] = field(default_factory=list)
+    wakes: list[datetime] = field(default_factory=list)
+    failure: tuple[str, Failed] | None = None
+    holds: list[Hold] = field(default_factory=list)
+    source: ResolvedSource | None = None
+    asks: list[ReuseAsk] = field(default_factory=list)
+    unresolved: str = ""  # why a job that spec.source.jobRef or spec.retryOf names leads nowhere yet
+
+    @classmethod
+    def of(cls, observed: Observed, now: datetime) -> Draft:
+        """The draft that changes nothing."""
+        status = observed.job.status
+        return cls(
+            observed=observed,
+            now=now,
+            start_time=status.start_time,
+            phases={phase.name: phase for phase in status.phases},
+            outputs=list(status.outputs),
+            source=status.source,
+        )
+
+    def bind(self, revision: Revision) -> None:
+        """Take a pipeline: from here on every one of its phases has a record."""
+        self.revision = revision
+        self.revision_is_new = self.observed.revision is None and revision.name not in self.observed.known_revisions
+        self.phases = {
+            phase.name: self.phases.get(phase.name) or PhaseStatus(name=phase.name, task=phase.task)
+            for phase in revision.spec.phases
+        }
+
+    def unbind(self) -> None:
+        """Leave the pipeline again: nothing of it has begun, and it may be another one when something does."""
+        self.revision, self.phases = None, {}
+
+    def mark(self) -> Mark:
+        """What :meth:`back_to` takes back to, but for wakes: to look again too often does no harm."""
+        return Mark(list(self.jobs), dict(self.phases), list(self.outputs), list(self.events), self.start_time)
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget what was started since."""
+        self.jobs, self.phases, self.outputs = list(mark.jobs), dict(mark.phases), list(mark.outputs)
+        self.events, self.start_time = list(mark.events), mark.start_time
+
+    @property
+    def pipeline(self) -> AudioPipelineSpec:
+        """The bound pipeline."""
+        assert self.revision is not None, "a pipeline is bound before its phases are looked at"
+        return self.revision.spec
+
+    @property
+    def uid(self) -> str:
+        """The AudioJob's uid."""
+        return self.observed.job.metadata.uid
+
+    def prefix(self, phase: str) -> str:
+        """The phase's folder in the store."""
+        return f"{output_prefix(self.observed.job.metadata.namespace, self.uid)}/{phase}"
+
+    @property
+    def current_phase(self) -> str | None:
+        """The phase that runs, or ran last, here or in another job."""
+        begun = [record for record in self.phases.values() if record.attempt > 0 or record.reused_from is not None]
+        unfinished = [record for record in begun if not record.state.finished]
+        current = unfinished[:1] or begun[-1:]
+        return current[0].name if current else None
+
+    def percent(self, *, done: bool) -> int:
+        """What the finished phases amount to, which the runner's last report may have missed."""
+        if done:
+            return 100
+        if self.revision is None:
+            return 0
+        weights = {phase.name: phase.weight for phase in self.pipeline.phases}
+        finished = {name: 100 for name, record in self.phases.items() if record.state is PhaseState.SUCCEEDED}
+        return overall_percent(weights, finished)
+
+    def child(self, phase: str, attempt: int) -> PhaseObservation | None:
+        """The Job of an attempt."""
+        for child in self.observed.children:
+            if child.phase == phase and child.attempt == attempt:
+                return child
+        return None
+
+    def place(self, phase: Phase) -> str:
+        """``phase 2 of 3, separate``"""
+        index = [each.name for each in self.pipeline.phases].index(phase.name)
+        return f"phase {index + 1} of {len(self.pipeline.phases)}, {phase.name}"
+
+    def tell(
+        self,
+        reason: Reason | str,
+        message: str,
+        *,
+        kind: Literal["Normal", "Warning"] = "Normal",
+        phase: str = "",
+        attempt: int = 0,
+    ) -> None:
+        """An event. The same reason, phase and attempt are told once in a job's life."""
+        name = event_name(self.observed.job.metadata.name, self.uid, reason, phase, attempt)
+        self.events.append(EventRecord(name=name, type=kind, reason=str(reason), message=clip(message), phase=phase))
+
+    def hold(self, phase: str, reason: Reason, message: str, until: datetime | None = None) -> None:
+        """A ready phase does not start now; look again at ``until``."""
+        self.holds.append(Hold(phase, reason, clip(message)))
+        self.wake(until)
+
+    def wake(self, at: datetime | None) -> None:
+        """Look again then, even if nothing changes."""
+        if at is not None:
+            self.wakes.append(at)

@@ -1,0 +1,354 @@
+"""The phases of a started job: what became of their attempts, and which start next."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from audiojob_operator.building.inputs import input_durations, phase_inputs
+from audiojob_operator.building.job import build_job
+from audiojob_operator.building.precedence import effective_device, effective_retry
+from audiojob_operator.building.request import AttemptRequest
+from audiojob_operator.deciding.attempts.attempt import (
+    AttemptPolicy,
+    Start,
+    adopted,
+    after_failure,
+    after_success,
+    clip,
+    started,
+)
+from audiojob_operator.deciding.attempts.device import GpuSupply, Use, WaitForGpu, choose_device, unscheduled_until
+from audiojob_operator.deciding.attempts.memory import next_request
+from audiojob_operator.deciding.attempts.verdict import UNSEEN_AFTER, Verdict, judge
+from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.deciding.policies.deadline import active_deadline
+from audiojob_operator.deciding.policies.models import model_wait
+from audiojob_operator.deciding.policies.ready import ready_phases
+from audiojob_operator.deciding.policies.review import needs_review, review_deadline, review_of
+from audiojob_operator.deciding.policies.sites import site_host
+from audiojob_operator.deciding.reused_phases import (
+    hold_for,
+    key_of,
+    same_work,
+    take_finished,
+    without_lost_files,
+)
+from audiojob_operator.records.model import Failed, PhaseObservation, Running, Succeeded
+from audiojob_types import constants as c
+from audiojob_types.base import format_time
+from audiojob_types.constants import MAX_STATUS_OUTPUTS
+from audiojob_types.contract import COOL_DOWN_REASONS, Device, FailureClass
+from audiojob_types.reasons import EXPLANATIONS, Reason
+from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus
+from audiojob_types.resources.pipeline import Phase
+
+_STOPPABLE: Final = (PhaseState.RUNNING, PhaseState.WAITING)
+
+
+class EndJobError(Exception):
+    """The job must end as Failed because of what holds one of its phases back."""
+
+    def __init__(self, phase: str, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.phase, self.reason = phase, reason
+
+
+def settle(draft: Draft) -> None:
+    """Bring every phase up to what its Jobs say, adopting Jobs whose status write was lost."""
+    for phase in draft.pipeline.phases:
+        draft.phases[phase.name] = _settle_phase(draft, phase)
+
+
+def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
+    record = draft.phases[phase.name]
+    while not record.state.finished:
+        if record.state is PhaseState.RUNNING:
+            child = draft.child(phase.name, record.attempt)
+            verdict = judge(
+                child,
+                phase,
+                draft.prefix(phase.name),
+                draft.now,
+                ran=_ran(record),
+                disruption=draft.observed.settings.disruption,
+            )
+            match verdict.outcome:
+                case Running() if late := _gpu_wait_expired(draft, phase, record, child):
+                    record = _failed(draft, phase, record, late)
+                case Running():
+                    return _working(draft, record, verdict)
+                case Succeeded() as success:
+                    assert child is not None, "only a Job's pod succeeds"
+                    record = _succeeded(draft, record, success, child)
+                case Failed() as failed:
+                    record = _failed(draft, phase, record, failed)
+        else:
+            child = draft.child(phase.name, record.attempt + 1)
+            if child is None:
+                break
+            kept = draft.pipeline.retention_seconds
+            expires = child.created + timedelta(seconds=kept) if kept is not None else None
+            record = adopted(record, child, expires)
+            _tell_start(draft, phase, record)
+            draft.start_time = draft.start_time or child.created
+    return record
+
+
+def _ran(record: PhaseStatus) -> bool:
+    """Whether nothing kept the attempt from working when it was last looked at, or it worked before that."""
+    return record.reason in (None, Reason.EVICTED_BY_KUEUE)
+
+
+def _gpu_wait_expired(draft: Draft, phase: Phase, record: PhaseStatus, child: PhaseObservation | None) -> Failed | None:
+    """A pod that has found no free GPU for gpuWaitSeconds gives way to one on the CPU."""
+    wish = effective_device(draft.observed.job.spec, phase)
+    until = unscheduled_until(wish, phase, record, child) if child is not None else None
+    if until is None or draft.now < until:
+        draft.wake(until)
+        return None
+    return Failed(
+        failure_class=FailureClass.DEVICE,
+        reason=Reason.GPU_WAIT_EXPIRED,
+        message=f"No node had a free GPU for {phase.gpu_wait_seconds} s.",
+        suggestion=EXPLANATIONS[Reason.GPU_WAIT_EXPIRED].suggestion,
+    )
+
+
+def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus:
+    """A live attempt: only why it has not started is written, and only when the reason changes."""
+    draft.wake(verdict.wake)
+    problem = verdict.problem
+    if problem is None:
+        return record.model_copy(update={"reason": None, "message": None})
+    if record.reason == problem.reason:
+        return record  # numbers in the message change all the time
+    if problem.expected:
+        return record.model_copy(update={"reason": problem.reason, "message": clip(problem.message)})
+    draft.tell(
+        problem.reason,
+        f"Phase {record.name} cannot start: {problem.message} {problem.suggestion}",
+        kind="Warning",
+        phase=record.name,
+        attempt=record.attempt,
+    )
+    return record.model_copy(update={"reason": problem.reason, "message": clip(problem.message)})
+
+
+def _succeeded(draft: Draft, record: PhaseStatus, success: Succeeded, child: PhaseObservation) -> PhaseStatus:
+    others = [output for output in draft.outputs if output.phase != record.name]
+    own = [JobOutput(phase=record.name, **output.model_dump()) for output in success.result.outputs]
+    # The last phases' outputs are what people came for; all of them are in the manifests.
+    draft.outputs = [*others, *own][-MAX_STATUS_OUTPUTS:]
+    done = after_success(record, success, child, draft.now)
+    rest = [each for name, each in draft.phases.items() if name != record.name]
+    if any(each.state is not PhaseState.SUCCEEDED for each in rest):  # the last one is told as Completed
+        count = success.result.manifest.count if success.result.manifest else 0
+        draft.tell(
+            Reason.PHASE_SUCCEEDED,
+            f"Phase {record.name} published {count} output{'' if count == 1 else 's'}.",
+            phase=record.name,
+            attempt=record.attempt,
+        )
+    return done
+
+
+def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> PhaseStatus:
+    spec = draft.observed.job.spec
+    policy = AttemptPolicy(
+        uid=draft.uid,
+        wish=effective_device(spec, phase),
+        retry=effective_retry(spec, phase, draft.pipeline),
+        resources=phase.resources,
+    )
+    if (again := without_lost_files(draft, phase, record, failed)) is not None:
+        return again
+    after = after_failure(record, failed, policy, draft.child(phase.name, record.attempt), draft.now)
+    if after.state is PhaseState.FAILED:
+        draft.failure = draft.failure or (phase.name, failed)
+        return after
+    when = f"again at {format_time(after.next_attempt_time)}" if after.next_attempt_time else "again at once"
+    where = " on the CPU" if after.device is not record.device else ""
+    if (after.memory_request_bytes or 0) > (record.memory_request_bytes or 0):
+        where = f" with {(after.memory_request_bytes or 0) // 1024**2} MiB of memory"
+    draft.tell(
+        Reason.PHASE_RETRIED,
+        f"Attempt {record.attempt} of phase {phase.name} failed ({failed.reason}): {failed.message} "
+        f"It is tried {when}{where}.",
+        kind="Warning",
+        phase=phase.name,
+        attempt=record.attempt,
+    )
+    return after
+
+
+def start_ready(draft: Draft) -> None:
+    """Create the next attempt of every phase that may have one now, and note what holds the others back.
+
+    Raises ``InvalidParameters`` or ``InvalidSpecError`` for what cannot be built, :class:`EndJobError` for a review
+    that ends the job.
+    """
+    observed = draft.observed
+    supply = GpuSupply(
+        granted=observed.admitted.gpus,
+        per_node=observed.gpus_per_node,
+        used=observed.admitted.gpus_used,
+        total=observed.admitted.gpus_total,
+        managed=observed.kueue_local_queue is not None,
+    )
+    take_finished(draft)
+    for phase in ready_phases(draft.pipeline, draft.phases):
+        record = draft.phases[phase.name]
+        if _held_back(draft, phase, record):
+            continue
+        choice = choose_device(effective_device(observed.job.spec, phase), phase, record, supply, draft.now)
+        match choice:
+            case WaitForGpu(message, until):
+                since = record.gpu_wait_start_time or draft.now
+                draft.phases[phase.name] = record.model_copy(update={"gpu_wait_start_time": since})
+                draft.hold(phase.name, Reason.WAITING_FOR_GPU, message, until)
+            case Use() as use:
+                if use.device is Device.GPU:
+                    supply = supply.take(phase.gpus)
+                draft.phases[phase.name] = _start(draft, phase, record, use)
+
+
+def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
+    """Whether the phase must not start yet, whatever device there is."""
+    now, spec = draft.now, draft.observed.job.spec
+    if record.next_attempt_time is not None and now < record.next_attempt_time:
+        when = format_time(record.next_attempt_time)
+        limited = record.reason in COOL_DOWN_REASONS
+        reason = Reason.COOLING_DOWN if limited else Reason.BACKING_OFF
+        message = (
+            f"Attempt {record.attempt} of phase {phase.name} failed ({record.reason}); the next one starts at {when}."
+        )
+        draft.hold(phase.name, reason, message, record.next_attempt_time)
+        return True
+    if _awaits_review(draft, phase, record):
+        return True
+    wait = model_wait(spec, phase, draft.observed.models, now)
+    if wait is not None:
+        draft.hold(phase.name, Reason.MODEL_MISSING, wait.message, wait.until)
+        return True
+    if (other := same_work(draft, phase)) is not None:
+        hold_for(draft, phase, other)
+        return True
+    cooling = draft.observed.cooling_until
+    if cooling is not None and now < cooling and phase.task.fetches:
+        message = f"{site_host(spec)} limits how often it is asked; it is left alone until {format_time(cooling)}."
+        draft.hold(phase.name, Reason.COOLING_DOWN, message, cooling)
+        return True
+    return _site_is_busy(draft, phase)
+
+
+def _site_is_busy(draft: Draft, phase: Phase) -> bool:
+    """Whether the phase's site has no room for it. One round begins one download, as admission has granted it."""
+    site = draft.observed.admitted.site
+    if site is None or not phase.task.fetches or site_host(draft.observed.job.spec) is None:
+        return False
+    begun = any(c.ANNOTATION_HOST in job["metadata"]["annotations"] for job in draft.jobs)
+    if site.granted and not begun:
+        return False
+    message = site.message or "Another phase of the job has just begun to download from the site."
+    draft.hold(phase.name, Reason.SITE_BUSY, message, site.until)
+    return True
+
+
+def _awaits_review(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
+    spec = draft.observed.job.spec
+    if not needs_review(spec, phase):
+        review = review_of(spec, phase) if phase.gate else None
+        if review is not None and not review.approved:
+            said = f": {review.message}" if review.message else "."
+            raise EndJobError(phase.name, Reason.REVIEW_REJECTED, f"The review did not approve the phase{said}")
+        return False
+    deadline = review_deadline(phase, record, draft.now)
+    if draft.now >= deadline:
+        message = f"Nobody reviewed the phase for {phase.review_timeout_seconds} s."
+        raise EndJobError(phase.name, Reason.REVIEW_TIMEOUT, message)
+    since = record.review_start_time or draft.now
+    draft.phases[phase.name] = record.model_copy(update={"review_start_time": since})
+    message = f"Phase {phase.name} waits for a review in spec.reviews, until {format_time(deadline)}."
+    draft.hold(phase.name, Reason.AWAITING_REVIEW, message, deadline)
+    return True
+
+
+def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseStatus:
+    observed, job = draft.observed, draft.observed.job
+    assert draft.revision is not None
+    draft.start_time = draft.start_time or draft.now
+    deadline = active_deadline(job, draft.pipeline, draft.start_time)
+    request = AttemptRequest(
+        job=job,
+        revision=draft.revision,
+        phase=phase,
+        attempt=record.attempt + 1,
+        device=use.device,
+        device_reason=use.reason,
+        memory_bytes=next_request(phase.resources, record, input_durations(phase, draft.outputs, draft.source)),
+        inputs=phase_inputs(job, phase, draft.phases, draft.outputs, draft.source),
+        done=tuple(name for name, each in draft.phases.items() if each.state is PhaseState.SUCCEEDED),
+        settings=observed.settings,
+        now=draft.now,
+        remaining_seconds=max(1, int((deadline - draft.now).total_seconds())) if deadline else None,
+        kueue_queue=observed.kueue_local_queue,
+        reuse_key=key_of(draft, phase),
+        host=site_host(job.spec) if phase.task.fetches else None,
+        running=observed.running,
+    )
+    body = build_job(request)
+    draft.jobs.append(body)
+    draft.wake(deadline)
+    draft.wake(draft.now + UNSEEN_AFTER)
+    begun = Start(
+        attempt=request.attempt,
+        job_name=body["metadata"]["name"],
+        device=request.device,
+        device_reason=request.device_reason,
+        memory_bytes=request.memory_bytes,
+        by_kueue=request.kueue_queue is not None,
+        reuse_key=request.reuse_key,
+        expires=request.expires,
+    )
+    after = started(record, begun, draft.now)
+    _tell_start(draft, phase, after)
+    return after
+
+
+def _tell_start(draft: Draft, phase: Phase, record: PhaseStatus) -> None:
+    attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
+    draft.tell(
+        Reason.PHASE_STARTED,
+        f"Created Job {record.job_name} for {draft.place(phase)}{attempt}, on the {record.device}.",
+        phase=phase.name,
+        attempt=record.attempt,
+    )
+
+
+def stop_phases(draft: Draft, state: PhaseState, reason: str, message: str) -> None:
+    """End every phase that has begun and not finished; those never started stay Waiting."""
+    for name, record in draft.phases.items():
+        if record.state in _STOPPABLE and record.attempt > 0:
+            draft.phases[name] = record.model_copy(
+                update={
+                    "state": state,
+                    "reason": reason,
+                    "message": clip(message),
+                    "next_attempt_time": None,
+                    "completion_time": draft.now,
+                }
+            )
+
+
+def pause_phases(draft: Draft, reason: Reason, message: str) -> None:
+    """Take back live attempts. They count as nothing; the next one has the next number."""
+    for name, record in draft.phases.items():
+        if record.state is PhaseState.RUNNING:
+            draft.phases[name] = record.model_copy(
+                update={
+                    "state": PhaseState.WAITING,
+                    "reason": reason,
+                    "message": message,
+                }
+            )

@@ -1,0 +1,91 @@
+"""Phases that need a model which is on its way: they wait until it is there, and say how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from audiojob_operator.building.precedence import phase_parameters
+from audiojob_types.base import format_time
+from audiojob_types.contract import Task
+from audiojob_types.models import ModelBook, ModelRecord, ModelState
+from audiojob_types.parameters import InvalidParameters, SeparateParameters
+from audiojob_types.resources.job import AudioJobSpec
+from audiojob_types.resources.pipeline import Phase
+
+# Ten times what the prefetch Job lets pass between two reports.
+STALE_AFTER: Final = timedelta(minutes=5)
+_PERCENT_STEP: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWait:
+    """What is said of a phase that waits. ``until``: look again then, though nothing was reported."""
+
+    message: str
+    until: datetime | None = None
+
+
+def needed_model(spec: AudioJobSpec, phase: Phase) -> str | None:
+    """The model whose files the phase needs; None if it needs none, or its parameters do not fit."""
+    if phase.task is not Task.SEPARATE:
+        return None
+    try:
+        parameters = phase_parameters(spec, phase)
+    except InvalidParameters:
+        return None  # told when the phase is built
+    return parameters.model if isinstance(parameters, SeparateParameters) else None
+
+
+def lacks_model(spec: AudioJobSpec, phase: Phase, unready: frozenset[str]) -> bool:
+    """Whether the phase needs one of the models that are not there yet."""
+    return bool(unready) and needed_model(spec, phase) in unready
+
+
+def model_wait(spec: AudioJobSpec, phase: Phase, book: ModelBook | None, now: datetime) -> ModelWait | None:
+    """Why the phase waits for its model; None if it does not.
+
+    Of a model that the book does not name nothing is known: the runner looks for it, and says so if it is missing.
+    """
+    if book is None or not lacks_model(spec, phase, book.unready):
+        return None
+    name = needed_model(spec, phase)
+    assert name is not None, "only a named model can be on its way"
+    record = book.records.get(name)
+    until = record.report_time + STALE_AFTER if record is not None and record.report_time is not None else None
+    ahead = until if until is not None and now < until else None
+    return ModelWait(
+        f"Phase {phase.name} waits for the model {name} ({_standing(record, now)}).{_advice(record)}", ahead
+    )
+
+
+def telling(book: ModelBook | None) -> tuple[object, ...]:
+    """What of a book is worth telling the jobs that wait: not every percent of it."""
+    if book is None:
+        return ()
+    return tuple(_mark(name, book.records.get(name)) for name in sorted(book.unready))
+
+
+def _mark(name: str, record: ModelRecord | None) -> tuple[object, ...]:
+    if record is None:
+        return (name,)
+    failed = record.message if record.state is ModelState.FAILED else ""
+    return name, record.state, record.percent // _PERCENT_STEP, failed
+
+
+def _standing(record: ModelRecord | None, now: datetime) -> str:
+    if record is None:
+        return "prefetch has not begun"
+    if record.state is ModelState.FAILED:
+        return f"prefetch failed: {record.message.rstrip('.') or 'no reason given'}"
+    told = record.report_time
+    if told is not None and now >= told + STALE_AFTER:
+        return f"prefetch {record.percent} %, no news since {format_time(told)}"
+    return f"prefetch {record.percent} %"
+
+
+def _advice(record: ModelRecord | None) -> str:
+    if record is None or record.state is not ModelState.FAILED or not record.suggestion:
+        return ""
+    return f" For the administrator: {record.suggestion}"

@@ -1,0 +1,88 @@
+"""How much may be asked of a site at once: counted anew in every pass, from the downloads that there are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from audiojob_operator.deciding.policies.ready import ready_phases
+from audiojob_operator.deciding.policies.review import needs_review
+from audiojob_operator.deciding.reuse.urls import site_of
+from audiojob_operator.records.model import FetchRequest, SiteAnswer, SiteLimit, SiteRules, SiteUse
+from audiojob_types.base import format_time
+from audiojob_types.resources.job import AudioJobSpec, PhaseState, PhaseStatus
+from audiojob_types.resources.pipeline import AudioPipelineSpec
+
+
+def site_host(spec: AudioJobSpec) -> str | None:
+    """The host that a job's source is fetched from; None if it fetches nothing."""
+    url = spec.source.url if spec.source else None
+    return site_of(url) if url else None
+
+
+def limit_for(rules: SiteRules, host: str | None) -> SiteLimit | None:
+    """The limit that holds for a host: the most exact of those that name it or a domain above it; None if none does."""
+    if host is None:
+        return None
+    named = [limit for limit in rules.limits if host == limit.host or host.endswith(f".{limit.host}")]
+    if named:
+        return max(named, key=lambda limit: len(limit.host))
+    return SiteLimit(host, rules.max_per_host) if rules.max_per_host is not None else None
+
+
+def fetch_request(
+    spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]
+) -> FetchRequest | None:
+    """What a job would ask of its site now; None if it would not."""
+    host = site_host(spec)
+    if host is None:
+        return None
+    ready = [phase for phase in ready_phases(pipeline, phases) if not needs_review(spec, phase)]
+    fetching = [phase for phase in ready if phase.task.fetches]
+    if not fetching:
+        return None
+    due = [record.next_attempt_time if (record := phases.get(phase.name)) else None for phase in fetching]
+    later = [moment for moment in due if moment is not None]
+    running = any(record.state is PhaseState.RUNNING for record in phases.values())
+    return FetchRequest(
+        host=host,
+        only=len(fetching) == len(ready) and not running,
+        not_before=min(later) if len(later) == len(due) else None,
+    )
+
+
+class SiteLoad:
+    """The downloads of one pass by site. They only grow, and nothing of them outlives the pass."""
+
+    def __init__(self, rules: SiteRules, uses: Iterable[SiteUse], now: datetime) -> None:
+        self._rules = rules
+        self._now = now
+        self._running: Counter[str] = Counter()
+        self._last: dict[str, datetime] = {}
+        for use in uses:
+            if (limit := limit_for(rules, use.host)) is not None:
+                self._running[limit.host] += use.live
+                self._last[limit.host] = max(use.started, self._last.get(limit.host, use.started))
+
+    def answer(self, wanted: FetchRequest) -> SiteAnswer | None:
+        """Whether one more download may begin; None where there is no limit."""
+        limit = limit_for(self._rules, wanted.host)
+        if limit is None:
+            return None
+        if wanted.not_before is not None and self._now < wanted.not_before:
+            return SiteAnswer(False, f"{limit.host}: the next attempt is not due.", wanted.not_before)
+        running = self._running[limit.host]
+        if limit.max_running is not None and running >= limit.max_running:
+            return SiteAnswer(False, f"{limit.host}: {running} of {limit.max_running} downloads are running.")
+        last = self._last.get(limit.host)
+        free = last + timedelta(seconds=limit.pause_seconds) if last is not None else self._now
+        if self._now < free:
+            return SiteAnswer(False, f"{limit.host}: the next download may begin at {format_time(free)}.", free)
+        return SiteAnswer(True)
+
+    def take(self, wanted: FetchRequest) -> None:
+        """A download begins."""
+        if (limit := limit_for(self._rules, wanted.host)) is not None:
+            self._running[limit.host] += 1
+            self._last[limit.host] = self._now

@@ -1,0 +1,22 @@
+"""When a finished job goes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from audiojob_operator.building.precedence import effective_ttl_seconds
+from audiojob_operator.records.model import Revision
+from audiojob_types.resources.job import AudioJob, AudioJobSpec
+from audiojob_types.resources.pipeline import AudioPipelineSpec
+
+
+def expiry(job: AudioJob, pipeline: AudioPipelineSpec | None) -> datetime | None:
+    """The moment from which a finished job may be deleted; None while it has no completionTime."""
+    if job.status.completion_time is None:
+        return None
+    return job.status.completion_time + timedelta(seconds=effective_ttl_seconds(job.spec, pipeline))
+
+
+def expiry_of(spec: AudioJobSpec, revision: Revision | None, end: datetime) -> datetime:
+    """The same for a job that ends at that moment."""
+    return end + timedelta(seconds=effective_ttl_seconds(spec, revision.spec if revision is not None else None))

@@ -1,0 +1,106 @@
+"""Whether a job fits its pipeline: everything that can be said before any Job is created."""
+
+from __future__ import annotations
+
+from audiojob_operator.building.inputs import FROM_JOB, job_file
+from audiojob_operator.building.precedence import phase_parameters, program_defaults
+from audiojob_operator.building.program import program_of
+from audiojob_operator.deciding.revisions import left_out_phases
+from audiojob_operator.records.invalid import InvalidSpecError
+from audiojob_operator.records.libraries import Library, destination_library, source_library
+from audiojob_types.contract import MAX_TEXT_BYTES, MAX_TEXTS_BYTES, Task
+from audiojob_types.resources.job import AudioJob
+from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
+
+
+def check_spec(job: AudioJob, pipeline: AudioPipelineSpec, libraries: tuple[Library, ...] = ()) -> None:
+    """Raises ``InvalidSpecError`` or ``InvalidParameters``, naming the field to correct."""
+    _check_destination(job, pipeline)
+    left_out = left_out_phases(job.spec, pipeline)
+    for phase in pipeline.phases:
+        phase_parameters(job.spec, phase)
+        if phase.name in left_out:
+            continue
+        program_of(phase)
+        _check_bindings(job, phase, left_out)
+    _check_inputs(job, pipeline)
+    _check_values(job, pipeline)
+    source_library(libraries, job.metadata.namespace, job.spec)
+    destination_library(libraries, job.metadata.namespace, job.spec)
+    tasks = {phase.task.parameter_key: phase.task for phase in pipeline.phases}
+    for key in job.spec.parameters or {}:
+        if key not in tasks:
+            raise InvalidSpecError(
+                f"parameters.{key}",
+                f"pipeline {job.spec.pipeline} has no phase for it; it takes {', '.join(sorted(tasks))}",
+            )
+
+
+def _check_bindings(job: AudioJob, phase: Phase, left_out: frozenset[str]) -> None:
+    """What the phase reads can be had."""
+    for binding in phase.inputs:
+        if binding.from_ == FROM_JOB:
+            file = job_file(job, phase, binding)
+            if phase.task.is_program and file is not None and file.url is not None:
+                raise InvalidSpecError(
+                    "spec.source.url",
+                    f"phase {phase.name} of pipeline {job.spec.pipeline} runs a program, which fetches nothing; "
+                    "use a pipeline that downloads first, or give source.object",
+                )
+        elif binding.from_ in left_out and not binding.optional:
+            raise InvalidSpecError(
+                "spec.destination", f"phase {phase.name} reads what {binding.from_} publishes; name a destination"
+            )
+
+
+def _check_inputs(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
+    """Each input beside the source is asked for, and small enough: admission counted characters, these are bytes."""
+    asked = {
+        binding.output
+        for phase in pipeline.phases
+        for binding in phase.inputs
+        if binding.from_ == FROM_JOB and binding.output is not None
+    }
+    total = 0
+    for given in job.spec.inputs:
+        if given.name not in asked:
+            takes = ", ".join(sorted(asked)) or "none"
+            raise InvalidSpecError(
+                f"spec.inputs[{given.name}]", f"pipeline {job.spec.pipeline} asks for no such input; it takes {takes}"
+            )
+        if (given.text is None) == (given.object is None):
+            raise InvalidSpecError(f"spec.inputs[{given.name}]", "must have exactly one of text, object")
+        size = len((given.text or "").encode())
+        total += size
+        if size > MAX_TEXT_BYTES or total > MAX_TEXTS_BYTES:
+            raise InvalidSpecError(
+                f"spec.inputs[{given.name}].text",
+                f"a text may have {MAX_TEXT_BYTES} bytes and all of them {MAX_TEXTS_BYTES}; "
+                "upload longer ones and use object",
+            )
+
+
+def _check_values(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
+    """A value for a program must be one that some phase has a default for; else it would be lost without a word."""
+    key = Task.CONTAINER.parameter_key
+    given = ((job.spec.parameters or {}).get(key) or {}).get("values") or {}
+    known = {name for phase in pipeline.phases if phase.task is Task.CONTAINER for name in program_defaults(phase)}
+    for name in given:
+        if name not in known:
+            raise InvalidSpecError(
+                f"parameters.{key}.values.{name}",
+                f"pipeline {job.spec.pipeline} knows no such value; it knows {', '.join(sorted(known)) or 'none'}",
+            )
+
+
+def _check_destination(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
+    """A destination and phases that publish go together."""
+    publishing = [phase for phase in pipeline.phases if phase.task is Task.PUBLISH]
+    if job.spec.destination is not None and not publishing:
+        raise InvalidSpecError(
+            "spec.destination",
+            f"pipeline {job.spec.pipeline} has no phase that publishes; leave destination out, then publish the "
+            "results with pipeline publish and source.jobRef",
+        )
+    if job.spec.destination is None and len(publishing) == len(pipeline.phases):
+        raise InvalidSpecError("spec.destination", f"pipeline {job.spec.pipeline} only publishes; name a library")

@@ -1,0 +1,77 @@
+"""Why a job that is neither cancelled nor suspended may not start yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from audiojob_operator.deciding.policies.models import model_wait
+from audiojob_operator.deciding.policies.ready import ready_phases
+from audiojob_operator.records.model import Observed
+from audiojob_types.base import format_time
+from audiojob_types.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A reason to wait; ``until`` if time alone ends it."""
+
+    reason: Reason
+    message: str
+    until: datetime | None = None
+
+
+def unprepared(observed: Observed) -> Wait | None:
+    """Nothing can run where the administrator has put no service account and no store."""
+    if observed.namespace_prepared:
+        return None
+    namespace = observed.job.metadata.namespace
+    return Wait(
+        Reason.NAMESPACE_NOT_PREPARED,
+        f"Namespace {namespace} is not prepared for jobs. Ask the administrator to add it to jobNamespaces: "
+        "helm upgrade audiojob charts/audiojob -n audiojob-system --reuse-values "
+        f"--set 'jobNamespaces={{<those there are>,{namespace}}}'",
+    )
+
+
+def no_pipeline(observed: Observed) -> Wait | None:
+    """The job starts by itself when its pipeline appears."""
+    if observed.pipeline is not None:
+        return None
+    name = observed.job.spec.pipeline
+    return Wait(
+        Reason.PIPELINE_NOT_FOUND,
+        f"There is no AudioPipeline {name}. See the names with: kubectl get audiopipelines",
+    )
+
+
+def unresolved_job(why: str) -> Wait | None:
+    """An AudioJob that this one names has not ended or cannot be read; this one is looked at again when it has."""
+    return Wait(Reason.WAITING_FOR_JOB, why) if why else None
+
+
+def start_time_ahead(observed: Observed, now: datetime) -> Wait | None:
+    """spec.startTime is the earliest moment."""
+    start = observed.job.spec.start_time
+    if start is None or now >= start:
+        return None
+    return Wait(Reason.START_TIME_AHEAD, f"The job waits for its startTime, {format_time(start)}.", until=start)
+
+
+def no_model(observed: Observed, now: datetime) -> Wait | None:
+    """A job that has not begun, and whose first phases all need a model that is on its way."""
+    if observed.pipeline is None:
+        return None
+    spec = observed.job.spec
+    waits = [model_wait(spec, phase, observed.models, now) for phase in ready_phases(observed.pipeline.spec, {})]
+    first = waits[0] if waits else None
+    if first is None or None in waits:
+        return None
+    return Wait(Reason.MODEL_MISSING, first.message, first.until)
+
+
+def not_admitted(observed: Observed) -> Wait | None:
+    """Admission has not let the job in."""
+    if observed.admitted.admitted:
+        return None
+    return Wait(observed.admitted.reason, observed.admitted.message)

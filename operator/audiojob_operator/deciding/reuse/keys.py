@@ -1,0 +1,220 @@
+"""Which work is the same as other work, and whose result may stand for it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from audiojob_operator.building.precedence import effective_priority, phase_parameters
+from audiojob_operator.building.program import program_of
+from audiojob_operator.deciding.reuse.urls import normalised
+from audiojob_operator.records.model import DecideSettings, Donor, ReuseAsk, Revision, SameWork
+from audiojob_types.base import WireModel
+from audiojob_types.contract import PhaseInputFile, Task
+from audiojob_types.models import KNOWN_MODELS
+from audiojob_types.parameters import DownloadParameters
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import AudioJob, AudioJobSpec, JobOutput, PhaseState, PhaseStatus
+from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
+
+# Tasks whose outputs depend on nothing but what the key holds. Whoever adds a task decides here; a pipeline may say
+# otherwise for its phases.
+_BY_DEFAULT: Final = frozenset({Task.DOWNLOAD, Task.NORMALIZE, Task.SEPARATE, Task.THUMBNAIL, Task.TRANSCODE})
+# Tasks whose point is what they do elsewhere: nothing stands for that.
+_NEVER: Final = frozenset({Task.PUBLISH})
+_TURN_COMES: Final = frozenset({Reason.WAITING_FOR_KUEUE, Reason.EVICTED_BY_KUEUE})
+
+
+def may_donate(phase: Phase) -> bool:
+    """Whether the phase's result may stand for that of another one: the pipeline's word, else the task's nature."""
+    if phase.task in _NEVER:
+        return False
+    return phase.task in _BY_DEFAULT if phase.reuse is None else phase.reuse == "Allowed"
+
+
+def may_take(spec: AudioJobSpec, phase: Phase, record: PhaseStatus) -> bool:
+    """Whether the phase may take over another's result instead of doing its work."""
+    return spec.reuse == "Allowed" and may_donate(phase) and not record.reuse_off
+
+
+# ---------------------------------------------------------------- the key
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One phase of one job with its inputs resolved: all that its outputs depend on."""
+
+    spec: AudioJobSpec
+    phase: Phase
+    revision: Revision
+    inputs: Sequence[PhaseInputFile]
+    outputs: Sequence[JobOutput]
+    source_sha256: str | None = None  # of what spec.source.jobRef led to
+
+
+def reuse_key(work: Work, settings: DecideSettings) -> str | None:
+    """sha256 of task, effective parameters, inputs by content, image or program, and model.
+
+    None where the work cannot be known by a key: an input is a file whose content nobody has told (an upload may be
+    replaced under its name), or it is a broadcast, which is another one every time. Raises ``InvalidParameters``.
+    """
+    phase = work.phase
+    inputs: dict[str, str] = {}
+    for file in work.inputs:
+        known = _identity(file, work)
+        if known is None:
+            return None
+        inputs[file.name] = known
+    parameters = phase_parameters(work.spec, phase)
+    if isinstance(parameters, DownloadParameters) and parameters.allow_live:
+        return None
+    record: dict[str, Any] = {
+        "task": phase.task.value,
+        "parameters": parameters.to_wire(),
+        "inputs": inputs,
+        "image": work.revision.images.for_task(phase.task),
+        "model": model_identity(phase.task, parameters),
+    }
+    if (program := program_of(phase)) is not None:
+        record["program"] = program.sha256
+    if phase.task.fetches:
+        # What was fetched from a network that is not allowed any more must not be had by other means.
+        record["allowedCidrs"] = sorted(settings.allowed_cidrs)
+    canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def model_identity(task: Task, parameters: WireModel) -> str | None:
+    """What tells a task's model from others: the names of its files, which hold their checksums.
+
+    Of a model that nobody has published only its name is known here.
+    """
+    if not task.needs_torch:
+        return None
+    name = str(parameters.to_wire().get("model", ""))
+    known = KNOWN_MODELS.get(name)
+    return ",".join((name, *known.files)) if known is not None else name
+
+
+def _identity(file: PhaseInputFile, work: Work) -> str | None:
+    """An input by what it is and not by where it lies; None if that is not known."""
+    if file.url is not None:
+        return f"url:{normalised(file.url)}"
+    if file.text is not None:
+        return f"sha256:{hashlib.sha256(file.text.encode()).hexdigest()}"
+    if file.sha256 is not None:
+        return f"sha256:{file.sha256}"
+    if file.manifest is None:
+        return None
+    bound = next(binding for binding in work.phase.inputs if binding.name == file.name)
+    known = [each.sha256 for each in work.outputs if (each.phase, each.name) == (bound.from_, file.output)]
+    if bound.from_ == "Job" and work.source_sha256 is not None:
+        known = [work.source_sha256]
+    # Status lists the first outputs only. The same manifest still has the same files.
+    return f"sha256:{known[0]}" if known else f"manifest:{file.manifest.sha256}/{file.output}"
+
+
+# ---------------------------------------------------------------- donors
+
+
+def ask(key: str, spec: AudioJobSpec, phase: Phase, pipeline: AudioPipelineSpec, settings: DecideSettings,
+        now: datetime) -> ReuseAsk:  # fmt: skip
+    """What is wanted of a donor."""
+    finished_since = None
+    if phase.task.fetches:
+        finished_since = now - timedelta(seconds=settings.download_reuse_seconds)
+    return ReuseAsk(
+        key=key,
+        priority=effective_priority(spec, pipeline),
+        finished_since=finished_since,
+        kept_until=kept_until(pipeline, now),
+    )
+
+
+def kept_until(pipeline: AudioPipelineSpec, now: datetime) -> datetime | None:
+    """Who asks for files that are kept for a while gets at least half of that; None: for files kept for ever."""
+    kept = pipeline.retention_seconds
+    return None if kept is None else now + timedelta(seconds=kept / 2)
+
+
+def lasts(expires: datetime | None, wanted: datetime | None) -> bool:
+    """Whether files that expire then are kept for as long as wanted; None is for ever."""
+    return expires is None or (wanted is not None and expires >= wanted)
+
+
+def donor_in(job: AudioJob, key: str) -> Donor | None:
+    """The phase of a job that has done the work of that key.
+
+    None if none has, its manifest is not what it was, or its only output, which readers need not name, is not listed
+    any more.
+    """
+    for record in job.status.phases:
+        if record.reuse_key == key and record.state is PhaseState.SUCCEEDED and record.manifest is not None:
+            parts = record.manifest.key.split("/")
+            if len(parts) != 5 or parts[0] != job.metadata.namespace:  # a phase's manifest, of this namespace
+                return None
+            outputs = tuple(each for each in job.status.outputs if each.phase == record.name)
+            if record.manifest.count == 1 and not outputs:
+                return None
+            return Donor(
+                job=record.reused_from or job.metadata.name,
+                phase=parts[2],
+                manifest=record.manifest,
+                outputs=outputs,
+                finished=record.completion_time,
+                expires=record.expires_time,
+            )
+    return None
+
+
+def fits(wanted: ReuseAsk, donor: Donor) -> bool:
+    """Whether the donor's result is young enough and is kept for long enough."""
+    if wanted.finished_since is not None and (donor.finished is None or donor.finished < wanted.finished_since):
+        return False
+    return lasts(donor.expires, wanted.kept_until)
+
+
+def must_wait(wanted: ReuseAsk, other: SameWork) -> bool:
+    """Whether to wait for another job that does the same work: not if it gets nowhere, which may be for ever.
+
+    In Kueue's queue its turn comes, so that only more urgent ones do not wait for it.
+    """
+    if other.held in _TURN_COMES:
+        return other.priority >= wanted.priority
+    return not other.held
+
+
+def taken_over(record: PhaseStatus, donor: Donor, key: str) -> PhaseStatus:
+    """The phase, done by another job. Its end stays the moment when the work was done, so that its age is known."""
+    return record.model_copy(
+        update={
+            "state": PhaseState.SUCCEEDED,
+            "completion_time": donor.finished,
+            "manifest": donor.manifest,
+            "expires_time": donor.expires,
+            "reuse_key": key,
+            "reused_from": donor.job,
+            "next_attempt_time": None,
+            "reason": None,
+            "message": f"Taken over from phase {donor.phase} of AudioJob {donor.job}.",
+        }
+    )
+
+
+def given_back(record: PhaseStatus) -> PhaseStatus:
+    """The phase after its donor's files turned out to be missing: it does its work itself, and takes no more."""
+    return record.model_copy(
+        update={
+            "state": PhaseState.WAITING,
+            "completion_time": None,
+            "manifest": None,
+            "expires_time": None,
+            "reused_from": None,
+            "reuse_off": True,
+            "message": f"Files of AudioJob {record.reused_from} were missing; the phase does its work itself.",
+        }
+    )

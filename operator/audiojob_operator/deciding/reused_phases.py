@@ -1,0 +1,180 @@
+"""Phases that need no Job, because another job has done their work or is at it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from audiojob_operator.building.inputs import phase_inputs
+from audiojob_operator.deciding.attempts.attempt import clip
+from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.deciding.policies.ready import ready_phases
+from audiojob_operator.deciding.policies.review import approved
+from audiojob_operator.deciding.reuse.keys import Work, ask, given_back, may_donate, may_take, reuse_key, taken_over
+from audiojob_operator.deciding.reuse.references import finished_before
+from audiojob_operator.deciding.revisions import make_revision, own_pipeline
+from audiojob_operator.records.invalid import InvalidSpecError
+from audiojob_operator.records.model import Donor, Failed, PhaseObservation, SameWork
+from audiojob_types.constants import MAX_STATUS_OUTPUTS
+from audiojob_types.parameters import InvalidParameters
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus
+from audiojob_types.resources.pipeline import Phase
+
+# The end of the other job's attempt wakes those that wait for it; this is for the case that it never does.
+_LOOK_AGAIN: Final = timedelta(seconds=300)
+_LOST_FILES: Final = frozenset({Reason.INPUT_MISSING, Reason.CHECKSUM_MISMATCH})
+
+
+def key_of(draft: Draft, phase: Phase) -> str | None:
+    """The key of a ready phase's work; None where another's result could not stand for it."""
+    if not may_donate(phase):
+        return None
+    assert draft.revision is not None, "a pipeline is bound before its phases are looked at"
+    job = draft.observed.job
+    try:
+        inputs = phase_inputs(job, phase, draft.phases, draft.outputs, draft.source)
+        source = draft.source.sha256 if draft.source else None
+        work = Work(job.spec, phase, draft.revision, inputs, draft.outputs, source)
+        return reuse_key(work, draft.observed.settings)
+    except (InvalidSpecError, InvalidParameters):
+        return None  # said when the phase starts
+
+
+def begin(draft: Draft) -> None:
+    """Take the pipeline as it is now, if the job has none, and what the job that it retries has finished."""
+    if draft.revision is None:
+        assert draft.observed.pipeline is not None, "without a pipeline the job waits"
+        if draft.made is None:
+            own = own_pipeline(draft.observed.job, draft.observed.pipeline)
+            draft.made = make_revision(own, draft.observed.settings.images)
+        draft.bind(draft.made)
+        _take_over(draft)
+
+
+def _take_over(draft: Draft) -> None:
+    """A retry begins with what the other job has finished."""
+    records, outputs = finished_before(draft.observed, draft.pipeline, draft.now)
+    name = draft.observed.job.spec.retry_of
+    for record in records:
+        draft.phases[record.name] = PhaseStatus(
+            name=record.name,
+            task=record.task,
+            state=PhaseState.SUCCEEDED,
+            completion_time=record.completion_time,
+            manifest=record.manifest,
+            expires_time=record.expires_time,
+            reuse_key=record.reuse_key,
+            reused_from=record.reused_from or name,
+            message=f"Taken over from AudioJob {name}.",
+        )
+    draft.outputs = outputs
+
+
+def take_finished(draft: Draft) -> None:
+    """Ready phases whose work another job has done are done too, and so may be those that come after them.
+
+    What is not known yet is asked; then the decision is made again with the answers.
+    """
+    if draft.observed.reuse is None:
+        return
+    seen: set[str] = set()
+    while new := [phase for phase in ready_phases(draft.pipeline, draft.phases) if phase.name not in seen]:
+        for phase in new:
+            seen.add(phase.name)
+            _take(draft, phase)
+
+
+def _take(draft: Draft, phase: Phase) -> None:
+    observed = draft.observed
+    key = _wanted_key(draft, phase)
+    if key is None or observed.reuse is None:
+        return
+    if key not in observed.reuse:
+        wanted = ask(key, observed.job.spec, phase, draft.pipeline, observed.settings, draft.now)
+        if all(wanted.key != other.key for other in draft.asks):
+            draft.asks.append(wanted)
+    elif isinstance(donor := observed.reuse[key], Donor):
+        record = taken_over(draft.phases[phase.name], donor, key)
+        draft.phases[phase.name] = record
+        own = [JobOutput(**{**output.model_dump(), "phase": phase.name}) for output in donor.outputs]
+        draft.outputs = [*(each for each in draft.outputs if each.phase != phase.name), *own][-MAX_STATUS_OUTPUTS:]
+        message = f"Phase {phase.name} needs no Job: AudioJob {donor.job} has done the same work."
+        draft.tell(Reason.PHASE_REUSED, message, phase=phase.name, attempt=record.attempt)
+
+
+def _wanted_key(draft: Draft, phase: Phase) -> str | None:
+    spec = draft.observed.job.spec
+    if not may_take(spec, phase, draft.phases[phase.name]) or not approved(spec, phase):
+        return None
+    return key_of(draft, phase)
+
+
+def same_work(draft: Draft, phase: Phase) -> SameWork | None:
+    """The job that does the phase's work at this moment, if the phase is to wait for it."""
+    if draft.observed.reuse is None:
+        return None
+    key = _wanted_key(draft, phase)
+    answer = draft.observed.reuse.get(key) if key is not None else None
+    return answer if isinstance(answer, SameWork) else None
+
+
+def hold_for(draft: Draft, phase: Phase, other: SameWork) -> None:
+    """Let the phase wait for the other job's result."""
+    message = f"AudioJob {other.job} does the work of phase {phase.name} at this moment; its result is taken over."
+    draft.hold(phase.name, Reason.WAITING_FOR_SAME_WORK, message, draft.now + _LOOK_AGAIN)
+
+
+def at_others(draft: Draft) -> frozenset[str]:
+    """Ready phases that nothing but another job, which does their work at this moment, holds back."""
+    ready = [
+        (phase, draft.phases[phase.name].next_attempt_time) for phase in ready_phases(draft.pipeline, draft.phases)
+    ]
+    due = [phase for phase, at in ready if at is None or at <= draft.now]
+    return frozenset(phase.name for phase in due if same_work(draft, phase) is not None)
+
+
+def only_waits_for_others(draft: Draft) -> bool:
+    """Whether all that the job could do is done by others at this moment. Notes what each ready phase waits for."""
+    if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
+        return False
+    ready = ready_phases(draft.pipeline, draft.phases)
+    others = [(phase, other) for phase in ready if (other := same_work(draft, phase)) is not None]
+    if not ready or len(others) < len(ready):
+        return False
+    for phase, other in others:
+        hold_for(draft, phase, other)
+    return True
+
+
+def without_lost_files(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> PhaseStatus | None:
+    """The phase as it waits for its inputs anew, where files that were taken over from another job are missing.
+
+    Each phase that was taken over gives its result back at most once, and only attempts from before it was made again
+    are excused, so that this ends. None: it failed by itself.
+    """
+    if failed.reason not in _LOST_FILES:
+        return None
+    names = {binding.from_ for binding in phase.inputs}
+    sources = [each for name, each in draft.phases.items() if name in names]
+    lost = [each for each in sources if each.reused_from is not None]
+    child = draft.child(phase.name, record.attempt)
+    if not lost and not any(_was_lost_before(each, child) for each in sources):
+        return None
+    for each in lost:
+        draft.phases[each.name] = given_back(each)
+        draft.outputs = [output for output in draft.outputs if output.phase != each.name]
+        message = f"Files of AudioJob {each.reused_from} are not in the store; phase {each.name} does its work itself."
+        draft.tell(Reason.REUSE_FAILED, message, kind="Warning", phase=each.name, attempt=each.attempt)
+    update = {"state": PhaseState.WAITING, "reason": failed.reason, "message": clip(failed.message)}
+    return record.model_copy(update=update)
+
+
+def _was_lost_before(source: PhaseStatus, reader: PhaseObservation | None) -> bool:
+    """Whether another reader has found the files missing, and those made anew are younger than this reader's Job."""
+    if not source.reuse_off:
+        return False
+    if source.state is not PhaseState.SUCCEEDED:
+        return True
+    made = source.completion_time
+    return reader is not None and made is not None and made > reader.created

@@ -1,0 +1,134 @@
+"""Which pipeline a job runs: its immutable revision, without the phases that the job leaves out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import ValidationError
+
+from audiojob_operator.building.precedence import phases_before
+from audiojob_operator.records.model import Images, Object, PhaseObservation, Revision
+from audiojob_types import constants as c
+from audiojob_types.contract import Task
+from audiojob_types.resources.job import AudioJob, AudioJobSpec, PhaseState
+from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec, Phase
+
+_HASH_CHARACTERS: Final = 10
+
+
+class InvalidRevisionError(ValueError):
+    """A stored ControllerRevision that is not one of ours, or of a version that cannot be read."""
+
+
+# ---------------------------------------------------------------- revisions
+
+
+def revision_name(job: AudioJob, children: Iterable[PhaseObservation]) -> str | None:
+    """The revision that the job is bound to: by its status, else by a Job made before the status write was lost.
+
+    None means that the job has not started: it takes the pipeline as it is when it starts.
+    """
+    if job.status.pipeline_revision:
+        return job.status.pipeline_revision
+    bound = sorted((child for child in children if child.revision), key=lambda child: (child.created, child.job_name))
+    return bound[0].revision if bound else None
+
+
+def make_revision(pipeline: AudioPipeline, images: Images) -> Revision:
+    """The pipeline as it is now, images included."""
+    content = _content(pipeline.spec, images)
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    name = f"{pipeline.metadata.name}-{digest[:_HASH_CHARACTERS]}"
+    return Revision(name=name, pipeline=pipeline.metadata.name, spec=pipeline.spec, images=images)
+
+
+def revision_object(revision: Revision, namespace: str) -> Object:
+    """The ControllerRevision to store in the job's namespace. It has no owner: several jobs share it."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": revision.name,
+            "namespace": namespace,
+            "labels": {
+                c.LABEL_NAME: c.APP_NAME,
+                c.LABEL_PART_OF: c.APP_NAME,
+                c.LABEL_MANAGED_BY: c.MANAGER_OPERATOR,
+                c.LABEL_PIPELINE: revision.pipeline,
+            },
+        },
+        "revision": 1,
+        "data": _content(revision.spec, revision.images),
+    }
+
+
+def parse_revision(obj: Object) -> Revision:
+    """A stored ControllerRevision, read back. Raises :class:`InvalidRevisionError` naming what is wrong."""
+    metadata = obj.get("metadata", {})
+    name = metadata.get("name", "")
+    try:
+        data = obj["data"]
+        return Revision(
+            name=name,
+            pipeline=metadata["labels"][c.LABEL_PIPELINE],
+            spec=AudioPipelineSpec.model_validate(data["spec"]),
+            images=Images(runner=data["images"]["runner"], runner_torch=data["images"]["runnerTorch"]),
+        )
+    except (KeyError, TypeError, ValidationError) as error:
+        raise InvalidRevisionError(f"ControllerRevision {name!r} is not a pipeline revision: {error}") from None
+
+
+def _content(spec: AudioPipelineSpec, images: Images) -> Object:
+    return {
+        "spec": spec.to_wire(),
+        "images": {"runner": images.runner, "runnerTorch": images.runner_torch},
+    }
+
+
+def unconfirmed_children(job: AudioJob, children: Iterable[PhaseObservation]) -> tuple[str, ...]:
+    """Names of Jobs that status calls Running and that ``children`` lacks: a lagging cache, or really gone."""
+    seen = {child.job_name for child in children}
+    return tuple(
+        phase.job_name
+        for phase in job.status.phases
+        if phase.state is PhaseState.RUNNING and phase.job_name and phase.job_name not in seen
+    )
+
+
+# ---------------------------------------------------------------- phases that a job leaves out
+
+
+def own_pipeline(job: AudioJob, pipeline: AudioPipeline) -> AudioPipeline:
+    """The pipeline without what the job does not ask for: phases that publish, where it names no destination.
+
+    What came after such a phase comes after those before it.
+    """
+    left_out = left_out_phases(job.spec, pipeline.spec)
+    if not left_out:
+        return pipeline
+    phases = tuple(
+        phase.model_copy(update={"after": _bypass(pipeline.spec, phase, left_out)})
+        if left_out & set(phases_before(pipeline.spec, phase))
+        else phase
+        for phase in pipeline.spec.phases
+        if phase.name not in left_out
+    )
+    return pipeline.model_copy(update={"spec": pipeline.spec.model_copy(update={"phases": phases})})
+
+
+def left_out_phases(spec: AudioJobSpec, pipeline: AudioPipelineSpec) -> frozenset[str]:
+    """Names of the phases that the job does not run."""
+    if spec.destination is not None:
+        return frozenset()
+    return frozenset(phase.name for phase in pipeline.phases if phase.task is Task.PUBLISH)
+
+
+def _bypass(pipeline: AudioPipelineSpec, phase: Phase, left_out: frozenset[str]) -> tuple[str, ...]:
+    named = {each.name: each for each in pipeline.phases}
+    found: list[str] = []
+    for name in phases_before(pipeline, phase):
+        found += _bypass(pipeline, named[name], left_out) if name in left_out else (name,)
+    return tuple(dict.fromkeys(found))

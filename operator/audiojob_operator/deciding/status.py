@@ -1,0 +1,103 @@
+"""The status that a decision amounts to, and the JSON Patch that makes the stored one so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from audiojob_operator.deciding.attempts.attempt import clip
+from audiojob_operator.records.model import Object
+from audiojob_types import constants as c
+from audiojob_types.reasons import EXPLANATIONS, Reason
+from audiojob_types.resources.job import AudioJob, AudioJobStatus, Condition, JobError, State
+from audiojob_types.resources.state import derive_state
+
+# The runner's keys: percent is raised at phase ends only, progress is never touched.
+_NOT_OURS: Final = frozenset({"percent", "progress"})
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Where a job stands: its state, why (one of the documented reasons), and a sentence for people."""
+
+    state: State
+    reason: str
+    message: str
+    admitted: bool
+    error: JobError | None = None
+
+
+def is_finished(job: AudioJob) -> bool:
+    """Whether the job can never change again."""
+    return derive_state(job.status.conditions).finished
+
+
+def holds_slot(job: AudioJob) -> bool:
+    """Whether the job was let in by admission and has neither finished nor been suspended since."""
+    conditions = {condition.type: condition.status for condition in job.status.conditions}
+    return conditions.get(c.CONDITION_ADMITTED) == "True" and not is_finished(job)
+
+
+def conditions_for(
+    situation: Situation, old: Iterable[Condition], generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """All five conditions. lastTransitionTime moves only where the status flips."""
+    before = {condition.type: condition for condition in old}
+    facts = (
+        (c.CONDITION_COMPLETE, situation.state is State.SUCCEEDED),
+        (c.CONDITION_FAILED, situation.state in (State.FAILED, State.CANCELLED)),
+        (c.CONDITION_ADMITTED, situation.admitted),
+        (c.CONDITION_SUSPENDED, situation.state is State.SUSPENDED),
+        (c.CONDITION_PROGRESSING, situation.state is State.RUNNING),
+    )
+    made = []
+    for kind, holds in facts:
+        status: Literal["True", "False"] = "True" if holds else "False"
+        same = kind in before and before[kind].status == status
+        reason, message = situation.reason, situation.message if holds else ""
+        if kind == c.CONDITION_ADMITTED and holds:
+            reason, message = Reason.ADMITTED, EXPLANATIONS[Reason.ADMITTED].meaning
+        made.append(
+            Condition(
+                type=kind,
+                status=status,
+                observed_generation=generation,
+                last_transition_time=before[kind].last_transition_time if same else now,
+                reason=reason,
+                message=clip(message),
+            )
+        )
+    return tuple(made)
+
+
+def status_patch(uid: str, raw: Mapping[str, object], new: AudioJobStatus, percent: int) -> tuple[Object, ...] | None:
+    """The JSON Patch from the stored status ``raw`` to ``new``; None if there is nothing to write.
+
+    Its tests make the API server refuse it (422) where the object is another one or has moved on. ``percent`` is
+    written only if it is higher than the stored one.
+    """
+    wire = {key: value for key, value in new.to_wire().items() if key not in _NOT_OURS and value != []}
+    if not raw:
+        return (_test("/metadata/uid", uid), {"op": "add", "path": "/status", "value": {**wire, "percent": percent}})
+    changes: list[Object] = [
+        {"op": "add", "path": f"/status/{key}", "value": value} for key, value in wire.items() if raw.get(key) != value
+    ]
+    changes += [{"op": "remove", "path": f"/status/{key}"} for key in _own_keys() if key in raw and key not in wire]
+    stored = raw.get("percent", 0)
+    if percent > (stored if isinstance(stored, int) else 0):
+        changes.append({"op": "add", "path": "/status/percent", "value": percent})
+    if not changes:
+        return None
+    tests = [_test(f"/status/{key}", raw[key]) for key in ("state", "phases") if key in raw]
+    return (_test("/metadata/uid", uid), *tests, *changes)
+
+
+def _test(path: str, value: object) -> Object:
+    return {"op": "test", "path": path, "value": value}
+
+
+def _own_keys() -> tuple[str, ...]:
+    keys = (field.alias or name for name, field in AudioJobStatus.model_fields.items())
+    return tuple(key for key in keys if key not in _NOT_OURS)

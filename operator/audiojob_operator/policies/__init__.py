@@ -1,1 +1,0 @@
-"""The rules of a job's life, one a file: plain functions of frozen records and the time."""

@@ -1,0 +1,148 @@
+"""Carries out a plan: creates, events, one status write, deletions. In this order, for the reasons in `model.Plan`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from audiojob_kube.client import KubeClient
+from audiojob_kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TransportError,
+    is_failed_json_patch_test,
+)
+from audiojob_kube.objects import Object
+from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS, Resource
+from audiojob_operator.deciding.transitions import bounded_reason
+from audiojob_operator.metrics import Metrics
+from audiojob_operator.reconciling.events import event_object
+from audiojob_operator.records.errors import ForeignChildError, RefusedError, StaleError
+from audiojob_operator.records.model import EventRecord, JobRef, Plan, Refusal
+from audiojob_operator.state.caches import Caches, controller
+from audiojob_types.resources.metadata import Metadata
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_GRACE_SECONDS = 30
+
+
+class Applier:
+    """Writes to the API server, and what it answers into the caches, so that a lagging watch repeats nothing."""
+
+    def __init__(self, client: KubeClient, caches: Caches, metrics: Metrics, identity: str) -> None:
+        self._client = client
+        self._caches = caches
+        self._metrics = metrics
+        self._identity = identity
+
+    async def apply(self, plan: Plan, job: Metadata) -> None:
+        """Do all of the plan, or raise: StaleError, ForeignChildError, or what the client raised."""
+        if plan.create_revision is not None:
+            await self._create_revision(plan.create_revision, job)
+        for body in plan.create_jobs:
+            await self._create_job(body, job)
+        for record in plan.events:
+            await self._tell(record, job)
+        if plan.status is not None:
+            await self._write_status(list(plan.status), job)
+        for ref in plan.delete_jobs:
+            await self.delete_job(ref, job.namespace)
+        if plan.delete_self:
+            await self._delete_self(job)
+
+    async def delete_job(self, ref: JobRef, namespace: str) -> None:
+        """Ask for the end of a Job and its pod. One that is gone, or another of that name, is none of our business."""
+        cache = self._caches.namespaces.get(namespace)
+        try:
+            await self._measured(
+                "delete",
+                JOBS,
+                lambda: self._client.delete(JOBS, ref.name, namespace, uid=ref.uid, grace_seconds=_GRACE_SECONDS),
+            )
+        except NotFound:
+            if cache is not None:
+                cache.jobs.forget((namespace, ref.name), ref.uid)
+        except Conflict:
+            _log.info("Job %s/%s is not the one with uid %s any more", namespace, ref.name, ref.uid)
+
+    async def _create_revision(self, body: Object, job: Metadata) -> None:
+        try:
+            created = await self._measured(
+                "create", CONTROLLERREVISIONS, lambda: self._client.create(CONTROLLERREVISIONS, body, job.namespace)
+            )
+        except AlreadyExists:
+            return  # its name is a hash of its content
+        if (cache := self._caches.namespaces.get(job.namespace)) is not None:
+            cache.revisions.put(created)
+
+    async def _create_job(self, body: Object, job: Metadata) -> None:
+        name = body["metadata"]["name"]
+        try:
+            created = await self._measured("create", JOBS, lambda: self._client.create(JOBS, body, job.namespace))
+        except (Invalid, Forbidden) as error:
+            raise RefusedError(Refusal(error.message, permanent=isinstance(error, Invalid))) from error
+        except AlreadyExists:
+            created = await self._client.get(JOBS, name, job.namespace)
+            if controller(created).get("uid") != job.uid:
+                raise ForeignChildError(f"Job {job.namespace}/{name} exists and does not belong to {job.uid}") from None
+        if (cache := self._caches.namespaces.get(job.namespace)) is not None:
+            cache.jobs.put(created)
+
+    async def _tell(self, record: EventRecord, job: Metadata) -> None:
+        if job.namespace not in self._caches.namespaces:
+            return  # no rights there; the status tells it
+        body = event_object(record, job, self._identity, datetime.now(UTC))
+        try:
+            await self._measured("create", EVENTS, lambda: self._client.create(EVENTS, body, job.namespace))
+            self._metrics.events.labels(bounded_reason(record.reason)).inc()
+        except AlreadyExists:
+            pass  # told before a crash
+        except (ApiError, TransportError) as error:
+            # An event is for people to read; work does not wait for it.
+            _log.warning("%s/%s: event %s was not recorded: %s", job.namespace, job.name, record.reason, error)
+
+    async def _write_status(self, operations: list[Object], job: Metadata) -> None:
+        try:
+            written = await self._measured(
+                "patch",
+                AUDIOJOBS,
+                lambda: self._client.patch_json(AUDIOJOBS, job.name, operations, job.namespace, subresource="status"),
+            )
+        except NotFound as error:
+            raise StaleError("the AudioJob is gone") from error
+        except Invalid as error:
+            if is_failed_json_patch_test(error):
+                raise StaleError(error.message) from error
+            self._metrics.bugs.labels(AUDIOJOBS.plural).inc()
+            raise
+        self._caches.audiojobs.put(written, ours=True)
+
+    async def _delete_self(self, job: Metadata) -> None:
+        with suppress(NotFound, Conflict):  # somebody else was faster
+            await self._measured(
+                "delete", AUDIOJOBS, lambda: self._client.delete(AUDIOJOBS, job.name, job.namespace, uid=job.uid)
+            )
+        self._caches.audiojobs.gone((job.namespace, job.name), job.uid)
+
+    async def _measured(self, verb: str, resource: Resource, call: Callable[[], Awaitable[T]]) -> T:
+        result = "ok"
+        try:
+            return await call()
+        except ApiError as error:
+            result = str(error.status)
+            raise
+        except TransportError:
+            result = "transport"
+            raise
+        finally:
+            self._metrics.writes.labels(verb, resource.plural, result).inc()

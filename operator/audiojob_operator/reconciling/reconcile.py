@@ -1,0 +1,142 @@
+"""One round over one AudioJob: gather, decide, apply."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from audiojob_kube.errors import ApiError, TransportError
+from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.deciding.decide import decide
+from audiojob_operator.deciding.transitions import phase_transitions, status_after
+from audiojob_operator.metrics import Metrics
+from audiojob_operator.reconciling.apply import Applier
+from audiojob_operator.reconciling.gather import Gatherer
+from audiojob_operator.reconciling.workqueue import WorkQueue
+from audiojob_operator.records.errors import ForeignChildError, RefusedError, StaleError
+from audiojob_operator.records.model import JobRef, Key, Observed, Plan
+
+_log = logging.getLogger(__name__)
+
+# The finished are looked at again by the sweep; a timer for each of them would be memory for nothing.
+_LONGEST_TIMER_OF_FINISHED_SECONDS = 120.0
+
+
+class Reconciler:
+    """Works on keys from the queue, each key by one worker at a time."""
+
+    def __init__(
+        self, queue: WorkQueue[Key], gatherer: Gatherer, applier: Applier, gate: Gate, metrics: Metrics
+    ) -> None:
+        self._queue = queue
+        self._gatherer = gatherer
+        self._applier = applier
+        self._gate = gate
+        self._metrics = metrics
+
+    async def work(self) -> None:
+        """Serve the queue until cancelled."""
+        while True:
+            key = await self._queue.get()
+            await self._round(key)
+            # A round that writes nothing never waits: thousands of them in a row would keep all else from its turn.
+            await asyncio.sleep(0)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one AudioJob a step forward. Returns the seconds until it must be looked at again, if ever."""
+        known = await self._gatherer.known(key)
+        for orphan in self._gatherer.orphans(key, known.uid if known else None):
+            metadata = orphan["metadata"]
+            await self._applier.delete_job(JobRef(metadata["name"], metadata["uid"]), key[0])
+        if known is None:
+            self._wake_dependents(key)
+            return None
+        observed = await self._gatherer.observe(key, known)
+        if observed is None:
+            return None
+        plan = decide(observed, datetime.now(UTC))
+        while plan.asks:
+            observed = await self._gatherer.answer(key, observed, plan.asks)
+            plan = decide(observed, datetime.now(UTC))
+        if not plan.empty:
+            _log.debug("%s/%s: %s", *key, plan)
+        try:
+            await self._applier.apply(plan, observed.job.metadata)
+        except RefusedError as error:
+            _log.warning("%s/%s: %s", *key, error)
+            plan = decide(replace(observed, refused=error.refusal), datetime.now(UTC))
+            await self._applier.apply(plan, observed.job.metadata)
+        self._count(observed, plan)
+        if plan.state is not None and plan.state.finished:
+            self._wake_dependents(key)
+        finished = known.finished or (plan.state is not None and plan.state.finished)
+        if finished and (plan.requeue_after or 0) > _LONGEST_TIMER_OF_FINISHED_SECONDS:
+            return None
+        return plan.requeue_after
+
+    def _wake_dependents(self, key: Key) -> None:
+        """Jobs whose source this one makes must learn that it has ended, or that it is gone."""
+        for dependent in self._gatherer.ended(key):
+            self._queue.add(dependent)
+
+    def _count(self, observed: Observed, plan: Plan) -> None:
+        """Statistics, from what was recorded."""
+        if plan.status is None:
+            return
+        job, before = observed.job, observed.raw_status
+        created = job.metadata.creation_timestamp or datetime.now(UTC)
+        eligible = max(created, job.spec.start_time or created)
+        after = status_after(before, plan.status)
+        self._metrics.record(job.spec.pipeline, phase_transitions(before, after, eligible))
+
+    async def _round(self, key: Key) -> None:
+        began = time.monotonic()
+        result = "ok"
+        try:
+            requeue_after = await self.reconcile(key)
+            self._queue.succeeded(key, requeue_after)
+        except StaleError as error:
+            result = "stale"
+            await self._refresh(key, error)
+        except ForeignChildError as error:
+            result = "foreign"
+            self._fail(key, error)
+        except (ApiError, TransportError) as error:
+            result = "refused" if isinstance(error, ApiError) else "transport"
+            self._fail(key, error, at_least=getattr(error, "retry_after", None) or 0.0)
+        except ValidationError as error:
+            result = "unreadable"
+            self._fail(key, error)
+        except Exception:  # noqa: BLE001 - a fault of ours in one job must not stop the work on all others
+            result = "fault"
+            _log.exception("%s/%s: unexpected failure", *key)
+            self._queue.failed(key)
+        finally:
+            self._gatherer.settle(key)
+            self._gate.settle(key)
+            self._metrics.reconciles.labels(result).inc()
+            self._metrics.reconcile_seconds.observe(time.monotonic() - began)
+
+    async def _refresh(self, key: Key, error: StaleError) -> None:
+        """Read the AudioJob again and decide again: at once if it is newer, else after a backoff."""
+        before = await self._gatherer.known(key)
+        try:
+            after = await self._gatherer.read(key)
+        except (ApiError, TransportError) as failure:
+            self._fail(key, failure)
+            return
+        if before is not None and after is not None and before.version == after.version:
+            self._fail(key, error)
+            return
+        _log.debug("%s/%s: %s; deciding again", *key, error)
+        self._queue.add(key)
+        self._queue.succeeded(key)
+
+    def _fail(self, key: Key, error: Exception, *, at_least: float = 0.0) -> None:
+        delay = self._queue.failed(key, at_least=at_least)
+        _log.warning("%s/%s: %s; again in %.1f s", *key, error, delay)

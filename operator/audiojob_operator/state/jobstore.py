@@ -1,0 +1,152 @@
+"""The AudioJobs that the operator follows: newest version wins, whoever brings it (kopf, a sweep, a write's answer)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, KeysView
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from audiojob_kube.objects import Object, key_of, resource_version_of
+from audiojob_operator.records.model import Key
+from audiojob_types.resources.job import FINISHED_STATES, AudioJob
+
+V = TypeVar("V")
+
+_REMEMBERED = 5_000
+_FINISHED = frozenset(str(state) for state in FINISHED_STATES)
+# What the runner writes, and what every write moves: none of it can change a decision.
+_NOISE_IN_STATUS = frozenset({"progress", "percent"})
+
+
+@dataclass(frozen=True)
+class Known:
+    """One AudioJob at one version. Shared: treat `raw` as frozen."""
+
+    raw: Object
+    version: int
+
+    @property
+    def uid(self) -> str:
+        uid: str = self.raw["metadata"]["uid"]
+        return uid
+
+    @property
+    def status(self) -> Object:
+        """The status exactly as stored."""
+        status: Object = self.raw.get("status") or {}
+        return status
+
+    @property
+    def finished(self) -> bool:
+        """Whether the state is terminal."""
+        return self.status.get("state") in _FINISHED
+
+    @cached_property
+    def job(self) -> AudioJob:
+        """The parsed object. Raises pydantic.ValidationError for one that this version cannot read."""
+        return AudioJob.model_validate(self.raw)
+
+
+class JobStore:
+    """Unfinished AudioJobs by key, and the last few thousand finished ones.
+
+    Finished ones are kept only so that late events of their children need no read: nothing in them changes.
+    `on_change(key)` is called when something changed that a decision may depend on. `on_seen` and `on_gone` may be set
+    to be told of every new version, and of every AudioJob that does not exist any more.
+    """
+
+    def __init__(self, on_change: Callable[[Key], None]) -> None:
+        self._on_change = on_change
+        self._active: dict[Key, Known] = {}
+        self._finished: OrderedDict[Key, Known] = OrderedDict()
+        self._gone: OrderedDict[Key, int] = OrderedDict()  # versions of deletions
+        self.on_seen: Callable[[Key, Object], None] = _nobody
+        self.on_gone: Callable[[Key], None] = _nobody
+
+    def __len__(self) -> int:
+        """How many unfinished AudioJobs are known."""
+        return len(self._active)
+
+    def get(self, key: Key) -> Known | None:
+        return self._active.get(key) or self._finished.get(key)
+
+    def active(self) -> Iterator[tuple[Key, Known]]:
+        """A live view of the unfinished ones: do not hold it across an await."""
+        return iter(self._active.items())
+
+    def keys(self) -> KeysView[Key]:
+        return self._active.keys()
+
+    def put(self, obj: Object, *, ours: bool = False) -> bool:
+        """Take over one version of an AudioJob, unless it or a newer one is known. `ours`: the answer to our write,
+        which is no news. Returns whether it was newer."""
+        key = key_of(obj)
+        known = Known(obj, resource_version_of(obj))
+        old = self.get(key)
+        if (old is not None and old.version >= known.version) or self._gone.get(key, -1) >= known.version:
+            return False
+        obj["metadata"].pop("managedFields", None)
+        if known.finished:
+            self._active.pop(key, None)
+            _remember(self._finished, key, known)
+        else:
+            self._finished.pop(key, None)
+            self._active[key] = known
+        self.on_seen(key, obj)
+        if not ours and (old is None or _differ(old, known)):
+            self._on_change(key)
+        return True
+
+    def left(self, obj: Object) -> None:
+        """The watch says that an AudioJob left the active set at this version: finished, or deleted.
+
+        One that we know as finished has finished, by our own write. Any other is forgotten, and a read must tell.
+        """
+        key, version = key_of(obj), resource_version_of(obj)
+        known = self.get(key)
+        if known is not None and (known.version > version or known.finished):
+            return
+        self._active.pop(key, None)
+        self._on_change(key)
+
+    def gone(self, key: Key, uid: str | None = None, version: int = 0) -> None:
+        """The AudioJob does not exist any more. With `uid` only that one: a successor of the same name stays."""
+        known = self.get(key)
+        if known is None or (uid is not None and known.uid != uid):
+            return
+        self._active.pop(key, None)
+        self._finished.pop(key, None)
+        self.on_gone(key)
+        # Events from before the deletion may still be on their way.
+        _remember(self._gone, key, max(known.version, version))
+
+
+def _nobody(*_: object) -> None:
+    """Nobody has asked to be told."""
+
+
+def _remember(memory: OrderedDict[Key, V], key: Key, value: V) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    while len(memory) > _REMEMBERED:
+        memory.popitem(last=False)
+
+
+def _differ(old: Known, new: Known) -> bool:
+    """Whether anything changed that a decision depends on. Progress reports come once a second for each job."""
+    return _essence(old.raw) != _essence(new.raw)
+
+
+def _essence(raw: Object) -> tuple[object, ...]:
+    metadata = raw["metadata"]
+    status = {name: value for name, value in (raw.get("status") or {}).items() if name not in _NOISE_IN_STATUS}
+    return (
+        metadata["uid"],
+        metadata.get("deletionTimestamp"),
+        metadata.get("labels"),
+        metadata.get("annotations"),
+        raw.get("spec"),
+        status,
+    )

@@ -1,0 +1,175 @@
+"""From fetched parts to the one file of a download: as it came, put together, or converted; with tags and chapters."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from audiojob_runner import cpus
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch.common import UNKNOWN_EXTENSION, Fetched, file_kind, path_extension, too_large
+from audiojob_runner.fetch.mediainfo import labels
+from audiojob_runner.media.containers import CONTAINERS, Container, CoverForm, merged_extension
+from audiojob_runner.media.examine import examine_streams, explained
+from audiojob_runner.media.ffmpeg import Failure, FfmpegError
+from audiojob_runner.media.ffmpeg_encode import COPY, Chapter, EncodeRequest, EncodeStream, StreamKind, encode
+from audiojob_runner.media.streams import MediaFile
+from audiojob_runner.task import TaskContext
+from audiojob_types.contract import ExitCode
+from audiojob_types.parameters import DownloadParameters
+from audiojob_types.reasons import Reason
+
+_COVERS: Final = {"jpg": ("jpeg_pipe", "mjpeg"), "png": ("png_pipe", "png"), "webp": ("webp_pipe", "webp")}
+# Containers round up; what was allowed to be fetched must not be cut by a few frames.
+_SLACK_SECONDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Fetched files of one source, the picture first. ``finish(fraction, message)`` takes the progress from here on.
+
+    ``chapters`` have title, startSeconds and perhaps endSeconds. ``media_type`` is what a server said of a single file.
+    """
+
+    files: tuple[Path, ...]
+    finish: Callable[[float, str], None]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    chapters: Sequence[Mapping[str, Any]] = ()
+    cover: Path | None = None
+    media_type: str | None = None
+
+
+def assemble(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> Fetched:
+    """The one file ``source.<extension>`` in the work folder, and what its tags say. Raises :class:`PhaseError`."""
+    if wanted.container == "original" and len(parts.files) == 1:
+        fetched = _as_it_came(parts, context)
+    else:
+        fetched = _encoded(parts, wanted, context)
+    for folder in ("parts", "again"):
+        shutil.rmtree(context.work_dir / folder, ignore_errors=True)
+    parts.finish(1.0, "Downloaded")
+    return fetched
+
+
+def _as_it_came(parts: Parts, context: TaskContext) -> Fetched:
+    (file,) = parts.files
+    folder = context.work_dir
+    extension = path_extension(file.name)
+    told, media_type = file_kind("", extension or UNKNOWN_EXTENSION)
+    path = file
+    if file.parent != folder:
+        path = folder / f"source.{told}"
+        file.rename(path)
+    return Fetched(path, told, parts.media_type or media_type, _own_labels(path, context))
+
+
+def _own_labels(path: Path, context: TaskContext) -> dict[str, Any]:
+    """What the file's own tags say. Whether it is media at all is for the phases to find out that read it."""
+    try:
+        return dict(labels(examine_streams(path, context.cancelled).tags))
+    except PhaseError as error:
+        if error.reason is Reason.STOPPED:
+            raise
+        return {}
+
+
+def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> Fetched:
+    examined = [(path, examine_streams(path, context.cancelled)) for path in parts.files]
+    name: str = wanted.container
+    if name == "original":
+        name = _fitting(merged_extension([path.suffix.removeprefix(".") for path in parts.files]), examined)
+    container = CONTAINERS[name]
+    streams = choose_streams(examined, container)
+    chapters = _chapters(parts, examined)
+    played = max((media.duration_seconds or 0.0 for _, media in examined), default=0.0)
+    target = context.work_dir / f"out.{name}"
+    request = EncodeRequest(
+        streams=(*streams, *_cover(parts.cover, container)),
+        target=target,
+        container=name,
+        max_seconds=wanted.max_duration_seconds + _SLACK_SECONDS,
+        max_bytes=wanted.max_bytes,
+        tags={**examined[0][1].tags, **parts.tags},
+        chapters=chapters,
+        threads=cpus.usable_cpus(),
+    )
+    doing = "Putting together" if all(stream.codec == COPY for stream in streams) else "Converting"
+
+    def position(seconds: float) -> None:
+        parts.finish(seconds / played if played else 0.0, f"{doing}: {seconds:.0f} s")
+
+    parts.finish(0.0, doing)
+    try:
+        encode(request, position, context.cancelled)
+    except FfmpegError as error:
+        context.log.warning("ffmpeg: %s", error.complaint)
+        if error.failure is Failure.TOO_LARGE:
+            raise too_large(wanted.max_bytes) from error
+        raise explained(error, parts.files[0]) from error
+    for path in parts.files:
+        path.unlink(missing_ok=True)
+    path = target.rename(context.work_dir / f"source.{name}")
+    converted = sorted({stream.codec for stream in streams if stream.codec != COPY})
+    metadata: dict[str, Any] = {**labels(examined[0][1].tags), **({"converted": converted} if converted else {})}
+    return Fetched(path, name, container.media_type, metadata)
+
+
+def choose_streams(examined: Sequence[tuple[Path, MediaFile]], container: Container) -> tuple[EncodeStream, ...]:
+    """The film, where the container holds any, and the sound: copied where it holds their coding, else encoded."""
+    found: list[EncodeStream] = []
+    if container.video:
+        film = next(((path, media, film) for path, media in examined for film in media.films[:1]), None)
+        if film is not None:
+            path, media, picture = film
+            _check_readable(picture.encrypted)
+            codec = COPY if picture.codec in container.video else "h264"
+            found.append(EncodeStream(path, media.demuxer, picture.index, StreamKind.VIDEO, picture.codec, codec))
+    # Where the parts are picture and sound, the sound of its own file is the one that was chosen.
+    for path, media in reversed(examined):
+        if media.sound is not None:
+            sound = media.sound
+            _check_readable(sound.encrypted)
+            codec = COPY if sound.codec in container.audio else container.audio[0]
+            found.append(
+                EncodeStream(
+                    path, media.demuxer, sound.index, StreamKind.AUDIO, sound.codec, codec,
+                    source_channels=sound.channels,
+                )
+            )  # fmt: skip
+            break
+    if not found:
+        raise PhaseError(ExitCode.NOT_MEDIA, Reason.NOT_MEDIA, "The source has no sound.")
+    return tuple(found)
+
+
+def _check_readable(encrypted: bool) -> None:
+    if encrypted:
+        raise PhaseError(
+            ExitCode.SOURCE_UNAVAILABLE, Reason.DRM_PROTECTED, "The source is protected against copying (DRM)."
+        )
+
+
+def _fitting(name: str, examined: Sequence[tuple[Path, MediaFile]]) -> str:
+    """The container of that name if it holds all streams as they are, else Matroska."""
+    container = CONTAINERS[name]
+    codecs = [film.codec for _, media in examined for film in media.films[:1]]
+    codecs += [sound.codec for _, media in examined for sound in media.sounds[:1]]
+    return name if all(map(container.holds, codecs)) else "mkv"
+
+
+def _cover(path: Path | None, container: Container) -> tuple[EncodeStream, ...]:
+    if path is None or container.cover is CoverForm.NONE:
+        return ()
+    demuxer, codec = _COVERS[path.suffix.removeprefix(".")]
+    return (EncodeStream(path, demuxer, 0, StreamKind.COVER, codec),)
+
+
+def _chapters(parts: Parts, examined: Sequence[tuple[Path, MediaFile]]) -> tuple[Chapter, ...]:
+    told = [
+        Chapter(each["startSeconds"], each.get("endSeconds", each["startSeconds"]), each["title"])
+        for each in parts.chapters
+    ]
+    return tuple(told) or examined[0][1].chapters

@@ -1,0 +1,264 @@
+"""What both ways of fetching share: limits, results, and which names and types are media. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path, PurePosixPath
+from threading import Event
+from typing import Any, Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch.egress.addresses import is_allowed_port
+from audiojob_runner.fetch.egress.proxy import Refusal, RefusedError
+from audiojob_runner.fetch.secrets import NO_SECRETS, FetchSecrets
+from audiojob_runner.task import Keeping
+from audiojob_types.contract import ExitCode
+from audiojob_types.reasons import Reason
+
+MAX_URL_CHARACTERS: Final = 2_048
+MAX_RETRY_AFTER_SECONDS: Final = 86_400
+# The only extensions that a stored source may have, with their types. Any other file is stored as `.bin`.
+MEDIA_TYPES: Final[dict[str, str]] = {
+    "aac": "audio/aac",
+    "aif": "audio/aiff",
+    "aiff": "audio/aiff",
+    "caf": "audio/x-caf",
+    "flac": "audio/flac",
+    "m4a": "audio/mp4",
+    "m4b": "audio/mp4",
+    "m4v": "video/mp4",
+    "mka": "audio/x-matroska",
+    "mkv": "video/x-matroska",
+    "mov": "video/quicktime",
+    "mp3": "audio/mpeg",
+    "mp4": "video/mp4",
+    "mpga": "audio/mpeg",
+    "oga": "audio/ogg",
+    "ogg": "audio/ogg",
+    "ogv": "video/ogg",
+    "opus": "audio/ogg",
+    "ts": "video/mp2t",
+    "wav": "audio/wav",
+    "weba": "audio/webm",
+    "webm": "video/webm",
+}
+_EXTENSIONS: Final[dict[str, str]] = {
+    "application/ogg": "ogg",
+    "audio/aac": "aac",
+    "audio/aiff": "aiff",
+    "audio/flac": "flac",
+    "audio/m4a": "m4a",
+    "audio/mp3": "mp3",
+    "audio/mp4": "m4a",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/opus": "opus",
+    "audio/vnd.wave": "wav",
+    "audio/wav": "wav",
+    "audio/wave": "wav",
+    "audio/webm": "weba",
+    "audio/x-aiff": "aiff",
+    "audio/x-flac": "flac",
+    "audio/x-m4a": "m4a",
+    "audio/x-matroska": "mka",
+    "audio/x-wav": "wav",
+    "video/mp2t": "ts",
+    "video/mp4": "mp4",
+    "video/ogg": "ogv",
+    "video/quicktime": "mov",
+    "video/webm": "webm",
+    "video/x-matroska": "mkv",
+}
+_PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
+# Playlists call themselves audio; they list other addresses, which is yt-dlp's work.
+_PLAYLISTS: Final = ("mpegurl", "dash+xml", "x-scpls", "xspf")
+UNKNOWN_EXTENSION: Final = "bin"
+UNKNOWN_TYPE: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """Upper bounds of one download. ``max_seconds`` is time by the clock, the duration that of what is played."""
+
+    max_bytes: int
+    max_duration_seconds: int
+    max_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchTools:
+    """What fetching needs from outside. ``refusals`` are the proxy's, newest last.
+
+    ``finish_share`` (0-1) of the percentage is left for what is done with a file after it was fetched.
+    """
+
+    folder: Path
+    proxy_url: str
+    refusals: list[RefusedError]
+    limits: FetchLimits
+    progress: Callable[[float, str], None]
+    cancelled: Event
+    secrets: FetchSecrets = NO_SECRETS
+    finish_share: float = 0.0
+    job_uid: str = ""
+    keeping: Keeping | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One downloaded file. ``metadata`` is what its tags say, and what was done to it."""
+
+    path: Path
+    extension: str
+    media_type: str
+    metadata: dict[str, Any]
+
+
+def check_url(url: str) -> SplitResult:
+    """The parts of an address that may be fetched. Raises :class:`PhaseError` (InvalidSpec, BlockedAddress)."""
+    if len(url) > MAX_URL_CHARACTERS:
+        raise _bad_url(f"is longer than {MAX_URL_CHARACTERS} characters")
+    if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):
+        raise _bad_url("has spaces or control characters")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _bad_url("is not a valid URL") from None
+    if parts.scheme.lower() not in ("http", "https"):
+        raise _bad_url("does not start with http:// or https://")
+    if not parts.hostname:
+        raise _bad_url("has no host")
+    if parts.username is not None or parts.password is not None:
+        raise _bad_url("holds a user name or password")
+    if port is not None and not is_allowed_port(port):
+        raise PhaseError(ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS, f"Port {port} may not be fetched from.")
+    return parts
+
+
+def path_extension(path: str) -> str | None:
+    """The media extension of a URL's path or of a file name, in lower case, or None."""
+    suffix = PurePosixPath(unquote(path)).suffix.lower().removeprefix(".")
+    return suffix if suffix in MEDIA_TYPES else None
+
+
+def is_media(content_type: str, extension: str | None) -> bool:
+    """Whether an answer is the file itself, and not a page about it."""
+    if content_type in _PAGES or any(word in content_type for word in _PLAYLISTS):
+        return False
+    return content_type.startswith(("audio/", "video/")) or content_type in _EXTENSIONS or extension is not None
+
+
+def file_kind(content_type: str, extension: str | None) -> tuple[str, str]:
+    """Extension and media type to store a file under. The type that the server tells wins over the name."""
+    told = _EXTENSIONS.get(content_type)
+    if told is None:
+        told = extension or UNKNOWN_EXTENSION
+    elif extension is not None and MEDIA_TYPES[extension].partition("/")[2] == MEDIA_TYPES[told].partition("/")[2]:
+        told = extension  # the same kind by another name: .oga for ogg, .m4b for m4a
+    return told, MEDIA_TYPES.get(told, UNKNOWN_TYPE)
+
+
+def retry_after_seconds(value: str | None, now: datetime) -> int | None:
+    """Seconds that a ``Retry-After`` header asks for, 0 to ``MAX_RETRY_AFTER_SECONDS``; None where it tells nothing.
+
+    Seconds or an HTTP date; a date counts from ``now``, an aware time.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdecimal():
+        # Longer numbers are as good as endless, and int() refuses thousands of digits.
+        return min(int(text[:20]), MAX_RETRY_AFTER_SECONDS)
+    moment = http_date(text)
+    if moment is None:
+        return None
+    return min(max(0, -int((now - moment).total_seconds() // 1)), MAX_RETRY_AFTER_SECONDS)
+
+
+def http_date(value: str | None) -> datetime | None:
+    """The time that an HTTP date tells, aware; None where it is none."""
+    try:
+        moment = parsedate_to_datetime(value or "")
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+
+
+# What each refusal of the proxy means, the gravest first.
+_REFUSALS: Final[tuple[tuple[Refusal, ExitCode, Reason], ...]] = (
+    (Refusal.BLOCKED, ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS),
+    (Refusal.TOO_MUCH, ExitCode.NOT_MEDIA, Reason.TOO_LARGE),
+    (Refusal.TOO_LONG, ExitCode.TEMPORARY, Reason.TOO_SLOW),
+    (Refusal.TOO_SLOW, ExitCode.TEMPORARY, Reason.TOO_SLOW),
+    (Refusal.UPSTREAM, ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE),
+    (Refusal.NO_SUCH_HOST, ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE),
+    (Refusal.UNRESOLVED, ExitCode.TEMPORARY, Reason.DNS_ERROR),
+    (Refusal.UNREACHABLE, ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE),
+)
+
+
+_ENDINGS: Final = frozenset({Refusal.TOO_MUCH, Refusal.TOO_LONG, Refusal.TOO_SLOW})
+
+
+def refused_error(refusals: list[RefusedError], limits: FetchLimits) -> PhaseError | None:
+    """What the proxy's refusals mean for the download, the gravest first; None where it refused nothing."""
+    kinds = {refused.refusal: refused.detail for refused in list(refusals)}
+    for kind, code, reason in _REFUSALS:
+        if kind is Refusal.TOO_MUCH and kind in kinds:
+            return too_large(limits.max_bytes)
+        if kind is Refusal.TOO_LONG and kind in kinds:
+            return too_slow(limits.max_seconds)
+        if kind in kinds:
+            return PhaseError(code, reason, f"{kinds[kind]}.")
+    return None
+
+
+def check_whole(tools: FetchTools) -> None:
+    """Raises :class:`PhaseError` when the proxy ended a connection in its middle: without a told length, the end of a
+    connection looks like the end of a file."""
+    ended = [each for each in list(tools.refusals) if each.refusal in _ENDINGS]
+    error = refused_error(ended, tools.limits)
+    if error is not None:
+        raise error
+
+
+def too_slow(seconds: int) -> PhaseError:
+    """The error for a download that is not done in time."""
+    return PhaseError(
+        ExitCode.TEMPORARY,
+        Reason.TOO_SLOW,
+        f"The download was not done within {seconds} seconds.",
+        "Use another source, or raise timeoutSeconds.",
+    )
+
+
+def too_large(max_bytes: int) -> PhaseError:
+    """The error for a source above the byte limit."""
+    return PhaseError(
+        ExitCode.NOT_MEDIA,
+        Reason.TOO_LARGE,
+        f"The source is larger than {max_bytes} bytes.",
+        "Use a smaller file, or raise parameters.download.maxBytes.",
+    )
+
+
+def stopped() -> PhaseError:
+    """The error for a download that was told to stop."""
+    return PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was told to stop.")
+
+
+def describe_bytes(number: float) -> str:
+    """A size for people: ``12.3 MB``."""
+    return f"{number / 1e6:.1f} MB"
+
+
+def _bad_url(what: str) -> PhaseError:
+    return PhaseError(
+        ExitCode.USAGE,
+        Reason.INVALID_SPEC,
+        f"The source's address {what}.",
+        "Give the public http or https address of one audio or video file or page.",
+    )

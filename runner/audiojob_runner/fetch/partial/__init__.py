@@ -1,0 +1,1 @@
+"""Partial downloads that the next attempt continues. Imports fetch.common and store."""

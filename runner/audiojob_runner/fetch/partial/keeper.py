@@ -1,0 +1,271 @@
+"""Keeps what a download has received in a folder of the store, where the next attempt finds it.
+
+Every attempt writes into a folder of its own. An attempt that goes on makes another's folder its own by renaming it,
+and only while it holds the lock on its data: whoever still writes there keeps it. A folder never changes from one
+content of a file to another: for that it is removed and made anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch.partial.remnant import (
+    ABOUT_NAME,
+    BLOCK_BYTES,
+    DATA_NAME,
+    MAX_ABOUT_BYTES,
+    SUM_BYTES,
+    SUMS_NAME,
+    About,
+    block_sum,
+    count_blocks,
+    fits_sum,
+    has_room,
+    may_continue,
+    parse_about,
+)
+from audiojob_runner.store import Store
+from audiojob_runner.store.layout import PARTIAL_FOLDER
+from audiojob_runner.task import Keeping
+
+# Several GiB of blocks have sums of some hundred KiB.
+MAX_SUMS_BYTES: Final = 64 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+def keeping_in(store: Store, prefix: str, folder: str) -> Keeping | None:
+    """Where an attempt (``folder``) of a phase (``prefix``) keeps things; None in a store that is no folder.
+
+    Raises :class:`PhaseError` as the store does. What other attempts have left and cannot be looked at is passed over.
+    """
+    own = store.local_path(f"{folder}/{PARTIAL_FOLDER}")
+    if own is None:
+        return None
+    others = (_left_in(store, f"{each}/{PARTIAL_FOLDER}") for each in store.folders(prefix) if each != folder)
+    return Keeping(own, tuple(path for path in others if path is not None))
+
+
+def _left_in(store: Store, key: str) -> Path | None:
+    # Python 3.11 and 3.12 answer a circle of links with RuntimeError.
+    with suppress(PhaseError, OSError, RuntimeError):
+        path = store.local_path(key)
+        return path if path is not None and path.is_dir() else None
+    return None
+
+
+def clear(keeping: Keeping) -> bool:
+    """Remove what is kept, but for what somebody else still writes; whether there was anything. Raises nothing."""
+    found = False
+    for folder in (keeping.own, *keeping.earlier):
+        # One that cannot even be looked at must not keep the others.
+        with suppress(OSError):
+            found = _clear(folder) or found
+    return found
+
+
+def _clear(folder: Path) -> bool:
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    with ExitStack() as stack:
+        data = _hold(folder / DATA_NAME)
+        if data is not None:
+            stack.enter_context(data)
+        elif (folder / DATA_NAME).exists():
+            return False
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+class Keeper:
+    """Keeps one file. Without ``keeping`` it keeps nothing and finds nothing.
+
+    Its troubles are its own: whatever the volume refuses, the download goes on, and no more is kept.
+    """
+
+    def __init__(self, keeping: Keeping | None) -> None:
+        self._keeping = keeping
+        self._data: BinaryIO | None = None
+        self._sums: BinaryIO | None = None
+        self._length: int | None = None
+        self._blocks = 0  # that are there and fit
+        self._candidates = 0
+        self._known_sums = b""
+        self._pending = bytearray()
+
+    def find(self, address: str, max_bytes: int) -> About | None:
+        """Make the largest remnant of this address our own and say what it is of; None where there is none.
+
+        After that :meth:`next_block` is to be called until there are no more.
+        """
+        if self._keeping is None:
+            return None
+        folders = {self._keeping.own, *self._keeping.earlier}
+        for folder in sorted(folders, key=lambda each: (-_size(each / DATA_NAME), each)):
+            with self._own_troubles():
+                about = self._take(folder, address, max_bytes)
+                if about is not None:
+                    return about
+        return None
+
+    def next_block(self) -> bytes | None:
+        """The next block that is kept and whole. None after the last: then what does not fit has been cut off."""
+        if self._data is None:
+            return None
+        with self._own_troubles():
+            if self._blocks < self._candidates:
+                block = self._data.read(BLOCK_BYTES)
+                if fits_sum(block, self._blocks, self._known_sums):
+                    self._blocks += 1
+                    return block
+            self._cut()
+        return None
+
+    def begin(self, about: About | None) -> None:
+        """Keep this file from its start, and no other; None is a file that cannot be continued."""
+        self.discard()
+        if self._keeping is None or about is None:
+            return
+        with self._own_troubles():
+            own = self._keeping.own
+            own.mkdir(parents=True)
+            self._data = _hold(own / DATA_NAME, os.O_CREAT | os.O_EXCL)
+            if self._data is None:
+                raise OSError("its file cannot be locked")
+            self._sums = _open(own / SUMS_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            self._length = about.length
+            (own / ABOUT_NAME).write_text(about.model_dump_json(by_alias=True), encoding="utf-8")
+
+    def add(self, piece: bytes) -> None:
+        """Keep what comes next."""
+        if self._data is None:
+            return
+        self._pending += piece
+        with self._own_troubles():
+            while len(self._pending) >= BLOCK_BYTES:
+                block = bytes(self._pending[:BLOCK_BYTES])
+                del self._pending[:BLOCK_BYTES]
+                if not self._write(block):
+                    break
+
+    def discard(self) -> None:
+        """Keep nothing of what is kept. Raises nothing."""
+        if self._keeping is not None:
+            shutil.rmtree(self._keeping.own, ignore_errors=True)
+        self.close()
+
+    def close(self) -> None:
+        """Write no more, and leave what is kept to others. Raises nothing."""
+        for file in (self._data, self._sums):
+            if file is not None:
+                with suppress(OSError):
+                    file.close()
+        self._data = self._sums = self._length = None
+        self._blocks = self._candidates = 0
+        self._known_sums = b""
+        self._pending.clear()
+
+    def _take(self, folder: Path, address: str, max_bytes: int) -> About | None:
+        assert self._keeping is not None
+        data = _hold(folder / DATA_NAME)
+        if data is None:
+            return None
+        try:
+            about = parse_about(_read(folder / ABOUT_NAME, MAX_ABOUT_BYTES))
+            if about is None or not may_continue(about, address, max_bytes):
+                data.close()
+                return None
+            if folder != self._keeping.own:
+                self._keeping.own.parent.mkdir(parents=True, exist_ok=True)
+                folder.rename(self._keeping.own)
+            self._sums = _open(self._keeping.own / SUMS_NAME, os.O_RDWR)
+            self._known_sums = self._sums.read(MAX_SUMS_BYTES)
+        except OSError:
+            data.close()
+            raise
+        self._data, self._length = data, about.length
+        size = os.fstat(data.fileno()).st_size
+        self._candidates = count_blocks(about, size, len(self._known_sums), max_bytes)
+        return about
+
+    def _cut(self) -> None:
+        assert self._data is not None
+        assert self._sums is not None
+        for file, size in ((self._data, self._blocks * BLOCK_BYTES), (self._sums, self._blocks * SUM_BYTES)):
+            file.truncate(size)
+            file.seek(size)
+
+    def _write(self, block: bytes) -> bool:
+        """Whether the block is kept; where there is no room for it, nothing is."""
+        assert self._data is not None
+        assert self._sums is not None
+        volume = os.fstatvfs(self._data.fileno())
+        size, free = volume.f_blocks * volume.f_frsize, volume.f_bavail * volume.f_frsize
+        if not has_room(size, free, self._blocks * BLOCK_BYTES, self._length):
+            _log.info("The volume has no room to keep what is received for a next attempt.")
+            self.discard()
+            return False
+        for file, content in ((self._data, block), (self._sums, block_sum(block))):
+            file.write(content)
+            file.flush()
+        self._blocks += 1
+        return True
+
+    @contextmanager
+    def _own_troubles(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            _log.warning("Nothing is kept for a next attempt: %s", error.strerror or error)
+            self.discard()
+
+
+def _hold(path: Path, more: int = 0) -> BinaryIO | None:
+    """The file, open and locked; None where there is none, or somebody else holds it, or nobody can.
+
+    A file that was moved or removed while it was being locked is another's by now.
+    """
+    try:
+        file = _open(path, os.O_RDWR | more)
+    except OSError:
+        return None
+    with suppress(OSError):
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.stat(follow_symlinks=False)):
+            return file
+    file.close()
+    return None
+
+
+def _open(path: Path, flags: int) -> BinaryIO:
+    """The plain file: neither what a link leads to, nor a pipe or device that never ends. Raises :class:`OSError`."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, f"{path.name} is no plain file")
+    except OSError:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "r+b" if flags & os.O_RDWR else "rb")
+
+
+def _read(path: Path, limit: int) -> bytes:
+    with _open(path, os.O_RDONLY) as file:
+        return file.read(limit)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,65 @@
+"""What every task that fetches begins with: limits, secrets and the proxy. And which way an address is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch.common import FetchLimits, FetchTools
+from audiojob_runner.fetch.egress.addresses import Network, parse_networks
+from audiojob_runner.fetch.egress.proxy import FetchProxy, ProxyRules
+from audiojob_runner.fetch.secrets import read_secrets
+from audiojob_runner.task import TaskContext
+from audiojob_types.contract import ExitCode, PhaseNetwork
+from audiojob_types.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What may come in: limits of the source itself, and of all traffic together with its overhead."""
+
+    limits: FetchLimits
+    total_bytes: int
+    bytes_per_second: int | None = None
+    finish_share: float = 0.0
+
+
+@contextmanager
+def fetch_session(allowance: Allowance, context: TaskContext) -> Iterator[FetchTools]:
+    """The tools for one fetch; the proxy runs while the context is open. Raises :class:`PhaseError`."""
+    secrets = read_secrets(context.fetch_credentials)
+    rules = ProxyRules(
+        exceptions=exceptions(context.network),
+        max_bytes=allowance.total_bytes,
+        bytes_per_second=allowance.bytes_per_second,
+        seconds=allowance.limits.max_seconds,
+        upstream=secrets.upstream,
+    )
+    with FetchProxy(rules, context.log) as proxy:
+        yield FetchTools(
+            folder=context.work_dir,
+            proxy_url=proxy.url,
+            refusals=proxy.refusals,
+            limits=allowance.limits,
+            progress=context.progress,
+            cancelled=context.cancelled,
+            secrets=secrets,
+            finish_share=allowance.finish_share,
+            job_uid=context.job_uid,
+            keeping=context.keeping,
+        )
+
+
+def exceptions(network: PhaseNetwork) -> tuple[Network, ...]:
+    """The networks that the administrator allows although they are private. Raises :class:`PhaseError`."""
+    try:
+        return parse_networks(network.allowed_cidrs)
+    except ValueError as error:
+        raise PhaseError(
+            ExitCode.USAGE,
+            Reason.INVALID_SPEC,
+            f"The administrator's network exceptions are not valid: {error}.",
+            "Ask the administrator to correct fetch.allowedCIDRs.",
+        ) from error

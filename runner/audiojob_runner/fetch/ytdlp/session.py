@@ -1,0 +1,187 @@
+"""yt-dlp as a library: one session, held to what we allow.
+
+yt-dlp is given no ffmpeg, no plugins, no configuration and no network but the proxy. It finds out what is at an
+address and fetches single formats; it merges, converts and tags nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import yt_dlp
+import yt_dlp.globals
+import yt_dlp.version
+from yt_dlp.utils import YoutubeDLError
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch.common import FetchTools, refused_error, stopped, too_large
+from audiojob_runner.fetch.secrets import write_cookies
+from audiojob_runner.fetch.ytdlp.errors import explain
+from audiojob_runner.fetch.ytdlp.version import age_warning
+
+SOCKET_SECONDS: Final = 20
+RETRIES: Final = 3
+MAX_PAGE_BYTES: Final = 64 * 1024**2
+# As much is read and written at once, and so much at most is on disk beyond a limit. A block that breaks off is lost:
+# with 1 MiB, which costs a fifth less processor time, a source that breaks off every half a MiB never got on.
+BLOCK_BYTES: Final = 256 * 1024
+
+# What a hook is told: bytes of this file so far, and which share (0-1) of it that is, where anybody can know.
+OnBytes = Callable[[int, float | None], None]
+
+
+def knows(url: str) -> bool:
+    """Whether yt-dlp has an extractor for this very site, without asking the network."""
+    return any(
+        extractor.suitable(url) for extractor in yt_dlp.extractor.gen_extractor_classes()
+        if extractor.IE_NAME != "generic"
+    )  # fmt: skip
+
+
+def warnings() -> list[str]:
+    """What is to be said of the installed yt-dlp itself."""
+    warning = age_warning(yt_dlp.version.__version__, datetime.now(UTC).date())
+    return [warning] if warning else []
+
+
+@contextmanager
+def session(
+    folder: Path, tools: FetchTools, log: logging.Logger, more: dict[str, Any], on_bytes: OnBytes | None = None
+) -> Iterator[yt_dlp.YoutubeDL]:
+    """A yt-dlp whose every failure comes out as :class:`PhaseError`. ``more`` are options on top of our own."""
+    yt_dlp.globals.plugin_dirs.value = []
+    settings = {**options(folder, tools), "logger": _Log(log), **more}
+    cookies = write_cookies(tools.secrets, folder)
+    if cookies is not None:
+        settings["cookiefile"] = str(cookies)
+    if on_bytes is not None:
+        settings["progress_hooks"] = [_Hook(tools, on_bytes)]
+    try:
+        with _Downloader(settings) as downloader:
+            yield downloader
+    except PhaseError as error:
+        # A broken-off fetch may be our own doing: then what the proxy says is the reason.
+        raise refused_error(tools.refusals, tools.limits) or error from error
+    except (YoutubeDLError, OSError, ValueError, RecursionError) as error:
+        raise refused_error(tools.refusals, tools.limits) or explain(error) from error
+
+
+def options(folder: Path, tools: FetchTools) -> dict[str, Any]:
+    """All that is always set; what is not set here is off in yt-dlp's interface."""
+    return {
+        "proxy": tools.proxy_url,
+        "noplaylist": True,
+        "playlist_items": "1:2",
+        "lazy_playlist": True,
+        "extract_flat": "in_playlist",
+        "outtmpl": {"default": "source.%(ext)s"},
+        "paths": {"home": str(folder)},
+        "restrictfilenames": True,
+        "cachedir": False,
+        "ffmpeg_location": str(folder / "none"),
+        "fixup": "never",
+        "postprocessors": [],
+        "external_downloader": {"default": "native"},
+        "hls_prefer_native": True,
+        "concurrent_fragment_downloads": 1,
+        "enable_file_urls": False,
+        "default_search": "error",
+        "remote_components": [],
+        "js_runtimes": _js_runtimes(),
+        "max_filesize": tools.limits.max_bytes,
+        "socket_timeout": SOCKET_SECONDS,
+        "continuedl": True,
+        "buffersize": BLOCK_BYTES,
+        "noresizebuffer": True,
+        "retries": RETRIES,
+        "fragment_retries": RETRIES,
+        "extractor_retries": RETRIES,
+        "file_access_retries": 0,
+        "skip_unavailable_fragments": False,
+        "quiet": True,
+        "noprogress": True,
+        "color": "no_color",
+        "ignoreerrors": False,
+        "updatetime": False,
+        "check_formats": None,
+    }
+
+
+def _js_runtimes(name: str = "deno") -> dict[str, dict[str, str]]:
+    """The JavaScript runtime from the ``deno`` package: a pod's PATH need not have it."""
+    try:
+        from deno import find_deno_bin  # noqa: PLC0415 - optional at run time
+
+        return {name: {"path": os.fspath(find_deno_bin())}}
+    except (ImportError, OSError):
+        return {name: {}}
+
+
+class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
+    """Reads no page, script or list without end into memory: what was packed may be a thousand times as large."""
+
+    def urlopen(self, req: Any) -> Any:
+        """As in yt-dlp, but for a limit on what is read at once."""
+        response = super().urlopen(req)
+        read = response.read
+
+        def bounded(amount: int | None = None) -> bytes:
+            content: bytes = read(MAX_PAGE_BYTES + 1 if amount is None or amount < 0 else amount)
+            if len(content) > MAX_PAGE_BYTES:
+                raise too_large(MAX_PAGE_BYTES)
+            return content
+
+        response.read = bounded
+        return response
+
+
+class _Hook:
+    """yt-dlp's progress hook: how far it is, the byte limit, and the way to stop."""
+
+    def __init__(self, tools: FetchTools, on_bytes: OnBytes) -> None:
+        self._tools = tools
+        self._on_bytes = on_bytes
+
+    def __call__(self, status: dict[str, Any]) -> None:
+        if self._tools.cancelled.is_set():
+            raise stopped()
+        if status.get("status") != "downloading":
+            return
+        received = int(status.get("downloaded_bytes") or 0)
+        if received > self._tools.limits.max_bytes:
+            raise too_large(self._tools.limits.max_bytes)
+        self._on_bytes(received, share_of(status))
+
+
+def share_of(status: dict[str, Any]) -> float | None:
+    """Which share of a file is there: by its pieces where it has such, for estimates from a few pieces are wild."""
+    index, count = status.get("fragment_index"), status.get("fragment_count")
+    if count:
+        return float(index or 0) / float(count)
+    received, total = status.get("downloaded_bytes"), status.get("total_bytes") or status.get("total_bytes_estimate")
+    return float(received or 0) / float(total) if total else None
+
+
+class _Log:
+    """yt-dlp's logger interface on ours. Its errors come as exceptions too, so they are not errors here."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+
+    def debug(self, message: str) -> None:
+        """Screen and debug output."""
+        self._log.debug("yt-dlp: %s", message)
+
+    def warning(self, message: str) -> None:
+        """Warnings, such as an old version."""
+        self._log.warning("yt-dlp: %s", message)
+
+    def error(self, message: str) -> None:
+        """What is raised as well."""
+        self._log.warning("yt-dlp: %s", message)

@@ -1,0 +1,1 @@
+"""Libraries where published files are kept, and their file names. Imports store."""

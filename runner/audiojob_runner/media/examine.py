@@ -1,0 +1,64 @@
+"""Looks at a file before any work is done on it, and explains why it cannot be used."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.media import ffmpeg
+from audiojob_runner.media import probe as media
+from audiojob_runner.media.ffmpeg import FfmpegError
+from audiojob_runner.media.probe import MediaInfo
+from audiojob_runner.media.streams import MediaFile, read_streams
+from audiojob_runner.media.wavheader import wav_seconds
+
+
+def examine_sound(source: Path, cancelled: threading.Event) -> MediaInfo:
+    """The one sound track that is used. Raises :class:`PhaseError` (NotMedia, CorruptMedia, EmptyMedia)."""
+    return sound_of(source, _probe(source, cancelled, details=False))
+
+
+def examine_streams(source: Path, cancelled: threading.Event) -> MediaFile:
+    """All that is in the file. Raises :class:`PhaseError` (NotMedia, CorruptMedia) for what we do not take."""
+    return read_streams(_probe(source, cancelled, details=True))
+
+
+def examine_file(source: Path, cancelled: threading.Event) -> tuple[MediaFile, MediaInfo | None]:
+    """All that is in the file, and its sound where it has some. Raises :class:`PhaseError` for what we do not take."""
+    document = _probe(source, cancelled, details=True)
+    found = read_streams(document)
+    return found, sound_of(source, document) if found.sounds else None
+
+
+def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:
+    """The sound that ffprobe's answer is about, held against the file's own header."""
+    info = media.read_probe(document)
+    if info.demuxer == "wav":
+        # ffprobe goes by the file's size, which hides that a file was cut off.
+        with source.open("rb") as file:
+            promised = wav_seconds(file)
+        if promised is not None:
+            info = replace(info, duration_seconds=promised, exact=True)
+    return info
+
+
+def _probe(source: Path, cancelled: threading.Event, details: bool) -> dict[str, Any]:
+    try:
+        return ffmpeg.probe(source, cancelled, details)
+    except FfmpegError as error:
+        raise explained(error, source) from error
+
+
+def explained(error: FfmpegError, source: Path) -> PhaseError:
+    """The error for a failed call on this file."""
+    return media.explain(error.failure, head_of(source), source.stat().st_size)
+
+
+def head_of(source: Path) -> bytes:
+    """The first bytes, by which a damaged file is told from no media file."""
+    with source.open("rb") as file:
+        return file.read(media.HEAD_BYTES)

@@ -1,0 +1,123 @@
+"""One picture out of a film, a cover or a picture file, through the guards of `ffmpeg`."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from audiojob_runner.media.ffmpeg import DEMUXERS, Failure, FfmpegError, file_argument, guards, run_tool
+
+# Decoders by the coding that the probe names. A call may run those of one coding and no other.
+VIDEO_DECODERS: Final[dict[str, tuple[str, ...]]] = {
+    "h264": ("h264",),
+    "hevc": ("hevc",),
+    "av1": ("libdav1d", "av1"),
+    "vp8": ("vp8",),
+    "vp9": ("vp9",),
+    "mpeg4": ("mpeg4",),
+    "mpeg1video": ("mpeg1video",),
+    "mpeg2video": ("mpeg2video",),
+    "theora": ("theora",),
+    "prores": ("prores",),
+}
+PICTURE_DECODERS: Final[dict[str, tuple[str, ...]]] = {"mjpeg": ("mjpeg",), "png": ("png",), "webp": ("webp",)}
+# Picture files, by demuxers that read one file and know no patterns in names.
+PICTURE_DEMUXERS: Final[dict[str, str]] = {"jpeg_pipe": "mjpeg", "png_pipe": "png", "webp_pipe": "webp"}
+PICTURE_ENCODERS: Final[dict[str, str]] = {"jpeg": "mjpeg", "png": "png", "webp": "libwebp"}
+
+# 8K with a margin: the largest picture that any decoder may make room for.
+MAX_PIXELS: Final = 8_192 * 4_352
+MAX_SIDE: Final = 16_384
+STILL_SECONDS: Final = 120
+MAX_STILL_BYTES: Final = 64 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class StillRequest:
+    """One picture: of stream ``index`` of a file, by the demuxer and the coding that the probe found.
+
+    ``seconds`` is the time in the film; None takes the first picture. The result is ``form`` (jpeg, png or webp), at
+    most ``max_width`` by ``max_height`` pixels, never enlarged. ``quality`` is 1 to 100, of jpeg and webp.
+    """
+
+    source: Path
+    target: Path
+    demuxer: str
+    index: int
+    codec: str
+    form: str = "jpeg"
+    seconds: float | None = None
+    max_width: int = 1_920
+    max_height: int = 1_920
+    quality: int = 85
+
+
+def still(request: StillRequest, cancelled: threading.Event) -> None:
+    """Write ``request.target``. Raises :class:`FfmpegError`, and then leaves no file."""
+    try:
+        # Some files have no index to seek by: then what lies before the time is decoded and thrown away.
+        for slow in (False, True) if request.seconds else (False,):
+            run_tool(still_command(request, slow), lambda _: True, cancelled, total_seconds=STILL_SECONDS)
+            if _size(request.target) > 0:
+                break
+        else:
+            raise FfmpegError(Failure.REFUSED, "no picture came out")
+        if _size(request.target) >= MAX_STILL_BYTES:
+            raise FfmpegError(Failure.TOO_LARGE)
+    except BaseException:
+        request.target.unlink(missing_ok=True)
+        raise
+
+
+def still_command(request: StillRequest, slow: bool = False) -> list[str]:
+    """The whole ffmpeg command for one picture; ``slow`` finds its time by decoding.
+
+    Raises :class:`FfmpegError` for what is on no list.
+    """
+    decoders = (VIDEO_DECODERS | PICTURE_DECODERS).get(request.codec)
+    if decoders is None or request.demuxer not in (*DEMUXERS, *PICTURE_DEMUXERS):
+        raise FfmpegError(Failure.REFUSED, f"{request.codec} in {request.demuxer}")
+    seek = [] if request.seconds is None else ["-ss", f"{request.seconds:.3f}"]
+    # Both sides come out within the box and at least 1; `force_original_aspect_ratio` alone would enlarge.
+    size = (
+        f"scale=w='min(iw,{request.max_width})':h='min(ih,{request.max_height})'"
+        ":force_original_aspect_ratio=decrease,setsar=1"
+    )
+    return [
+        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "error",
+        *guards((request.demuxer,), decoders), "-max_pixels", str(MAX_PIXELS), "-threads", "1",
+        *([] if slow else seek), "-f", request.demuxer, "-i", file_argument(request.source), *(seek if slow else []),
+        "-map", f"0:{request.index}", "-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", "1", "-vf", size,
+        *_encoder(request), "-fs", str(MAX_STILL_BYTES),
+        "-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "image2pipe", "-y", file_argument(request.target),
+    ]  # fmt: skip
+
+
+def sniff_picture(head: bytes) -> str | None:
+    """The picture demuxer for a file that starts so, or None."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg_pipe"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png_pipe"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp_pipe"
+    return None
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _encoder(request: StillRequest) -> list[str]:
+    encoder = PICTURE_ENCODERS.get(request.form)
+    if encoder is None:
+        raise FfmpegError(Failure.REFUSED, f"picture form {request.form}")
+    options = ["-c:v", encoder, "-threads", "1"]
+    if request.form == "jpeg":
+        # ffmpeg's scale runs from 2 (best) to 31.
+        return [*options, "-pix_fmt", "yuvj420p", "-q:v", str(round(31 - 29 * request.quality / 100))]
+    if request.form == "webp":
+        return [*options, "-pix_fmt", "yuv420p", "-quality", str(request.quality)]
+    return [*options, "-pix_fmt", "rgb24"]

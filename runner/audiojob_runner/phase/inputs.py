@@ -1,0 +1,160 @@
+"""From references in the phase file to local files: found, fetched where needed, and checked against their sums."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, NoReturn
+
+from pydantic import ValidationError
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.store.base import CHUNK_BYTES, Store
+from audiojob_runner.store.manifest import MAX_MANIFEST_BYTES
+from audiojob_runner.task import TaskInput
+from audiojob_types.contract import ExitCode, Manifest, ManifestOutput, ManifestRef, PhaseInputFile
+from audiojob_types.reasons import Reason
+
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,127}")
+_SAFE_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,10}")
+FALLBACK_NAME: Final = "input"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Makes inputs local. ``folder`` takes what is fetched; ``beat`` is called for each piece and may raise."""
+
+    store: Store
+    folder: Path
+    max_bytes: int | None
+    beat: Callable[[], None]
+    libraries: Mapping[str, Store] = field(default_factory=dict)
+
+    def fetch(self, number: int, item: PhaseInputFile) -> TaskInput:
+        """One input; ``number`` is its place. Raises :class:`PhaseError`: InputMissing, ChecksumMismatch, TooLarge."""
+        if item.url is not None:
+            return TaskInput(name=item.name, url=item.url)
+        if item.text is not None:
+            return TaskInput(name=item.name, path=self._write(number, item.text), media_type="text/plain")
+        if item.manifest is not None:
+            assert item.output is not None  # the contract's own rule
+            output = self._find_output(item.name, item.manifest, item.output)
+            if item.about:
+                return TaskInput(name=item.name, media_type=output.media_type, metadata=output.metadata)
+            key = f"{item.manifest.key.rpartition('/')[0]}/{output.file}"
+            path = self._local(number, item.name, key, output.sha256)
+            return TaskInput(
+                name=item.name,
+                path=path,
+                media_type=output.media_type,
+                metadata=output.metadata,
+                sha256=output.sha256,
+            )
+        assert item.key is not None
+        if item.library is not None:
+            there = replace(self, store=self.libraries[item.library])
+            return there.fetch(number, item.model_copy(update={"library": None}))
+        path = self._local(number, item.name, item.key, item.sha256)
+        return TaskInput(name=item.name, path=path, sha256=item.sha256)
+
+    def _write(self, number: int, text: str) -> Path:
+        path = self.folder / str(number) / "input.txt"
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def _find_output(self, name: str, ref: ManifestRef, output_name: str) -> ManifestOutput:
+        content = self.store.read(ref.key, MAX_MANIFEST_BYTES)
+        if content is None:
+            _missing(name, ref.key)
+        if hashlib.sha256(content).hexdigest() != ref.sha256:
+            _differs(name, ref.key)
+        try:
+            manifest = Manifest.model_validate_json(content)
+        except ValidationError as error:
+            raise PhaseError(
+                ExitCode.USAGE,
+                Reason.INVALID_SPEC,
+                f"Input {name!r}: {ref.key} is not a manifest that this runner can read.",
+            ) from error
+        for output in manifest.outputs:
+            if output.name == output_name:
+                return output
+        known = ", ".join(output.name for output in manifest.outputs) or "none"
+        raise PhaseError(
+            ExitCode.USAGE,
+            Reason.INVALID_SPEC,
+            f"Input {name!r}: phase {manifest.phase!r} published no output {output_name!r}; it published: {known}.",
+            "Correct inputs[].output of the phase in the pipeline and create a new job.",
+        )
+
+    def _local(self, number: int, name: str, key: str, sha256: str | None) -> Path:
+        size = self.store.size(key)
+        if size is None:
+            _missing(name, key)
+        if self.max_bytes is not None and size > self.max_bytes:
+            raise PhaseError(
+                ExitCode.NOT_MEDIA,
+                Reason.TOO_LARGE,
+                f"Input {name!r} has {size} bytes; the limit is {self.max_bytes}.",
+            )
+        in_place = self.store.local_path(key)
+        try:
+            if in_place is not None:
+                digest = self._digest(_read_file(in_place)) if sha256 is not None else None
+                path = in_place
+            else:
+                path = self.folder / str(number) / local_name(key)
+                path.parent.mkdir(parents=True)
+                digest = self._copy(self.store.stream(key), path)
+        except FileNotFoundError:
+            _missing(name, key)
+        if sha256 is not None and digest != sha256:
+            _differs(name, key)
+        return path
+
+    def _digest(self, chunks: Iterator[bytes]) -> str:
+        digest = hashlib.sha256()
+        for chunk in chunks:
+            digest.update(chunk)
+            self.beat()
+        return digest.hexdigest()
+
+    def _copy(self, chunks: Iterator[bytes], path: Path) -> str:
+        digest = hashlib.sha256()
+        with path.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+                digest.update(chunk)
+                self.beat()
+        return digest.hexdigest()
+
+
+def local_name(key: str) -> str:
+    """A safe file name for a key: its last part, or a fixed name with the key's ending where that part is unsafe."""
+    last = key.rsplit("/", 1)[-1]
+    if _SAFE_NAME.fullmatch(last):
+        return last
+    suffix = Path(last).suffix
+    return FALLBACK_NAME + (suffix if _SAFE_SUFFIX.fullmatch(suffix) else "")
+
+
+def _read_file(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _missing(name: str, key: str) -> NoReturn:
+    raise PhaseError(ExitCode.SOURCE_UNAVAILABLE, Reason.INPUT_MISSING, f"Input {name!r} is not in the store: {key}.")
+
+
+def _differs(name: str, key: str) -> NoReturn:
+    raise PhaseError(
+        ExitCode.SOURCE_UNAVAILABLE,
+        Reason.CHECKSUM_MISMATCH,
+        f"Input {name!r} is not what was published: the sha256 of {key} differs.",
+    )

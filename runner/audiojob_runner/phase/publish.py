@@ -1,0 +1,136 @@
+"""Publishing: every output of an attempt into the store, and the manifest last. Before that nothing is visible."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.store.base import CHUNK_BYTES, Store
+from audiojob_runner.store.layout import RESERVED_NAMES
+from audiojob_runner.store.manifest import Published, build_manifest, encode, find_published, reference
+from audiojob_runner.task import TaskOutput, TaskResult
+from audiojob_types.contract import MANIFEST_NAME, ExitCode, ManifestOutput, PhaseInput
+from audiojob_types.reasons import Reason
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Puts outputs below ``folder``, a key or "" for the top. ``on_bytes`` is called for each piece and may raise."""
+
+    store: Store
+    folder: str
+    on_bytes: Callable[[int], None]
+
+    def publish(self, phase_input: PhaseInput, mark: str, result: TaskResult) -> Published:
+        """All outputs, then the manifest. On failure what was written is removed again.
+
+        When another pod of the same phase published the same work meanwhile, that stays the only one.
+        """
+        outputs = self.put_all(result.outputs)
+        try:
+            earlier = find_published(self.store, phase_input.output_prefix, mark)
+            if earlier is not None:
+                self._remove([self._key(output.file) for output in outputs])
+                return earlier
+            manifest = build_manifest(phase_input, mark, outputs, result.metadata, datetime.now(UTC))
+            content = encode(manifest)
+            key = self._key(MANIFEST_NAME)
+            self.on_bytes(0)
+            self.store.write(key, content)
+        except BaseException:
+            self._remove([self._key(output.file) for output in outputs])
+            raise
+        return Published(manifest=manifest, ref=reference(key, content, manifest))
+
+    def put_all(self, outputs: list[TaskOutput]) -> list[ManifestOutput]:
+        """All outputs without a manifest. On failure what was written is removed again."""
+        _check_names(outputs)
+        written: list[str] = []
+        try:
+            return [self._put(output, written) for output in outputs]
+        except BaseException:
+            self._remove(written)
+            raise
+
+    def _key(self, file: str) -> str:
+        return f"{self.folder}/{file}" if self.folder else file
+
+    def _put(self, output: TaskOutput, written: list[str]) -> ManifestOutput:
+        key = self._key(output.path.name)
+        digest = hashlib.sha256()
+        size = 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in _read(output.path):
+                self.on_bytes(len(chunk))
+                digest.update(chunk)
+                size += len(chunk)
+                yield chunk
+
+        written.append(key)
+        if output.path.stat().st_size <= CHUNK_BYTES:
+            self.store.write(key, b"".join(chunks()))
+        else:
+            self.store.write_stream(key, chunks())
+        try:
+            return ManifestOutput(
+                name=output.name,
+                file=output.path.name,
+                media_type=output.media_type,
+                bytes=size,
+                sha256=digest.hexdigest(),
+                metadata=output.metadata,
+            )
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise _bad_output(output, f"{first['loc'][0]}: {first['msg']}") from None
+
+    def _remove(self, keys: list[str]) -> None:
+        for key in keys:
+            with suppress(PhaseError):
+                self.store.delete(key)
+
+
+def total_bytes(outputs: list[TaskOutput]) -> int:
+    """Size of all outputs."""
+    return sum(output.path.stat().st_size for output in outputs)
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _check_names(outputs: list[TaskOutput]) -> None:
+    names: set[str] = set()
+    files: set[str] = set()
+    for output in outputs:
+        if not _FILE_NAME.fullmatch(output.path.name) or output.path.name in RESERVED_NAMES:
+            raise _bad_output(output, f"the file name {output.path.name!r} is not allowed")
+        if output.path.is_symlink() or not output.path.is_file():
+            raise _bad_output(output, f"{output.path.name} is not a file")
+        if output.name in names or output.path.name in files:
+            raise _bad_output(output, "there are two of that name")
+        names.add(output.name)
+        files.add(output.path.name)
+
+
+def _bad_output(output: TaskOutput, what: str) -> PhaseError:
+    return PhaseError(
+        ExitCode.TEMPORARY,
+        Reason.TEMPORARY_FAILURE,
+        f"The task made an output {output.name!r} that cannot be published: {what}.",
+        "This is a fault of the task; report it with the log.",
+    )

@@ -1,0 +1,98 @@
+"""The termination message: one line of JSON, small enough that the kubelet does not cut it."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.store.manifest import Published
+from audiojob_types.contract import (
+    MAX_RESULT_BYTES,
+    MAX_RESULT_OUTPUTS,
+    ManifestOutput,
+    Outcome,
+    OutputRef,
+    PhaseResult,
+)
+
+_MAX_DURATION_MILLISECONDS = 2**53
+
+
+def success(published: Published, log_key: str | None, peak_memory_bytes: int | None) -> PhaseResult:
+    """The result of a phase that published."""
+    refs = tuple(
+        OutputRef(
+            name=item.name,
+            media_type=item.media_type,
+            bytes=item.bytes,
+            sha256=item.sha256,
+            duration_milliseconds=duration_milliseconds(item),
+        )
+        for item in published.manifest.outputs[:MAX_RESULT_OUTPUTS]
+    )
+    return PhaseResult(
+        outcome=Outcome.SUCCEEDED,
+        manifest=published.ref,
+        outputs=refs,
+        log_key=log_key,
+        peak_memory_bytes=peak_memory_bytes,
+    )
+
+
+def failure(error: PhaseError, log_key: str | None = None, peak_memory_bytes: int | None = None) -> PhaseResult:
+    """The result of a phase that did not."""
+    return PhaseResult(
+        outcome=Outcome.FAILED,
+        reason=error.reason.value,
+        message=error.message,
+        suggestion=error.suggestion,
+        log_key=log_key,
+        peak_memory_bytes=peak_memory_bytes,
+        retry_after_seconds=error.retry_after_seconds,
+    )
+
+
+def duration_milliseconds(output: ManifestOutput) -> int | None:
+    """How long the output plays, from its metadata's ``durationSeconds``; None where that is not told."""
+    seconds = output.metadata.get("durationSeconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    if not math.isfinite(seconds) or not 0 <= seconds <= _MAX_DURATION_MILLISECONDS / 1000:
+        return None
+    return round(seconds * 1000)
+
+
+def encode(result: PhaseResult) -> bytes:
+    """One line of at most ``MAX_RESULT_BYTES``: outputs' durations go first, the last before the
+    first, then outputs, then the ends of suggestion and message."""
+    record: dict[str, Any] = result.to_wire()
+    content = _dump(record)
+    for output in reversed(record.get("outputs", ())):
+        if len(content) > MAX_RESULT_BYTES and output.pop("durationMilliseconds", None) is not None:
+            content = _dump(record)
+    while len(content) > MAX_RESULT_BYTES and record.get("outputs"):
+        record["outputs"] = record["outputs"][:-1]
+        content = _dump(record)
+    for field in ("suggestion", "message"):
+        while len(content) > MAX_RESULT_BYTES and record.get(field):
+            record[field] = record[field][: len(record[field]) * 3 // 4]
+            content = _dump(record)
+    return content
+
+
+def write(path: Path, result: PhaseResult) -> None:
+    """Leave the result where the kubelet looks for it. A failure is printed: the exit code still speaks."""
+    try:
+        # Opened for writing, not replaced: in a pod it is a single mounted file.
+        with path.open("wb") as file:
+            file.write(encode(result))
+    except OSError as error:
+        sys.stderr.write(f"The termination message {path} cannot be written: {error.strerror or error}\n")
+
+
+def _dump(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,290 @@
+"""One phase from its file to its exit code: find or fetch, run, publish, say how it went."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from audiojob_runner import logs
+from audiojob_runner.errors import PhaseError, as_phase_error, is_disk_full
+from audiojob_runner.fetch.partial.keeper import clear, keeping_in
+from audiojob_runner.phase import memory, result
+from audiojob_runner.phase.inputs import Fetcher
+from audiojob_runner.phase.logpieces import LogPieces
+from audiojob_runner.phase.process import Worker
+from audiojob_runner.phase.progress import TASK_SHARE, Progress, Tracker
+from audiojob_runner.phase.publish import Publisher, total_bytes
+from audiojob_runner.phase.report import Reporter, find_target
+from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
+from audiojob_runner.phase.worker import Order, WorkerSpec
+from audiojob_runner.settings import Paths, PodIdentity, read_parameters, read_phase_input, read_pod_identity
+from audiojob_runner.store import Store, open_store
+from audiojob_runner.store.layout import LOG_FOLDER
+from audiojob_runner.store.manifest import Published, find_published, fingerprint
+from audiojob_runner.task import Keeping, Publishing, TaskInput, TaskResult
+from audiojob_runner.tasks.program_folder import made_by_program
+from audiojob_types.base import WireModel
+from audiojob_types.contract import ExitCode, FailureClass, PhaseInput, PhaseResult, Task, classify_exit_code
+from audiojob_types.reasons import Reason
+
+LOG_CLOSE_SECONDS: Final = 5.0
+REPORT_CLOSE_SECONDS: Final = 2.0
+STOPPED_CLOSE_SECONDS: Final = 1.0
+TIDY_SECONDS: Final = 5.0
+CRASHED: Final = 137
+
+_log = logging.getLogger(__name__)
+
+
+def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
+    """Run the phase that the environment names; the exit code. ``root`` moves the contract's paths, for a dry run.
+
+    Everything that goes wrong ends as a termination message and a code of the contract; nothing is raised.
+    """
+    block_stop_signals()
+    paths = Paths.under(root)
+    try:
+        pod = read_pod_identity(environ)
+        phase_input = read_phase_input(environ, paths)
+        parameters = read_parameters(phase_input)
+    except PhaseError as error:
+        logs.configure(LogPieces().write_line)
+        _log.error("%s %s", error.message, error.suggestion)
+        result.write(paths.termination_file, result.failure(error))
+        return error.exit_code
+    # Forked before there is any thread; it loads the task's libraries while the inputs are fetched.
+    worker = Worker.fork(
+        WorkerSpec(
+            task=phase_input.task,
+            parameters=parameters,
+            models_root=paths.models,
+            device=phase_input.device,
+            limits=phase_input.limits,
+            network=phase_input.network,
+            attempt=phase_input.attempt,
+            job_uid=phase_input.uid,
+            fetch_credentials=paths.fetch_credentials,
+            publishing=_publishing(phase_input, paths),
+        )
+    )
+    return _Phase(environ, paths, pod, phase_input, parameters).run(worker)
+
+
+def _publishing(phase_input: PhaseInput, paths: Paths) -> Publishing | None:
+    wanted = phase_input.destination
+    if wanted is None:
+        return None
+    stores = {library.name: library.store for library in phase_input.libraries}
+    return Publishing(
+        library=wanted.library,
+        layout=wanted.layout,
+        store=stores[wanted.library],
+        credentials=paths.credentials,
+        job=phase_input.job,
+    )
+
+
+class _Phase:
+    """What the steps of one phase share."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        paths: Paths,
+        pod: PodIdentity,
+        phase_input: PhaseInput,
+        parameters: WireModel,
+    ) -> None:
+        self._paths = paths
+        self._input = phase_input
+        self._parameters = parameters
+        self._folder = f"{phase_input.attempt_prefix}{pod.uid[:8]}"
+        self._log_pieces = LogPieces()
+        logs.configure(self._log_pieces.write_line)
+        self._interruption = Interruption()
+        self._watchdog = Watchdog(
+            phase_input.limits, self._interruption, self._last_resort, on_tick=self._sample_memory
+        )
+        target = find_target(environ, paths, phase_input)
+        self._reporter = Reporter(target, phase_input) if target else None
+        self._tracker = Tracker(self._on_progress)
+        self._held_bytes = 0
+        self._keeping: Keeping | None = None
+
+    def run(self, worker: Worker) -> int:
+        """All steps; the exit code."""
+        source = f"{self._input.task.parameter_key}.output"
+        worker.follow_output(lambda line: self._log_pieces.write_line(logs.wrap_output(line, source)))
+        with self._watchdog.watching():
+            try:
+                published: Published | None = self._work(worker)
+                error = None
+            except Exception as failed:  # noqa: BLE001 - whatever it is, it must end in a termination message
+                published, error = None, as_phase_error(failed, self._input.task.value)
+                if error is not failed:
+                    _log.error("%s", error.message, exc_info=failed)
+            finally:
+                worker.end()
+                # From here to the exit only seconds pass, and what is decided is told whatever comes.
+                block_stop_signals()
+        code = self._finish(published, error)
+        self._tidy(error)
+        return code
+
+    def _work(self, worker: Worker) -> Published:
+        store = open_store(self._input.store, self._paths.credentials)
+        self._log_pieces.start(store, f"{self._folder}/{LOG_FOLDER}")
+        _log.info(
+            "%s/%s: phase %s, attempt %d, %s on %s",
+            self._input.namespace,
+            self._input.job,
+            self._input.phase,
+            self._input.attempt,
+            self._input.task.value,
+            self._input.device.value,
+        )
+        if self._input.task is Task.DOWNLOAD:
+            self._keeping = keeping_in(store, self._input.output_prefix, self._folder)
+        mark = fingerprint(self._input, self._parameters)
+        earlier = find_published(store, self._input.output_prefix, mark)
+        if earlier is not None:
+            _log.info("Attempt %d published this already: %s", earlier.manifest.attempt, earlier.ref.key)
+            return earlier
+        run_dir = self._make_run_dir()
+        try:
+            outcome = self._run_task(worker, store, run_dir)
+            published = self._publish(store, mark, outcome)
+        finally:
+            worker.end()
+            shutil.rmtree(run_dir, ignore_errors=True)
+        if outcome.crash_after_publishing:
+            os._exit(CRASHED)
+        return published
+
+    def _run_task(self, worker: Worker, store: Store, run_dir: Path) -> TaskResult:
+        if self._input.task.is_program:
+            # The program has run already; what is left of the phase is to collect what it made.
+            self._tracker.say(TASK_SHARE, "Collecting the outputs")
+            inputs: tuple[TaskInput, ...] = (made_by_program(self._paths, self._input),)
+        else:
+            inputs = self._fetch_inputs(store, run_dir)
+        self._watchdog.beat()
+        self._tracker.begin(f"{self._input.task.value} starts")
+        worker.order(Order(inputs=inputs, run_dir=run_dir, keeping=self._keeping))
+        return worker.wait(self._interruption, self._on_task_progress)
+
+    def _fetch_inputs(self, store: Store, run_dir: Path) -> tuple[TaskInput, ...]:
+        if any(item.url is None for item in self._input.inputs):
+            self._tracker.say(0, "Checking the inputs")
+        # Opened only where they are read from: a bucket needs credentials, a folder its mount.
+        named = {item.library for item in self._input.inputs}
+        libraries = {
+            library.name: open_store(library.store, self._paths.credentials)
+            for library in self._input.libraries
+            if library.name in named
+        }
+        fetcher = Fetcher(store, run_dir / "inputs", self._input.limits.max_input_bytes, self._beat, libraries)
+        return tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
+
+    def _publish(self, store: Store, mark: str, outcome: TaskResult) -> Published:
+        total = max(1, total_bytes(outcome.outputs))
+        done = 0
+
+        def on_bytes(count: int) -> None:
+            nonlocal done
+            done += count
+            self._beat()
+            self._tracker.say(TASK_SHARE + min(1, done // total), "Publishing the outputs")
+
+        publisher = Publisher(store, self._folder, on_bytes)
+        try:
+            published = publisher.publish(self._input, mark, outcome)
+        except PhaseError as error:
+            # What is kept for a next attempt must not cost this one its room in the store.
+            if error.exit_code != ExitCode.DISK_FULL or self._keeping is None or not clear(self._keeping):
+                raise
+            _log.info("The store was full; what was kept of the download has made room.")
+            published = publisher.publish(self._input, mark, outcome)
+        _log.info("Published %d outputs: %s", published.ref.count, published.ref.key)
+        return published
+
+    def _tidy(self, error: PhaseError | None) -> None:
+        """Nothing is kept for a next attempt where there will be none. What does not go in time is the sweeper's.
+
+        The end has been told by now, and nobody watches the time any more. So a volume that does not answer must hold
+        up neither: the removal has a thread of its own, which ends with the process.
+        """
+        ended = error is None or classify_exit_code(error.exit_code)[0] is FailureClass.PERMANENT
+        if ended and self._keeping is not None:
+            tidying = threading.Thread(target=clear, args=(self._keeping,), name="tidy", daemon=True)
+            tidying.start()
+            tidying.join(TIDY_SECONDS)
+
+    def _finish(self, published: Published | None, error: PhaseError | None) -> int:
+        """Log pieces, the last progress, the termination message; in that order, each within its time."""
+        stopped = self._interruption.error is not None
+        if published is not None:
+            self._tracker.say(100, "Done")
+        elif error is not None:
+            _log.error("The phase failed (%s): %s", error.reason.value, error.message)
+        self._log_pieces.close(STOPPED_CLOSE_SECONDS if stopped else LOG_CLOSE_SECONDS)
+        if self._reporter is not None:
+            self._reporter.close(STOPPED_CLOSE_SECONDS if stopped else REPORT_CLOSE_SECONDS)
+        if published is not None:
+            result.write(
+                self._paths.termination_file,
+                result.success(published, self._log_pieces.first_key, self._peak_bytes()),
+            )
+            return int(ExitCode.OK)
+        assert error is not None
+        result.write(self._paths.termination_file, self._failure(error))
+        return error.exit_code
+
+    def _make_run_dir(self) -> Path:
+        """An empty folder of this run in the scratch volume."""
+        scratch = self._paths.scratch
+        try:
+            return Path(tempfile.mkdtemp(prefix="run-", dir=scratch))
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise PhaseError(
+                ExitCode.USAGE,
+                Reason.INVALID_SPEC,
+                f"The scratch folder {scratch} cannot be written: {error.strerror or error}.",
+                "Check that the scratch volume is mounted writable for group 10001.",
+            ) from error
+
+    def _last_resort(self, error: PhaseError) -> None:
+        """The main thread does not come back: leave the result and go. The worker ends by itself once we are gone."""
+        with suppress(Exception):
+            result.write(self._paths.termination_file, self._failure(error))
+        os._exit(error.exit_code)
+
+    def _failure(self, error: PhaseError) -> PhaseResult:
+        return result.failure(error, self._log_pieces.first_key, self._peak_bytes())
+
+    def _beat(self) -> None:
+        self._watchdog.beat()
+        self._interruption.check()
+
+    def _on_task_progress(self, percent: float, message: str) -> None:
+        self._watchdog.beat()
+        self._tracker.task(percent, message)
+
+    def _on_progress(self, progress: Progress) -> None:
+        if self._reporter is not None:
+            self._reporter.update(progress)
+
+    def _sample_memory(self) -> None:
+        self._held_bytes = max(self._held_bytes, memory.held_bytes() or 0)
+
+    def _peak_bytes(self) -> int:
+        return max(self._held_bytes, memory.peak_bytes())

@@ -1,0 +1,235 @@
+"""The worker: a forked process, leader of its own session, that runs one task and says how it went.
+
+It is forked before the supervisor has threads, loads the task's libraries while the supervisor fetches the inputs,
+then waits for its order. Lines of JSON go both ways: the order in, progress and one ending out.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from audiojob_runner import logs, tasks
+from audiojob_runner.cpus import wait_without_spinning
+from audiojob_runner.errors import as_phase_error
+from audiojob_runner.task import Keeping, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_types.base import WireModel
+from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
+
+REPORT_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a worker is forked with. ``log_level`` is that of the logging module."""
+
+    task: Task
+    parameters: WireModel
+    models_root: Path
+    device: Device
+    limits: PhaseLimits
+    network: PhaseNetwork
+    attempt: int
+    job_uid: str
+    log_level: int = logging.INFO
+    fetch_credentials: Path | None = None
+    publishing: Publishing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is told once the inputs are there. ``run_dir`` is an empty folder of this run."""
+
+    inputs: tuple[TaskInput, ...]
+    run_dir: Path
+    keeping: Keeping | None = None
+
+    def to_json(self) -> str:
+        """One line."""
+        inputs = [{**asdict(item), "path": str(item.path) if item.path else None} for item in self.inputs]
+        keeping = self.keeping.to_record() if self.keeping is not None else None
+        return json.dumps({"inputs": inputs, "run_dir": str(self.run_dir), "keeping": keeping})
+
+    @classmethod
+    def from_json(cls, line: str) -> Order:
+        """The order in that line."""
+        record = json.loads(line)
+        inputs = tuple(
+            TaskInput(**{**item, "path": Path(item["path"]) if item["path"] else None}) for item in record["inputs"]
+        )
+        keeping = Keeping.from_record(record["keeping"]) if record["keeping"] is not None else None
+        return cls(inputs=inputs, run_dir=Path(record["run_dir"]), keeping=keeping)
+
+
+def result_to_record(result: TaskResult) -> dict[str, Any]:
+    """JSON form of a result. Raises :class:`TypeError` for metadata that is not JSON."""
+    record = asdict(result)
+    for output in record["outputs"]:
+        output["path"] = str(output["path"])
+    return record
+
+
+def result_from_record(record: dict[str, Any]) -> TaskResult:
+    """The result of that record."""
+    outputs = [TaskOutput(**{**output, "path": Path(output["path"])}) for output in record["outputs"]]
+    return TaskResult(**{**record, "outputs": outputs})
+
+
+class ProgressSender:
+    """Hands the newest progress to ``send`` ten times a second at most. ``__call__`` only stores: it never blocks."""
+
+    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+        self._send = send
+        self._lock = threading.Lock()
+        self._newest: tuple[float, str] | None = None
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+        self._thread.start()
+
+    def __call__(self, percent: float, message: str) -> None:
+        """Note progress. From any thread."""
+        with self._lock:
+            self._newest = (percent if math.isfinite(percent) else 0.0, str(message))
+
+    def close(self) -> None:
+        """Send what is left and stop."""
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            last = self._done.wait(REPORT_SECONDS)
+            with self._lock:
+                newest, self._newest = self._newest, None
+            if newest is not None:
+                self._send({"percent": newest[0], "message": newest[1]})
+            if last:
+                return
+
+
+def run_worker(spec: WorkerSpec, control: int, events: int) -> NoReturn:
+    """The life of the forked process. ``control`` and ``events`` are pipe ends; standard error is the log."""
+    cancelled = threading.Event()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: cancelled.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    logs.configure(_print_line, spec.log_level)
+    lock = threading.Lock()
+
+    def send(record: dict[str, Any]) -> None:
+        # json writes NaN, which no reader of JSON takes.
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        with lock:
+            _write_all(events, line)
+
+    try:
+        ending = _work(spec, control, send, cancelled)
+        send(ending)
+    except BrokenPipeError:  # the supervisor is gone, so nobody wants the result
+        os._exit(1)
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _work(
+    spec: WorkerSpec, control: int, send: Callable[[dict[str, Any]], None], cancelled: threading.Event
+) -> dict[str, Any]:
+    """Load the task, wait for the order, run; the ending as a record."""
+    log = logging.getLogger(f"audiojob_runner.{spec.task.parameter_key}")
+    try:
+        wait_without_spinning(os.environ)
+        run = tasks.load(spec.task)
+        with os.fdopen(control, "rb", buffering=0, closefd=False) as pipe:
+            line = _read_line(pipe.read)
+        if not line:  # told nothing: the supervisor had no work or died
+            os._exit(0)
+        threading.Thread(target=_die_with_supervisor, args=(control,), name="guard", daemon=True).start()
+        order = Order.from_json(line.decode())
+        progress = ProgressSender(send)
+        context = _make_context(spec, order, progress, log, cancelled)
+        result = run({item.name: item for item in order.inputs}, spec.parameters, context)
+        progress.close()
+        record = {"result": result_to_record(result)}
+        json.dumps(record, allow_nan=False)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # libraries call sys.exit
+        failure = as_phase_error(error, spec.task.value)
+        log.error("%s", failure.message, exc_info=error)
+        return {
+            "error": {
+                "exit_code": failure.exit_code,
+                "reason": failure.reason.value,
+                "message": failure.message,
+                "suggestion": failure.suggestion,
+                "retry_after_seconds": failure.retry_after_seconds,
+            }
+        }
+    return record
+
+
+def _make_context(
+    spec: WorkerSpec,
+    order: Order,
+    progress: Callable[[float, str], None],
+    log: logging.Logger,
+    cancelled: threading.Event,
+) -> TaskContext:
+    work_dir, temporary = order.run_dir / "work", order.run_dir / "tmp"
+    work_dir.mkdir(parents=True)
+    temporary.mkdir(parents=True)
+    # Libraries' temporary files belong to this run and go with it.
+    os.environ["TMPDIR"] = str(temporary)
+    tempfile.tempdir = None
+    return TaskContext(
+        work_dir=work_dir,
+        models_root=spec.models_root,
+        device=spec.device,
+        limits=spec.limits,
+        network=spec.network,
+        progress=progress,
+        log=log,
+        attempt=spec.attempt,
+        job_uid=spec.job_uid,
+        cancelled=cancelled,
+        fetch_credentials=spec.fetch_credentials,
+        publishing=spec.publishing,
+        keeping=order.keeping,
+    )
+
+
+def _read_line(read: Callable[[int], bytes | None]) -> bytes:
+    """Bytes up to a line end; empty when the other side closed first."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        chunk = read(65_536)
+        if not chunk:
+            return b""
+        line += chunk
+    return bytes(line)
+
+
+def _die_with_supervisor(control: int) -> None:
+    """Wait for the end of the supervisor, then end this session: a task must not outlive the one who publishes it."""
+    while os.read(control, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def _print_line(line: str) -> None:
+    os.write(2, line.encode("utf-8", "replace") + b"\n")
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]

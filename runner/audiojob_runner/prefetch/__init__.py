@@ -1,0 +1,1 @@
+"""Fills the models volume ahead of time. Imports phase, models and below."""

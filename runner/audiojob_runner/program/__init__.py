@@ -1,0 +1,1 @@
+"""The containers around the program of a Container phase. Imports phase and below."""

@@ -1,0 +1,1 @@
+"""Removes expired folders from the store of one namespace. Imports store and fetch."""

@@ -1,0 +1,203 @@
+"""The sweeper: one pass over the jobs' folders of one namespace. What it may remove is decided in ``sweep_plan``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from audiojob_runner import logs
+from audiojob_runner.errors import PhaseError, as_phase_error
+from audiojob_runner.settings import Paths
+from audiojob_runner.store import Store, open_store
+from audiojob_runner.store.inventory import StoredObject, inventory, remove, remove_empty_folders
+from audiojob_runner.store.layout import PARTIAL_FOLDER
+from audiojob_runner.store.manifest import MAX_MANIFEST_BYTES
+from audiojob_runner.sweep.audiojobs import live_jobs
+from audiojob_runner.sweep.plan import Kind, Limits, Removal, StoredAttempt, StoredJob, SweepPlan, plan_sweep
+from audiojob_types.base import format_time
+from audiojob_types.contract import MANIFEST_NAME, ExitCode, FolderStore, Manifest, S3Store
+from audiojob_types.reasons import Reason
+
+MARK_NAME: Final = "absent-since.json"
+MAX_MARK_BYTES: Final = 4_096
+# Only folders of this form are ever looked at: uploads, libraries and whatever people put there are not.
+_UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ATTEMPT: Final = re.compile(r"[1-9][0-9]*-[0-9a-zA-Z-]{8}")
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_ATTEMPT_PARTS: Final = 4  # <namespace>/<uid>/<phase>/<attempt>-<pod>
+_STORE: Final[TypeAdapter[FolderStore | S3Store]] = TypeAdapter(FolderStore | S3Store)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """One pass. ``dry_run`` removes nothing, notes nothing and says what it would do."""
+
+    namespace: str
+    store: FolderStore | S3Store
+    limits: Limits
+    dry_run: bool = False
+
+
+@dataclass(slots=True)
+class _Found:
+    """A job's folder while its objects come in."""
+
+    attempts: dict[str, list[StoredObject]] = field(default_factory=dict)
+    others: list[StoredObject] = field(default_factory=list)
+
+
+def parse_store(text: str) -> FolderStore | S3Store:
+    """The store from its JSON form. Raises :class:`PhaseError` (64)."""
+    try:
+        return _STORE.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        message = f"The sweeper's store is not valid: {first['msg']}."
+        raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, message) from None
+
+
+def run_sweep(options: SweepOptions, environ: Mapping[str, str], root: Path = Path("/")) -> int:
+    """A pass; the exit code. Everything that goes wrong ends as a line of the log, and nothing more is removed."""
+    logs.configure(_print_line)
+    try:
+        _sweep(options, environ, Paths.under(root))
+    except Exception as failed:  # noqa: BLE001 - whatever it is, it must end in a line and a code
+        error = as_phase_error(failed, "Sweep")
+        _log.error("%s %s", error.message, error.suggestion, exc_info=None if error is failed else failed)
+        return error.exit_code
+    return int(ExitCode.OK)
+
+
+def _print_line(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _sweep(options: SweepOptions, environ: Mapping[str, str], paths: Paths) -> None:
+    if not _NAMESPACE.fullmatch(options.namespace):
+        raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"{options.namespace!r} is not a namespace.")
+    store = open_store(options.store, paths.credentials)
+    now = datetime.now(UTC)
+    # The store first: a job that is made meanwhile is in the list, and its folder is not among these.
+    contents = _read(store, options.namespace)
+    live = live_jobs(environ, paths.service_account, options.namespace)
+    stored = tuple(_stored_job(store, folder, found, now) for folder, found in sorted(contents.items()))
+    plan = plan_sweep(stored, live, options.limits, now)
+    _apply(store, plan, contents, now, dry_run=options.dry_run)
+    would = "would be " if options.dry_run else ""
+    _log.info(
+        "%s: %d job folders with %d bytes, %d AudioJobs; %d folders with %d bytes %sremoved, %d held back",
+        options.namespace,
+        len(stored),
+        sum(job.bytes for job in stored),
+        len(live.uids),
+        len(plan.removals),
+        sum(removal.bytes for removal in plan.removals),
+        would,
+        len(plan.held_back),
+    )
+
+
+def _read(store: Store, namespace: str) -> dict[str, _Found]:
+    """The jobs' folders of the namespace and all that is in them."""
+    found: dict[str, _Found] = {}
+    for item in inventory(store, namespace):
+        parts = item.key.split("/")
+        if len(parts) <= 2 or parts[0] != namespace or not _UID.fullmatch(parts[1]):
+            continue
+        job = found.setdefault("/".join(parts[:2]), _Found())
+        if len(parts) > _ATTEMPT_PARTS and _ATTEMPT.fullmatch(parts[3]):
+            job.attempts.setdefault("/".join(parts[:_ATTEMPT_PARTS]), []).append(item)
+        else:
+            job.others.append(item)
+    return found
+
+
+def _stored_job(store: Store, folder: str, found: _Found, now: datetime) -> StoredJob:
+    mark = f"{folder}/{MARK_NAME}"
+    marked = any(item.key == mark for item in found.others)
+    return StoredJob(
+        folder=folder,
+        attempts=tuple(_stored_attempt(store, key, items) for key, items in sorted(found.attempts.items())),
+        absent_since=_read_mark(store, mark, now) if marked else None,
+        other_bytes=sum(item.bytes for item in found.others),
+    )
+
+
+def _stored_attempt(store: Store, folder: str, items: list[StoredObject]) -> StoredAttempt:
+    key = f"{folder}/{MANIFEST_NAME}"
+    published = any(item.key == key for item in items)
+    return StoredAttempt(
+        folder=folder,
+        bytes=sum(item.bytes for item in items),
+        newest=max(item.written for item in items),
+        published=published,
+        expires=_expires(store, key) if published else None,
+        remnant_bytes=sum(item.bytes for item in items if item.key.startswith(f"{folder}/{PARTIAL_FOLDER}/")),
+    )
+
+
+def _expires(store: Store, key: str) -> datetime | None:
+    """What the manifest says; one that cannot be read keeps everything."""
+    try:
+        content = store.read(key, MAX_MANIFEST_BYTES)
+        expires = Manifest.model_validate_json(content).expires_time if content is not None else None
+    except (ValidationError, PhaseError) as error:
+        _log.warning("%s cannot be read, so that its job is kept: %s", key, type(error).__name__)
+        return None
+    if expires is not None and expires.tzinfo is None:
+        return expires.replace(tzinfo=UTC)
+    return expires
+
+
+def _read_mark(store: Store, key: str, now: datetime) -> datetime:
+    """Since when the job is absent. A mark that cannot be read, or lies ahead, counts from now on."""
+    try:
+        content = store.read(key, MAX_MARK_BYTES)
+        since = datetime.fromisoformat(json.loads(content or b"{}")["absentSince"])
+    except (ValueError, KeyError, TypeError, PhaseError):
+        _log.warning("%s cannot be read; the time counts from now on", key)
+        return now
+    return min(now, since if since.tzinfo is not None else since.replace(tzinfo=UTC))
+
+
+def _apply(store: Store, plan: SweepPlan, contents: dict[str, _Found], now: datetime, *, dry_run: bool) -> None:
+    for removal in plan.held_back:
+        _log.warning("held back %s (%d bytes): a pass removes a share of the store at most", *_words(removal))
+    for removal in plan.removals:
+        _log.info("%s %s (%d bytes): %s", "would remove" if dry_run else "removing", *_words(removal), removal.why)
+        if not dry_run:
+            _remove(store, removal, contents)
+    if dry_run:
+        return
+    content = json.dumps({"absentSince": format_time(now)}).encode()
+    for folder in plan.mark:
+        store.write(f"{folder}/{MARK_NAME}", content)
+    remove(store, [f"{folder}/{MARK_NAME}" for folder in plan.unmark])
+
+
+def _words(removal: Removal) -> tuple[str, int]:
+    return f"{removal.kind.value} {removal.folder}", removal.bytes
+
+
+def _remove(store: Store, removal: Removal, contents: dict[str, _Found]) -> None:
+    """Manifests first: what is left by a pass that was killed is an attempt without one, and goes a day later."""
+    if removal.kind is Kind.JOB:
+        found = contents[removal.folder]
+        items = [item for each in found.attempts.values() for item in each] + found.others
+    else:
+        items = contents[removal.folder.rpartition("/")[0].rpartition("/")[0]].attempts[removal.folder]
+    keys = [item.key for item in items]
+    assert all(key.startswith(f"{removal.folder}/") for key in keys)
+    remove(store, sorted(keys, key=lambda key: (not key.endswith(f"/{MANIFEST_NAME}"), key)))
+    remove_empty_folders(store, removal.folder)

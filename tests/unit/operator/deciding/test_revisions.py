@@ -1,0 +1,136 @@
+"""Revisions, and which layer holds for each knob."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.unit.operator.builders import SETTINGS, audio_job, phase, pipeline
+
+from audiojob_operator.deciding import revisions
+from audiojob_operator.records.model import Images
+from audiojob_types.contract import Task
+from audiojob_types.parameters import InvalidParameters
+from audiojob_types.resources.job import AudioJob, AudioJobSpec, Retry
+from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec, Phase
+
+
+def spec(**more: Any) -> AudioJobSpec:
+    return AudioJobSpec.model_validate({"pipeline": "pair", **more})
+
+
+def pipeline_spec(*phases: dict[str, Any], **more: Any) -> AudioPipelineSpec:
+    return AudioPipeline.model_validate(pipeline(*phases, **more)).spec
+
+
+def one_phase(**more: Any) -> Phase:
+    return Phase.model_validate(phase("only", **more))
+
+
+@pytest.mark.parametrize(
+    ("wish", "can", "device"),
+    [
+        (None, "CPU", "CPU"), ("GPU", "CPU", "CPU"), ("Auto", "CPU", "CPU"),
+        (None, "Auto", "Auto"), ("CPU", "Auto", "CPU"), ("GPU", "Auto", "GPU"),
+        (None, "GPU", "GPU"), ("CPU", "GPU", "CPU"), ("Auto", "GPU", "Auto"),
+    ],
+)  # fmt: skip
+def test_the_jobs_device_acts_only_on_phases_that_can_use_a_gpu(wish: str | None, can: str, device: str) -> None:
+    assert revisions.effective_device(spec(device=wish), one_phase(device=can)) == device
+
+
+def test_the_retry_policy_comes_whole_from_job_else_phase_else_pipeline_else_built_in() -> None:
+    def limit(job: Any, step: Any, line: Any) -> int:
+        given = [{"retry": {"limit": each}} if each else {} for each in (job, step, line)]
+        return revisions.effective_retry(spec(**given[0]), one_phase(**given[1]), pipeline_spec(**given[2])).limit
+
+    assert [limit(1, 2, 4), limit(None, 2, 4), limit(None, None, 4), limit(None, None, None)] == [1, 2, 4, 3]
+    assert revisions.effective_retry(spec(), one_phase(), pipeline_spec()) == Retry(
+        limit=3, base_seconds=2, cap_seconds=600
+    )
+
+
+def test_priority_deadline_and_ttl_come_from_job_else_pipeline_else_built_in() -> None:
+    line = pipeline_spec(priority=7, activeDeadlineSeconds=70, ttlSecondsAfterFinished=0)
+    assert [
+        revisions.effective_priority(s, p) for s, p in ((spec(priority=9), line), (spec(), line), (spec(), None))
+    ] == [9, 7, 5]
+    assert [
+        revisions.effective_deadline_seconds(s, p)
+        for s, p in ((spec(activeDeadlineSeconds=9), line), (spec(), line), (spec(), None))
+    ] == [9, 70, None]
+    assert [
+        revisions.effective_ttl_seconds(s, p)
+        for s, p in ((spec(ttlSecondsAfterFinished=9), line), (spec(), line), (spec(), None))
+    ] == [9, 0, 86_400]
+
+
+def test_parameters_are_laid_over_one_another_field_by_field() -> None:
+    step = one_phase(task="Separate", parameters={"separate": {"model": "mdx", "seed": 7}})
+    made = revisions.phase_parameters(spec(parameters={"separate": {"seed": 9}}), step).to_wire()
+    assert (made["model"], made["seed"], made["format"]) == ("mdx", 9, "flac")
+
+
+def test_parameters_that_do_not_fit_name_their_field() -> None:
+    with pytest.raises(InvalidParameters, match=r"parameters\.separate\.shifts"):
+        revisions.phase_parameters(spec(parameters={"separate": {"shifts": 99}}), one_phase(task="Separate"))
+
+
+def test_a_revision_is_read_back_as_it_was_stored() -> None:
+    made = revisions.make_revision(AudioPipeline.model_validate(pipeline(retentionSeconds=60)), SETTINGS.images)
+    stored = revisions.revision_object(made, "music")
+    assert revisions.parse_revision(stored) == made
+    assert stored["metadata"]["namespace"] == "music"
+    assert stored["metadata"]["labels"]["audiojobs.dev/pipeline"] == "pair"
+
+
+def test_a_revisions_name_follows_its_content_images_included() -> None:
+    line = AudioPipeline.model_validate(pipeline())
+    same = revisions.make_revision(line, SETTINGS.images).name
+    assert revisions.make_revision(line, SETTINGS.images).name == same
+    assert revisions.make_revision(line, Images("other", "other")).name != same
+    other = AudioPipeline.model_validate(pipeline(phase("first")))
+    assert revisions.make_revision(other, SETTINGS.images).name != same
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param({"metadata": {"name": "x"}}, id="no data"),
+        pytest.param(
+            {
+                "metadata": {"name": "x", "labels": {"audiojobs.dev/pipeline": "p"}},
+                "data": {"spec": {"phases": []}, "images": {"runner": "a", "runnerTorch": "b"}},
+            },
+            id="no phases",
+        ),
+        pytest.param({"metadata": {"name": "x"}, "data": {"spec": {}, "images": {}}}, id="a DaemonSet's"),
+    ],
+)
+def test_what_is_not_a_pipeline_revision_is_refused_by_name(broken: dict[str, Any]) -> None:
+    with pytest.raises(revisions.InvalidRevisionError, match="'x'"):
+        revisions.parse_revision(broken)
+
+
+def test_images_follow_the_task() -> None:
+    images = Images(runner="light", runner_torch="heavy")
+    assert {task: images.for_task(task) for task in Task} == {
+        Task.DOWNLOAD: "light",
+        Task.INSPECT: "light",
+        Task.NORMALIZE: "light",
+        Task.PUBLISH: "light",
+        Task.SEPARATE: "heavy",
+        Task.SIMULATE: "light",
+        Task.CONTAINER: "light",  # beside the program's own
+        Task.THUMBNAIL: "light",
+        Task.TRANSCODE: "light",
+    }
+
+
+def test_a_job_that_status_calls_running_and_the_cache_lacks_is_named() -> None:
+    job = audio_job()
+    job["status"]["phases"] = [
+        {"name": "first", "state": "Succeeded", "attempt": 1, "jobName": "gone-long-ago"},
+        {"name": "second", "state": "Running", "attempt": 1, "jobName": "song-second"},
+    ]
+    assert revisions.unconfirmed_children(AudioJob.model_validate(job), ()) == ("song-second",)

@@ -1,0 +1,238 @@
+"""What of the cluster is kept, and whom its changes wake."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, cast
+
+import pytest
+from tests.unit.operator.builders import NAMESPACE, UID, World, pipeline
+
+from audiojob_kube.client import KubeClient
+from audiojob_operator.deciding.children.observe import observe_job
+from audiojob_operator.records.model import Key
+from audiojob_operator.state.caches import Caches, NamespaceCache, trim_job, trim_pod
+from audiojob_types import constants as c
+
+Object = dict[str, Any]
+NOBODY = cast("KubeClient", None)  # caches are filled by hand
+USES = {c.ANNOTATION_HOST: "tube.example", c.ANNOTATION_GPUS: "1", c.ANNOTATION_REUSE_KEY: "work"}
+ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
+POD_OWNER = {"kind": "Job", "controller": True, "uid": "job-uid-1"}
+
+
+class Followed:
+    """Caches with a started AudioJob, its first Job and that one's pod; and whom a change of theirs wakes."""
+
+    def __init__(self) -> None:
+        self.woken: list[Key] = []
+        self.caches = Caches(NOBODY, [NAMESPACE], self.woken.append)
+        world = World(pipeline=pipeline())
+        world.turn()
+        world.run("first")
+        self.job, self.pod = world.newest("first"), world.pod("first")
+        self.pod["metadata"]["labels"] = {"batch.kubernetes.io/job-name": self.job["metadata"]["name"]}
+        self.pod["metadata"]["ownerReferences"] = [POD_OWNER]
+        self._version = 1
+        self.caches.audiojobs.put(world.audiojob)
+        self.bring("job", {})
+        self.bring("pod", {})
+        self.woken.clear()
+
+    @property
+    def here(self) -> NamespaceCache:
+        return self.caches.namespaces[NAMESPACE]
+
+    def bring(self, kind: str, status: Object, **metadata: Any) -> None:
+        """A newer version of the Job or the pod, with these in its status."""
+        self._version += 1
+        obj = deepcopy(self.job if kind == "job" else self.pod)
+        obj["metadata"] |= {"resourceVersion": str(self._version), **metadata}
+        obj["status"] = {**obj.get("status", {}), **status}
+        (self.here.jobs if kind == "job" else self.here.pods).put(obj)
+
+
+def test_children_are_found_by_their_owners() -> None:
+    followed = Followed()
+    (job,) = followed.here.jobs_of("song")
+    (pod,) = followed.here.pods_of(job)
+    assert (job["metadata"]["name"], pod["spec"]["nodeName"]) == (followed.job["metadata"]["name"], "node-1")
+    assert followed.here.has_live_job("song")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        pytest.param("job", {"active": 1, "ready": 1, "terminating": 0}, id="counts of a Job"),
+        pytest.param("job", {"uncountedTerminatedPods": {"succeeded": ["u"]}}, id="what a Job has not counted yet"),
+        pytest.param(
+            "job", {"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}]}, id="a Job that is about to end"
+        ),
+        pytest.param("pod", {"podIP": "10.0.0.7", "hostIP": "10.0.0.1", "qosClass": "Burstable"}, id="addresses"),
+        pytest.param("pod", {"conditions": [{"type": "Ready", "status": "True"}]}, id="readiness of a pod"),
+        pytest.param(
+            "pod",
+            {"containerStatuses": [{"name": "runner", "state": {"running": {}}, "ready": True, "started": True}]},
+            id="readiness of a container",
+        ),
+    ],
+)
+def test_what_no_decision_reads_wakes_nobody(kind: str, status: Object) -> None:
+    followed = Followed()
+    followed.bring(kind, status)
+    assert followed.woken == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "metadata"),
+    [
+        pytest.param("job", {"startTime": "2026-03-01T12:00:00Z"}, {}, id="the controller has looked at the Job"),
+        pytest.param("job", {"conditions": [{"type": "Failed", "status": "True"}]}, {}, id="the Job has failed"),
+        pytest.param("job", {}, {"deletionTimestamp": "2026-03-01T12:00:00Z"}, id="the Job is being deleted"),
+        pytest.param("pod", {"phase": "Failed", "reason": "Evicted"}, {}, id="the pod was evicted"),
+        pytest.param(
+            "pod",
+            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1"}]},
+            {},
+            id="no node takes the pod",
+        ),
+        pytest.param(
+            "pod", {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}, {}, id="the pod's node is drained"
+        ),
+        pytest.param(
+            "pod",
+            {"containerStatuses": [{"name": "runner", "state": {"terminated": {"exitCode": 0}}}]},
+            {},
+            id="the container has ended",
+        ),
+        pytest.param(
+            "pod",
+            {"initContainerStatuses": [{"name": "program", "state": {"terminated": {"exitCode": 3}}}]},
+            {},
+            id="the administrator's program has ended",
+        ),
+        pytest.param(
+            "pod",
+            {"initContainerStatuses": [{"name": "report", "lastState": {"terminated": {"exitCode": 75}}}]},
+            {},
+            id="the reporter beside a program has ended and begun again",
+        ),
+        pytest.param("pod", {}, {"deletionTimestamp": "2026-03-01T12:00:00Z"}, id="the pod is being deleted"),
+    ],
+)
+def test_what_decisions_read_wakes_the_audiojob(kind: str, status: Object, metadata: Object) -> None:
+    followed = Followed()
+    followed.bring(kind, status, **metadata)
+    assert followed.woken == [(NAMESPACE, "song")]
+
+
+def owned_by(name: str, uid: str = "uid-of-another") -> list[Object]:
+    return [{"kind": "AudioJob", "name": name, "uid": uid, "controller": True}]
+
+
+def owners(here: NamespaceCache) -> list[set[str]]:
+    """Whom each of the indexes has a Job for."""
+    return [
+        {each.owner for each in here.live_gpus.values()},
+        {each.owner for each in here.fetches.values()},
+        here.workers_on("work"),
+        {name for name in ("song", "other") if here.jobs_of(name)},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("left", "deleted", "expected"),
+    [
+        pytest.param([], False, set(), id="it works on without an owner"),
+        pytest.param([], True, set(), id="it is deleted later"),
+        pytest.param([{**POD_OWNER, "kind": "CronJob", "name": "x"}], False, set(), id="something else took it"),
+        pytest.param(owned_by("other"), False, {"other"}, id="another AudioJob took it"),
+    ],
+)
+def test_a_job_that_loses_its_owner_is_gone_for_the_audiojob_that_had_it(
+    left: list[Object], deleted: bool, expected: set[str]
+) -> None:
+    followed, ended = Followed(), list[tuple[str, str]]()
+    followed.caches.work_ended = ended.append
+    followed.bring("job", {}, annotations=USES)
+    assert owners(followed.here) == [{"song"}] * 4
+    followed.woken.clear()
+    followed.bring("job", {}, annotations=USES, ownerReferences=left)
+    assert (NAMESPACE, "song") in followed.woken
+    assert ended == [(NAMESPACE, "work")], "who waits for the same work may do it"
+    if deleted:
+        followed.here.jobs.forget((NAMESPACE, followed.job["metadata"]["name"]), followed.job["metadata"]["uid"])
+    assert owners(followed.here) == [expected] * 4
+
+
+def test_the_pod_of_a_job_that_has_lost_its_owner_wakes_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    followed = Followed()
+    followed.bring("job", {}, ownerReferences=[])
+    followed.woken.clear()
+    with caplog.at_level(logging.ERROR):
+        followed.bring("pod", {"phase": "Failed", "reason": "Evicted"})
+    assert (followed.woken, caplog.messages) == ([], [])
+
+
+def over(followed: Followed) -> None:
+    followed.bring("job", ENDED, annotations=USES)
+
+
+def removed(followed: Followed) -> None:
+    followed.here.jobs.forget((NAMESPACE, followed.job["metadata"]["name"]), followed.job["metadata"]["uid"])
+
+
+@pytest.mark.parametrize("change", [pytest.param(over, id="it ends"), pytest.param(removed, id="it is removed")])
+@pytest.mark.parametrize("use", [c.ANNOTATION_HOST, c.ANNOTATION_GPUS])
+@pytest.mark.parametrize("state", ["Running", "Cancelled", None])
+def test_what_a_job_gives_back_is_told_whatever_became_of_its_audiojob(
+    change: Callable[[Followed], None], use: str, state: str | None
+) -> None:
+    followed, told = Followed(), list[str]()
+    followed.bring("job", {}, annotations={use: USES[use]})
+    audiojob = deepcopy(followed.caches.audiojobs.get((NAMESPACE, "song")))
+    assert audiojob is not None
+    if state is None:
+        followed.caches.audiojobs.gone((NAMESPACE, "song"))
+    else:
+        audiojob.raw["metadata"]["resourceVersion"] = "1000"
+        audiojob.raw["status"]["state"] = state
+        followed.caches.audiojobs.put(audiojob.raw)
+    followed.caches.capacity_changed = lambda: told.append("free")
+    change(followed)
+    assert told == ["free"]
+
+
+@pytest.mark.parametrize("end", ["runs", "succeeds", "fails", "waits", "is drained"])
+def test_what_is_kept_is_observed_as_the_whole_is(end: str) -> None:
+    world = World(pipeline=pipeline())
+    world.turn()
+    match end:
+        case "runs":
+            world.run("first")
+        case "succeeds":
+            world.succeed("first")
+        case "fails":
+            world.fail("first", 65, "NotMedia")
+        case "waits":
+            world.pod("first", conditions=[{"type": "PodReadyToStartContainers", "status": "False"}])
+        case "is drained":
+            world.pod("first", phase="Failed", conditions=[{"type": "DisruptionTarget", "status": "True"}])
+    job, pod = world.newest("first"), world.pod("first")
+    job["status"] = {
+        "startTime": "2026-03-01T12:00:00Z",
+        "active": 1,
+        "conditions": [{"type": "Complete", "status": "x"}],
+    }
+    assert observe_job(trim_job(job), [trim_pod(pod)]) == observe_job(job, [pod])
+
+
+def test_the_phases_input_is_not_kept() -> None:
+    world = World()
+    world.turn()
+    pod = {"metadata": {"name": "p", "annotations": {c.ANNOTATION_PHASE: "x" * 1_000, "a": "b"}}, "spec": {}}
+    assert trim_pod(pod)["metadata"]["annotations"] == {"a": "b"}
+    assert "template" not in trim_job(world.newest("first"))["spec"]
+    assert UID in str(trim_job(world.newest("first"))["metadata"]["ownerReferences"])

@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from audiojob_runner.fetch.partial import keeper as module
+from audiojob_runner.fetch.partial.keeper import Keeper, clear, keeping_in
+from audiojob_runner.fetch.partial.remnant import ABOUT_NAME, BLOCK_BYTES, DATA_NAME, SUMS_NAME, About, address_digest
+from audiojob_runner.store import open_store
+from audiojob_runner.task import Keeping
+from audiojob_types.contract import FolderStore
+
+ADDRESS = address_digest("uid", "https://example.org/a.mp3")
+LIMIT = 10**9
+BLOCKS = [bytes([number]) * BLOCK_BYTES for number in range(5)]
+ABOUT = About(address=ADDRESS, validator='"v1"', length=8 * BLOCK_BYTES, content_type="audio/mpeg", extension="mp3")
+
+
+@pytest.fixture
+def keeping(tmp_path: Path) -> Keeping:
+    """The second attempt's: the first may have left something."""
+    return Keeping(tmp_path / "2-bbbbbbbb/partial", (tmp_path / "1-aaaaaaaa/partial",))
+
+
+@pytest.fixture
+def open_keeper() -> Iterator[Callable[[Keeping | None], Keeper]]:
+    """Makes keepers, and closes them."""
+    made: list[Keeper] = []
+
+    def make(keeping: Keeping | None) -> Keeper:
+        made.append(Keeper(keeping))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def write(keeper: Keeper, blocks: list[bytes], about: About = ABOUT) -> None:
+    """Keep these, in pieces as they come from a network, and a bit of the next block."""
+    keeper.begin(about)
+    content = b"".join(blocks) + b"rest"
+    for start in range(0, len(content), 300_000):
+        keeper.add(content[start : start + 300_000])
+
+
+def leave(folder: Path, blocks: list[bytes], about: About = ABOUT) -> None:
+    """What a killed attempt left."""
+    keeper = Keeper(Keeping(folder))
+    write(keeper, blocks, about)
+    keeper.close()
+
+
+def read(keeper: Keeper) -> list[bytes]:
+    found = []
+    while block := keeper.next_block():
+        found.append(block)
+    return found
+
+
+def test_what_one_attempt_kept_the_next_goes_on_with(
+    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper]
+) -> None:
+    [first] = keeping.earlier
+    leave(first, BLOCKS[:3])
+    second = open_keeper(keeping)
+    assert second.find(ADDRESS, LIMIT) == ABOUT
+    assert not first.exists()
+    assert read(second) == BLOCKS[:3]
+    second.add(BLOCKS[3])
+    second.close()
+    third = open_keeper(Keeping(keeping.own.parent.parent / "3-cccccccc/partial", (keeping.own,)))
+    assert third.find(ADDRESS, LIMIT) == ABOUT
+    assert read(third) == BLOCKS[:4]
+
+
+def damage_data(folder: Path) -> None:
+    with (folder / DATA_NAME).open("r+b") as file:
+        file.seek(2 * BLOCK_BYTES + 77)
+        file.write(b"?")
+
+
+def replace_by_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def replace_by_link(path: Path) -> None:
+    path.symlink_to(path.rename(path.with_name("elsewhere")))
+
+
+def zero_tail(folder: Path) -> None:
+    os.truncate(folder / DATA_NAME, 2 * BLOCK_BYTES)
+    os.truncate(folder / DATA_NAME, 4 * BLOCK_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("harm", "left"),
+    [
+        pytest.param(damage_data, 2, id="a wrong byte"),
+        pytest.param(zero_tail, 2, id="zeros where a lost node had not written yet"),
+        pytest.param(lambda folder: os.truncate(folder / DATA_NAME, 3 * BLOCK_BYTES - 1), 2, id="a torn block"),
+        pytest.param(lambda folder: os.truncate(folder / SUMS_NAME, 3 * 32 + 5), 3, id="a torn sum"),
+        pytest.param(lambda folder: (folder / SUMS_NAME).write_bytes(b"garbage" * 99), 0, id="garbage for sums"),
+        pytest.param(lambda folder: (folder / DATA_NAME).write_bytes(b"garbage" * 10**6), 0, id="garbage for data"),
+    ],
+)
+def test_what_does_not_fit_its_sum_is_cut_off(
+    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper], harm: Callable[[Path], object], left: int
+) -> None:
+    leave(keeping.earlier[0], BLOCKS[:4])
+    harm(keeping.earlier[0])
+    keeper = open_keeper(keeping)
+    assert keeper.find(ADDRESS, LIMIT) == ABOUT
+    assert read(keeper) == BLOCKS[:left]
+    keeper.add(BLOCKS[4])
+    keeper.close()
+    assert keeper.find(ADDRESS, LIMIT) == ABOUT
+    assert read(keeper) == [*BLOCKS[:left], BLOCKS[4]]
+
+
+@pytest.mark.parametrize(
+    ("address", "limit", "harm"),
+    [
+        pytest.param(address_digest("uid", "https://example.org/b.mp3"), LIMIT, None, id="another address"),
+        pytest.param(ADDRESS, 5 * BLOCK_BYTES, None, id="a file above the limit"),
+        pytest.param(ADDRESS, LIMIT, lambda at: (at / ABOUT_NAME).write_bytes(b"{"), id="garbage for a note"),
+        pytest.param(ADDRESS, LIMIT, lambda at: (at / ABOUT_NAME).unlink(), id="no note, as of one killed early"),
+        pytest.param(ADDRESS, LIMIT, lambda at: (at / SUMS_NAME).unlink(), id="no sums"),
+        pytest.param(ADDRESS, LIMIT, lambda at: (at / DATA_NAME).unlink(), id="no data"),
+        pytest.param(ADDRESS, LIMIT, lambda at: replace_by_pipe(at / ABOUT_NAME), id="a pipe for a note"),
+        pytest.param(ADDRESS, LIMIT, lambda at: replace_by_pipe(at / SUMS_NAME), id="a pipe for sums"),
+        pytest.param(ADDRESS, LIMIT, lambda at: replace_by_link(at / SUMS_NAME), id="a link for sums"),
+    ],
+)
+def test_what_is_not_found(
+    keeping: Keeping,
+    open_keeper: Callable[[Keeping], Keeper],
+    address: str,
+    limit: int,
+    harm: Callable[[Path], object] | None,
+) -> None:
+    leave(keeping.earlier[0], BLOCKS[:2])
+    if harm is not None:
+        harm(keeping.earlier[0])
+    keeper = open_keeper(keeping)
+    assert keeper.find(address, limit) is None
+    write(keeper, BLOCKS[:1])  # and it does not stand in the way
+    assert (keeping.own / DATA_NAME).read_bytes() == BLOCKS[0]
+
+
+def test_a_link_in_place_of_the_data_is_not_followed(
+    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper]
+) -> None:
+    leave(keeping.earlier[0], BLOCKS[:1])
+    elsewhere = keeping.earlier[0] / "elsewhere"
+    (keeping.earlier[0] / DATA_NAME).rename(elsewhere)
+    (keeping.earlier[0] / DATA_NAME).symlink_to(elsewhere)
+    assert open_keeper(keeping).find(ADDRESS, LIMIT) is None
+
+
+def test_the_largest_is_taken(keeping: Keeping, open_keeper: Callable[[Keeping], Keeper], tmp_path: Path) -> None:
+    folders = [tmp_path / f"{number}-aaaaaaaa/partial" for number in (3, 4, 5)]
+    for folder, count in zip(folders, (1, 3, 2), strict=True):
+        leave(folder, BLOCKS[:count])
+    keeper = open_keeper(Keeping(keeping.own, tuple(folders)))
+    assert keeper.find(ADDRESS, LIMIT) == ABOUT
+    assert read(keeper) == BLOCKS[:3]
+
+
+def test_two_attempts_at_once_do_not_meet(keeping: Keeping, open_keeper: Callable[[Keeping], Keeper]) -> None:
+    first = open_keeper(Keeping(keeping.earlier[0]))
+    write(first, BLOCKS[:2])
+    second = open_keeper(keeping)
+    assert second.find(ADDRESS, LIMIT) is None
+    write(second, BLOCKS[:1])
+    assert clear(Keeping(keeping.own.with_name("none"), keeping.earlier)) is False
+    first.add(BLOCKS[2][4:])  # behind the rest that write added
+    assert (keeping.earlier[0] / DATA_NAME).stat().st_size == 3 * BLOCK_BYTES
+    assert (keeping.own / DATA_NAME).read_bytes() == BLOCKS[0]
+
+
+def test_another_content_is_another_file(keeping: Keeping, open_keeper: Callable[[Keeping], Keeper]) -> None:
+    """Whoever still has the old one open writes into nothing."""
+    keeper = open_keeper(keeping)
+    write(keeper, BLOCKS[:2])
+    before = (keeping.own / DATA_NAME).stat().st_ino
+    with (keeping.own / DATA_NAME).open("rb"):  # so that its number is not given to the next file
+        write(keeper, BLOCKS[:1], ABOUT.model_copy(update={"validator": '"v2"'}))
+        assert (keeping.own / DATA_NAME).stat().st_ino != before
+
+
+def test_all_that_nobody_writes_is_cleared(keeping: Keeping) -> None:
+    leave(keeping.earlier[0], BLOCKS[:1])
+    leave(keeping.own, BLOCKS[:1])
+    assert clear(keeping) is True
+    assert not keeping.own.exists()
+    assert not keeping.earlier[0].exists()
+    assert clear(keeping) is False
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
+def test_one_that_cannot_be_looked_at_keeps_no_other(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    leave(keeping.own, BLOCKS[:1])
+    leave(keeping.earlier[0], BLOCKS[:1])
+    fail_at(keeping.own, number, monkeypatch)
+    assert clear(keeping) is True
+    assert not keeping.earlier[0].exists()
+
+
+def fail_at(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks what ``path`` is gets this error."""
+    is_dir = Path.is_dir
+
+    def failing(self: Path) -> bool:
+        if self == path:
+            raise OSError(number, os.strerror(number))
+        return is_dir(self)
+
+    monkeypatch.setattr(Path, "is_dir", failing)
+
+
+def test_what_earlier_attempts_left_and_cannot_be_looked_at_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "store"
+    folders = [root / f"demo/uid/work/{number}-aaaaaaaa" for number in (1, 2, 3, 4)]
+    good, stale, outside, circle = [folder / "partial" for folder in folders]
+    for folder in (good, stale, outside.parent, circle.parent):
+        folder.mkdir(parents=True)
+    outside.symlink_to(tmp_path)
+    circle.symlink_to(circle)
+    fail_at(stale, errno.ESTALE, monkeypatch)
+    store = open_store(FolderStore(root=str(root)), tmp_path)
+    own = root / "demo/uid/work/5-bbbbbbbb/partial"
+    assert keeping_in(store, "demo/uid/work", "demo/uid/work/5-bbbbbbbb") == Keeping(own, (good,))
+
+
+@pytest.mark.parametrize("about", [None, ABOUT], ids=["a file that cannot be continued", "no folder to keep it in"])
+def test_nothing_is_kept(
+    keeping: Keeping, open_keeper: Callable[[Keeping | None], Keeper], about: About | None
+) -> None:
+    keeper = open_keeper(keeping if about is None else None)
+    keeper.begin(about)
+    keeper.add(BLOCKS[0])
+    assert keeper.next_block() is None
+    assert not keeping.own.exists()
+
+
+def test_a_volume_that_gets_full_keeps_nothing_and_fails_nothing(
+    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = open_keeper(keeping)
+    write(keeper, BLOCKS[:1])
+    monkeypatch.setattr(module, "has_room", lambda _size, _free, received, length: received < length // 4)
+    for block in BLOCKS[1:]:
+        keeper.add(block)
+    assert not keeping.own.exists()
+
+
+def test_a_volume_without_locks_keeps_nothing_and_fails_nothing(
+    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    keeper = open_keeper(keeping)
+    write(keeper, BLOCKS[:1])
+    assert not keeping.own.exists()
+
+
+def test_a_volume_that_cannot_be_written_fails_nothing(
+    tmp_path: Path, open_keeper: Callable[[Keeping], Keeper], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    keeper = open_keeper(Keeping(tmp_path / "file/partial"))
+    write(keeper, BLOCKS[:1])
+    assert "Nothing is kept for a next attempt" in caplog.text

@@ -1,0 +1,34 @@
+"""Rules about edits name exactly the fields that they are to name, and ask after absent ones first."""
+
+from __future__ import annotations
+
+from audiojob_types.base import WireModel
+from audiojob_types.resources.edits import immutable, immutable_at_the_end
+
+
+class Spec(WireModel):
+    """A field that is always stored, one that is stored by its default, and one that may be absent."""
+
+    pipeline: str
+    queue_name: str = "default"
+    start_time: str | None = None
+
+
+def test_fields_that_are_not_mutable_stay_what_they_were() -> None:
+    rules = {message.partition(" ")[0]: rule for rule, message in immutable(Spec, {"queueName"})}
+    assert rules == {
+        "pipeline": "self.pipeline == oldSelf.pipeline",
+        "startTime": (
+            "has(self.startTime) == has(oldSelf.startTime) && "
+            "(!has(self.startTime) || self.startTime == oldSelf.startTime)"
+        ),
+    }
+
+
+def test_a_job_that_has_ended_keeps_the_named_fields_too() -> None:
+    ((rule, message),) = immutable_at_the_end(Spec, {"queueName"}, "['Done']")
+    assert rule == (
+        "!has(oldSelf.status) || !has(oldSelf.status.state) || !(oldSelf.status.state in ['Done']) || "
+        "(self.spec.queueName == oldSelf.spec.queueName)"
+    )
+    assert message.startswith("spec.queueName cannot be changed: the job has ended")
