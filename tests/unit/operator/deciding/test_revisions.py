@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import SETTINGS, audio_job, phase, pipeline
 
+from audiojob_operator.building import precedence
 from audiojob_operator.deciding import revisions
 from audiojob_operator.records.model import Images
 from audiojob_types.contract import Task
@@ -36,16 +37,16 @@ def one_phase(**more: Any) -> Phase:
     ],
 )  # fmt: skip
 def test_the_jobs_device_acts_only_on_phases_that_can_use_a_gpu(wish: str | None, can: str, device: str) -> None:
-    assert revisions.effective_device(spec(device=wish), one_phase(device=can)) == device
+    assert precedence.effective_device(spec(device=wish), one_phase(device=can)) == device
 
 
 def test_the_retry_policy_comes_whole_from_job_else_phase_else_pipeline_else_built_in() -> None:
     def limit(job: Any, step: Any, line: Any) -> int:
         given = [{"retry": {"limit": each}} if each else {} for each in (job, step, line)]
-        return revisions.effective_retry(spec(**given[0]), one_phase(**given[1]), pipeline_spec(**given[2])).limit
+        return precedence.effective_retry(spec(**given[0]), one_phase(**given[1]), pipeline_spec(**given[2])).limit
 
     assert [limit(1, 2, 4), limit(None, 2, 4), limit(None, None, 4), limit(None, None, None)] == [1, 2, 4, 3]
-    assert revisions.effective_retry(spec(), one_phase(), pipeline_spec()) == Retry(
+    assert precedence.effective_retry(spec(), one_phase(), pipeline_spec()) == Retry(
         limit=3, base_seconds=2, cap_seconds=600
     )
 
@@ -53,27 +54,27 @@ def test_the_retry_policy_comes_whole_from_job_else_phase_else_pipeline_else_bui
 def test_priority_deadline_and_ttl_come_from_job_else_pipeline_else_built_in() -> None:
     line = pipeline_spec(priority=7, activeDeadlineSeconds=70, ttlSecondsAfterFinished=0)
     assert [
-        revisions.effective_priority(s, p) for s, p in ((spec(priority=9), line), (spec(), line), (spec(), None))
+        precedence.effective_priority(s, p) for s, p in ((spec(priority=9), line), (spec(), line), (spec(), None))
     ] == [9, 7, 5]
     assert [
-        revisions.effective_deadline_seconds(s, p)
+        precedence.effective_deadline_seconds(s, p)
         for s, p in ((spec(activeDeadlineSeconds=9), line), (spec(), line), (spec(), None))
     ] == [9, 70, None]
     assert [
-        revisions.effective_ttl_seconds(s, p)
+        precedence.effective_ttl_seconds(s, p)
         for s, p in ((spec(ttlSecondsAfterFinished=9), line), (spec(), line), (spec(), None))
     ] == [9, 0, 86_400]
 
 
 def test_parameters_are_laid_over_one_another_field_by_field() -> None:
     step = one_phase(task="Separate", parameters={"separate": {"model": "mdx", "seed": 7}})
-    made = revisions.phase_parameters(spec(parameters={"separate": {"seed": 9}}), step).to_wire()
+    made = precedence.phase_parameters(spec(parameters={"separate": {"seed": 9}}), step).to_wire()
     assert (made["model"], made["seed"], made["format"]) == ("mdx", 9, "flac")
 
 
 def test_parameters_that_do_not_fit_name_their_field() -> None:
     with pytest.raises(InvalidParameters, match=r"parameters\.separate\.shifts"):
-        revisions.phase_parameters(spec(parameters={"separate": {"shifts": 99}}), one_phase(task="Separate"))
+        precedence.phase_parameters(spec(parameters={"separate": {"shifts": 99}}), one_phase(task="Separate"))
 
 
 def test_a_revision_is_read_back_as_it_was_stored() -> None:
