@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from audiojob_api.app import create_app
-from audiojob_api.gateway import KubeGateway
+from audiojob_api.cluster.gateway import KubeGateway
 from audiojob_api.settings import ApiSettings
 from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection

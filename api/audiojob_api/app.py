@@ -9,13 +9,13 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from audiojob_api.auth import Authenticator
-from audiojob_api.gateway import Gateway
-from audiojob_api.limits import BodyLimit
-from audiojob_api.metrics import ApiMetrics, RequestTimer
-from audiojob_api.places import Places
+from audiojob_api.access.authenticator import Authenticator
+from audiojob_api.cluster.gateway import Gateway
+from audiojob_api.http.limits import BodyLimit
+from audiojob_api.http.metrics import ApiMetrics, RequestTimer
+from audiojob_api.http.routes import control, events, health, jobs
+from audiojob_api.jobs.queue_position import Places
 from audiojob_api.problems import install_handlers, with_media_type
-from audiojob_api.routes import control, events, health, jobs
 from audiojob_api.settings import ApiSettings
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.integration.api.conftest import JOBS, Api
 
-from audiojob_api.gateway import KubeGateway
+from audiojob_api.cluster.gateway import KubeGateway
 from audiojob_dev.rest import wait_until
 from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection

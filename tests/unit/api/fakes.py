@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from audiojob_api.gateway import Identity, Listener
+from audiojob_api.cluster.gateway import Identity, Listener
 from audiojob_kube.errors import AlreadyExists, Conflict
 
 Object = dict[str, Any]

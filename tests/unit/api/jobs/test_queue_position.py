@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.unit.api.fakes import MemoryGateway
 
-from audiojob_api.places import Board, Place, Places
+from audiojob_api.jobs.queue_position import Board, Place, Places
 from audiojob_types.base import format_time
 
 JOBS = "/api/v1/jobs"

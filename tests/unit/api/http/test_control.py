@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from tests.unit.api.fakes import READER_TOKEN, MemoryGateway
-from tests.unit.api.test_jobs import problem
+from tests.unit.api.http.test_jobs import problem
 
 from audiojob_kube.errors import Cause, Conflict, Invalid, NotFound, TransportError
 from audiojob_types.constants import LABEL_USER

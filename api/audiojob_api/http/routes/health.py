@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from audiojob_api.gateway import Gateway
-from audiojob_api.metrics import ApiMetrics
+from audiojob_api.cluster.gateway import Gateway
+from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.problems import responses, unavailable
 
 router = APIRouter(tags=["health"])

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from audiojob_api.auth import caller_who_may
-from audiojob_api.gateway import Gateway, Identity
-from audiojob_api.idempotency import IdempotencyKey
-from audiojob_api.models import JobChange, JobView, ReviewRequest, invalid_field, retry_job
+from audiojob_api.access.authenticator import caller_who_may
+from audiojob_api.cluster.gateway import Gateway, Identity
+from audiojob_api.http.routes.jobs import JobName, create_once, existing_job, require_json, shown
+from audiojob_api.jobs.idempotency import IdempotencyKey
+from audiojob_api.jobs.request import JobChange, JobView, ReviewRequest, invalid_field, retry_job
 from audiojob_api.problems import Problem, responses
-from audiojob_api.routes.jobs import JobName, create_once, existing_job, require_json, shown
 from audiojob_kube.errors import Invalid
 from audiojob_types.constants import MAX_PHASES
 from audiojob_types.resources.job import FINISHED_STATES, PhaseState, State

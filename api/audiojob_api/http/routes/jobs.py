@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from audiojob_api.auth import caller_who_may
-from audiojob_api.gateway import Gateway, Identity
-from audiojob_api.idempotency import IdempotencyKey, is_same_request, refuse_reused_key
-from audiojob_api.models import JobPage, JobRequest, JobView, audiojob, view
-from audiojob_api.paging import Filter, page
-from audiojob_api.places import Places
+from audiojob_api.access.authenticator import caller_who_may
+from audiojob_api.cluster.gateway import Gateway, Identity
+from audiojob_api.jobs.idempotency import IdempotencyKey, is_same_request, refuse_reused_key
+from audiojob_api.jobs.paging import Filter, page
+from audiojob_api.jobs.queue_position import Places
+from audiojob_api.jobs.request import JobPage, JobRequest, JobView, audiojob, view
 from audiojob_api.problems import Problem, responses, unavailable
 from audiojob_kube.errors import AlreadyExists, NotFound
 from audiojob_types.base import ObjectName

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.unit.api.fakes import GOOD_TOKEN, READER_TOKEN, MemoryGateway
 
-from audiojob_api.auth import ShortMemory, bearer_token
+from audiojob_api.access.authenticator import ShortMemory, bearer_token
 
 JOBS = "/api/v1/jobs"
 

@@ -12,8 +12,8 @@ from starlette.types import Message
 from tests.unit.api.fakes import GOOD_TOKEN, MemoryGateway
 
 from audiojob_api.app import create_app
-from audiojob_api.gateway import JobFeed
-from audiojob_api.routes.events import job_events
+from audiojob_api.cluster.gateway import JobFeed
+from audiojob_api.http.routes.events import job_events
 from audiojob_api.settings import ApiSettings
 
 NAME = "song"

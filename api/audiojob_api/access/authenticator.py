@@ -12,8 +12,8 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from audiojob_api.gateway import Gateway, Identity
-from audiojob_api.metrics import ApiMetrics
+from audiojob_api.cluster.gateway import Gateway, Identity
+from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.problems import Problem, unavailable
 from audiojob_kube.errors import ApiError, TooManyRequests
 

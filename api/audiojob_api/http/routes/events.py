@@ -11,12 +11,12 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
-from audiojob_api.auth import caller_who_may
-from audiojob_api.gateway import Gateway, JobFeed, has_ended
-from audiojob_api.metrics import ApiMetrics
-from audiojob_api.models import view
+from audiojob_api.access.authenticator import caller_who_may
+from audiojob_api.cluster.gateway import Gateway, JobFeed, has_ended
+from audiojob_api.http.metrics import ApiMetrics
+from audiojob_api.http.routes.jobs import JobName, existing_job, shown
+from audiojob_api.jobs.request import view
 from audiojob_api.problems import responses
-from audiojob_api.routes.jobs import JobName, existing_job, shown
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.unit.api.fakes import MemoryGateway
 
-from audiojob_api.gateway import Identity
+from audiojob_api.cluster.gateway import Identity
 from audiojob_kube.errors import ApiError, Forbidden, NotFound, ServerError, TooManyRequests, TransportError
 
 JOBS = "/api/v1/jobs"

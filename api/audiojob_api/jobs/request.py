@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StrictBool, WithJsonSchema
 
-from audiojob_api.idempotency import ANNOTATION_REQUEST, key_digest, mark
-from audiojob_api.places import Place
+from audiojob_api.jobs.idempotency import ANNOTATION_REQUEST, key_digest, mark
+from audiojob_api.jobs.queue_position import Place
 from audiojob_api.problems import FieldProblem, Problem, pointer
 from audiojob_types.base import ObjectName, Time, WireModel
 from audiojob_types.constants import API_VERSION, LABEL_USER

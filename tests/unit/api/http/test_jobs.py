@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.unit.api.fakes import MemoryGateway
 
-from audiojob_api.models import JobRequest, audiojob, user_label
+from audiojob_api.jobs.request import JobRequest, audiojob, user_label
 from audiojob_kube.errors import Cause, Forbidden, Invalid, NotFound, TooManyRequests, TransportError
 from audiojob_types.constants import LABEL_USER
 
