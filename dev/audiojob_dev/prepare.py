@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from audiojob_dev.cluster.embedded import Cluster, require_root
+from audiojob_dev.cluster.embedded import PROGRAMS, Cluster, require_root
 from audiojob_dev.images import build as images
 from audiojob_dev.images.buildah import Buildah
 from audiojob_dev.images.load import load
@@ -27,20 +27,32 @@ _TEST_PROGRAMS = (
 )
 
 
-def cluster_with_images(paths: Paths, progress: Progress, gpus: int | None = None) -> dict[str, str]:
-    """The embedded cluster up and all images in it; returns their references by name."""
+def cluster_with_images(
+    paths: Paths, progress: Progress, gpus: int | None = None, programs: Iterable[str] = ("helm",)
+) -> dict[str, str]:
+    """The embedded cluster up, all images in it, and `programs` beside it; returns the images' references by name.
+
+    Images are built and loaded while the programs compile: the one waits for disks where the other needs processors.
+    """
     require_root()
     buildah = Buildah(paths)
+    cluster = Cluster(paths)
     with ThreadPoolExecutor(max_workers=1) as pool:
-        building = pool.submit(images.build, paths, _ALL_IMAGES, progress, buildah)
+        building = pool.submit(_build_and_load, paths, cluster, buildah, progress)
         try:
-            cluster = Cluster(paths)
-            cluster.up(progress, gpus)
+            binaries.ensure(paths, {*PROGRAMS, *programs}, progress)
             references = building.result()
         except BaseException:
             buildah.cancel()
             raise
+    cluster.up(progress, gpus)
     load(paths, cluster.containers, references.values(), progress)
+    return references
+
+
+def _build_and_load(paths: Paths, cluster: Cluster, buildah: Buildah, progress: Progress) -> dict[str, str]:
+    references = images.build(paths, _ALL_IMAGES, progress, buildah)
+    cluster.before_start(lambda containers: load(paths, containers, references.values(), progress))
     return references
 
 
@@ -71,8 +83,7 @@ def for_tests(paths: Paths, progress: Progress, environment: Mapping[str, str], 
         binaries.ensure(paths, _TEST_PROGRAMS, progress)
         images_where_needed(paths, progress, _ALL_IMAGES, environment)
     elif user_id == 0:
-        cluster_with_images(paths, progress)
-        binaries.ensure(paths, _TEST_PROGRAMS, progress)
+        cluster_with_images(paths, progress, programs=_TEST_PROGRAMS)
     else:
         binaries.ensure(paths, _TEST_PROGRAMS, progress)
         progress.note("Tests with real pods will be skipped: they need root, or CONTEXT=<context>.")

@@ -1,19 +1,61 @@
-"""containerd through its own client `ctr`: is it there, import images, remove containers and images."""
+"""containerd through its own client `ctr`: import images, remove containers and images; and containerd on its own."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from audiojob_dev.cluster import host
 from audiojob_dev.errors import DevError
+from audiojob_dev.rest import wait_until
+from audiojob_dev.tools import processes
 from audiojob_dev.tools.packages import program
 
 # The namespace that the kubelet uses.
 _NAMESPACE = "k8s.io"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+
+@contextmanager
+def containerd_alone(root: Path, logs: Path) -> Iterator[Containers]:
+    """containerd over `root` without a node, so that images are unpacked before a cluster starts; it ends with this.
+
+    Raises DevError where containerd does not come up.
+    """
+    with tempfile.TemporaryDirectory(prefix="audiojob-containerd-") as name:
+        folder = Path(name)
+        configuration = folder / "config.toml"
+        configuration.write_text(_configuration(root, folder))
+        command = [program("containerd") or "containerd", "--config", str(configuration)]
+        # Tagged with its own folder: to the cluster's commands it is no part of the cluster.
+        process = processes.start(processes.Program("containerd", command), folder, logs, die_with_parent=True)
+        containers = Containers(folder / "containerd.sock")
+        try:
+            wait_until("containerd", containers.answers, seconds=_START_SECONDS)
+            yield containers
+        finally:
+            processes.stop([process.pid], grace_seconds=_STOP_SECONDS)
+            host.unmount_below([folder, root])
+
+
+def _configuration(root: Path, folder: Path) -> str:
+    return f"""version = 2
+root = {json.dumps(str(root))}
+state = {json.dumps(str(folder / "state"))}
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+
+[grpc]
+address = {json.dumps(str(folder / "containerd.sock"))}
+
+[plugins."io.containerd.internal.v1.opt"]
+path = {json.dumps(str(folder / "opt"))}
+"""
 
 
 class Containers:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from audiojob_dev.cluster import addons, controlplane, host, node, pause, volumes
-from audiojob_dev.cluster.containers import Containers
+from audiojob_dev.cluster.containers import Containers, containerd_alone
 from audiojob_dev.cluster.controlplane import ControlPlane
 from audiojob_dev.cluster.node import Node
 from audiojob_dev.cluster.pki import Authority
@@ -33,7 +33,7 @@ DEFAULT_ADDRESS = "10.254.0.1"
 _CGROUP = "/audiojob"
 _START_SECONDS = 120.0
 _LOCK_SECONDS = 600.0
-_PROGRAMS = (
+PROGRAMS = (
     "etcd",
     "kube-apiserver",
     "kubectl",
@@ -43,7 +43,7 @@ _PROGRAMS = (
     "kube-proxy",
     "coredns",
 )
-_DAEMONS = (*(name for name in _PROGRAMS if name != "kubectl"), "containerd")
+_DAEMONS = (*(name for name in PROGRAMS if name != "kubectl"), "containerd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,16 @@ class Cluster:
             if gpus is not None:
                 addons.offer_gpus(self.rest, gpus)
 
+    def before_start(self, use: Callable[[Containers], None]) -> None:
+        """Call `use` with a containerd of its own over the cluster's images, unless the cluster runs or has run."""
+        require_root()
+        packages.ensure(packages.NODE_REQUIREMENTS, announce=lambda _: None)
+        self.paths.state.mkdir(parents=True, exist_ok=True, mode=0o755)
+        with self._locked():
+            if self.status().absent and not self._record_file.exists():
+                with containerd_alone(self.paths.containerd_root, self.paths.logs) as containers:
+                    use(containers)
+
     def down(self, progress: Progress) -> None:
         """Stop everything and remove all state. Images stay in the cache. Safe to repeat at any time."""
         require_root()
@@ -184,7 +194,7 @@ class Cluster:
     def _start_or_clean_up(self, progress: Progress) -> None:
         with progress.step("system packages") as step:
             packages.ensure(packages.NODE_REQUIREMENTS, announce=lambda text: setattr(step, "detail", text))
-        folder = binaries.ensure(self.paths, _PROGRAMS, progress)
+        folder = binaries.ensure(self.paths, PROGRAMS, progress)
         with progress.step("pause image"):
             pause_archive = pause.archive(self.paths)
         try:

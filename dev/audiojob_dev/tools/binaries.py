@@ -7,6 +7,8 @@ when it is whole.
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,9 +18,19 @@ from audiojob_dev.paths import Paths, repository
 from audiojob_dev.progress import Progress, Step
 from audiojob_dev.tools import golang, processes
 from audiojob_dev.tools.locks import locked
-from audiojob_dev.tools.versions import BINARIES, Binary, binaries_key, go_module_directory, version_flags
+from audiojob_dev.tools.versions import (
+    BINARIES,
+    KUBERNETES_VERSION,
+    Binary,
+    binaries_key,
+    go_module_directory,
+    linker_flags,
+    version_flags,
+)
 
 _BUILD_SECONDS = 3600.0
+_VERSION_SECONDS = 30.0
+_KUBECTL_VERSION = re.compile(r'"gitVersion":\s*"v(\d+)\.(\d+)')
 
 
 def folder(paths: Paths) -> Path:
@@ -43,11 +55,30 @@ def ensure(paths: Paths, names: Iterable[str], progress: Progress) -> Path:
     if not todo:
         return target
     target.mkdir(parents=True, exist_ok=True)
+    if any(binary.name == "kubectl" for binary in todo) and link_installed_kubectl(target):
+        todo = [binary for binary in todo if binary.name != "kubectl"]
     go = golang.find_or_install(paths.cache)
     for number, binary in enumerate(todo, 1):
         with progress.step(f"build {binary.name} ({number}/{len(todo)})") as step:
             _build(go, binary, target, step)
     return target
+
+
+def link_installed_kubectl(target: Path) -> bool:
+    """Link the machine's own kubectl into `target` if it may talk to this API server: at most one minor apart."""
+    installed = shutil.which("kubectl")
+    if installed is None:
+        return False
+    command = [installed, "version", "--client", "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_VERSION_SECONDS)
+    version = _KUBECTL_VERSION.search(done.stdout)
+    ours = tuple(int(part) for part in KUBERNETES_VERSION.split("."))
+    if version is None or int(version[1]) != ours[0] or abs(int(version[2]) - ours[1]) > 1:
+        return False
+    fresh = target / f".kubectl.{os.getpid()}"
+    fresh.symlink_to(Path(installed).resolve())
+    fresh.replace(target / "kubectl")
+    return True
 
 
 def ensure_apart(paths: Paths, binary: Binary, progress: Progress) -> Path:
@@ -88,7 +119,7 @@ def _install_module(go: Path, binary: Binary, fresh: Path, step: Step) -> None:
     scratch = fresh.with_name(f".{binary.name}.install")
     scratch.mkdir(exist_ok=True)
     package = f"{binary.package}@{binary.module_version}"
-    flags = ["-v", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", package]
+    flags = ["-v", "-trimpath", "-buildvcs=false", "-ldflags", linker_flags(binary.variables), package]
     _run([str(go), "install", *flags], {"GOBIN": str(scratch)}, binary, step)
     (scratch / Path(binary.package).name).replace(fresh)
     scratch.rmdir()
@@ -102,7 +133,7 @@ def _run(command: list[str], extra: dict[str, str], binary: Binary, step: Step) 
     # Our lock ends with us: a compiler that outlived us would write into the next command's file.
     process = subprocess.Popen(
         processes.dying_with_parent(command),
-        cwd=go_module_directory(repository()),
+        cwd=go_module_directory(repository()) / binary.folder,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,25 @@ DEBIAN_SUITE = "bookworm"
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """A Go program. `module_version` is None where `dev/go/go.mod` pins it."""
+    """A Go program. `module_version` is None where the `go.mod` of its `folder` below `dev/go` pins it."""
 
     name: str
     package: str
     module_version: str | None = None
+    folder: str = "."
+    variables: tuple[str, ...] = ()  # strings that the linker sets, as `package.name=value`
 
 
+_HELM = "v3.22.0"
+# What a release of helm reports, and the Kubernetes that `helm template` assumes (1.20 without this: charts refuse it).
+_HELM_VARIABLES = (
+    f"helm.sh/helm/v3/internal/version.version={_HELM}",
+    *(
+        f"helm.sh/helm/v3/pkg/{package}.{name}={part}"
+        for package in ("chartutil", "lint/rules")
+        for name, part in zip(("k8sVersionMajor", "k8sVersionMinor"), KUBERNETES_VERSION.split("."), strict=False)
+    ),
+)
 BINARIES = (
     Binary("etcd", "go.etcd.io/etcd/server/v3"),
     Binary("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
@@ -29,8 +42,8 @@ BINARIES = (
     Binary("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
     Binary("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
     Binary("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
-    Binary("helm", "helm.sh/helm/v3/cmd/helm", "v3.22.0"),
-    Binary("coredns", "github.com/coredns/coredns", "v1.12.4"),
+    Binary("coredns", ".", folder="coredns"),
+    Binary("helm", "helm.sh/helm/v3/cmd/helm", _HELM, variables=_HELM_VARIABLES),
     Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
 )
 # Apart from BINARIES: only benchmarks and the tests of lost nodes ask for it, and it must not change the key below.
@@ -43,12 +56,13 @@ def go_module_directory(repository: Path) -> Path:
 
 
 def binaries_key(module: Path) -> str:
-    """12 hex digits over go.mod, go.sum and the versions above: the same key, the same binaries."""
+    """12 hex digits over the module files and the versions above: the same key, the same binaries."""
     digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum"):
-        digest.update((module / name).read_bytes())
+    for folder in sorted({binary.folder for binary in BINARIES}):
+        for file in (module / folder / "go.mod", module / folder / "go.sum", *sorted((module / folder).glob("*.go"))):
+            digest.update(file.read_bytes())
     for binary in BINARIES:
-        digest.update(f"{binary.name} {binary.package}@{binary.module_version}\n".encode())
+        digest.update(f"{binary.name} {binary.package}@{binary.module_version} {binary.variables}\n".encode())
     return digest.hexdigest()[:12]
 
 
@@ -62,4 +76,9 @@ def version_flags() -> str:
         "gitMinor": minor,
         "gitTreeState": "clean",
     }
-    return "-s -w " + " ".join(f"-X {package}.{key}={value}" for key, value in values.items())
+    return linker_flags(f"{package}.{key}={value}" for key, value in values.items())
+
+
+def linker_flags(variables: Iterable[str]) -> str:
+    """No debug information, and these variables set."""
+    return " ".join(("-s -w", *(f"-X {variable}" for variable in variables)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from audiojob_dev.errors import DevError
 from audiojob_dev.images import build as images
 from audiojob_dev.images import load as imageload
 from audiojob_dev.paths import repository
-from audiojob_dev.tools.versions import binaries_key
+from audiojob_dev.tools.versions import binaries_key, go_module_directory
 
 
 def _tree(root: Path) -> None:
@@ -109,10 +110,11 @@ def test_new_volumes_are_numbered_after_the_last_one_in_use() -> None:
     assert volumes.next_names(["audiojob-local-0007", "foreign", "audiojob-local-0002"], 1) == ["audiojob-local-0008"]
 
 
-def test_programs_are_built_again_when_a_pinned_version_changes(tmp_path: Path) -> None:
-    (tmp_path / "go.mod").write_text("require a v1\n")
-    (tmp_path / "go.sum").write_text("a v1 h1:x\n")
+@pytest.mark.parametrize("changed", ["go.sum", "coredns/go.mod", "coredns/main.go"])
+def test_programs_are_built_again_when_a_pinned_version_or_our_source_changes(changed: str, tmp_path: Path) -> None:
+    shutil.copytree(go_module_directory(repository()), tmp_path, dirs_exist_ok=True)
     first = binaries_key(tmp_path)
-    assert binaries_key(tmp_path) == first
-    (tmp_path / "go.sum").write_text("a v1 h1:y\n")
+    assert binaries_key(go_module_directory(repository())) == first
+    with (tmp_path / changed).open("a") as file:
+        file.write("// changed\n")
     assert binaries_key(tmp_path) != first
