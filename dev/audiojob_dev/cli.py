@@ -79,7 +79,10 @@ def _images(arguments: argparse.Namespace) -> int:
     names = arguments.only or [image.name for image in images.IMAGES]
     with Progress() as progress:
         references = prepare.images_where_needed(paths_from_environment(), progress, names, os.environ)
-    print(json.dumps(references) if arguments.json else "\n".join(references.values()))
+    if arguments.values:
+        print(json.dumps(images.chart_values(references), indent=2))
+    else:
+        print(json.dumps(references) if arguments.json else "\n".join(references.values()))
     return 0
 
 
@@ -139,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
     names = [image.name for image in images.IMAGES]
     image_command.add_argument("--only", action="append", choices=names, help="this one; may be repeated")
     image_command.add_argument("--json", action="store_true", help="print the references as an object by name")
+    image_command.add_argument("--values", action="store_true", help="print them as values for the chart (helm -f)")
     image_command.set_defaults(run=_images)
 
     tools = commands.add_parser("tools", help="build kubectl and helm and print their paths")

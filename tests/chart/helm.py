@@ -74,8 +74,8 @@ def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
 
 
 def ci_values() -> dict[str, Object]:
-    """The example values that come with the chart, by file name."""
-    files = sorted((CHART / "ci").glob("*-values.yaml"))
+    """Values that the chart is tested with, by file name: those beside it, and the example of docs/install.md."""
+    files = [*sorted((CHART / "ci").glob("*-values.yaml")), repository() / "examples" / "install" / "values.yaml"]
     return {file.name: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
 
 

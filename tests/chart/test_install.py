@@ -109,12 +109,28 @@ def test_rights(installed: Installed, account: str, verb: str, resource: str, wh
 
 
 def test_the_examples_are_accepted(installed: Installed) -> None:
+    installed.server.ensure_service_account(installed.music, "default")  # of the pod of files-pod.yaml
     examples = sorted((repository() / "examples").glob("*.yaml"))
     assert {"download", "normalize", "queue", "separate", "simulate"} <= {example.stem for example in examples}
     for example in examples:
         installed.server.kubectl(
             "-n", installed.music, "create", "--dry-run=server", "--validate=strict", "-f", str(example)
         )
+
+
+def test_the_example_ingress_leads_to_the_service_of_the_api(installed: Installed, helm: Helm) -> None:
+    file = repository() / "examples" / "install" / "ingress.yaml"
+    ingress = yaml.safe_load(file.read_text(encoding="utf-8"))
+    backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    services = of_kind(helm.render({"jobNamespaces": ["music"]}), "Service")
+    assert [(each["metadata"]["name"], each["metadata"]["namespace"]) for each in services] == [
+        (backend["name"], ingress["metadata"]["namespace"])
+    ]
+    assert services[0]["spec"]["ports"][0]["port"] == backend["port"]["number"]
+    ingress["metadata"]["namespace"] = installed.system
+    installed.server.kubectl(
+        "create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump(ingress)
+    )
 
 
 def test_music_outlives_the_release_and_is_found_again(installed: Installed) -> None:

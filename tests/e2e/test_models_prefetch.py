@@ -11,8 +11,9 @@ import pytest
 from tests.chart.helm import CHART, KUBERNETES
 from tests.e2e.product import Object, Product
 
-from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE, image_value
+from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
 from audiojob_dev.demo.tools import wait_until
+from audiojob_dev.images.build import image_value
 from audiojob_types.constants import MODELS_CLAIM, MODELS_CONFIGMAP
 from audiojob_types.models import KNOWN_MODELS, ModelBook, ModelState
 from audiojob_types.reasons import Reason

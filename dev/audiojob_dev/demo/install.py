@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audiojob_dev.demo.tools import Cluster
+from audiojob_dev.images.build import chart_values
 from audiojob_dev.paths import repository
 
 RELEASE = "audiojob"
@@ -54,19 +55,11 @@ def ensure_namespace(cluster: Cluster, name: str) -> None:
 def values(job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: str) -> dict[str, Any]:
     """The chart values of each installation of ours: images, job namespaces, and the address of the music server."""
     return {
-        "images.runner": image_value(images["runner"]),
-        "images.runnerTorch": image_value(images["runner-torch"]),
-        "images.control": image_value(images["control"]),
+        **{f"images.{key}": value for key, value in chart_values(images)["images"].items()},
         "jobNamespaces": list(job_namespaces),
         "api.namespace": job_namespaces[0],
         "fetch.allowedCIDRs": [allowed_cidr],
     }
-
-
-def image_value(reference: str) -> dict[str, str]:
-    """A reference as the chart takes it."""
-    repository_name, tag = reference.rsplit(":", 1)
-    return {"repository": repository_name, "tag": tag}
 
 
 def restricted_namespace(name: str) -> dict[str, Any]:

@@ -79,6 +79,18 @@ def references(registry: str = f"{REGISTRY}/{PROJECT}") -> dict[str, str]:
     return {image.name: reference(image, registry) for image in IMAGES}
 
 
+def image_value(reference: str) -> dict[str, str]:
+    """A reference as the chart's `images.*` take it."""
+    repository_name, tag = reference.rsplit(":", 1)
+    return {"repository": repository_name, "tag": tag}
+
+
+def chart_values(references: dict[str, str]) -> dict[str, dict[str, dict[str, str]]]:
+    """Values of the chart that name these images, by image."""
+    keys = {"control": "control", "runner": "runner", "runner-torch": "runnerTorch"}
+    return {"images": {keys[name]: image_value(reference) for name, reference in references.items()}}
+
+
 def build(paths: Paths, names: Iterable[str], progress: Progress, buildah: Buildah | None = None) -> dict[str, str]:
     """Build what is missing and return the local references of `names`; older builds of them are removed.
 
