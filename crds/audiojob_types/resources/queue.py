@@ -8,7 +8,7 @@ from pydantic import Field
 
 from audiojob_types.base import ObjectName, StatusModel, WireModel, cel
 from audiojob_types.constants import API_VERSION
-from audiojob_types.resources.job import Generation
+from audiojob_types.resources.fields import Generation
 from audiojob_types.resources.metadata import Metadata
 
 DEFAULT_WEIGHT = 10

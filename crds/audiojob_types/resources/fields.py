@@ -1,0 +1,15 @@
+"""Kinds of values that both the spec and the status of an AudioJob hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+PhaseName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=12)]
+Message = Annotated[str, Field(max_length=1_024)]
+ReasonText = Annotated[str, Field(max_length=63)]
+Generation = Annotated[int, Field(ge=0, le=2**53)]
+
+TERMINAL_STATES: Final = "['Succeeded','Failed','Cancelled']"
+"""States in which a job never changes again, as a list in CEL."""

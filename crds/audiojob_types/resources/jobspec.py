@@ -1,0 +1,197 @@
+"""What a user asks for: the spec of an AudioJob, and the API server's rules about changes of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, JsonValue, WithJsonSchema
+
+from audiojob_types.base import ObjectName, Time, WireModel, cel
+from audiojob_types.constants import DEFAULT_QUEUE, MAX_PHASES
+from audiojob_types.contract import MAX_TEXTS_BYTES
+from audiojob_types.destination import Destination
+from audiojob_types.parameters.schema import parameters_schema
+from audiojob_types.resources.edits import immutable, immutable_at_the_end
+from audiojob_types.resources.fields import TERMINAL_STATES, Message, PhaseName
+from audiojob_types.resources.source import SideInput, Source
+
+
+class Retry(WireModel):
+    """How often and how fast a phase is tried again."""
+
+    limit: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10,
+            description="limit is the number of counted failures that end a phase; 1 means no retry. Default 3.",
+        ),
+    ] = 3
+    base_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=3_600,
+            description="baseSeconds is the wait after the first failure; it doubles. Default 2.",
+        ),
+    ] = 2
+    cap_seconds: Annotated[int, Field(ge=1, le=86_400, description="capSeconds is the longest wait. Default 600.")] = (
+        600
+    )
+
+
+class Review(WireModel):
+    """Somebody's word on a phase at which the pipeline stops."""
+
+    phase: Annotated[PhaseName, Field(description="phase that the review is about.")]
+    approved: Annotated[bool, Field(description="approved lets the phase start; false ends the job.")]
+    message: Annotated[Message, Field(description="message of the reviewer, for people.")] = ""
+
+
+class AudioJobSpec(WireModel):
+    """What to do. Immutable but for suspend, cancel, priority, ttlSecondsAfterFinished, and reviews to come."""
+
+    MUTABLE: ClassVar[frozenset[str]] = frozenset(
+        {"suspend", "cancel", "priority", "ttlSecondsAfterFinished", "reviews"}
+    )
+    MUTABLE_AT_THE_END: ClassVar[frozenset[str]] = frozenset({"ttlSecondsAfterFinished"})
+
+    pipeline: Annotated[ObjectName, Field(description="pipeline is the name of the AudioPipeline to run.")]
+    source: Annotated[Source, Field(description="source is the input, if the pipeline needs one.")] | None = None
+    inputs: Annotated[
+        tuple[SideInput, ...],
+        Field(
+            max_length=64,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+                "x-kubernetes-validations": cel(
+                    (
+                        f"self.map(i, has(i.text) ? i.text.size() : 0).sum() <= {MAX_TEXTS_BYTES}",
+                        "all texts together must be at most 64 KiB; upload longer ones and use object",
+                    )
+                ),
+            },
+            description="inputs beside the source, such as lyrics; pipelines ask for them by name.",
+        ),
+    ] = ()
+    destination: (
+        Annotated[
+            Destination,
+            Field(description="destination is the library that the pipeline's Publish phases put results into."),
+        ]
+        | None
+    ) = None
+    parameters: Annotated[
+        Annotated[dict[str, dict[str, Any]], WithJsonSchema(parameters_schema())] | None,
+        Field(description="parameters by task; what is left out comes from the pipeline, then from built-in defaults."),
+    ] = None
+    queue_name: Annotated[ObjectName, Field(description="queueName is the AudioQueue that the job waits in.")] = (
+        DEFAULT_QUEUE
+    )
+    priority: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=10,
+                description="priority from 1 to 10; 10 is the most urgent. Default: the pipeline's, else 5.",
+            ),
+        ]
+        | None
+    ) = None
+    device: (
+        Annotated[
+            Literal["Auto", "GPU", "CPU"],
+            Field(
+                description="device for phases that can use a GPU. Auto takes a GPU when a node offers one and falls "
+                "back to the CPU; GPU never falls back; CPU never asks for one."
+            ),
+        ]
+        | None
+    ) = None
+    start_time: Annotated[Time | None, Field(description="startTime is the earliest moment to start.")] = None
+    active_deadline_seconds: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=2_592_000,
+                description="activeDeadlineSeconds ends the job this long after its start.",
+            ),
+        ]
+        | None
+    ) = None
+    queue_timeout_seconds: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=2_592_000,
+                description="queueTimeoutSeconds fails a job that has not started this long after creation or "
+                "startTime.",
+            ),
+        ]
+        | None
+    ) = None
+    ttl_seconds_after_finished: (
+        Annotated[
+            int,
+            Field(
+                ge=0,
+                le=31_536_000,
+                description="ttlSecondsAfterFinished removes the finished job after this time. "
+                "Default: the pipeline's, else 86400.",
+            ),
+        ]
+        | None
+    ) = None
+    suspend: Annotated[bool, Field(description="suspend stops the work; false lets it go on.")] = False
+    cancel: Annotated[bool, Field(description="cancel ends the job for good; it cannot be taken back.")] = False
+    retry: Annotated[Retry, Field(description="retry overrides the pipeline's retry policy.")] | None = None
+    retry_of: (
+        Annotated[
+            ObjectName,
+            Field(description="retryOf is a failed or cancelled AudioJob; phases that it finished are not done again."),
+        ]
+        | None
+    ) = None
+    reuse: Annotated[
+        Literal["Allowed", "Never"],
+        Field(
+            description="reuse Allowed takes over what an AudioJob of the namespace has made of the same input in the "
+            "same way; Never does all of the work again."
+        ),
+    ] = "Allowed"
+    reviews: Annotated[
+        tuple[Review, ...],
+        Field(
+            max_length=MAX_PHASES,
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+            description="reviews of phases with a gate, in the order in which they were given.",
+        ),
+    ] = ()
+
+
+def _spec_rules() -> list[JsonValue]:
+    return cel(
+        *immutable(AudioJobSpec, AudioJobSpec.MUTABLE),
+        ("!oldSelf.cancel || self.cancel", "cancel cannot be taken back; create a new AudioJob"),
+        (
+            (
+                "!has(oldSelf.reviews) || (has(self.reviews) && self.reviews.size() >= oldSelf.reviews.size() && "
+                "oldSelf.reviews.all(i, r, self.reviews[i] == r))"
+            ),
+            "reviews must only be added to; what was said cannot be taken back",
+        ),
+    )
+
+
+AudioJobSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": _spec_rules()}
+AudioJobSpec.model_rebuild(force=True)
+
+
+def end_rules() -> list[JsonValue]:
+    """Rules of the whole object: what is asked of a job that has ended is refused, as nobody would do it."""
+    until_the_end = AudioJobSpec.MUTABLE - AudioJobSpec.MUTABLE_AT_THE_END
+    return cel(*immutable_at_the_end(AudioJobSpec, until_the_end, TERMINAL_STATES))
