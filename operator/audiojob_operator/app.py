@@ -17,7 +17,7 @@ from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.workqueue import WorkQueue
-from audiojob_operator.records.model import Key
+from audiojob_operator.records.objects import Key
 from audiojob_operator.settings import OperatorSettings
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.reuse_index import ReuseIndex

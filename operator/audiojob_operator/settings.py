@@ -12,9 +12,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from audiojob_operator.records.libraries import Library as LibraryReference
-from audiojob_operator.records.model import DecideSettings, SiteLimit, SiteRules
-from audiojob_operator.records.model import Disruption as DisruptionTimes
-from audiojob_operator.records.model import Images as ImageReferences
+from audiojob_operator.records.settings import DecideSettings
+from audiojob_operator.records.settings import Disruption as DisruptionTimes
+from audiojob_operator.records.settings import Images as ImageReferences
+from audiojob_operator.records.sites import SiteLimit, SiteRules
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.destination import LibraryName
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS

@@ -10,7 +10,7 @@ import yaml
 from tests.chart.helm import CHART, Helm, Object, ci_values, find, merged, of_kind
 
 from audiojob_api.settings import ApiSettings
-from audiojob_operator.records.model import SiteLimit, SiteRules
+from audiojob_operator.records.sites import SiteLimit, SiteRules
 from audiojob_operator.settings import load_settings
 from audiojob_runner.cli import _parser as cli_parser
 from audiojob_runner.sweep.command import parse_store

@@ -18,17 +18,9 @@ from audiojob_operator.admission.scheduler import ADMITTED, admit
 from audiojob_operator.deciding.attempts.cooldown import cooling_until
 from audiojob_operator.deciding.policies.ready import by_name, gpus_soon
 from audiojob_operator.deciding.policies.sites import limit_for, site_host
-from audiojob_operator.records.model import (
-    Admission,
-    AdmissionSnapshot,
-    Candidate,
-    Key,
-    QueueKey,
-    SiteAnswer,
-    SiteLimit,
-    SiteRules,
-    SiteUse,
-)
+from audiojob_operator.records.admission import Admission, AdmissionSnapshot, Candidate, QueueKey, SiteAnswer
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUse
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches, LiveGpus
 from audiojob_operator.state.jobstore import Known

@@ -10,7 +10,7 @@ from audiojob_operator.deciding.policies.models import lacks_model
 from audiojob_operator.deciding.policies.ready import by_name, can_go_on, gpu_requests, ready_phases
 from audiojob_operator.deciding.policies.sites import fetch_request
 from audiojob_operator.deciding.status import holds_slot, is_finished
-from audiojob_operator.records.model import Candidate
+from audiojob_operator.records.admission import Candidate
 from audiojob_types import constants as c
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob

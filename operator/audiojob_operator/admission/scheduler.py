@@ -14,15 +14,15 @@ from datetime import datetime
 from typing import Final
 
 from audiojob_operator.deciding.policies.sites import SiteLoad
-from audiojob_operator.records.model import (
+from audiojob_operator.records.admission import (
     Admission,
     AdmissionSnapshot,
     Candidate,
     GpuRequest,
-    Key,
     QueueKey,
     SiteAnswer,
 )
+from audiojob_operator.records.objects import Key
 from audiojob_types.constants import DEFAULT_QUEUE
 from audiojob_types.ordering import sort_key
 from audiojob_types.reasons import Reason

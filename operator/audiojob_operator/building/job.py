@@ -11,7 +11,7 @@ from audiojob_operator.building.quantity import quantity_bytes
 from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.building.template import job_skeleton
 from audiojob_operator.building.volumes import volumes_and_mounts
-from audiojob_operator.records.model import Object
+from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.contract import Device
 from audiojob_types.resources.pipeline import PodTemplate

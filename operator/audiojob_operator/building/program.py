@@ -13,7 +13,7 @@ from typing import Final
 
 from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.records.invalid import InvalidSpecError
-from audiojob_operator.records.model import Object
+from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.contract import (
     CONTROL_ROOT,

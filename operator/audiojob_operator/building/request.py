@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from audiojob_operator.records.model import DecideSettings, Revision
+from audiojob_operator.records.settings import DecideSettings, Revision
 from audiojob_types.contract import Device, PhaseInputFile
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import Phase

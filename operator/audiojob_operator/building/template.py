@@ -11,7 +11,7 @@ from typing import Final
 
 from kubernetes import client as k8s
 
-from audiojob_operator.records.model import Object
+from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.contract import (
     ENV_PHASE_FILE,

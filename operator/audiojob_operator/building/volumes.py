@@ -6,7 +6,7 @@ from audiojob_operator.building.inputs import uploads_prefix
 from audiojob_operator.building.names import output_prefix
 from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.records.libraries import Library, destination_library, source_library
-from audiojob_operator.records.model import Object
+from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT, S3Store, Task
 

@@ -8,7 +8,12 @@ from typing import Literal
 
 from audiojob_operator.building.names import event_name, output_prefix
 from audiojob_operator.deciding.attempts.attempt import clip
-from audiojob_operator.records.model import EventRecord, Failed, Object, Observed, PhaseObservation, ReuseAsk, Revision
+from audiojob_operator.records.objects import Object
+from audiojob_operator.records.observation import Failed, PhaseObservation
+from audiojob_operator.records.observed import Observed
+from audiojob_operator.records.plan import EventRecord
+from audiojob_operator.records.reuse import ReuseAsk
+from audiojob_operator.records.settings import Revision
 from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus, ResolvedSource

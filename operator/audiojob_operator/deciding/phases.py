@@ -34,7 +34,7 @@ from audiojob_operator.deciding.reused_phases import (
     take_finished,
     without_lost_files,
 )
-from audiojob_operator.records.model import Failed, PhaseObservation, Running, Succeeded
+from audiojob_operator.records.observation import Failed, PhaseObservation, Running, Succeeded
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.constants import MAX_STATUS_OUTPUTS

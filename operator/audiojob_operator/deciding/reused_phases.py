@@ -14,7 +14,8 @@ from audiojob_operator.deciding.reuse.keys import Work, ask, given_back, may_don
 from audiojob_operator.deciding.reuse.references import finished_before
 from audiojob_operator.deciding.revisions import make_revision, own_pipeline
 from audiojob_operator.records.invalid import InvalidSpecError
-from audiojob_operator.records.model import Donor, Failed, PhaseObservation, SameWork
+from audiojob_operator.records.observation import Failed, PhaseObservation
+from audiojob_operator.records.reuse import Donor, SameWork
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import Reason

@@ -10,7 +10,9 @@ from typing import Final
 from pydantic import ValidationError
 
 from audiojob_operator.building.precedence import phases_before
-from audiojob_operator.records.model import Images, Object, PhaseObservation, Revision
+from audiojob_operator.records.objects import Object
+from audiojob_operator.records.observation import PhaseObservation
+from audiojob_operator.records.settings import Images, Revision
 from audiojob_types import constants as c
 from audiojob_types.contract import Task
 from audiojob_types.resources.job import AudioJob, AudioJobSpec, PhaseState

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from audiojob_operator.deciding.attempts.attempt import clip
-from audiojob_operator.records.model import Object
+from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import AudioJob, AudioJobStatus, Condition, JobError, State

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from audiojob_operator.records.model import Object
+from audiojob_operator.records.objects import Object
 from audiojob_types.contract import COOL_DOWN_REASONS, Device
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import FINISHED_STATES, PhaseState

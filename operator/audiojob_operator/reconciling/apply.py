@@ -23,9 +23,10 @@ from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS, Resource
 from audiojob_operator.deciding.transitions import bounded_reason
 from audiojob_operator.metrics import Metrics
+from audiojob_operator.reconciling.errors import ForeignChildError, RefusedError, StaleError
 from audiojob_operator.reconciling.events import event_object
-from audiojob_operator.records.errors import ForeignChildError, RefusedError, StaleError
-from audiojob_operator.records.model import EventRecord, JobRef, Plan, Refusal
+from audiojob_operator.records.observed import Refusal
+from audiojob_operator.records.plan import EventRecord, JobRef, Plan
 from audiojob_operator.state.caches import Caches, controller
 from audiojob_types.resources.metadata import Metadata
 

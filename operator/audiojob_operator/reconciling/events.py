@@ -6,7 +6,7 @@ from datetime import datetime
 
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS, EVENTS
-from audiojob_operator.records.model import EventRecord
+from audiojob_operator.records.plan import EventRecord
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.resources.metadata import Metadata

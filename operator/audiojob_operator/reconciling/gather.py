@@ -19,20 +19,12 @@ from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.children.observe import observe_job
 from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
 from audiojob_operator.deciding.revisions import revision_name, unconfirmed_children
-from audiojob_operator.records.model import (
-    Admission,
-    DecideSettings,
-    Fresh,
-    Key,
-    Observed,
-    PhaseObservation,
-    Retried,
-    ReuseAnswer,
-    ReuseAsk,
-    Revision,
-    SameWork,
-    Unreadable,
-)
+from audiojob_operator.records.admission import Admission
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.observation import PhaseObservation
+from audiojob_operator.records.observed import Observed, Retried, Unreadable
+from audiojob_operator.records.reuse import Fresh, ReuseAnswer, ReuseAsk, SameWork
+from audiojob_operator.records.settings import DecideSettings, Revision
 from audiojob_operator.state.caches import POD_JOB_LABEL, Caches, NamespaceCache, controller, job_is_finished, trim_job
 from audiojob_operator.state.jobstore import Known
 from audiojob_operator.state.ownership import Concern, concern

@@ -16,10 +16,12 @@ from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.transitions import phase_transitions, status_after
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.reconciling.apply import Applier
+from audiojob_operator.reconciling.errors import ForeignChildError, RefusedError, StaleError
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.workqueue import WorkQueue
-from audiojob_operator.records.errors import ForeignChildError, RefusedError, StaleError
-from audiojob_operator.records.model import JobRef, Key, Observed, Plan
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.observed import Observed
+from audiojob_operator.records.plan import JobRef, Plan
 
 _log = logging.getLogger(__name__)
 

@@ -25,7 +25,8 @@ from audiojob_operator.deciding.children.observe import gpus_of
 from audiojob_operator.deciding.policies.models import telling
 from audiojob_operator.deciding.revisions import parse_revision
 from audiojob_operator.deciding.transitions import waiting_reason
-from audiojob_operator.records.model import Key, Revision
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.settings import Revision
 from audiojob_operator.state.jobstore import JobStore, Known
 from audiojob_operator.state.ownership import Intake
 from audiojob_types import constants as c

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from audiojob_kube.objects import Object, key_of, resource_version_of
-from audiojob_operator.records.model import Key
+from audiojob_operator.records.objects import Key
 from audiojob_types.resources.job import FINISHED_STATES, AudioJob
 
 V = TypeVar("V")

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Final
 
 from audiojob_kube.objects import Object, key_of, resource_version_of
-from audiojob_operator.records.model import Key
+from audiojob_operator.records.objects import Key
 from audiojob_operator.state.jobstore import JobStore
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import FINISHED_STATES

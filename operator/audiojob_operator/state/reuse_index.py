@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from audiojob_operator.records.model import Key, Object
+from audiojob_operator.records.objects import Key, Object
 from audiojob_types.resources.job import FINISHED_STATES, PhaseState
 
 WorkKey: TypeAlias = tuple[str, str]  # namespace and reuse key

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from audiojob_kube.objects import Object, key_of
-from audiojob_operator.records.model import Key
+from audiojob_operator.records.objects import Key
 from audiojob_operator.state.caches import controller, job_is_finished
 from audiojob_types import constants as c
 

@@ -17,7 +17,7 @@ from audiojob_dev.progress import Progress
 from audiojob_dev.tools import binaries, versions
 from audiojob_operator.building.names import child_labels, output_prefix
 from audiojob_operator.deciding.attempts.verdict import judge
-from audiojob_operator.records.model import PhaseObservation, Succeeded
+from audiojob_operator.records.observation import PhaseObservation, Succeeded
 from audiojob_types.contract import MAX_RESULT_BYTES, Device, Outcome, PhaseResult, Task
 from audiojob_types.resources.pipeline import Phase
 

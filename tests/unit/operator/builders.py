@@ -13,21 +13,12 @@ from audiojob_operator.deciding.children.observe import observe_job
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
 from audiojob_operator.deciding.revisions import parse_revision, revision_name
-from audiojob_operator.records.model import (
-    Admission,
-    DecideSettings,
-    EventRecord,
-    Fresh,
-    Images,
-    Object,
-    Observed,
-    Plan,
-    Retried,
-    ReuseAnswer,
-    ReuseAsk,
-    SameWork,
-    Unreadable,
-)
+from audiojob_operator.records.admission import Admission
+from audiojob_operator.records.objects import Object
+from audiojob_operator.records.observed import Observed, Retried, Unreadable
+from audiojob_operator.records.plan import EventRecord, Plan
+from audiojob_operator.records.reuse import Fresh, ReuseAnswer, ReuseAsk, SameWork
+from audiojob_operator.records.settings import DecideSettings, Images
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult

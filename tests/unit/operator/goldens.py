@@ -10,7 +10,7 @@ from typing import Any, Final
 import yaml
 from tests.unit.operator.builders import URL, World, audio_job, phase, pipeline, separate_pipeline, with_settings
 
-from audiojob_operator.records.model import Object
+from audiojob_operator.records.objects import Object
 from audiojob_types.constants import ANNOTATION_PHASE
 from audiojob_types.contract import S3Store
 

@@ -12,7 +12,9 @@ from tests.unit.operator.builders import NAMESPACE, audio_job, phase, pipeline, 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.reflector import Reflector
 from audiojob_operator.admission.admitter import Gate
-from audiojob_operator.records.model import Admission, Key, SiteRules
+from audiojob_operator.records.admission import Admission
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.sites import SiteRules
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.jobstore import Known

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from audiojob_operator.records.model import Disruption, SiteLimit, SiteRules
+from audiojob_operator.records.settings import Disruption
+from audiojob_operator.records.sites import SiteLimit, SiteRules
 from audiojob_operator.settings import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 

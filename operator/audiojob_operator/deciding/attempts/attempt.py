@@ -10,7 +10,7 @@ from audiojob_operator.deciding.attempts.cooldown import next_try
 from audiojob_operator.deciding.attempts.device import may_fall_back
 from audiojob_operator.deciding.attempts.memory import base_request, grown_request
 from audiojob_operator.deciding.attempts.retry import MAX_DISRUPTIONS, gives_up, next_attempt_time
-from audiojob_operator.records.model import Failed, PhaseObservation, Succeeded
+from audiojob_operator.records.observation import Failed, PhaseObservation, Succeeded
 from audiojob_types.contract import Device, FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import PhaseState, PhaseStatus, Retry

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from audiojob_operator.records.model import PhaseObservation
+from audiojob_operator.records.observation import PhaseObservation
 from audiojob_types.contract import Device
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import PhaseStatus

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from audiojob_operator.records.model import (
+from audiojob_operator.records.observation import (
     Diagnosis,
-    Disruption,
     Failed,
     Outcome,
     PhaseObservation,
@@ -16,6 +15,7 @@ from audiojob_operator.records.model import (
     Running,
     Succeeded,
 )
+from audiojob_operator.records.settings import Disruption
 from audiojob_types.contract import FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.pipeline import Phase

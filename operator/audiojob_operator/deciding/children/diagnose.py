@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from audiojob_operator.deciding.children.scheduler_message import readable
-from audiojob_operator.records.model import Diagnosis, Object
+from audiojob_operator.records.objects import Object
+from audiojob_operator.records.observation import Diagnosis
 from audiojob_types import constants as c
 from audiojob_types.reasons import EXPLANATIONS, Reason
 

@@ -12,15 +12,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from audiojob_operator.deciding.children.diagnose import condition_of, container_status, diagnose_pod, parse_time
-from audiojob_operator.records.model import (
-    Failed,
-    Object,
-    Outcome,
-    PhaseObservation,
-    PodObservation,
-    Running,
-    Succeeded,
-)
+from audiojob_operator.records.objects import Object
+from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, PodObservation, Running, Succeeded
 from audiojob_types import constants as c
 from audiojob_types.contract import COOL_DOWN_REASONS, EXIT_CODES, Device, FailureClass, PhaseResult, classify_exit_code
 from audiojob_types.contract import Outcome as ResultOutcome

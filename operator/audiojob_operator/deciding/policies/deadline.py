@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from audiojob_operator.building.precedence import effective_deadline_seconds
-from audiojob_operator.records.model import PhaseObservation
+from audiojob_operator.records.observation import PhaseObservation
 from audiojob_types.resources.job import AudioJob, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 

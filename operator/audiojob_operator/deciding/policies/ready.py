@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from audiojob_operator.building.precedence import effective_device, phases_before
 from audiojob_operator.deciding.policies.models import lacks_model
 from audiojob_operator.deciding.policies.review import needs_review
-from audiojob_operator.records.model import GpuRequest
+from audiojob_operator.records.admission import GpuRequest
 from audiojob_types.contract import Device
 from audiojob_types.resources.job import AudioJobSpec, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase

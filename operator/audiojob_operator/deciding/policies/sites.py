@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from audiojob_operator.deciding.policies.ready import ready_phases
 from audiojob_operator.deciding.policies.review import needs_review
 from audiojob_operator.deciding.reuse.urls import site_of
-from audiojob_operator.records.model import FetchRequest, SiteAnswer, SiteLimit, SiteRules, SiteUse
+from audiojob_operator.records.admission import FetchRequest, SiteAnswer
+from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUse
 from audiojob_types.base import format_time
 from audiojob_types.resources.job import AudioJobSpec, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import AudioPipelineSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from audiojob_operator.building.precedence import effective_ttl_seconds
-from audiojob_operator.records.model import Revision
+from audiojob_operator.records.settings import Revision
 from audiojob_types.resources.job import AudioJob, AudioJobSpec
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from audiojob_operator.deciding.policies.models import model_wait
 from audiojob_operator.deciding.policies.ready import ready_phases
-from audiojob_operator.records.model import Observed
+from audiojob_operator.records.observed import Observed
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 from audiojob_operator.building.precedence import effective_priority, phase_parameters
 from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.reuse.urls import normalised
-from audiojob_operator.records.model import DecideSettings, Donor, ReuseAsk, Revision, SameWork
+from audiojob_operator.records.reuse import Donor, ReuseAsk, SameWork
+from audiojob_operator.records.settings import DecideSettings, Revision
 from audiojob_types.base import WireModel
 from audiojob_types.contract import PhaseInputFile, Task
 from audiojob_types.models import KNOWN_MODELS

@@ -10,7 +10,7 @@ from audiojob_operator.building.precedence import phase_parameters, phases_befor
 from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.reuse.keys import kept_until, lasts
 from audiojob_operator.records.invalid import InvalidSpecError
-from audiojob_operator.records.model import Observed, Retried, Unreadable
+from audiojob_operator.records.observed import Observed, Retried, Unreadable
 from audiojob_types.contract import Task
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.resources.job import AudioJob, JobOutput, PhaseState, PhaseStatus, ResolvedSource, State

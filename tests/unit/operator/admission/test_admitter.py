@@ -12,7 +12,8 @@ from tests.support.polling import eventually
 from tests.unit.operator.builders import NAMESPACE, audio_job
 from tests.unit.operator.pool import Object, Pool
 
-from audiojob_operator.records.model import AdmissionSnapshot, Key
+from audiojob_operator.records.admission import AdmissionSnapshot
+from audiojob_operator.records.objects import Key
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
 

@@ -9,7 +9,8 @@ import pytest
 from tests.support.polling import eventually
 from tests.unit.operator.pool import Object, Pool
 
-from audiojob_operator.records.model import Admission, SiteLimit, SiteRules
+from audiojob_operator.records.admission import Admission
+from audiojob_operator.records.sites import SiteLimit, SiteRules
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
 

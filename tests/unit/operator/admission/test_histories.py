@@ -21,7 +21,7 @@ from audiojob_operator.admission.candidates import candidate
 from audiojob_operator.admission.scheduler import admit
 from audiojob_operator.deciding.children.observe import gpus_of
 from audiojob_operator.deciding.policies.ready import by_name, gpus_soon
-from audiojob_operator.records.model import Admission, AdmissionSnapshot, Candidate
+from audiojob_operator.records.admission import Admission, AdmissionSnapshot, Candidate
 from audiojob_types import constants as c
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import PhaseState, State

@@ -12,17 +12,15 @@ from tests.unit.operator.builders import NOW, World, audio_job, pipeline
 
 from audiojob_operator.admission.candidates import candidate
 from audiojob_operator.admission.scheduler import admit
-from audiojob_operator.records.model import (
+from audiojob_operator.records.admission import (
     Admission,
     AdmissionSnapshot,
     Candidate,
     FetchRequest,
     GpuRequest,
     SiteAnswer,
-    SiteLimit,
-    SiteRules,
-    SiteUse,
 )
+from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUse
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob

@@ -15,7 +15,7 @@ from audiojob_operator.building.names import child_name, event_name, label_value
 from audiojob_operator.building.phase_input import report_interval
 from audiojob_operator.building.quantity import quantity_bytes
 from audiojob_operator.building.template import job_skeleton
-from audiojob_operator.records.model import Disruption
+from audiojob_operator.records.settings import Disruption
 
 DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 LABEL_VALUE = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")

@@ -11,7 +11,7 @@ from tests.unit.operator.goldens import speak_job, speak_pipeline
 
 from audiojob_operator.building.program import program_of
 from audiojob_operator.records.libraries import Library
-from audiojob_operator.records.model import Retried
+from audiojob_operator.records.observed import Retried
 from audiojob_types import constants as c
 from audiojob_types.resources.job import State
 from audiojob_types.resources.pipeline import Phase

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from tests.unit.operator.builders import NOW, URL, World, audio_job, phase, pipeline
 
-from audiojob_operator.records.model import Admission
+from audiojob_operator.records.admission import Admission
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import NOW, World, audio_job, phase, phase_input_of, pipeline
 
-from audiojob_operator.records.model import Admission, Retried
+from audiojob_operator.records.admission import Admission
+from audiojob_operator.records.observed import Retried
 from audiojob_types import constants as c
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob

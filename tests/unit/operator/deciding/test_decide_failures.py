@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline, result_message, with_settings
 
-from audiojob_operator.records.model import Disruption
+from audiojob_operator.records.settings import Disruption
 from audiojob_types.base import format_time
 from audiojob_types.contract import Device
 from audiojob_types.resources.job import PhaseState, State

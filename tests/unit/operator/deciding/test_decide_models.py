@@ -12,7 +12,7 @@ from tests.unit.operator.pool import Pool
 
 from audiojob_operator.deciding.policies.models import lacks_model, model_wait, needed_model, telling
 from audiojob_operator.deciding.policies.ready import can_go_on, gpu_requests
-from audiojob_operator.records.model import GpuRequest
+from audiojob_operator.records.admission import GpuRequest
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.models import WANTED_KEY, ModelBook

@@ -10,7 +10,9 @@ import pytest
 from tests.unit.operator.builders import NOW, URL, World, audio_job, phase, pipeline, separate_pipeline, with_settings
 
 from audiojob_operator.deciding.decide import decide
-from audiojob_operator.records.model import Admission, Plan, Refusal
+from audiojob_operator.records.admission import Admission
+from audiojob_operator.records.observed import Refusal
+from audiojob_operator.records.plan import Plan
 from audiojob_types.base import format_time
 from audiojob_types.contract import S3Store
 from audiojob_types.reasons import Reason

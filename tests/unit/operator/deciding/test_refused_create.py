@@ -16,7 +16,8 @@ from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.workqueue import WorkQueue
-from audiojob_operator.records.model import Key, Observed
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.observed import Observed
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.jobstore import Known

@@ -10,7 +10,8 @@ from tests.unit.operator.builders import URL, World, ask_others, audio_job, phas
 
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.revisions import parse_revision
-from audiojob_operator.records.model import Admission, Retried
+from audiojob_operator.records.admission import Admission
+from audiojob_operator.records.observed import Retried
 from audiojob_types import constants as c
 from audiojob_types.reasons import Reason
 

@@ -9,7 +9,7 @@ from tests.unit.operator.builders import SETTINGS, audio_job, phase, pipeline
 
 from audiojob_operator.building import precedence
 from audiojob_operator.deciding import revisions
-from audiojob_operator.records.model import Images
+from audiojob_operator.records.settings import Images
 from audiojob_types.contract import Task
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.resources.job import AudioJob, AudioJobSpec, Retry

@@ -11,7 +11,9 @@ from tests.unit.operator.builders import NAMESPACE, SETTINGS, World, audio_job
 from audiojob_kube.client import KubeClient
 from audiojob_operator.admission.admitter import Gate
 from audiojob_operator.reconciling.gather import Gatherer
-from audiojob_operator.records.model import Donor, Fresh, Key, ReuseAnswer, ReuseAsk, SameWork, Unreadable
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.observed import Unreadable
+from audiojob_operator.records.reuse import Donor, Fresh, ReuseAnswer, ReuseAsk, SameWork
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.reuse_index import ReuseIndex

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.operator.builders import URL, World, audio_job, phase, phase_input_of, pipeline, with_settings
 
 from audiojob_operator.records.libraries import Library
-from audiojob_operator.records.model import Object
+from audiojob_operator.records.objects import Object
 from audiojob_types.contract import FolderStore, PhaseDestination, PhaseLibrary, S3Store
 from audiojob_types.destination import Layout
 from audiojob_types.resources.job import State

@@ -12,7 +12,7 @@ from tests.unit.operator.builders import NAMESPACE, UID, World, pipeline
 
 from audiojob_kube.client import KubeClient
 from audiojob_operator.deciding.children.observe import observe_job
-from audiojob_operator.records.model import Key
+from audiojob_operator.records.objects import Key
 from audiojob_operator.state.caches import Caches, NamespaceCache, trim_job, trim_pod
 from audiojob_types import constants as c
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import NAMESPACE, UID, audio_job
 
-from audiojob_operator.records.model import Key
+from audiojob_operator.records.objects import Key
 from audiojob_operator.state import jobstore
 from audiojob_operator.state.jobstore import JobStore
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from audiojob_operator.records.model import Key, Object
+from audiojob_operator.records.objects import Key, Object
 from audiojob_operator.state.reuse_index import ReuseIndex
 
 HERE, THERE = "music", "speech"

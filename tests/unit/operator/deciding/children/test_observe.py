@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audiojob_operator.deciding.children.observe import observe_job
-from audiojob_operator.records.model import Failed, Running, Succeeded
+from audiojob_operator.records.observation import Failed, Running, Succeeded
 from audiojob_types.contract import Device, FailureClass
 
 T = "2026-03-01T12:00:00Z"

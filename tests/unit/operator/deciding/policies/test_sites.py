@@ -9,7 +9,9 @@ from tests.unit.operator.builders import NOW, audio_job, phase, pipeline, separa
 
 from audiojob_operator.deciding.policies.ready import by_name
 from audiojob_operator.deciding.policies.sites import SiteLoad, fetch_request, limit_for
-from audiojob_operator.records.model import FetchRequest, Object, SiteAnswer, SiteLimit, SiteRules, SiteUse
+from audiojob_operator.records.admission import FetchRequest, SiteAnswer
+from audiojob_operator.records.objects import Object
+from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUse
 from audiojob_types.resources.job import AudioJob, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import AudioPipeline
 

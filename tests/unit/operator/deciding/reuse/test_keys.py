@@ -22,7 +22,9 @@ from audiojob_operator.deciding.reuse.keys import (
     reuse_key,
     taken_over,
 )
-from audiojob_operator.records.model import DecideSettings, Donor, Images, Object, ReuseAsk, Revision, SameWork
+from audiojob_operator.records.objects import Object
+from audiojob_operator.records.reuse import Donor, ReuseAsk, SameWork
+from audiojob_operator.records.settings import DecideSettings, Images, Revision
 from audiojob_types.contract import ManifestRef, PhaseInputFile, Task
 from audiojob_types.parameters import NormalizeParameters, SeparateParameters
 from audiojob_types.resources.job import AudioJob, JobOutput, PhaseStatus

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import World, audio_job, phase, pipeline
 
-from audiojob_operator.records.model import Unreadable
+from audiojob_operator.records.observed import Unreadable
 from audiojob_types.reasons import Reason
 
 Object = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audiojob_operator.records.model import Refusal
+from audiojob_operator.records.observed import Refusal
 
 
 class StaleError(Exception):

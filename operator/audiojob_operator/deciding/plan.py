@@ -1,0 +1,94 @@
+"""From the situation to the plan: status patch, Jobs, events, and when to look again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from audiojob_operator.building.names import output_prefix
+from audiojob_operator.deciding.attempts.attempt import clip
+from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.deciding.policies.ttl import expiry, expiry_of
+from audiojob_operator.deciding.revisions import revision_object
+from audiojob_operator.deciding.status import Situation, conditions_for, status_patch
+from audiojob_operator.records.observed import Observed
+from audiojob_operator.records.plan import JobRef, Plan
+from audiojob_types.resources.job import AudioJobStatus, PhaseState, State
+
+_SOONEST_SECONDS: Final = 0.1
+
+
+def make_plan(draft: Draft, situation: Situation) -> Plan:
+    """What brings an unfinished job to ``situation``."""
+    observed = draft.observed
+    job, settled = observed.job, situation.state.finished
+    live = frozenset(
+        (record.name, record.attempt)
+        for record in draft.phases.values()
+        if record.state is PhaseState.RUNNING and not settled
+    )
+    # One that has ended is looked at again when its time to live has passed.
+    wakes = [expiry_of(job.spec, draft.revision, draft.now)] if settled else draft.wakes
+    create_revision = None
+    if draft.revision is not None and draft.revision_is_new:
+        create_revision = revision_object(draft.revision, job.metadata.namespace)
+    return Plan(
+        create_revision=create_revision,
+        create_jobs=tuple(draft.jobs),
+        events=tuple(draft.events),
+        status=status_patch(
+            job.metadata.uid,
+            observed.raw_status,
+            _status(draft, situation),
+            draft.percent(done=situation.state is State.SUCCEEDED),
+        ),
+        delete_jobs=_leftovers(observed, live),
+        requeue_after=_seconds(min(wakes), draft.now) if wakes else None,
+        state=situation.state,
+    )
+
+
+def plan_for_finished(observed: Observed, now: datetime) -> Plan:
+    """A finished job is not written again: its leftovers go, and it goes itself when its time to live is over."""
+    pipeline = observed.revision.spec if observed.revision else None
+    end = expiry(observed.job, pipeline)
+    expired = end is not None and now >= end
+    return Plan(
+        delete_jobs=_leftovers(observed, frozenset()),
+        delete_self=expired,
+        requeue_after=None if end is None or expired else _seconds(end, now),
+        state=observed.job.status.state,
+    )
+
+
+def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
+    job, bound = draft.observed.job, draft.revision
+    metadata = job.metadata
+    return AudioJobStatus(
+        observed_generation=metadata.generation,
+        state=situation.state,
+        conditions=conditions_for(situation, job.status.conditions, metadata.generation, draft.now),
+        start_time=draft.start_time,
+        completion_time=draft.now if situation.state.finished else None,
+        message=clip(situation.message),
+        phase=draft.current_phase or job.status.phase,
+        pipeline_revision=bound.name if bound else job.status.pipeline_revision,
+        source=draft.source,
+        output_prefix=output_prefix(metadata.namespace, metadata.uid) if bound else job.status.output_prefix,
+        phases=tuple(draft.phases.values()),
+        outputs=tuple(draft.outputs),
+        error=situation.error,
+    )
+
+
+def _leftovers(observed: Observed, live: frozenset[tuple[str, int]]) -> tuple[JobRef, ...]:
+    """Jobs that run although their attempt is over."""
+    return tuple(
+        JobRef(name=child.job_name, uid=child.job_uid)
+        for child in observed.children
+        if not child.finished and not child.deleting and (child.phase, child.attempt) not in live
+    )
+
+
+def _seconds(moment: datetime, now: datetime) -> float:
+    return max(_SOONEST_SECONDS, (moment - now).total_seconds())

@@ -1,0 +1,234 @@
+"""The rules of a decision: each says what holds the job, or None. Their order in RULES is their precedence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from audiojob_operator.deciding.attempts.attempt import clip
+from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.deciding.outcome import all_done, fail, job_error, queued, was_admitted
+from audiojob_operator.deciding.phases import pause_phases, settle, stop_phases
+from audiojob_operator.deciding.policies.deadline import active_deadline, has_begun, queue_deadline
+from audiojob_operator.deciding.policies.ready import can_go_on, ready_phases
+from audiojob_operator.deciding.policies.review import review_of
+from audiojob_operator.deciding.policies.validity import check_spec
+from audiojob_operator.deciding.policies.waiting import (
+    no_model,
+    no_pipeline,
+    not_admitted,
+    start_time_ahead,
+    unprepared,
+    unresolved_job,
+)
+from audiojob_operator.deciding.reuse.references import (
+    NeverWill,
+    NotYet,
+    check_retried,
+    look_up_retried,
+    look_up_source,
+)
+from audiojob_operator.deciding.reused_phases import at_others, begin, only_waits_for_others, take_finished
+from audiojob_operator.deciding.revisions import make_revision, own_pipeline, revision_name
+from audiojob_operator.deciding.status import Situation
+from audiojob_operator.deciding.working import report_holds, report_progress, start_or_end, warn_of_pointless_reviews
+from audiojob_operator.records.invalid import InvalidSpecError
+from audiojob_types.base import format_time
+from audiojob_types.contract import FailureClass
+from audiojob_types.parameters import InvalidParameters
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import JobError, PhaseState, ResolvedSource, State
+
+_UNTOLD_AGAIN: Final = timedelta(seconds=300)  # another job may become readable, or go, without a word
+
+
+def _bind(draft: Draft) -> Situation | None:
+    """A job that has started keeps the pipeline that it started with."""
+    observed = draft.observed
+    name = revision_name(observed.job, observed.children)
+    if name is None or not observed.namespace_prepared:
+        return None
+    revision = observed.revision
+    if revision is None and observed.pipeline is not None:
+        made = make_revision(own_pipeline(observed.job, observed.pipeline), observed.settings.images)
+        revision = made if made.name == name else None
+    if revision is None:
+        message = f"The job's pipeline revision {name} was deleted, and its pipeline is another one now."
+        return fail(draft, job_error(Reason.PIPELINE_NOT_FOUND, message, "Create the job again."))
+    draft.bind(revision)
+    return None
+
+
+def _results(draft: Draft) -> Situation | None:
+    """What is done is done: results come before cancelling, suspending and deadlines."""
+    if draft.revision is None:
+        return None
+    settle(draft)
+    if draft.failure is not None:
+        name, failed = draft.failure
+        error = JobError(
+            phase=name,
+            reason=failed.reason,
+            message=clip(failed.message),
+            retryable=failed.failure_class is not FailureClass.PERMANENT,
+            suggestion=clip(failed.suggestion),
+            log_key=failed.log_key,
+        )
+        return fail(draft, error)
+    return all_done(draft)
+
+
+def _cancel(draft: Draft) -> Situation | None:
+    if not draft.observed.job.spec.cancel:
+        return None
+    message = "The job was cancelled."
+    stop_phases(draft, PhaseState.CANCELLED, Reason.CANCELLED, message)
+    draft.tell(Reason.CANCELLED, message)
+    return Situation(State.CANCELLED, Reason.CANCELLED, message, admitted=was_admitted(draft))
+
+
+def _suspend(draft: Draft) -> Situation | None:
+    """A suspended job holds no place, and its clock stands still, as batch/v1 has it."""
+    job = draft.observed.job
+    if not job.spec.suspend:
+        return None
+    pause_phases(draft, Reason.SUSPENDED, "The attempt was stopped because the job is suspended.")
+    draft.start_time = None
+    message = "The job is suspended; set spec.suspend to false to go on."
+    if job.status.state is not State.SUSPENDED:
+        draft.tell(Reason.SUSPENDED, message, attempt=job.metadata.generation)
+    return Situation(State.SUSPENDED, Reason.SUSPENDED, message, admitted=False)
+
+
+def _drain(draft: Draft) -> Situation | None:
+    """The queue takes its jobs back; they hold no place until it lets them in again."""
+    observed = draft.observed
+    if not observed.admitted.drained or not was_admitted(draft):
+        return None
+    message = observed.admitted.message
+    pause_phases(draft, Reason.HELD, "The attempt was stopped because the queue is drained.")
+    draft.start_time = None
+    draft.tell(Reason.HELD, message, attempt=sum(record.attempt for record in draft.phases.values()))
+    return Situation(State.QUEUED, Reason.HELD, message, admitted=False)
+
+
+def _fits(draft: Draft) -> Situation | None:
+    """A job that cannot run as it is written fails before it waits for anything."""
+    pipeline = draft.observed.pipeline
+    if draft.revision is not None or not draft.observed.namespace_prepared:
+        return None  # in another operator's namespace other libraries may be read, which are not known here
+    try:
+        check_retried(draft.observed)
+        if pipeline is not None:
+            check_spec(draft.observed.job, pipeline.spec, draft.observed.settings.libraries)
+    except (InvalidSpecError, InvalidParameters) as error:
+        return fail(draft, job_error(Reason.INVALID_SPEC, str(error)))
+    return None
+
+
+def _source(draft: Draft) -> Situation | None:
+    """Jobs that this one names: what the source is made by is found, not there yet, or never to come."""
+    match look_up_retried(draft.observed) or look_up_source(draft.observed):
+        case ResolvedSource() as found:
+            draft.source = found
+        case NotYet(message, untold):
+            draft.unresolved = message
+            draft.wake(draft.now + _UNTOLD_AGAIN if untold else None)
+        case NeverWill(message):
+            return fail(draft, job_error(Reason.SOURCE_JOB_FAILED, message))
+    return None
+
+
+def _reuse(draft: Draft) -> Situation | None:
+    """What others have done, or are at, needs no place. Before a start only the whole of it counts."""
+    observed, fresh = draft.observed, draft.revision is None
+    if observed.reuse is None or draft.unresolved or not observed.namespace_prepared:
+        return None
+    if (fresh and observed.pipeline is None) or start_time_ahead(observed, draft.now) is not None:
+        return None
+    before = draft.mark()
+    begin(draft)
+    take_finished(draft)
+    if draft.asks:  # no plan can be made before the answers are there
+        return Situation(State.QUEUED, Reason.WAITING_FOR_SAME_WORK, "", admitted=False)
+    if (done := all_done(draft)) is not None:
+        return done
+    waiting = report_holds(draft) if only_waits_for_others(draft) else None
+    if fresh:
+        draft.back_to(before)
+        draft.unbind()
+    return waiting
+
+
+def _review(draft: Draft) -> Situation | None:
+    """A job that can do nothing without a review or a model waits for it, and not for a place."""
+    if draft.revision is None:
+        return None
+    spec, models = draft.observed.job.spec, draft.observed.models
+    unready = models.unready if models else frozenset()
+    if draft.observed.job.status.observed_generation != draft.observed.job.metadata.generation:
+        warn_of_pointless_reviews(draft)
+    ready = ready_phases(draft.pipeline, draft.phases)
+    rejected = any(review is not None and not review.approved for review in (review_of(spec, each) for each in ready))
+    if not rejected and (not ready or can_go_on(spec, draft.pipeline, draft.phases, unready, at_others(draft))):
+        return None
+    return start_or_end(draft) or report_progress(draft)
+
+
+def _deadline(draft: Draft) -> Situation | None:
+    job = draft.observed.job
+    deadline = active_deadline(job, draft.pipeline if draft.revision else None, draft.start_time)
+    if deadline is None:
+        return None
+    if draft.now < deadline:
+        draft.wake(deadline)
+        return None
+    message = f"The job was not done by its deadline, {format_time(deadline)}."
+    stop_phases(draft, PhaseState.FAILED, Reason.DEADLINE_EXCEEDED, message)
+    return fail(draft, job_error(Reason.DEADLINE_EXCEEDED, message))
+
+
+def _queue_timeout(draft: Draft) -> Situation | None:
+    deadline = queue_deadline(draft.observed.job)
+    if deadline is None or has_begun(draft.phases.values(), draft.observed.children):
+        return None
+    if draft.now < deadline:
+        draft.wake(deadline)
+        return None
+    waited = draft.observed.job.status.message or "it was not looked at"
+    message = f"The job had not begun by {format_time(deadline)}. It waited because: {waited}"
+    stop_phases(draft, PhaseState.FAILED, Reason.QUEUE_TIMEOUT, message)
+    error = job_error(Reason.QUEUE_TIMEOUT, message)
+    return fail(draft, error.model_copy(update={"retryable": True}))
+
+
+def _wait(draft: Draft) -> Situation | None:
+    observed = draft.observed
+    wait = unprepared(observed)
+    if wait is None and draft.revision is None:
+        wait = no_pipeline(observed)
+    if wait is None:
+        wait = unresolved_job(draft.unresolved)
+    if wait is None and not was_admitted(draft):
+        wait = start_time_ahead(observed, draft.now)
+        if wait is None and draft.revision is None:
+            wait = no_model(observed, draft.now)
+        wait = wait or not_admitted(observed)
+    return queued(draft, wait) if wait is not None else None
+
+
+RULES: Final[tuple[Callable[[Draft], Situation | None], ...]] = (
+    _bind,
+    _results,
+    _cancel,
+    _suspend,
+    _fits,
+    _source,
+    _deadline,
+    _queue_timeout,
+    _drain,
+    _reuse,
+    _review,
+    _wait,
+)

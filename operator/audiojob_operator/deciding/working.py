@@ -1,0 +1,118 @@
+"""A job that may run: start what may start, and say what runs or what is waited for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final, Literal
+
+from audiojob_operator.deciding.attempts.attempt import clip
+from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.deciding.outcome import all_done, end_job, fail, job_error, status_says, steady, was_admitted
+from audiojob_operator.deciding.phases import EndJobError, start_ready
+from audiojob_operator.deciding.policies.review import pointless_reviews
+from audiojob_operator.deciding.reused_phases import begin
+from audiojob_operator.deciding.status import Situation
+from audiojob_operator.records.invalid import InvalidSpecError
+from audiojob_operator.records.observed import Refusal
+from audiojob_types.parameters import InvalidParameters
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import PhaseState, State
+
+_REFUSED_AGAIN: Final = timedelta(seconds=30)  # a quota or a missing permission is not given back in an instant
+# Reasons why a started job holds no place, from the one that ends sooner: its state, and the type of its event.
+_PLACELESS: Final[dict[Reason, tuple[State, Literal["Normal", "Warning"]]]] = {
+    Reason.MODEL_MISSING: (State.QUEUED, "Warning"),
+    Reason.AWAITING_REVIEW: (State.SUSPENDED, "Normal"),
+}
+# What may hold ready phases back, the soonest to end first.
+_HOLDS: Final = (
+    Reason.BACKING_OFF,
+    Reason.WAITING_FOR_GPU,
+    Reason.COOLING_DOWN,
+    Reason.SITE_BUSY,
+    Reason.WAITING_FOR_SAME_WORK,
+    Reason.MODEL_MISSING,
+    Reason.AWAITING_REVIEW,
+)
+
+
+def start_and_report(draft: Draft) -> Situation:
+    """Start what may start, and say what runs."""
+    observed = draft.observed
+    if draft.revision is None:
+        begin(draft)
+        warn_of_pointless_reviews(draft)
+        if (done := all_done(draft)) is not None:
+            return done
+    before = draft.mark()
+    if (end := start_or_end(draft)) is not None:
+        return end
+    if draft.jobs and observed.refused is not None:
+        draft.back_to(before)
+        return _refused(draft, observed.refused)
+    return report_progress(draft)
+
+
+def start_or_end(draft: Draft) -> Situation | None:
+    """Start what may start; the job's end where a phase brings it, and then nothing has been started."""
+    before = draft.mark()
+    try:
+        start_ready(draft)
+    except (InvalidSpecError, InvalidParameters) as error:
+        draft.back_to(before)
+        return fail(draft, job_error(Reason.INVALID_SPEC, str(error)))
+    except EndJobError as error:
+        draft.back_to(before)
+        return end_job(draft, error)
+    return None
+
+
+def _refused(draft: Draft, refusal: Refusal) -> Situation:
+    """What is known is recorded, and the Job that was not taken is tried again later, or never."""
+    message = f"The API server refuses the next Job: {refusal.message}"
+    if refusal.permanent:
+        return fail(draft, job_error(Reason.CREATE_REFUSED, message))
+    draft.wake(draft.now + _REFUSED_AGAIN)
+    if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
+        return report_progress(draft)
+    if draft.observed.job.status.pipeline_revision is None and all(each.attempt == 0 for each in draft.phases.values()):
+        draft.unbind()
+    return Situation(State.QUEUED, Reason.CREATE_REFUSED, clip(message), admitted=was_admitted(draft))
+
+
+def report_progress(draft: Draft) -> Situation:
+    """Say what runs, what cannot start, or what is waited for."""
+    running = [phase for phase in draft.pipeline.phases if draft.phases[phase.name].state is PhaseState.RUNNING]
+    records = [draft.phases[phase.name] for phase in running]
+    healthy = [phase for phase, record in zip(running, records, strict=True) if record.reason is None]
+    if healthy:
+        places = " and ".join(draft.place(phase) for phase in healthy)
+        message = f"{places[0].upper()}{places[1:]}, {'is' if len(healthy) == 1 else 'are'} running."
+        return Situation(State.RUNNING, Reason.RUNNING, message, admitted=True)
+    for record in records:
+        message = f"Phase {record.name} cannot start: {record.message}"
+        return Situation(State.QUEUED, record.reason or Reason.POD_STARTING, clip(message), admitted=True)
+    return report_holds(draft)
+
+
+def report_holds(draft: Draft) -> Situation:
+    """Nothing runs: say what the soonest of the ready phases waits for."""
+    hold = min(draft.holds, key=lambda each: _HOLDS.index(each.reason))
+    if hold.reason is Reason.WAITING_FOR_SAME_WORK:
+        draft.start_time = None  # as below
+        return Situation(State.QUEUED, hold.reason, hold.message, admitted=False)
+    if hold.reason in _PLACELESS:
+        draft.start_time = None  # people take their time; the job's clock stands still and its place is free
+        if not status_says(draft, hold.reason):
+            draft.tell(hold.reason, hold.message, kind=_PLACELESS[hold.reason][1], phase=hold.phase)
+        return Situation(_PLACELESS[hold.reason][0], hold.reason, hold.message, admitted=False)
+    state = State.RUNNING if hold.reason is Reason.BACKING_OFF else State.QUEUED
+    return Situation(state, hold.reason, steady(draft, hold.reason, hold.message), admitted=True)
+
+
+def warn_of_pointless_reviews(draft: Draft) -> None:
+    """Reviews of phases that have no gate are likely a mistake."""
+    for review in pointless_reviews(draft.observed.job.spec, draft.pipeline):
+        gates = ", ".join(phase.name for phase in draft.pipeline.phases if phase.gate) or "none"
+        message = f"The pipeline does not stop before {review.phase}; phases with a gate: {gates}."
+        draft.tell(Reason.REVIEW_IGNORED, message, kind="Warning", phase=review.phase)

@@ -1,0 +1,99 @@
+"""What the Jobs and pods of an AudioJob say. Made by ``deciding.children``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from audiojob_types.contract import Device, FailureClass, PhaseResult
+from audiojob_types.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why a pod has not started. Made by ``diagnose.diagnose_pod``.
+
+    ``shown``: worth a line in status at once (a mere "the container is being created" is not).
+    ``bounded``: nothing but a person can help, so that ``startTimeoutSeconds`` ends the attempt.
+    ``expected``: nothing is wrong, so that nobody needs an event.
+    """
+
+    reason: Reason
+    message: str
+    suggestion: str
+    shown: bool
+    bounded: bool
+    expected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PodObservation:
+    """The pod of an attempt. ``terminating_until`` is the end of its grace period once it is being deleted."""
+
+    name: str
+    uid: str
+    created: datetime
+    node_name: str | None = None
+    start_time: datetime | None = None  # when its node accepted it
+    waiting: Diagnosis | None = None
+    terminating_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """No outcome yet: waiting for its pod, starting or working."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The pod ended with 0 and left a valid result that names its manifest."""
+
+    result: PhaseResult
+    finished: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt ended without a result to use.
+
+    ``disrupted`` failures are nobody's fault: not counted against the retry limit, but bounded.
+    ``most`` lowers the retry limit for this kind of failure (``NoResult`` is tried once more, not more often).
+    """
+
+    failure_class: FailureClass
+    reason: str  # a Reason, or the runner's own word
+    message: str
+    suggestion: str = ""
+    log_key: str | None = None
+    disrupted: bool = False
+    most: int | None = None
+    peak_memory_bytes: int | None = None
+    finished: datetime | None = None
+    retry_after_seconds: int | None = None  # what the source's site asked for
+
+
+Outcome: TypeAlias = Running | Succeeded | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseObservation:
+    """One Job (one attempt of a phase) and what its pods say. Made by ``observe.observe_job(job, pods)``."""
+
+    job_name: str
+    job_uid: str
+    phase: str
+    attempt: int
+    revision: str  # name of the pipeline revision that the Job was built from
+    device: Device
+    created: datetime
+    outcome: Outcome
+    pod: PodObservation | None = None
+    deleting: bool = False  # the Job has a deletionTimestamp
+    suspended: bool = False  # spec.suspend of the Job, as a queueing system sets it
+    begun: datetime | None = None  # when the Job controller first looked at it
+    gpus: int = 0
+    device_reason: str | None = None
+    memory_bytes: int | None = None  # asked for
+    reuse_key: str | None = None
+    finished: bool = False  # the Job has condition Complete or Failed, or its only pod has ended: nothing runs any more

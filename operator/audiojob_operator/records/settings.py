@@ -1,0 +1,57 @@
+"""The administrator's settings that decisions and pods depend on, and pipelines as jobs use them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from audiojob_operator.records.libraries import Library
+from audiojob_types.contract import FolderStore, S3Store, Task
+from audiojob_types.resources.pipeline import AudioPipelineSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Full image references, with tag or digest."""
+
+    runner: str
+    runner_torch: str
+
+    def for_task(self, task: Task) -> str:
+        """The image that holds the task's code."""
+        return self.runner_torch if task.needs_torch else self.runner
+
+
+@dataclass(frozen=True, slots=True)
+class Disruption:
+    """Times of pods whose node stops answering, or that are told to end. Seconds."""
+
+    node_lost_seconds: int = 60  # Kubernetes' own default of 300 s would hold a job up for five minutes
+    grace_seconds: int = 30
+    lost_after_seconds: int = 60  # past its grace, a pod's node can no longer be answering
+
+
+@dataclass(frozen=True, slots=True)
+class DecideSettings:
+    """The administrator's settings that decisions and pods depend on."""
+
+    images: Images
+    store: FolderStore | S3Store
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    models_claim: bool = False  # claim audiojob-models exists in job namespaces and is mounted for torch tasks
+    allowed_cidrs: tuple[str, ...] = ()
+    fetch_secret: bool = False  # Secret audiojob-fetch exists in job namespaces and is mounted for tasks that fetch
+    min_progress_interval_milliseconds: int = 1_000
+    download_reuse_seconds: int = 86_400  # what an address leads to changes with time
+    disruption: Disruption = Disruption()
+    libraries: tuple[Library, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A pipeline as a job uses it: resolved and immutable. ``name`` is ``<pipeline>-<hash of the content>``."""
+
+    name: str
+    pipeline: str
+    spec: AudioPipelineSpec
+    images: Images

@@ -1,0 +1,32 @@
+"""How much may be asked of a site at once, and what is asked of it now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLimit:
+    """How much may be asked of a host and its subdomains at once; None is no limit. Seconds between two starts."""
+
+    host: str
+    max_running: int | None = None
+    pause_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRules:
+    """The administrator's limits. ``max_per_host`` holds for every host that ``limits`` do not name."""
+
+    limits: tuple[SiteLimit, ...] = ()
+    max_per_host: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteUse:
+    """One download that runs, is about to begin, or has ended a short while ago."""
+
+    host: str
+    started: datetime
+    live: bool
