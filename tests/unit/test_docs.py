@@ -112,7 +112,7 @@ DOCUMENTS = documents()
 )
 def test_every_example_has_the_fields_of_its_type(document: dict[str, Any]) -> None:
     assert document["apiVersion"] == "audiojobs.dev/v1alpha1"
-    assert SPECS[document["kind"]].model_validate(document["spec"])
+    SPECS[document["kind"]].model_validate(document["spec"])
 
 
 @pytest.mark.parametrize("name", NAMES)
