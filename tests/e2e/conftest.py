@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -10,16 +11,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.e2e.product import Media, Product
+from tests.e2e.product import TEST_LABEL, Media, Product
 from tests.support.cluster import TestCluster
 
 from audiojob_dev.demo import install, music
-from audiojob_dev.demo.tools import Cluster
+from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.paths import paths_from_environment
 
 NAMESPACE, WITHOUT_CLAIM, UNPREPARED = "e2e-jobs", "e2e-no-claim", "e2e-unprepared"
 LIBRARY = "results"
 SONG_SECONDS = 12
+IP_FREEBIND = 15  # of <linux/in.h>; Python 3.11 does not name it
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +84,13 @@ def canary(address: str) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
             pass
 
-    server = ThreadingHTTPServer((address, 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def server_bind(self) -> None:
+            # The pods' bridge, which has the address, appears with the first pod.
+            self.socket.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+            super().server_bind()
+
+    server = Server((address, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -96,6 +104,7 @@ def canary(address: str) -> Iterator[tuple[str, list[str]]]:
 @pytest.fixture(scope="session")
 def product(tools: Cluster, cluster: TestCluster, media: Media, node_address: str) -> Iterator[Product]:
     """The chart, installed by helm for two of three namespaces; taken down again at the end."""
+    before = cluster_objects(tools)
     for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
         install.ensure_namespace(tools, name)
     others = {"libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}]}
@@ -104,4 +113,17 @@ def product(tools: Cluster, cluster: TestCluster, media: Media, node_address: st
     yield Product(tools, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
     tools.kubectl("delete", "audiojobs", "--all", "-A", "--wait=true", "--timeout=60s")
     tools.helm("-n", install.RELEASE_NAMESPACE, "uninstall", install.RELEASE, "--wait", "--timeout", "2m")
-    tools.kubectl("delete", "namespace", NAMESPACE, WITHOUT_CLAIM, UNPREPARED, "--wait=false")
+    created = ",".join(f"{key}={value}" for key, value in TEST_LABEL.items())
+    tools.kubectl("delete", "audiopipelines", "-l", created)
+    ours = {f"namespace/{name}" for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED, install.RELEASE_NAMESPACE)}
+    tools.kubectl("delete", *sorted(ours - before), "--timeout=90s")
+    assert cluster_objects(tools) <= before, "the tests left these behind"
+
+
+def cluster_objects(tools: Cluster) -> set[str]:
+    """Everything cluster-scoped that a test run may leave; resource types stay after `helm uninstall` on purpose."""
+    kinds = "namespaces,audiopipelines,clusterroles,clusterrolebindings,validatingadmissionpolicies"
+    try:
+        return set(tools.kubectl("get", kinds, "-o", "name").split())
+    except ToolError:  # the types are not there before the first installation
+        return set(tools.kubectl("get", kinds.replace("audiopipelines,", ""), "-o", "name").split())

@@ -15,6 +15,7 @@ from audiojob_types.constants import API_VERSION, LABEL_JOB
 from audiojob_types.resources.job import AudioJob, State
 
 Object = dict[str, Any]
+TEST_LABEL = {"app.kubernetes.io/created-by": "audiojob-e2e"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ class Product:
     unprepared: str
 
     def apply(self, manifest: Object, namespace: str | None = None) -> None:
-        """``kubectl apply`` of one object."""
+        """``kubectl apply`` of one object, labelled so that the end of the run finds it again."""
+        metadata = {**manifest["metadata"], "labels": {**manifest["metadata"].get("labels", {}), **TEST_LABEL}}
+        manifest = {**manifest, "metadata": metadata}
         where = ["-n", namespace or self.namespace] if manifest["kind"] != "AudioPipeline" else []
         self.cluster.kubectl(*where, "apply", "-f", "-", stdin=json.dumps(manifest))
 

@@ -124,6 +124,7 @@ def test_the_way_out_is_told_with_what_is_missing() -> None:
 
 async def test_with_every_right_and_type_the_start_goes_on(server: Server) -> None:
     await Checked(server).preflight.start()
+    assert len(server.asked) == len(required(SETTINGS))
 
 
 async def test_missing_permissions_end_the_start_at_once_and_are_all_named(server: Server) -> None:
