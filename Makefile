@@ -61,11 +61,13 @@ licenses: venv ## List every licence, and fail on what NOTICE does not allow
 	@$(DEV) licenses
 
 .PHONY: generate
-generate: venv ## Write the CRDs, the admission policies, docs/reasons.md and docs/metrics.md from the code
+generate: venv ## Write the CRDs, the admission policies, docs/{reasons,metrics,tasks}.md and the tasks of the chart's values from the code
 	@$(RUN) -m audiojob_types.generate.crd crds charts/audiojob/crds
 	@$(RUN) -m audiojob_types.generate.runner_policy charts/audiojob/templates/runner-policy.yaml
 	@$(RUN) -m audiojob_types.generate.address_policy charts/audiojob/templates/address-policy.yaml
+	@$(RUN) -m audiojob_types.generate.chart_values charts/audiojob
 	@$(RUN) -m audiojob_types.generate.reasons_doc docs/reasons.md
+	@$(RUN) -m audiojob_types.generate.tasks_doc docs/tasks.md
 	@$(RUN) -m audiojob_operator.metrics_doc docs/metrics.md
 
 .PHONY: verify

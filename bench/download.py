@@ -115,8 +115,9 @@ def by_task(url: str, folder: Path) -> None:
     import logging  # noqa: PLC0415
 
     from audiojob_runner.tasks import TaskContext, TaskInput, load  # noqa: PLC0415
-    from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task  # noqa: PLC0415
-    from audiojob_types.parameters import DownloadParameters  # noqa: PLC0415
+    from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork  # noqa: PLC0415
+    from audiojob_types.tasks import Task  # noqa: PLC0415
+    from audiojob_types.tasks.download import DownloadParameters  # noqa: PLC0415
 
     logging.disable(logging.WARNING)
     context = TaskContext(

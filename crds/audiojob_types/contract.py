@@ -16,6 +16,7 @@ from audiojob_types.base import StatusModel, Time, WireModel
 from audiojob_types.constants import API_VERSION
 from audiojob_types.destination import Layout, LibraryName
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 # Paths in a phase container. No part of any of them is chosen by a user.
 PHASE_FILE: Final = "/etc/audiojob/phase.json"
@@ -37,7 +38,6 @@ ENV_PHASE_FILE: Final = "AUDIOJOB_PHASE_FILE"
 ENV_WORK: Final = "AUDIOJOB_WORK"
 
 MANIFEST_NAME: Final = "manifest.json"
-ABOUT_INPUT: Final = "about"  # the input of Publish that says what the piece is called, and is not published
 MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
 MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
 MAX_TEXTS_BYTES: Final = 64 * 1024  # of all text inputs of a job
@@ -47,40 +47,6 @@ MAX_MESSAGE_CHARACTERS: Final = 1_024
 LOG_PIECE_BYTES: Final = 1024 * 1024
 LOG_PIECE_SECONDS: Final = 30
 MAX_LOG_BYTES: Final = 20 * 1024 * 1024
-
-
-class Task(StrEnum):
-    """The code that a phase runs."""
-
-    DOWNLOAD = "Download"
-    INSPECT = "Inspect"
-    NORMALIZE = "Normalize"
-    PUBLISH = "Publish"
-    SEPARATE = "Separate"
-    SIMULATE = "Simulate"
-    CONTAINER = "Container"  # the administrator's own program, in the administrator's own image
-    THUMBNAIL = "Thumbnail"
-    TRANSCODE = "Transcode"
-
-    @property
-    def parameter_key(self) -> str:
-        """The member of ``spec.parameters`` that holds this task's parameters."""
-        return self.value[0].lower() + self.value[1:]
-
-    @property
-    def needs_torch(self) -> bool:
-        """Whether the task runs in the large image."""
-        return self is Task.SEPARATE
-
-    @property
-    def fetches(self) -> bool:
-        """Whether the task reaches out to the source's site."""
-        return self in (Task.DOWNLOAD, Task.INSPECT)
-
-    @property
-    def is_program(self) -> bool:
-        """Whether the phase runs an image of the administrator's instead of ours."""
-        return self is Task.CONTAINER
 
 
 class Device(StrEnum):

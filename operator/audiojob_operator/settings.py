@@ -17,6 +17,7 @@ from audiojob_operator.records.settings import Disruption as DisruptionTimes
 from audiojob_operator.records.settings import Images as ImageReferences
 from audiojob_operator.records.sites import SiteLimit, SiteRules
 from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.descriptor import ImageFamily
 from audiojob_types.destination import LibraryName
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 
@@ -46,6 +47,10 @@ class Images(_Group):
     runner: Annotated[str, Field(min_length=1)]
     runner_torch: Annotated[str, Field(min_length=1)]
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+
+    def references(self) -> ImageReferences:
+        """The images by family."""
+        return ImageReferences({ImageFamily.RUNNER: self.runner, ImageFamily.RUNNER_TORCH: self.runner_torch})
 
 
 class Fetch(_Group):
@@ -276,7 +281,7 @@ class OperatorSettings(BaseSettings):
     def for_decisions(self) -> DecideSettings:
         """The part that decisions depend on."""
         return DecideSettings(
-            images=ImageReferences(runner=self.images.runner, runner_torch=self.images.runner_torch),
+            images=self.images.references(),
             store=self.store,
             pull_policy=self.images.pull_policy,
             models_claim=self.models_claim,

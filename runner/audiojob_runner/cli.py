@@ -21,10 +21,11 @@ from audiojob_runner.settings import Paths
 from audiojob_runner.sweep.command import SweepOptions, parse_store, run_sweep
 from audiojob_runner.sweep.plan import DEFAULT_ABSENT, DEFAULT_PERCENT, DEFAULT_UNFINISHED, Limits
 from audiojob_runner.task import Publishing
-from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore, Task
+from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore
 from audiojob_types.destination import Layout
 from audiojob_types.models import DEFAULT_BASE_URL, KNOWN_MODELS
-from audiojob_types.parameters import PARAMETERS, InvalidParameters, resolve_parameters
+from audiojob_types.parameters import InvalidParameters, resolve_parameters
+from audiojob_types.tasks import Task
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -182,7 +183,7 @@ def _prefetch(options: argparse.Namespace) -> int:
 
 
 def _tasks(_options: argparse.Namespace) -> int:
-    describe(PARAMETERS, sys.stdout.write)
+    describe(sys.stdout.write)
     return int(ExitCode.OK)
 
 

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -31,10 +31,10 @@ from audiojob_types.contract import (
     FolderStore,
     PhaseLimits,
     PhaseNetwork,
-    Task,
     classify_exit_code,
 )
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 BAR_CHARACTERS: Final = 30
 
@@ -221,12 +221,16 @@ def _clock(seconds: int) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def describe(parameters: Mapping[Task, type[WireModel]], write: Callable[[str], object]) -> None:
-    """Print every task with its parameters."""
-    for task, model in parameters.items():
-        summary = (model.__doc__ or "").strip().splitlines()[0]
-        write(f"{task.value}: {summary}\n")
-        for field in model.model_fields.values():
+def describe(write: Callable[[str], object]) -> None:
+    """Print every task with its inputs, outputs and parameters."""
+    for task in Task:
+        known = task.descriptor
+        write(f"{task.value}: {known.summary}\n")
+        for title, files in (("input", known.inputs), ("output", known.outputs)):
+            for file in files:
+                optional = " (optional)" if file.optional else ""
+                write(f"    {title} {file.name}: {', '.join(file.media_types)}{optional}\n")
+        for field in known.parameters.model_fields.values():
             write(f"    {field.description or field.alias}\n")
 
 

@@ -16,10 +16,10 @@ from audiojob_api.jobs.queue_position import Place
 from audiojob_api.problems import FieldProblem, Problem, pointer
 from audiojob_types.base import ObjectName, Time, WireModel
 from audiojob_types.constants import API_VERSION, LABEL_USER
-from audiojob_types.contract import Task
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
 from audiojob_types.resources.job import AudioJobSpec, AudioJobStatus, Message, PhaseName, Retry
 from audiojob_types.resources.source import SideInput, Source
+from audiojob_types.tasks import Task
 
 Object = dict[str, Any]
 

@@ -10,7 +10,7 @@ from audiojob_types.base import ObjectName, Time, WireModel, cel
 from audiojob_types.constants import DEFAULT_QUEUE, MAX_PHASES
 from audiojob_types.contract import MAX_TEXTS_BYTES
 from audiojob_types.destination import Destination
-from audiojob_types.parameters.schema import parameters_schema
+from audiojob_types.parameters import parameters_schema
 from audiojob_types.resources.edits import immutable, immutable_at_the_end
 from audiojob_types.resources.fields import TERMINAL_STATES, Message, PhaseName
 from audiojob_types.resources.source import SideInput, Source

@@ -9,8 +9,9 @@ from pydantic import ConfigDict, Field
 
 from audiojob_types.base import ObjectName, StatusModel, Time, cel
 from audiojob_types.constants import MAX_PHASES, MAX_STATUS_OUTPUTS
-from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, Sha256, Task
+from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, Sha256
 from audiojob_types.resources.fields import TERMINAL_STATES, Generation, Message, PhaseName, ReasonText
+from audiojob_types.tasks import Task
 
 
 class State(StrEnum):

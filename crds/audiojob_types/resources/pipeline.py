@@ -8,10 +8,11 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 
 from audiojob_types.base import StatusModel, WireModel, cel
 from audiojob_types.constants import API_VERSION, MAX_PHASES
-from audiojob_types.contract import Task
-from audiojob_types.parameters.schema import parameters_schema
+from audiojob_types.descriptor import Reuse
+from audiojob_types.parameters import parameters_schema
 from audiojob_types.resources.job import PhaseName, Retry
 from audiojob_types.resources.metadata import Metadata
+from audiojob_types.tasks import Task
 
 _QUANTITY = r"^([0-9]+)(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 Quantity = Annotated[str, Field(pattern=_QUANTITY, max_length=32)]
@@ -108,6 +109,8 @@ class EnvironmentVariable(WireModel):
     value: Annotated[str, Field(max_length=1_024, description="value of the variable.")] = ""
 
 
+_REUSED = [task.value for task in Task if task.descriptor.reuse is Reuse.BY_DEFAULT]
+_REUSED_BY_DEFAULT = f"{', '.join(_REUSED[:-1])} and {_REUSED[-1]}"
 _PROGRAM_FIELDS = ("image", "command", "args", "env", "exitCodes")
 
 
@@ -271,8 +274,8 @@ class Phase(WireModel):
         Annotated[
             Literal["Allowed", "Never"],
             Field(
-                description="reuse of what other jobs have made of the same input. Default: Allowed for Download, "
-                "Normalize and Separate, else Never."
+                description="reuse of what other jobs have made of the same input. Default: Allowed for "
+                f"{_REUSED_BY_DEFAULT}, else Never."
             ),
         ]
         | None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from audiojob_operator.records.invalid import InvalidSpecError
-from audiojob_types.contract import ABOUT_INPUT, PhaseInputFile, Task
+from audiojob_types.contract import PhaseInputFile
 from audiojob_types.resources.job import AudioJob, JobOutput, PhaseStatus, ResolvedSource
 from audiojob_types.resources.pipeline import Phase, PhaseInputBinding
 from audiojob_types.resources.source import ObjectSource, SideInput, Source
@@ -149,5 +149,4 @@ def _phase_file(
 
 
 def _only_about(phase: Phase, binding: PhaseInputBinding) -> Literal[True] | None:
-    """Publish asks one input what the piece is called, and does not read it."""
-    return True if phase.task is Task.PUBLISH and binding.name == ABOUT_INPUT else None
+    return True if phase.task.descriptor.reads_metadata_only(binding.name) else None

@@ -47,7 +47,7 @@ def build_job(request: AttemptRequest) -> Object:
     template["metadata"] = {"labels": labels, "annotations": {c.ANNOTATION_PHASE: phase_file(request)}}
     _fill_pod(template["spec"], request)
     _fill_container(template["spec"]["containers"][0], request)
-    if request.phase.task.is_program:
+    if request.phase.task.descriptor.runs_program:
         split_pod(template["spec"], request)
         # What `kubectl logs` shows when no container is named.
         template["metadata"]["annotations"][_DEFAULT_CONTAINER] = c.CONTAINER_PROGRAM

@@ -18,7 +18,6 @@ from audiojob_types.contract import (
     PhaseLimits,
     PhaseNetwork,
     PhaseProgress,
-    Task,
 )
 
 _MILLISECONDS_FOR_EACH_JOB: Final = 10  # a hundred reports a second from all runners together
@@ -65,7 +64,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
 
 def _destination(request: AttemptRequest) -> PhaseDestination | None:
     wanted = request.job.spec.destination
-    if wanted is None or request.phase.task is not Task.PUBLISH:
+    if wanted is None or not request.phase.task.descriptor.publishes:
         return None
     return PhaseDestination(library=wanted.library, layout=wanted.layout)
 

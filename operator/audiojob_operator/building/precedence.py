@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from audiojob_types.base import WireModel
-from audiojob_types.contract import Task
+from audiojob_types.descriptor import TaskParameters
 from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.parameters import resolve_parameters
 from audiojob_types.resources.job import AudioJobSpec, Retry
@@ -44,11 +43,11 @@ def effective_ttl_seconds(spec: AudioJobSpec, pipeline: AudioPipelineSpec | None
     return DEFAULT_TTL_SECONDS
 
 
-def phase_parameters(spec: AudioJobSpec, phase: Phase) -> WireModel:
+def phase_parameters(spec: AudioJobSpec, phase: Phase) -> TaskParameters:
     """The phase's parameters with every field set. Raises ``InvalidParameters`` naming the field."""
     key = phase.task.parameter_key
     layers: list[dict[str, Any] | None] = [(source.parameters or {}).get(key) for source in (phase, spec)]
-    if phase.task is Task.CONTAINER:
+    if phase.task.descriptor.runs_program:
         return resolve_parameters(phase.task, layers[0], _known_values(phase, layers[1]))
     return resolve_parameters(phase.task, *layers)
 

@@ -37,7 +37,7 @@ _REPORTER: Final = {"cpu": "10m", "memory": "128Mi", "ephemeral-storage": "64Mi"
 
 def program_of(phase: Phase) -> PhaseProgram | None:
     """What a Container phase runs; None for all others. Raises :class:`InvalidSpecError` without an image."""
-    if not phase.task.is_program:
+    if not phase.task.descriptor.runs_program:
         return None
     if phase.image is None:
         raise InvalidSpecError(f"pipeline.phases[{phase.name}].image", "a phase with task Container needs an image")

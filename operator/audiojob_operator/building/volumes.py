@@ -8,7 +8,7 @@ from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.records.libraries import Library, destination_library, source_library
 from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
-from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT, S3Store, Task
+from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT, S3Store
 
 
 def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Object]]:
@@ -20,10 +20,10 @@ def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Obje
     mounts = _store_mounts(request)
     for library, writable in used_libraries(request):
         _add_library(request, library, writable, volumes, mounts)
-    if request.settings.models_claim and request.phase.task.needs_torch:
+    if request.settings.models_claim and request.phase.task.descriptor.uses_models:
         volumes.append({"name": "models", "persistentVolumeClaim": {"claimName": c.MODELS_CLAIM, "readOnly": True}})
         mounts.append({"name": "models", "mountPath": MODELS_ROOT, "readOnly": True})
-    if request.settings.fetch_secret and request.phase.task.fetches:
+    if request.settings.fetch_secret and request.phase.task.descriptor.fetches:
         # Files, and never environment or phase file: neither a log nor the API shows them.
         secret = {"secretName": c.FETCH_SECRET, "defaultMode": 0o440}
         volumes.append({"name": "fetch", "secret": secret})
@@ -32,7 +32,7 @@ def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Obje
 
 
 def used_libraries(request: AttemptRequest) -> list[tuple[Library, bool]]:
-    """The libraries that the attempt needs, and whether it may write into them: Publish alone may.
+    """The libraries that the attempt needs, and whether it may write into them: only a task that publishes may.
 
     Raises ``InvalidSpecError`` for one that the administrator has taken away.
     """
@@ -42,7 +42,7 @@ def used_libraries(request: AttemptRequest) -> list[tuple[Library, bool]]:
         source = source_library(libraries, request.namespace, spec)
         if source is not None:
             found[source.name] = (source, False)
-    if request.phase.task is Task.PUBLISH:
+    if request.phase.task.descriptor.publishes:
         destination = destination_library(libraries, request.namespace, spec)
         if destination is not None:
             found[destination.name] = (destination, True)

@@ -235,7 +235,7 @@ def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
         hold_for(draft, phase, other)
         return True
     cooling = draft.observed.cooling_until
-    if cooling is not None and now < cooling and phase.task.fetches:
+    if cooling is not None and now < cooling and phase.task.descriptor.fetches:
         message = f"{site_host(spec)} limits how often it is asked; it is left alone until {format_time(cooling)}."
         draft.hold(phase.name, Reason.COOLING_DOWN, message, cooling)
         return True
@@ -245,7 +245,7 @@ def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
 def _site_is_busy(draft: Draft, phase: Phase) -> bool:
     """Whether the phase's site has no room for it. One round begins one download, as admission has granted it."""
     site = draft.observed.admitted.site
-    if site is None or not phase.task.fetches or site_host(draft.observed.job.spec) is None:
+    if site is None or not phase.task.descriptor.fetches or site_host(draft.observed.job.spec) is None:
         return False
     begun = any(c.ANNOTATION_HOST in job["metadata"]["annotations"] for job in draft.jobs)
     if site.granted and not begun:
@@ -294,7 +294,7 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         remaining_seconds=max(1, int((deadline - draft.now).total_seconds())) if deadline else None,
         kueue_queue=observed.kueue_local_queue,
         reuse_key=key_of(draft, phase),
-        host=site_host(job.spec) if phase.task.fetches else None,
+        host=site_host(job.spec) if phase.task.descriptor.fetches else None,
         running=observed.running,
     )
     body = build_job(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import PhaseObservation
 from audiojob_operator.records.settings import Images, Revision
 from audiojob_types import constants as c
-from audiojob_types.contract import Task
+from audiojob_types.descriptor import ImageFamily
 from audiojob_types.resources.job import AudioJob, AudioJobSpec, PhaseState
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec, Phase
 
@@ -73,11 +73,12 @@ def parse_revision(obj: Object) -> Revision:
     name = metadata.get("name", "")
     try:
         data = obj["data"]
+        spec = AudioPipelineSpec.model_validate(data["spec"])
         return Revision(
             name=name,
             pipeline=metadata["labels"][c.LABEL_PIPELINE],
-            spec=AudioPipelineSpec.model_validate(data["spec"]),
-            images=Images(runner=data["images"]["runner"], runner_torch=data["images"]["runnerTorch"]),
+            spec=spec,
+            images=_images(data["images"], spec),
         )
     except (KeyError, TypeError, ValidationError) as error:
         raise InvalidRevisionError(f"ControllerRevision {name!r} is not a pipeline revision: {error}") from None
@@ -86,8 +87,14 @@ def parse_revision(obj: Object) -> Revision:
 def _content(spec: AudioPipelineSpec, images: Images) -> Object:
     return {
         "spec": spec.to_wire(),
-        "images": {"runner": images.runner, "runnerTorch": images.runner_torch},
+        "images": {family.key: image for family, image in images.by_family.items()},
     }
+
+
+def _images(stored: Mapping[str, str], spec: AudioPipelineSpec) -> Images:
+    """The images of the stored families: a revision may be older than a family that none of its phases needs."""
+    needed = {phase.task.descriptor.image for phase in spec.phases}
+    return Images({family: stored[family.key] for family in ImageFamily if family in needed or family.key in stored})
 
 
 def unconfirmed_children(job: AudioJob, children: Iterable[PhaseObservation]) -> tuple[str, ...]:
@@ -125,7 +132,7 @@ def left_out_phases(spec: AudioJobSpec, pipeline: AudioPipelineSpec) -> frozense
     """Names of the phases that the job does not run."""
     if spec.destination is not None:
         return frozenset()
-    return frozenset(phase.name for phase in pipeline.phases if phase.task is Task.PUBLISH)
+    return frozenset(phase.name for phase in pipeline.phases if phase.task.descriptor.publishes)
 
 
 def _bypass(pipeline: AudioPipelineSpec, phase: Phase, left_out: frozenset[str]) -> tuple[str, ...]:

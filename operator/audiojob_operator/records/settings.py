@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from audiojob_operator.records.libraries import Library
-from audiojob_types.contract import FolderStore, S3Store, Task
+from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.descriptor import ImageFamily
 from audiojob_types.resources.pipeline import AudioPipelineSpec
+from audiojob_types.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Full image references, with tag or digest."""
+    """Full image references, with tag or digest, by family."""
 
-    runner: str
-    runner_torch: str
+    by_family: Mapping[ImageFamily, str]
 
     def for_task(self, task: Task) -> str:
         """The image that holds the task's code."""
-        return self.runner_torch if task.needs_torch else self.runner
+        return self.by_family[task.descriptor.image]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,9 @@ class DecideSettings:
     images: Images
     store: FolderStore | S3Store
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    models_claim: bool = False  # claim audiojob-models exists in job namespaces and is mounted for torch tasks
+    models_claim: bool = False  # claim audiojob-models exists in job namespaces, mounted for tasks that use models
     allowed_cidrs: tuple[str, ...] = ()
-    fetch_secret: bool = False  # Secret audiojob-fetch exists in job namespaces and is mounted for tasks that fetch
+    fetch_secret: bool = False  # Secret audiojob-fetch exists in job namespaces, mounted for tasks that fetch
     min_progress_interval_milliseconds: int = 1_000
     download_reuse_seconds: int = 86_400  # what an address leads to changes with time
     disruption: Disruption = Disruption()

@@ -19,8 +19,8 @@ from audiojob_runner.media.ffmpeg_encode import COPY, Chapter, EncodeRequest, En
 from audiojob_runner.media.streams import MediaFile
 from audiojob_runner.task import TaskContext
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import DownloadParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.download import DownloadParameters
 
 _COVERS: Final = {"jpg": ("jpeg_pipe", "mjpeg"), "png": ("png_pipe", "png"), "webp": ("webp_pipe", "webp")}
 # Containers round up; what was allowed to be fetched must not be cut by a few frames.

@@ -15,8 +15,8 @@ from audiojob_runner.media.films import check_film, first_film, limited_frame_ra
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import TranscodeParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.transcode import TranscodeParameters
 
 # Shorter side in pixels, and the most bits a second that the picture may use.
 VIDEO_SIZES: Final = {

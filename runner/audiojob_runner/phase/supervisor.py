@@ -31,7 +31,7 @@ from audiojob_runner.store.manifest import Published, find_published, fingerprin
 from audiojob_runner.task import Keeping, Publishing, TaskInput, TaskResult
 from audiojob_runner.tasks.program_folder import made_by_program
 from audiojob_types.base import WireModel
-from audiojob_types.contract import ExitCode, FailureClass, PhaseInput, PhaseResult, Task, classify_exit_code
+from audiojob_types.contract import ExitCode, FailureClass, PhaseInput, PhaseResult, classify_exit_code
 from audiojob_types.reasons import Reason
 
 LOG_CLOSE_SECONDS: Final = 5.0
@@ -150,7 +150,7 @@ class _Phase:
             self._input.task.value,
             self._input.device.value,
         )
-        if self._input.task is Task.DOWNLOAD:
+        if self._input.task.descriptor.resumes:
             self._keeping = keeping_in(store, self._input.output_prefix, self._folder)
         mark = fingerprint(self._input, self._parameters)
         earlier = find_published(store, self._input.output_prefix, mark)
@@ -169,7 +169,7 @@ class _Phase:
         return published
 
     def _run_task(self, worker: Worker, store: Store, run_dir: Path) -> TaskResult:
-        if self._input.task.is_program:
+        if self._input.task.descriptor.runs_program:
             # The program has run already; what is left of the phase is to collect what it made.
             self._tracker.say(TASK_SHARE, "Collecting the outputs")
             inputs: tuple[TaskInput, ...] = (made_by_program(self._paths, self._input),)

@@ -24,7 +24,8 @@ from audiojob_runner.cpus import wait_without_spinning
 from audiojob_runner.errors import as_phase_error
 from audiojob_runner.task import Keeping, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
-from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
+from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
+from audiojob_types.tasks import Task
 
 REPORT_SECONDS: Final = 0.1
 

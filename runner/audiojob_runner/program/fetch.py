@@ -32,8 +32,8 @@ from audiojob_runner.tasks.program_folder import (
     TEMPORARY,
 )
 from audiojob_types.contract import ExitCode, PhaseInput
-from audiojob_types.parameters import ContainerParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.container import ContainerParameters
 
 LOG_SECONDS: Final = 5.0
 _PARTS: Final = ".parts"  # what is on its way; no input can have this name
@@ -95,7 +95,7 @@ class _Fetch:
 
     def run(self) -> None:
         """All of it. Raises :class:`PhaseError`."""
-        if not self._input.task.is_program:
+        if not self._input.task.descriptor.runs_program:
             raise PhaseError(
                 ExitCode.USAGE, Reason.INVALID_SPEC, f"{self._input.task.value} phases fetch their inputs themselves."
             )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from audiojob_runner.separation.mixfile import CHANNELS, SAMPLE_RATE
 from audiojob_runner.separation.resampling import StreamResampler, resampled_length
-from audiojob_types.parameters.separate import BitDepth, StemFormat
+from audiojob_types.tasks.separate import BitDepth, StemFormat
 
 MEDIA_TYPES: Final[dict[StemFormat, str]] = {
     "flac": "audio/flac",

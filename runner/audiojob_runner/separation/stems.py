@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audiojob_types.parameters.separate import Stems
+from audiojob_types.tasks.separate import Stems
 
 VOCALS: Final = "vocals"
 ACCOMPANIMENT: Final = "accompaniment"

@@ -18,9 +18,8 @@ from audiojob_runner.fetch.session import Allowance, fetch_session
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import DownloadParameters
-from audiojob_types.parameters.download import NO_BANDWIDTH_LIMIT
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.download import NO_BANDWIDTH_LIMIT, DownloadParameters
 
 # Pages, scripts and the overhead of protocols come on top of the file itself.
 OVERHEAD_BYTES: Final = 64 * 1024**2

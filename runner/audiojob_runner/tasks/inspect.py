@@ -24,8 +24,8 @@ from audiojob_runner.fetch.session import Allowance, fetch_session
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import InspectParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.inspect import InspectParameters
 
 # All pages and scripts that finding out may take.
 MAX_BYTES: Final = 64 * 1024**2

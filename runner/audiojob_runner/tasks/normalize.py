@@ -17,8 +17,8 @@ from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import NormalizeParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.normalize import NormalizeParameters
 
 SAMPLE_RATE: Final = 44_100
 CHANNELS: Final = 2

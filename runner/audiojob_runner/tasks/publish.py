@@ -20,10 +20,10 @@ from audiojob_runner.store import open_store
 from audiojob_runner.store.base import CHUNK_BYTES
 from audiojob_runner.task import Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
-from audiojob_types.contract import ABOUT_INPUT, ExitCode
+from audiojob_types.contract import ExitCode
 from audiojob_types.destination import Layout
-from audiojob_types.parameters import PublishParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.publish import ABOUT_INPUT, PublishParameters
 
 LIST_NAME: Final = "published.json"
 

@@ -22,8 +22,8 @@ from audiojob_runner.separation.stems import Stem, add_missing, keep_stems, plan
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import SeparateParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.separate import SeparateParameters
 
 # The slices of the percentage: loading beside the first pass over the file, the network beside the encoders.
 LOADED_PERCENT: Final = 2.0

@@ -13,8 +13,8 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode, classify_exit_code
-from audiojob_types.parameters import SimulateParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.simulate import SimulateParameters
 
 OUTPUT_NAME: Final = "output"
 _CHUNK_BYTES: Final = 1024 * 1024

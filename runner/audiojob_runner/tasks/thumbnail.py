@@ -16,8 +16,8 @@ from audiojob_runner.media.streams import MediaFile, PictureStream
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import ThumbnailParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.thumbnail import ThumbnailParameters
 
 EXTENSIONS: Final = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 # Films often begin black; a tenth in, there is something to see.

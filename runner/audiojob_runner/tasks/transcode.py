@@ -32,8 +32,8 @@ from audiojob_runner.media.transcoding import Plan, plan
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import TranscodeParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.transcode import TranscodeParameters
 
 MEASURING_PERCENT: Final = 30.0
 LEAST_SECONDS: Final = 0.1

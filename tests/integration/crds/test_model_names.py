@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from tests.integration.crds.resources import Resources
 
-from audiojob_types.parameters.separate import Model
+from audiojob_types.tasks.separate import Model
 
 pytestmark = pytest.mark.integration
 

@@ -18,8 +18,9 @@ from audiojob_dev.tools import binaries, versions
 from audiojob_operator.building.names import child_labels, output_prefix
 from audiojob_operator.deciding.attempts.verdict import judge
 from audiojob_operator.records.observation import PhaseObservation, Succeeded
-from audiojob_types.contract import MAX_RESULT_BYTES, Device, Outcome, PhaseResult, Task
+from audiojob_types.contract import MAX_RESULT_BYTES, Device, Outcome, PhaseResult
 from audiojob_types.resources.pipeline import Phase
+from audiojob_types.tasks import Task
 
 _NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _UID = "8f9d2c55-8f54-4d0a-9d53-0a9b6a3f2c11"

@@ -23,6 +23,7 @@ from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult
 from audiojob_types.contract import Outcome as ResultOutcome
+from audiojob_types.descriptor import ImageFamily
 from audiojob_types.models import ModelBook
 from audiojob_types.resources.job import AudioJob, PhaseStatus, State
 from audiojob_types.resources.pipeline import AudioPipeline
@@ -31,7 +32,7 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 UID = "4a6c1f0e-6f0b-4a52-9f1e-0d1f6f9c1a10"
 NAMESPACE = "music"
 SETTINGS = DecideSettings(
-    images=Images(runner="docker.io/audiojob/runner:1", runner_torch="docker.io/audiojob/runner-torch:1"),
+    images=Images({family: f"docker.io/audiojob/{family.value}:1" for family in ImageFamily}),
     store=FolderStore(),
 )
 SHA = "0" * 64

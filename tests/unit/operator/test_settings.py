@@ -10,6 +10,7 @@ from audiojob_operator.records.settings import Disruption
 from audiojob_operator.records.sites import SiteLimit, SiteRules
 from audiojob_operator.settings import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.descriptor import ImageFamily
 
 REQUIRED = {"AUDIOJOB_IMAGES__RUNNER": "audiojob/runner:1", "AUDIOJOB_IMAGES__RUNNER_TORCH": "audiojob/runner-torch:1"}
 
@@ -59,7 +60,7 @@ def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) 
     environment.setenv("AUDIOJOB_DISRUPTION__LOST_AFTER_SECONDS", "7")
     environment.setenv("AUDIOJOB_FETCH__SECRET", "true")
     given = load_settings().for_decisions()
-    assert (given.images.runner, given.images.runner_torch) == tuple(REQUIRED.values())
+    assert given.images.by_family == dict(zip(ImageFamily, REQUIRED.values(), strict=True))
     assert (given.models_claim, given.pull_policy, given.min_progress_interval_milliseconds) == (True, "Never", 250)
     assert given.allowed_cidrs == ("192.168.0.0/24",)
     assert given.disruption == Disruption(node_lost_seconds=5, grace_seconds=30, lost_after_seconds=7)

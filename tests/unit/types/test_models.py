@@ -21,7 +21,7 @@ from audiojob_types.models import (
     published_prefix,
 )
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
-from audiojob_types.parameters.separate import Model
+from audiojob_types.tasks.separate import Model
 
 SHA = "ab" * 32
 
@@ -85,7 +85,7 @@ def test_models_that_jobs_may_name_are_published_or_need_no_publishing() -> None
     ],
 )
 def test_B28_model_names_are_a_closed_list(name: object) -> None:  # noqa: N802
-    from audiojob_types.contract import Task
+    from audiojob_types.tasks import Task
 
     with pytest.raises(InvalidParameters) as refused:
         resolve_parameters(Task.SEPARATE, {"model": name})

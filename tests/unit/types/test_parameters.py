@@ -6,19 +6,18 @@ from typing import Any
 
 import pytest
 
-from audiojob_types.contract import Task
-from audiojob_types.parameters import PARAMETERS, InvalidParameters, SeparateParameters, resolve_parameters
-from audiojob_types.parameters.schema import parameters_schema
+from audiojob_types.parameters import InvalidParameters, parameters_schema, resolve_parameters
+from audiojob_types.tasks import Task
+from audiojob_types.tasks.separate import SeparateParameters
 
 
-def test_every_task_has_parameters_and_a_key() -> None:
-    assert PARAMETERS.keys() == set(Task)
+def test_every_task_has_a_key() -> None:
     assert [task.parameter_key for task in Task] == [task.value[0].lower() + task.value[1:] for task in Task]
 
 
 @pytest.mark.parametrize("task", Task)
 def test_the_built_in_defaults_are_valid(task: Task) -> None:
-    assert resolve_parameters(task) == PARAMETERS[task]()
+    assert resolve_parameters(task) == task.descriptor.parameters()
 
 
 LAYERS: dict[str, tuple[list[dict[str, Any] | None], dict[str, Any]]] = {

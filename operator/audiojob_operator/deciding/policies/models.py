@@ -8,9 +8,8 @@ from typing import Final
 
 from audiojob_operator.building.precedence import phase_parameters
 from audiojob_types.base import format_time
-from audiojob_types.contract import Task
 from audiojob_types.models import ModelBook, ModelRecord, ModelState
-from audiojob_types.parameters import InvalidParameters, SeparateParameters
+from audiojob_types.parameters import InvalidParameters
 from audiojob_types.resources.job import AudioJobSpec
 from audiojob_types.resources.pipeline import Phase
 
@@ -27,20 +26,19 @@ class ModelWait:
     until: datetime | None = None
 
 
-def needed_model(spec: AudioJobSpec, phase: Phase) -> str | None:
-    """The model whose files the phase needs; None if it needs none, or its parameters do not fit."""
-    if phase.task is not Task.SEPARATE:
-        return None
+def needed_models(spec: AudioJobSpec, phase: Phase) -> tuple[str, ...]:
+    """The models whose files the phase needs; none if its parameters do not fit."""
+    if not phase.task.descriptor.uses_models:
+        return ()
     try:
-        parameters = phase_parameters(spec, phase)
+        return phase_parameters(spec, phase).models
     except InvalidParameters:
-        return None  # told when the phase is built
-    return parameters.model if isinstance(parameters, SeparateParameters) else None
+        return ()  # reported when the phase is built
 
 
 def lacks_model(spec: AudioJobSpec, phase: Phase, unready: frozenset[str]) -> bool:
     """Whether the phase needs one of the models that are not there yet."""
-    return bool(unready) and needed_model(spec, phase) in unready
+    return bool(unready) and not unready.isdisjoint(needed_models(spec, phase))
 
 
 def model_wait(spec: AudioJobSpec, phase: Phase, book: ModelBook | None, now: datetime) -> ModelWait | None:
@@ -50,8 +48,7 @@ def model_wait(spec: AudioJobSpec, phase: Phase, book: ModelBook | None, now: da
     """
     if book is None or not lacks_model(spec, phase, book.unready):
         return None
-    name = needed_model(spec, phase)
-    assert name is not None, "only a named model can be on its way"
+    name = next(name for name in needed_models(spec, phase) if name in book.unready)
     record = book.records.get(name)
     until = record.report_time + STALE_AFTER if record is not None and record.report_time is not None else None
     ahead = until if until is not None and now < until else None

@@ -40,7 +40,7 @@ def fetch_request(
     if host is None:
         return None
     ready = [phase for phase in ready_phases(pipeline, phases) if not needs_review(spec, phase)]
-    fetching = [phase for phase in ready if phase.task.fetches]
+    fetching = [phase for phase in ready if phase.task.descriptor.fetches]
     if not fetching:
         return None
     due = [record.next_attempt_time if (record := phases.get(phase.name)) else None for phase in fetching]

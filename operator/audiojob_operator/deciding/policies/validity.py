@@ -8,7 +8,7 @@ from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.revisions import left_out_phases
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.libraries import Library, destination_library, source_library
-from audiojob_types.contract import MAX_TEXT_BYTES, MAX_TEXTS_BYTES, Task
+from audiojob_types.contract import MAX_TEXT_BYTES, MAX_TEXTS_BYTES
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
 
@@ -41,7 +41,7 @@ def _check_bindings(job: AudioJob, phase: Phase, left_out: frozenset[str]) -> No
     for binding in phase.inputs:
         if binding.from_ == FROM_JOB:
             file = job_file(job, phase, binding)
-            if phase.task.is_program and file is not None and file.url is not None:
+            if phase.task.descriptor.runs_program and file is not None and file.url is not None:
                 raise InvalidSpecError(
                     "spec.source.url",
                     f"phase {phase.name} of pipeline {job.spec.pipeline} runs a program, which fetches nothing; "
@@ -82,20 +82,23 @@ def _check_inputs(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
 
 def _check_values(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
     """A value for a program must be one that some phase has a default for; else it would be lost without a word."""
-    key = Task.CONTAINER.parameter_key
-    given = ((job.spec.parameters or {}).get(key) or {}).get("values") or {}
-    known = {name for phase in pipeline.phases if phase.task is Task.CONTAINER for name in program_defaults(phase)}
-    for name in given:
-        if name not in known:
-            raise InvalidSpecError(
-                f"parameters.{key}.values.{name}",
-                f"pipeline {job.spec.pipeline} knows no such value; it knows {', '.join(sorted(known)) or 'none'}",
-            )
+    known: dict[str, set[str]] = {}
+    for phase in pipeline.phases:
+        if phase.task.descriptor.runs_program:
+            known.setdefault(phase.task.parameter_key, set()).update(program_defaults(phase))
+    for key, names in known.items():
+        given = ((job.spec.parameters or {}).get(key) or {}).get("values") or {}
+        for name in given:
+            if name not in names:
+                raise InvalidSpecError(
+                    f"parameters.{key}.values.{name}",
+                    f"pipeline {job.spec.pipeline} knows no such value; it knows {', '.join(sorted(names)) or 'none'}",
+                )
 
 
 def _check_destination(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
     """A destination and phases that publish go together."""
-    publishing = [phase for phase in pipeline.phases if phase.task is Task.PUBLISH]
+    publishing = [phase for phase in pipeline.phases if phase.task.descriptor.publishes]
     if job.spec.destination is not None and not publishing:
         raise InvalidSpecError(
             "spec.destination",

@@ -14,27 +14,22 @@ from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.reuse.urls import normalised
 from audiojob_operator.records.reuse import Donor, ReuseAsk, SameWork
 from audiojob_operator.records.settings import DecideSettings, Revision
-from audiojob_types.base import WireModel
-from audiojob_types.contract import PhaseInputFile, Task
+from audiojob_types.contract import PhaseInputFile
+from audiojob_types.descriptor import Reuse, TaskParameters
 from audiojob_types.models import KNOWN_MODELS
-from audiojob_types.parameters import DownloadParameters
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob, AudioJobSpec, JobOutput, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
 
-# Tasks whose outputs depend on nothing but what the key holds. Whoever adds a task decides here; a pipeline may say
-# otherwise for its phases.
-_BY_DEFAULT: Final = frozenset({Task.DOWNLOAD, Task.NORMALIZE, Task.SEPARATE, Task.THUMBNAIL, Task.TRANSCODE})
-# Tasks whose point is what they do elsewhere: nothing stands for that.
-_NEVER: Final = frozenset({Task.PUBLISH})
 _TURN_COMES: Final = frozenset({Reason.WAITING_FOR_KUEUE, Reason.EVICTED_BY_KUEUE})
 
 
 def may_donate(phase: Phase) -> bool:
     """Whether the phase's result may stand for that of another one: the pipeline's word, else the task's nature."""
-    if phase.task in _NEVER:
+    nature = phase.task.descriptor.reuse
+    if nature is Reuse.NEVER:
         return False
-    return phase.task in _BY_DEFAULT if phase.reuse is None else phase.reuse == "Allowed"
+    return nature is Reuse.BY_DEFAULT if phase.reuse is None else phase.reuse == "Allowed"
 
 
 def may_take(spec: AudioJobSpec, phase: Phase, record: PhaseStatus) -> bool:
@@ -60,8 +55,8 @@ class Work:
 def reuse_key(work: Work, settings: DecideSettings) -> str | None:
     """sha256 of task, effective parameters, inputs by content, image or program, and model.
 
-    None where the work cannot be known by a key: an input is a file whose content nobody has told (an upload may be
-    replaced under its name), or it is a broadcast, which is another one every time. Raises ``InvalidParameters``.
+    None where the work cannot be known by a key: an input is a file of unknown content (an upload may be replaced under
+    its name), or the work is not repeatable, such as recording a broadcast. Raises ``InvalidParameters``.
     """
     phase = work.phase
     inputs: dict[str, str] = {}
@@ -71,34 +66,34 @@ def reuse_key(work: Work, settings: DecideSettings) -> str | None:
             return None
         inputs[file.name] = known
     parameters = phase_parameters(work.spec, phase)
-    if isinstance(parameters, DownloadParameters) and parameters.allow_live:
+    if not parameters.repeatable:
         return None
     record: dict[str, Any] = {
         "task": phase.task.value,
         "parameters": parameters.to_wire(),
         "inputs": inputs,
         "image": work.revision.images.for_task(phase.task),
-        "model": model_identity(phase.task, parameters),
+        "model": model_identity(parameters),
     }
     if (program := program_of(phase)) is not None:
         record["program"] = program.sha256
-    if phase.task.fetches:
+    if phase.task.descriptor.fetches:
         # What was fetched from a network that is not allowed any more must not be had by other means.
         record["allowedCidrs"] = sorted(settings.allowed_cidrs)
     canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def model_identity(task: Task, parameters: WireModel) -> str | None:
-    """What tells a task's model from others: the names of its files, which hold their checksums.
+def model_identity(parameters: TaskParameters) -> str | None:
+    """What tells the models of a phase from others: the names of their files, which hold their checksums.
 
-    Of a model that nobody has published only its name is known here.
+    Of a model that nobody has published only its name is known here. None where the work needs no model.
     """
-    if not task.needs_torch:
-        return None
-    name = str(parameters.to_wire().get("model", ""))
-    known = KNOWN_MODELS.get(name)
-    return ",".join((name, *known.files)) if known is not None else name
+    identities = []
+    for name in parameters.models:
+        known = KNOWN_MODELS.get(name)
+        identities.append(",".join((name, *known.files)) if known is not None else name)
+    return ";".join(identities) or None
 
 
 def _identity(file: PhaseInputFile, work: Work) -> str | None:
@@ -126,7 +121,7 @@ def ask(key: str, spec: AudioJobSpec, phase: Phase, pipeline: AudioPipelineSpec,
         now: datetime) -> ReuseAsk:  # fmt: skip
     """What is wanted of a donor."""
     finished_since = None
-    if phase.task.fetches:
+    if phase.task.descriptor.fetches:
         finished_since = now - timedelta(seconds=settings.download_reuse_seconds)
     return ReuseAsk(
         key=key,

@@ -11,7 +11,6 @@ from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.reuse.keys import kept_until, lasts
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observed import Observed, Retried, Unreadable
-from audiojob_types.contract import Task
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.resources.job import AudioJob, JobOutput, PhaseState, PhaseStatus, ResolvedSource, State
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
@@ -155,7 +154,7 @@ def finished_before(
 def _same_work(job: AudioJob, other: AudioJob, phase: Phase, before: Phase) -> bool:
     if phase.task is not before.task or phase.inputs != before.inputs:
         return False
-    if phase.task is Task.PUBLISH and job.spec.destination != other.spec.destination:
+    if phase.task.descriptor.publishes and job.spec.destination != other.spec.destination:
         return False
     if any(binding.from_ == "Job" for binding in phase.inputs) and (
         job.spec.source != other.spec.source or job.spec.inputs != other.spec.inputs

@@ -20,7 +20,7 @@ from audiojob_runner.errors import is_disk_full
 from audiojob_runner.fetch.common import FetchTools, stopped
 from audiojob_runner.fetch.mediainfo import describe_item
 from audiojob_runner.task import TaskOutput
-from audiojob_types.parameters import DownloadParameters
+from audiojob_types.tasks.download import DownloadParameters
 
 MAX_PICTURE_BYTES: Final = 20 * 1024**2
 MAX_SUBTITLE_BYTES: Final = 20 * 1024**2

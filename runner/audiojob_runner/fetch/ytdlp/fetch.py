@@ -23,8 +23,8 @@ from audiojob_runner.fetch.ytdlp.extras import Extras, fetch_extras
 from audiojob_runner.fetch.ytdlp.hls import parse_playlist
 from audiojob_runner.fetch.ytdlp.record import MAX_PLAYLIST_BYTES, record
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import DownloadParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.download import DownloadParameters
 
 # Merging and converting take this share of the whole, where there is anything to do.
 FINISH_SHARE: Final = 0.1

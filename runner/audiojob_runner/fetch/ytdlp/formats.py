@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from audiojob_types.parameters.download import Container, Format
+from audiojob_types.tasks.download import Container, Format
 
 Info = Mapping[str, Any]
 

@@ -18,8 +18,8 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import FetchTools, check_whole, stopped, too_large
 from audiojob_runner.fetch.ytdlp.hls import MediaPlaylist, Segment, parse_playlist
 from audiojob_types.contract import ExitCode
-from audiojob_types.parameters import DownloadParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.download import DownloadParameters
 
 MAX_PLAYLIST_BYTES: Final = 16 * 1024**2
 PIECE_BYTES: Final = 256 * 1024

@@ -16,8 +16,9 @@ from tests.integration.runner.tasks.web import Web, running
 
 from audiojob_runner.task import Keeping
 from audiojob_runner.tasks import TaskContext, TaskInput, TaskResult, load
-from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
+from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
 from audiojob_types.parameters import resolve_parameters
+from audiojob_types.tasks import Task
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Bench:
         self.runs += 1
         self.work.mkdir()
         self.reports.clear()
-        name = "audio" if task is Task.SEPARATE else "source"
+        name = task.descriptor.inputs[0].name
         given = TaskInput(name, url=source) if isinstance(source, str) else TaskInput(name, path=source)
 
         def progress(percent: float, message: str) -> None:
@@ -70,7 +71,11 @@ class Bench:
             fetch_credentials=self.fetch_credentials,
             keeping=self.keeping,
         )
-        return load(task)({name: given}, resolve_parameters(task, parameters), context)
+        result = load(task)({name: given}, resolve_parameters(task, parameters), context)
+        for output in result.outputs:
+            known = task.descriptor.outputs
+            assert any(each.covers(output.name, output.media_type) for each in known), f"no such output: {output}"
+        return result
 
 
 @pytest.fixture

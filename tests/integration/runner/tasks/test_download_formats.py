@@ -17,8 +17,8 @@ from audiojob_runner.fetch import plainhttp
 from audiojob_runner.fetch.egress import pace
 from audiojob_runner.fetch.ytdlp import record
 from audiojob_runner.tasks import TaskResult
-from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 # yt-dlp leaves answers and half-written files open when it raises. Ours are closed: any other test fails for them.
 pytestmark = [

@@ -15,8 +15,8 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch import plainhttp
 from audiojob_runner.fetch.partial.remnant import BLOCK_BYTES
 from audiojob_runner.task import Keeping
-from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 BODY = os.urandom(4 * BLOCK_BYTES)
 KEPT = 2 * BLOCK_BYTES

@@ -18,8 +18,9 @@ from audiojob_runner.fetch import plainhttp
 from audiojob_runner.fetch.egress import pace, proxy
 from audiojob_runner.fetch.egress.addresses import parse_networks
 from audiojob_runner.tasks import download
-from audiojob_types.contract import PhaseLimits, Task
+from audiojob_types.contract import PhaseLimits
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 pytestmark = pytest.mark.usefixtures("collected", "loopback")
 BODY = bytes(range(256)) * 1_000

@@ -15,8 +15,9 @@ from tests.integration.runner.tasks.web import Handler, Web, drip, ranged, reset
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch import plainhttp
 from audiojob_runner.fetch.egress import pace
-from audiojob_types.contract import ExitCode, FailureClass, Task, classify_exit_code
+from audiojob_types.contract import ExitCode, FailureClass, classify_exit_code
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 # yt-dlp leaves answers and half-written files open when it raises. Ours are closed: any other test fails for them.
 pytestmark = [

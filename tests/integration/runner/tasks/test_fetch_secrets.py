@@ -22,8 +22,8 @@ from tests.integration.runner.tasks.web import Handler, Web
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.egress import proxy
 from audiojob_runner.fetch.egress.upstream import Upstream
-from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 pytestmark = [pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"), pytest.mark.usefixtures("collected")]
 BODY = bytes(range(256)) * 1_000

@@ -22,8 +22,8 @@ from tests.integration.runner.tasks.web import Web
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.tasks import TaskResult
-from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 SECONDS = 60
 Work = tuple[Task, dict[str, Any]]

@@ -11,8 +11,8 @@ from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.web import Web
 
 from audiojob_runner.errors import PhaseError
-from audiojob_types.contract import Task
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),

@@ -12,9 +12,9 @@ from tests.integration.runner.tasks.web import Web
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.phase.watchdog import Interruption
 from audiojob_runner.prefetch.command import Prefetch, fill
-from audiojob_types.contract import Task
 from audiojob_types.models import KnownModel
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 
 def prefetch(bench: Bench, web: Web, tmp_path: Path) -> list[Path]:

@@ -14,8 +14,9 @@ import torch
 from tests.integration.runner.tasks.conftest import Bench
 
 from audiojob_runner.errors import PhaseError
-from audiojob_types.contract import Device, Task
+from audiojob_types.contract import Device
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 RATE = 44_100
 UNTRAINED = "demucs_unittest"

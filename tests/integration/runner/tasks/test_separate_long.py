@@ -21,7 +21,8 @@ from tests.integration.runner.tasks.networks import store_bag, store_network
 from audiojob_dev.models.proof_music import make_piece, sdr
 from audiojob_dev.models.train_proof_model import DEFAULT_FOLDER
 from audiojob_runner.models.demucs import load_separator
-from audiojob_types.contract import Device, Task
+from audiojob_types.contract import Device
+from audiojob_types.tasks import Task
 
 RATE = 44_100
 

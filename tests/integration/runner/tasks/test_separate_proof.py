@@ -13,7 +13,7 @@ from tests.integration.runner.tasks.conftest import Bench
 
 from audiojob_dev.models.proof_music import SOURCES, Piece, make_piece, sdr
 from audiojob_dev.models.train_proof_model import DEFAULT_FOLDER, HELD_OUT, SIGNATURE
-from audiojob_types.contract import Task
+from audiojob_types.tasks import Task
 
 RATE = 44_100
 

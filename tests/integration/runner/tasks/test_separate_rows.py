@@ -21,9 +21,10 @@ import audiojob_runner
 import audiojob_types
 from audiojob_runner.cli import main
 from audiojob_runner.errors import PhaseError
-from audiojob_types.contract import Device, Task
+from audiojob_types.contract import Device
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 RATE = 44_100
 UNTRAINED = "demucs_unittest"

@@ -17,8 +17,9 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.media.examine import examine_streams
 from audiojob_runner.media.ffmpeg_loudness import LoudnessRequest, measure
 from audiojob_runner.media.streams import MediaFile
-from audiojob_types.contract import PhaseLimits, Task
+from audiojob_types.contract import PhaseLimits
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 CODECS = {
     "mp3": "mp3", "m4a": "aac", "opus": "opus", "flac": "flac", "wav": "pcm_s16le", "ogg": "vorbis", "mp4": "aac",

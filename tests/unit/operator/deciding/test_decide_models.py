@@ -10,7 +10,7 @@ import pytest
 from tests.unit.operator.builders import NAMESPACE, NOW, URL, World, audio_job, phase, pipeline, separate_pipeline
 from tests.unit.operator.pool import Pool
 
-from audiojob_operator.deciding.policies.models import lacks_model, model_wait, needed_model, telling
+from audiojob_operator.deciding.policies.models import lacks_model, model_wait, needed_models, telling
 from audiojob_operator.deciding.policies.ready import can_go_on, gpu_requests
 from audiojob_operator.records.admission import GpuRequest
 from audiojob_types import constants as c
@@ -99,7 +99,7 @@ def test_what_a_phase_that_needs_a_model_is_told(model: str, said: ModelBook | N
     ],
 )
 def test_which_model_a_phase_needs(spec: AudioJobSpec, of: Phase, model: str | None) -> None:
-    assert needed_model(spec, of) == model
+    assert needed_models(spec, of) == (() if model is None else (model,))
     assert lacks_model(spec, of, frozenset({"htdemucs", "mdx", "mdx_extra"})) is (model is not None)
 
 

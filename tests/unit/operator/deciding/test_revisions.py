@@ -10,10 +10,11 @@ from tests.unit.operator.builders import SETTINGS, audio_job, phase, pipeline
 from audiojob_operator.building import precedence
 from audiojob_operator.deciding import revisions
 from audiojob_operator.records.settings import Images
-from audiojob_types.contract import Task
+from audiojob_types.descriptor import ImageFamily
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.resources.job import AudioJob, AudioJobSpec, Retry
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec, Phase
+from audiojob_types.tasks import Task
 
 
 def spec(**more: Any) -> AudioJobSpec:
@@ -89,7 +90,7 @@ def test_a_revisions_name_follows_its_content_images_included() -> None:
     line = AudioPipeline.model_validate(pipeline())
     same = revisions.make_revision(line, SETTINGS.images).name
     assert revisions.make_revision(line, SETTINGS.images).name == same
-    assert revisions.make_revision(line, Images("other", "other")).name != same
+    assert revisions.make_revision(line, Images(dict.fromkeys(ImageFamily, "other"))).name != same
     other = AudioPipeline.model_validate(pipeline(phase("first")))
     assert revisions.make_revision(other, SETTINGS.images).name != same
 
@@ -114,18 +115,19 @@ def test_what_is_not_a_pipeline_revision_is_refused_by_name(broken: dict[str, An
 
 
 def test_images_follow_the_task() -> None:
-    images = Images(runner="light", runner_torch="heavy")
-    assert {task: images.for_task(task) for task in Task} == {
-        Task.DOWNLOAD: "light",
-        Task.INSPECT: "light",
-        Task.NORMALIZE: "light",
-        Task.PUBLISH: "light",
-        Task.SEPARATE: "heavy",
-        Task.SIMULATE: "light",
-        Task.CONTAINER: "light",  # beside the program's own
-        Task.THUMBNAIL: "light",
-        Task.TRANSCODE: "light",
-    }
+    images = Images({ImageFamily.RUNNER: "light", ImageFamily.RUNNER_TORCH: "heavy"})
+    assert {task for task in Task if images.for_task(task) == "heavy"} == {Task.SEPARATE}
+    assert {images.for_task(task) for task in Task if task is not Task.SEPARATE} == {"light"}
+
+
+def test_a_revision_may_lack_the_image_of_a_family_that_its_phases_do_not_need() -> None:
+    made = revisions.make_revision(AudioPipeline.model_validate(pipeline()), Images({ImageFamily.RUNNER: "light"}))
+    stored = revisions.revision_object(made, "music")
+    assert stored["data"]["images"] == {"runner": "light"}
+    assert revisions.parse_revision(stored) == made
+    del stored["data"]["images"]["runner"]
+    with pytest.raises(revisions.InvalidRevisionError, match="runner"):
+        revisions.parse_revision(stored)
 
 
 def test_a_job_that_status_calls_running_and_the_cache_lacks_is_named() -> None:

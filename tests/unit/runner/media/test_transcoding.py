@@ -13,8 +13,8 @@ from audiojob_runner.media.films import check_film, limited_frame_rate
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile, PictureStream, SoundStream
 from audiojob_runner.media.transcoding import Plan, plan, supported_rate
-from audiojob_types.parameters import TranscodeParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.transcode import TranscodeParameters
 
 SOURCE = Path("/work/source")
 SOUND = MediaInfo("mov", "aac", 1, 44_100, 2, 60.0, True, True)

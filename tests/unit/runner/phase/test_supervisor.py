@@ -17,8 +17,9 @@ from audiojob_runner.phase.supervisor import _Phase
 from audiojob_runner.phase.watchdog import Watchdog
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters
 from audiojob_runner.task import Keeping
-from audiojob_types.contract import ExitCode, PhaseInput, PhaseResult, Task
+from audiojob_types.contract import ExitCode, PhaseInput, PhaseResult
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
 
 GONE = PhaseError(ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, "The source does not exist.")
 

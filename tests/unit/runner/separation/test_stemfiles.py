@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from audiojob_runner.separation.stemfiles import FileKind, Samples, StemFile, StemWriter, WrittenStem
-from audiojob_types.parameters.separate import BitDepth, StemFormat
+from audiojob_types.tasks.separate import BitDepth, StemFormat
 
 RATE = 44_100
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from audiojob_runner.separation.stems import Stem, add_missing, keep_stems, plan_stems, sum_of
-from audiojob_types.parameters.separate import Stems
+from audiojob_types.tasks.separate import Stems
 
 FOUR = ("drums", "bass", "other", "vocals")
 SIX = ("drums", "bass", "other", "vocals", "guitar", "piano")

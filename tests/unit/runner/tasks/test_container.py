@@ -16,8 +16,8 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.task import TaskContext, TaskInput, TaskResult
 from audiojob_runner.tasks.container import MAX_FILES, run
 from audiojob_types.contract import Device, ExitCode, PhaseLimits, PhaseNetwork
-from audiojob_types.parameters import ContainerParameters
 from audiojob_types.reasons import Reason
+from audiojob_types.tasks.container import ContainerParameters
 
 
 def collect(work: Path) -> TaskResult:

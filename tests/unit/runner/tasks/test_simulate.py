@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import pytest
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.tasks import TaskContext, load
 from audiojob_runner.tasks.simulate import fails, run
-from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork, Task
-from audiojob_types.parameters import SimulateParameters
+from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
+from audiojob_types.tasks import Task
+from audiojob_types.tasks.simulate import SimulateParameters
 
 
 def context(folder: Path, seen: list[float], attempt: int = 1, job_uid: str = "u") -> TaskContext:
@@ -93,12 +96,16 @@ def test_the_crash_after_publishing_is_asked_for_once_only(tmp_path: Path) -> No
     assert crashes == [True, False]
 
 
-def test_the_registry_has_every_task_and_names_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    from audiojob_runner import tasks
+@pytest.mark.parametrize("task", Task)
+def test_every_task_has_a_module_of_its_name(task: Task) -> None:
+    assert find_spec(f"audiojob_runner.tasks.{task.descriptor.module}") is not None
 
-    assert set(tasks.TASKS) == set(Task)
+
+def test_a_package_that_the_image_lacks_is_named_with_the_image_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(Task.SIMULATE) is run
-    monkeypatch.setitem(tasks.TASKS, Task.SEPARATE, "no_such_package_at_all")
-    with pytest.raises(PhaseError, match="no_such_package_at_all") as caught:
+    monkeypatch.delitem(sys.modules, "audiojob_runner.tasks.separate", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(PhaseError, match="package torch is not in it") as caught:
         load(Task.SEPARATE)
     assert caught.value.exit_code == 64
+    assert "images.runnerTorch" in caught.value.suggestion

@@ -25,10 +25,12 @@ from audiojob_operator.deciding.reuse.keys import (
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.reuse import Donor, ReuseAsk, SameWork
 from audiojob_operator.records.settings import DecideSettings, Images, Revision
-from audiojob_types.contract import ManifestRef, PhaseInputFile, Task
-from audiojob_types.parameters import NormalizeParameters, SeparateParameters
+from audiojob_types.contract import ManifestRef, PhaseInputFile
+from audiojob_types.descriptor import ImageFamily
 from audiojob_types.resources.job import AudioJob, JobOutput, PhaseStatus
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
+from audiojob_types.tasks.normalize import NormalizeParameters
+from audiojob_types.tasks.separate import SeparateParameters
 
 DOWNLOAD = Phase.model_validate(phase("download", "Download", inputs=[{"name": "source", "from": "Job"}]))
 SEPARATE = Phase.model_validate(phase("separate", "Separate", inputs=[{"name": "audio", "from": "normalize"}]))
@@ -62,7 +64,7 @@ def running(text: str = "hello", **changes: Any) -> Work:
     return Work(spec(), Phase.model_validate(program), revision(), (PhaseInputFile(name="script", text=text),), ())
 
 
-OTHER_IMAGES = Images(runner="docker.io/audiojob/runner:2", runner_torch="docker.io/audiojob/runner-torch:2")
+OTHER_IMAGES = Images({family: f"docker.io/audiojob/{family.value}:2" for family in ImageFamily})
 ELSEWHERE = ManifestRef(key=f"{NAMESPACE}/other/normalize/1-abcd1234/manifest.json", sha256="b" * 64, count=1)
 STEMS = {"separate": {"stems": "FourStems", "model": "htdemucs"}}  # what the defaults say
 
@@ -117,10 +119,10 @@ def test_a_broadcast_has_no_key_for_it_is_another_one_every_time() -> None:
 
 
 def test_a_published_model_is_known_by_the_checksums_of_its_files() -> None:
-    identity = model_identity(Task.SEPARATE, SeparateParameters(model="htdemucs"))
+    identity = model_identity(SeparateParameters(model="htdemucs"))
     assert identity == "htdemucs,hybrid_transformer/955717e8-8726e21a.th"
-    assert model_identity(Task.SEPARATE, SeparateParameters(model="demucs_unittest")) == "demucs_unittest"
-    assert model_identity(Task.NORMALIZE, NormalizeParameters()) is None
+    assert model_identity(SeparateParameters(model="demucs_unittest")) == "demucs_unittest"
+    assert model_identity(NormalizeParameters()) is None
 
 
 @pytest.mark.parametrize("word", ["Allowed", "Never", None])

@@ -13,7 +13,7 @@ from audiojob_runner.fetch.ytdlp.formats import (
     played_seconds,
     weights,
 )
-from audiojob_types.parameters.download import Container, Format
+from audiojob_types.tasks.download import Container, Format
 
 
 def test_every_intent_has_a_choice_and_every_height_its_limit() -> None:

@@ -1,15 +1,15 @@
-"""Parameters of Simulate: a task that does nothing useful, in a way that can be told. For tests and benchmarks."""
+"""Simulate: a task that does nothing useful, in a way that can be chosen. For tests and benchmarks."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
-from audiojob_types.base import WireModel
+from audiojob_types.descriptor import UNKNOWN, Input, Output, Reuse, Served, TaskDescriptor, TaskParameters
 
 
-class SimulateParameters(WireModel):
+class SimulateParameters(TaskParameters):
     """What a simulated phase does. Defaults: succeed at once with one small output."""
 
     duration_milliseconds: Annotated[
@@ -75,3 +75,16 @@ class SimulateParameters(WireModel):
             "result, as a crash at the worst moment would. Default false."
         ),
     ] = False
+
+
+TASK: Final = TaskDescriptor(
+    name="Simulate",
+    summary="Takes time, memory and space, reports progress and fails on request; for trying out a cluster.",
+    page="simulate.md",
+    parameters=SimulateParameters,
+    inputs=(Input("*", ("*/*",), optional=True),),
+    outputs=(Output("output", (UNKNOWN,)),),
+    reuse=Reuse.IF_ALLOWED,
+    served=Served.OWN_INPUTS,
+    uses_gpu=True,  # it asks for one and leaves it idle
+)

@@ -1,18 +1,29 @@
-"""Parameters of Thumbnail: one picture out of a film, or the cover of a song."""
+"""Thumbnail: one picture out of a film, or the cover of a song."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from audiojob_types.base import WireModel, cel
+from audiojob_types.base import cel
+from audiojob_types.descriptor import (
+    MEDIA,
+    UNKNOWN,
+    AttemptSize,
+    Input,
+    Output,
+    Reuse,
+    Served,
+    TaskDescriptor,
+    TaskParameters,
+)
 
 PictureOrigin = Literal["Auto", "Still", "Cover"]
 PictureFormat = Literal["jpeg", "png", "webp"]
 
 
-class ThumbnailParameters(WireModel):
+class ThumbnailParameters(TaskParameters):
     """Which picture, and its form. It keeps its shape and is never enlarged."""
 
     model_config = ConfigDict(
@@ -60,3 +71,16 @@ class ThumbnailParameters(WireModel):
         if self.origin == "Cover" and self.time_milliseconds is not None:
             raise ValueError("timeMilliseconds must be left out with origin: Cover, which has no time")
         return self
+
+
+TASK: Final = TaskDescriptor(
+    name="Thumbnail",
+    summary="Takes one picture out of a film, or the cover of a song.",
+    page="media.md",
+    parameters=ThumbnailParameters,
+    inputs=(Input("source", (*MEDIA, UNKNOWN)),),
+    outputs=(Output("picture", ("image/jpeg", "image/png", "image/webp")),),
+    reuse=Reuse.BY_DEFAULT,
+    served=Served.OWN_INPUTS,
+    size=AttemptSize(cpu="250m", memory="1Gi", scratch="1Gi"),
+)

@@ -1,4 +1,4 @@
-"""Parameters of Transcode: any sound or film into another form."""
+"""Transcode: any sound or film into another form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from audiojob_types.base import WireModel, cel
+from audiojob_types.base import cel
+from audiojob_types.descriptor import (
+    MEDIA,
+    UNKNOWN,
+    AttemptSize,
+    Input,
+    Output,
+    Reuse,
+    Served,
+    TaskDescriptor,
+    TaskParameters,
+)
 
 TranscodeFormat = Literal["mp3", "m4a", "opus", "flac", "wav", "ogg", "mp4"]
 VideoSize = Literal["Video1080p", "Video720p", "Video480p", "Video360p"]
@@ -15,7 +26,7 @@ LOSSLESS: Final = ("flac", "wav")
 TagText = Annotated[str, Field(max_length=1_000)]
 
 
-class TranscodeParameters(WireModel):
+class TranscodeParameters(TaskParameters):
     """What the result is. Fields left out keep what the source has, within what the format can hold."""
 
     model_config = ConfigDict(
@@ -130,3 +141,16 @@ class TranscodeParameters(WireModel):
         if self.bitrate_kilobits is not None and self.format in LOSSLESS:
             raise ValueError(f"bitrateKilobits must be left out with format {self.format}, which loses nothing")
         return self
+
+
+TASK: Final = TaskDescriptor(
+    name="Transcode",
+    summary="Converts sound or film into another format, with its tags, cover and chapters.",
+    page="media.md",
+    parameters=TranscodeParameters,
+    inputs=(Input("source", (*MEDIA, UNKNOWN)),),
+    outputs=(Output("media", ("audio/mpeg", "audio/mp4", "audio/ogg", "audio/flac", "audio/wav", "video/mp4")),),
+    reuse=Reuse.BY_DEFAULT,
+    served=Served.OWN_INPUTS,
+    size=AttemptSize(cpu="1", memory="2Gi", scratch="10Gi"),
+)

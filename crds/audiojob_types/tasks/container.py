@@ -1,19 +1,20 @@
-"""Parameters of Container: words for the administrator's program, which it reads from files."""
+"""Container: the administrator's own program, in an image of its own."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
-from audiojob_types.base import WireModel, cel
+from audiojob_types.base import cel
+from audiojob_types.descriptor import Input, Output, Reuse, Served, TaskDescriptor, TaskParameters
 
 MAX_VALUES = 32
 NAME_PATTERN = r"^[a-zA-Z][-_a-zA-Z0-9]{0,62}$"
 
 
-class ContainerParameters(WireModel):
+class ContainerParameters(TaskParameters):
     """Values by name. Which names there are, and their defaults, is the pipeline's to say."""
 
     values: Annotated[
@@ -39,3 +40,17 @@ class ContainerParameters(WireModel):
             if not re.fullmatch(NAME_PATTERN, name):
                 raise ValueError(f"{name!r} must begin with a letter and have at most 63 letters, digits, '-' and '_'")
         return values
+
+
+TASK: Final = TaskDescriptor(
+    name="Container",
+    summary="Runs the administrator's own program, in an image of its own, on files and words.",
+    page="custom-tasks.md",
+    parameters=ContainerParameters,
+    inputs=(Input("*", ("*/*",), optional=True),),
+    outputs=(Output("*", ("*/*",)),),
+    reuse=Reuse.IF_ALLOWED,
+    served=Served.NEVER,
+    uses_gpu=True,
+    runs_program=True,
+)

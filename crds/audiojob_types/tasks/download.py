@@ -1,4 +1,4 @@
-"""Parameters of Download: one media file from an address into the store."""
+"""Download: one media file from an address into the store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,18 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from audiojob_types.base import WireModel, cel
+from audiojob_types.base import cel
+from audiojob_types.descriptor import (
+    MEDIA,
+    UNKNOWN,
+    AttemptSize,
+    Input,
+    Output,
+    Reuse,
+    Served,
+    TaskDescriptor,
+    TaskParameters,
+)
 
 # By intent: sites' own format ids differ from page to page and from week to week.
 Format = Literal[
@@ -21,6 +32,7 @@ Format = Literal[
 ]
 Container = Literal["original", "mp3", "m4a", "opus", "flac", "mp4"]
 NO_BANDWIDTH_LIMIT: Final = 1_099_511_627_776
+SUBTITLES: Final = ("application/ttml+xml", "application/x-subrip", "text/vtt", "text/x-ssa")
 SOUND_CONTAINERS: Final = ("mp3", "m4a", "opus", "flac")
 
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{1,8}){0,2}$", max_length=20)]
@@ -42,7 +54,7 @@ _LIVE_RULE: Final = (
 )
 
 
-class DownloadParameters(WireModel):
+class DownloadParameters(TaskParameters):
     """What to download of the source, in what form, and within what limits. The source itself is an input."""
 
     model_config = ConfigDict(
@@ -133,3 +145,28 @@ class DownloadParameters(WireModel):
         if self.allow_live and not self.max_recording_seconds:
             raise ValueError(_UNBOUND)
         return self
+
+    @property
+    def repeatable(self) -> bool:
+        """A broadcast is another one every time."""
+        return not self.allow_live
+
+
+TASK: Final = TaskDescriptor(
+    name="Download",
+    summary="Fetches the audio or video of an address, a page or a file, into the store.",
+    page="download.md",
+    parameters=DownloadParameters,
+    inputs=(Input("source", (*MEDIA, UNKNOWN)),),
+    outputs=(
+        Output("source", (*MEDIA, UNKNOWN)),
+        Output("thumbnail", ("image/jpeg", "image/png", "image/webp"), optional=True),
+        Output("subtitles-*", SUBTITLES, optional=True),
+        Output("info", ("application/json",), optional=True),
+    ),
+    reuse=Reuse.BY_DEFAULT,
+    served=Served.NEVER,
+    size=AttemptSize(cpu="100m", memory="512Mi", scratch="5Gi"),
+    fetches=True,
+    resumes=True,
+)

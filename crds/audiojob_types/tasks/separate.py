@@ -1,13 +1,23 @@
-"""Parameters of Separate: a mix into stems, by demucs."""
+"""Separate: a mix into stems, by demucs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import ConfigDict, Field, model_validator
 
-from audiojob_types.base import WireModel, cel
+from audiojob_types.base import cel
+from audiojob_types.descriptor import (
+    AttemptSize,
+    ImageFamily,
+    Input,
+    Output,
+    Reuse,
+    Served,
+    TaskDescriptor,
+    TaskParameters,
+)
 
 # Names only, from this list: demucs itself accepts paths and hub names, which would be code of the user's choice.
 # mdx_q and mdx_extra_q are not in it: what unpacks their weights (diffq) may not be used commercially.
@@ -46,7 +56,7 @@ def expand_preset(layer: Mapping[str, Any]) -> dict[str, Any]:
     return filled
 
 
-class SeparateParameters(WireModel):
+class SeparateParameters(TaskParameters):
     """How to separate. Stems are stereo and exactly as long as the input."""
 
     model_config = ConfigDict(
@@ -179,7 +189,36 @@ class SeparateParameters(WireModel):
             raise ValueError("keep names a stem twice")
         return self
 
+    @classmethod
+    def expand(cls, layer: Mapping[str, Any]) -> dict[str, Any]:
+        """The layer with its preset's fields filled in."""
+        return expand_preset(layer)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The one demucs model."""
+        return (self.model,)
+
     @property
     def stored_bit_depth(self) -> BitDepth | None:
         """The bit depth of the files; None for formats that have none."""
         return self.bit_depth or _BIT_DEPTHS.get(self.format)
+
+
+TASK: Final = TaskDescriptor(
+    name="Separate",
+    summary="Splits music into stems, such as vocals, drums and bass, with demucs.",
+    page="separate.md",
+    parameters=SeparateParameters,
+    inputs=(Input("audio", ("audio/wav",)),),
+    outputs=tuple(
+        Output(stem, ("audio/flac", "audio/wav", "audio/mpeg", "audio/ogg"), optional=True)
+        for stem in get_args(StemName)
+    ),
+    reuse=Reuse.BY_DEFAULT,
+    served=Served.OWN_INPUTS,
+    image=ImageFamily.RUNNER_TORCH,
+    size=AttemptSize(cpu="1", memory="4Gi", scratch="8Gi"),
+    uses_gpu=True,
+    uses_models=True,
+)
