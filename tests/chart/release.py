@@ -26,8 +26,9 @@ class Installed:
             server.create_namespace(namespace, RESTRICTED)
         self.notes = self.upgrade("--install")
 
-    def upgrade(self, *arguments: str) -> str:
-        values = {"jobNamespaces": [self.music]}
+    def upgrade(self, *arguments: str, **others: Object) -> str:
+        """Install or upgrade with these values beside the namespaces; returns what helm prints."""
+        values = {"jobNamespaces": [self.music], **others}
         flags = ["-n", self.system, "--kubeconfig", str(self.server.kubeconfig), "--skip-crds"]
         return self.helm.run("upgrade", RELEASE, str(CHART), *flags, *arguments, values=values)
 

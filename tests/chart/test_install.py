@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
-from tests.chart.helm import Helm, ci_values, of_kind
+from tests.chart.helm import Helm, Object, ci_values, of_kind
 from tests.chart.release import RESTRICTED, Installed, unique
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
@@ -65,9 +65,27 @@ def installed(apiserver: LocalApiServer, helm: Helm) -> Iterator[Installed]:
 
 
 def test_notes_say_what_to_do_next(installed: Installed) -> None:
-    for words in (f"kubectl -n {installed.music} create", "kubectl apply --server-side -f charts/audiojob/crds/"):
+    for words in (f"kubectl -n {installed.music} create", "kubectl apply --server-side -f crds/", "logs -f"):
         assert words in installed.notes
-    assert "models volume" in installed.notes
+    assert "MISSING: model weights" in installed.notes
+
+
+NOTES: dict[str, tuple[Object, str]] = {
+    "a store in a bucket needs its credentials": (
+        {"store": {"kind": "S3", "s3": {"bucket": "music"}}}, "create secret generic audiojob-store",
+    ),
+    "downloads with cookies need their Secret": ({"fetch": {"secret": True}}, "create secret generic audiojob-fetch"),
+    "a models volume is filled by hand": ({"models": {"enabled": True}}, "Fill the claim audiojob-models"),
+    "a prefetch shows its progress": (
+        {"models": {"enabled": True, "prefetch": {"enabled": True}}}, "get configmap audiojob-models",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "words"), NOTES.values(), ids=NOTES.keys())
+def test_notes_name_what_is_missing(installed: Installed, values: Object, words: str) -> None:
+    notes = installed.upgrade("--dry-run=server", **values).partition("NOTES:")[2]
+    assert words in notes
 
 
 def test_an_upgrade_without_changes_works(installed: Installed) -> None:

@@ -87,7 +87,7 @@ priorityClassName: {{ . }}
 {{/* Checks that a schema cannot make. Rendered once, by operator.yaml. */}}
 {{- define "audiojob.validate" -}}
 {{- if not .Values.jobNamespaces -}}
-{{- fail "jobNamespaces is empty, so no AudioJob could run. Name at least one existing namespace: --set 'jobNamespaces={my-music}'" -}}
+{{- fail "jobNamespaces is empty, so no AudioJob could run. Name at least one existing namespace: --set 'jobNamespaces={music}'" -}}
 {{- end -}}
 {{- if has .Release.Namespace .Values.jobNamespaces -}}
 {{- fail (printf "jobNamespaces must not hold %s, the namespace of the operator: whoever may start phases there could run them with the operator's rights. Use another namespace for jobs." .Release.Namespace) -}}
