@@ -1,12 +1,30 @@
-"""The base of all wire models: camelCase on the wire, closed, frozen."""
+"""The base of all wire models: camelCase on the wire, closed, frozen.
+
+Strict or tolerant is decided by who wrote the record. What a person wrote is validated strictly
+(``model_validate``): an unknown field is a mistake to report. What another version of audiojob may have written
+is read with :meth:`WireModel.read`, which passes over unknown fields at any depth.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, ValidationInfo, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The contract that brought a field, as an annotation of it: readers of an earlier one are not sent the field."""
+
+    contract: int
+
+
+_READING: Final = {"reading": True}
 
 
 class WireModel(BaseModel):
@@ -24,6 +42,44 @@ class WireModel(BaseModel):
     def to_wire(self) -> dict[str, Any]:
         """The JSON form: camelCase keys, absent fields left out (Kubernetes has no nulls)."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def to_wire_for(self, contract: int) -> dict[str, Any]:
+        """The JSON form for a reader of that contract: fields that a later one brought are left out."""
+        return _without_newer(self, self.to_wire(), contract)
+
+    @classmethod
+    def read(cls, content: bytes | str | Mapping[str, Any]) -> Self:
+        """What another version may have written: unknown fields are passed over. Raises ``ValidationError``."""
+        if isinstance(content, bytes | str):
+            return cls.model_validate_json(content, extra="ignore", context=_READING)
+        return cls.model_validate(content, extra="ignore", context=_READING)
+
+
+def is_reading(info: ValidationInfo) -> bool:
+    """For validators: whether this is :meth:`WireModel.read`."""
+    return info.context is _READING
+
+
+def since(field: FieldInfo) -> int:
+    """The contract that brought the field; 0 for the first ones."""
+    return max((each.contract for each in field.metadata if isinstance(each, Since)), default=0)
+
+
+def _without_newer(model: WireModel, wire: dict[str, Any], contract: int) -> dict[str, Any]:
+    kept = {}
+    for name, field in type(model).model_fields.items():
+        key = field.serialization_alias or name
+        if key in wire and since(field) <= contract:
+            kept[key] = _each_without_newer(getattr(model, name), wire[key], contract)
+    return kept
+
+
+def _each_without_newer(value: object, wire: Any, contract: int) -> Any:
+    if isinstance(value, WireModel):
+        return _without_newer(value, wire, contract)
+    if isinstance(value, tuple):
+        return [_each_without_newer(one, form, contract) for one, form in zip(value, wire, strict=True)]
+    return wire
 
 
 class StatusModel(WireModel):

@@ -10,9 +10,17 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
-from audiojob_types.base import StatusModel, Time, WireModel
+from audiojob_types.base import Since, StatusModel, Time, WireModel, is_reading
 from audiojob_types.constants import API_VERSION
 from audiojob_types.destination import Layout, LibraryName
 from audiojob_types.reasons import Reason
@@ -37,6 +45,10 @@ ENV_PHASE_FILE: Final = "AUDIOJOB_PHASE_FILE"
 # Of a Container phase's program: where its files are, so that it can be tried elsewhere too.
 ENV_WORK: Final = "AUDIOJOB_WORK"
 
+# The version of this contract. Raise it with a change that a runner of the number before would misread; mark a field
+# that is only added with ``Since``. Phase files and pipeline revisions carry it. 0: written before there was a number.
+CONTRACT: Final = 1
+
 MANIFEST_NAME: Final = "manifest.json"
 MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
 MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
@@ -47,6 +59,14 @@ MAX_MESSAGE_CHARACTERS: Final = 1_024
 LOG_PIECE_BYTES: Final = 1024 * 1024
 LOG_PIECE_SECONDS: Final = 30
 MAX_LOG_BYTES: Final = 20 * 1024 * 1024
+
+
+# A task as records of what was done name it: a plain word where this version does not know the task.
+RecordedTask = Annotated[
+    Task | str,
+    Field(union_mode="left_to_right"),
+    WithJsonSchema({"type": "string", "enum": [task.value for task in Task]}),
+]
 
 
 class Device(StrEnum):
@@ -229,6 +249,7 @@ class PhaseInput(WireModel):
     """All that a phase process is told. Secrets are never in it."""
 
     api_version: str = API_VERSION
+    contract: Annotated[int, Field(ge=0), Since(1)] = 0
     job: Name
     namespace: Name
     uid: Annotated[str, Field(min_length=1, max_length=63)]
@@ -285,7 +306,7 @@ class Manifest(StatusModel):
     uid: str
     phase: str
     attempt: int
-    task: Task
+    task: RecordedTask
     fingerprint: Sha256
     outputs: tuple[ManifestOutput, ...]
     created_time: Time
@@ -301,9 +322,13 @@ class Outcome(StrEnum):
 
 
 class PhaseResult(StatusModel):
-    """The termination message: JSON of at most ``MAX_RESULT_BYTES``. Read by the operator from the pod."""
+    """The termination message: JSON of at most ``MAX_RESULT_BYTES``. Read by the operator from the pod.
 
-    outcome: Outcome
+    A newer runner may have written it. ``outcome`` is read as None where the word is not known here: the exit code
+    tells. Another field that is not valid here is read as absent; the rest of the result stands.
+    """
+
+    outcome: Outcome | None
     reason: Annotated[str, Field(max_length=63)] = ""
     message: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)] = ""
     suggestion: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)] = ""
@@ -312,6 +337,27 @@ class PhaseResult(StatusModel):
     log_key: Annotated[str, Field(max_length=1024)] | None = None
     peak_memory_bytes: Annotated[int, Field(ge=0, le=2**53)] | None = None
     retry_after_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None  # what a site asked for
+
+    @field_validator("outcome", mode="before")
+    @classmethod
+    def _known_outcome(cls, value: object, info: ValidationInfo) -> object:
+        if value is None:
+            raise ValueError("outcome must be a word")
+        is_new = isinstance(value, str) and value not in set(Outcome)
+        return None if is_new and is_reading(info) else value
+
+    @field_validator(
+        "reason", "message", "suggestion", "outputs", "log_key", "peak_memory_bytes", "retry_after_seconds", mode="wrap"
+    )
+    @classmethod
+    def _valid_or_left_out(cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+        try:
+            return validate(value)
+        except ValidationError:
+            if not is_reading(info):
+                raise
+            assert info.field_name is not None, "it is a validator of fields"
+            return cls.model_fields[info.field_name].default
 
     @model_validator(mode="after")
     def _success_has_manifest(self) -> Self:

@@ -128,7 +128,7 @@ class ModelBook:
             if name == WANTED_KEY:
                 continue
             try:
-                records[name] = ModelRecord.model_validate_json(text)
+                records[name] = ModelRecord.read(text)
             except ValidationError:
                 continue
         return cls(_names(data.get(WANTED_KEY, "[]")), records)

@@ -20,11 +20,12 @@ class InvalidParameters(ValueError):  # noqa: N818 - reads as what it is where i
         self.message = message
 
 
-def resolve_parameters(task: Task, *layers: Mapping[str, Any] | None) -> TaskParameters:
+def resolve_parameters(task: Task, *layers: Mapping[str, Any] | None, strict: bool = True) -> TaskParameters:
     """The task's parameters with every field set: built-in defaults, then ``layers`` from weakest to strongest.
 
     Each layer is the JSON form of one task's parameters (``{"model": "htdemucs"}``), fields left out inherit,
-    and so do the entries of a field that is a map.
+    and so do the entries of a field that is a map. ``strict=False`` passes over unknown fields: for a phase file, whose
+    parameters a newer operator may have resolved.
     Raises :class:`InvalidParameters` naming the field.
     """
     model = task.descriptor.parameters
@@ -35,7 +36,7 @@ def resolve_parameters(task: Task, *layers: Mapping[str, Any] | None) -> TaskPar
             old = merged.get(name)
             merged[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     try:
-        return model.model_validate(merged)
+        return model.model_validate(merged) if strict else model.read(merged)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join(["parameters", task.parameter_key, *(str(part) for part in first["loc"])])

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     BACKING_OFF = "BackingOff"
     NAMESPACE_NOT_PREPARED = "NamespaceNotPrepared"
     PIPELINE_NOT_FOUND = "PipelineNotFound"
+    REVISION_UNREADABLE = "RevisionUnreadable"
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     VOLUME_MISSING = "VolumeMissing"
@@ -167,6 +168,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.PIPELINE_NOT_FOUND: Explanation(
         "No AudioPipeline has the name in spec.pipeline.",
         "See the names with: kubectl get audiopipelines. The job starts when the pipeline appears.",
+    ),
+    Reason.REVISION_UNREADABLE: Explanation(
+        "A later version of the operator started the job, and this one cannot read its pipeline revision.",
+        "Upgrade the operator again, or cancel the job and create it again. An attempt that runs is not stopped.",
     ),
     Reason.UNSCHEDULABLE: Explanation(
         "No node has room for the pod.", "See the numbers in the message; free resources or add a node."

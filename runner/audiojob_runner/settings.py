@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from audiojob_types.contract import (
 )
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
 from audiojob_types.reasons import Reason
+from audiojob_types.versions import describe_newer
 
 SERVICE_ACCOUNT_ROOT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 ENV_API_HOST: Final = "KUBERNETES_SERVICE_HOST"
@@ -37,6 +39,9 @@ ENV_API_PORT: Final = "KUBERNETES_SERVICE_PORT"
 
 _POD_UID = re.compile(r"[0-9a-zA-Z][-0-9a-zA-Z]{7,62}")
 _OPERATOR_SETS_IT: Final = "The operator sets it; look for a webhook or policy that changes pods."
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,7 @@ def read_phase_input(environ: Mapping[str, str], paths: Paths) -> PhaseInput:
             f"The phase file {path} is larger than {MAX_PHASE_INPUT_BYTES} bytes.",
         )
     try:
-        return PhaseInput.model_validate_json(content)
+        phase_input = PhaseInput.read(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -134,11 +139,25 @@ def read_phase_input(environ: Mapping[str, str], paths: Paths) -> PhaseInput:
             f"The phase file {path} is not valid: {where}: {reason}.",
             "Operator and runner must come from the same release; check the image tags in the Helm values.",
         ) from None
+    if (newer := describe_newer(phase_input.contract)) is not None:
+        _log.warning(newer)
+    return phase_input
 
 
 def read_parameters(phase_input: PhaseInput) -> WireModel:
-    """The task's parameters with defaults filled in. Raises :class:`PhaseError` (64) naming the field."""
+    """The task's parameters with defaults filled in. Raises :class:`PhaseError` (64) naming the field.
+
+    The operator has refused what it does not know. What this runner does not know comes from a newer operator.
+    """
     try:
-        return resolve_parameters(phase_input.task, phase_input.parameters)
+        parameters = resolve_parameters(phase_input.task, phase_input.parameters, strict=False)
     except InvalidParameters as error:
         raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"{error.field}: {error.message}.") from None
+    unknown = sorted(phase_input.parameters.keys() - _field_names(parameters))
+    if unknown:
+        _log.warning("Parameters that this runner does not know are passed over: %s", ", ".join(unknown))
+    return parameters
+
+
+def _field_names(model: WireModel) -> set[str]:
+    return {field.serialization_alias or name for name, field in type(model).model_fields.items()}

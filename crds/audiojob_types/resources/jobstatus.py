@@ -9,9 +9,8 @@ from pydantic import ConfigDict, Field
 
 from audiojob_types.base import ObjectName, StatusModel, Time, cel
 from audiojob_types.constants import MAX_PHASES, MAX_STATUS_OUTPUTS
-from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, Sha256
+from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256
 from audiojob_types.resources.fields import TERMINAL_STATES, Generation, Message, PhaseName, ReasonText
-from audiojob_types.tasks import Task
 
 
 class State(StrEnum):
@@ -70,7 +69,7 @@ class PhaseStatus(StatusModel):
     """One phase. ``attempt`` only names; ``failures`` is what is compared with the retry limit."""
 
     name: Annotated[PhaseName, Field(description="name of the phase in the pipeline.")]
-    task: Annotated[Task | None, Field(description="task is the code that the phase runs.")] = None
+    task: Annotated[RecordedTask | None, Field(description="task is the code that the phase runs.")] = None
     state: Annotated[
         PhaseState,
         Field(description="state is Waiting (before and between attempts), Running, Succeeded, Failed or Cancelled."),

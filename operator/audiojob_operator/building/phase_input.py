@@ -19,6 +19,7 @@ from audiojob_types.contract import (
     PhaseNetwork,
     PhaseProgress,
 )
+from audiojob_types.versions import contract_to_write
 
 _MILLISECONDS_FOR_EACH_JOB: Final = 10  # a hundred reports a second from all runners together
 _LONGEST_INTERVAL_MILLISECONDS: Final = 10_000
@@ -33,6 +34,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
     """The contract record of an attempt. Raises ``InvalidParameters`` if the job's parameters do not fit."""
     job, phase, pipeline = request.job, request.phase, request.revision.spec
     return PhaseInput(
+        contract=contract_to_write(request.revision.contract),
         job=job.metadata.name,
         namespace=request.namespace,
         uid=request.uid,
@@ -40,7 +42,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         attempt=request.attempt,
         task=phase.task,
         device=request.device,
-        parameters=phase_parameters(job.spec, phase).to_wire(),
+        parameters=phase_parameters(job.spec, phase).to_wire_for(request.revision.contract),
         program=program_of(phase),
         inputs=request.inputs,
         output_prefix=f"{output_prefix(request.namespace, request.uid)}/{phase.name}",
@@ -71,7 +73,8 @@ def _destination(request: AttemptRequest) -> PhaseDestination | None:
 
 def phase_file(request: AttemptRequest) -> str:
     """The phase input as the annotation's text. Raises :class:`InvalidSpecError` if it is too large."""
-    text = json.dumps(phase_input(request).to_wire(), separators=(",", ":"), ensure_ascii=False)
+    wire = phase_input(request).to_wire_for(request.revision.contract)
+    text = json.dumps(wire, separators=(",", ":"), ensure_ascii=False)
     size = len(text.encode())
     if size > MAX_PHASE_INPUT_BYTES:
         raise InvalidSpecError(

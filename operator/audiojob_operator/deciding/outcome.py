@@ -17,7 +17,13 @@ from audiojob_types.resources.job import JobError, PhaseState, State
 
 # Reasons to wait that only a person can end: told as an event when they appear.
 _TOLD: Final = frozenset(
-    {Reason.NAMESPACE_NOT_PREPARED, Reason.PIPELINE_NOT_FOUND, Reason.QUEUE_NOT_FOUND, Reason.MODEL_MISSING}
+    {
+        Reason.NAMESPACE_NOT_PREPARED,
+        Reason.PIPELINE_NOT_FOUND,
+        Reason.QUEUE_NOT_FOUND,
+        Reason.MODEL_MISSING,
+        Reason.REVISION_UNREADABLE,
+    }
 )
 # Reasons whose message has numbers of the moment: written when the reason changes, not when the numbers do.
 _WITH_NUMBERS: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU, Reason.SITE_BUSY})

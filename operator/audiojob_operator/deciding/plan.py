@@ -13,6 +13,7 @@ from audiojob_operator.deciding.revisions import revision_object
 from audiojob_operator.deciding.status import Situation, conditions_for, status_patch
 from audiojob_operator.records.observed import Observed
 from audiojob_operator.records.plan import JobRef, Plan
+from audiojob_operator.records.settings import Revision
 from audiojob_types.resources.job import AudioJobStatus, PhaseState, State
 
 _SOONEST_SECONDS: Final = 0.1
@@ -50,7 +51,7 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
 
 def plan_for_finished(observed: Observed, now: datetime) -> Plan:
     """A finished job is not written again: its leftovers go, and it goes itself when its time to live is over."""
-    pipeline = observed.revision.spec if observed.revision else None
+    pipeline = observed.revision.spec if isinstance(observed.revision, Revision) else None
     end = expiry(observed.job, pipeline)
     expired = end is not None and now >= end
     return Plan(

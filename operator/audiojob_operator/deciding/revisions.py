@@ -14,6 +14,7 @@ from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import PhaseObservation
 from audiojob_operator.records.settings import Images, Revision
 from audiojob_types import constants as c
+from audiojob_types.contract import CONTRACT
 from audiojob_types.descriptor import ImageFamily
 from audiojob_types.resources.job import AudioJob, AudioJobSpec, PhaseState
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec, Phase
@@ -41,7 +42,7 @@ def revision_name(job: AudioJob, children: Iterable[PhaseObservation]) -> str | 
 
 def make_revision(pipeline: AudioPipeline, images: Images) -> Revision:
     """The pipeline as it is now, images included."""
-    content = _content(pipeline.spec, images)
+    content = _content(pipeline.spec, images, CONTRACT)
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     name = f"{pipeline.metadata.name}-{digest[:_HASH_CHARACTERS]}"
     return Revision(name=name, pipeline=pipeline.metadata.name, spec=pipeline.spec, images=images)
@@ -63,29 +64,39 @@ def revision_object(revision: Revision, namespace: str) -> Object:
             },
         },
         "revision": 1,
-        "data": _content(revision.spec, revision.images),
+        "data": _content(revision.spec, revision.images, revision.contract),
     }
 
 
 def parse_revision(obj: Object) -> Revision:
-    """A stored ControllerRevision, read back. Raises :class:`InvalidRevisionError` naming what is wrong."""
+    """A stored ControllerRevision, read back; another version may have stored it.
+
+    Unknown fields are passed over, as the API server's own controllers do. One without a contract is older than the
+    number. Raises :class:`InvalidRevisionError` naming what is wrong.
+    """
     metadata = obj.get("metadata", {})
     name = metadata.get("name", "")
     try:
         data = obj["data"]
-        spec = AudioPipelineSpec.model_validate(data["spec"])
+        spec = AudioPipelineSpec.read(data["spec"])
         return Revision(
             name=name,
             pipeline=metadata["labels"][c.LABEL_PIPELINE],
             spec=spec,
             images=_images(data["images"], spec),
+            contract=int(data.get("contract", 0)),
         )
-    except (KeyError, TypeError, ValidationError) as error:
-        raise InvalidRevisionError(f"ControllerRevision {name!r} is not a pipeline revision: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (KeyError, TypeError, ValueError) as error:
+        problem = repr(error)
+    raise InvalidRevisionError(f"ControllerRevision {name!r} is not one that this version knows: {problem}")
 
 
-def _content(spec: AudioPipelineSpec, images: Images) -> Object:
+def _content(spec: AudioPipelineSpec, images: Images, contract: int) -> Object:
     return {
+        **({"contract": contract} if contract else {}),
         "spec": spec.to_wire(),
         "images": {family.key: image for family, image in images.by_family.items()},
     }

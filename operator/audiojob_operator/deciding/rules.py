@@ -20,6 +20,7 @@ from audiojob_operator.deciding.policies.waiting import (
     not_admitted,
     start_time_ahead,
     unprepared,
+    unreadable_revision,
     unresolved_job,
 )
 from audiojob_operator.deciding.reuse.references import (
@@ -34,6 +35,7 @@ from audiojob_operator.deciding.revisions import make_revision, own_pipeline, re
 from audiojob_operator.deciding.status import Situation
 from audiojob_operator.deciding.working import report_holds, report_progress, start_or_end, warn_of_pointless_reviews
 from audiojob_operator.records.invalid import InvalidSpecError
+from audiojob_operator.records.observed import Unreadable
 from audiojob_types.base import format_time
 from audiojob_types.contract import FailureClass
 from audiojob_types.parameters import InvalidParameters
@@ -50,6 +52,8 @@ def _bind(draft: Draft) -> Situation | None:
     if name is None or not observed.namespace_prepared:
         return None
     revision = observed.revision
+    if isinstance(revision, Unreadable):
+        return _cancel(draft) or queued(draft, unreadable_revision(revision))
     if revision is None and observed.pipeline is not None:
         made = make_revision(own_pipeline(observed.job, observed.pipeline), observed.settings.images)
         revision = made if made.name == name else None

@@ -18,7 +18,12 @@ from audiojob_operator.building.precedence import effective_priority
 from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.children.observe import observe_job
 from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
-from audiojob_operator.deciding.revisions import revision_name, unconfirmed_children
+from audiojob_operator.deciding.revisions import (
+    InvalidRevisionError,
+    parse_revision,
+    revision_name,
+    unconfirmed_children,
+)
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observation import PhaseObservation
@@ -110,7 +115,7 @@ class Gatherer:
         known: Known,
         admission: Admission,
         children: tuple[PhaseObservation, ...],
-        revision: Revision | None,
+        revision: Revision | Unreadable | None,
         references: _References,
     ) -> Observed:
         job = known.job
@@ -246,7 +251,7 @@ class Gatherer:
 
     async def _spec_of(self, job: AudioJob) -> AudioPipelineSpec | None:
         revision = await self._revision(self._caches.namespaces.get(job.metadata.namespace), job, ())
-        return revision.spec if revision is not None else None
+        return revision.spec if isinstance(revision, Revision) else None
 
     def _kueue_queue(self, job: AudioJob) -> str | None:
         queue = self._caches.queues.get((job.metadata.namespace, job.spec.queue_name))
@@ -289,17 +294,22 @@ class Gatherer:
 
     async def _revision(
         self, cache: NamespaceCache | None, job: AudioJob, children: tuple[PhaseObservation, ...]
-    ) -> Revision | None:
+    ) -> Revision | Unreadable | None:
         name = revision_name(job, children)
         if name is None or cache is None:
             return None
         key = (job.metadata.namespace, name)
-        if cache.revisions.get(key) is None:
-            try:
-                cache.revisions.put(await self._client.get(CONTROLLERREVISIONS, name, job.metadata.namespace))
-            except NotFound:
-                return None
-        return cache.revisions.get(key)
+        if (known := cache.revisions.get(key)) is not None:
+            return known
+        try:
+            found = await self._client.get(CONTROLLERREVISIONS, name, job.metadata.namespace)
+            revision = parse_revision(found)
+        except NotFound:
+            return None
+        except InvalidRevisionError as error:
+            return Unreadable(clip(str(error), _MAX_PROBLEM))
+        cache.revisions.put(found)
+        return revision
 
 
 def _revision_names(cache: NamespaceCache | None) -> frozenset[str]:

@@ -29,7 +29,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """An AudioJob that this version of the operator cannot read; ``problem`` names the field and what is wrong."""
+    """An object that this version of the operator cannot read; ``problem`` names the field and what is wrong."""
 
     problem: str
 
@@ -48,8 +48,9 @@ class Observed:
 
     ``raw_status`` is the status exactly as stored (the JSON Patch tests compare with it); ``{}`` if there is none.
     ``children`` are the Jobs whose controller owner is this AudioJob's *uid*. A Job that status calls Running and the
-    cache does not hold must be confirmed absent with a GET first (``resolve.unconfirmed_children`` names those).
-    ``revision`` is the stored one that ``resolve.revision_name`` names; None if that is None or it is gone.
+    cache does not hold must be confirmed absent with a GET first (``revisions.unconfirmed_children`` names those).
+    ``revision`` is the stored one that ``revisions.revision_name`` names; None if that is None or it is gone, and
+    :class:`Unreadable` if it has values of a later version.
     ``known_revisions`` are names of revisions known to be stored in the job's namespace; unknown ones are created
     (AlreadyExists is success).
     ``gpus_per_node`` is the most that any Ready node offers. ``source_job`` is the one that spec.source.jobRef names,
@@ -64,7 +65,7 @@ class Observed:
     job: AudioJob
     raw_status: Object
     pipeline: AudioPipeline | None
-    revision: Revision | None
+    revision: Revision | Unreadable | None
     children: tuple[PhaseObservation, ...]
     namespace_prepared: bool
     admitted: Admission

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from audiojob_operator.records.libraries import Library
-from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.contract import CONTRACT, FolderStore, S3Store
 from audiojob_types.descriptor import ImageFamily
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 from audiojob_types.tasks import Task
@@ -51,9 +51,13 @@ class DecideSettings:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """A pipeline as a job uses it: resolved and immutable. ``name`` is ``<pipeline>-<hash of the content>``."""
+    """A pipeline as a job uses it: resolved and immutable. ``name`` is ``<pipeline>-<hash of the content>``.
+
+    ``contract`` is that of its runner images.
+    """
 
     name: str
     pipeline: str
     spec: AudioPipelineSpec
     images: Images
+    contract: int = CONTRACT

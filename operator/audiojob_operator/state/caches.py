@@ -337,11 +337,11 @@ class Caches:
         }
         self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
-            client, AUDIOPIPELINES, project=AudioPipeline.model_validate, on_change=self._pipeline_changed
+            client, AUDIOPIPELINES, project=AudioPipeline.read, on_change=self._pipeline_changed
         )
         self.nodes: Reflector[NodeRow] = Reflector(client, NODES, project=project_node, on_change=self._moved)
         self.queues: Reflector[AudioQueue] = Reflector(
-            client, AUDIOQUEUES, project=AudioQueue.model_validate, on_change=self._moved
+            client, AUDIOQUEUES, project=AudioQueue.read, on_change=self._moved
         )
         self.capacity_changed: Callable[[], None] = _nobody
 

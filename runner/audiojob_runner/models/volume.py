@@ -53,7 +53,7 @@ def read_lock(root: Path) -> Lock:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_LOCK_BYTES)
-        return Lock.model_validate_json(content)
+        return Lock.read(content)
     except (FileNotFoundError, NotADirectoryError):
         return Lock()
     except (OSError, ValidationError) as error:

@@ -73,7 +73,7 @@ class Fetcher:
         if hashlib.sha256(content).hexdigest() != ref.sha256:
             _differs(name, ref.key)
         try:
-            manifest = Manifest.model_validate_json(content)
+            manifest = Manifest.read(content)
         except ValidationError as error:
             raise PhaseError(
                 ExitCode.USAGE,

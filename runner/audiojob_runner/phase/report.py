@@ -172,7 +172,7 @@ class Reporter:
             if progress is None:
                 return
             began = self._clock()
-            answer = self._target.patch(self._body(progress))
+            answer = self._target.patch(report_body(self._input, progress, self._status, datetime.now(UTC)))
             now = self._clock()
             verdict = self._take(answer, now, now - began)
             if verdict.silent:
@@ -212,20 +212,24 @@ class Reporter:
             _log.warning("Progress reports are refused for a minute; no more are sent: %s", answer.detail)
         return verdict
 
-    def _body(self, progress: Progress) -> dict[str, Any]:
-        report: dict[str, Any] = {
-            "attempt": self._input.attempt,
-            "percent": progress.percent,
-            "message": progress.message,
-            # Null removes the key: an old estimate must not stay behind.
-            "etaSeconds": progress.eta_seconds,
-            "reportTime": format_time(datetime.now(UTC)),
-        }
-        status: dict[str, Any] = {"progress": {self._input.phase: report}}
-        # What the job's percent was is known from the first answer on; before that it could only be put back.
-        if self._status is not None:
-            status["percent"] = overall(self._input, progress.percent, self._status)
-        return {"status": status}
+
+def report_body(
+    phase_input: PhaseInput, progress: Progress, status: Mapping[str, Any] | None, now: datetime
+) -> dict[str, Any]:
+    """The merge patch of a report. ``status`` is the one that the last report was answered with."""
+    report: dict[str, Any] = {
+        "attempt": phase_input.attempt,
+        "percent": progress.percent,
+        "message": progress.message,
+        # Null removes the key: an old estimate must not stay behind.
+        "etaSeconds": progress.eta_seconds,
+        "reportTime": format_time(now),
+    }
+    written: dict[str, Any] = {"progress": {phase_input.phase: report}}
+    # What the job's percent was is known from the first answer on; before that it could only be put back.
+    if status is not None:
+        written["percent"] = overall(phase_input, progress.percent, status)
+    return {"status": written}
 
 
 def overall(phase_input: PhaseInput, percent: int, status: Mapping[str, Any]) -> int:

@@ -86,7 +86,7 @@ def find_published(store: Store, prefix: str, mark: str) -> Published | None:
         if content is None:
             continue
         try:
-            manifest = Manifest.model_validate_json(content)
+            manifest = Manifest.read(content)
         except ValidationError:
             continue
         if manifest.fingerprint == mark and _is_whole(store, folder, manifest):

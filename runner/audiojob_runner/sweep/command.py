@@ -151,7 +151,7 @@ def _expires(store: Store, key: str) -> datetime | None:
     """What the manifest says; one that cannot be read keeps everything."""
     try:
         content = store.read(key, MAX_MANIFEST_BYTES)
-        expires = Manifest.model_validate_json(content).expires_time if content is not None else None
+        expires = Manifest.read(content).expires_time if content is not None else None
     except (ValidationError, PhaseError) as error:
         _log.warning("%s cannot be read, so that its job is kept: %s", key, type(error).__name__)
         return None

@@ -1,6 +1,6 @@
 """Row F9 of the fault table (docs/faults.md): an upgrade, and back, with jobs in each phase.
 
-The objects are those of an earlier release (support/earlier), stored under its CRDs. Helm never takes CRDs back, so
+The objects are those of an earlier release (tests/data/stored), stored under its CRDs. Helm never takes CRDs back, so
 going back means its operator under the newer CRDs; what that operator would read is checked against its own CRDs.
 """
 
@@ -30,7 +30,7 @@ from audiojob_dev.tools import binaries
 from audiojob_types.base import format_time
 from audiojob_types.constants import API_VERSION, RUNNER_SERVICE_ACCOUNT
 
-EARLIER = repository() / "tests" / "support" / "earlier"
+EARLIER = repository() / "tests" / "data" / "stored" / "2026-11-24"
 NAMESPACE = "upgraded"
 QUEUE = "night"
 _HASH = re.compile(r"@HASH-(?P<phase>[a-z]+)-(?P<attempt>\d+)@")

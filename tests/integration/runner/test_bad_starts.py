@@ -49,14 +49,12 @@ def test_a_missing_phase_file_ends_with_64_and_names_the_file(folder_pod: PodFol
     ("fields", "named"),
     [
         pytest.param({"task": "Dance"}, "task", id="unknown task"),
-        pytest.param({"colour": "red"}, "colour", id="unknown field"),
         pytest.param({"attempt": 0}, "attempt", id="attempt 0"),
         pytest.param(
             {"inputs": [{"name": "source"}]}, "exactly one of url, text, key, manifest", id="input without origin"
         ),
         pytest.param({"store": {"kind": "Tape"}}, "store", id="unknown kind of store"),
         pytest.param({"parameters": {"exitCode": 300}}, "parameters.simulate.exitCode", id="parameter too large"),
-        pytest.param({"parameters": {"loudness": 11}}, "parameters.simulate.loudness", id="unknown parameter"),
         pytest.param({"store": {"kind": "Folder", "root": "/nowhere"}}, "/nowhere", id="store that is not mounted"),
     ],
 )
@@ -70,6 +68,16 @@ def test_a_bad_phase_file_ends_with_64_and_names_the_field(
     assert (ended.code, ended.result.reason) == (ExitCode.USAGE, "InvalidSpec"), ended.stderr
     assert named in ended.result.message
     assert b"\n" not in (ended.message or b"")
+
+
+def test_what_a_newer_operator_added_to_the_phase_file_is_passed_over_and_logged(folder_pod: PodFolder) -> None:
+    folder_pod.write_phase(contract=99, colour="red", parameters={"loudness": 11})
+
+    ended = folder_pod.run()
+
+    assert ended.code == ExitCode.OK, ended.stderr
+    assert "contract 99" in ended.stderr
+    assert "loudness" in ended.stderr
 
 
 def test_a_phase_file_that_is_not_json_ends_with_64(folder_pod: PodFolder) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 from audiojob_operator.deciding.children.observe import observe_job
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
-from audiojob_operator.deciding.revisions import parse_revision, revision_name
+from audiojob_operator.deciding.revisions import InvalidRevisionError, parse_revision, revision_name
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observed import Observed, Retried, Unreadable
 from audiojob_operator.records.plan import EventRecord, Plan
 from audiojob_operator.records.reuse import Fresh, ReuseAnswer, ReuseAsk, SameWork
-from audiojob_operator.records.settings import DecideSettings, Images
+from audiojob_operator.records.settings import DecideSettings, Images, Revision
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult
@@ -187,7 +187,7 @@ class World:
             job=job,
             raw_status=deepcopy(self.audiojob.get("status", {})),
             pipeline=AudioPipeline.model_validate(self.pipeline) if self.pipeline else None,
-            revision=parse_revision(stored) if stored else None,
+            revision=_read_revision(stored) if stored else None,
             children=children,
             namespace_prepared=self.prepared,
             admitted=replace(self.admission, gpus=self.granted, gpus_used=8 - self.granted, gpus_total=8)
@@ -390,6 +390,13 @@ class World:
             if not running:
                 self.pass_time(10)
         raise AssertionError(f"the job never ended: {self.status}")
+
+
+def _read_revision(stored: Object) -> Revision | Unreadable:
+    try:
+        return parse_revision(stored)
+    except InvalidRevisionError as error:
+        return Unreadable(str(error))
 
 
 def ask_others(others: Iterable[World], wanted: ReuseAsk) -> ReuseAnswer:

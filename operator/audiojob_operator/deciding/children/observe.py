@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -175,7 +174,7 @@ def _pod_outcome(pod: Object, *, contract: bool) -> Outcome:
     result = None if is_program else _result_of(terminated)
     finished = parse_time(terminated.get("finishedAt"))
     code = terminated.get("exitCode")
-    if code == 0 and result is not None and result.outcome is ResultOutcome.SUCCEEDED:
+    if code == 0 and result is not None and result.outcome is not ResultOutcome.FAILED and result.manifest is not None:
         return Succeeded(result, finished)
     disruption = condition_of(pod, "DisruptionTarget")
     if disruption is not None and disruption.get("status") == "True":
@@ -267,8 +266,8 @@ def _result_of(terminated: Object) -> PhaseResult | None:
     if not message:
         return None
     try:
-        return PhaseResult.model_validate(json.loads(message))
-    except (ValueError, ValidationError, RecursionError):
+        return PhaseResult.read(message)
+    except ValidationError:
         return None
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.policies.models import model_wait
 from audiojob_operator.deciding.policies.ready import ready_phases
-from audiojob_operator.records.observed import Observed
+from audiojob_operator.records.observed import Observed, Unreadable
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
 
@@ -43,6 +44,12 @@ def no_pipeline(observed: Observed) -> Wait | None:
         Reason.PIPELINE_NOT_FOUND,
         f"There is no AudioPipeline {name}. See the names with: kubectl get audiopipelines",
     )
+
+
+def unreadable_revision(revision: Unreadable) -> Wait:
+    """A later version admitted the job and was rolled back. What runs goes on; nothing new starts."""
+    message = f"The job needs the later version of the operator that started it. {revision.problem}"
+    return Wait(Reason.REVISION_UNREADABLE, clip(message))
 
 
 def unresolved_job(why: str) -> Wait | None:

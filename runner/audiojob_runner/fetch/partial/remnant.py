@@ -76,7 +76,7 @@ def describe(address: str, version: Version | None, content_type: str, extension
 def parse_about(content: bytes) -> About | None:
     """What ``about.json`` says; None where it is not what this runner writes."""
     try:
-        about = About.model_validate_json(content)
+        about = About.read(content)
     except ValidationError:
         return None
     # A date without a length does not tell two contents apart.

@@ -12,6 +12,7 @@ from tests.unit.operator.goldens import speak_job, speak_pipeline
 from audiojob_operator.building.program import program_of
 from audiojob_operator.records.libraries import Library
 from audiojob_operator.records.observed import Retried
+from audiojob_operator.records.settings import Revision
 from audiojob_types import constants as c
 from audiojob_types.resources.job import State
 from audiojob_types.resources.pipeline import Phase
@@ -331,7 +332,7 @@ def test_the_phase_succeeds_by_what_publish_says() -> None:
 def retry_of(first: World, **phase_fields: Any) -> World:
     """A job that does again what ``first`` did not finish; the pipeline may have changed since."""
     revision = first.observed().revision
-    assert revision is not None
+    assert isinstance(revision, Revision)
     retried = Retried(job=first.job, spec=revision.spec)
     again = audio_job("again", pipeline="speak", inputs=first.audiojob["spec"]["inputs"],
                       parameters=first.audiojob["spec"]["parameters"], retryOf="song", uid="u-2")  # fmt: skip

@@ -9,11 +9,13 @@ import pytest
 from tests.unit.operator.builders import NAMESPACE, SETTINGS, World, audio_job
 
 from audiojob_kube.client import KubeClient
+from audiojob_kube.resources import CONTROLLERREVISIONS
 from audiojob_operator.admission.admitter import Gate
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observed import Unreadable
 from audiojob_operator.records.reuse import Donor, Fresh, ReuseAnswer, ReuseAsk, SameWork
+from audiojob_operator.records.settings import Revision
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.reuse_index import ReuseIndex
@@ -31,9 +33,10 @@ class Server:
 
     def __init__(self) -> None:
         self.audiojobs: dict[str, Object] = {}
+        self.revisions: dict[str, Object] = {}
 
-    async def get(self, _resource: Any, name: str, _namespace: str) -> Object:
-        return deepcopy(self.audiojobs[name])
+    async def get(self, resource: Any, name: str, _namespace: str) -> Object:
+        return deepcopy((self.revisions if resource is CONTROLLERREVISIONS else self.audiojobs)[name])
 
 
 class Shell:
@@ -178,6 +181,30 @@ async def test_a_named_job_that_cannot_be_read_is_told_with_its_field_and_wakes_
     assert isinstance(found, Unreadable)
     assert found.problem.startswith("spec.priority: Input should be a valid integer")
     assert shell.gatherer.ended((NAMESPACE, "other")) == {ME}
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        pytest.param({"later": 1}, Revision, id="a field of a later version"),
+        pytest.param({"task": "Mix"}, Unreadable, id="a task of a later version"),
+    ],
+)
+async def test_a_revision_of_a_later_version(change: Object, found: type) -> None:
+    world = World()
+    world.turn()
+    (stored,) = world.revisions.values()
+    stored["metadata"] |= {"uid": "r", "resourceVersion": "1"}
+    stored["data"]["spec"]["phases"][0] |= change
+    shell = Shell()
+    shell.server.revisions = world.revisions
+    shell.job("song", {"pipelineRevision": stored["metadata"]["name"]})
+    known = shell.caches.audiojobs.get(ME)
+    assert known is not None
+    for _ in range(2):
+        observed = await shell.gatherer.observe(ME, known)
+        assert observed is not None
+        assert isinstance(observed.revision, found)
 
 
 async def test_a_retry_is_not_remembered_as_waiting_for_a_job_that_has_ended() -> None:

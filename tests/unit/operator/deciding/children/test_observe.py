@@ -92,6 +92,14 @@ def test_exit_0_with_a_valid_result_is_success_before_the_job_is_complete() -> N
     assert seen.pod.node_name == "node-1"
 
 
+def test_an_outcome_that_is_not_known_here_is_what_the_exit_code_says() -> None:
+    partly = GOOD.replace("Succeeded", "Partly")
+    assert isinstance(observe_job(job(), [ended(0, partly)]).outcome, Succeeded)
+    newer = json.dumps({"outcome": "Partly", "reason": "HalfDone", "message": "Half of it."})
+    outcome = failure(ended(75, newer))
+    assert (outcome.reason, outcome.message, outcome.failure_class) == ("HalfDone", "Half of it.", FailureClass.RETRY)
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -103,6 +111,7 @@ def test_exit_0_with_a_valid_result_is_success_before_the_job_is_complete() -> N
         pytest.param('{"outcome": "Succeeded"}', id="a success without a manifest"),
         pytest.param('{"outcome": "Failed", "reason": "NotMedia"}', id="a failure with exit code 0"),
         pytest.param(GOOD.replace("a" * 64, "a" * 63), id="a broken checksum"),
+        pytest.param('{"outcome": "Partly"}', id="an outcome of a newer runner without a manifest"),
     ],
 )
 def test_exit_0_without_a_valid_result_is_no_result_and_tried_once_more(message: str) -> None:
