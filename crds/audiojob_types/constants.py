@@ -73,4 +73,5 @@ GPU_RESOURCE: Final = "nvidia.com/gpu"
 MAX_JOB_NAME: Final = 63  # an AudioJob's name is a DNS label
 MAX_PHASE_NAME: Final = 12  # leaves room for job, attempt and hash in 57 characters, so that pod names are never cut
 MAX_PHASES: Final = 16
+MAX_STATUS_WARNINGS: Final = 10
 MAX_STATUS_OUTPUTS: Final = 24

@@ -55,6 +55,8 @@ MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
 MAX_TEXTS_BYTES: Final = 64 * 1024  # of all text inputs of a job
 MAX_RESULT_BYTES: Final = 3_500  # kubelet cuts a termination message at 4,096 bytes
 MAX_RESULT_OUTPUTS: Final = 12
+MAX_RESULT_WARNINGS: Final = 8
+MAX_WARNING_CHARACTERS: Final = 256
 MAX_MESSAGE_CHARACTERS: Final = 1_024
 LOG_PIECE_BYTES: Final = 1024 * 1024
 LOG_PIECE_SECONDS: Final = 30
@@ -128,6 +130,7 @@ def classify_exit_code(code: int) -> tuple[FailureClass, Reason]:
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
 Key = Annotated[str, Field(min_length=1, max_length=1024)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+WarningText = Annotated[str, Field(min_length=1, max_length=MAX_WARNING_CHARACTERS)]
 
 
 class ManifestRef(StatusModel):
@@ -334,6 +337,7 @@ class PhaseResult(StatusModel):
     suggestion: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)] = ""
     manifest: ManifestRef | None = None
     outputs: Annotated[tuple[OutputRef, ...], Field(max_length=MAX_RESULT_OUTPUTS)] = ()
+    warnings: Annotated[tuple[WarningText, ...], Field(max_length=MAX_RESULT_WARNINGS)] = ()  # what is missing, and why
     log_key: Annotated[str, Field(max_length=1024)] | None = None
     peak_memory_bytes: Annotated[int, Field(ge=0, le=2**53)] | None = None
     retry_after_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None  # what a site asked for

@@ -185,8 +185,8 @@ def audiojob_crd() -> dict[str, Any]:
                 _column("Phase", ".status.phase"),
                 _column("Age", ".metadata.creationTimestamp", "date"),
                 _column("Queue", ".spec.queueName", wide=True),
+                _column("Node", ".status.nodeName", wide=True),
                 _column("Message", ".status.message", wide=True),
-                _column("Node", ".status.phases[-1:].nodeName", wide=True),
             ],
             "schema": _root(
                 "AudioJob is one piece of audio or video work, run phase by phase.",

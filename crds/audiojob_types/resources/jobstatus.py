@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from audiojob_types.base import ObjectName, StatusModel, Time, cel
-from audiojob_types.constants import MAX_PHASES, MAX_STATUS_OUTPUTS
-from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256
+from audiojob_types.constants import MAX_PHASES, MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
+from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256, WarningText
 from audiojob_types.resources.fields import TERMINAL_STATES, Generation, Message, PhaseName, ReasonText
 
 
@@ -106,6 +106,9 @@ class PhaseStatus(StatusModel):
     node_name: Annotated[
         Annotated[str, Field(max_length=253)] | None, Field(description="nodeName is the node of the newest attempt.")
     ] = None
+    log_key: Annotated[
+        Key | None, Field(description="logKey is the first piece of the newest attempt's log in the store.")
+    ] = None
     memory_bytes: Annotated[
         Annotated[int, Field(ge=0, le=2**53)] | None,
         Field(description="memoryBytes is the peak memory of the last attempt."),
@@ -116,6 +119,13 @@ class PhaseStatus(StatusModel):
     message: Annotated[Message | None, Field(description="message is one sentence for people.")] = None
     manifest: Annotated[
         ManifestRef | None, Field(description="manifest lists what the phase published; set when it has succeeded.")
+    ] = None
+    output_prefix: Annotated[
+        Key | None,
+        Field(
+            description="outputPrefix is the folder with the phase's outputs; of a reused phase, that of the job that "
+            "did the work."
+        ),
     ] = None
     expires_time: Annotated[
         Time | None, Field(description="expiresTime is when what the phase published may be swept; absent: never.")
@@ -138,6 +148,13 @@ class JobOutput(OutputRef):
     """A published file and the phase that made it. Its key is the folder of that phase's manifest, plus the file."""
 
     phase: Annotated[PhaseName, Field(description="phase that published the file.")]
+
+
+class JobWarning(StatusModel):
+    """What a phase that succeeded could not do."""
+
+    phase: Annotated[PhaseName, Field(description="phase that gives the warning.")]
+    message: Annotated[WarningText, Field(description="message says what is missing or different, and why.")]
 
 
 class ResolvedSource(StatusModel):
@@ -229,6 +246,10 @@ class AudioJobStatus(StatusModel):
     phase: (
         Annotated[str, Field(max_length=12, description="phase is the name of the phase that runs or ran last.")] | None
     ) = None
+    node_name: Annotated[
+        Annotated[str, Field(max_length=253)] | None,
+        Field(description="nodeName is the node of the phase that runs or ran last."),
+    ] = None
     pipeline_revision: Annotated[
         Annotated[str, Field(max_length=253)] | None,
         Field(description="pipelineRevision is the ControllerRevision with the pipeline as it was at the start."),
@@ -236,7 +257,13 @@ class AudioJobStatus(StatusModel):
     source: Annotated[
         ResolvedSource | None, Field(description="source is what spec.source.jobRef led to when the job started.")
     ] = None
-    output_prefix: Annotated[Key | None, Field(description="outputPrefix is the job's folder in the store.")] = None
+    output_prefix: Annotated[
+        Key | None,
+        Field(
+            description="outputPrefix is the job's folder in the store; where all phases were reused, that of the job "
+            "that did the work."
+        ),
+    ] = None
     phases: Annotated[
         tuple[PhaseStatus, ...],
         Field(
@@ -250,6 +277,14 @@ class AudioJobStatus(StatusModel):
         Field(
             max_length=MAX_STATUS_OUTPUTS,
             description="outputs lists the first 24 published files; the manifests list all.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    warnings: Annotated[
+        tuple[JobWarning, ...],
+        Field(
+            max_length=MAX_STATUS_WARNINGS,
+            description="warnings lists the first 10 things that phases which succeeded could not do.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()

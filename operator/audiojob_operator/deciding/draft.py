@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -14,9 +15,10 @@ from audiojob_operator.records.observed import Observed
 from audiojob_operator.records.plan import EventRecord
 from audiojob_operator.records.reuse import ReuseAsk
 from audiojob_operator.records.settings import Revision
+from audiojob_types.constants import MAX_STATUS_WARNINGS
 from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus, ResolvedSource
+from audiojob_types.resources.job import JobOutput, JobWarning, PhaseState, PhaseStatus, ResolvedSource
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
 
 
@@ -36,6 +38,7 @@ class Mark:
     jobs: list[Object]
     phases: dict[str, PhaseStatus]
     outputs: list[JobOutput]
+    warnings: list[JobWarning]
     events: list[EventRecord]
     start_time: datetime | None
 
@@ -52,6 +55,7 @@ class Draft:
     start_time: datetime | None = None
     phases: dict[str, PhaseStatus] = field(default_factory=dict)
     outputs: list[JobOutput] = field(default_factory=list)
+    warnings: list[JobWarning] = field(default_factory=list)
     jobs: list[Object] = field(default_factory=list)
     events: list[EventRecord] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
@@ -71,6 +75,7 @@ class Draft:
             start_time=status.start_time,
             phases={phase.name: phase for phase in status.phases},
             outputs=list(status.outputs),
+            warnings=list(status.warnings),
             source=status.source,
         )
 
@@ -89,11 +94,19 @@ class Draft:
 
     def mark(self) -> Mark:
         """What :meth:`back_to` takes back to, but for wakes: to look again too often does no harm."""
-        return Mark(list(self.jobs), dict(self.phases), list(self.outputs), list(self.events), self.start_time)
+        return Mark(
+            list(self.jobs),
+            dict(self.phases),
+            list(self.outputs),
+            list(self.warnings),
+            list(self.events),
+            self.start_time,
+        )
 
     def back_to(self, mark: Mark) -> None:
         """Forget what was started since."""
         self.jobs, self.phases, self.outputs = list(mark.jobs), dict(mark.phases), list(mark.outputs)
+        self.warnings = list(mark.warnings)
         self.events, self.start_time = list(mark.events), mark.start_time
 
     @property
@@ -128,6 +141,25 @@ class Draft:
         weights = {phase.name: phase.weight for phase in self.pipeline.phases}
         finished = {name: 100 for name, record in self.phases.items() if record.state is PhaseState.SUCCEEDED}
         return overall_percent(weights, finished)
+
+    @property
+    def node_name(self) -> str | None:
+        """The node of the current phase, once it is known."""
+        return self.phases[self.current_phase].node_name if self.current_phase else None
+
+    @property
+    def folder(self) -> str:
+        """The job's folder in the store; where other jobs did all of the work, that of the last of them."""
+        done = list(self.phases.values())
+        if done and all(record.reused_from is not None for record in done) and (ref := done[-1].manifest) is not None:
+            return "/".join(ref.key.split("/")[:2])
+        return output_prefix(self.observed.job.metadata.namespace, self.uid)
+
+    def warn_of(self, phase: str, messages: Iterable[str]) -> None:
+        """Put what a phase could not do in place of what was said of it before."""
+        others = [warning for warning in self.warnings if warning.phase != phase]
+        own = [JobWarning(phase=phase, message=message) for message in messages]
+        self.warnings = [*others, *own][:MAX_STATUS_WARNINGS]
 
     def child(self, phase: str, attempt: int) -> PhaseObservation | None:
         """The Job of an attempt."""

@@ -43,6 +43,7 @@ from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
 
+_NODE_SHOWN_AFTER: Final = timedelta(seconds=30)
 _STOPPABLE: Final = (PhaseState.RUNNING, PhaseState.WAITING)
 
 
@@ -77,7 +78,7 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
                 case Running() if late := _gpu_wait_expired(draft, phase, record, child):
                     record = _failed(draft, phase, record, late)
                 case Running():
-                    return _working(draft, record, verdict)
+                    return _working(draft, _on_its_node(draft, record, child), verdict)
                 case Succeeded() as success:
                     assert child is not None, "only a Job's pod succeeds"
                     record = _succeeded(draft, record, success, child)
@@ -115,6 +116,18 @@ def _gpu_wait_expired(draft: Draft, phase: Phase, record: PhaseStatus, child: Ph
     )
 
 
+def _on_its_node(draft: Draft, record: PhaseStatus, child: PhaseObservation | None) -> PhaseStatus:
+    """A live attempt with its node: of short ones it is only written with their end, to spare a write."""
+    pod = child.pod if child is not None else None
+    if pod is None or pod.node_name in (None, record.node_name) or pod.start_time is None:
+        return record
+    shown = pod.start_time + _NODE_SHOWN_AFTER
+    if draft.now < shown:
+        draft.wake(shown)
+        return record
+    return record.model_copy(update={"node_name": pod.node_name})
+
+
 def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus:
     """A live attempt: only why it has not started is written, and only when the reason changes."""
     draft.wake(verdict.wake)
@@ -140,6 +153,7 @@ def _succeeded(draft: Draft, record: PhaseStatus, success: Succeeded, child: Pha
     own = [JobOutput(phase=record.name, **output.model_dump()) for output in success.result.outputs]
     # The last phases' outputs are what people came for; all of them are in the manifests.
     draft.outputs = [*others, *own][-MAX_STATUS_OUTPUTS:]
+    draft.warn_of(record.name, success.result.warnings)
     done = after_success(record, success, child, draft.now)
     rest = [each for name, each in draft.phases.items() if name != record.name]
     if any(each.state is not PhaseState.SUCCEEDED for each in rest):  # the last one is told as Completed

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from audiojob_operator.building.names import output_prefix
 from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.policies.ttl import expiry, expiry_of
@@ -73,11 +72,13 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
         completion_time=draft.now if situation.state.finished else None,
         message=clip(situation.message),
         phase=draft.current_phase or job.status.phase,
+        node_name=draft.node_name,
         pipeline_revision=bound.name if bound else job.status.pipeline_revision,
         source=draft.source,
-        output_prefix=output_prefix(metadata.namespace, metadata.uid) if bound else job.status.output_prefix,
+        output_prefix=draft.folder if bound else job.status.output_prefix,
         phases=tuple(draft.phases.values()),
         outputs=tuple(draft.outputs),
+        warnings=tuple(draft.warnings),
         error=situation.error,
     )
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from audiojob_operator.building.inputs import phase_inputs
-from audiojob_operator.deciding.attempts.attempt import clip
+from audiojob_operator.deciding.attempts.attempt import clip, folder_of
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.policies.ready import ready_phases
 from audiojob_operator.deciding.policies.review import approved
@@ -15,6 +15,7 @@ from audiojob_operator.deciding.reuse.references import finished_before
 from audiojob_operator.deciding.revisions import make_revision, own_pipeline
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observation import Failed, PhaseObservation
+from audiojob_operator.records.observed import Retried
 from audiojob_operator.records.reuse import Donor, SameWork
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
 from audiojob_types.parameters import InvalidParameters
@@ -64,12 +65,22 @@ def _take_over(draft: Draft) -> None:
             state=PhaseState.SUCCEEDED,
             completion_time=record.completion_time,
             manifest=record.manifest,
+            output_prefix=folder_of(record.manifest),
+            log_key=record.log_key,
             expires_time=record.expires_time,
             reuse_key=record.reuse_key,
             reused_from=record.reused_from or name,
             message=f"Taken over from AudioJob {name}.",
         )
     draft.outputs = outputs
+    _keep_warnings(draft, [record.name for record in records])
+
+
+def _keep_warnings(draft: Draft, phases: list[str]) -> None:
+    """What the retried job's phases could not do is still missing."""
+    retried = draft.observed.retried
+    if isinstance(retried, Retried):
+        draft.warnings = [warning for warning in retried.job.status.warnings if warning.phase in phases]
 
 
 def take_finished(draft: Draft) -> None:
@@ -101,6 +112,7 @@ def _take(draft: Draft, phase: Phase) -> None:
         own = [JobOutput(**{**output.model_dump(), "phase": phase.name}) for output in donor.outputs]
         draft.outputs = [*(each for each in draft.outputs if each.phase != phase.name), *own][-MAX_STATUS_OUTPUTS:]
         message = f"Phase {phase.name} needs no Job: AudioJob {donor.job} has done the same work."
+        draft.warn_of(phase.name, donor.warnings)
         draft.tell(Reason.PHASE_REUSED, message, phase=phase.name, attempt=record.attempt)
 
 
@@ -165,6 +177,7 @@ def without_lost_files(draft: Draft, phase: Phase, record: PhaseStatus, failed: 
     for each in lost:
         draft.phases[each.name] = given_back(each)
         draft.outputs = [output for output in draft.outputs if output.phase != each.name]
+        draft.warn_of(each.name, ())
         message = f"Files of AudioJob {each.reused_from} are not in the store; phase {each.name} does its work itself."
         draft.tell(Reason.REUSE_FAILED, message, kind="Warning", phase=each.name, attempt=each.attempt)
     update = {"state": PhaseState.WAITING, "reason": failed.reason, "message": clip(failed.message)}

@@ -34,6 +34,8 @@ class Donor:
     outputs: tuple[JobOutput, ...]
     finished: datetime | None = None
     expires: datetime | None = None
+    warnings: tuple[str, ...] = ()
+    log_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

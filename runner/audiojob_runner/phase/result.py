@@ -13,6 +13,9 @@ from audiojob_runner.store.manifest import Published
 from audiojob_types.contract import (
     MAX_RESULT_BYTES,
     MAX_RESULT_OUTPUTS,
+    MAX_RESULT_WARNINGS,
+    MAX_WARNING_CHARACTERS,
+    Manifest,
     ManifestOutput,
     Outcome,
     OutputRef,
@@ -38,6 +41,7 @@ def success(published: Published, log_key: str | None, peak_memory_bytes: int | 
         outcome=Outcome.SUCCEEDED,
         manifest=published.ref,
         outputs=refs,
+        warnings=warnings_of(published.manifest),
         log_key=log_key,
         peak_memory_bytes=peak_memory_bytes,
     )
@@ -56,6 +60,21 @@ def failure(error: PhaseError, log_key: str | None = None, peak_memory_bytes: in
     )
 
 
+def warnings_of(manifest: Manifest) -> tuple[str, ...]:
+    """What the task could not do: the ``warnings`` of the run and of its outputs, each once and clipped."""
+    found: dict[str, None] = {}
+    for metadata in (manifest.metadata, *(output.metadata for output in manifest.outputs)):
+        told = metadata.get("warnings")
+        for text in told if isinstance(told, list) else ():
+            if isinstance(text, str) and (line := " ".join(text.split())):
+                found[_clip(line)] = None
+    return tuple(found)[:MAX_RESULT_WARNINGS]
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= MAX_WARNING_CHARACTERS else f"{text[: MAX_WARNING_CHARACTERS - 1]}…"
+
+
 def duration_milliseconds(output: ManifestOutput) -> int | None:
     """How long the output plays, from its metadata's ``durationSeconds``; None where that is not told."""
     seconds = output.metadata.get("durationSeconds")
@@ -67,10 +86,15 @@ def duration_milliseconds(output: ManifestOutput) -> int | None:
 
 
 def encode(result: PhaseResult) -> bytes:
-    """One line of at most ``MAX_RESULT_BYTES``: outputs' durations go first, the last before the
-    first, then outputs, then the ends of suggestion and message."""
+    """One line of at most ``MAX_RESULT_BYTES``: warnings go first, the last before the first, then outputs' durations,
+    then outputs, then the ends of suggestion and message."""
     record: dict[str, Any] = result.to_wire()
+    if not record["warnings"]:
+        del record["warnings"]
     content = _dump(record)
+    while len(content) > MAX_RESULT_BYTES and record.get("warnings"):
+        record["warnings"] = record["warnings"][:-1]
+        content = _dump(record)
     for output in reversed(record.get("outputs", ())):
         if len(content) > MAX_RESULT_BYTES and output.pop("durationMilliseconds", None) is not None:
             content = _dump(record)

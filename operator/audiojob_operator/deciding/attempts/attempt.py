@@ -11,7 +11,7 @@ from audiojob_operator.deciding.attempts.device import may_fall_back
 from audiojob_operator.deciding.attempts.memory import base_request, grown_request
 from audiojob_operator.deciding.attempts.retry import MAX_DISRUPTIONS, gives_up, next_attempt_time
 from audiojob_operator.records.observation import Failed, PhaseObservation, Succeeded
-from audiojob_types.contract import Device, FailureClass
+from audiojob_types.contract import Device, FailureClass, ManifestRef
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import PhaseState, PhaseStatus, Retry
 from audiojob_types.resources.pipeline import Resources
@@ -75,6 +75,7 @@ def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
             "review_start_time": None,
             "next_attempt_time": None,
             "node_name": None,
+            "log_key": None,
             "reason": Reason.WAITING_FOR_KUEUE if begun.by_kueue else None,
             "message": waiting,
         }
@@ -88,6 +89,8 @@ def after_success(record: PhaseStatus, success: Succeeded, child: PhaseObservati
             "state": PhaseState.SUCCEEDED,
             "completion_time": success.finished or now,
             "manifest": success.result.manifest,
+            "output_prefix": folder_of(success.result.manifest),
+            "log_key": success.result.log_key,
             "memory_bytes": success.result.peak_memory_bytes,
             "node_name": _node(child),
             "reason": None,
@@ -105,6 +108,7 @@ def after_failure(
         "reason": failed.reason,
         "message": clip(failed.message),
         "node_name": _node(child) or record.node_name,
+        "log_key": failed.log_key,
         "memory_bytes": failed.peak_memory_bytes or record.memory_bytes,
     }
     final = False
@@ -133,6 +137,11 @@ def after_failure(
     if final:
         update |= {"state": PhaseState.FAILED, "completion_time": failed.finished or now}
     return record.model_copy(update=update)
+
+
+def folder_of(manifest: ManifestRef | None) -> str | None:
+    """The folder of the store that holds the manifest and the files that it lists."""
+    return manifest.key.rpartition("/")[0] or None if manifest is not None else None
 
 
 def _more_memory(record: PhaseStatus, policy: AttemptPolicy) -> int | None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from audiojob_operator.building.precedence import effective_priority, phase_parameters
 from audiojob_operator.building.program import program_of
+from audiojob_operator.deciding.attempts.attempt import folder_of
 from audiojob_operator.deciding.reuse.urls import normalised
 from audiojob_operator.records.reuse import Donor, ReuseAsk, SameWork
 from audiojob_operator.records.settings import DecideSettings, Revision
@@ -161,6 +162,8 @@ def donor_in(job: AudioJob, key: str) -> Donor | None:
                 phase=parts[2],
                 manifest=record.manifest,
                 outputs=outputs,
+                warnings=tuple(each.message for each in job.status.warnings if each.phase == record.name),
+                log_key=record.log_key,
                 finished=record.completion_time,
                 expires=record.expires_time,
             )
@@ -191,6 +194,8 @@ def taken_over(record: PhaseStatus, donor: Donor, key: str) -> PhaseStatus:
             "state": PhaseState.SUCCEEDED,
             "completion_time": donor.finished,
             "manifest": donor.manifest,
+            "output_prefix": folder_of(donor.manifest),
+            "log_key": donor.log_key,
             "expires_time": donor.expires,
             "reuse_key": key,
             "reused_from": donor.job,
@@ -208,6 +213,8 @@ def given_back(record: PhaseStatus) -> PhaseStatus:
             "state": PhaseState.WAITING,
             "completion_time": None,
             "manifest": None,
+            "output_prefix": None,
+            "log_key": None,
             "expires_time": None,
             "reused_from": None,
             "reuse_off": True,

@@ -14,6 +14,7 @@ from tests.unit.operator.builders import (
     phase,
     phase_input_of,
     pipeline,
+    result_message,
     separate_pipeline,
 )
 
@@ -304,3 +305,56 @@ def test_the_jobs_wish_for_a_gpu_does_not_move_phases_that_cannot_use_one() -> N
     world = World(audiojob=audio_job(device="GPU"), gpu=True)
     world.turn()
     assert world.phase("first").device is Device.CPU
+
+
+def test_the_node_of_a_phase_that_runs_on_is_in_status_after_half_a_minute() -> None:
+    world = World()
+    world.turn()
+    world.run("first", node="node-7")
+    assert world.turn().requeue_after == 30, "the node of a short phase costs no write of its own"
+    assert "nodeName" not in world.status
+    world.pass_time(30)
+    world.turn()
+    assert (world.job.status.node_name, world.phase("first").node_name) == ("node-7", "node-7")
+    assert world.decide().empty
+    world.succeed("first")
+    world.turn()
+    assert "nodeName" not in world.status, "the second phase has no node yet"
+
+
+def test_what_phases_that_succeeded_could_not_do_and_where_their_logs_are_is_in_status() -> None:
+    world = World(pipeline=pipeline(phase("only")))
+    world.turn()
+    told = result_message(
+        world.newest("only"), warnings=("No subtitles.", "No cover."), log_key="music/u/only/log/0000"
+    )
+    world.end("only", 0, told)
+    world.turn()
+    warnings = [(each.phase, each.message) for each in world.job.status.warnings]
+    assert warnings == [("only", "No subtitles."), ("only", "No cover.")]
+    assert world.phase("only").log_key == "music/u/only/log/0000"
+    assert world.phase("only").output_prefix == f"{NAMESPACE}/{UID}/only/1-abcd1234"
+
+
+def test_of_many_warnings_the_first_ten_are_in_status() -> None:
+    world = World()
+    for name in ("first", "second"):
+        world.turn()
+        warnings = tuple(f"{name} {number}" for number in range(8))
+        world.end(name, 0, result_message(world.newest(name), warnings=warnings))
+    world.turn()
+    assert [each.message for each in world.job.status.warnings][-2:] == ["second 0", "second 1"]
+    assert len(world.job.status.warnings) == 10
+
+
+def test_a_failed_attempt_leaves_its_log_in_status_until_the_next_one_starts() -> None:
+    world = World(pipeline=pipeline(phase("only"), retry={"limit": 2, "baseSeconds": 0}))
+    world.turn()
+    left = result_message(world.newest("only"), outcome="Failed", reason="TemporaryFailure", log_key="log/0000")
+    world.end("only", 75, left)
+    world.turn()
+    assert (world.phase("only").attempt, world.phase("only").log_key) == (2, None)
+    left = result_message(world.newest("only"), outcome="Failed", reason="TemporaryFailure", log_key="log/0001")
+    world.end("only", 75, left)
+    world.turn()
+    assert world.phase("only").log_key == "log/0001"

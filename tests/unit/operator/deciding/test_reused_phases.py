@@ -6,7 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import URL, World, ask_others, audio_job, phase, pipeline, separate_pipeline
+from tests.unit.operator.builders import (
+    NAMESPACE,
+    URL,
+    World,
+    ask_others,
+    audio_job,
+    phase,
+    pipeline,
+    result_message,
+    separate_pipeline,
+)
 
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.revisions import parse_revision
@@ -439,3 +449,43 @@ def test_a_phase_costs_as_many_writes_as_without_reuse(town: Town) -> None:
     for world in (with_it, without):
         world.finish(OUTPUTS)
     assert with_it.writes == without.writes
+
+
+def test_a_reused_job_names_the_folders_logs_and_warnings_of_the_job_that_did_the_work(town: Town) -> None:
+    first = town.add("first")
+    first.finish(OUTPUTS, warnings=("No cover.",), log_key="log/0000")
+    second = town.add("second")
+    second.finish(OUTPUTS)
+    assert set(donors(second)) == {"first"}
+    assert second.job.status.output_prefix == first.job.status.output_prefix
+    for mine, theirs in zip(second.job.status.phases, first.job.status.phases, strict=True):
+        assert mine.manifest is not None
+        assert f"{mine.output_prefix}/manifest.json" == mine.manifest.key
+        assert (mine.output_prefix, mine.log_key) == (theirs.output_prefix, "log/0000")
+    assert second.job.status.warnings == first.job.status.warnings != ()
+
+
+def test_a_job_of_which_only_a_part_was_reused_has_a_folder_of_its_own(town: Town) -> None:
+    first = town.add("first")
+    first.finish(OUTPUTS)
+    second = town.add("second", parameters={"separate": {"stems": "TwoStems"}})
+    second.finish(OUTPUTS)
+    assert donors(second) == ["first", "first", None]
+    assert second.job.status.output_prefix == f"{NAMESPACE}/uid-second"
+    assert second.phase("download").output_prefix == first.phase("download").output_prefix
+
+
+def test_a_retry_keeps_the_warnings_of_the_phases_that_it_takes_over(town: Town) -> None:
+    first = town.add("first")
+    first.turn()
+    first.end("download", 0, result_message(first.newest("download"), outputs=("source",), warnings=("No cover.",)))
+    first.turn()
+    first.fail("normalize", code=65, reason="NotMedia")
+    first.turn()
+    assert first.state() == "Failed"
+    second = town.add("second", retryOf="first", reuse="Never")
+    second.retried = Retried(first.job, parse_revision(next(iter(first.revisions.values()))).spec)
+    second.turn()
+    assert second.phase("download").reused_from == "first"
+    assert second.phase("download").output_prefix == first.phase("download").output_prefix
+    assert [each.message for each in second.job.status.warnings] == ["No cover."]

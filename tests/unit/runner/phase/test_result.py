@@ -121,3 +121,37 @@ def test_a_termination_file_that_cannot_be_written_is_told_and_not_raised(
     result.write(tmp_path / "absent" / "log", result.failure(error))
 
     assert "absent" in capsys.readouterr().err
+
+
+WARNED = Manifest.model_validate(
+    {"job": "j", "namespace": "n", "uid": "u", "phase": "p", "attempt": 1, "task": "Download",
+     "fingerprint": "c" * 64, "createdTime": "2026-01-01T00:00:00Z",
+     "metadata": {"warnings": ["No subtitles.", "  a\nb ", "", 7, "w" * 300]},
+     "outputs": [output(warnings=["No cover.", "No subtitles."]).to_wire(), output(warnings="none").to_wire()]}
+)  # fmt: skip
+
+
+def test_a_success_carries_the_warnings_of_the_run_and_of_its_outputs_once_each() -> None:
+    made = result.success(Published(WARNED, REF), "k/0000", None)
+
+    assert made.warnings == ("No subtitles.", "a b", "w" * 255 + "…", "No cover.")
+    assert PhaseResult.model_validate_json(result.encode(made)).warnings == made.warnings
+
+
+@given(count=st.integers(0, 12), letter=st.sampled_from(["w", "ü", "…", '"']))
+def test_warnings_are_the_first_to_be_left_out(count: int, letter: str) -> None:
+    made = PhaseResult(outcome=Outcome.SUCCEEDED, manifest=REF, outputs=(TIMED,) * count, log_key="l" * 100)
+    full = made.model_copy(update={"warnings": (letter * 256,) * 8})
+
+    content = result.encode(full)
+    read = PhaseResult.model_validate_json(content)
+
+    assert len(content) <= MAX_RESULT_BYTES
+    if len(read.warnings) < 8:
+        assert read.outputs == PhaseResult.model_validate_json(result.encode(made)).outputs
+    else:
+        assert read.outputs == made.outputs
+
+
+def test_a_result_without_warnings_is_as_it_was_before_there_were_any() -> None:
+    assert b"warnings" not in result.encode(PhaseResult(outcome=Outcome.SUCCEEDED, manifest=REF))

@@ -218,7 +218,7 @@ def test_the_status_subresource_is_on_and_the_columns_exist() -> None:
     job = versions("audiojobs.yaml")
     assert job["subresources"] == {"status": {}}
     names = [column["name"] for column in job["additionalPrinterColumns"]]
-    assert names == ["State", "Pipeline", "Percent", "Phase", "Age", "Queue", "Message", "Node"]
+    assert names == ["State", "Pipeline", "Percent", "Phase", "Age", "Queue", "Node", "Message"]
     known = {path.removeprefix("audiojob") for path, _ in NODES} | {".metadata.creationTimestamp"}
     for column in job["additionalPrinterColumns"]:
         assert column["jsonPath"].replace("[-1:]", "[]") in known
