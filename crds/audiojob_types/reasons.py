@@ -109,11 +109,11 @@ class Explanation:
 
 EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.WAITING_FOR_OPERATOR: Explanation(
-        "The job is stored and the operator has not looked at it yet.",
-        "If it stays so, check that the operator's Deployment is ready.",
+        "The job is stored, but the operator has not seen it yet.",
+        "If this lasts, check that the operator's Deployment is ready.",
     ),
     Reason.QUEUE_FULL: Explanation(
-        "As many jobs run as the queue, its limit for one user, or the administrator allows.",
+        "The queue's limit, its limit for one user, or the cluster's capacity is reached.",
         "Wait, raise the job's priority, or ask the administrator for a higher limit of the queue, of its users, or of "
         "the chart's capacity.",
     ),
@@ -126,39 +126,40 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Ask the administrator; the job starts when the queue's stopPolicy is None again.",
     ),
     Reason.WAITING_FOR_GPU: Explanation(
-        "The phase needs GPUs, and those that the queue or the cluster may use are in use.",
+        "The phase needs GPUs, and all that the queue or the cluster may use are busy.",
         "Wait. With device Auto the phase moves to the CPU after gpuWaitSeconds of its pipeline.",
     ),
     Reason.WAITING_FOR_JOB: Explanation(
-        "The AudioJob whose output is this job's source has not finished or does not exist; or the one that this job "
-        "names, as source or in retryOf, was written by a newer version and cannot be read.",
+        "The AudioJob in source.jobRef has not succeeded yet or does not exist; or the AudioJob in source.jobRef or "
+        "retryOf was written by a newer version and cannot be read.",
         "Wait; the job starts by itself. If there is no such AudioJob, create it, or cancel this one. If it cannot be "
-        "read, update the operator.",
+        "read, upgrade the operator.",
     ),
     Reason.WAITING_FOR_KUEUE: Explanation(
         "Kueue has not admitted the phase's Job.", "See why with: kubectl get workloads."
     ),
     Reason.EVICTED_BY_KUEUE: Explanation(
-        "Kueue took the phase's Job back.", "Wait; the phase starts again when Kueue admits it."
+        "Kueue evicted the phase's Job.", "Wait; the phase starts again when Kueue admits it."
     ),
     Reason.COOLING_DOWN: Explanation(
-        "The source's site limits how often it is asked, so all jobs leave it alone for a while.",
+        "The source's site limits requests, so no job asks it for a while.",
         "Wait until the time in the message.",
     ),
     Reason.SITE_BUSY: Explanation(
-        "As many downloads from the source's site run as the administrator allows, or one has only just begun.",
-        "Wait; the download starts by itself. The administrator sets the limits under sites in the Helm values.",
+        "The limit of downloads from the source's site is reached, or one started less than pauseSeconds ago.",
+        "Wait; the download starts by itself. The administrator sets the limits with sites and fetch.maxPerHost in the "
+        "Helm values.",
     ),
     Reason.WAITING_FOR_SAME_WORK: Explanation(
-        "Another job of the namespace does the same work at this moment; its result will be taken over.",
-        "Wait; if that job fails or stops, this one does the work. spec.reuse: Never in a new job does not wait.",
+        "Another job of the namespace is doing the same work; this job will reuse its result.",
+        "Wait; if that job fails or stops, this one does the work. A new job with spec.reuse: Never does not wait.",
     ),
     Reason.AWAITING_REVIEW: Explanation(
-        "The pipeline stops before the phase until somebody has looked at what there is.",
+        "The pipeline stops before the phase until a review approves it.",
         "Add {phase, approved: true} to spec.reviews, or approved: false to end the job.",
     ),
-    Reason.START_TIME_AHEAD: Explanation("spec.startTime lies in the future.", "Wait until then."),
-    Reason.SUSPENDED: Explanation("spec.suspend is true.", "Set spec.suspend to false to go on."),
+    Reason.START_TIME_AHEAD: Explanation("spec.startTime is in the future.", "Wait until then."),
+    Reason.SUSPENDED: Explanation("spec.suspend is true.", "Set spec.suspend to false to continue."),
     Reason.BACKING_OFF: Explanation("An attempt failed and the next one waits.", "Wait; status.phases shows the time."),
     Reason.NAMESPACE_NOT_PREPARED: Explanation(
         "The administrator has not prepared this namespace for jobs.",
@@ -177,19 +178,19 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "No node has room for the pod.", "See the numbers in the message; free resources or add a node."
     ),
     Reason.IMAGE_PULL_FAILED: Explanation(
-        "A node cannot get the runner's image.",
+        "A node cannot pull the image.",
         "Check the image names in the Helm values and the registry's access.",
     ),
     Reason.VOLUME_MISSING: Explanation(
         "A volume or Secret that the pod mounts does not exist.",
-        "Check that the claim or Secret that the message names exists in the job's namespace.",
+        "Create the claim or Secret that the message names, in the job's namespace.",
     ),
     Reason.CREATE_REFUSED: Explanation(
-        "The API server does not take the phase's Job.",
-        "See the message: a quota, a policy of the cluster or the pipeline's own numbers stand against it.",
+        "The API server refuses the phase's Job.",
+        "See the message: a quota, a policy of the cluster, or the pipeline's resources prevent it.",
     ),
     Reason.POD_STARTING: Explanation(
-        "The pod is being started.", "Wait; if the message names what stands against it, tell the administrator."
+        "The pod is starting.", "Wait; if the message names a problem, tell the administrator."
     ),
     Reason.ADMITTED: Explanation("The job may run.", "Nothing to do."),
     Reason.RUNNING: Explanation("A phase runs.", "Nothing to do."),
@@ -197,19 +198,17 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.PHASE_SUCCEEDED: Explanation("A phase published its outputs.", "Nothing to do."),
     Reason.PHASE_RETRIED: Explanation("A phase is tried again.", "Nothing to do."),
     Reason.PHASE_REUSED: Explanation(
-        "Another job has done the same work, and its result was taken over.",
+        "The result of another job that did the same work is reused.",
         "Nothing to do; to do the work again, create a job with spec.reuse: Never.",
     ),
     Reason.REUSE_FAILED: Explanation(
-        "Files that were taken over from another job are not in the store any more.",
-        "Nothing to do; the phase does its work itself.",
+        "Reused files of another job are no longer in the store.",
+        "Nothing to do; the phase runs after all.",
     ),
-    Reason.REVIEW_IGNORED: Explanation(
-        "A review names a phase at which the pipeline does not stop.", "Name the phase that the message tells."
-    ),
+    Reason.REVIEW_IGNORED: Explanation("A review names a phase without a gate.", "Name the phase in the message."),
     Reason.COMPLETED: Explanation("All phases succeeded.", "The outputs are listed in status.outputs."),
     Reason.CANCELLED: Explanation(
-        "spec.cancel was set.", "To go on, create a new job with retryOf; it keeps the phases that this one finished."
+        "spec.cancel was set.", "To continue, create a new job with retryOf; it keeps the finished phases."
     ),
     Reason.INVALID_SPEC: Explanation(
         "The spec does not fit its pipeline.",
@@ -220,17 +219,17 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Use a shorter input, a higher spec.activeDeadlineSeconds, or ask for a higher hardLimitSeconds of the phase.",
     ),
     Reason.QUEUE_TIMEOUT: Explanation(
-        "The job did not start within spec.queueTimeoutSeconds.", "Create it again when there is more room."
+        "The job did not start within spec.queueTimeoutSeconds.", "Create it again when the queue is shorter."
     ),
     Reason.REVIEW_REJECTED: Explanation(
         "A review did not approve the phase.",
-        "Create a new job with what was wrong put right; with retryOf it keeps the phases that need no change.",
+        "Correct the problem and create a new job; with retryOf it keeps the phases that need no change.",
     ),
     Reason.REVIEW_TIMEOUT: Explanation(
-        "Nobody reviewed the phase within reviewTimeoutSeconds.", "Create the job again when somebody can look at it."
+        "Nobody reviewed the phase within reviewTimeoutSeconds.", "Create the job again when somebody can review it."
     ),
     Reason.SOURCE_JOB_FAILED: Explanation(
-        "The AudioJob whose output is this job's source did not succeed, or has no such output.",
+        "The AudioJob in source.jobRef did not succeed, or has no such output.",
         "Name an AudioJob of the same namespace that has succeeded, and one of its status.outputs.",
     ),
     Reason.NOT_MEDIA: Explanation(
@@ -238,20 +237,22 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Check that the file plays; wav, flac, mp3, ogg, opus, m4a, mp4, mkv and webm are supported.",
     ),
     Reason.CORRUPT_MEDIA: Explanation("The file is damaged.", "Check that the file plays from start to end."),
-    Reason.EMPTY_MEDIA: Explanation("The file has no sound in it.", "Use a file that is longer than 0 seconds."),
+    Reason.EMPTY_MEDIA: Explanation(
+        "The file has no audio, or no length.", "Use a file with audio that is longer than 0 seconds."
+    ),
     Reason.SOURCE_UNAVAILABLE: Explanation(
-        "The source is gone or forbidden.", "Open the address in a browser; check it for typing mistakes."
+        "The source does not exist or is not accessible.", "Open the address in a browser; check it for typos."
     ),
     Reason.SOURCE_FORBIDDEN: Explanation(
-        "The source's server refuses access.",
+        "The server refuses access to the source.",
         "Use an address that needs no login, or ask the administrator for cookies of the site (fetch.secret).",
     ),
     Reason.LOGIN_REQUIRED: Explanation(
-        "The site shows the source only to those who are logged in.",
+        "The site shows the source only to logged-in users.",
         "Use a source that needs no login, or ask the administrator for cookies of the site (fetch.secret).",
     ),
     Reason.AGE_RESTRICTED: Explanation(
-        "The site shows the source only to those who are logged in and old enough.",
+        "The site shows the source only to logged-in users of sufficient age.",
         "Use a source that needs no login, or ask the administrator for cookies of the site (fetch.secret).",
     ),
     Reason.SOURCE_PRIVATE: Explanation(
@@ -266,27 +267,27 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.LIVE_NOT_ALLOWED: Explanation(
         "The source is live, or has not been broadcast yet.",
-        "Create the job again when the recording is there, or set allowLive and maxRecordingSeconds.",
+        "Create the job again when there is a recording, or set allowLive and maxRecordingSeconds.",
     ),
     Reason.TOO_MANY_REDIRECTS: Explanation(
-        "The source's address leads from one address to the next without end.", "Use the address that a browser shows."
+        "The source's address redirects too often.", "Use the address that a browser ends at."
     ),
     Reason.TOO_SLOW: Explanation(
         "The source sends next to nothing, or the download took longer than its limit.",
         "The phase is tried again; if it stays so, use another source or raise timeoutSeconds.",
     ),
     Reason.DNS_ERROR: Explanation(
-        "The name of the source's host cannot be resolved now.",
+        "The name of the source's host cannot be resolved.",
         "The phase is tried again; if it stays so, ask the administrator to check the cluster's DNS.",
     ),
     Reason.BOT_CHECK: Explanation(
         "The site takes the downloader for a robot.",
-        "It is left alone by all jobs for a while, then asked again. Download less at once, or ask the administrator "
-        "for cookies of the site or another proxy (fetch.secret).",
+        "All jobs wait for a while, then the download is retried. Download less at once, or ask the administrator for "
+        "cookies of the site or another proxy (fetch.secret).",
     ),
     Reason.EXTRACTOR_OUTDATED: Explanation(
         "The site offers nothing that this version of yt-dlp can download.",
-        "If it stays so, ask the administrator for a newer runner image.",
+        "If this lasts, ask the administrator for a newer runner image.",
     ),
     Reason.BLOCKED_ADDRESS: Explanation(
         "The source leads to a private or local network address.",
@@ -299,13 +300,13 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The source plays longer than the limit.", "Use a shorter file or ask for a higher limit."
     ),
     Reason.MODEL_MISSING: Explanation(
-        "The model's weights are not on this system, or not yet.",
-        "If the message tells of a prefetch, wait: the phase starts by itself. Else ask the administrator to add the "
+        "The model is not installed in this namespace, or not yet.",
+        "If the message shows a prefetch, wait: the phase starts by itself. Otherwise ask the administrator to add the "
         "model to models.prefetch.models of the chart, or to put it into the models volume.",
     ),
     Reason.INPUT_MISSING: Explanation(
         "An input is not in the store.",
-        "Check the key; inputs from earlier phases may have been swept: run the job again.",
+        "Check the key. Results of earlier phases may have expired: run the job again.",
     ),
     Reason.CHECKSUM_MISMATCH: Explanation(
         "A stored file is not what was published.", "Check the store's health and run the job again."
@@ -317,11 +318,11 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "A site or store refused the credentials.", "Ask the administrator to renew them."
     ),
     Reason.RATE_LIMITED: Explanation(
-        "The source's site refuses because it was asked too often.",
+        "The source's site refuses because of too many requests.",
         "The phase is tried again by itself once the site has cooled down; it does not count as a failure.",
     ),
     Reason.DISK_FULL: Explanation(
-        "The scratch disk or the store is full.", "Use a smaller input, or ask for a larger scratch or store."
+        "The scratch disk or the store is full.", "Use a smaller input, or ask for a larger scratch volume or store."
     ),
     Reason.GPU_ERROR: Explanation("The GPU failed.", "With device Auto the phase is repeated on the CPU."),
     Reason.GPU_OUT_OF_MEMORY: Explanation(
@@ -338,13 +339,13 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.SOFT_LIMIT: Explanation(
         "The phase ran longer than its soft limit.", "Raise the limit or use a shorter input."
     ),
-    Reason.STOPPED: Explanation("The phase's process was told to stop.", "The phase is tried again by itself."),
+    Reason.STOPPED: Explanation("The phase's process was stopped.", "The phase is tried again by itself."),
     Reason.PROGRAM_FAILED: Explanation(
         "The administrator's own program of a Container phase failed, or left outputs that cannot be published.",
-        "See the message for its last words; the pod's log of container program has the rest.",
+        "See the last lines of its log in the message, and the log of the pod's container program.",
     ),
     Reason.NO_RESULT: Explanation(
-        "The process ended without saying what it did.",
+        "The process ended without reporting a result.",
         "The phase is tried again; report it if it happens twice.",
     ),
     Reason.DISRUPTED: Explanation(
@@ -352,7 +353,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The phase is tried again; it does not count as a failure.",
     ),
     Reason.CHILD_LOST: Explanation(
-        "The phase's Job was deleted by somebody.", "The phase is tried again; it does not count as a failure."
+        "The phase's Job was deleted.", "The phase is tried again; it does not count as a failure."
     ),
     Reason.POD_LOST: Explanation(
         "The phase's pod was lost, with its node or before its result was read.", "The phase is tried again."

@@ -120,3 +120,23 @@ def test_a_command_names_only_files_that_exist(name: str) -> None:
     commands = "\n".join(re.findall(r"^```(?:sh|console)?\n(.*?)^```", text_of(ROOT / name), re.MULTILINE | re.DOTALL))
     named = set(re.findall(r"(?<![\w./-])(?:examples|charts|crds|bench)/[\w./-]*", commands))
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+# ---------------------------------------------------------------- faults
+
+FAULT_PATHS = {
+    "op/": "integration/operator/",
+    "rows/": "integration/operator/test_fault_rows_",
+    "tasks/": "integration/runner/tasks/",
+    "runner/": "integration/runner/",
+}
+
+
+def test_every_file_that_the_page_of_faults_names_exists() -> None:
+    missing = []
+    for named in re.findall(r"`([\w/-]+\.py)`", text_of(ROOT / "docs/faults.md")):
+        short = next((prefix for prefix in FAULT_PATHS if named.startswith(prefix)), None)
+        path = named if short is None else FAULT_PATHS[short] + named.removeprefix(short)
+        if not (ROOT / "tests" / path).exists() and not (ROOT / named).exists():
+            missing.append(named)
+    assert missing == []
