@@ -8,15 +8,16 @@ import sys
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
 
-from audiojob_api.app import create_app
-from audiojob_api.cluster.gateway import KubeGateway
+from audiojob_api.app import Backend, create_app
+from audiojob_api.cluster.jobs import KubeJobs
+from audiojob_api.cluster.reviews import KubeAuthorizer
 from audiojob_api.settings import ApiSettings
 from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
+from audiojob_kube.protocol import KubeClient
 from audiojob_types.constants import MANAGER_API
 
 _EXIT_USAGE = 64
@@ -24,14 +25,14 @@ _GRACEFUL_SECONDS = 10
 
 
 class _Server(uvicorn.Server):
-    """Ends event streams as soon as shutdown is asked for; uvicorn itself would wait for them."""
+    """Ends event streams as soon as shutdown begins; uvicorn itself would wait for them."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
         super().__init__(config)
-        self._app = app
+        self._stopping = stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._app.state.stopping.set()
+        self._stopping.set()
         super().handle_exit(sig, frame)
 
 
@@ -39,9 +40,9 @@ async def serve(settings: ApiSettings) -> None:
     """Run until SIGTERM."""
     client = connect(load_connection(settings.kubeconfig), user_agent=MANAGER_API, field_manager=MANAGER_API)
     try:
-        app = create_app(settings, KubeGateway(client, settings.namespace))
+        stopping = asyncio.Event()
         config = uvicorn.Config(
-            app,
+            create_app(settings, _backend(client, settings.namespace), stopping),
             host=settings.host,
             port=settings.port,
             log_level=settings.log_level.lower(),
@@ -49,9 +50,14 @@ async def serve(settings: ApiSettings) -> None:
             server_header=False,
             timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         )
-        await _Server(config, app).serve()
+        await _Server(config, stopping).serve()
     finally:
         await client.aclose()
+
+
+def _backend(client: KubeClient, namespace: str) -> Backend:
+    jobs = KubeJobs(client, namespace)
+    return Backend(authorizer=KubeAuthorizer(client, namespace), reader=jobs, live=jobs, writer=jobs, lifecycle=jobs)
 
 
 def main() -> int:

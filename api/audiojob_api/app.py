@@ -1,39 +1,46 @@
-"""The application, put together from its parts; nothing is global."""
+"""The application, assembled from its parts; nothing is global."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 
 from audiojob_api.access.authenticator import Authenticator
-from audiojob_api.cluster.gateway import Gateway
+from audiojob_api.access.authorizer import Authorizer
+from audiojob_api.http import docs_page
+from audiojob_api.http.deps import Services, install
+from audiojob_api.http.errors import install_handlers
 from audiojob_api.http.limits import BodyLimit
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
+from audiojob_api.http.openapi import DescribedApp
 from audiojob_api.http.routes import control, events, health, jobs
-from audiojob_api.jobs.queue_position import Places
-from audiojob_api.problems import install_handlers, with_media_type
+from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs
+from audiojob_api.jobs.queue_position import QueuePositions
+from audiojob_api.jobs.views import view
 from audiojob_api.settings import ApiSettings
 
 
-class _App(FastAPI):
-    """Describes its errors as what they are."""
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the API stands on, one protocol for each concern."""
 
-    def openapi(self) -> dict[str, Any]:
-        if self.openapi_schema is None:
-            self.openapi_schema = with_media_type(super().openapi())
-        return self.openapi_schema
+    authorizer: Authorizer
+    reader: JobReader
+    live: LiveJobs
+    writer: JobWriter
+    lifecycle: Lifecycle
 
 
-def create_app(settings: ApiSettings, gateway: Gateway) -> FastAPI:
-    """The ASGI application. Its lifespan keeps the gateway's read model current."""
+def create_app(settings: ApiSettings, backend: Backend, stopping: asyncio.Event) -> FastAPI:
+    """The ASGI application. Its lifespan keeps the read model current; ``stopping`` ends its event streams."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(gateway.run(), name="read-model")
+        task = asyncio.create_task(backend.lifecycle.run(), name="read-model")
         try:
             yield
         finally:
@@ -41,28 +48,43 @@ def create_app(settings: ApiSettings, gateway: Gateway) -> FastAPI:
             with suppress(asyncio.CancelledError):
                 await task
 
-    app = _App(
+    app = DescribedApp(
         title="audiojob",
         version="v1",  # of the interface, not of the release
         description="Creates and follows AudioJobs. Bearer tokens are Kubernetes tokens with audience "
         f"`{settings.audience}`; errors are application/problem+json.",
         lifespan=lifespan,
+        docs_url=None,  # FastAPI's pages load their scripts from a public network; ours is http.docs_page
+        redoc_url=None,
         redirect_slashes=False,  # behind a TLS proxy a redirect would send the token over plain HTTP
     )
-    metrics = ApiMetrics()
-    app.state.settings = settings
-    app.state.gateway = gateway
-    app.state.metrics = metrics
-    app.state.places = Places(gateway.jobs, settings.ageing_seconds)
-    app.state.stopping = asyncio.Event()
-    app.state.authenticator = Authenticator(
-        gateway, metrics, audience=settings.audience, cache_seconds=settings.auth_cache_seconds
-    )
+    services = _services(settings, backend, stopping)
+    install(app, services)
     install_handlers(app)
-    app.include_router(health.router)
-    app.include_router(jobs.router)
-    app.include_router(control.router)
-    app.include_router(events.router)
+    for module in (health, jobs, control, events, docs_page):
+        app.include_router(module.router)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(RequestTimer, metrics=metrics)
+    app.add_middleware(RequestTimer, metrics=services.metrics)
     return app
+
+
+def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event) -> Services:
+    metrics = ApiMetrics()
+    positions = QueuePositions(backend.live.jobs, settings.ageing_seconds)
+    authenticator = Authenticator(
+        backend.authorizer,
+        audience=settings.audience,
+        cache_seconds=settings.auth_cache_seconds,
+        count=lambda outcome: metrics.auth.labels(outcome).inc(),
+    )
+    return Services(
+        settings=settings,
+        authenticator=authenticator,
+        reader=backend.reader,
+        live=backend.live,
+        writer=backend.writer,
+        lifecycle=backend.lifecycle,
+        show=lambda job: view(job, positions.of(job)),
+        metrics=metrics,
+        stopping=stopping,
+    )

@@ -24,15 +24,15 @@ class ApiSettings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")] = 8081
     audience: Annotated[str, Field(description="Audience that a caller's token must be for.")] = API_AUDIENCE
     auth_cache_seconds: Annotated[
-        float, Field(ge=0, le=60, description="How long the answer about a token is believed.")
+        float, Field(ge=0, le=60, description="How long the review of a token is cached.")
     ] = 10
     max_body_bytes: Annotated[int, Field(ge=1_024, description="Largest request body.")] = 256 * 1024
     stale_after_seconds: Annotated[
-        float, Field(ge=10, description="Not ready when nothing was heard from the API server for this long.")
+        float, Field(ge=10, description="Not ready once the API server was last heard from this long ago.")
     ] = 150
     ageing_seconds: Annotated[
         int,
-        Field(ge=0, description="Waiting that makes a job one more urgent, as the operator counts it; 0 for none."),
+        Field(ge=0, description="Waiting that raises a job's priority by one; must equal the operator's. 0 for none."),
     ] = DEFAULT_AGEING_SECONDS
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kubeconfig: Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from audiojob_types.descriptor import TaskParameters
+from audiojob_types.explain import explain
 from audiojob_types.tasks import Task
 
 
@@ -38,9 +39,9 @@ def resolve_parameters(task: Task, *layers: Mapping[str, Any] | None, strict: bo
     try:
         return model.model_validate(merged) if strict else model.read(merged)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(["parameters", task.parameter_key, *(str(part) for part in first["loc"])])
-        raise InvalidParameters(path, first["msg"].removeprefix("Value error, ")) from None
+        first = explain(error.errors(include_url=False), model.model_json_schema())[0]
+        path = ".".join(["parameters", task.parameter_key, *(str(part) for part in first.path)])
+        raise InvalidParameters(path, first.message) from None
 
 
 def parameters_schema() -> dict[str, Any]:

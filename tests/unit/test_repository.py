@@ -121,6 +121,11 @@ def test_whoever_builds_a_command_takes_the_guards(name: str) -> None:
     assert "shell=" not in read(name)
 
 
+def test_the_api_looks_up_its_services_in_one_module() -> None:
+    using = {path.name for path in (ROOT / "api").rglob("*.py") if "app.state" in path.read_text(encoding="utf-8")}
+    assert using == {"deps.py"}
+
+
 # ---------------------------------------------------------------- locks
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Callers can make up methods; labels must not grow with them.
+# Callers can invent methods; labels must not grow with them.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class ApiMetrics:
-    """One registry for one app, so that two apps in a process do not meet."""
+    """One registry for each app, so that two apps in a process do not share series."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -34,15 +35,24 @@ class ApiMetrics:
         )
 
 
+# The first message of each kind that settles the answer, and the status where the message itself has none.
+_ANSWERS: Final = {
+    "http.response.start": None,
+    "websocket.accept": 101,
+    "websocket.http.response.start": None,
+    "websocket.close": 403,  # before it was accepted: what servers answer the handshake with
+}
+
+
 class RequestTimer:
-    """ASGI middleware that observes every request under its route's template."""
+    """ASGI middleware that observes every request and every WebSocket handshake under its route's template."""
 
     def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         start = time.monotonic()
@@ -52,12 +62,12 @@ class RequestTimer:
             nonlocal answered
             answered = True
             template = getattr(scope.get("route"), "path", "unmatched")
-            method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.requests.labels(template, method, str(status)).observe(time.monotonic() - start)
+            seconds = time.monotonic() - start
+            self._metrics.requests.labels(template, _method(scope), str(status)).observe(seconds)
 
         async def observed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                observe(message["status"])
+            if not answered and message["type"] in _ANSWERS:
+                observe(message.get("status") or _ANSWERS[message["type"]] or 200)
             await send(message)
 
         try:
@@ -66,3 +76,9 @@ class RequestTimer:
             if not answered:
                 observe(500)  # Starlette answers it further out
             raise
+
+
+def _method(scope: Scope) -> str:
+    if scope["type"] == "websocket":
+        return "WEBSOCKET"
+    return scope["method"] if scope["method"] in _METHODS else "other"

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Annotated, Any
-
-from fastapi import Header
+from typing import Any
 
 from audiojob_api.problems import Problem
 from audiojob_types.constants import GROUP
@@ -18,20 +16,9 @@ Object = dict[str, Any]
 
 ANNOTATION_REQUEST = f"{GROUP}/request"
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="The same key and body give the same job, however often they are sent.",
-    ),
-]
-
 
 def key_digest(user: str, key: str) -> str:
-    """Names a key; callers cannot meet each other's."""
+    """Names a key of one caller; two callers' equal keys differ."""
     return hashlib.sha256(f"{user}\n{key}".encode()).hexdigest()[:20]
 
 
@@ -54,7 +41,7 @@ def is_same_request(wanted: Object, existing: Object) -> bool:
 def refuse_reused_key(wanted: Object, jobs: Iterable[Object]) -> None:
     """Find the key under another name, which a body may set. Raises a 422 :class:`Problem`.
 
-    It sees what this replica knows; that one name is one job is the API server's word, and no matter of luck.
+    It sees what this replica knows; that one name is one job is ensured by the API server.
     """
     if _marks(wanted)[0]:
         for job in jobs:

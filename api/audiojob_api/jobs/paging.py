@@ -18,14 +18,14 @@ Position = tuple[str, str]  # creationTimestamp, name
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a list is narrowed to; None lets everything pass."""
+    """What a list is narrowed to; None matches everything."""
 
     state: str | None = None
     pipeline: str | None = None
     queue: str | None = None
 
     def matches(self, job: Object) -> bool:
-        """Whether ``job`` passes."""
+        """Whether ``job`` is wanted."""
         spec, status = job.get("spec", {}), job.get("status", {})
         return (
             self.state in (None, status.get("state"))
@@ -34,13 +34,21 @@ class Filter:
         )
 
 
-def page(jobs: Iterable[Object], wanted: Filter, *, limit: int, cursor: str | None) -> tuple[list[Object], str | None]:
-    """The jobs of one page, and the cursor of the next. Raises a 400 :class:`Problem` for a cursor that is not ours."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The jobs of one page; ``cursor`` gets the next one, None on the last."""
+
+    items: list[Object]
+    cursor: str | None = None
+
+
+def page(jobs: Iterable[Object], wanted: Filter, *, limit: int, cursor: str | None) -> Page:
+    """One page of these jobs. Raises a 400 :class:`Problem` for a cursor that is not ours."""
     after = _decode(cursor) if cursor else None
     rest = (job for job in jobs if wanted.matches(job) and (after is None or _position(job) < after))
     found = heapq.nlargest(limit + 1, rest, key=_position)
     items = found[:limit]
-    return items, _encode(_position(items[-1])) if len(found) > limit else None
+    return Page(items, _encode(_position(items[-1])) if len(found) > limit else None)
 
 
 def _position(job: Object) -> Position:
@@ -58,5 +66,5 @@ def _decode(cursor: str) -> Position:
             return created, name
     except (ValueError, TypeError, RecursionError, binascii.Error):
         pass
-    detail = "cursor: not one that this API gave out; leave it away to start at the first page"
+    detail = "cursor: this API did not issue it; leave it out to start at the first page"
     raise Problem(400, "invalid-cursor", detail, (FieldProblem(pointer="/cursor", detail=detail),))

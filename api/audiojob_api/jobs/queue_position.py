@@ -1,7 +1,6 @@
-"""Where a waiting job stands in its queue, and when it may start: from the jobs of the read model alone.
+"""A queued job's position and its estimated start, computed on request from the jobs of the read model.
 
-Nothing of this is stored anywhere. It is what the operator's order (`audiojob_types.ordering`) makes of the jobs that
-this replica knows, computed when somebody asks.
+The order is the operator's own (`audiojob_types.ordering`). Nothing of this is stored.
 """
 
 from __future__ import annotations
@@ -33,35 +32,35 @@ Object = dict[str, Any]
 LineKey = tuple[str, bool]  # the queue, and whether it is the line for GPUs
 
 REFRESH_SECONDS: Final = 1.0
-# A board is used at least so many times as long as it took to make.
+# Queues are recomputed at most this small a share of the time.
 _SHARE: Final = 20
-# What lies further off is no estimate.
+# An estimate beyond this is worthless.
 _FARTHEST_SECONDS: Final = 365 * 86_400
-# What stands against these jobs is the turn alone: they are what others wait behind, and their start can be told.
+# These jobs wait for their turn alone: others wait behind them, and their start can be estimated.
 _IN_LINE: Final = frozenset({Reason.WAITING_FOR_OPERATOR, Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU})
-# A queue that is held keeps its order, but nobody knows when it goes on.
-_KEEPS_PLACE: Final = _IN_LINE | {Reason.HELD}
+# A queue on hold keeps its order, but there is no telling when it goes on.
+_QUEUED: Final = _IN_LINE | {Reason.HELD}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A job's place in its queue: 1 starts next. ``start`` is an estimate, None where nothing can be said."""
+class QueuePosition:
+    """A job's position in its queue: 1 starts next. ``start`` is an estimate, None where there is no basis for one."""
 
     position: int
     start: datetime | None = None
 
     def to_wire(self) -> Object:
-        """The JSON form of ``QueuePlace``."""
+        """The JSON form of ``QueuePositionView``."""
         wire: Object = {"position": self.position, "ahead": self.position - 1}
         if self.start is not None:
             wire["estimatedStartTime"] = format_time(self.start)
         return wire
 
 
-class Board:
-    """The queues at one moment. Building it takes one look at every job, asking it next to nothing.
+class QueueSnapshot:
+    """The queues at one moment. Building it takes one cheap look at every job.
 
-    Each queue has two lines: of jobs that wait for a place, and of jobs that could have one and wait for a GPU.
+    Each queue has two lines: jobs that wait for a slot, and jobs that could have one and wait for a GPU.
     """
 
     def __init__(self, jobs: Iterable[Object], now: datetime, ageing_seconds: int) -> None:
@@ -78,47 +77,56 @@ class Board:
                 continue
             elif _holds_slot(job):
                 self._started[_queue(job)].append(job)
-            elif _is_in_line(job, now):
+            elif self._is_in_line(job):
                 waiting[_line(job)].append(_waiting(job))
                 self._jobs[job["metadata"]["name"]] = job
         self._times: RunTimes | None = None
         self._lines = {key: Line(members, now, ageing_seconds) for key, members in waiting.items()}
-        self._nobody = Line((), now, ageing_seconds)
         self._starts: dict[LineKey, list[float | None]] = {}
 
-    def place(self, job: Object) -> Place | None:
-        """The place of a job in state Queued that has not started; None for any other.
+    def position(self, job: Object) -> QueuePosition | None:
+        """The position of a job in state Queued that waits for its turn and nothing else; None for any other.
 
-        A job that waits for something else than its turn is shown the place that it would take now.
+        A job that waits for its start time, for another job, or for a pipeline that does not exist is in no queue yet.
         """
-        if _state(job) != State.QUEUED or _holds_slot(job):
+        if _state(job) != State.QUEUED or _holds_slot(job) or not self._is_in_line(job):
             return None
-        ahead = self._lines.get(_line(job), self._nobody).ahead(_waiting(job))
-        return Place(ahead + 1, self._start(job, ahead))
+        line = self._lines.get(_line(job))
+        # The job may be newer than this snapshot: it would be the only one of its line, or take its turn among them.
+        ahead = line.ahead(_waiting(job)) if line else 0
+        return QueuePosition(ahead + 1, self._start(job, ahead))
+
+    def _is_in_line(self, job: Object) -> bool:
+        """Whether nothing but the queue keeps the job from starting."""
+        spec, not_before = job.get("spec", {}), _not_before(job)
+        return (
+            _state(job) in (State.PENDING, State.QUEUED)
+            and _reason(job) in _QUEUED
+            and not spec.get("suspend")
+            and not spec.get("cancel")
+            and (not_before is None or not_before <= self._now)
+        )
 
     def _start(self, job: Object, ahead: int) -> datetime | None:
-        not_before = _not_before(job)
-        reason = _reason(job)
-        if reason not in _IN_LINE and not (reason == Reason.START_TIME_AHEAD and not_before):
+        if _reason(job) not in _IN_LINE:
             return None
         seconds = self._starts_of(_line(job))[ahead]
         if seconds is None or seconds > _FARTHEST_SECONDS:
             return None
-        start = self._now + timedelta(seconds=seconds)
-        return max(start, not_before) if not_before else start
+        return self._now + timedelta(seconds=seconds)
 
     def _starts_of(self, key: LineKey) -> list[float | None]:
         """Seconds until each job of the line may start, and one that would join at its end.
 
-        How many may run at once is not known here: it is as many as do while others wait. GPUs are waited for behind
-        the jobs that hold one, and behind those that have started and wait for theirs.
+        The queue's limit is not known here: as many run at once as run now while others wait. Jobs that wait for a
+        GPU start after the jobs that hold one, and after those that have started and wait for one again.
         """
         if key not in self._starts:
             queue, for_gpu = key
             started = self._started.get(queue, [])
             running = [each for each in started if _is_on_gpu(each)] if for_gpu else started
             first = [each for each in started if _waits_for_gpu_again(each)] if for_gpu else []
-            line = [self._jobs[each.key[1]] for each in self._lines.get(key, self._nobody).jobs]
+            line = [self._jobs[each.key[1]] for each in self._lines[key].jobs] if key in self._lines else []
             starts = estimate_starts(
                 len(running), [self._left(each) for each in running], [self._expect(each) for each in (*first, *line)]
             )
@@ -132,7 +140,7 @@ class Board:
         return max(0.0, expected - (self._now - began).total_seconds())
 
     def _expect(self, job: Object) -> float | None:
-        """How many seconds the job will take: what its pipeline took lately, on its device where that is known."""
+        """Seconds that the job will take: the recent median of its pipeline, on its device where that is known."""
         pipeline, device = job.get("spec", {}).get("pipeline", ""), _device(job)
         key = (pipeline, device or "")
         if key not in self._expected:
@@ -142,10 +150,10 @@ class Board:
         return self._expected[key]
 
 
-class Places:
-    """Answers about the newest board, which is made when asked for, at most once in ``refresh_seconds``.
+class QueuePositions:
+    """Positions from the newest snapshot, which is taken on request, at most once in ``refresh_seconds``.
 
-    With very many jobs it is made less often, so that it never takes more than a small share of the time.
+    With very many jobs it is taken less often, so that it never costs more than a small share of the time.
     """
 
     def __init__(
@@ -160,19 +168,19 @@ class Places:
         self._ageing = ageing_seconds
         self._clock = clock
         self._refresh = refresh_seconds
-        self._board: Board | None = None
+        self._snapshot: QueueSnapshot | None = None
         self._good_until = 0.0
 
-    def place(self, job: Object) -> Place | None:
-        """The place of this job; None if it does not wait in a queue."""
+    def of(self, job: Object) -> QueuePosition | None:
+        """The position of this job; None if it does not wait in a queue."""
         if _state(job) != State.QUEUED:
             return None
         began = time.monotonic()
-        if self._board is None or began >= self._good_until:
-            self._board = Board(self._source(), self._clock(), self._ageing)
+        if self._snapshot is None or began >= self._good_until:
+            self._snapshot = QueueSnapshot(self._source(), self._clock(), self._ageing)
             made = time.monotonic()
             self._good_until = made + max(self._refresh, _SHARE * (made - began))
-        return self._board.place(job)
+        return self._snapshot.position(job)
 
 
 def _run_times(finished: Iterable[Object]) -> RunTimes:
@@ -195,18 +203,6 @@ def _waiting(job: Object) -> Waiting:
         key=(metadata.get("namespace", ""), metadata["name"]),
         priority=spec.get("priority", DEFAULT_PRIORITY),
         created=_time(metadata["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC),
-    )
-
-
-def _is_in_line(job: Object, now: datetime) -> bool:
-    """Whether the job takes its turn before others: nothing but the queue keeps it from starting."""
-    spec, not_before = job.get("spec", {}), _not_before(job)
-    return (
-        _state(job) in (State.PENDING, State.QUEUED)
-        and _reason(job) in _KEEPS_PLACE
-        and not spec.get("suspend")
-        and not spec.get("cancel")
-        and (not_before is None or not_before <= now)
     )
 
 
@@ -260,7 +256,7 @@ def _not_before(job: Object) -> datetime | None:
 
 
 def _device(job: Object) -> Device | None:
-    """GPU if it waits for one or any phase ran on one, else what the job asks for; None where that is not told yet."""
+    """GPU if it waits for one or any phase ran on one, else what the job asks for; None where that is not known yet."""
     used = {phase.get("device") for phase in _status(job).get("phases", ())}
     asked = job.get("spec", {}).get("device")
     if Device.GPU in used or asked == Device.GPU or _reason(job) == Reason.WAITING_FOR_GPU:

@@ -22,6 +22,7 @@ class Retry(WireModel):
     limit: Annotated[
         int,
         Field(
+            strict=True,
             ge=1,
             le=10,
             description="limit is the number of counted failures that end a phase; 1 means no retry. Default 3.",
@@ -30,21 +31,22 @@ class Retry(WireModel):
     base_seconds: Annotated[
         int,
         Field(
+            strict=True,
             ge=0,
             le=3_600,
             description="baseSeconds is the wait after the first failure; it doubles. Default 2.",
         ),
     ] = 2
-    cap_seconds: Annotated[int, Field(ge=1, le=86_400, description="capSeconds is the longest wait. Default 600.")] = (
-        600
-    )
+    cap_seconds: Annotated[
+        int, Field(strict=True, ge=1, le=86_400, description="capSeconds is the longest wait. Default 600.")
+    ] = 600
 
 
 class Review(WireModel):
-    """Somebody's word on a phase at which the pipeline stops."""
+    """A review decision for a phase at which the pipeline stops."""
 
     phase: Annotated[PhaseName, Field(description="phase that the review is about.")]
-    approved: Annotated[bool, Field(description="approved lets the phase start; false ends the job.")]
+    approved: Annotated[bool, Field(strict=True, description="approved lets the phase start; false ends the job.")]
     message: Annotated[Message, Field(description="message of the reviewer, for people.")] = ""
 
 
@@ -93,6 +95,7 @@ class AudioJobSpec(WireModel):
         Annotated[
             int,
             Field(
+                strict=True,
                 ge=1,
                 le=10,
                 description="priority from 1 to 10; 10 is the most urgent. Default: the pipeline's, else 5.",
@@ -115,6 +118,7 @@ class AudioJobSpec(WireModel):
         Annotated[
             int,
             Field(
+                strict=True,
                 ge=1,
                 le=2_592_000,
                 description="activeDeadlineSeconds ends the job this long after its start.",
@@ -126,6 +130,7 @@ class AudioJobSpec(WireModel):
         Annotated[
             int,
             Field(
+                strict=True,
                 ge=1,
                 le=2_592_000,
                 description="queueTimeoutSeconds fails a job that has not started this long after creation or "
@@ -138,6 +143,7 @@ class AudioJobSpec(WireModel):
         Annotated[
             int,
             Field(
+                strict=True,
                 ge=0,
                 le=31_536_000,
                 description="ttlSecondsAfterFinished removes the finished job after this time. "
@@ -146,8 +152,10 @@ class AudioJobSpec(WireModel):
         ]
         | None
     ) = None
-    suspend: Annotated[bool, Field(description="suspend stops the work; false lets it go on.")] = False
-    cancel: Annotated[bool, Field(description="cancel ends the job for good; it cannot be taken back.")] = False
+    suspend: Annotated[bool, Field(strict=True, description="suspend stops the work; false lets it go on.")] = False
+    cancel: Annotated[
+        bool, Field(strict=True, description="cancel ends the job for good; it cannot be taken back.")
+    ] = False
     retry: Annotated[Retry, Field(description="retry overrides the pipeline's retry policy.")] | None = None
     retry_of: (
         Annotated[

@@ -5,7 +5,7 @@ Beside that, what it needs: texts and small files.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, Field
 
@@ -112,6 +112,10 @@ class Source(WireModel):
     object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None
     library: Annotated[LibrarySource, Field(description="library is a file of a library.")] | None = None
     job_ref: Annotated[JobSource, Field(description="jobRef is an output of another AudioJob.")] | None = None
+
+
+SOURCE_KINDS: Final = tuple(field.alias or name for name, field in Source.model_fields.items())
+"""What a source may be, by its fields' names on the wire."""
 
 
 class SideInput(WireModel):

@@ -9,7 +9,7 @@ from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_types.contract import PhaseInputFile
 from audiojob_types.resources.job import AudioJob, JobOutput, PhaseStatus, ResolvedSource
 from audiojob_types.resources.pipeline import Phase, PhaseInputBinding
-from audiojob_types.resources.source import ObjectSource, SideInput, Source
+from audiojob_types.resources.source import SOURCE_KINDS, ObjectSource, SideInput, Source
 
 FROM_JOB = "Job"
 
@@ -72,10 +72,10 @@ def job_file(
             return None
         raise InvalidSpecError(
             "spec.source",
-            f"phase {phase.name} of pipeline {job.spec.pipeline} needs a source; give source.url or source.object",
+            f"phase {phase.name} of pipeline {job.spec.pipeline} needs a source; give one of {', '.join(SOURCE_KINDS)}",
         )
     if [source.url, source.object, source.library, source.job_ref].count(None) != 3:
-        raise InvalidSpecError("spec.source", "must have exactly one of url, object, library, jobRef")
+        raise InvalidSpecError("spec.source", f"must have exactly one of {', '.join(SOURCE_KINDS)}")
     if source.job_ref is not None:
         if resolved is None:
             return None

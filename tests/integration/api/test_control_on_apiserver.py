@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.integration.api.conftest import JOBS, Api
 
-from audiojob_api.cluster.gateway import KubeGateway
+from audiojob_api.cluster.jobs import KubeJobs
 from audiojob_dev.rest import wait_until
 from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
@@ -148,11 +148,11 @@ def test_a_reader_may_not(api: Api, method: str, path: str, body: Any) -> None:
 
 
 @pytest.fixture
-async def gateway(api: Api) -> AsyncIterator[KubeGateway]:
+async def jobs(api: Api) -> AsyncIterator[KubeJobs]:
     """What the process stands on, by itself: it is told what to write, whatever has become of the job meanwhile."""
     client = connect(load_connection(api.kubeconfig), user_agent="audiojob-test", field_manager="audiojob-test")
     try:
-        yield KubeGateway(client, api.namespace)
+        yield KubeJobs(client, api.namespace)
     finally:
         await client.aclose()
 
@@ -176,44 +176,44 @@ REVIEW = {"op": "add", "path": "/spec/reviews", "value": [APPROVE]}
     ],
 )
 async def test_a_write_is_refused_where_the_job_is_not_as_it_was_seen(
-    api: Api, gateway: KubeGateway, operations: list[dict[str, Any]], taken: bool
+    api: Api, jobs: KubeJobs, operations: list[dict[str, Any]], taken: bool
 ) -> None:
     name = f"seen-{uuid.uuid4().hex[:8]}"
     made(api, name)
     before = api.stored(name)
     if taken:
-        changed = await gateway.change(name, before["metadata"]["uid"], operations)
+        changed = await jobs.change(name, before["metadata"]["uid"], operations)
         assert changed["metadata"]["generation"] == 2
     else:
         with pytest.raises(Conflict, match="changed meanwhile"):
-            await gateway.change(name, before["metadata"]["uid"], operations)
+            await jobs.change(name, before["metadata"]["uid"], operations)
         assert api.stored(name) == before
 
 
-async def test_a_review_that_comes_second_is_refused(api: Api, gateway: KubeGateway) -> None:
+async def test_a_review_that_comes_second_is_refused(api: Api, jobs: KubeJobs) -> None:
     made(api, "second-review")
     uid = api.stored("second-review")["metadata"]["uid"]
-    await gateway.change("second-review", uid, [expect("/spec/reviews", None), REVIEW])
+    await jobs.change("second-review", uid, [expect("/spec/reviews", None), REVIEW])
     with pytest.raises(Conflict, match="changed meanwhile"):
-        await gateway.change("second-review", uid, [expect("/spec/reviews", None), REVIEW])
+        await jobs.change("second-review", uid, [expect("/spec/reviews", None), REVIEW])
 
 
-async def test_a_write_does_not_reach_a_later_job_of_the_same_name(api: Api, gateway: KubeGateway) -> None:
+async def test_a_write_does_not_reach_a_later_job_of_the_same_name(api: Api, jobs: KubeJobs) -> None:
     made(api, "reborn")
     uid = api.stored("reborn")["metadata"]["uid"]
     namespaced = f"/apis/{API_VERSION}/namespaces/{api.namespace}/audiojobs"
     api.server.rest.request("DELETE", f"{namespaced}/reborn")
     with pytest.raises(NotFound):
-        await gateway.change("reborn", uid, [PRIORITY])
+        await jobs.change("reborn", uid, [PRIORITY])
     body = {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": "reborn"}}
     api.server.rest.request("POST", namespaced, body | {"spec": {"pipeline": "separate"}})
     with pytest.raises(Conflict):
-        await gateway.change("reborn", uid, [PRIORITY])
+        await jobs.change("reborn", uid, [PRIORITY])
     assert "priority" not in api.stored("reborn")["spec"]
 
 
-async def test_what_the_servers_own_rules_refuse_keeps_their_words(api: Api, gateway: KubeGateway) -> None:
+async def test_what_the_servers_own_rules_refuse_keeps_their_words(api: Api, jobs: KubeJobs) -> None:
     made(api, "ruled")
     uid = api.stored("ruled")["metadata"]["uid"]
     with pytest.raises(Invalid, match="cannot be changed after creation"):
-        await gateway.change("ruled", uid, [{"op": "add", "path": "/spec/pipeline", "value": "other"}])
+        await jobs.change("ruled", uid, [{"op": "add", "path": "/spec/pipeline", "value": "other"}])

@@ -1,4 +1,4 @@
-"""The app over a gateway in memory."""
+"""The app over a backend in memory."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import GOOD_TOKEN, MemoryGateway
+from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.app import create_app
 from audiojob_api.settings import ApiSettings
 
 
 @pytest.fixture
-def gateway() -> MemoryGateway:
-    return MemoryGateway()
+def backend() -> MemoryBackend:
+    return MemoryBackend()
 
 
 @pytest.fixture
-def anonymous(gateway: MemoryGateway) -> Iterator[TestClient]:
+def anonymous(backend: MemoryBackend) -> Iterator[TestClient]:
     """A client without a token."""
-    app = create_app(ApiSettings(namespace="team"), gateway)
+    app = create_app(ApiSettings(namespace="team"), backend.backend(), backend.stopping)
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 

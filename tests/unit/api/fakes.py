@@ -1,4 +1,4 @@
-"""A gateway in memory: what Kubernetes would answer, without one."""
+"""A backend in memory: what Kubernetes would answer, without one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ import uuid
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from audiojob_api.cluster.gateway import Identity, Listener
+from audiojob_api.access.authorizer import Identity
+from audiojob_api.app import Backend
+from audiojob_api.jobs.paging import Filter, Page, page
+from audiojob_api.jobs.ports import Listener
+from audiojob_api.problems import unavailable
 from audiojob_kube.errors import AlreadyExists, Conflict
 
 Object = dict[str, Any]
@@ -17,10 +21,11 @@ GOOD_TOKEN = "good-token"
 READER_TOKEN = "reader-token"
 
 
-class MemoryGateway:
+class MemoryBackend:
     """Jobs in a dict, two known tokens, and counters of what was asked."""
 
     def __init__(self) -> None:
+        self.stopping = asyncio.Event()
         self.objects: dict[str, Object] = {}
         self.reviews = 0
         self.failure: Exception | None = None
@@ -28,6 +33,10 @@ class MemoryGateway:
         self.seconds_old = 1.0
         self._listeners: dict[str, list[Listener]] = {}
         self._version = 0
+
+    def backend(self) -> Backend:
+        """All protocols at once."""
+        return Backend(authorizer=self, reader=self, live=self, writer=self, lifecycle=self)
 
     async def review_token(self, token: str, audience: str) -> Identity | None:
         self.reviews += 1
@@ -62,8 +71,18 @@ class MemoryGateway:
     async def read(self, name: str) -> Object:
         return self.objects[name]
 
-    def get(self, name: str) -> Object | None:
+    async def find(self, name: str) -> Object | None:
+        if name not in self.objects:
+            self._require_synced()
         return self.objects.get(name)
+
+    async def page(self, wanted: Filter, *, limit: int, cursor: str | None) -> Page:
+        self._require_synced()
+        return page(self.objects.values(), wanted, limit=limit, cursor=cursor)
+
+    def _require_synced(self) -> None:
+        if not self.is_synced:
+            raise unavailable("The list of jobs is not complete yet.")
 
     def jobs(self) -> Collection[Object]:
         return self.objects.values()
@@ -86,17 +105,17 @@ class MemoryGateway:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    # What a test does behind the API's back.
+    # What happens in the cluster without the API.
 
     def store(self, job: Object) -> Object:
-        """Keep a new version of a job and tell its followers."""
+        """Keep a new version of a job and notify its followers."""
         self._version += 1
         stored = copy.deepcopy(job)
         stored.setdefault("status", {"state": "Pending", "percent": 0})
         defaults = {"uid": str(uuid.uuid4()), "creationTimestamp": f"2026-01-01T00:00:{self._version:02d}Z"}
         stored["metadata"] = {**defaults, **stored["metadata"], "resourceVersion": str(self._version)}
         self.objects[stored["metadata"]["name"]] = stored
-        self._tell(stored["metadata"]["name"], stored)
+        self._notify(stored["metadata"]["name"], stored)
         return stored
 
     def put(self, name: str, **status: Any) -> Object:
@@ -109,8 +128,8 @@ class MemoryGateway:
     def remove(self, name: str) -> None:
         """Delete a job."""
         del self.objects[name]
-        self._tell(name, None)
+        self._notify(name, None)
 
-    def _tell(self, name: str, job: Object | None) -> None:
+    def _notify(self, name: str, job: Object | None) -> None:
         for listener in tuple(self._listeners.get(name, ())):
             listener(job)

@@ -74,7 +74,7 @@ VALUES = "parameters.container.values"
 WRONG: dict[str, tuple[Task, dict[str, Any], str, str]] = {
     "an unknown model": (Task.SEPARATE, {"model": "spleeter"}, "parameters.separate.model", "htdemucs"),
     "a path for a model": (Task.SEPARATE, {"model": "../evil"}, "parameters.separate.model", "htdemucs"),
-    "an unknown field": (Task.SEPARATE, {"gain": 1}, "parameters.separate.gain", "not permitted"),
+    "an unknown field": (Task.SEPARATE, {"gain": 1}, "parameters.separate.gain", "unknown field"),
     "too many shifts": (Task.SEPARATE, {"shifts": 11}, "parameters.separate.shifts", "10"),
     "a percent of 100": (Task.SEPARATE, {"overlapPercent": 96}, "parameters.separate.overlapPercent", "95"),
     "six stems of a model of four": (Task.SEPARATE, {"stems": "SixStems"}, "parameters.separate", "htdemucs_6s"),
@@ -89,7 +89,7 @@ WRONG: dict[str, tuple[Task, dict[str, Any], str, str]] = {
     "a value that is no text": (Task.CONTAINER, {"values": {"speed": 3}}, f"{VALUES}.speed", "string"),
     "a value of 1,025 characters": (Task.CONTAINER, {"values": {"a": "x" * 1_025}}, f"{VALUES}.a", "1024"),
     "33 values": (Task.CONTAINER, {"values": {f"v{n}": "" for n in range(33)}}, VALUES, "32"),
-    "an image beside the values": (Task.CONTAINER, {"image": "evil"}, "parameters.container.image", "not permitted"),
+    "an image beside the values": (Task.CONTAINER, {"image": "evil"}, "parameters.container.image", "unknown field"),
     "a bit rate without loss": (
         Task.TRANSCODE, {"format": "flac", "bitrateKilobits": 128}, "parameters.transcode", "flac",
     ),

@@ -1,1 +1,1 @@
-"""One router a module."""
+"""One router a module: it reads the request, calls one function of `jobs`, and answers."""

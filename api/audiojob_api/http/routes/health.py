@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from audiojob_api.cluster.gateway import Gateway
-from audiojob_api.http.metrics import ApiMetrics
-from audiojob_api.problems import responses, unavailable
+from audiojob_api.http.deps import Live, Metrics, ReadModel, Settings, Stopping
+from audiojob_api.http.errors import responses
+from audiojob_api.problems import unavailable
 
 router = APIRouter(tags=["health"])
 
@@ -19,23 +19,20 @@ async def livez() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Whether requests can be served", responses=responses(503))
-async def readyz(request: Request) -> dict[str, str]:
+async def readyz(read_model: ReadModel, settings: Settings, stopping: Stopping) -> dict[str, str]:
     """Ready once the read model is complete, while it is fresh, and until shutdown begins."""
-    gateway: Gateway = request.app.state.gateway
-    if request.app.state.stopping.is_set():
-        raise unavailable("Shutting down.")
-    if not gateway.synced():
+    if stopping.is_set():
+        raise unavailable("The process is shutting down.")
+    if not read_model.synced():
         raise unavailable("The first list of jobs is not complete yet.")
-    if gateway.age() > request.app.state.settings.stale_after_seconds:
-        raise unavailable(f"Nothing heard from the Kubernetes API server for {gateway.age():.0f} s.")
+    if read_model.age() > settings.stale_after_seconds:
+        raise unavailable(f"The Kubernetes API server was last heard from {read_model.age():.0f} s ago.")
     return {"status": "ready"}
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-async def metrics(request: Request) -> Response:
+async def metrics(live: Live, read_model: ReadModel, values: Metrics) -> Response:
     """Text for Prometheus."""
-    gateway: Gateway = request.app.state.gateway
-    values: ApiMetrics = request.app.state.metrics
-    values.jobs.set(len(gateway.jobs()))
-    values.age.set(gateway.age())
+    values.jobs.set(len(live.jobs()))
+    values.age.set(read_model.age())
     return Response(generate_latest(values.registry), media_type=CONTENT_TYPE_LATEST)

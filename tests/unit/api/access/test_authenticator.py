@@ -1,12 +1,12 @@
-"""Who gets in: one answer for every bad token, rights by verb, answers remembered for some seconds."""
+"""Who may call: one answer for every bad token, rights by verb, reviews cached for some seconds."""
 
 from __future__ import annotations
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import GOOD_TOKEN, READER_TOKEN, MemoryGateway
+from tests.unit.api.fakes import GOOD_TOKEN, READER_TOKEN, MemoryBackend
 
-from audiojob_api.access.authenticator import ShortMemory, bearer_token
+from audiojob_api.access.authenticator import ExpiringCache, bearer_token
 
 JOBS = "/api/v1/jobs"
 
@@ -59,9 +59,9 @@ def test_every_bad_token_gets_the_same_answer(anonymous: TestClient, header: str
     ids=["list", "get", "create", "cancel"],
 )
 def test_rights_are_asked_by_verb(
-    anonymous: TestClient, gateway: MemoryGateway, method: str, path: str, allowed: bool
+    anonymous: TestClient, backend: MemoryBackend, method: str, path: str, allowed: bool
 ) -> None:
-    gateway.put("song", state="Running")
+    backend.put("song", state="Running")
     answer = anonymous.request(
         method,
         path,
@@ -69,8 +69,23 @@ def test_rights_are_asked_by_verb(
         json={"pipeline": "x"} if method == "POST" else None,
     )
     assert answer.status_code == (200 if allowed else 403), answer.text
-    assert "cancel" not in gateway.objects["song"]["spec"]
-    assert set(gateway.objects) == {"song"}
+    assert "cancel" not in backend.objects["song"]["spec"]
+    assert set(backend.objects) == {"song"}
+
+
+def routes_of(client: TestClient) -> list[tuple[str, str]]:
+    paths = client.get("/openapi.json").json()["paths"]
+    return [(method.upper(), path) for path, item in paths.items() for method in item if path.startswith("/api/")]
+
+
+def test_no_route_says_whether_a_job_exists_before_it_knows_the_caller(anonymous: TestClient) -> None:
+    routes = routes_of(anonymous)
+    assert len(routes) > 8
+    for method, path in routes:
+        assert anonymous.request(method, path.format(name="none"), json={}).status_code == 401, (method, path)
+        reader = {"Authorization": f"Bearer {READER_TOKEN}"}
+        known = anonymous.request(method, path.format(name="none"), json={}, headers=reader)
+        assert known.status_code == (403 if method != "GET" else 200 if path == JOBS else 404), (method, path)
 
 
 def test_two_tokens_are_none(anonymous: TestClient) -> None:
@@ -78,15 +93,15 @@ def test_two_tokens_are_none(anonymous: TestClient) -> None:
     assert anonymous.get(JOBS, headers=both).status_code == 401
 
 
-def test_a_token_is_reviewed_once_in_a_while(client: TestClient, gateway: MemoryGateway) -> None:
+def test_a_token_is_reviewed_once_in_a_while(client: TestClient, backend: MemoryBackend) -> None:
     for _ in range(3):
         client.get(JOBS, headers={"Authorization": f"Bearer {GOOD_TOKEN}"})
-    assert gateway.reviews == 1
+    assert backend.reviews == 1
 
 
-async def test_what_is_remembered_is_forgotten_in_time() -> None:
+async def test_a_cached_answer_expires() -> None:
     now = 0.0
-    memory: ShortMemory[int] = ShortMemory(10, clock=lambda: now)
+    cache: ExpiringCache[int] = ExpiringCache(10, clock=lambda: now)
     asked = 0
 
     async def ask() -> int:
@@ -94,15 +109,15 @@ async def test_what_is_remembered_is_forgotten_in_time() -> None:
         asked += 1
         return asked
 
-    assert await memory.get("key", ask) == 1
+    assert await cache.get("key", ask) == 1
     now = 9.9
-    assert await memory.get("key", ask) == 1
+    assert await cache.get("key", ask) == 1
     now = 10.0
-    assert await memory.get("key", ask) == 2
+    assert await cache.get("key", ask) == 2
 
 
-async def test_a_question_that_fails_is_asked_again() -> None:
-    memory: ShortMemory[int] = ShortMemory(10)
+async def test_a_failure_is_not_cached() -> None:
+    cache: ExpiringCache[int] = ExpiringCache(10)
 
     async def fail() -> int:
         raise ConnectionError
@@ -111,5 +126,5 @@ async def test_a_question_that_fails_is_asked_again() -> None:
         return 1
 
     with pytest.raises(ConnectionError):
-        await memory.get("key", fail)
-    assert await memory.get("key", answer) == 1
+        await cache.get("key", fail)
+    assert await cache.get("key", answer) == 1

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import READER_TOKEN, MemoryGateway
+from tests.unit.api.fakes import READER_TOKEN, MemoryBackend
 from tests.unit.api.http.test_jobs import problem
 
 from audiojob_kube.errors import Cause, Conflict, Invalid, NotFound, TransportError
@@ -37,22 +38,22 @@ REFUSED_AT_THE_END = [
 ]
 
 
-def version(gateway: MemoryGateway) -> str:
-    found: str = gateway.objects["song"]["metadata"]["resourceVersion"]
+def version(backend: MemoryBackend) -> str:
+    found: str = backend.objects["song"]["metadata"]["resourceVersion"]
     return found
 
 
-def spec(gateway: MemoryGateway) -> dict[str, Any]:
-    found: dict[str, Any] = gateway.objects["song"]["spec"]
+def spec(backend: MemoryBackend) -> dict[str, Any]:
+    found: dict[str, Any] = backend.objects["song"]["spec"]
     return found
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CALLS.values(), ids=CALLS.keys())
 def test_an_unknown_job_is_404_and_a_reader_may_not(
-    client: TestClient, gateway: MemoryGateway, method: str, path: str, body: Any
+    client: TestClient, backend: MemoryBackend, method: str, path: str, body: Any
 ) -> None:
     problem(client.request(method, path, json=body), 404)
-    gateway.put("song", state="Failed")
+    backend.put("song", state="Failed")
     client.headers["Authorization"] = f"Bearer {READER_TOKEN}"
     problem(client.request(method, path, json=body), 403)
     client.headers.pop("Authorization")
@@ -61,44 +62,44 @@ def test_an_unknown_job_is_404_and_a_reader_may_not(
 
 @pytest.mark.parametrize(("method", "path", "body", "state"), REFUSED_AT_THE_END)
 def test_a_job_that_has_ended_takes_nothing_any_more(
-    client: TestClient, gateway: MemoryGateway, method: str, path: str, body: Any, state: str
+    client: TestClient, backend: MemoryBackend, method: str, path: str, body: Any, state: str
 ) -> None:
-    gateway.put("song", state=state, phases=PHASES)
-    before = version(gateway)
+    backend.put("song", state=state, phases=PHASES)
+    before = version(backend)
     found = problem(client.request(method, path, json=body), 409)
     assert found["type"] == "/problems/already-finished"
     assert state in found["detail"]
-    assert version(gateway) == before
+    assert version(backend) == before
 
 
 @pytest.mark.parametrize("state", ["Pending", "Queued", "Running", "Suspended"])
 def test_suspend_and_resume_are_written_once_however_often_they_are_asked_for(
-    client: TestClient, gateway: MemoryGateway, state: str
+    client: TestClient, backend: MemoryBackend, state: str
 ) -> None:
-    gateway.put("song", state=state)
+    backend.put("song", state=state)
     for verb, want in (("resume", None), ("suspend", True), ("suspend", True), ("resume", False), ("resume", False)):
         answer = client.post(f"{SONG}/{verb}")
         assert answer.status_code == 202, answer.text
-        assert answer.json()["spec"].get("suspend") == want == spec(gateway).get("suspend")
-    assert int(version(gateway)) == 3, "one write each, and none for what was never suspended"
+        assert answer.json()["spec"].get("suspend") == want == spec(backend).get("suspend")
+    assert int(version(backend)) == 3, "one write each, and none for what was never suspended"
 
 
 @pytest.mark.parametrize("state", ["Pending", "Queued", "Suspended"])
 @pytest.mark.parametrize(("given", "stored"), [(7, 7), ("high", 10)])
 def test_a_waiting_job_takes_another_priority(
-    client: TestClient, gateway: MemoryGateway, state: str, given: object, stored: int
+    client: TestClient, backend: MemoryBackend, state: str, given: object, stored: int
 ) -> None:
-    gateway.put("song", state=state)
+    backend.put("song", state=state)
     answer = client.patch(SONG, json={"priority": given})
     assert answer.status_code == 200, answer.text
-    assert answer.json()["spec"]["priority"] == stored == spec(gateway)["priority"]
-    before = version(gateway)
+    assert answer.json()["spec"]["priority"] == stored == spec(backend)["priority"]
+    before = version(backend)
     assert client.patch(SONG, json={"priority": given}).status_code == 200
-    assert version(gateway) == before, "nothing is written a second time"
+    assert version(backend) == before, "nothing is written a second time"
 
 
-def test_a_running_job_keeps_its_priority(client: TestClient, gateway: MemoryGateway) -> None:
-    gateway.put("song", state="Running")
+def test_a_running_job_keeps_its_priority(client: TestClient, backend: MemoryBackend) -> None:
+    backend.put("song", state="Running")
     assert problem(client.patch(SONG, json={"priority": 7}), 409)["type"] == "/problems/already-started"
 
 
@@ -115,31 +116,31 @@ def test_a_running_job_keeps_its_priority(client: TestClient, gateway: MemoryGat
     ],
 )
 def test_a_change_that_does_not_fit_is_refused(
-    client: TestClient, gateway: MemoryGateway, body: Any, pointer: str
+    client: TestClient, backend: MemoryBackend, body: Any, pointer: str
 ) -> None:
-    gateway.put("song", state="Queued")
+    backend.put("song", state="Queued")
     found = problem(client.patch(SONG, json=body), 422)
     assert [error["pointer"] for error in found["errors"]] == [pointer]
 
 
-def test_reviews_are_added_in_order(client: TestClient, gateway: MemoryGateway) -> None:
+def test_reviews_are_added_in_order(client: TestClient, backend: MemoryBackend) -> None:
     waiting = [*PHASES, {"name": "export", "state": "Waiting", "attempt": 0}]
-    gateway.put("song", state="Suspended", phases=waiting)
+    backend.put("song", state="Suspended", phases=waiting)
     answer = client.post(f"{SONG}/reviews", json={**APPROVE, "message": "fine"})
     assert answer.status_code == 201, answer.text
     assert client.post(f"{SONG}/reviews", json={"phase": "export", "approved": False}).status_code == 201
-    assert spec(gateway)["reviews"] == [
+    assert spec(backend)["reviews"] == [
         {**APPROVE, "message": "fine"},
         {"phase": "export", "approved": False, "message": ""},
     ]
 
 
-def test_what_was_said_about_a_phase_stands(client: TestClient, gateway: MemoryGateway) -> None:
-    gateway.put("song", state="Suspended", phases=PHASES)
+def test_the_first_review_of_a_phase_counts(client: TestClient, backend: MemoryBackend) -> None:
+    backend.put("song", state="Suspended", phases=PHASES)
     assert client.post(f"{SONG}/reviews", json=APPROVE).status_code == 201
     found = problem(client.post(f"{SONG}/reviews", json={**APPROVE, "approved": False}), 409)
     assert found["type"] == "/problems/already-reviewed"
-    assert len(spec(gateway)["reviews"]) == 1
+    assert len(spec(backend)["reviews"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_what_was_said_about_a_phase_stands(client: TestClient, gateway: MemoryG
     [
         pytest.param(PHASES, {**APPROVE, "phase": "mix"}, 422, "separate, publish", id="a phase that it does not have"),
         pytest.param(PHASES, {**APPROVE, "phase": "separate"}, 409, "has started", id="a phase that has run"),
-        pytest.param([], APPROVE, 409, "not looked", id="a job that the operator has not looked at"),
+        pytest.param([], APPROVE, 409, "not resolved", id="a job whose pipeline is not resolved yet"),
         pytest.param(PHASES, {"phase": "publish"}, 422, "approved", id="no verdict"),
         pytest.param(PHASES, {**APPROVE, "approved": "yes"}, 422, "approved", id="a word for a verdict"),
         pytest.param(PHASES, {**APPROVE, "phase": "Publish"}, 422, "phase", id="a phase that is no name"),
@@ -156,22 +157,22 @@ def test_what_was_said_about_a_phase_stands(client: TestClient, gateway: MemoryG
     ],
 )
 def test_reviews_that_make_no_sense_are_refused_naming_the_field(
-    client: TestClient, gateway: MemoryGateway, phases: Any, body: Any, status: int, word: str
+    client: TestClient, backend: MemoryBackend, phases: Any, body: Any, status: int, word: str
 ) -> None:
-    gateway.put("song", state="Suspended", phases=phases)
+    backend.put("song", state="Suspended", phases=phases)
     found = problem(client.post(f"{SONG}/reviews", json=body), status)
     assert word in json.dumps(found)
     assert status != 422 or found["errors"]
-    assert "reviews" not in spec(gateway)
+    assert "reviews" not in spec(backend)
 
 
 @pytest.mark.parametrize("state", ["Failed", "Cancelled"])
-def test_a_retry_is_a_new_job_of_the_same_spec(client: TestClient, gateway: MemoryGateway, state: str) -> None:
-    gateway.put("song", state=state)
+def test_a_retry_is_a_new_job_of_the_same_spec(client: TestClient, backend: MemoryBackend, state: str) -> None:
+    backend.put("song", state=state)
     wanted = {"pipeline": "separate", "source": {"url": "https://example.org/a"}, "priority": 3, "queueName": "night"}
     life = {"suspend": True, "cancel": True, "startTime": "2026-01-01T00:00:00Z", "reviews": [APPROVE], "retryOf": "x"}
-    gateway.objects["song"]["spec"] = {**wanted, **life}
-    before = version(gateway)
+    backend.objects["song"]["spec"] = {**wanted, **life}
+    before = version(backend)
 
     answer = client.post(f"{SONG}/retry")
 
@@ -180,8 +181,8 @@ def test_a_retry_is_a_new_job_of_the_same_spec(client: TestClient, gateway: Memo
     assert made["name"].startswith("song-retry-")
     assert answer.headers["location"] == f"{JOBS}/{made['name']}"
     assert made["spec"] == {**wanted, "retryOf": "song"}
-    assert gateway.objects[made["name"]]["metadata"]["labels"] == {LABEL_USER: "system.serviceaccount.team.caller"}
-    assert version(gateway) == before, "the old job stays as it is"
+    assert backend.objects[made["name"]]["metadata"]["labels"] == {LABEL_USER: "system.serviceaccount.team.caller"}
+    assert version(backend) == before, "the old job stays as it is"
 
 
 @pytest.mark.parametrize(
@@ -195,33 +196,33 @@ def test_a_retry_is_a_new_job_of_the_same_spec(client: TestClient, gateway: Memo
     ],
 )
 def test_only_what_failed_or_was_cancelled_can_be_tried_again(
-    client: TestClient, gateway: MemoryGateway, state: str, kind: str
+    client: TestClient, backend: MemoryBackend, state: str, kind: str
 ) -> None:
-    gateway.put("song", state=state)
+    backend.put("song", state=state)
     found = problem(client.post(f"{SONG}/retry"), 409)
     assert found["type"] == f"/problems/{kind}"
-    assert list(gateway.objects) == ["song"]
+    assert list(backend.objects) == ["song"]
 
 
-def test_names_of_retries_fit_and_do_not_grow(client: TestClient, gateway: MemoryGateway) -> None:
+def test_names_of_retries_fit_and_do_not_grow(client: TestClient, backend: MemoryBackend) -> None:
     name = "a" * 47 + "-" + "b" * 15
     for _ in range(3):
-        gateway.put(name, state="Failed")
+        backend.put(name, state="Failed")
         name = client.post(f"{JOBS}/{name}/retry").json()["name"]
         assert name.startswith("a" * 47 + "-retry-")
         assert len(name) <= 63
 
 
-def test_a_retry_with_an_idempotency_key_is_made_once(client: TestClient, gateway: MemoryGateway) -> None:
+def test_a_retry_with_an_idempotency_key_is_made_once(client: TestClient, backend: MemoryBackend) -> None:
     headers = {"Idempotency-Key": "again"}
     for name in ("song", "other"):
-        gateway.put(name, state="Failed")
+        backend.put(name, state="Failed")
     first, second = (client.post(f"{SONG}/retry", headers=headers) for _ in range(2))
     assert (first.status_code, second.status_code) == (201, 200)
     assert first.json() == second.json()
     other = client.post(f"{JOBS}/other/retry", headers=headers)
     assert problem(other, 422)["type"] == "/problems/idempotency-key-reused"
-    assert len(gateway.objects) == 3
+    assert len(backend.objects) == 3
 
 
 @pytest.mark.parametrize(
@@ -237,30 +238,30 @@ def test_a_retry_with_an_idempotency_key_is_made_once(client: TestClient, gatewa
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("call", ["cancel", "suspend", "priority", "review"])
-def test_failures_of_kubernetes_are_told(
-    client: TestClient, gateway: MemoryGateway, failure: Exception, status: int, kind: str, call: str
+def test_failures_of_kubernetes_are_explained(
+    client: TestClient, backend: MemoryBackend, failure: Exception, status: int, kind: str, call: str
 ) -> None:
-    gateway.put("song", state="Queued", phases=PHASES)
-    gateway.failure = failure
+    backend.put("song", state="Queued", phases=PHASES)
+    backend.failure = failure
     method, path, body = CALLS[call]
     assert problem(client.request(method, path, json=body), status)["type"] == f"/problems/{kind}"
 
 
 @pytest.mark.parametrize("call", ["cancel", "suspend", "priority", "review"])
-def test_a_job_that_ended_a_moment_ago_is_said_to_have_ended(
-    client: TestClient, gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch, call: str
+def test_a_job_that_ended_a_moment_ago_is_answered_as_ended(
+    client: TestClient, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     """The API server refuses the change by its own rule; this replica still thought that the job was queued."""
     method, path, body = CALLS[call]
-    seen = gateway.put("song", state="Queued", phases=PHASES)
-    monkeypatch.setattr(gateway, "get", lambda _: seen)
-    gateway.put("song", state="Succeeded", phases=PHASES)
-    gateway.failure = Invalid(422, "Invalid", "spec.cancel cannot be changed: the job has ended")
+    seen = backend.put("song", state="Queued", phases=PHASES)
+    monkeypatch.setattr(backend, "find", AsyncMock(return_value=seen))
+    backend.put("song", state="Succeeded", phases=PHASES)
+    backend.failure = Invalid(422, "Invalid", "spec.cancel cannot be changed: the job has ended")
     found = problem(client.request(method, path, json=body), 409)
     assert (found["type"], "ended as Succeeded" in found["detail"]) == ("/problems/already-finished", True)
 
 
-def test_sources_may_be_another_jobs_output_and_jobs_a_retry(client: TestClient, gateway: MemoryGateway) -> None:
+def test_sources_may_be_another_jobs_output_and_jobs_a_retry(client: TestClient, backend: MemoryBackend) -> None:
     body = {
         "pipeline": "separate", "name": "song", "retryOf": "first",
         "source": {"jobRef": {"name": "mix", "output": "vocals"}},
@@ -268,7 +269,7 @@ def test_sources_may_be_another_jobs_output_and_jobs_a_retry(client: TestClient,
     answer = client.post(JOBS, json=body)
     assert answer.status_code == 201, answer.text
     body.pop("name")
-    assert spec(gateway) == body
+    assert spec(backend) == body
 
 
 @pytest.mark.parametrize(
@@ -285,11 +286,11 @@ def test_sources_may_be_another_jobs_output_and_jobs_a_retry(client: TestClient,
     ],
 )
 def test_references_that_make_no_sense_are_refused(
-    client: TestClient, gateway: MemoryGateway, change: dict[str, Any], pointer: str, word: str
+    client: TestClient, backend: MemoryBackend, change: dict[str, Any], pointer: str, word: str
 ) -> None:
     found = problem(client.post(JOBS, json={"pipeline": "separate", "name": "song", **change}), 422)
     assert [(error["pointer"], word in error["detail"]) for error in found["errors"]] == [(pointer, True)]
-    assert not gateway.objects
+    assert not backend.objects
 
 
 def test_the_openapi_document_names_these_calls_and_their_answers(anonymous: TestClient) -> None:
@@ -309,14 +310,14 @@ def test_the_openapi_document_names_these_calls_and_their_answers(anonymous: Tes
     ],
 )
 def test_what_this_replica_does_not_know_yet_is_tested_in_the_same_write(
-    client: TestClient, gateway: MemoryGateway, monkeypatch: pytest.MonkeyPatch, call: str, now: dict[str, Any]
+    client: TestClient, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch, call: str, now: dict[str, Any]
 ) -> None:
     method, path, body = CALLS[call]
-    seen = gateway.put("song", state="Queued", phases=PHASES)
-    monkeypatch.setattr(gateway, "get", lambda _: seen)
-    gateway.put("song", **now)
+    seen = backend.put("song", state="Queued", phases=PHASES)
+    monkeypatch.setattr(backend, "find", AsyncMock(return_value=seen))
+    backend.put("song", **now)
     if "reviews" in path:
-        gateway.objects["song"]["spec"] = {**spec(gateway), "reviews": [APPROVE]}
-    before = gateway.objects["song"]
+        backend.objects["song"]["spec"] = {**spec(backend), "reviews": [APPROVE]}
+    before = backend.objects["song"]
     assert problem(client.request(method, path, json=body), 409)["type"] == "/problems/conflict"
-    assert gateway.objects["song"] is before
+    assert backend.objects["song"] is before

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import MemoryGateway
+from tests.unit.api.fakes import MemoryBackend
 
 JOBS = "/api/v1/jobs"
 JSON = {"Content-Type": "application/json"}
@@ -58,14 +58,14 @@ def nested(depth: int) -> bytes:
     ],
 )
 def test_hostile_bodies(
-    client: TestClient, gateway: MemoryGateway, content: bytes, status: int, pointer: str | None
+    client: TestClient, backend: MemoryBackend, content: bytes, status: int, pointer: str | None
 ) -> None:
     answer = client.post(JOBS, content=content, headers=JSON)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     if pointer is not None:
         assert answer.json()["errors"][0]["pointer"].startswith(pointer)
-    assert not gateway.objects
+    assert not backend.objects
 
 
 @pytest.mark.parametrize(

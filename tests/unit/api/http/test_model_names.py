@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import MemoryGateway
+from tests.unit.api.fakes import MemoryBackend
 
 
 @pytest.mark.parametrize("name", ["evil/x", "hf://a/b", "../m", "", "unknown", "mdx_q", None, 7])
 def test_B28_a_model_that_is_not_in_the_list_is_answered_with_422(
-    client: TestClient, gateway: MemoryGateway, name: object
+    client: TestClient, backend: MemoryBackend, name: object
 ) -> None:
     body = {"pipeline": "separate", "parameters": {"separate": {"model": name}}}
     answer = client.post("/api/v1/jobs", json=body)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/parameters/separate/model"]
-    assert not gateway.objects
+    assert not backend.objects

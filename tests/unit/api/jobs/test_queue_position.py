@@ -1,4 +1,4 @@
-"""The place of a waiting job in its queue, and the estimate of its start."""
+"""The position of a queued job, and the estimate of its start."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import MemoryGateway
+from tests.unit.api.fakes import MemoryBackend
 
-from audiojob_api.jobs.queue_position import Board, Place, Places
+from audiojob_api.jobs.queue_position import QueuePosition, QueuePositions, QueueSnapshot
 from audiojob_types.base import format_time
 
 JOBS = "/api/v1/jobs"
@@ -50,10 +50,10 @@ def ended(name: str, took: float, device: str = "CPU", state: str = "Succeeded",
     return job(name, state, "Admitted", status=status, **spec)
 
 
-def place(jobs: list[Job], name: str = "mine") -> Place | None:
-    """The place of the job of that name among these."""
+def position_of(jobs: list[Job], name: str = "mine") -> QueuePosition | None:
+    """The position of the job of that name among these."""
     (mine,) = (each for each in jobs if each["metadata"]["name"] == name)
-    return Board(jobs, NOW, 600).place(mine)
+    return QueueSnapshot(jobs, NOW, 600).position(mine)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def place(jobs: list[Job], name: str = "mine") -> Place | None:
     ],
 )
 def test_who_is_ahead(others: list[Job], position: int) -> None:
-    found = place([*others, queued("mine", age=1)])
+    found = position_of([*others, queued("mine", age=1)])
     assert found is not None
     assert (found.position, found.to_wire()["ahead"]) == (position, position - 1)
 
@@ -94,39 +94,40 @@ def test_who_is_ahead(others: list[Job], position: int) -> None:
         pytest.param(job("mine", "Queued", "Admitted"), id="one that has started, between two attempts"),
         pytest.param(job("mine", "Suspended", "Suspended"), id="one that is suspended"),
         pytest.param(ended("mine", 5), id="one that has ended"),
+        pytest.param(queued("mine", "PipelineNotFound"), id="one whose pipeline does not exist"),
+        pytest.param(queued("mine", "QueueNotFound"), id="one whose queue does not exist"),
+        pytest.param(queued("mine", "WaitingForJob"), id="one that waits for another job, which may not exist"),
+        pytest.param(queued("mine", "StartTimeAhead", startTime=at(60)), id="one whose time has not come"),
     ],
 )
-def test_who_has_no_place(mine: Job) -> None:
-    assert place([mine]) is None
+def test_who_has_no_position(mine: Job) -> None:
+    assert position_of([mine]) is None
 
 
-def test_a_held_queue_keeps_its_order_and_tells_no_times() -> None:
+def test_a_queue_on_hold_keeps_its_order_without_estimates() -> None:
     jobs = [queued("first", "Held", age=9), queued("mine", "Held"), running("last", 1), ended("before", 10)]
-    assert place(jobs) == Place(2, None)
+    assert position_of(jobs) == QueuePosition(2, None)
 
 
 @pytest.mark.parametrize(
-    ("others", "mine", "seconds"),
+    ("others", "seconds"),
     [
-        pytest.param([ended("a", 100), running("b", 30)], {}, 70, id="when the running one ends"),
-        pytest.param([ended("a", 100), running("b", 30), running("c", 90)], {}, 10, id="when the first of two ends"),
-        pytest.param([ended("a", 100), running("b", 30), queued("c", age=9)], {}, 170, id="and the one ahead has run"),
-        pytest.param([ended("a", 100), running("b", 500)], {}, 0, id="any moment where one is overdue"),
+        pytest.param([ended("a", 100), running("b", 30)], 70, id="when the running one ends"),
+        pytest.param([ended("a", 100), running("b", 30), running("c", 90)], 10, id="when the first of two ends"),
+        pytest.param([ended("a", 100), running("b", 30), queued("c", age=9)], 170, id="and the one ahead has run"),
+        pytest.param([ended("a", 100), running("b", 500)], 0, id="any moment where one is overdue"),
         pytest.param(
-            [ended("a", 100), ended("b", 10, "GPU"), running("c", 5, "GPU")], {}, 5, id="GPU runs take a time of theirs"
+            [ended("a", 100), ended("b", 10, "GPU"), running("c", 5, "GPU")], 5, id="GPU runs take a time of theirs"
         ),
-        pytest.param([ended("a", 100), running("b", 30)], {"startTime": at(60)}, 70, id="after its own time"),
-        pytest.param([ended("a", 100), running("b", 30)], {"startTime": at(600)}, 600, id="not before its own time"),
-        pytest.param([running("b", 30)], {}, None, id="unknown without any run"),
-        pytest.param([ended("a", 100), running("b", 30, pipeline="other")], {}, None, id="unknown for a new pipeline"),
-        pytest.param([ended("a", 100, state="Failed"), running("b", 30)], {}, None, id="failures tell no run time"),
-        pytest.param([ended("a", 100)], {}, None, id="unknown where none of the queue runs"),
-        pytest.param([ended("a", 4e8), running("b", 30)], {}, None, id="nothing is said about years"),
+        pytest.param([running("b", 30)], None, id="unknown without any run"),
+        pytest.param([ended("a", 100), running("b", 30, pipeline="other")], None, id="unknown for a new pipeline"),
+        pytest.param([ended("a", 100, state="Failed"), running("b", 30)], None, id="failures tell no run time"),
+        pytest.param([ended("a", 100)], None, id="unknown where none of the queue runs"),
+        pytest.param([ended("a", 4e8), running("b", 30)], None, id="nothing is said about years"),
     ],
 )
-def test_when_it_may_start(others: list[Job], mine: Job, seconds: float | None) -> None:
-    reason = "StartTimeAhead" if mine else "QueueFull"
-    found = place([*others, queued("mine", reason, age=1, **mine)])
+def test_when_it_may_start(others: list[Job], seconds: float | None) -> None:
+    found = position_of([*others, queued("mine", age=1)])
     assert found is not None
     assert found.start == (None if seconds is None else NOW + timedelta(seconds=seconds))
 
@@ -144,7 +145,7 @@ def between(name: str) -> Job:
         pytest.param([running("b", 30, "GPU")], 1, 70, id="when the one on the GPU ends"),
         pytest.param([running("b", 90), running("c", 30, "GPU")], 1, 70, id="whatever runs on the CPU"),
         pytest.param([running("b", 30, "GPU"), queued("c", "WaitingForGPU", age=9)], 2, 170, id="behind an older one"),
-        pytest.param([running("b", 30, "GPU"), queued("c", age=9)], 1, 70, id="not behind one that waits for a place"),
+        pytest.param([running("b", 30, "GPU"), queued("c", age=9)], 1, 70, id="not behind one that waits for a slot"),
         pytest.param([running("b", 30, "GPU"), between("c")], 1, 170, id="behind one that has started"),
         pytest.param([running("b", 90)], 1, None, id="unknown where none of the queue has a GPU"),
     ],
@@ -153,14 +154,14 @@ def test_jobs_that_wait_for_a_gpu_have_a_line_of_their_own(
     others: list[Job], position: int, seconds: float | None
 ) -> None:
     runs = [ended("g", 100, "GPU"), ended("s", 9_000, "CPU")]
-    found = place([*runs, *others, queued("mine", "WaitingForGPU", age=1)])
-    assert found == Place(position, None if seconds is None else NOW + timedelta(seconds=seconds))
+    found = position_of([*runs, *others, queued("mine", "WaitingForGPU", age=1)])
+    assert found == QueuePosition(position, None if seconds is None else NOW + timedelta(seconds=seconds))
 
 
 def test_times_that_nobody_can_read_do_no_harm() -> None:
     odd = ended("odd", 1)
     odd["status"]["startTime"] = "yesterday"
-    assert place([odd, running("b", 30), queued("mine")]) == Place(1, None)
+    assert position_of([odd, running("b", 30), queued("mine")]) == QueuePosition(1, None)
 
 
 def test_only_the_newest_runs_count() -> None:
@@ -169,33 +170,33 @@ def test_only_the_newest_runs_count() -> None:
         each["status"]["completionTime"] = at(-900_000)
         each["status"]["startTime"] = at(-990_000)
     new = [ended(f"new-{number}", 100) for number in range(20)]
-    found = place([*jobs, *new, running("b", 30), queued("mine")])
+    found = position_of([*jobs, *new, running("b", 30), queued("mine")])
     assert found is not None
     assert found.start == NOW + timedelta(seconds=70)
 
 
-def test_the_board_is_made_once_for_many_questions_and_again_later() -> None:
+def test_a_snapshot_serves_many_requests_and_is_taken_again_later() -> None:
     asked = []
 
     def jobs() -> list[Job]:
         asked.append(1)
         return [queued("mine")]
 
-    lasting = Places(jobs, 600, clock=lambda: NOW, refresh_seconds=60)
-    fresh = Places(jobs, 600, clock=lambda: NOW, refresh_seconds=0)
-    assert {lasting.place(queued("mine")) for _ in range(5)} == {Place(1, None)}
+    lasting = QueuePositions(jobs, 600, clock=lambda: NOW, refresh_seconds=60)
+    fresh = QueuePositions(jobs, 600, clock=lambda: NOW, refresh_seconds=0)
+    assert {lasting.of(queued("mine")) for _ in range(5)} == {QueuePosition(1, None)}
     assert len(asked) == 1
-    assert lasting.place(running("other", 1)) is None
-    fresh.place(running("other", 1))
+    assert lasting.of(running("other", 1)) is None
+    fresh.of(running("other", 1))
     assert len(asked) == 1, "jobs that do not wait cost nothing"
     for _ in range(2):
-        fresh.place(queued("mine"))
+        fresh.of(queued("mine"))
     assert len(asked) >= 2
 
 
-def test_jobs_and_lists_show_the_place(client: TestClient, gateway: MemoryGateway) -> None:
+def test_jobs_and_lists_show_the_position(client: TestClient, backend: MemoryBackend) -> None:
     for each in (queued("first", priority=9), queued("mine"), running("busy", 5)):
-        gateway.store(each)
+        backend.store(each)
     assert client.get(f"{JOBS}/mine").json()["queue"] == {"position": 2, "ahead": 1}
     shown = {item["name"]: item.get("queue") for item in client.get(JOBS).json()["items"]}
     assert shown == {"first": {"position": 1, "ahead": 0}, "mine": {"position": 2, "ahead": 1}, "busy": None}

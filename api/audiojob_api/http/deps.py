@@ -1,0 +1,162 @@
+"""What routes depend on, typed: services of the app, the caller, parts of the request.
+
+The app keeps its services in one place, `install`; nothing else reads ``app.state``. Services are looked up from the
+connection, so that a WebSocket can depend on them too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Path, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
+
+from audiojob_api.access.authenticator import Authenticator
+from audiojob_api.access.authorizer import Identity
+from audiojob_api.http.metrics import ApiMetrics
+from audiojob_api.jobs.create import Requester
+from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs
+from audiojob_api.jobs.views import Show
+from audiojob_api.problems import Problem
+from audiojob_api.settings import ApiSettings
+
+# ---------------------------------------------------------------- services
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What one app is made of."""
+
+    settings: ApiSettings
+    authenticator: Authenticator
+    reader: JobReader
+    live: LiveJobs
+    writer: JobWriter
+    lifecycle: Lifecycle
+    show: Show
+    metrics: ApiMetrics
+    stopping: asyncio.Event
+
+
+def install(app: FastAPI, services: Services) -> None:
+    """Give the app its services."""
+    app.state.services = services
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    """The services of the app that this request or WebSocket belongs to."""
+    found: Services = connection.app.state.services
+    return found
+
+
+async def _settings(connection: HTTPConnection) -> ApiSettings:
+    return services_of(connection).settings
+
+
+async def _reader(connection: HTTPConnection) -> JobReader:
+    return services_of(connection).reader
+
+
+async def _live(connection: HTTPConnection) -> LiveJobs:
+    return services_of(connection).live
+
+
+async def _writer(connection: HTTPConnection) -> JobWriter:
+    return services_of(connection).writer
+
+
+async def _lifecycle(connection: HTTPConnection) -> Lifecycle:
+    return services_of(connection).lifecycle
+
+
+async def _show(connection: HTTPConnection) -> Show:
+    return services_of(connection).show
+
+
+async def _metrics(connection: HTTPConnection) -> ApiMetrics:
+    return services_of(connection).metrics
+
+
+async def _stopping(connection: HTTPConnection) -> asyncio.Event:
+    return services_of(connection).stopping
+
+
+Settings = Annotated[ApiSettings, Depends(_settings)]
+Reader = Annotated[JobReader, Depends(_reader)]
+Live = Annotated[LiveJobs, Depends(_live)]
+Writer = Annotated[JobWriter, Depends(_writer)]
+ReadModel = Annotated[Lifecycle, Depends(_lifecycle)]
+Shown = Annotated[Show, Depends(_show)]
+Metrics = Annotated[ApiMetrics, Depends(_metrics)]
+Stopping = Annotated[asyncio.Event, Depends(_stopping)]
+
+# ---------------------------------------------------------------- the caller
+
+# For the OpenAPI document only: it would accept the first of two headers.
+_SCHEME = HTTPBearer(
+    auto_error=False, scheme_name="KubernetesToken", description="A Kubernetes token for the API's audience."
+)
+
+
+async def authorize(connection: HTTPConnection, verb: str) -> Identity:
+    """The caller of a request or WebSocket who may ``verb`` AudioJobs. Raises a 401, 403 or 503 :class:`Problem`."""
+    headers = connection.headers.getlist("authorization")
+    return await services_of(connection).authenticator.authorize(headers, verb)
+
+
+def caller_who_may(verb: str) -> Callable[..., Awaitable[Identity]]:
+    """A dependency that admits callers who may ``verb`` AudioJobs."""
+
+    async def authorized(
+        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)]
+    ) -> Identity:
+        return await authorize(request, verb)
+
+    return authorized
+
+
+# ---------------------------------------------------------------- parts of the request
+
+JobName = Annotated[str, Path(description="Name of the job.", max_length=253)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key and body give the same job, however often they are sent.",
+    ),
+]
+LastEventId = Annotated[str | None, Header(max_length=64, description="Version of the job that the caller has seen.")]
+
+
+async def _requester(
+    caller: Annotated[Identity, Depends(caller_who_may("create"))],
+    settings: Settings,
+    idempotency_key: IdempotencyKey = None,
+) -> Requester:
+    return Requester(settings.namespace, caller.username, idempotency_key)
+
+
+async def _existing_job(name: JobName, reader: Reader) -> dict[str, Any]:
+    job = await reader.find(name)
+    if job is None:
+        raise Problem(404, "not-found", f"There is no job {name!r}.")
+    return job
+
+
+async def require_json(request: Request) -> None:
+    """Refuse bodies that are not declared as JSON."""
+    declared = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if declared != "application/json":
+        raise Problem(415, "unsupported-media-type", "Send the body as Content-Type: application/json.")
+
+
+RequestedBy = Annotated[Requester, Depends(_requester)]
+ExistingJob = Annotated[dict[str, Any], Depends(_existing_job)]
+"""The job that the path names. Raises a 404 :class:`Problem`, or 503 while that is not known yet."""

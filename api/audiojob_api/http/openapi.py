@@ -1,0 +1,30 @@
+"""The FastAPI application class: its OpenAPI document describes errors under their own media type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from audiojob_api.http.errors import MEDIA_TYPE, ProblemDocument
+
+
+class DescribedApp(FastAPI):
+    """FastAPI describes an error under the media type of the route's success; here it has its own."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, computed once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _with_media_type(super().openapi())
+        return self.openapi_schema
+
+
+def _with_media_type(document: dict[str, Any]) -> dict[str, Any]:
+    for path in document.get("paths", {}).values():
+        for operation in path.values():
+            for response in operation["responses"].values():
+                content = response.get("content", {})
+                for media_type, described in list(content.items()):
+                    if described.get("schema", {}).get("$ref", "").endswith(f"/{ProblemDocument.__name__}"):
+                        content[MEDIA_TYPE] = content.pop(media_type)
+    return document

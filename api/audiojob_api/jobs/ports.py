@@ -1,0 +1,61 @@
+"""What this package asks of its surroundings, one protocol for each concern.
+
+An archive of finished jobs is another `JobReader`, which asks the cluster's first. Calls that leave the process raise
+ApiError or TransportError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol
+
+from audiojob_api.jobs.paging import Filter, Page
+
+Object = dict[str, Any]
+Listener = Callable[[Object | None], None]
+
+
+class JobReader(Protocol):
+    """AudioJobs to show."""
+
+    async def find(self, name: str) -> Object | None:
+        """The AudioJob; None if there is none. Raises a 503 Problem while that is not known yet."""
+
+    async def page(self, wanted: Filter, *, limit: int, cursor: str | None) -> Page:
+        """Jobs, newest first. Raises a 400 Problem for a foreign cursor, 503 before the first list is complete."""
+
+
+class LiveJobs(Protocol):
+    """The read model: the AudioJobs that the API server has, as far as this replica knows."""
+
+    def jobs(self) -> Collection[Object]:
+        """All of them."""
+
+    def subscribe(self, name: str, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` with every new version of a job, None once it is deleted. Returns how to unsubscribe."""
+
+
+class JobWriter(Protocol):
+    """Changes of AudioJobs, through the API server alone."""
+
+    async def create(self, job: Object) -> Object:
+        """Create an AudioJob; readers of this replica see it at once."""
+
+    async def change(self, name: str, uid: str, operations: Sequence[Object]) -> Object:
+        """Apply these JSON Patch operations to the job with this uid. Raises Conflict where a test of them fails."""
+
+    async def read(self, name: str) -> Object:
+        """The AudioJob straight from the API server."""
+
+
+class Lifecycle(Protocol):
+    """The read model as the process sees it."""
+
+    async def run(self) -> None:
+        """Keep the read model current until cancelled."""
+
+    def synced(self) -> bool:
+        """Whether the first full list is complete."""
+
+    def age(self) -> float:
+        """Seconds since the API server was last heard from."""

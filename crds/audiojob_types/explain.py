@@ -1,0 +1,81 @@
+"""Sentences about fields that do not fit their model: a misspelt name is explained by the name that was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+Schema = Mapping[str, Any]
+Details = Mapping[str, Any]  # pydantic's ErrorDetails
+
+# A list of every known field helps only while it can be read at a glance.
+_MOST_NAMES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field; ``path`` leads to it by names and positions."""
+
+    path: tuple[int | str, ...]
+    message: str
+
+
+def explain(errors: Iterable[Details], schema: Schema) -> list[FieldError]:
+    """The errors of one model, unknown fields first: a misspelt name is often why another field is missing.
+
+    ``schema`` is the model's JSON schema.
+    """
+    misspelt: list[FieldError] = []
+    others: list[FieldError] = []
+    for error in errors:
+        path = error["loc"]
+        if error["type"] == "extra_forbidden" and path:
+            known = known_fields(schema, path[:-1])
+            misspelt.append(FieldError(path, unknown("field", str(path[-1]), known)))
+        else:
+            others.append(FieldError(path, error["msg"].removeprefix("Value error, ")))
+    return [*misspelt, *others]
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """What to say of a ``kind`` of thing by a name that does not exist, where these do."""
+    lowered = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), list(lowered), n=1)
+    if near:
+        return f"unknown {kind}, did you mean {lowered[near[0]]}?"
+    if known and len(known) <= _MOST_NAMES:
+        return f"unknown {kind}; known {kind}s are {', '.join(known)}"
+    return f"unknown {kind}; leave it out"
+
+
+def known_fields(root: Schema, path: Sequence[int | str]) -> list[str]:
+    """Names of the fields that the object at ``path`` may have; none where the schema does not list them."""
+    here = [*_alternatives(root, root)]
+    for step in path:
+        here = [found for each in here for child in _children(each, step) for found in _alternatives(child, root)]
+    return sorted({name for each in here for name in each.get("properties", {})})
+
+
+def _alternatives(schema: Schema, root: Schema) -> Iterable[Schema]:
+    """The schema itself, with references followed and alternatives taken apart."""
+    if "$ref" in schema:
+        target: Any = root
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            target = target.get(part, {})
+        yield from _alternatives(target, root)
+        return
+    members = [*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())]
+    for member in members:
+        yield from _alternatives(member, root)
+    if not members:
+        yield schema
+
+
+def _children(schema: Schema, step: int | str) -> Iterable[Schema]:
+    found = (schema.get("items") if isinstance(step, int) else schema.get("properties", {}).get(step)) or schema.get(
+        "additionalProperties"
+    )
+    if isinstance(found, Mapping):
+        yield found

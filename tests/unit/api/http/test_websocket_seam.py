@@ -1,0 +1,108 @@
+"""The seams hold: a WebSocket route is a few lines over the same parts, and an archive is another reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from fastapi import FastAPI, WebSocket
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
+
+from audiojob_api.app import create_app
+from audiojob_api.http.deps import Live, Reader, Shown, Stopping, authorize
+from audiojob_api.jobs.following import Following
+from audiojob_api.jobs.paging import Filter, Page, page
+from audiojob_api.problems import Problem
+from audiojob_api.settings import ApiSettings
+
+PATH = "/ws/{name}"
+GOOD = {"Authorization": f"Bearer {GOOD_TOKEN}"}
+
+
+def serve_snapshots(app: FastAPI) -> None:
+    """The toy: the same caller's rights, snapshots and services as the event stream."""
+
+    @app.websocket(PATH)
+    async def follow(socket: WebSocket, name: str, reader: Reader, live: Live, stopping: Stopping, show: Shown) -> None:
+        try:
+            await authorize(socket, "get")
+        except Problem:
+            await socket.close(1008)
+            return
+        await socket.accept()
+        async with aclosing(Following(name, None, reader, live, stopping).snapshots()) as snapshots:
+            async for snapshot in snapshots:
+                await socket.send_json(show(snapshot.job) if snapshot.job else {"gone": name})
+        await socket.close()
+
+
+@pytest.fixture
+def sockets(backend: MemoryBackend) -> Iterator[TestClient]:
+    app = create_app(ApiSettings(namespace="team"), backend.backend(), backend.stopping)
+    serve_snapshots(app)
+    with TestClient(app) as client:
+        yield client
+
+
+def counted(client: TestClient) -> list[str]:
+    lines = client.get("/metrics").text.splitlines()
+    return [line for line in lines if "request_seconds_count" in line and PATH in line]
+
+
+def test_a_websocket_gets_the_snapshots_of_a_job(sockets: TestClient, backend: MemoryBackend) -> None:
+    backend.put("song", state="Running")
+    with sockets.websocket_connect("/ws/song", headers=GOOD) as socket:
+        assert socket.receive_json()["status"]["state"] == "Running"
+        backend.put("song", state="Succeeded")
+        assert socket.receive_json()["status"]["state"] == "Succeeded"
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_json()
+    assert backend.listeners("song") == 0
+    assert [line.rsplit(" ", 1)[1] for line in counted(sockets)] == ["1.0"]
+    assert 'method="WEBSOCKET"' in counted(sockets)[0]
+    assert 'status="101"' in counted(sockets)[0]
+
+
+def test_a_websocket_without_a_token_is_refused_and_counted(sockets: TestClient) -> None:
+    with pytest.raises(WebSocketDisconnect), sockets.websocket_connect("/ws/song"):
+        pass
+    assert 'status="403"' in counted(sockets)[0]
+
+
+class Archive:
+    """A reader of jobs that the cluster has no more, in front of the one of the cluster."""
+
+    def __init__(self, live: MemoryBackend, old: dict[str, Any]) -> None:
+        self._live = live
+        self._old = old
+
+    async def find(self, name: str) -> dict[str, Any] | None:
+        return await self._live.find(name) or self._old.get(name)
+
+    async def page(self, wanted: Filter, *, limit: int, cursor: str | None) -> Page:
+        jobs = [*self._live.objects.values(), *self._old.values()]
+        return page(jobs, wanted, limit=limit, cursor=cursor)
+
+
+def test_an_archive_is_another_reader(backend: MemoryBackend) -> None:
+    old = backend.put("old", state="Succeeded")
+    backend.remove("old")
+    backend.put("new", state="Running")
+    parts = backend.backend()
+    with_archive = type(parts)(
+        authorizer=parts.authorizer,
+        reader=Archive(backend, {"old": old}),
+        live=parts.live,
+        writer=parts.writer,
+        lifecycle=parts.lifecycle,
+    )
+    app = create_app(ApiSettings(namespace="team"), with_archive, backend.stopping)
+    with TestClient(app, headers=GOOD) as client:
+        assert client.get("/api/v1/jobs/old").json()["status"]["state"] == "Succeeded"
+        assert {item["name"] for item in client.get("/api/v1/jobs").json()["items"]} == {"old", "new"}
+        assert "Succeeded" in client.get("/api/v1/jobs/old/events").text
+        assert client.post("/api/v1/jobs/old/cancel").status_code == 409
