@@ -42,7 +42,7 @@ $(VENV)/.installed: requirements/uv.txt requirements/dev.txt pyproject.toml dev/
 
 .PHONY: test-unit
 test-unit: venv ## Run the pure tests (seconds, no cluster)
-	@$(PYTEST) tests/unit $(ARGS)
+	@$(PYTEST) tests/unit -n 2 $(ARGS)
 
 .PHONY: lint
 lint: venv ## Check style, formatting, types and the direction of imports

@@ -28,7 +28,7 @@ import aiohttp
 import orjson
 from bench import audit
 from bench.audit import Span
-from bench.plane import (
+from bench.harness import (
     PHASES,
     Object,
     audiojob,

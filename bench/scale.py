@@ -25,8 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import audit
 from bench.audit import Span
-from bench.phases import fresh, raw_manifests
-from bench.plane import (
+from bench.harness import (
     PHASES,
     USER_AGENT,
     Object,
@@ -44,6 +43,7 @@ from bench.plane import (
     usage,
     version_of,
 )
+from bench.phases import fresh, raw_manifests
 from bench.product import NAMESPACE
 
 from audiojob_dev.cluster.kwok import SimulatedCluster
