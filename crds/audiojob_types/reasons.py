@@ -179,7 +179,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.IMAGE_PULL_FAILED: Explanation(
         "A node cannot pull the image.",
-        "Check the image names in the Helm values and the registry's access.",
+        "Check the image's name (in the Helm values; for a Container phase in its pipeline) and that nodes can reach "
+        "the registry.",
     ),
     Reason.VOLUME_MISSING: Explanation(
         "A volume or Secret that the pod mounts does not exist.",

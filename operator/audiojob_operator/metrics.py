@@ -77,21 +77,21 @@ class Metrics:
     def _of_the_process(self) -> None:
         self.leading = self._gauge("leading", "1 while this process holds the Lease.")
         self.degraded = self._gauge("degraded", "1 while the process lives but cannot do its work.", "reason")
-        self.reconciles = self._counter("reconciles", "Rounds over one AudioJob, by how they ended.", "result")
-        self.reconcile_seconds = self._histogram("reconcile_seconds", "Time of one round over one AudioJob.", _SECONDS)
+        self.reconciles = self._counter("reconciles", "Reconciles of one AudioJob, by result.", "result")
+        self.reconcile_seconds = self._histogram("reconcile_seconds", "Time of one reconcile.", _SECONDS)
         self.writes = self._counter("writes", "Writes to the API server.", "verb", "resource", "result")
-        self.events = self._counter("facts", "What was told as events on AudioJobs.", "reason")
+        self.events = self._counter("facts", "Events written for AudioJobs.", "reason")
         self.bugs = self._counter("refused_writes", "Writes that the API server refused as invalid.", "resource")
         self.kopf_restarts = self._counter("kopf_restarts", "Starts of the kopf thread beyond the first.")
-        self.missed = self._counter("missed_events", "AudioJobs that the watch did not bring, found by a sweep.")
-        self.orphans = self._gauge("orphan_jobs", "Jobs that work and that no AudioJob owns.", "namespace")
+        self.missed = self._counter("missed_events", "AudioJobs that the watch missed and a sweep found.")
+        self.orphans = self._gauge("orphan_jobs", "Running Jobs that no AudioJob owns.", "namespace")
         self.foreign = self._gauge(
             "foreign_audiojobs", "Unfinished AudioJobs in other namespaces, left to another operator."
         )
-        self.queue_length = self._gauge("queue_length", "AudioJobs that wait for a worker.")
-        self.scheduled = self._gauge("scheduled", "AudioJobs that are looked at again at a set time.")
+        self.queue_length = self._gauge("queue_length", "AudioJobs in the work queue.")
+        self.scheduled = self._gauge("scheduled", "AudioJobs to reconcile again at a set time.")
         self.active = self._gauge("active_audiojobs", "AudioJobs that are not finished.")
-        self.watch_age = self._gauge("watch_age_seconds", "Time since a watch last brought anything.", "watch")
+        self.watch_age = self._gauge("watch_age_seconds", "Time since a watch last delivered anything.", "watch")
 
     def _of_the_work(self) -> None:
         place = ("pipeline", "phase", "device")
@@ -107,14 +107,10 @@ class Metrics:
             _LONG_SECONDS,
             *place,
         )
-        self._attempts = self._counter(
-            "attempts", "Attempts that have ended, by what became of them.", "class", "reason"
-        )
-        self._fallbacks = self._counter("fallbacks", "Phases on the CPU that would have taken a GPU.", "reason")
+        self._attempts = self._counter("attempts", "Attempts that have ended, by class and reason.", "class", "reason")
+        self._fallbacks = self._counter("fallbacks", "Phases that fell back to the CPU.", "reason")
         self._disruptions = self._counter("disruptions", "Attempts lost to drains, evictions and lost nodes.")
-        self._reused = self._counter(
-            "reused_phases", "Phases that took over what another job has done.", "pipeline", "phase"
-        )
+        self._reused = self._counter("reused_phases", "Phases that reused another job's result.", "pipeline", "phase")
         self._finished = self._counter("finished_audiojobs", "AudioJobs that have ended.", "state", "reason")
 
     def record(self, pipeline: str, transitions: Iterable[Transition]) -> None:
