@@ -16,6 +16,7 @@ from audiojob_runner.cli import _parser as cli_parser
 from audiojob_runner.sweep.command import parse_store
 from audiojob_types import constants as c
 from audiojob_types.contract import FolderStore, S3Store
+from audiojob_types.descriptor import Output
 from audiojob_types.generate import address_policy as addresspolicy
 from audiojob_types.generate import runner_policy as policy
 from audiojob_types.generate.crd import CRDS, HEADER, to_yaml
@@ -174,6 +175,22 @@ def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
     for spec in parsed.values():
         for phase in spec.phases:
             assert all(binding.output for binding in phase.inputs if binding.from_ != "Job")
+
+
+def test_the_built_in_pipelines_fit_their_tasks(helm: Helm) -> None:
+    for pipeline in of_kind(helm.render(EVERYTHING), "AudioPipeline"):
+        made: dict[str, tuple[Output, ...]] = {}
+        for phase in AudioPipelineSpec.model_validate(pipeline["spec"]).phases:
+            task = phase.task.descriptor
+            where = f"{pipeline['metadata']['name']}/{phase.name}"
+            bound = {binding.name for binding in phase.inputs}
+            assert all(given.optional or given.name in {*bound, "*"} for given in task.inputs), where
+            assert bound <= {given.name for given in task.inputs} or task.inputs[-1].name == "*", where
+            for binding in phase.inputs:
+                names = [output.name for output in made.get(binding.from_, ())]
+                assert binding.from_ == "Job" or binding.output in names, where
+            assert phase.device == "CPU" or task.uses_gpu, where
+            made[phase.name] = task.outputs
 
 
 # ---------------------------------------------------------------- rights

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.chart.helm import CHART, Helm, Object, RefusedError, ci_values, default_values, leaves, merged, nested
 
+from audiojob_types.tasks import Task
+
 pytestmark = pytest.mark.chart
 
 BASE: Object = {"jobNamespaces": ["music"]}
@@ -120,7 +122,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "pipelines.retentionSeconds": (86_400, {}),
     **{
         f"pipelines.resources.{phase}.{key}": ("7Gi", {})
-        for phase in ("download", "normalize", "separate", "transcode", "thumbnail", "publish")
+        for phase in (task.parameter_key for task in Task if task.descriptor.size is not None)
         for key in ("cpu", "memory", "scratch")
     },
     "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),

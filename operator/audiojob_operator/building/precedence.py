@@ -14,8 +14,8 @@ DEFAULT_TTL_SECONDS: Final = 86_400
 
 
 def effective_device(spec: AudioJobSpec, phase: Phase) -> str:
-    """Auto, GPU or CPU. The job's wish acts only on phases that can use a GPU."""
-    if phase.device == "CPU":
+    """Auto, GPU or CPU. The job's wish acts only on phases that may use a GPU, and whose task can."""
+    if phase.device == "CPU" or not phase.task.descriptor.uses_gpu:
         return "CPU"
     return spec.device or phase.device
 

@@ -26,7 +26,7 @@ def pipeline_spec(*phases: dict[str, Any], **more: Any) -> AudioPipelineSpec:
 
 
 def one_phase(**more: Any) -> Phase:
-    return Phase.model_validate(phase("only", **more))
+    return Phase.model_validate(phase("only") | more)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,10 @@ def one_phase(**more: Any) -> Phase:
 )  # fmt: skip
 def test_the_jobs_device_acts_only_on_phases_that_can_use_a_gpu(wish: str | None, can: str, device: str) -> None:
     assert precedence.effective_device(spec(device=wish), one_phase(device=can)) == device
+
+
+def test_a_task_that_cannot_use_a_gpu_is_given_none() -> None:
+    assert precedence.effective_device(spec(device="GPU"), one_phase(task="Normalize", device="GPU")) == "CPU"
 
 
 def test_the_retry_policy_comes_whole_from_job_else_phase_else_pipeline_else_built_in() -> None:
