@@ -243,7 +243,7 @@ RIGHTS = {
         "audiojobs.dev/audiopipelines: get list watch",
         "audiojobs.dev/audioqueues: get list watch",
     ],
-    "*/audiojob-edit": ["audiojobs.dev/audiojobs: create update patch delete deletecollection"],
+    "*/audiojob-edit": ["audiojobs.dev/audiojobs: get list watch create update patch delete deletecollection"],
 }
 
 

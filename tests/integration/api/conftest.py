@@ -99,6 +99,15 @@ def allow(server: LocalApiServer, namespace: str, account: str, verbs: list[str]
     server.kubectl.apply({**role, **metadata}, {**binding, **metadata})
 
 
+def chart_template(name: str, namespace: str) -> str:
+    """What the chart renders of one template for this namespace."""
+    with Progress() as progress:
+        helm = Helm(binaries.ensure(paths_from_environment(), ("helm",), progress) / "helm")
+    values = {"fullnameOverride": "api-test", "jobNamespaces": [namespace], "api": {"namespace": namespace}}
+    flags = ["-n", SYSTEM, "--kube-version", KUBERNETES, "-s", f"templates/{name}"]
+    return helm.run("template", "api-test", str(CHART), *flags, values=values)
+
+
 @pytest.fixture(scope="package")
 def api(apiserver: LocalApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The API as the chart runs it: its account, its rights, nothing more."""
@@ -106,11 +115,7 @@ def api(apiserver: LocalApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
     apiserver.create_namespace(namespace)
     with suppress(RestError):
         apiserver.create_namespace(SYSTEM)
-    with Progress() as progress:
-        helm = Helm(binaries.ensure(paths_from_environment(), ("helm",), progress) / "helm")
-    values = {"fullnameOverride": "api-test", "jobNamespaces": [namespace], "api": {"namespace": namespace}}
-    flags = ["-n", SYSTEM, "--kube-version", KUBERNETES, "-s", "templates/api-rbac.yaml"]
-    apiserver.kubectl("apply", "-f", "-", stdin=helm.run("template", "api-test", str(CHART), *flags, values=values))
+    apiserver.kubectl("apply", "-f", "-", stdin=chart_template("api-rbac.yaml", namespace))
     apiserver.ensure_service_account(SYSTEM, "api-test-api")
     folder = tmp_path_factory.mktemp("api")
     token = apiserver.service_account_token(SYSTEM, "api-test-api")

@@ -1,0 +1,92 @@
+"""docs/api.md and the API agree: calls, problems, settings, and every curl command, run against the app."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.testclient import TestClient
+from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
+
+from audiojob_api.settings import ApiSettings
+
+ROOT = Path(__file__).parents[4]
+PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+
+
+def commands(program: str) -> list[list[str]]:
+    """The words of each command of the page that runs this program."""
+    shell = "\n".join(re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
+    joined = re.findall(r"((?:[^\n']|'[^']*')+)", shell)  # a body in quotes may have several lines
+    words = [shlex.split(line) for line in joined]
+    return [each for each in words if each[0] == program]
+
+
+def request_of(words: list[str]) -> tuple[str, str, dict[str, str], str | None]:
+    """Method, address, headers and body of a curl command. Fails for an option that it does not know."""
+    method, address, headers, body = "", "", {}, None
+    rest = iter(words[1:])
+    for word in rest:
+        if word == "-X":
+            method = next(rest)
+        elif word == "-H":
+            name, _, value = next(rest).partition(": ")
+            headers[name] = value.replace("$TOKEN", GOOD_TOKEN)
+        elif word == "-d":
+            body = next(rest)
+        elif not word.startswith("-"):
+            address = word
+        else:
+            assert word == "-N", word
+    return method or ("POST" if body else "GET"), address, headers, body
+
+
+CURLS = [request_of(words) for words in commands("curl")]
+
+
+def test_the_page_has_examples() -> None:
+    assert {(method, urlsplit(address).netloc) for method, address, _, _ in CURLS} == {
+        ("POST", "127.0.0.1:8081"), ("GET", "127.0.0.1:8081"), ("DELETE", "127.0.0.1:8081"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "command", CURLS, ids=[f"{method} {urlsplit(address).path}" for method, address, _, _ in CURLS]
+)
+def test_every_curl_command_works(anonymous: TestClient, backend: MemoryBackend, command: Any) -> None:
+    method, address, headers, body = command
+    backend.put("song", state="Running")
+    backend.put("ended", state="Succeeded")
+    name = "ended" if address.endswith("/events") else "song"
+    answer = anonymous.request(method, address.replace("NAME", name), headers=headers, content=body)
+    assert answer.status_code == {"POST": 201, "GET": 200, "DELETE": 202}[method], answer.text
+
+
+def test_the_table_of_calls_is_the_openapi_document(anonymous: TestClient) -> None:
+    calls = set()
+    for cell in re.findall(r"^\| (`(?:GET|POST|PATCH|DELETE) [^|]*) \|", PAGE, re.MULTILINE):
+        for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) ([^`?]+)", cell):
+            calls.add((method, path.replace("NAME", "{name}")))
+        first = re.search(r"`POST ([^`]+/)\w+`, `…/(\w+)`", cell)
+        if first:
+            calls.add(("POST", (first[1] + first[2]).replace("NAME", "{name}")))
+    paths = anonymous.get("/openapi.json").json()["paths"]
+    assert calls == {(method.upper(), path) for path in paths for method in paths[path] if path.startswith("/api/")}
+
+
+def test_the_table_of_problems_is_what_the_code_raises() -> None:
+    listed = set(re.findall(r"/problems/([a-z-]+)", PAGE))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "api").rglob("*.py"))
+    raised = set(re.findall(r'(?:Problem\(|, )\s*(?:4|5)\d\d,\s+"([a-z-]+)"', code))
+    made_of_phrases = {"not-found", "method-not-allowed", "unavailable"}
+    assert listed == raised | made_of_phrases
+
+
+def test_every_setting_is_named() -> None:
+    settings = PAGE[PAGE.index("## Settings") :]
+    named = set(re.findall(r"AUDIOJOB_[A-Z_]+", settings))
+    assert named == {f"AUDIOJOB_{name.upper()}" for name in ApiSettings.model_fields}
