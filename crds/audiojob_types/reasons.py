@@ -38,7 +38,6 @@ class Reason(StrEnum):
     # Running and done
     RUNNING = "Running"
     PHASE_STARTED = "PhaseStarted"
-    PHASE_SUCCEEDED = "PhaseSucceeded"
     PHASE_RETRIED = "PhaseRetried"
     PHASE_REUSED = "PhaseReused"
     REUSE_FAILED = "ReuseFailed"
@@ -195,8 +194,9 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.ADMITTED: Explanation("The job may run.", "Nothing to do."),
     Reason.RUNNING: Explanation("A phase runs.", "Nothing to do."),
-    Reason.PHASE_STARTED: Explanation("A phase's Job was created.", "Nothing to do."),
-    Reason.PHASE_SUCCEEDED: Explanation("A phase published its outputs.", "Nothing to do."),
+    Reason.PHASE_STARTED: Explanation(
+        "The job's first Job was created, or that of a further attempt.", "Nothing to do."
+    ),
     Reason.PHASE_RETRIED: Explanation("A phase is tried again.", "Nothing to do."),
     Reason.PHASE_REUSED: Explanation(
         "The result of another job that did the same work is reused.",

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from audiojob_operator.records.libraries import Library as LibraryReference
-from audiojob_operator.records.settings import DecideSettings
+from audiojob_operator.records.settings import FAILED_JOB_SECONDS, DecideSettings
 from audiojob_operator.records.settings import Disruption as DisruptionTimes
 from audiojob_operator.records.settings import Images as ImageReferences
 from audiojob_operator.records.sites import SiteLimit, SiteRules
@@ -291,6 +291,8 @@ class OperatorSettings(BaseSettings):
             download_reuse_seconds=self.reuse.download_seconds,
             disruption=DisruptionTimes(**self.disruption.model_dump()),
             libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
+            # Its Job is what a site's pause is counted from.
+            failed_job_seconds=max([FAILED_JOB_SECONDS, *(site.pause_seconds for site in self.sites)]),
         )
 
 

@@ -154,17 +154,7 @@ def _succeeded(draft: Draft, record: PhaseStatus, success: Succeeded, child: Pha
     # The last phases' outputs are what people came for; all of them are in the manifests.
     draft.outputs = [*others, *own][-MAX_STATUS_OUTPUTS:]
     draft.warn_of(record.name, success.result.warnings)
-    done = after_success(record, success, child, draft.now)
-    rest = [each for name, each in draft.phases.items() if name != record.name]
-    if any(each.state is not PhaseState.SUCCEEDED for each in rest):  # the last one is told as Completed
-        count = success.result.manifest.count if success.result.manifest else 0
-        draft.tell(
-            Reason.PHASE_SUCCEEDED,
-            f"Phase {record.name} published {count} output{'' if count == 1 else 's'}.",
-            phase=record.name,
-            attempt=record.attempt,
-        )
-    return done
+    return after_success(record, success, child, draft.now)
 
 
 def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> PhaseStatus:
@@ -331,6 +321,9 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
 
 
 def _tell_start(draft: Draft, phase: Phase, record: PhaseStatus) -> None:
+    """Events tell a job's beginning, its end and what is out of the ordinary; status tells of every phase."""
+    if record.attempt == 1 and any(each.attempt > 0 for name, each in draft.phases.items() if name != phase.name):
+        return
     attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
     draft.tell(
         Reason.PHASE_STARTED,

@@ -7,7 +7,7 @@ from typing import Final
 
 from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.draft import Draft
-from audiojob_operator.deciding.policies.ttl import expiry, expiry_of
+from audiojob_operator.deciding.policies.ttl import expiry, expiry_of, failed_job_expiry
 from audiojob_operator.deciding.revisions import revision_object
 from audiojob_operator.deciding.status import Situation, conditions_for, status_patch
 from audiojob_operator.records.observed import Observed
@@ -27,8 +27,10 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
         for record in draft.phases.values()
         if record.state is PhaseState.RUNNING and not settled
     )
+    leftovers, expiries = _leftovers(observed, live, draft.now)
     # One that has ended is looked at again when its time to live has passed.
     wakes = [expiry_of(job.spec, draft.revision, draft.now)] if settled else draft.wakes
+    wakes = [*wakes, *expiries]
     create_revision = None
     if draft.revision is not None and draft.revision_is_new:
         create_revision = revision_object(draft.revision, job.metadata.namespace)
@@ -42,7 +44,7 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
             _status(draft, situation),
             draft.percent(done=situation.state is State.SUCCEEDED),
         ),
-        delete_jobs=_leftovers(observed, live),
+        delete_jobs=leftovers,
         requeue_after=_seconds(min(wakes), draft.now) if wakes else None,
         state=situation.state,
     )
@@ -53,10 +55,12 @@ def plan_for_finished(observed: Observed, now: datetime) -> Plan:
     pipeline = observed.revision.spec if isinstance(observed.revision, Revision) else None
     end = expiry(observed.job, pipeline)
     expired = end is not None and now >= end
+    leftovers, expiries = _leftovers(observed, frozenset(), now)
+    wakes = expiries if end is None else (*expiries, end)
     return Plan(
-        delete_jobs=_leftovers(observed, frozenset()),
+        delete_jobs=leftovers,
         delete_self=expired,
-        requeue_after=None if end is None or expired else _seconds(end, now),
+        requeue_after=None if expired or not wakes else _seconds(min(wakes), now),
         state=observed.job.status.state,
     )
 
@@ -83,13 +87,20 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
     )
 
 
-def _leftovers(observed: Observed, live: frozenset[tuple[str, int]]) -> tuple[JobRef, ...]:
-    """Jobs that run although their attempt is over."""
-    return tuple(
-        JobRef(name=child.job_name, uid=child.job_uid)
-        for child in observed.children
-        if not child.finished and not child.deleting and (child.phase, child.attempt) not in live
-    )
+def _leftovers(
+    observed: Observed, live: frozenset[tuple[str, int]], now: datetime
+) -> tuple[tuple[JobRef, ...], tuple[datetime, ...]]:
+    """Jobs that run although their attempt is over, and failed ones whose time has passed; when that of others will."""
+    over = [child for child in observed.children if not child.deleting and (child.phase, child.attempt) not in live]
+    kept = observed.settings.failed_job_seconds
+    ends = {child.job_name: failed_job_expiry(child, kept) for child in over}
+    gone = [child for child in over if not child.finished or _is_past(ends[child.job_name], now)]
+    ahead = tuple(end for end in ends.values() if end is not None and end > now)
+    return tuple(JobRef(name=child.job_name, uid=child.job_uid) for child in gone), ahead
+
+
+def _is_past(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and moment <= now
 
 
 def _seconds(moment: datetime, now: datetime) -> float:

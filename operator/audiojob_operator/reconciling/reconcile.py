@@ -25,8 +25,9 @@ from audiojob_operator.records.plan import JobRef, Plan
 
 _log = logging.getLogger(__name__)
 
-# The finished are looked at again by the sweep; a timer for each of them would be memory for nothing.
-_LONGEST_TIMER_OF_FINISHED_SECONDS = 120.0
+# Those that ended well are looked at again by the sweep; a timer for each of them would be memory for nothing.
+# Failed Jobs are kept ten minutes.
+_LONGEST_TIMER_OF_FINISHED_SECONDS = 660.0
 
 
 class Reconciler:

@@ -96,4 +96,5 @@ class PhaseObservation:
     device_reason: str | None = None
     memory_bytes: int | None = None  # asked for
     reuse_key: str | None = None
+    failed_at: datetime | None = None  # when the Job got its condition Failed
     finished: bool = False  # the Job has condition Complete or Failed, or its only pod has ended: nothing runs any more

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from audiojob_operator.records.libraries import Library
 from audiojob_types.contract import CONTRACT, FolderStore, S3Store
 from audiojob_types.descriptor import ImageFamily
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 from audiojob_types.tasks import Task
+
+FAILED_JOB_SECONDS: Final = 600  # time enough to look at its pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class DecideSettings:
     download_reuse_seconds: int = 86_400  # what an address leads to changes with time
     disruption: Disruption = Disruption()
     libraries: tuple[Library, ...] = ()
+    failed_job_seconds: int = FAILED_JOB_SECONDS  # a failed Job is kept for so long after its end
 
 
 @dataclass(frozen=True, slots=True)

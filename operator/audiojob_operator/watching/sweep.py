@@ -15,9 +15,11 @@ from audiojob_kube.objects import Object, key_of
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS
 from audiojob_operator.deciding.children.diagnose import parse_time
+from audiojob_operator.deciding.children.observe import failed_at
 from audiojob_operator.deciding.policies.ttl import expiry
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.records.objects import Key
+from audiojob_operator.records.settings import FAILED_JOB_SECONDS
 from audiojob_operator.settings import Sweep
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.ownership import Concern, concern
@@ -148,7 +150,7 @@ class Sweeper:
         self._foreign = count
 
     async def finished(self) -> None:
-        """Wake finished AudioJobs whose TTL has passed. Page by page: 50,000 of them cost no memory."""
+        """Wake finished AudioJobs that must go, or whose failed Jobs must. Page by page: 50,000 cost no memory."""
         now = datetime.now(UTC)
         for state in sorted(FINISHED_STATES):
             async for page in self._client.pages(AUDIOJOBS, field_selector=in_state(state)):
@@ -157,7 +159,7 @@ class Sweeper:
                         continue  # nothing would come of a round over it
                     if self._on_finished is not None and key_of(obj)[0] in self._caches.namespaces:
                         self._on_finished(key_of(obj), obj)
-                    if self._has_expired(obj, now):
+                    if self._has_expired(obj, now) or self._has_old_failed_job(obj, now):
                         self._wake(key_of(obj))
 
     def _has_expired(self, obj: Object, now: datetime) -> bool:
@@ -170,6 +172,13 @@ class Sweeper:
         revision = cache.revisions.get(key) if cache else None
         end = expiry(job, revision.spec if revision else None)
         return end is not None and now >= end
+
+    def _has_old_failed_job(self, obj: Object, now: datetime) -> bool:
+        """Whether a Job is left that should be gone; the operator may have restarted since its AudioJob ended."""
+        namespace, name = key_of(obj)
+        cache = self._caches.namespaces.get(namespace)
+        ends = [failed_at(job) for job in cache.jobs_of(name)] if cache is not None else []
+        return any(end is not None and now >= end + timedelta(seconds=FAILED_JOB_SECONDS) for end in ends)
 
     async def revisions(self) -> None:
         """Delete revisions that no AudioJob of their namespace has named for a while."""

@@ -344,6 +344,9 @@ class World:
             phase="Succeeded" if code == 0 else "Failed",
             containerStatuses=[{"name": "runner", "state": {"terminated": state}}],
         )
+        if code and self.kueue is None:  # else the test says when the Job gives up
+            ended = {"type": "Failed", "status": "True", "lastTransitionTime": format_time(self.now)}
+            self.newest(phase)["status"] = {"conditions": [ended]}
 
     def program(self, phase: str, code: int | None = None, message: str = "", **terminated: Any) -> None:
         """The program of a Container phase works, or ended; the containers before it did their part."""

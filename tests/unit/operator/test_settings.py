@@ -67,6 +67,14 @@ def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) 
     assert given.fetch_secret is True
 
 
+def test_a_failed_job_is_kept_for_the_longest_pause_of_a_site(environment: pytest.MonkeyPatch) -> None:
+    assert load_settings().for_decisions().failed_job_seconds == 600
+    environment.setenv(
+        "AUDIOJOB_SITES", '[{"host": "a.example", "pauseSeconds": 1800}, {"host": "b.example", "pauseSeconds": 5}]'
+    )
+    assert load_settings().for_decisions().failed_job_seconds == 1_800
+
+
 def test_an_s3_store(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AUDIOJOB_STORE", '{"kind": "S3", "endpoint": "https://s3.example.org", "bucket": "audio"}')
     store = load_settings().for_decisions().store

@@ -40,6 +40,7 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
     pod = _telling_pod(pods)
     outcome = _outcome(job, pod)
     spec = job.get("spec", {})
+    end = _job_end(job)
     return PhaseObservation(
         job_name=metadata["name"],
         job_uid=metadata.get("uid", ""),
@@ -57,8 +58,15 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         device_reason=annotations.get(c.ANNOTATION_DEVICE_REASON),
         memory_bytes=_number(annotations.get(c.ANNOTATION_MEMORY)),
         reuse_key=annotations.get(c.ANNOTATION_REUSE_KEY),
-        finished=_job_end(job) is not None or (bool(pods) and all(_ended(each) for each in pods)),
+        failed_at=failed_at(job),
+        finished=end is not None or (bool(pods) and all(_ended(each) for each in pods)),
     )
+
+
+def failed_at(job: Object) -> datetime | None:
+    """When the Job got its condition Failed; None if it has not."""
+    end = _job_end(job)
+    return parse_time(end.get("lastTransitionTime")) if end is not None and end.get("type") == "Failed" else None
 
 
 def gpus_of(job: Object) -> int:

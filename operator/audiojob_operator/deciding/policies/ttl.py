@@ -1,10 +1,11 @@
-"""When a finished job goes."""
+"""When a finished AudioJob goes, and the Jobs of failed attempts."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
 from audiojob_operator.building.precedence import effective_ttl_seconds
+from audiojob_operator.records.observation import PhaseObservation
 from audiojob_operator.records.settings import Revision
 from audiojob_types.resources.job import AudioJob, AudioJobSpec
 from audiojob_types.resources.pipeline import AudioPipelineSpec
@@ -20,3 +21,10 @@ def expiry(job: AudioJob, pipeline: AudioPipelineSpec | None) -> datetime | None
 def expiry_of(spec: AudioJobSpec, revision: Revision | None, end: datetime) -> datetime:
     """The same for a job that ends at that moment."""
     return end + timedelta(seconds=effective_ttl_seconds(spec, revision.spec if revision is not None else None))
+
+
+def failed_job_expiry(child: PhaseObservation, kept_seconds: int) -> datetime | None:
+    """When a failed Job goes; None if it has not failed. Successful Jobs are left to their own TTL of an hour."""
+    if child.failed_at is None or child.deleting:
+        return None
+    return child.failed_at + timedelta(seconds=kept_seconds)

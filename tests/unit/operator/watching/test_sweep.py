@@ -219,3 +219,39 @@ async def test_unfinished_jobs_that_are_left_to_others_are_counted_and_told_once
         assert await counted(young) == 0
         assert await counted(young, two) == 1
         assert len(caplog.messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "age_seconds", "looked_at"),
+    [
+        pytest.param("Failed", 601, [KEY], id="a failed Job that should be gone"),
+        pytest.param("Failed", 300, [], id="a failed Job that is still kept"),
+        pytest.param("Complete", 3_000, [], id="a successful Job goes by its own TTL"),
+    ],
+)
+async def test_a_finished_job_is_looked_at_for_the_sake_of_its_failed_jobs(
+    kind: str, age_seconds: float, looked_at: list[Any]
+) -> None:
+    woken: list[Any] = []
+    server = Listing()
+    done = audiojob("5")
+    done["status"] = {"state": "Failed"}
+    server.items = [done]
+    sweep, caches = sweeper(server, woken)
+    ended = format_time(datetime.now(UTC) - timedelta(seconds=age_seconds))
+    owner = {"kind": "AudioJob", "name": KEY[1], "uid": "u", "controller": True}
+    caches.namespaces[KEY[0]].jobs.put(
+        {
+            "metadata": {
+                "namespace": KEY[0],
+                "name": "child",
+                "uid": "c",
+                "resourceVersion": "7",
+                "ownerReferences": [owner],
+            },
+            "status": {"conditions": [{"type": kind, "status": "True", "lastTransitionTime": ended}]},
+        }
+    )
+    woken.clear()
+    await sweep.finished()
+    assert sorted(set(woken)) == looked_at
