@@ -42,12 +42,9 @@ class Task(StrEnum, metaclass=_TaskType):
 
     locals().update({descriptor.module.upper(): name for name, descriptor in _DESCRIPTORS.items()})
 
-    @property
-    def descriptor(self) -> TaskDescriptor:
-        """All that is known of the task."""
-        return _DESCRIPTORS[self.value]
+    descriptor: TaskDescriptor
+    parameter_key: str  # the member of ``spec.parameters`` that holds the task's parameters
 
-    @property
-    def parameter_key(self) -> str:
-        """The member of ``spec.parameters`` that holds this task's parameters."""
-        return self.descriptor.parameter_key
+    def __init__(self, name: str) -> None:
+        self.descriptor = _DESCRIPTORS[name]
+        self.parameter_key = self.descriptor.parameter_key
