@@ -271,6 +271,8 @@ class PhaseInput(WireModel):
     network: PhaseNetwork = PhaseNetwork()
     progress: PhaseProgress = PhaseProgress()
     expires_time: Time | None = None
+    pipeline: Annotated[Name | None, Since(1)] = None
+    intermediate: Annotated[bool, Since(1)] = False  # what it publishes only serves later phases
 
     @model_validator(mode="after")
     def _libraries_are_told(self) -> Self:
@@ -314,6 +316,8 @@ class Manifest(StatusModel):
     outputs: tuple[ManifestOutput, ...]
     created_time: Time
     expires_time: Time | None = None
+    pipeline: str | None = None
+    intermediate: bool = False  # its outputs only serve later phases: it goes alone, the job's results may stay
     metadata: dict[str, Any] = Field(default_factory=dict)  # tool versions, source title, untrained, …
 
 

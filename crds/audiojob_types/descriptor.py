@@ -115,6 +115,7 @@ class TaskDescriptor:
     uses_gpu: bool = False
     uses_models: bool = False  # reads the models volume
     publishes: bool = False  # writes into the library of spec.destination; jobs that name none leave the phase out
+    intermediate: bool = False  # its outputs only serve the phases that read them, and can be made again
     runs_program: bool = False  # the phase runs an image of the administrator's; ours only moves its files
 
     @property

@@ -309,6 +309,14 @@ def test_retention_reaches_every_pipeline(helm: Helm) -> None:
         assert {each["spec"].get("retentionSeconds") for each in of_kind(objects, "AudioPipeline")} == {expected}
 
 
+def test_the_retention_of_intermediate_files_reaches_the_pipeline_that_has_some(helm: Helm) -> None:
+    values = merged(MINIMAL, {"pipelines": {"intermediateRetentionSeconds": 86_400}})
+    for objects, expected in ((helm.render(values), {"separate": 86_400}), (helm.render(MINIMAL), {})):
+        pipelines = of_kind(objects, "AudioPipeline")
+        found = {each["metadata"]["name"]: each["spec"].get("intermediateRetentionSeconds") for each in pipelines}
+        assert {name: seconds for name, seconds in found.items() if seconds} == expected
+
+
 # ---------------------------------------------------------------- pods and labels
 
 

@@ -120,6 +120,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "pipelines.device": ("CPU", {}),
     "pipelines.gpuWaitSeconds": (0, {}),
     "pipelines.retentionSeconds": (86_400, {}),
+    "pipelines.intermediateRetentionSeconds": (86_400, {}),
     **{
         f"pipelines.resources.{phase}.{key}": ("7Gi", {})
         for phase in (task.parameter_key for task in Task if task.descriptor.size is not None)

@@ -30,8 +30,9 @@ from audiojob_runner.phase.report import report_body
 from audiojob_runner.prefetch.report import body_of
 from audiojob_runner.settings import read_parameters
 from audiojob_runner.store.manifest import Published, build_manifest, encode, fingerprint, reference
+from audiojob_runner.sweep.index import SeenJob, index_job, note
 from audiojob_types.base import WireModel, format_time, since
-from audiojob_types.contract import CONTRACT, ExitCode, ManifestOutput, PhaseInput
+from audiojob_types.contract import CONTRACT, ExitCode, Manifest, ManifestOutput, PhaseInput
 from audiojob_types.models import ModelRecord, ModelState
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
@@ -252,6 +253,7 @@ def runner_files() -> dict[str, bytes]:
         "configmap-models.json": as_json(models_configmap()),
         "about.json": as_json(kept_download()),
         "absent-since.json": as_json({"absentSince": format_time(NOW)}),
+        "index.json": as_json(index_record(manifest)),
     }
 
 
@@ -270,6 +272,15 @@ def kept_download() -> Object:
     about = describe(address_digest(UID, "https://media.example.org/song.mp3"), version, "audio/mpeg", "mp3")
     assert about is not None, "it can be continued"
     return about.to_wire()
+
+
+def index_record(manifest: Manifest) -> Object:
+    """What the sweeper writes into the index."""
+    folder = f"{manifest.namespace}/{manifest.uid}"
+    notes = [note(manifest, f"{folder}/{manifest.phase}/1-{POD}")]
+    entry = index_job(folder, notes, NOW, SeenJob("pair", "Succeeded", NOW), {})
+    assert entry is not None, "something was published"
+    return entry.job.to_wire()
 
 
 def as_json(record: Object) -> bytes:

@@ -377,6 +377,18 @@ class AudioPipelineSpec(WireModel):
         ]
         | None
     ) = None
+    intermediate_retention_seconds: (
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=315_360_000,
+                description="intermediateRetentionSeconds until files that only later phases read, such as normalized "
+                "audio, may be swept; never longer than retentionSeconds. Default 604800, a week.",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class AudioPipeline(StatusModel):

@@ -37,5 +37,6 @@ TASK: Final = TaskDescriptor(
     outputs=(Output("audio", ("audio/wav",)),),
     reuse=Reuse.BY_DEFAULT,
     served=Served.OWN_INPUTS,
+    intermediate=True,
     size=AttemptSize(cpu="500m", memory="512Mi", scratch="5Gi"),
 )

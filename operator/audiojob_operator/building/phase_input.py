@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from audiojob_operator.building.names import output_prefix
-from audiojob_operator.building.precedence import phase_parameters
+from audiojob_operator.building.precedence import is_intermediate, phase_parameters
 from audiojob_operator.building.program import program_of
 from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.building.volumes import used_libraries
@@ -61,6 +61,8 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
             ),
         ),
         expires_time=request.expires,
+        pipeline=request.revision.pipeline,
+        intermediate=is_intermediate(pipeline, phase),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from audiojob_operator.records.settings import Revision
 from audiojob_types.descriptor import TaskParameters
 from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.parameters import resolve_parameters
@@ -11,6 +12,8 @@ from audiojob_types.resources.job import AudioJobSpec, Retry
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
 
 DEFAULT_TTL_SECONDS: Final = 86_400
+DEFAULT_INTERMEDIATE_SECONDS: Final = 604_800
+_INTERMEDIATES_EXPIRE_SINCE: Final = 1  # contract
 
 
 def effective_device(spec: AudioJobSpec, phase: Phase) -> str:
@@ -41,6 +44,25 @@ def effective_ttl_seconds(spec: AudioJobSpec, pipeline: AudioPipelineSpec | None
         if value is not None:
             return value
     return DEFAULT_TTL_SECONDS
+
+
+def retention_seconds(revision: Revision, phase: Phase) -> int | None:
+    """How long what the phase publishes is kept; None is for ever.
+
+    What is only there for later phases has a default. Revisions from before contract 1 were stored without one.
+    """
+    pipeline = revision.spec
+    kept = pipeline.intermediate_retention_seconds
+    if kept is None and revision.contract >= _INTERMEDIATES_EXPIRE_SINCE:
+        kept = DEFAULT_INTERMEDIATE_SECONDS
+    limits = [pipeline.retention_seconds, kept if is_intermediate(pipeline, phase) else None]
+    return min((each for each in limits if each is not None), default=None)
+
+
+def is_intermediate(pipeline: AudioPipelineSpec, phase: Phase) -> bool:
+    """Whether the phase's outputs only serve later phases of the pipeline. A phase that nobody reads has results."""
+    read = any(binding.from_ == phase.name for other in pipeline.phases for binding in other.inputs)
+    return read and phase.task.descriptor.intermediate
 
 
 def phase_parameters(spec: AudioJobSpec, phase: Phase) -> TaskParameters:

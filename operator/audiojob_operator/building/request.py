@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from audiojob_operator.building.precedence import retention_seconds
 from audiojob_operator.records.settings import DecideSettings, Revision
 from audiojob_types.contract import Device, PhaseInputFile
 from audiojob_types.resources.job import AudioJob
@@ -45,7 +46,7 @@ class AttemptRequest:
     @property
     def expires(self) -> datetime | None:
         """When what the attempt publishes may be swept; None is never."""
-        kept = self.revision.spec.retention_seconds
+        kept = retention_seconds(self.revision, self.phase)
         return None if kept is None else self.now + timedelta(seconds=kept)
 
     @property

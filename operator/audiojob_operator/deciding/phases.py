@@ -7,7 +7,7 @@ from typing import Final
 
 from audiojob_operator.building.inputs import input_durations, phase_inputs
 from audiojob_operator.building.job import build_job
-from audiojob_operator.building.precedence import effective_device, effective_retry
+from audiojob_operator.building.precedence import effective_device, effective_retry, retention_seconds
 from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.deciding.attempts.attempt import (
     AttemptPolicy,
@@ -88,7 +88,8 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
             child = draft.child(phase.name, record.attempt + 1)
             if child is None:
                 break
-            kept = draft.pipeline.retention_seconds
+            assert draft.revision is not None, "a pipeline is bound before its phases are looked at"
+            kept = retention_seconds(draft.revision, phase)
             expires = child.created + timedelta(seconds=kept) if kept is not None else None
             record = adopted(record, child, expires)
             _tell_start(draft, phase, record)

@@ -56,7 +56,8 @@ def begin(draft: Draft) -> None:
 
 def _take_over(draft: Draft) -> None:
     """A retry begins with what the other job has finished."""
-    records, outputs = finished_before(draft.observed, draft.pipeline, draft.now)
+    assert draft.revision is not None, "a pipeline is bound before its phases are looked at"
+    records, outputs = finished_before(draft.observed, draft.revision, draft.now)
     name = draft.observed.job.spec.retry_of
     for record in records:
         draft.phases[record.name] = PhaseStatus(
@@ -102,8 +103,9 @@ def _take(draft: Draft, phase: Phase) -> None:
     key = _wanted_key(draft, phase)
     if key is None or observed.reuse is None:
         return
+    assert draft.revision is not None, "a pipeline is bound before its phases are looked at"
     if key not in observed.reuse:
-        wanted = ask(key, observed.job.spec, phase, draft.pipeline, observed.settings, draft.now)
+        wanted = ask(key, observed.job.spec, phase, draft.revision, observed.settings, draft.now)
         if all(wanted.key != other.key for other in draft.asks):
             draft.asks.append(wanted)
     elif isinstance(donor := observed.reuse[key], Donor):

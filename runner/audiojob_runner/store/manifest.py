@@ -62,6 +62,8 @@ def build_manifest(
         outputs=tuple(outputs),
         created_time=now,
         expires_time=phase_input.expires_time,
+        pipeline=phase_input.pipeline,
+        intermediate=phase_input.intermediate,
         metadata=metadata,
     )
 

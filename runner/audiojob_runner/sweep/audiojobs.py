@@ -7,11 +7,13 @@ import json
 import ssl
 import urllib.parse
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.settings import ENV_API_HOST, ENV_API_PORT
+from audiojob_runner.sweep.index import SeenJob
 from audiojob_runner.sweep.plan import LiveJobs
 from audiojob_types.constants import GROUP, MANAGER_RUNNER, VERSION
 from audiojob_types.contract import ExitCode
@@ -40,14 +42,25 @@ def read_jobs(items: Iterator[Mapping[str, Any]]) -> LiveJobs:
     uids: set[str] = set()
     references: set[str] = set()
     unfinished: set[str] = set()
+    seen: dict[str, SeenJob] = {}
     for item in items:
         uid = item["metadata"]["uid"]
         uids.add(uid)
         status = item.get("status") or {}
+        seen[uid] = _seen(item.get("spec") or {}, status)
         if status.get("state") not in FINISHED_STATES:
             unfinished.add(uid)
         references.update(_keys(status))
-    return LiveJobs(frozenset(uids), frozenset(references), frozenset(unfinished))
+    return LiveJobs(frozenset(uids), frozenset(references), frozenset(unfinished), seen)
+
+
+def _seen(spec: Mapping[str, Any], status: Mapping[str, Any]) -> SeenJob:
+    """What the index tells of the job. Odd values are cut or left out: they are for people."""
+    try:
+        completed = datetime.fromisoformat(str(status.get("completionTime")))
+    except ValueError:
+        completed = None
+    return SeenJob(str(spec.get("pipeline", ""))[:63], str(status.get("state", ""))[:63], completed)
 
 
 def _keys(node: Any) -> Iterator[str]:

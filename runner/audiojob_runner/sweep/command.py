@@ -22,7 +22,18 @@ from audiojob_runner.store.inventory import StoredObject, inventory, remove, rem
 from audiojob_runner.store.layout import PARTIAL_FOLDER
 from audiojob_runner.store.manifest import MAX_MANIFEST_BYTES
 from audiojob_runner.sweep.audiojobs import live_jobs
-from audiojob_runner.sweep.plan import Kind, Limits, Removal, StoredAttempt, StoredJob, SweepPlan, plan_sweep
+from audiojob_runner.sweep.index import FOLDER as INDEX_FOLDER
+from audiojob_runner.sweep.index import (
+    MAX_RECORD_BYTES,
+    Noted,
+    index_job,
+    keys_by_file,
+    note,
+    outdated,
+    strays,
+    with_last_state,
+)
+from audiojob_runner.sweep.plan import Kind, Limits, LiveJobs, Removal, StoredAttempt, StoredJob, SweepPlan, plan_sweep
 from audiojob_types.base import format_time
 from audiojob_types.contract import MANIFEST_NAME, ExitCode, FolderStore, Manifest, S3Store
 from audiojob_types.reasons import Reason
@@ -55,6 +66,15 @@ class _Found:
 
     attempts: dict[str, list[StoredObject]] = field(default_factory=dict)
     others: list[StoredObject] = field(default_factory=list)
+    notes: dict[str, Noted] = field(default_factory=dict)  # by the folder of the attempt
+
+
+@dataclass(slots=True)
+class _Contents:
+    """A namespace's part of the store: jobs by folder, and the index by key."""
+
+    jobs: dict[str, _Found] = field(default_factory=dict)
+    index: dict[str, StoredObject] = field(default_factory=dict)
 
 
 def parse_store(text: str) -> FolderStore | S3Store:
@@ -91,9 +111,11 @@ def _sweep(options: SweepOptions, environ: Mapping[str, str], paths: Paths) -> N
     # The store first: a job that is made meanwhile is in the list, and its folder is not among these.
     contents = _read(store, options.namespace)
     live = live_jobs(environ, paths.service_account, options.namespace)
-    stored = tuple(_stored_job(store, folder, found, now) for folder, found in sorted(contents.items()))
+    stored = tuple(_stored_job(store, folder, found, now) for folder, found in sorted(contents.jobs.items()))
     plan = plan_sweep(stored, live, options.limits, now)
-    _apply(store, plan, contents, now, dry_run=options.dry_run)
+    _apply(store, plan, contents.jobs, now, dry_run=options.dry_run)
+    if not options.dry_run:
+        _write_index(store, contents, plan, live)
     would = "would be " if options.dry_run else ""
     _log.info(
         "%s: %d job folders with %d bytes, %d AudioJobs; %d folders with %d bytes %sremoved, %d held back",
@@ -108,14 +130,16 @@ def _sweep(options: SweepOptions, environ: Mapping[str, str], paths: Paths) -> N
     )
 
 
-def _read(store: Store, namespace: str) -> dict[str, _Found]:
-    """The jobs' folders of the namespace and all that is in them."""
-    found: dict[str, _Found] = {}
+def _read(store: Store, namespace: str) -> _Contents:
+    """The jobs' folders of the namespace and all that is in them, and the index."""
+    found = _Contents()
     for item in inventory(store, namespace):
         parts = item.key.split("/")
+        if parts[:2] == [namespace, INDEX_FOLDER]:
+            found.index[item.key] = item
         if len(parts) <= 2 or parts[0] != namespace or not _UID.fullmatch(parts[1]):
             continue
-        job = found.setdefault("/".join(parts[:2]), _Found())
+        job = found.jobs.setdefault("/".join(parts[:2]), _Found())
         if len(parts) > _ATTEMPT_PARTS and _ATTEMPT.fullmatch(parts[3]):
             job.attempts.setdefault("/".join(parts[:_ATTEMPT_PARTS]), []).append(item)
         else:
@@ -128,36 +152,37 @@ def _stored_job(store: Store, folder: str, found: _Found, now: datetime) -> Stor
     marked = any(item.key == mark for item in found.others)
     return StoredJob(
         folder=folder,
-        attempts=tuple(_stored_attempt(store, key, items) for key, items in sorted(found.attempts.items())),
+        attempts=tuple(_stored_attempt(store, key, found) for key in sorted(found.attempts)),
         absent_since=_read_mark(store, mark, now) if marked else None,
         other_bytes=sum(item.bytes for item in found.others),
     )
 
 
-def _stored_attempt(store: Store, folder: str, items: list[StoredObject]) -> StoredAttempt:
-    key = f"{folder}/{MANIFEST_NAME}"
+def _stored_attempt(store: Store, folder: str, found: _Found) -> StoredAttempt:
+    items, key = found.attempts[folder], f"{folder}/{MANIFEST_NAME}"
     published = any(item.key == key for item in items)
+    if published and (noted := _note(store, key, folder)) is not None:
+        found.notes[folder] = noted
+    known = found.notes.get(folder)
     return StoredAttempt(
         folder=folder,
         bytes=sum(item.bytes for item in items),
         newest=max(item.written for item in items),
         published=published,
-        expires=_expires(store, key) if published else None,
+        expires=known.attempt.expires_time if known is not None else None,
         remnant_bytes=sum(item.bytes for item in items if item.key.startswith(f"{folder}/{PARTIAL_FOLDER}/")),
+        intermediate=known is not None and known.intermediate,
     )
 
 
-def _expires(store: Store, key: str) -> datetime | None:
+def _note(store: Store, key: str, folder: str) -> Noted | None:
     """What the manifest says; one that cannot be read keeps everything."""
     try:
         content = store.read(key, MAX_MANIFEST_BYTES)
-        expires = Manifest.read(content).expires_time if content is not None else None
+        return note(Manifest.read(content), folder) if content is not None else None
     except (ValidationError, PhaseError) as error:
         _log.warning("%s cannot be read, so that its job is kept: %s", key, type(error).__name__)
         return None
-    if expires is not None and expires.tzinfo is None:
-        return expires.replace(tzinfo=UTC)
-    return expires
 
 
 def _read_mark(store: Store, key: str, now: datetime) -> datetime:
@@ -184,6 +209,41 @@ def _apply(store: Store, plan: SweepPlan, contents: dict[str, _Found], now: date
     for folder in plan.mark:
         store.write(f"{folder}/{MARK_NAME}", content)
     remove(store, [f"{folder}/{MARK_NAME}" for folder in plan.unmark])
+
+
+def _write_index(store: Store, contents: _Contents, plan: SweepPlan, live: LiveJobs) -> None:
+    """Bring the index up to date with the folders that remain."""
+    gone = {removal.folder for removal in plan.removals}
+    wanted, keys = set(), keys_by_file(contents.index)
+    for folder, found in contents.jobs.items():
+        if folder in gone or not found.notes:
+            continue
+        notes = [noted for attempt, noted in found.notes.items() if attempt not in gone]
+        newest = max(item.written for attempt in found.notes for item in found.attempts[attempt])
+        seen = live.seen.get(folder.rpartition("/")[2])
+        entry = index_job(folder, notes, newest, seen, keys)
+        if entry is None:
+            continue
+        wanted.add(entry.key)
+        stored = contents.index.get(entry.key)
+        if len(notes) < len(found.notes) or outdated(entry, stored, seen):
+            before = _read_index(store, entry.key) if stored is not None and seen is None else None
+            record = with_last_state(entry, before)
+            store.write(entry.key, json.dumps(record.to_wire(), ensure_ascii=False, indent=1).encode() + b"\n")
+    lost = strays(contents.index, frozenset(wanted))
+    remove(store, lost)
+    for folder in {key.rpartition("/")[0] for key in lost}:
+        remove_empty_folders(store, folder)
+
+
+def _read_index(store: Store, key: str) -> bytes | None:
+    """What an earlier pass wrote; None for what it cannot have written."""
+    try:
+        return store.read(key, MAX_RECORD_BYTES)
+    except PhaseError as error:
+        if error.reason is Reason.CHECKSUM_MISMATCH:  # it is too large
+            return None
+        raise
 
 
 def _words(removal: Removal) -> tuple[str, int]:

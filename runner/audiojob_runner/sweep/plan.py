@@ -1,17 +1,20 @@
 """What may be removed from a store: a plain function of what lies there, of the AudioJobs that exist, and the time.
 
 Everything that is not surely useless stays. A job's folder goes only when its results have expired *and* its AudioJob
-has been absent for days; an attempt goes when it never published; and no pass removes more than a share of the store.
+has been absent for days; so does an attempt whose files only served later phases, while the job's results may stay; an
+attempt goes when it never published; and no pass removes more than a share of the store.
 What a download had received is not part of that share: it is never a result, and can be larger than all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
+
+from audiojob_runner.sweep.index import SeenJob
 
 DEFAULT_UNFINISHED: Final = timedelta(hours=24)
 DEFAULT_ABSENT: Final = timedelta(days=7)
@@ -31,8 +34,8 @@ class Limits:
 class StoredAttempt:
     """An attempt's folder, ``<namespace>/<uid>/<phase>/<attempt>-<pod>``. ``newest``: when it was last written to.
 
-    ``expires`` is its manifest's; None is for ever, as a manifest that cannot be read is. ``remnant_bytes`` of all
-    ``bytes`` are what a download left for a next attempt.
+    ``expires`` is its manifest's; None is for ever, as a manifest that cannot be read is. ``intermediate``: its files
+    only served later phases. ``remnant_bytes`` of all ``bytes`` are what a download left for a next attempt.
     """
 
     folder: str
@@ -41,6 +44,7 @@ class StoredAttempt:
     published: bool
     expires: datetime | None = None
     remnant_bytes: int = 0
+    intermediate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,13 @@ class StoredJob:
 class LiveJobs:
     """The AudioJobs that exist, finished ones too. ``references`` are keys that their status names, wherever they lie.
 
-    ``unfinished`` are uids of those that still run or wait.
+    ``unfinished`` are uids of those that still run or wait. ``seen`` by uid is for the index alone.
     """
 
     uids: frozenset[str]
     references: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
+    seen: Mapping[str, SeenJob] = field(default_factory=dict)
 
     def refer_to(self, folder: str) -> bool:
         """Whether any of them names something in that folder."""
@@ -129,7 +134,11 @@ class SweepPlan:
 
 def plan_sweep(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now: datetime) -> SweepPlan:
     """The pass. Pure: the same arguments always give the same plan."""
-    wanted = [*_attempts(stored, live, limits, now), *_jobs(stored, live, limits, now)]
+    wanted = [
+        *_attempts(stored, live, limits, now),
+        *_intermediates(stored, live, limits, now),
+        *_jobs(stored, live, limits, now),
+    ]
     total = sum(job.bytes - job.remnant_bytes for job in stored)
     bytes_left = total * limits.percent // 100
     folders_left = len(stored) * limits.percent // 100
@@ -170,6 +179,30 @@ def _attempts(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now
         yield Removal(Kind.ATTEMPT, attempt.folder, attempt.bytes, why, attempt.remnant_bytes)
 
 
+def _intermediates(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now: datetime) -> Iterator[Removal]:
+    """Attempts whose files only served later phases, the first expired first. The rules are those of a job's folder."""
+    whole = {removal.folder for removal in _jobs(stored, live, limits, now)}
+    found = [
+        (attempt.expires, attempt)
+        for job in stored
+        if job.folder not in whole and job.uid not in live.uids and _absent_long(job, limits, now)
+        for attempt in job.attempts
+        if attempt.intermediate
+        and attempt.published
+        and attempt.expires is not None
+        and attempt.expires <= now
+        and now - attempt.newest > limits.unfinished
+        and not live.refer_to(attempt.folder)
+    ]
+    for expires, attempt in sorted(found, key=lambda each: (each[0], each[1].folder)):
+        why = f"only later phases read it, it expired at {expires:%Y-%m-%dT%H:%MZ}, and its AudioJob is absent"
+        yield Removal(Kind.ATTEMPT, attempt.folder, attempt.bytes, why, attempt.remnant_bytes)
+
+
+def _absent_long(job: StoredJob, limits: Limits, now: datetime) -> bool:
+    return job.absent_since is not None and now - job.absent_since >= limits.absent
+
+
 def _jobs(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now: datetime) -> Iterator[Removal]:
     """Folders of jobs whose results have expired and which have been absent long enough, the first expired first."""
     found = [
@@ -177,8 +210,7 @@ def _jobs(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now: da
         for job in stored
         if job.expires is not None
         and job.expires <= now
-        and job.absent_since is not None
-        and now - job.absent_since >= limits.absent
+        and _absent_long(job, limits, now)
         and job.uid not in live.uids
         and not live.refer_to(job.folder)
         and all(now - attempt.newest > limits.unfinished for attempt in job.attempts)
@@ -190,4 +222,5 @@ def _jobs(stored: tuple[StoredJob, ...], live: LiveJobs, limits: Limits, now: da
 
 def _to_be_marked(job: StoredJob, live: LiveJobs) -> bool:
     """Only what may expire some day: nothing else ever asks since when a job is absent."""
-    return job.absent_since is None and job.expires is not None and job.uid not in live.uids
+    may_expire = job.expires is not None or any(each.intermediate and each.expires is not None for each in job.attempts)
+    return job.absent_since is None and may_expire and job.uid not in live.uids

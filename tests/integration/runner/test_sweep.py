@@ -163,10 +163,40 @@ def test_only_what_expired_and_is_long_absent_goes_and_the_first_sight_of_absenc
     assert f"{fresh}/absent-since.json" in keys
     assert f"{back}/absent-since.json" not in keys
     assert {f"{sweeper.namespace}/uploads/song.flac", "shelf/Artist/Song.flac"} <= set(keys)
+    indexed = {key.rpartition("-")[2] for key in keys if key.startswith(f"{sweeper.namespace}/index/")}
+    assert indexed == {f"{each.rpartition('/')[2][:8]}.json" for each in (for_ever, later, fresh, back)}
     assert ended.said("removing job"), "what and why is told"
     assert "expired at 2026-01-01" in ended.said("removing job")[0]
     if sweeper.store.kind == "Folder":
         assert not (sweeper.store.root / gone).exists(), "no empty folders stay"
+
+
+def test_the_index_leads_to_the_folder_after_the_job_is_gone(sweeper: Sweeper) -> None:
+    uid = sweeper.job("song", {"state": "Succeeded", "completionTime": PAST})
+    folder = sweeper.fill(uid, expires=None)
+    assert sweeper.run().code == ExitCode.OK
+    path = f"{JOBS}/{sweeper.namespace}/audiojobs/song"
+    sweeper.server.rest.request("DELETE", path)
+    assert sweeper.run().code == ExitCode.OK
+
+    keys = sweeper.store.keys()
+    [key] = [each for each in keys if each.startswith(f"{sweeper.namespace}/index/")]
+    record = json.loads(sweeper.store.read(key))
+    assert (record["folder"], record["uid"], record["state"], record["pipeline"]) == (folder, uid, "Succeeded", "p")
+    assert [each["folder"] for each in record["attempts"]] == [f"{folder}/work/1-00000000"]
+    assert [each["name"] for each in record["attempts"][0]["outputs"]] == ["audio"]
+
+
+def test_intermediate_files_go_and_the_results_stay(sweeper: Sweeper) -> None:
+    folder = sweeper.fill(expires=None, mark=LONG_AGO, size=10_000)
+    wav = f"{folder}/normalize/1-00000000"
+    sweeper.store.put_manifest(wav, {"audio": bytes(100)}, expiresTime=PAST, intermediate=True)
+    sweeper.age(folder, 30)
+
+    assert sweeper.run("--dry-run").said("would remove attempt")
+    assert sweeper.there(wav)
+    assert sweeper.run().code == ExitCode.OK
+    assert [sweeper.there(each) for each in (wav, f"{folder}/work/1-00000000")] == [False, True]
 
 
 def test_a_pass_removes_a_fifth_and_the_next_one_goes_on(sweeper: Sweeper) -> None:

@@ -14,6 +14,7 @@ from tests.unit.operator.test_stored import covers
 from audiojob_runner.fetch.partial.remnant import parse_about
 from audiojob_runner.models.volume import Lock
 from audiojob_runner.settings import read_parameters
+from audiojob_runner.sweep.index import JobIndex
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Manifest, PhaseInput, PhaseResult
 from audiojob_types.models import ModelBook, ModelRecord
@@ -35,6 +36,7 @@ READERS: dict[str, Callable[[bytes], WireModel]] = {
     "result-failed.json": PhaseResult.read,
     "models.json": Lock.read,
     "about.json": about,
+    "index.json": JobIndex.read,
 }
 RECORDS = [pytest.param(folder, name, id=f"{name} of {folder.parent.name}") for folder in FOLDERS for name in READERS]
 

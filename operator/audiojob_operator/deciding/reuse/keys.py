@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from audiojob_operator.building.precedence import effective_priority, phase_parameters
+from audiojob_operator.building.precedence import effective_priority, phase_parameters, retention_seconds
 from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.attempts.attempt import folder_of
 from audiojob_operator.deciding.reuse.urls import normalised
@@ -20,7 +20,7 @@ from audiojob_types.descriptor import Reuse, TaskParameters
 from audiojob_types.models import KNOWN_MODELS
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob, AudioJobSpec, JobOutput, PhaseState, PhaseStatus
-from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
+from audiojob_types.resources.pipeline import Phase
 
 _TURN_COMES: Final = frozenset({Reason.WAITING_FOR_KUEUE, Reason.EVICTED_BY_KUEUE})
 
@@ -118,7 +118,7 @@ def _identity(file: PhaseInputFile, work: Work) -> str | None:
 # ---------------------------------------------------------------- donors
 
 
-def ask(key: str, spec: AudioJobSpec, phase: Phase, pipeline: AudioPipelineSpec, settings: DecideSettings,
+def ask(key: str, spec: AudioJobSpec, phase: Phase, revision: Revision, settings: DecideSettings,
         now: datetime) -> ReuseAsk:  # fmt: skip
     """What is wanted of a donor."""
     finished_since = None
@@ -126,15 +126,15 @@ def ask(key: str, spec: AudioJobSpec, phase: Phase, pipeline: AudioPipelineSpec,
         finished_since = now - timedelta(seconds=settings.download_reuse_seconds)
     return ReuseAsk(
         key=key,
-        priority=effective_priority(spec, pipeline),
+        priority=effective_priority(spec, revision.spec),
         finished_since=finished_since,
-        kept_until=kept_until(pipeline, now),
+        kept_until=kept_until(revision, phase, now),
     )
 
 
-def kept_until(pipeline: AudioPipelineSpec, now: datetime) -> datetime | None:
+def kept_until(revision: Revision, phase: Phase, now: datetime) -> datetime | None:
     """Who asks for files that are kept for a while gets at least half of that; None: for files kept for ever."""
-    kept = pipeline.retention_seconds
+    kept = retention_seconds(revision, phase)
     return None if kept is None else now + timedelta(seconds=kept / 2)
 
 

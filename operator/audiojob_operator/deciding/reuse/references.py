@@ -11,9 +11,10 @@ from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.reuse.keys import kept_until, lasts
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observed import Observed, Retried, Unreadable
+from audiojob_operator.records.settings import Revision
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.resources.job import AudioJob, JobOutput, PhaseState, PhaseStatus, ResolvedSource, State
-from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
+from audiojob_types.resources.pipeline import Phase
 
 # ---------------------------------------------------------------- spec.source.jobRef
 
@@ -123,15 +124,13 @@ def check_retried(observed: Observed) -> None:
         raise InvalidSpecError("spec.retryOf", f"AudioJob {name} has succeeded; there is nothing to try again")
 
 
-def finished_before(
-    observed: Observed, pipeline: AudioPipelineSpec, now: datetime
-) -> tuple[list[PhaseStatus], list[JobOutput]]:
+def finished_before(observed: Observed, revision: Revision, now: datetime) -> tuple[list[PhaseStatus], list[JobOutput]]:
     """Phases of the retried job that need not be done again, and their outputs.
 
     Such a phase has succeeded, its files are kept for long enough, it does the same task with the same parameters, and
     so do all phases that it reads from.
     """
-    retried = observed.retried
+    retried, pipeline = observed.retried, revision.spec
     if observed.job.spec.retry_of is None or not isinstance(retried, Retried) or retried.spec is None:
         return [], []
     old = {phase.name: phase for phase in retried.spec.phases}
@@ -141,7 +140,7 @@ def finished_before(
         record = records.get(phase.name)
         if record is None or record.state is not PhaseState.SUCCEEDED or phase.name not in old:
             continue
-        if not lasts(record.expires_time, kept_until(pipeline, now)):
+        if not lasts(record.expires_time, kept_until(revision, phase, now)):
             continue
         if _same_work(observed.job, retried.job, phase, old[phase.name]) and set(phases_before(pipeline, phase)) <= set(
             kept

@@ -9,7 +9,7 @@ from tests.unit.operator.builders import SETTINGS, audio_job, phase, pipeline
 
 from audiojob_operator.building import precedence
 from audiojob_operator.deciding import revisions
-from audiojob_operator.records.settings import Images
+from audiojob_operator.records.settings import Images, Revision
 from audiojob_types.descriptor import ImageFamily
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.resources.job import AudioJob, AudioJobSpec, Retry
@@ -141,3 +141,29 @@ def test_a_job_that_status_calls_running_and_the_cache_lacks_is_named() -> None:
         {"name": "second", "state": "Running", "attempt": 1, "jobName": "song-second"},
     ]
     assert revisions.unconfirmed_children(AudioJob.model_validate(job), ()) == ("song-second",)
+
+
+def read_by_next(name: str, task: str, reader: str | None = "next") -> tuple[dict[str, Any], ...]:
+    """A phase, and one after it that reads what it publishes."""
+    bound = [{"name": "audio", "from": name, "output": "audio"}] if reader else []
+    return phase(name, task), phase(reader or "next", "Simulate", inputs=bound)
+
+
+KEPT = {
+    "normalized audio that a later phase reads": ("Normalize", "next", {}, 1, 604_800),
+    "the pipeline keeps it for a day": ("Normalize", "next", {"intermediateRetentionSeconds": 86_400}, 1, 86_400),
+    "the results are kept shorter": ("Normalize", "next", {"retentionSeconds": 3_600}, 1, 3_600),
+    "the results are kept longer": ("Normalize", "next", {"retentionSeconds": 10**7}, 1, 604_800),
+    "normalized audio that nobody reads is a result": ("Normalize", None, {}, 1, None),
+    "a download that a later phase reads is a result": ("Download", "next", {}, 1, None),
+    "a revision from before the default": ("Normalize", "next", {}, 0, None),
+}
+
+
+@pytest.mark.parametrize(("task", "reader", "spec_of", "contract", "seconds"), KEPT.values(), ids=KEPT.keys())
+def test_how_long_files_are_kept(
+    task: str, reader: str | None, spec_of: dict[str, Any], contract: int, seconds: int | None
+) -> None:
+    made = pipeline_spec(*read_by_next("first", task, reader), **spec_of)
+    revision = Revision("p-1", "p", made, SETTINGS.images, contract)
+    assert precedence.retention_seconds(revision, made.phases[0]) == seconds

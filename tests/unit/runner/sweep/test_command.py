@@ -17,7 +17,7 @@ def test_what_a_download_left_is_told_from_results(tmp_path: Path) -> None:
     for name, size in {"log/0000": 10, "partial/data": 5_000, "partial/sums": 32, "partial.wav": 700}.items():
         store.write(f"{JOB}/work/1-aaaaaaaa/{name}", bytes(size))
     store.write(f"{JOB}/work/2-bbbbbbbb/partial", bytes(9))  # a file of that name is no such folder
-    [found] = _read(store, "music").values()
+    [found] = _read(store, "music").jobs.values()
     stored = _stored_job(store, JOB, found, datetime.now(UTC))
     assert [(each.bytes, each.remnant_bytes) for each in stored.attempts] == [(5_742, 5_032), (9, 0)]
     assert (stored.bytes, stored.remnant_bytes) == (5_751, 5_032)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,10 +27,11 @@ def attempt(
     expires: datetime | None = NOW - DAY,
     size: int = 100,
     remnant: int = 0,
+    intermediate: bool = False,
 ) -> StoredAttempt:
     """``size`` bytes, and ``remnant`` bytes in its partial/."""
     folder = f"music/{uid}/{phase}/{number}-0000000{number}"
-    return StoredAttempt(folder, size + remnant, NOW - age, published, expires, remnant)
+    return StoredAttempt(folder, size + remnant, NOW - age, published, expires, remnant, intermediate)
 
 
 def job(uid: str = "a", *attempts: StoredAttempt, absent: timedelta | None = 8 * DAY) -> StoredJob:
@@ -94,6 +96,39 @@ def test_an_attempt(stored: StoredAttempt, alive: LiveJobs, goes: bool) -> None:
     plan = plan_sweep((job("a", stored, absent=None),), alive, ALL, NOW)
     assert [removal.folder for removal in plan.removals] == ([stored.folder] if goes else [])
     assert all(removal.kind is Kind.ATTEMPT for removal in plan.removals)
+
+
+WAV = attempt(phase="wav", intermediate=True)
+STEMS = attempt(phase="stems", expires=None)
+INTERMEDIATES = {
+    "expired, and the job absent for eight days": (WAV, 8 * DAY, NOBODY, True),
+    "the job absent for six days": (WAV, 6 * DAY, NOBODY, False),
+    "the job was never seen to be absent": (WAV, None, NOBODY, False),
+    "its job is there, and might be retried": (WAV, 8 * DAY, live("a"), False),
+    "another job took it over": (WAV, 8 * DAY, live("b", refer=(f"{WAV.folder}/manifest.json",)), False),
+    "it expires in an hour": (replace(WAV, expires=NOW + HOUR), 8 * DAY, NOBODY, False),
+    "it is kept for ever": (replace(WAV, expires=None), 8 * DAY, NOBODY, False),
+    "somebody still writes into it": (replace(WAV, newest=NOW - HOUR), 8 * DAY, NOBODY, False),
+    "it is a result": (replace(WAV, intermediate=False), 8 * DAY, NOBODY, False),
+}
+
+
+@pytest.mark.parametrize(("wav", "absent", "alive", "goes"), INTERMEDIATES.values(), ids=INTERMEDIATES.keys())
+def test_what_only_later_phases_read_goes_before_the_results(
+    wav: StoredAttempt, absent: timedelta | None, alive: LiveJobs, goes: bool
+) -> None:
+    plan = plan_sweep((job("a", wav, STEMS, absent=absent),), alive, ALL, NOW)
+    assert [(each.kind, each.folder) for each in plan.removals] == ([(Kind.ATTEMPT, wav.folder)] if goes else [])
+
+
+def test_the_absence_of_a_job_is_noted_for_its_intermediate_files_alone() -> None:
+    stored = (job("a", WAV, STEMS, absent=None), job("b", replace(WAV, intermediate=False), STEMS, absent=None))
+    assert plan_sweep(stored, NOBODY, Limits(), NOW).mark == ("music/a",)
+
+
+def test_intermediate_files_are_part_of_the_share_of_a_pass() -> None:
+    plan = plan_sweep((job("a", WAV, STEMS),), NOBODY, Limits(percent=20), NOW)
+    assert (plan.removals, [each.folder for each in plan.held_back]) == ((), [WAV.folder])
 
 
 def test_absence_is_noted_once_and_forgotten_when_the_job_is_back() -> None:

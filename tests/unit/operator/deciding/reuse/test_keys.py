@@ -212,7 +212,7 @@ def test_fits(wanted: ReuseAsk, offered: Donor, fit: bool) -> None:
     ],
 )
 def test_ask(of: Phase, kept: Object, wanted: ReuseAsk) -> None:
-    assert ask(KEY, spec(), of, revision(**kept).spec, SETTINGS, NOW) == wanted
+    assert ask(KEY, spec(), of, revision(**kept), SETTINGS, NOW) == wanted
 
 
 @pytest.mark.parametrize(
