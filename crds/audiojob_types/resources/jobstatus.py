@@ -243,6 +243,9 @@ class AudioJobStatus(StatusModel):
     completion_time: Annotated[Time | None, Field(description="completionTime is when the job ended.")] = None
     percent: Annotated[int, Field(ge=0, le=100, description="percent of the work that is done, for display only.")] = 0
     message: Annotated[Message | None, Field(description="message says in a sentence where the job stands.")] = None
+    waiting_for: Annotated[
+        ObjectName | None, Field(description="waitingFor is the AudioJob whose end this one waits for.")
+    ] = None
     phase: (
         Annotated[str, Field(max_length=12, description="phase is the name of the phase that runs or ran last.")] | None
     ) = None

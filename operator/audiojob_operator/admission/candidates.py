@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from audiojob_operator.building.precedence import effective_priority
-from audiojob_operator.deciding.policies.models import lacks_model
-from audiojob_operator.deciding.policies.ready import by_name, can_go_on, gpu_requests, ready_phases
+from audiojob_operator.deciding.policies.blocker import Facts
+from audiojob_operator.deciding.policies.ready import by_name, can_go_on, gpu_requests, lacks_all_models
 from audiojob_operator.deciding.policies.sites import fetch_request
 from audiojob_operator.deciding.status import holds_slot, is_finished
 from audiojob_operator.records.admission import Candidate
 from audiojob_types import constants as c
-from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
@@ -38,8 +37,8 @@ def candidate(
     if is_finished(job) or spec.suspend or spec.cancel or metadata.deletion_timestamp is not None:
         return None
     holds = assumed or holds_slot(job)
-    phases = by_name(job.status.phases)
-    if not holds and (pipeline is None or _waits_for_another(job, pipeline, now, unready)):
+    facts = Facts(spec, by_name(job.status.phases), unready)
+    if not holds and (pipeline is None or _waits_for_another(job, pipeline, facts, now)):
         return None
     created = metadata.creation_timestamp or _EPOCH
     eligible = max(created, spec.start_time or created)
@@ -51,27 +50,21 @@ def candidate(
         queue=spec.queue_name,
         user=metadata.labels.get(c.LABEL_USER, ""),
         gpus_held=gpus_held,
-        requests=gpu_requests(spec, pipeline, phases, eligible, unready) if pipeline is not None else (),
-        fetch=fetch_request(spec, pipeline, phases) if pipeline is not None else None,
+        requests=gpu_requests(pipeline, facts, eligible, now) if pipeline is not None else (),
+        fetch=fetch_request(pipeline, facts, now) if pipeline is not None else None,
     )
 
 
-def _waits_for_another(job: AudioJob, pipeline: AudioPipelineSpec, now: datetime, unready: frozenset[str]) -> bool:
-    """Whether the job waits for something that no place would bring."""
+def _waits_for_another(job: AudioJob, pipeline: AudioPipelineSpec, facts: Facts, now: datetime) -> bool:
+    """Whether the job waits for something that no slot would bring."""
     if job.spec.start_time is not None and now < job.spec.start_time:
         return True
-    started = job.status.pipeline_revision is not None
-    if started and not can_go_on(job.spec, pipeline, by_name(job.status.phases), unready):
+    if job.status.pipeline_revision is None:
+        if lacks_all_models(pipeline, facts, now) is not None:
+            return True
+    elif not can_go_on(pipeline, facts, now):
         return True
-    if unready and not started and all(lacks_model(job.spec, phase, unready) for phase in ready_phases(pipeline, {})):
-        return True
-    if _tells(job, Reason.WAITING_FOR_SAME_WORK):
-        return True  # until a round finds that it does not; then it asks for a place
-    if job.spec.retry_of is not None and not started and _tells(job, Reason.WAITING_FOR_JOB):
-        return True  # its predecessor cannot be read
+    if job.status.waiting_for is not None:
+        return True  # until a reconcile finds that it does not; then it asks for a slot
     source = job.spec.source
     return source is not None and source.job_ref is not None and job.status.source is None
-
-
-def _tells(job: AudioJob, reason: Reason) -> bool:
-    return any(condition.reason == reason for condition in job.status.conditions)

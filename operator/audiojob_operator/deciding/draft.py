@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from audiojob_operator.building.names import event_name, output_prefix
 from audiojob_operator.deciding.attempts.attempt import clip
+from audiojob_operator.deciding.policies.blocker import Blocker
+from audiojob_operator.deciding.reuse.references import NotYet
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, PhaseObservation
 from audiojob_operator.records.observed import Observed
@@ -20,15 +22,6 @@ from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import JobOutput, JobWarning, PhaseState, PhaseStatus, ResolvedSource
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Why a phase that is ready does not start."""
-
-    phase: str
-    reason: Reason
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +53,10 @@ class Draft:
     events: list[EventRecord] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
     failure: tuple[str, Failed] | None = None
-    holds: list[Hold] = field(default_factory=list)
+    blockers: list[Blocker] = field(default_factory=list)
     source: ResolvedSource | None = None
     asks: list[ReuseAsk] = field(default_factory=list)
-    unresolved: str = ""  # why a job that spec.source.jobRef or spec.retryOf names leads nowhere yet
+    unresolved: NotYet | None = None  # why a job that spec.source.jobRef or spec.retryOf names leads nowhere yet
 
     @classmethod
     def of(cls, observed: Observed, now: datetime) -> Draft:
@@ -186,10 +179,10 @@ class Draft:
         name = event_name(self.observed.job.metadata.name, self.uid, reason, phase, attempt)
         self.events.append(EventRecord(name=name, type=kind, reason=str(reason), message=clip(message), phase=phase))
 
-    def hold(self, phase: str, reason: Reason, message: str, until: datetime | None = None) -> None:
-        """A ready phase does not start now; look again at ``until``."""
-        self.holds.append(Hold(phase, reason, clip(message)))
-        self.wake(until)
+    def block(self, found: Blocker) -> None:
+        """A ready phase does not start now."""
+        self.blockers.append(replace(found, message=clip(found.message)))
+        self.wake(found.until)
 
     def wake(self, at: datetime | None) -> None:
         """Look again then, even if nothing changes."""

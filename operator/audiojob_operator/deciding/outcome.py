@@ -68,7 +68,7 @@ def queued(draft: Draft, wait: Wait) -> Situation:
     if wait.reason in _TOLD and wait.reason not in before:
         draft.tell(wait.reason, wait.message, kind="Warning")
     message = steady(draft, wait.reason, wait.message)
-    return Situation(State.QUEUED, wait.reason, message, admitted=was_admitted(draft))
+    return Situation(State.QUEUED, wait.reason, message, admitted=was_admitted(draft), waiting_for=wait.other)
 
 
 def steady(draft: Draft, reason: Reason, message: str) -> str:

@@ -22,23 +22,21 @@ from audiojob_operator.deciding.attempts.device import GpuSupply, Use, WaitForGp
 from audiojob_operator.deciding.attempts.memory import next_request
 from audiojob_operator.deciding.attempts.verdict import UNSEEN_AFTER, Verdict, judge
 from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.deciding.policies.blocker import Blocker, blocker
 from audiojob_operator.deciding.policies.deadline import active_deadline
-from audiojob_operator.deciding.policies.models import model_wait
 from audiojob_operator.deciding.policies.ready import ready_phases
-from audiojob_operator.deciding.policies.review import needs_review, review_deadline, review_of
+from audiojob_operator.deciding.policies.review import review_end
 from audiojob_operator.deciding.policies.sites import site_host
 from audiojob_operator.deciding.reused_phases import (
-    hold_for,
+    facts,
     key_of,
-    same_work,
     take_finished,
     without_lost_files,
 )
 from audiojob_operator.records.observation import Failed, PhaseObservation, Running, Succeeded
-from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
-from audiojob_types.contract import COOL_DOWN_REASONS, Device, FailureClass
+from audiojob_types.contract import Device, FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
@@ -204,78 +202,31 @@ def start_ready(draft: Draft) -> None:
     take_finished(draft)
     for phase in ready_phases(draft.pipeline, draft.phases):
         record = draft.phases[phase.name]
-        if _held_back(draft, phase, record):
+        if _is_blocked(draft, phase, record):
             continue
         choice = choose_device(effective_device(observed.job.spec, phase), phase, record, supply, draft.now)
         match choice:
             case WaitForGpu(message, until):
                 since = record.gpu_wait_start_time or draft.now
                 draft.phases[phase.name] = record.model_copy(update={"gpu_wait_start_time": since})
-                draft.hold(phase.name, Reason.WAITING_FOR_GPU, message, until)
+                draft.block(Blocker(phase.name, Reason.WAITING_FOR_GPU, message, until))
             case Use() as use:
                 if use.device is Device.GPU:
                     supply = supply.take(phase.gpus)
                 draft.phases[phase.name] = _start(draft, phase, record, use)
 
 
-def _held_back(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
-    """Whether the phase must not start yet, whatever device there is."""
-    now, spec = draft.now, draft.observed.job.spec
-    if record.next_attempt_time is not None and now < record.next_attempt_time:
-        when = format_time(record.next_attempt_time)
-        limited = record.reason in COOL_DOWN_REASONS
-        reason = Reason.COOLING_DOWN if limited else Reason.BACKING_OFF
-        message = (
-            f"Attempt {record.attempt} of phase {phase.name} failed ({record.reason}); the next one starts at {when}."
-        )
-        draft.hold(phase.name, reason, message, record.next_attempt_time)
-        return True
-    if _awaits_review(draft, phase, record):
-        return True
-    wait = model_wait(spec, phase, draft.observed.models, now)
-    if wait is not None:
-        draft.hold(phase.name, Reason.MODEL_MISSING, wait.message, wait.until)
-        return True
-    if (other := same_work(draft, phase)) is not None:
-        hold_for(draft, phase, other)
-        return True
-    cooling = draft.observed.cooling_until
-    if cooling is not None and now < cooling and phase.task.descriptor.fetches:
-        message = f"{site_host(spec)} limits how often it is asked; it is left alone until {format_time(cooling)}."
-        draft.hold(phase.name, Reason.COOLING_DOWN, message, cooling)
-        return True
-    return _site_is_busy(draft, phase)
-
-
-def _site_is_busy(draft: Draft, phase: Phase) -> bool:
-    """Whether the phase's site has no room for it. One round begins one download, as admission has granted it."""
-    site = draft.observed.admitted.site
-    if site is None or not phase.task.descriptor.fetches or site_host(draft.observed.job.spec) is None:
+def _is_blocked(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
+    """Whether the phase must not start yet, whatever device there is. Raises :class:`EndJobError`."""
+    if (end := review_end(draft.observed.job.spec, phase, record, draft.now)) is not None:
+        raise EndJobError(phase.name, *end)
+    found = blocker(phase, facts(draft), draft.now)
+    if found is None:
         return False
-    begun = any(c.ANNOTATION_HOST in job["metadata"]["annotations"] for job in draft.jobs)
-    if site.granted and not begun:
-        return False
-    message = site.message or "Another phase of the job has just begun to download from the site."
-    draft.hold(phase.name, Reason.SITE_BUSY, message, site.until)
-    return True
-
-
-def _awaits_review(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
-    spec = draft.observed.job.spec
-    if not needs_review(spec, phase):
-        review = review_of(spec, phase) if phase.gate else None
-        if review is not None and not review.approved:
-            said = f": {review.message}" if review.message else "."
-            raise EndJobError(phase.name, Reason.REVIEW_REJECTED, f"The review did not approve the phase{said}")
-        return False
-    deadline = review_deadline(phase, record, draft.now)
-    if draft.now >= deadline:
-        message = f"Nobody reviewed the phase for {phase.review_timeout_seconds} s."
-        raise EndJobError(phase.name, Reason.REVIEW_TIMEOUT, message)
-    since = record.review_start_time or draft.now
-    draft.phases[phase.name] = record.model_copy(update={"review_start_time": since})
-    message = f"Phase {phase.name} waits for a review in spec.reviews, until {format_time(deadline)}."
-    draft.hold(phase.name, Reason.AWAITING_REVIEW, message, deadline)
+    if found.reason is Reason.AWAITING_REVIEW:
+        since = record.review_start_time or draft.now
+        draft.phases[phase.name] = record.model_copy(update={"review_start_time": since})
+    draft.block(found)
     return True
 
 

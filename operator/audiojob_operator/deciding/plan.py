@@ -75,6 +75,7 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
         start_time=draft.start_time,
         completion_time=draft.now if situation.state.finished else None,
         message=clip(situation.message),
+        waiting_for=situation.waiting_for,
         phase=draft.current_phase or job.status.phase,
         node_name=draft.node_name,
         pipeline_revision=bound.name if bound else job.status.pipeline_revision,

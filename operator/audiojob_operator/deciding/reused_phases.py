@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 from audiojob_operator.building.inputs import phase_inputs
 from audiojob_operator.deciding.attempts.attempt import clip, folder_of
 from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.deciding.policies.blocker import Facts, blocker
 from audiojob_operator.deciding.policies.ready import ready_phases
 from audiojob_operator.deciding.policies.review import approved
+from audiojob_operator.deciding.policies.sites import site_host
 from audiojob_operator.deciding.reuse.keys import Work, ask, given_back, may_donate, may_take, reuse_key, taken_over
 from audiojob_operator.deciding.reuse.references import finished_before
 from audiojob_operator.deciding.revisions import make_revision, own_pipeline
@@ -17,14 +18,13 @@ from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observation import Failed, PhaseObservation
 from audiojob_operator.records.observed import Retried
 from audiojob_operator.records.reuse import Donor, SameWork
+from audiojob_types import constants as c
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
 
-# The end of the other job's attempt wakes those that wait for it; this is for the case that it never does.
-_LOOK_AGAIN: Final = timedelta(seconds=300)
 _LOST_FILES: Final = frozenset({Reason.INPUT_MISSING, Reason.CHECKSUM_MISMATCH})
 
 
@@ -125,40 +125,43 @@ def _wanted_key(draft: Draft, phase: Phase) -> str | None:
     return key_of(draft, phase)
 
 
-def same_work(draft: Draft, phase: Phase) -> SameWork | None:
-    """The job that does the phase's work at this moment, if the phase is to wait for it."""
-    if draft.observed.reuse is None:
-        return None
-    key = _wanted_key(draft, phase)
-    answer = draft.observed.reuse.get(key) if key is not None else None
-    return answer if isinstance(answer, SameWork) else None
+def same_work(draft: Draft) -> dict[str, SameWork]:
+    """The jobs that do the work of ready phases at this moment, by phase, where the phase is to wait for them."""
+    answers = draft.observed.reuse
+    if not answers or not any(isinstance(answer, SameWork) for answer in answers.values()):
+        return {}
+    keys = ((phase.name, _wanted_key(draft, phase)) for phase in ready_phases(draft.pipeline, draft.phases))
+    found = ((name, answers.get(key)) for name, key in keys if key is not None)
+    return {name: answer for name, answer in found if isinstance(answer, SameWork)}
 
 
-def hold_for(draft: Draft, phase: Phase, other: SameWork) -> None:
-    """Let the phase wait for the other job's result."""
-    message = f"AudioJob {other.job} does the work of phase {phase.name} at this moment; its result is taken over."
-    draft.hold(phase.name, Reason.WAITING_FOR_SAME_WORK, message, draft.now + _LOOK_AGAIN)
-
-
-def at_others(draft: Draft) -> frozenset[str]:
-    """Ready phases that nothing but another job, which does their work at this moment, holds back."""
-    ready = [
-        (phase, draft.phases[phase.name].next_attempt_time) for phase in ready_phases(draft.pipeline, draft.phases)
-    ]
-    due = [phase for phase, at in ready if at is None or at <= draft.now]
-    return frozenset(phase.name for phase in due if same_work(draft, phase) is not None)
+def facts(draft: Draft) -> Facts:
+    """What may block the phases of the job."""
+    observed = draft.observed
+    return Facts(
+        spec=observed.job.spec,
+        phases=draft.phases,
+        unready=observed.models.unready if observed.models else frozenset(),
+        models=observed.models,
+        same_work=same_work(draft),
+        host=site_host(observed.job.spec),
+        cooling_until=observed.cooling_until,
+        site=observed.admitted.site,
+        fetch_begun=any(c.ANNOTATION_HOST in job["metadata"]["annotations"] for job in draft.jobs),
+    )
 
 
 def only_waits_for_others(draft: Draft) -> bool:
     """Whether all that the job could do is done by others at this moment. Notes what each ready phase waits for."""
     if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
         return False
+    known = facts(draft)
     ready = ready_phases(draft.pipeline, draft.phases)
-    others = [(phase, other) for phase in ready if (other := same_work(draft, phase)) is not None]
-    if not ready or len(others) < len(ready):
+    if not ready or any(phase.name not in known.same_work for phase in ready):
         return False
-    for phase, other in others:
-        hold_for(draft, phase, other)
+    for phase in ready:
+        if (found := blocker(phase, known, draft.now)) is not None:
+            draft.block(found)
     return True
 
 

@@ -30,10 +30,10 @@ from audiojob_operator.deciding.reuse.references import (
     look_up_retried,
     look_up_source,
 )
-from audiojob_operator.deciding.reused_phases import at_others, begin, only_waits_for_others, take_finished
+from audiojob_operator.deciding.reused_phases import begin, facts, only_waits_for_others, take_finished
 from audiojob_operator.deciding.revisions import make_revision, own_pipeline, revision_name
 from audiojob_operator.deciding.status import Situation
-from audiojob_operator.deciding.working import report_holds, report_progress, start_or_end, warn_of_pointless_reviews
+from audiojob_operator.deciding.working import report_blockers, report_progress, start_or_end, warn_of_pointless_reviews
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observed import Unreadable
 from audiojob_types.base import format_time
@@ -42,7 +42,7 @@ from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import JobError, PhaseState, ResolvedSource, State
 
-_UNTOLD_AGAIN: Final = timedelta(seconds=300)  # another job may become readable, or go, without a word
+_UNWATCHED_AGAIN: Final = timedelta(seconds=300)  # another job may become readable, or go, unseen
 
 
 def _bind(draft: Draft) -> Situation | None:
@@ -93,7 +93,7 @@ def _cancel(draft: Draft) -> Situation | None:
 
 
 def _suspend(draft: Draft) -> Situation | None:
-    """A suspended job holds no place, and its clock stands still, as batch/v1 has it."""
+    """A suspended job holds no slot, and its clock stands still, as batch/v1 has it."""
     job = draft.observed.job
     if not job.spec.suspend:
         return None
@@ -106,7 +106,7 @@ def _suspend(draft: Draft) -> Situation | None:
 
 
 def _drain(draft: Draft) -> Situation | None:
-    """The queue takes its jobs back; they hold no place until it lets them in again."""
+    """The queue takes its jobs back; they hold no slot until it admits them again."""
     observed = draft.observed
     if not observed.admitted.drained or not was_admitted(draft):
         return None
@@ -136,16 +136,16 @@ def _source(draft: Draft) -> Situation | None:
     match look_up_retried(draft.observed) or look_up_source(draft.observed):
         case ResolvedSource() as found:
             draft.source = found
-        case NotYet(message, untold):
-            draft.unresolved = message
-            draft.wake(draft.now + _UNTOLD_AGAIN if untold else None)
+        case NotYet(unwatched=unwatched) as unresolved:
+            draft.unresolved = unresolved
+            draft.wake(draft.now + _UNWATCHED_AGAIN if unwatched else None)
         case NeverWill(message):
             return fail(draft, job_error(Reason.SOURCE_JOB_FAILED, message))
     return None
 
 
 def _reuse(draft: Draft) -> Situation | None:
-    """What others have done, or are at, needs no place. Before a start only the whole of it counts."""
+    """What others have done, or are at, needs no slot. Before a start only the whole of it counts."""
     observed, fresh = draft.observed, draft.revision is None
     if observed.reuse is None or draft.unresolved or not observed.namespace_prepared:
         return None
@@ -158,7 +158,7 @@ def _reuse(draft: Draft) -> Situation | None:
         return Situation(State.QUEUED, Reason.WAITING_FOR_SAME_WORK, "", admitted=False)
     if (done := all_done(draft)) is not None:
         return done
-    waiting = report_holds(draft) if only_waits_for_others(draft) else None
+    waiting = report_blockers(draft) if only_waits_for_others(draft) else None
     if fresh:
         draft.back_to(before)
         draft.unbind()
@@ -166,16 +166,15 @@ def _reuse(draft: Draft) -> Situation | None:
 
 
 def _review(draft: Draft) -> Situation | None:
-    """A job that can do nothing without a review or a model waits for it, and not for a place."""
+    """A job that can do nothing without a review or a model waits for it, and not for a slot."""
     if draft.revision is None:
         return None
-    spec, models = draft.observed.job.spec, draft.observed.models
-    unready = models.unready if models else frozenset()
+    spec = draft.observed.job.spec
     if draft.observed.job.status.observed_generation != draft.observed.job.metadata.generation:
         warn_of_pointless_reviews(draft)
     ready = ready_phases(draft.pipeline, draft.phases)
     rejected = any(review is not None and not review.approved for review in (review_of(spec, each) for each in ready))
-    if not rejected and (not ready or can_go_on(spec, draft.pipeline, draft.phases, unready, at_others(draft))):
+    if not rejected and (not ready or can_go_on(draft.pipeline, facts(draft), draft.now)):
         return None
     return start_or_end(draft) or report_progress(draft)
 

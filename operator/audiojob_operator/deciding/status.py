@@ -20,13 +20,17 @@ _NOT_OURS: Final = frozenset({"percent", "progress"})
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Where a job stands: its state, why (one of the documented reasons), and a sentence for people."""
+    """Where a job stands: its state, why (one of the documented reasons), and a sentence for people.
+
+    ``waiting_for`` is the AudioJob whose end it waits for.
+    """
 
     state: State
     reason: str
     message: str
     admitted: bool
     error: JobError | None = None
+    waiting_for: str | None = None
 
 
 def is_finished(job: AudioJob) -> bool:

@@ -19,13 +19,14 @@ from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import PhaseState, State
 
 _REFUSED_AGAIN: Final = timedelta(seconds=30)  # a quota or a missing permission is not given back in an instant
-# Reasons why a started job holds no place, from the one that ends sooner: its state, and the type of its event.
-_PLACELESS: Final[dict[Reason, tuple[State, Literal["Normal", "Warning"]]]] = {
+# Reasons why a started job holds no slot: its state, and the type of its event if there is one.
+_WITHOUT_SLOT: Final[dict[Reason, tuple[State, Literal["Normal", "Warning"] | None]]] = {
+    Reason.WAITING_FOR_SAME_WORK: (State.QUEUED, None),
     Reason.MODEL_MISSING: (State.QUEUED, "Warning"),
     Reason.AWAITING_REVIEW: (State.SUSPENDED, "Normal"),
 }
-# What may hold ready phases back, the soonest to end first.
-_HOLDS: Final = (
+# What may block ready phases, the soonest to end first.
+_SOONEST_FIRST: Final = (
     Reason.BACKING_OFF,
     Reason.WAITING_FOR_GPU,
     Reason.COOLING_DOWN,
@@ -92,22 +93,20 @@ def report_progress(draft: Draft) -> Situation:
     for record in records:
         message = f"Phase {record.name} cannot start: {record.message}"
         return Situation(State.QUEUED, record.reason or Reason.POD_STARTING, clip(message), admitted=True)
-    return report_holds(draft)
+    return report_blockers(draft)
 
 
-def report_holds(draft: Draft) -> Situation:
+def report_blockers(draft: Draft) -> Situation:
     """Nothing runs: say what the soonest of the ready phases waits for."""
-    hold = min(draft.holds, key=lambda each: _HOLDS.index(each.reason))
-    if hold.reason is Reason.WAITING_FOR_SAME_WORK:
-        draft.start_time = None  # as below
-        return Situation(State.QUEUED, hold.reason, hold.message, admitted=False)
-    if hold.reason in _PLACELESS:
-        draft.start_time = None  # people take their time; the job's clock stands still and its place is free
-        if not status_says(draft, hold.reason):
-            draft.tell(hold.reason, hold.message, kind=_PLACELESS[hold.reason][1], phase=hold.phase)
-        return Situation(_PLACELESS[hold.reason][0], hold.reason, hold.message, admitted=False)
-    state = State.RUNNING if hold.reason is Reason.BACKING_OFF else State.QUEUED
-    return Situation(state, hold.reason, steady(draft, hold.reason, hold.message), admitted=True)
+    found = min(draft.blockers, key=lambda each: _SOONEST_FIRST.index(each.reason))
+    if found.needs_slot:
+        state = State.RUNNING if found.reason is Reason.BACKING_OFF else State.QUEUED
+        return Situation(state, found.reason, steady(draft, found.reason, found.message), admitted=True)
+    draft.start_time = None  # people and other jobs take their time; the job's clock stands still and its slot is free
+    state, kind = _WITHOUT_SLOT[found.reason]
+    if kind is not None and not status_says(draft, found.reason):
+        draft.tell(found.reason, found.message, kind=kind, phase=found.phase)
+    return Situation(state, found.reason, found.message, admitted=False, waiting_for=found.other)
 
 
 def warn_of_pointless_reviews(draft: Draft) -> None:

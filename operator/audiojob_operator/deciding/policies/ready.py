@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from audiojob_operator.building.precedence import effective_device, phases_before
-from audiojob_operator.deciding.policies.models import lacks_model
-from audiojob_operator.deciding.policies.review import needs_review
+from audiojob_operator.deciding.policies.blocker import Blocker, Facts, blocker
 from audiojob_operator.records.admission import GpuRequest
 from audiojob_types.contract import Device
+from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJobSpec, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
 
@@ -33,41 +33,33 @@ def ready_phases(pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus])
     return [phase for phase in pipeline.phases if waits(phase.name) and all(done(name) for name in needed(phase))]
 
 
-def can_go_on(
-    spec: AudioJobSpec,
-    pipeline: AudioPipelineSpec,
-    phases: Mapping[str, PhaseStatus],
-    unready: frozenset[str] = frozenset(),
-    at_others: frozenset[str] = frozenset(),
-) -> bool:
-    """Whether a place would be of any use: something runs, or may start without somebody's review, without a model of
-    ``unready``, and without the result of another job, as phases ``at_others`` cannot.
-    """
-    if any(record.state is PhaseState.RUNNING for record in phases.values()):
+def can_go_on(pipeline: AudioPipelineSpec, facts: Facts, now: datetime) -> bool:
+    """Whether a slot would be of use: something runs, or nothing that only people or other jobs can end blocks it."""
+    if any(record.state is PhaseState.RUNNING for record in facts.phases.values()):
         return True
-    return any(
-        phase.name not in at_others and not needs_review(spec, phase) and not lacks_model(spec, phase, unready)
-        for phase in ready_phases(pipeline, phases)
-    )
+    blockers = (blocker(phase, facts, now) for phase in ready_phases(pipeline, facts.phases))
+    return any(found is None or found.needs_slot for found in blockers)
+
+
+def lacks_all_models(pipeline: AudioPipelineSpec, facts: Facts, now: datetime) -> Blocker | None:
+    """The first of what blocks a job whose ready phases all need a model that is on its way; None for other jobs."""
+    blockers = [blocker(phase, facts, now) for phase in ready_phases(pipeline, facts.phases)]
+    missing = [found for found in blockers if found is not None and found.reason is Reason.MODEL_MISSING]
+    return missing[0] if missing and len(missing) == len(blockers) else None
 
 
 def gpu_requests(
-    spec: AudioJobSpec,
-    pipeline: AudioPipelineSpec,
-    phases: Mapping[str, PhaseStatus],
-    eligible: datetime,
-    unready: frozenset[str] = frozenset(),
+    pipeline: AudioPipelineSpec, facts: Facts, eligible: datetime, now: datetime
 ) -> tuple[GpuRequest, ...]:
-    """What the ready phases would ask of the GPUs. ``eligible`` is since when a job that never started could have;
-    ``unready`` are models that are not there yet.
-    """
+    """What the ready phases would ask of the GPUs. ``eligible``: since when a job that never started could have."""
     requests = []
-    for phase in ready_phases(pipeline, phases):
-        wish = effective_device(spec, phase)
-        record = phases.get(phase.name)
-        if wish == "CPU" or needs_review(spec, phase) or (wish == "Auto" and record and record.device is Device.CPU):
+    for phase in ready_phases(pipeline, facts.phases):
+        wish = effective_device(facts.spec, phase)
+        record = facts.phases.get(phase.name)
+        if wish == "CPU" or (wish == "Auto" and record and record.device is Device.CPU):
             continue
-        if lacks_model(spec, phase, unready):
+        found = blocker(phase, facts, now)
+        if found is not None and not found.needs_slot:
             continue
         since = (record.gpu_wait_start_time if record else None) or eligible
         requests.append(
@@ -75,7 +67,7 @@ def gpu_requests(
                 gpus=phase.gpus,
                 must=wish == "GPU",
                 until=None if wish == "GPU" else since + timedelta(seconds=phase.gpu_wait_seconds),
-                not_before=record.next_attempt_time if record else None,
+                not_before=found.until if found else None,
             )
         )
     return tuple(requests)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from audiojob_operator.deciding.policies.blocker import Facts, blocker
 from audiojob_operator.deciding.policies.ready import ready_phases
-from audiojob_operator.deciding.policies.review import needs_review
 from audiojob_operator.deciding.reuse.urls import site_of
 from audiojob_operator.records.admission import FetchRequest, SiteAnswer
 from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUse
 from audiojob_types.base import format_time
-from audiojob_types.resources.job import AudioJobSpec, PhaseState, PhaseStatus
+from audiojob_types.resources.job import AudioJobSpec, PhaseState
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 
@@ -32,24 +32,22 @@ def limit_for(rules: SiteRules, host: str | None) -> SiteLimit | None:
     return SiteLimit(host, rules.max_per_host) if rules.max_per_host is not None else None
 
 
-def fetch_request(
-    spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]
-) -> FetchRequest | None:
+def fetch_request(pipeline: AudioPipelineSpec, facts: Facts, now: datetime) -> FetchRequest | None:
     """What a job would ask of its site now; None if it would not."""
-    host = site_host(spec)
+    host = site_host(facts.spec)
     if host is None:
         return None
-    ready = [phase for phase in ready_phases(pipeline, phases) if not needs_review(spec, phase)]
-    fetching = [phase for phase in ready if phase.task.descriptor.fetches]
+    blockers = [(phase, blocker(phase, facts, now)) for phase in ready_phases(pipeline, facts.phases)]
+    ready = [(phase, found) for phase, found in blockers if found is None or found.needs_slot]
+    fetching = [found for phase, found in ready if phase.task.descriptor.fetches]
     if not fetching:
         return None
-    due = [record.next_attempt_time if (record := phases.get(phase.name)) else None for phase in fetching]
-    later = [moment for moment in due if moment is not None]
-    running = any(record.state is PhaseState.RUNNING for record in phases.values())
+    later = [found.until for found in fetching if found is not None and found.until is not None]
+    running = any(record.state is PhaseState.RUNNING for record in facts.phases.values())
     return FetchRequest(
         host=host,
         only=len(fetching) == len(ready) and not running,
-        not_before=min(later) if len(later) == len(due) else None,
+        not_before=min(later) if len(later) == len(fetching) else None,
     )
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from audiojob_operator.deciding.attempts.attempt import clip
-from audiojob_operator.deciding.policies.models import model_wait
-from audiojob_operator.deciding.policies.ready import ready_phases
+from audiojob_operator.deciding.policies.blocker import Facts
+from audiojob_operator.deciding.policies.ready import lacks_all_models
+from audiojob_operator.deciding.reuse.references import NotYet
 from audiojob_operator.records.observed import Observed, Unreadable
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
@@ -15,11 +16,12 @@ from audiojob_types.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A reason to wait; ``until`` if time alone ends it."""
+    """A reason to wait; ``until`` if time alone ends it, ``other`` is the AudioJob whose end does."""
 
     reason: Reason
     message: str
     until: datetime | None = None
+    other: str | None = None
 
 
 def unprepared(observed: Observed) -> Wait | None:
@@ -52,9 +54,9 @@ def unreadable_revision(revision: Unreadable) -> Wait:
     return Wait(Reason.REVISION_UNREADABLE, clip(message))
 
 
-def unresolved_job(why: str) -> Wait | None:
+def unresolved_job(why: NotYet | None) -> Wait | None:
     """An AudioJob that this one names has not ended or cannot be read; this one is looked at again when it has."""
-    return Wait(Reason.WAITING_FOR_JOB, why) if why else None
+    return Wait(Reason.WAITING_FOR_JOB, why.message, other=why.job) if why is not None else None
 
 
 def start_time_ahead(observed: Observed, now: datetime) -> Wait | None:
@@ -67,14 +69,11 @@ def start_time_ahead(observed: Observed, now: datetime) -> Wait | None:
 
 def no_model(observed: Observed, now: datetime) -> Wait | None:
     """A job that has not begun, and whose first phases all need a model that is on its way."""
-    if observed.pipeline is None:
+    if observed.pipeline is None or observed.models is None:
         return None
-    spec = observed.job.spec
-    waits = [model_wait(spec, phase, observed.models, now) for phase in ready_phases(observed.pipeline.spec, {})]
-    first = waits[0] if waits else None
-    if first is None or None in waits:
-        return None
-    return Wait(Reason.MODEL_MISSING, first.message, first.until)
+    facts = Facts(observed.job.spec, unready=observed.models.unready, models=observed.models)
+    found = lacks_all_models(observed.pipeline.spec, facts, now)
+    return Wait(found.reason, found.message, found.until) if found is not None else None
 
 
 def not_admitted(observed: Observed) -> Wait | None:

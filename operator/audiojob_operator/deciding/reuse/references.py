@@ -21,10 +21,11 @@ from audiojob_types.resources.pipeline import Phase
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """The other job has not ended, does not exist yet, or cannot be read. ``untold``: nobody tells when that ends."""
+    """The AudioJob ``job`` has not ended, does not exist yet, or cannot be read. ``unwatched``: no watch says when."""
 
+    job: str
     message: str
-    untold: bool = False
+    unwatched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +48,16 @@ def look_up_source(observed: Observed) -> Lookup | None:
         return job.status.source  # kept from when the job started
     other = observed.source_job
     if other is None:
-        return NotYet(f"There is no AudioJob {reference.name} in namespace {job.metadata.namespace}.")
+        return NotYet(reference.name, f"There is no AudioJob {reference.name} in namespace {job.metadata.namespace}.")
     if isinstance(other, Unreadable):
         message = (
             f"AudioJob {reference.name}, whose output is the source, cannot be read by this version of the operator "
             f"({other.problem}). Update the operator, or cancel this job."
         )
-        return NotYet(message, untold=True)
+        return NotYet(reference.name, message, unwatched=True)
     state = other.status.state
     if not state.finished:
-        return NotYet(f"AudioJob {reference.name} has not ended; it is {state}.")
+        return NotYet(reference.name, f"AudioJob {reference.name} has not ended; it is {state}.")
     if state is not State.SUCCEEDED:
         return NeverWill(f"AudioJob {reference.name}, whose output is the source, ended as {state}.")
     return _output_of(other, reference.output)
@@ -102,7 +103,7 @@ def look_up_retried(observed: Observed) -> NotYet | None:
         f"AudioJob {name}, which this job retries, cannot be read by this version of the operator "
         f"({observed.retried.problem}). Update the operator, or delete AudioJob {name} to have all of the work done."
     )
-    return NotYet(message, untold=True)
+    return NotYet(str(name), message, unwatched=True)
 
 
 def check_retried(observed: Observed) -> None:

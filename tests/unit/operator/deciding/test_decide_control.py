@@ -261,6 +261,7 @@ def test_a_job_waits_for_the_job_that_makes_its_source_and_then_reads_its_output
     world.turn()
     assert (world.status["state"], world.condition("Admitted")["reason"]) == ("Queued", "WaitingForJob")
     assert "There is no AudioJob maker" in world.status["message"]
+    assert world.status["waitingFor"] == "maker"
     running = World(audiojob=audio_job("maker", uid="maker-uid"))
     running.turn()
     world.source_job = running.audiojob

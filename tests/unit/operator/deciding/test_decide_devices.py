@@ -261,9 +261,7 @@ def test_another_jobs_refusal_holds_the_download_back_and_says_until_when() -> N
     world.cooling = until
     plan = world.turn()
     assert (world.jobs, plan.requeue_after) == ({}, 300)
-    assert world.status["message"] == (
-        f"media.example.org limits how often it is asked; it is left alone until {format_time(until)}."
-    )
+    assert world.status["message"] == f"media.example.org is rate-limiting us; retrying after {format_time(until)}."
     world.now = until
     world.turn()
     assert world.jobs

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.operator.builders import NAMESPACE, NOW, URL, World, audio_job, phase, pipeline, separate_pipeline
 from tests.unit.operator.pool import Pool
 
+from audiojob_operator.deciding.policies.blocker import Facts
 from audiojob_operator.deciding.policies.models import lacks_model, model_wait, needed_models, telling
 from audiojob_operator.deciding.policies.ready import can_go_on, gpu_requests
 from audiojob_operator.records.admission import GpuRequest
@@ -126,10 +127,10 @@ def test_jobs_are_not_told_every_percent(one: Object, other: Object, same: bool)
 def test_a_phase_without_its_model_asks_for_no_place_and_no_gpu() -> None:
     plan = AudioPipelineSpec.model_validate(pipeline(phase("separate", "Separate", device="GPU"))["spec"])
     unready = frozenset({"htdemucs"})
-    assert not can_go_on(spec_of(), plan, {}, unready)
-    assert gpu_requests(spec_of(), plan, {}, NOW, unready) == ()
-    assert can_go_on(spec_of(), plan, {})
-    assert gpu_requests(spec_of(), plan, {}, NOW) == (GpuRequest(gpus=1, must=True),)
+    assert not can_go_on(plan, Facts(spec_of(), unready=unready), NOW)
+    assert gpu_requests(plan, Facts(spec_of(), unready=unready), NOW, NOW) == ()
+    assert can_go_on(plan, Facts(spec_of()), NOW)
+    assert gpu_requests(plan, Facts(spec_of()), NOW, NOW) == (GpuRequest(gpus=1, must=True),)
 
 
 # ---------------------------------------------------------------- whole decisions

@@ -122,6 +122,7 @@ def test_a_job_waits_for_one_that_does_the_same_and_holds_no_place(town: Town) -
     second.turn()
     assert (second.state(), condition(second), second.created_jobs) == ("Queued", "WaitingForSameWork", [])
     assert second.condition(c.CONDITION_ADMITTED)["status"] == "False"
+    assert second.status["waitingFor"] == "first"
     assert "AudioJob first" in second.status["message"]
     assert second.turn().status is None, "a job that waits is not written again"
     for name in STEPS:
@@ -129,6 +130,7 @@ def test_a_job_waits_for_one_that_does_the_same_and_holds_no_place(town: Town) -
         first.turn()
     second.turn()
     assert (second.state(), donors(second)) == ("Succeeded", ["first"] * 3)
+    assert "waitingFor" not in second.status
 
 
 def test_a_phase_in_the_middle_waits_too_and_its_clock_stands_still(town: Town) -> None:

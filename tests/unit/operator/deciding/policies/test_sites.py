@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from tests.unit.operator.builders import NOW, audio_job, phase, pipeline, separate_pipeline
 
+from audiojob_operator.deciding.policies.blocker import Facts
 from audiojob_operator.deciding.policies.ready import by_name
 from audiojob_operator.deciding.policies.sites import SiteLoad, fetch_request, limit_for
 from audiojob_operator.records.admission import FetchRequest, SiteAnswer
@@ -136,4 +137,4 @@ def test_fetch_request(
     spec: Object, line: Object, phases: tuple[PhaseStatus, ...], wanted: FetchRequest | None
 ) -> None:
     job = AudioJob.model_validate(audio_job(pipeline=line["metadata"]["name"], **spec))
-    assert fetch_request(job.spec, AudioPipeline.model_validate(line).spec, by_name(phases)) == wanted
+    assert fetch_request(AudioPipeline.model_validate(line).spec, Facts(job.spec, by_name(phases)), NOW) == wanted
