@@ -68,15 +68,15 @@ class DownloadParameters(TaskParameters):
     format: Annotated[
         Format,
         Field(
-            description="format is what of a page's source is downloaded: BestAudio, BestVideo, or VideoNNNp for the "
-            "best picture up to that height, with its sound. A file's own address is one format. Default BestAudio."
+            description="format selects what is downloaded from a page: BestAudio, BestVideo, or VideoNNNp for the "
+            "best video up to that height, with its audio. A file has one format only. Default BestAudio."
         ),
     ] = "BestAudio"
     container: Annotated[
         Container,
         Field(
-            description="container of the file: original keeps what the site sends; mp3, m4a, opus and flac for "
-            "sound, mp4 for video, are made from it, without loss where the codec allows. Default original."
+            description="container of the file: original keeps what the site sends; mp3, m4a, opus and flac (audio) "
+            "and mp4 (video) are converted from it, without loss where the codec allows. Default original."
         ),
     ] = "original"
     max_bytes: Annotated[
@@ -104,7 +104,7 @@ class DownloadParameters(TaskParameters):
         Field(
             ge=16_384,
             le=NO_BANDWIDTH_LIMIT,
-            description="maxBytesPerSecond limits the bandwidth, all connections together. Default: no limit.",
+            description="maxBytesPerSecond limits the bandwidth of all connections together. Default: no limit.",
         ),
     ] = NO_BANDWIDTH_LIMIT
     allow_live: Annotated[
@@ -129,11 +129,13 @@ class DownloadParameters(TaskParameters):
     ] = ()
     automatic_subtitles: Annotated[
         bool,
-        Field(description="automaticSubtitles takes what the site's machine wrote where no person did. Default false."),
+        Field(
+            description="automaticSubtitles accepts machine-made subtitles where there are no others. Default false."
+        ),
     ] = False
     info: Annotated[
         bool,
-        Field(description="info adds what the source says of itself, chapters included, as JSON. Default false."),
+        Field(description="info adds the metadata of the source, chapters included, as JSON. Default false."),
     ] = False
 
     @model_validator(mode="after")

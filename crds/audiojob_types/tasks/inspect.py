@@ -10,15 +10,15 @@ from audiojob_types.descriptor import MEDIA, UNKNOWN, Input, Output, Reuse, Serv
 
 
 class InspectParameters(TaskParameters):
-    """Limits of a look. Playlists are listed flat: their entries are named, not opened."""
+    """Limits of an inspection. Playlists are listed flat: their entries are named, not opened."""
 
     max_entries: Annotated[
         int,
-        Field(ge=1, le=5_000, description="maxEntries of a playlist are listed, the first ones. Default 100."),
+        Field(ge=1, le=5_000, description="maxEntries limits how many entries of a playlist are listed. Default 100."),
     ] = 100
     timeout_seconds: Annotated[
         int,
-        Field(ge=1, le=3_600, description="timeoutSeconds ends a look that takes longer. Default 300."),
+        Field(ge=1, le=3_600, description="timeoutSeconds ends an inspection that takes longer. Default 300."),
     ] = 300
 
 

@@ -140,8 +140,8 @@ class SeparateParameters(TaskParameters):
     sum_to_mix: Annotated[
         bool,
         Field(
-            description="sumToMix spreads over the stems what they lack together, so that all of them add up to the "
-            "input. Default false."
+            description="sumToMix distributes the difference between the input and the sum of the stems over the "
+            "stems, so that they add up to the input. Default false."
         ),
     ] = False
     shifts: Annotated[
@@ -162,7 +162,7 @@ class SeparateParameters(TaskParameters):
     precision: Annotated[
         Precision,
         Field(
-            description="precision Mixed lets a GPU count in bfloat16 where that changes the stems by less than "
+            description="precision Mixed lets a GPU compute in bfloat16 where that changes the stems by less than "
             "-30 dB, measured on the first chunk; a CPU always works in Full. Default Full."
         ),
     ] = "Full"

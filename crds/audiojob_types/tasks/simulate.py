@@ -1,4 +1,4 @@
-"""Simulate: a task that does nothing useful, in a way that can be chosen. For tests and benchmarks."""
+"""Simulate: work that only takes time, memory and space, and fails on request. For tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SimulateParameters(TaskParameters):
         Field(
             ge=0,
             le=255,
-            description="exitCode is what failing attempts end with; 0 means that none fails. Default 0.",
+            description="exitCode of failing attempts; 0 means that none fails. Default 0.",
         ),
     ] = 0
     fail_attempts: Annotated[
@@ -65,7 +65,7 @@ class SimulateParameters(TaskParameters):
         Field(
             ge=0,
             le=100,
-            description="stallAfterPercent stops all progress there for ever; 100 means never. Default 100.",
+            description="stallAfterPercent stops all progress at that point, for good; 100 means never. Default 100.",
         ),
     ] = 100
     exit_after_publishing: Annotated[

@@ -53,9 +53,9 @@ class TranscodeParameters(TaskParameters):
             Field(
                 ge=16,
                 le=512,
-                description="bitrateKilobits is the sound's size, in kilobits a second. Default by format: mp3 192, "
+                description="bitrateKilobits is the bit rate of the audio, in kbit/s. Default by format: mp3 192, "
                 "m4a and mp4 160, opus 128, ogg about 160. Formats "
-                "take the nearest that they have. Not for flac and wav.",
+                "use the nearest rate that they support. Not for flac and wav.",
             ),
         ]
         | None
@@ -66,13 +66,13 @@ class TranscodeParameters(TaskParameters):
             Field(
                 ge=8_000,
                 le=192_000,
-                description="sampleRate of the sound, in Hz. Formats that lack it take the nearest that they have.",
+                description="sampleRate of the audio, in Hz. Formats use the nearest rate that they support.",
             ),
         ]
         | None
     ) = None
     channels: (
-        Annotated[int, Field(ge=1, le=8, description="channels of the sound: 1 mono, 2 stereo, up to 8.")] | None
+        Annotated[int, Field(ge=1, le=8, description="channels of the audio: 1 mono, 2 stereo, up to 8.")] | None
     ) = None
     loudness_lufs: (
         Annotated[
@@ -89,20 +89,20 @@ class TranscodeParameters(TaskParameters):
     copy_sound: Annotated[
         bool,
         Field(
-            description="copySound keeps the sound as it is coded, without a loss, where the format can hold it and no "
-            "other field changes it. What is copied is not checked for damage inside. Default false."
+            description="copySound copies the audio without encoding it again where the format can hold it and no "
+            "other field changes it. Copied audio is not checked for damage. Default false."
         ),
     ] = False
     video_size: Annotated[
         VideoSize,
         Field(
-            description="videoSize limits the shorter side of the picture of mp4: Video1080p, Video720p, Video480p or "
+            description="videoSize limits the shorter side of the video of mp4: Video1080p, Video720p, Video480p or "
             "Video360p. Nothing is enlarged. Default Video720p."
         ),
     ] = "Video720p"
     max_frame_rate: Annotated[
         int,
-        Field(ge=1, le=120, description="maxFrameRate limits the pictures a second of mp4. Default 60."),
+        Field(ge=1, le=120, description="maxFrameRate limits the frames per second of mp4. Default 60."),
     ] = 60
     keep_tags: Annotated[
         bool,
