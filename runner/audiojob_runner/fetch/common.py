@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.egress.addresses import is_allowed_port
-from audiojob_runner.fetch.egress.proxy import Refusal, RefusedError
+from audiojob_runner.fetch.egress.refusals import Refusal, RefusedError
 from audiojob_runner.fetch.secrets import NO_SECRETS, FetchSecrets
 from audiojob_runner.task import Keeping
 from audiojob_types.contract import ExitCode

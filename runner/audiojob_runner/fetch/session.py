@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import FetchLimits, FetchTools
 from audiojob_runner.fetch.egress.addresses import Network, parse_networks
-from audiojob_runner.fetch.egress.proxy import FetchProxy, ProxyRules
+from audiojob_runner.fetch.egress.proxy import EgressProxy, ProxyRules
 from audiojob_runner.fetch.secrets import read_secrets
 from audiojob_runner.task import TaskContext
 from audiojob_types.contract import ExitCode, PhaseNetwork
@@ -37,7 +37,7 @@ def fetch_session(allowance: Allowance, context: TaskContext) -> Iterator[FetchT
         seconds=allowance.limits.max_seconds,
         upstream=secrets.upstream,
     )
-    with FetchProxy(rules, context.log) as proxy:
+    with EgressProxy(rules, context.log) as proxy:
         yield FetchTools(
             folder=context.work_dir,
             proxy_url=proxy.url,

@@ -1,11 +1,10 @@
-"""Fetches one published file of weights: goes on where it broke off, and puts it in place whole and verified."""
+"""Downloads one published file of weights: resumes it after a break, verifies it, and puts it in place whole."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,13 +14,15 @@ from urllib3.exceptions import HTTPError as TransferError
 
 from audiojob_runner.errors import PhaseError, is_disk_full
 from audiojob_runner.fetch.common import describe_bytes
-from audiojob_runner.fetch.egress.proxy import Refusal, RefusedError
-from audiojob_runner.fetch.plainhttp import (
+from audiojob_runner.fetch.egress.refusals import Refusal, RefusedError
+from audiojob_runner.fetch.partial.resumption import OUT_OF_RANGE, Version
+from audiojob_runner.fetch.partial.transfer import (
     CONNECT_SECONDS,
-    MAX_REDIRECTS,
-    PIECE_BYTES,
     READ_SECONDS,
-    USER_AGENT,
+    BrokenOffError,
+    StartOverError,
+    Transfer,
+    resuming,
 )
 from audiojob_runner.models.volume import PART_SUFFIX, Lock, contradiction, sha256_of, sync_folder
 from audiojob_types.contract import ExitCode
@@ -29,18 +30,16 @@ from audiojob_types.reasons import Reason
 
 # The largest published file is a tenth of that.
 MAX_FILE_BYTES: Final = 4 * 1024**3
-# In a row, without a byte more than before; and in all, for servers that send a little each time.
-MAX_FAILURES: Final = 5
-MAX_TRIES: Final = 100
+# For servers that send a little each time.
+MAX_REQUESTS: Final = 100
 LONGEST_PAUSE_SECONDS: Final = 60.0
 _LATER: Final = frozenset({408, 421, 425, 429})
-_RANGE: Final = re.compile(r"bytes (?:(\d{1,18})-\d{1,18}|\*)/(\d{1,18}|\*)")
 _CHECK_BASE: Final = "Check models.prefetch.baseURL of the chart; it needs the layout of demucs' own server."
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A file to fetch. ``path`` is where it goes; ``lock`` holds what it was when it was first fetched."""
+    """A file to download to ``path``. ``lock`` has the sha256 that it had when it was first downloaded."""
 
     url: str
     path: Path
@@ -48,16 +47,16 @@ class Wanted:
 
     @property
     def part(self) -> Path:
-        """What has arrived so far."""
+        """What was received so far."""
         return self.path.with_name(self.path.name + PART_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What fetching needs from outside.
+    """What a download needs from outside.
 
-    ``progress`` is told the bytes that are there and the bytes in all, None where untold. ``check`` raises when the
-    work has to end; ``pause`` waits, and raises so too. ``refusals`` are the proxy's, newest last.
+    ``progress`` gets the bytes received and the bytes in all, None where unknown. ``check`` raises when the work has to
+    end; ``pause`` waits, and raises too. ``refusals`` are the proxy's, newest last.
     """
 
     session: requests.Session
@@ -75,108 +74,83 @@ class Fetched:
     sha256: str
 
 
-class _BrokenOffError(Exception):
-    """The transfer did not end as it should; another try may."""
-
-
-def open_session(proxy_url: str) -> requests.Session:
-    """A session that goes through the proxy and nowhere else."""
-    session = requests.Session()
-    # No proxy, no credentials and no certificates from the environment.
-    session.trust_env = False
-    session.max_redirects = MAX_REDIRECTS
-    session.proxies = {"http": proxy_url, "https": proxy_url}
-    session.headers.update({"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"})
-    return session
-
-
 def fetch_file(wanted: Wanted, tools: Tools) -> Fetched:
-    """Fetch a file and put it in place. What does not fit its checksum is fetched once more, from the start.
+    """Download a file and put it in place. One that does not match its checksum is downloaded once more from the start.
 
-    Raises :class:`PhaseError`. What had arrived stays beside for the next try, unless it was damaged or the disk full.
+    Raises :class:`PhaseError`. What was received is kept for the next try, unless it was damaged or the disk is full.
     """
-    against = ""
+    mismatch = ""
     for _ in range(2):
         _download(wanted, tools)
         digest = sha256_of(wanted.part, lambda _number: tools.check())
-        against = contradiction(wanted.path.name, digest, wanted.lock)
-        if not against:
-            size = wanted.part.stat().st_size
-            wanted.part.rename(wanted.path)
-            sync_folder(wanted.path.parent)
-            return Fetched(size, digest)
+        mismatch = contradiction(wanted.path.name, digest, wanted.lock)
+        if not mismatch:
+            return _put_in_place(wanted, digest)
         wanted.part.unlink()
     raise PhaseError(
         ExitCode.USAGE,
         Reason.CHECKSUM_MISMATCH,
-        f"What is at {wanted.url} is not the published file, twice in a row: {against}.",
-        "Check models.prefetch.baseURL, and what stands between: a mirror or a proxy that changes or replaces files.",
+        f"What is at {wanted.url} is not the published file, twice in a row: {mismatch}.",
+        "Check models.prefetch.baseURL, and any mirror or proxy in between that changes or replaces files.",
     )
+
+
+def _put_in_place(wanted: Wanted, digest: str) -> Fetched:
+    with wanted.part.open("rb") as file:
+        os.fsync(file.fileno())
+        size = os.fstat(file.fileno()).st_size
+    wanted.part.rename(wanted.path)
+    sync_folder(wanted.path.parent)
+    return Fetched(size, digest)
 
 
 def _download(wanted: Wanted, tools: Tools) -> None:
-    """Fill the part file up to its end, in as many tries as it takes as long as it grows."""
-    failures, problem = 0, ""
-    for _ in range(MAX_TRIES):
-        tools.check()
-        before = _size(wanted.part)
-        try:
-            return _try(wanted, before, tools)
-        except (_BrokenOffError, requests.exceptions.RequestException, TransferError) as error:
-            problem = str(error) if isinstance(error, _BrokenOffError) else _describe(error)
-        except OSError as error:
-            raise _disk_error(wanted, error) from error
-        failures = 1 if _size(wanted.part) > before else failures + 1
-        if failures >= MAX_FAILURES:
-            break
-        tools.pause(min(LONGEST_PAUSE_SECONDS, 2.0**failures))
-    raise PhaseError(
-        ExitCode.TEMPORARY,
-        Reason.TEMPORARY_FAILURE,
-        f"{wanted.path.name} cannot be fetched now: {problem}.",
-        "The prefetch is tried again by itself and goes on where it broke off.",
-    )
+    """Receive the part file up to its end, in as many requests as it takes as long as it grows."""
+    requests_left = MAX_REQUESTS
 
+    def pause(breaks: int, error: BrokenOffError) -> None:
+        nonlocal requests_left
+        requests_left -= 1
+        if not requests_left:
+            raise error
+        tools.pause(min(LONGEST_PAUSE_SECONDS, 2.0**breaks))
 
-def _try(wanted: Wanted, offset: int, tools: Tools) -> None:
-    refused_before = len(tools.refusals)
-    headers = {"Range": f"bytes={offset}-"} if offset else {}
     try:
-        with tools.session.get(
-            wanted.url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS)
-        ) as response:
+        transfer = _Weights(wanted, tools)
+        resuming(transfer, lambda: _request(wanted, transfer, tools), pause)
+    except OSError as error:
+        raise _disk_error(wanted, error) from error
+    except BrokenOffError as error:
+        raise PhaseError(
+            ExitCode.TEMPORARY,
+            Reason.TEMPORARY_FAILURE,
+            f"{wanted.path.name} cannot be downloaded now: {error.message}",
+            "The prefetch retries by itself and resumes the download.",
+        ) from error
+
+
+def _request(wanted: Wanted, transfer: _Weights, tools: Tools) -> None:
+    tools.check()
+    refused_before = len(tools.refusals)
+    headers, timeout = transfer.request_headers(), (CONNECT_SECONDS, READ_SECONDS)
+    try:
+        with tools.session.get(wanted.url, headers=headers, stream=True, timeout=timeout) as response:
             _check_refusals(tools.refusals[refused_before:])
-            start, total = _place(response, wanted, offset)
-            if start is None:
-                return
-            _check_room(wanted, start, total)
-            _receive(response, wanted, start, total, tools)
-    except (requests.exceptions.RequestException, TransferError):
-        _check_refusals(tools.refusals[refused_before:])
+            _check_status(response.status_code, wanted)
+            transfer.receive(response, transfer.judge(response))
+    except StartOverError:
         raise
+    except (BrokenOffError, requests.exceptions.RequestException, TransferError) as error:
+        _check_refusals(tools.refusals[refused_before:])
+        raise error if isinstance(error, BrokenOffError) else _broken_off(error) from error
 
 
-def _place(response: requests.Response, wanted: Wanted, offset: int) -> tuple[int | None, int | None]:
-    """Where the answer's body begins in the file, and the file's size if told. None: there is nothing left to fetch.
-
-    Raises :class:`PhaseError` for a file that is not there, :class:`_BrokenOffError` for what may be better later.
-    """
-    status = response.status_code
-    told = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-    size = int(told[2]) if told and told[2] != "*" else None
-    if status == 200:
-        length = response.headers.get("Content-Length", "")
-        return 0, int(length) if length.isdecimal() else None
-    if status == 206 and told and told[1] is not None and int(told[1]) == offset:
-        return offset, size
-    if status == 416 and offset and size == offset:
-        return None, offset
-    if status in (206, 416):
-        # The part does not fit what is there now.
-        wanted.part.unlink(missing_ok=True)
-        raise _BrokenOffError(f"the server has no bytes from {offset} on (status {status})")
+def _check_status(status: int, wanted: Wanted) -> None:
+    """Raises :class:`BrokenOffError` for a failure that may pass, and another :class:`PhaseError` for any other."""
+    if status in (200, 206, OUT_OF_RANGE):
+        return
     if status >= 500 or status in _LATER:
-        raise _BrokenOffError(f"the server answers with status {status}")
+        raise BrokenOffError(f"The server answers with status {status}.")
     raise PhaseError(
         ExitCode.SOURCE_UNAVAILABLE,
         Reason.SOURCE_UNAVAILABLE,
@@ -185,33 +159,44 @@ def _place(response: requests.Response, wanted: Wanted, offset: int) -> tuple[in
     )
 
 
-def _receive(response: requests.Response, wanted: Wanted, start: int, total: int | None, tools: Tools) -> None:
-    received = start
-    with wanted.part.open("ab" if start else "wb") as file:
-        for piece in response.raw.stream(PIECE_BYTES, decode_content=False):
-            tools.check()
-            file.write(piece)
-            received += len(piece)
-            if received > MAX_FILE_BYTES:
-                file.close()
-                wanted.part.unlink()
-                raise _too_large(wanted)
-            tools.progress(received, total)
-        file.flush()
-        os.fsync(file.fileno())
-    if total is not None and received != total:
-        raise _BrokenOffError(f"the transfer broke off after {received} of {total} bytes")
+class _Weights(Transfer):
+    """A part file of the models volume, which may have been there before."""
 
+    def __init__(self, wanted: Wanted, tools: Tools) -> None:
+        super().__init__(MAX_FILE_BYTES)
+        self._wanted = wanted
+        self._tools = tools
+        if wanted.part.exists():
+            self.path, self.received = wanted.part, wanted.part.stat().st_size
+            self.version = self.version_of({})
 
-def _check_room(wanted: Wanted, start: int, total: int | None) -> None:
-    """A file that cannot fit is not begun: the volume is not filled for nothing."""
-    if total is None:
-        return
-    if total > MAX_FILE_BYTES:
-        raise _too_large(wanted)
-    free = shutil.disk_usage(wanted.path.parent).free
-    if total - start > free:
-        raise _no_room(f"{wanted.path.name} needs {describe_bytes(total - start)}, and {describe_bytes(free)} are free")
+    def version_of(self, headers: Mapping[str, str]) -> Version:
+        """Weights need no validator: their checksum is published."""
+        return Version(None, self.length)
+
+    def begin(self, response: requests.Response) -> Path:
+        return self._wanted.part
+
+    def check_length(self, length: int) -> None:
+        """A file for which there is no room is not begun."""
+        needed, free = length - self.received, shutil.disk_usage(self._wanted.path.parent).free
+        if needed > free:
+            name = self._wanted.path.name
+            raise _no_room(f"{name} needs {describe_bytes(needed)}, and {describe_bytes(free)} are free")
+
+    def took(self, piece: bytes) -> None:
+        self._tools.check()
+        self._tools.progress(self.received, self.length)
+
+    def too_large(self) -> PhaseError:
+        """Nothing of such a file is kept."""
+        self.forget()
+        return PhaseError(
+            ExitCode.SOURCE_UNAVAILABLE,
+            Reason.TOO_LARGE,
+            f"The file at {self._wanted.url} is larger than {MAX_FILE_BYTES // 1024**3} GiB, which no model is.",
+            _CHECK_BASE,
+        )
 
 
 def _disk_error(wanted: Wanted, error: OSError) -> PhaseError:
@@ -235,17 +220,8 @@ def _no_room(detail: str) -> PhaseError:
     )
 
 
-def _too_large(wanted: Wanted) -> PhaseError:
-    return PhaseError(
-        ExitCode.SOURCE_UNAVAILABLE,
-        Reason.TOO_LARGE,
-        f"What is at {wanted.url} is larger than {MAX_FILE_BYTES // 1024**3} GiB, which no model is.",
-        _CHECK_BASE,
-    )
-
-
 def _check_refusals(refusals: list[RefusedError]) -> None:
-    """Raise what the proxy refused for good; its other answers are as good as the server's."""
+    """Raises :class:`PhaseError` for what the proxy refused for good, and :class:`BrokenOffError` for what may pass."""
     for refused in refusals:
         if refused.refusal is Refusal.BLOCKED:
             raise PhaseError(
@@ -256,17 +232,10 @@ def _check_refusals(refusals: list[RefusedError]) -> None:
             )
         if refused.refusal is Refusal.NO_SUCH_HOST:
             raise PhaseError(ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, f"{refused.detail}.", _CHECK_BASE)
-        raise _BrokenOffError(refused.detail)
+        raise BrokenOffError(f"{refused.detail}.")
 
 
-def _describe(error: Exception) -> str:
+def _broken_off(error: Exception) -> BrokenOffError:
     if isinstance(error, requests.exceptions.SSLError):
-        return "the server's certificate is not valid"
-    return f"the transfer broke off ({type(error).__name__})"
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+        return BrokenOffError("The server's certificate is not valid.")
+    return BrokenOffError(f"The download broke off ({type(error).__name__}).")

@@ -22,8 +22,9 @@ from typing import Final, TypeAlias
 from audiojob_runner import logs
 from audiojob_runner.errors import PhaseError, as_phase_error
 from audiojob_runner.fetch.egress.addresses import parse_networks
-from audiojob_runner.fetch.egress.proxy import FetchProxy, ProxyRules
-from audiojob_runner.models.fetch import MAX_FILE_BYTES, Tools, Wanted, fetch_file, open_session
+from audiojob_runner.fetch.egress.proxy import EgressProxy, ProxyRules
+from audiojob_runner.fetch.partial.transfer import open_session
+from audiojob_runner.models.fetch import MAX_FILE_BYTES, Tools, Wanted, fetch_file
 from audiojob_runner.models.volume import contradiction, listing, read_lock, sha256_of, write_lock, write_whole
 from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.prefetch.report import ModelReporter, find_configmap
@@ -119,7 +120,7 @@ class _Volume:
             stack.enter_context(self._alone())
             self._lock = read_lock(self._root)
             limit = MAX_FILE_BYTES * sum(len(self._order.table[name].files) for name in self._order.models)
-            proxy = stack.enter_context(FetchProxy(ProxyRules(networks, limit), _log))
+            proxy = stack.enter_context(EgressProxy(ProxyRules(networks, limit), _log))
             session = stack.enter_context(open_session(proxy.url))
             self._tools = Tools(
                 session=session,

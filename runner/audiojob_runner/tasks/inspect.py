@@ -72,13 +72,13 @@ def _look(url: str, parameters: InspectParameters, context: TaskContext) -> tupl
 def _describe_file(url: str, tools: FetchTools) -> dict[str, Any] | None:
     """What the head of the answer says of a file; None for a page."""
     with plainhttp.translated(tools), plainhttp.get(url, tools, {}) as response:
-        where = plainhttp.Where.read(response)
-        if not is_media(where.content_type, where.extension):
+        head = plainhttp.FileHead.read(response)
+        if not is_media(head.content_type, head.extension):
             return None
-        extension, media_type = file_kind(where.content_type, where.extension)
+        extension, media_type = file_kind(head.content_type, head.extension)
         found: dict[str, Any] = {"kind": "File", "mediaType": media_type, "extension": extension}
-        if where.length is not None:
-            found["bytes"] = where.length
+        if head.length is not None:
+            found["bytes"] = head.length
         return found
 
 

@@ -29,6 +29,7 @@ from tests.integration.runner.tasks.web import Handler, running
 
 from audiojob_dev.tools.processes import free_port
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch.partial.transfer import MAX_BREAKS
 from audiojob_runner.models import fetch as weightfetch
 from audiojob_runner.models.volume import LOCK_NAME
 from audiojob_runner.phase.watchdog import Interruption, stopped_by
@@ -225,7 +226,7 @@ def test_a_server_that_never_gets_done_is_given_up_on(filling: Filling, route: C
     filling.web.routes[f"/demucs/{ONE_PATH}"] = route
     error = filling.refused("htdemucs")
     assert (error.exit_code, error.reason) == (75, Reason.TEMPORARY_FAILURE)
-    assert 2 <= len(filling.web.asked) <= 2 * weightfetch.MAX_FAILURES
+    assert 2 <= len(filling.web.asked) <= 2 * (MAX_BREAKS + 1)
     assert not (filling.root / ONE_NAME).exists()
 
 

@@ -1,28 +1,29 @@
-"""The administrator's own proxy, where a cluster has no direct way out. What it is told is in a Secret.
+"""The administrator's own proxy, for clusters without direct access to the internet. Its URL comes from a Secret.
 
-It resolves names by itself, so an address cannot be pinned. What stays: ports, addresses in every spelling, names
-that this cluster resolves to something private, and names that only mean something inside a network.
+It resolves names itself, so an address cannot be pinned. What can be checked is checked: ports, addresses in every
+notation, names that this cluster resolves to a private address, and names that only exist inside a network.
 """
 
 from __future__ import annotations
 
 import base64
-import re
 import socket
+import time
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+import h11
+
 MAX_ANSWER_BYTES: Final = 64 * 1024
-_STATUS: Final = re.compile(rb"^HTTP/1\.[01] (\d{3})")
-# Names that mean a host of the network that one is in: the proxy would ask its own.
+# Endings of names that exist only inside a network: the proxy would look them up in its own.
 _INSIDE: Final = (
     "localhost", "local", "localdomain", "internal", "intranet", "lan", "corp", "home", "private", "svc", "arpa",
 )  # fmt: skip
 
 
 class UpstreamError(Exception):
-    """The administrator's proxy gives no connection. ``status`` is its answer, None where there was none."""
+    """The administrator's proxy did not connect. ``status`` is that of its answer, None if there was none."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
@@ -31,7 +32,7 @@ class UpstreamError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where the proxy is. ``authorization`` is the value of its header, empty where it asks for none."""
+    """Where the proxy is. ``authorization`` is the value of its header, empty if it needs none."""
 
     host: str
     port: int
@@ -41,13 +42,13 @@ class Upstream:
         return f"Upstream({self.host}:{self.port})"
 
     @property
-    def header(self) -> str:
-        """The header line for it, with its end, or nothing."""
-        return f"Proxy-Authorization: {self.authorization}\r\n" if self.authorization else ""
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that a request to it needs."""
+        return [(b"Proxy-Authorization", self.authorization.encode("latin-1"))] if self.authorization else []
 
 
 def parse_upstream(text: str) -> Upstream:
-    """The proxy that ``http://user:password@host:port`` names. Raises ``ValueError``, which never tells the text."""
+    """The proxy that ``http://user:password@host:port`` names. Raises ``ValueError``, which never shows the text."""
     try:
         parts = urlsplit(text.strip())
         port = parts.port
@@ -63,15 +64,15 @@ def parse_upstream(text: str) -> Upstream:
 
 
 def is_inside_name(host: str) -> bool:
-    """Whether a name means a host of one's own network: one word alone, or an ending that the internet has not."""
+    """Whether a name exists only inside a network: a single label, or an ending that is not on the internet."""
     labels = host.rstrip(".").lower().split(".")
-    if ":" in host or labels[-1].isdecimal():  # an address, which is judged as such
+    if ":" in host or labels[-1].isdecimal():  # an address: checked as one
         return False
     return len(labels) < 2 or labels[-1] in _INSIDE
 
 
 def is_spelled_address(host: str) -> bool:
-    """Whether a host is written as numbers, in any spelling: such a one is no name, whatever stands behind it."""
+    """Whether a host is an IP address in any notation (``127.1``, ``0x7f000001``), with or without a final dot."""
     last = host.rstrip(".").rpartition(".")[2].lower()
     return ":" in host or last.isdecimal() or last.startswith("0x")
 
@@ -88,10 +89,14 @@ def connect_through(upstream: Upstream, host: str, port: int, seconds: float) ->
     """A tunnel through the proxy. Raises :class:`UpstreamError`."""
     connection = connect_to(upstream, seconds)
     try:
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        head = f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{upstream.header}\r\n"
-        connection.sendall(head.encode("latin-1"))
-        status = _read_status(connection)
+        authority = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode("latin-1")
+        http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_ANSWER_BYTES)
+        request = h11.Request(method="CONNECT", target=authority, headers=[(b"Host", authority), *upstream.headers])
+        connection.sendall(http.send(request) or b"")
+        status = _read_status(connection, http, time.monotonic() + seconds)
+    except h11.ProtocolError as error:
+        connection.close()
+        raise UpstreamError("The administrator's proxy does not speak HTTP") from error
     except (OSError, UnicodeError) as error:
         connection.close()
         raise UpstreamError("The administrator's proxy broke off the connection") from error
@@ -104,15 +109,14 @@ def connect_through(upstream: Upstream, host: str, port: int, seconds: float) ->
     return connection
 
 
-def _read_status(connection: socket.socket) -> int:
-    """Read the answer's head and nothing behind it: what follows belongs to the tunnel."""
-    answer = b""
-    while not answer.endswith(b"\r\n\r\n"):
-        byte = connection.recv(1)
-        if not byte or len(answer) > MAX_ANSWER_BYTES:
-            break
-        answer += byte
-    found = _STATUS.match(answer)
-    if found is None or not answer.endswith(b"\r\n\r\n"):
-        raise UpstreamError("The administrator's proxy does not speak HTTP")
-    return int(found[1])
+def _read_status(connection: socket.socket, http: h11.Connection, deadline: float) -> int:
+    """Read the head of the answer, byte by byte: what follows belongs to the tunnel."""
+    while (left := deadline - time.monotonic()) > 0:
+        connection.settimeout(left)
+        http.receive_data(connection.recv(1))
+        while (event := http.next_event()) is not h11.NEED_DATA:
+            if isinstance(event, h11.Response):
+                return event.status_code
+            if not isinstance(event, h11.InformationalResponse):
+                raise UpstreamError("The administrator's proxy does not speak HTTP")
+    raise UpstreamError("The administrator's proxy does not answer in time")

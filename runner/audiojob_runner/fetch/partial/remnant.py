@@ -59,7 +59,7 @@ def address_digest(job_uid: str, url: str) -> str:
 
 def describe(address: str, version: Version | None, content_type: str, extension: str | None) -> About | None:
     """What to note about a file; None for one that cannot be continued, or whose server tells odd things."""
-    if version is None:
+    if version is None or version.validator is None:
         return None
     try:
         return About(
@@ -80,7 +80,7 @@ def parse_about(content: bytes) -> About | None:
     except ValidationError:
         return None
     # A date without a length does not tell two contents apart.
-    return about if about.version.is_tag or about.length is not None else None
+    return about if not about.version.is_date or about.length is not None else None
 
 
 def may_continue(about: About, address: str, max_bytes: int) -> bool:

@@ -1,4 +1,4 @@
-"""Whether an answer continues a file of which a part is there: validators, ranges and lengths. No I/O."""
+"""Whether an answer continues a partly received file: validators, ranges and lengths. No I/O."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from audiojob_runner.fetch.common import http_date
 
 PARTIAL_CONTENT: Final = 206
 OUT_OF_RANGE: Final = 416
-# What is sent back in a header: printable, and no longer than any server makes it.
+# A validator is sent back in a header: printable, and no longer than any server makes it.
 _VALIDATOR: Final = re.compile(r"[ -~]{1,256}")
+_NO_RANGE: Final = re.compile(r"bytes \*/(\d{1,18})")
 _RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 # A date names one content only if nothing can have changed within its second (RFC 9110, 8.8.2.2).
 _DATE_STEP: Final = timedelta(seconds=1)
@@ -23,30 +24,32 @@ _DATE_STEP: Final = timedelta(seconds=1)
 class Verdict(StrEnum):
     """What to do with an answer's body."""
 
-    CONTINUES = "Continues"  # it belongs behind what is there
+    CONTINUES = "Continues"  # append it to what was received
     WHOLE = "Whole"  # it is the file from its start
-    UNFIT = "Unfit"  # neither: the file is to be asked for again, without a range
+    COMPLETE = "Complete"  # ignore it: all of the file was received before
+    UNFIT = "Unfit"  # ignore it, and request the file again without a range
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What tells one content of an address from a later one. ``length`` is in bytes, None where untold.
+    """What tells one content of an address from a later one. ``length`` is in bytes, None where unknown.
 
-    ``validator`` is a strong ETag, or a date; a date stands only together with a length.
+    ``validator`` is a strong ETag, or a date; a date counts only together with a length. It is None for a file that is
+    verified against a published checksum once it is complete: then parts of another content are found out anyway.
     """
 
-    validator: str
+    validator: str | None
     length: int | None
 
     @property
-    def is_tag(self) -> bool:
-        """Whether the validator is an ETag."""
-        return self.validator.startswith('"')
+    def is_date(self) -> bool:
+        """Whether the validator is a date."""
+        return self.validator is not None and not self.validator.startswith('"')
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which bytes of a file an answer holds: from ``start`` up to, without, ``end``; ``total`` is None where untold."""
+    """The bytes of a file in an answer: from ``start`` to before ``end``; ``total`` is None where unknown."""
 
     start: int
     end: int
@@ -54,18 +57,18 @@ class Part:
 
 
 def part_of(headers: Mapping[str, str]) -> Part | None:
-    """What ``Content-Range`` tells; None where that is no part of a plain file."""
-    told = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
-    if told is None or is_coded(headers):
+    """The part that ``Content-Range`` names; None where it is not a part of a plain file."""
+    match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if match is None or is_coded(headers):
         return None
-    part = Part(int(told[1]), int(told[2]) + 1, int(told[3]) if told[3] != "*" else None)
+    part = Part(int(match[1]), int(match[2]) + 1, int(match[3]) if match[3] != "*" else None)
     within = part.total is None or part.end <= part.total
     return part if part.start < part.end and within else None
 
 
 def version_of(headers: Mapping[str, str], length: int | None) -> Version | None:
-    """The version that an answer's head names; None where nothing there promises the same bytes next time."""
-    if is_coded(headers):  # ranges count bytes of the coded form, and what is saved is the plain one
+    """The version that an answer's head names; None where nothing promises the same bytes next time."""
+    if is_coded(headers):  # ranges count bytes of the coded form, and the plain one is saved
         return None
     tag = headers.get("ETag", "").strip()
     if tag.startswith('"') and _VALIDATOR.fullmatch(tag):  # weak ones do not promise the same bytes
@@ -77,29 +80,33 @@ def version_of(headers: Mapping[str, str], length: int | None) -> Version | None
 
 
 def is_coded(headers: Mapping[str, str]) -> bool:
-    """Whether the body is packed: its length and its ranges are then not those of the file."""
+    """Whether the body is compressed: its length and its ranges are then not those of the file."""
     return headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
 
 
 def resume_headers(version: Version | None, received: int) -> dict[str, str]:
-    """What to ask with, so that only the rest is sent, and only of the same content; {} for the whole file."""
+    """The headers that ask for the rest, and only of the same content; {} to get the whole file."""
     if version is None or received == 0:
         return {}
-    return {"Range": f"bytes={received}-", "If-Range": version.validator}
+    headers = {"Range": f"bytes={received}-"}
+    return headers if version.validator is None else headers | {"If-Range": version.validator}
 
 
 def judge(version: Version | None, received: int, status: int, headers: Mapping[str, str]) -> Verdict:
-    """What an answer to :func:`resume_headers` is. ``received`` bytes of ``version`` are there.
+    """What an answer to :func:`resume_headers` is, after ``received`` bytes of ``version``.
 
-    A server need not do what it is asked for. So the place, the size and the validator that it tells must fit, too.
+    A server need not do what it is asked for. So the start, the size and the validator in its answer must fit, too.
     """
     if status not in (PARTIAL_CONTENT, OUT_OF_RANGE):
         return Verdict.WHOLE
     part = part_of(headers) if status == PARTIAL_CONTENT else None
-    if version is None or not resume_headers(version, received):
-        # Nobody asked for a part; one that is all of the file does no harm.
+    if version is None or received == 0:
+        # No part was asked for; one that is all of the file does no harm.
         unnamed = status == PARTIAL_CONTENT and "Content-Range" not in headers
         return Verdict.WHOLE if unnamed or (part is not None and _is_all(part)) else Verdict.UNFIT
+    if version.validator is None and status == OUT_OF_RANGE:
+        match = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+        return Verdict.COMPLETE if match and int(match[1]) == received else Verdict.UNFIT
     fits = part is not None and part.start == received and _same_length(version, part)
     return Verdict.CONTINUES if fits and _same_validator(version, headers) else Verdict.UNFIT
 
@@ -109,15 +116,17 @@ def _is_all(part: Part) -> bool:
 
 
 def _same_length(version: Version, part: Part) -> bool:
-    """Whether the part is of a file of that length. One length must be known: else nobody knows where the file ends."""
+    """Whether the part is of a file of that length. One of the two must be known: else the file's end is not."""
     if part.total is None:
-        return version.is_tag and version.length is not None and part.end <= version.length
+        return not version.is_date and version.length is not None and part.end <= version.length
     return version.length is None or part.total == version.length
 
 
 def _same_validator(version: Version, headers: Mapping[str, str]) -> bool:
     """A part must name the tag again (RFC 9110, 15.3.7). A date may be left out: its length has been compared."""
-    if version.is_tag:
+    if version.validator is None:
+        return True
+    if not version.is_date:
         return headers.get("ETag", "").strip() == version.validator
     return headers.get("Last-Modified", "").strip() in ("", version.validator)
 

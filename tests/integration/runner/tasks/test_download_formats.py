@@ -14,7 +14,7 @@ from tests.integration.runner.tasks.web import Handler, Web, drip, ranged
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch import plainhttp
-from audiojob_runner.fetch.egress import pace
+from audiojob_runner.fetch.egress import rates
 from audiojob_runner.fetch.ytdlp import record
 from audiojob_runner.tasks import TaskResult
 from audiojob_types.reasons import Reason
@@ -429,7 +429,7 @@ def test_the_time_by_the_clock_ends_whatever_is_going_on(bench: Bench, web: Web)
 
 
 def test_B20_a_page_that_trickles_is_given_up(bench: Bench, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: N802
-    monkeypatch.setattr(pace, "SLOW_SECONDS", 0.5)
+    monkeypatch.setattr(rates, "STALL_SECONDS", 0.5)
     web.routes["/page"] = lambda handler: drip(handler, 20)
     web.serve("/show", b"<html><body><audio src='/page'></audio></body></html>", Content_Type="text/html")
     error = failure(bench, f"{web.url}/show")

@@ -15,8 +15,9 @@ from tests.integration.runner.tasks.web import Handler, Web, drip
 from audiojob_dev.tools.processes import free_port
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch import plainhttp
-from audiojob_runner.fetch.egress import pace, proxy
+from audiojob_runner.fetch.egress import proxy, rates
 from audiojob_runner.fetch.egress.addresses import parse_networks
+from audiojob_runner.fetch.partial.transfer import MAX_REDIRECTS, PIECE_BYTES
 from audiojob_runner.tasks import download
 from audiojob_types.contract import PhaseLimits
 from audiojob_types.reasons import Reason
@@ -138,7 +139,7 @@ def test_a_limit_met_by_yt_dlp_tells_the_same(bench: Bench, web: Web) -> None:
 def test_a_redirect_loop_ends(bench: Bench, web: Web) -> None:
     error = failure(bench, web.serve("/a.mp3", b"", 302, Location="/a.mp3"))
     assert (error.exit_code, error.reason) == (66, Reason.TOO_MANY_REDIRECTS)
-    assert len(web.asked) == plainhttp.MAX_REDIRECTS + 1
+    assert len(web.asked) == MAX_REDIRECTS + 1
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/a.mp3", "gopher://127.0.0.1/"])
@@ -263,7 +264,7 @@ def test_an_endless_file_ends_at_the_limit(bench: Bench, web: Web) -> None:
     web.routes["/a.mp3"] = endless("audio/mpeg")
     error = failure(bench, web.url + "/a.mp3", maxBytes=3_000_000)
     assert (error.exit_code, error.reason) == (65, Reason.TOO_LARGE)
-    assert sum(path.stat().st_size for path in bench.work.iterdir()) <= 3_000_000 + plainhttp.PIECE_BYTES
+    assert sum(path.stat().st_size for path in bench.work.iterdir()) <= 3_000_000 + PIECE_BYTES
 
 
 @by_yt_dlp
@@ -280,7 +281,7 @@ def test_a_compressed_answer_is_measured_unpacked(bench: Bench, web: Web) -> Non
     url = web.serve("/a.mp3", bomb, Content_Type="audio/mpeg", Content_Encoding="gzip")
     error = failure(bench, url, maxBytes=1_000_000)
     assert error.reason is Reason.TOO_LARGE
-    assert sum(path.stat().st_size for path in bench.work.iterdir()) <= 1_000_000 + plainhttp.PIECE_BYTES
+    assert sum(path.stat().st_size for path in bench.work.iterdir()) <= 1_000_000 + PIECE_BYTES
 
 
 @pytest.mark.parametrize("sent", [len(BODY) - 10, len(BODY) // 2, 0], ids=["nearly all", "half", "nothing"])
@@ -303,7 +304,7 @@ def test_a_broken_off_file_is_not_taken_for_whole(
 
 
 def test_a_server_that_drips_is_given_up(bench: Bench, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "SLOW_SECONDS", 0.5)
+    monkeypatch.setattr(rates, "STALL_SECONDS", 0.5)
     web.routes["/a.mp3"] = lambda handler: drip(handler, 20)
     error = failure(bench, web.url + "/a.mp3")
     assert (error.exit_code, error.reason) == (75, Reason.TOO_SLOW)
@@ -391,10 +392,11 @@ def test_a_segment_elsewhere_is_not_fetched(
 def test_a_tunnel_reaches_the_checked_address_and_closes_with_the_proxy(web: Web) -> None:
     """https goes through CONNECT; the bytes within are none of the proxy's business."""
     web.serve("/x", b"through the tunnel")
-    with proxy.FetchProxy(proxy.ProxyRules(parse_networks(["127.0.0.1"]), 10**6), logging.getLogger("test")) as way:
+    with proxy.EgressProxy(proxy.ProxyRules(parse_networks(["127.0.0.1"]), 10**6), logging.getLogger("test")) as way:
         port = int(way.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
-            client.sendall(f"CONNECT 127.0.0.1:{web.server_address[1]} HTTP/1.1\r\n\r\n".encode())
+            authority = f"127.0.0.1:{web.server_address[1]}"
+            client.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
             assert client.recv(100).startswith(b"HTTP/1.1 200 ")
             client.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             answer = b""

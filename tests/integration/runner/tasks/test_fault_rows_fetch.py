@@ -14,7 +14,8 @@ from tests.integration.runner.tasks.web import Handler, Web, drip, ranged, reset
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch import plainhttp
-from audiojob_runner.fetch.egress import pace
+from audiojob_runner.fetch.egress import rates
+from audiojob_runner.fetch.partial.transfer import MAX_REDIRECTS, PIECE_BYTES
 from audiojob_types.contract import ExitCode, FailureClass, classify_exit_code
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
@@ -86,7 +87,7 @@ def test_B15_redirects_end_at_private_addresses_and_at_a_number(  # noqa: N802
         web.serve(f"/{hop}.mp3", b"", 301, Location=f"/{hop + 1}.mp3")
     last = f"{canary.url}/secret.mp3" if reason is Reason.BLOCKED_ADDRESS else "/loop.mp3"
     web.serve("/loop.mp3", b"", 302, Location="/loop.mp3")
-    if hops <= plainhttp.MAX_REDIRECTS:
+    if hops <= MAX_REDIRECTS:
         web.serve(f"/{max(0, hops - 1)}.mp3", b"", 301, Location=last)
     assert failure(bench, f"{web.url}/0.mp3", task).reason is reason
 
@@ -206,7 +207,7 @@ def test_B19_a_list_is_never_downloaded_by_accident(bench: Bench, web: Web) -> N
 def test_B20_one_byte_a_second_is_given_up(  # noqa: N802
     bench: Bench, web: Web, monkeypatch: pytest.MonkeyPatch, task: Task
 ) -> None:
-    monkeypatch.setattr(pace, "SLOW_SECONDS", 0.5)
+    monkeypatch.setattr(rates, "STALL_SECONDS", 0.5)
 
     def answer(handler: Handler) -> None:
         if len(web.asked) == 1:  # the first look tells a page, so that yt-dlp reads the second
@@ -265,7 +266,7 @@ def test_B21_a_compressed_bomb_stays_within_the_limit(bench: Bench, web: Web, by
         url = page_with(web, "/a.mp3")
     error = failure(bench, url, maxBytes=MEBIBYTE)
     assert (error.exit_code, error.reason) == (ExitCode.NOT_MEDIA, Reason.TOO_LARGE)
-    assert on_disk(bench) <= MEBIBYTE + plainhttp.PIECE_BYTES
+    assert on_disk(bench) <= MEBIBYTE + PIECE_BYTES
 
 
 @pytest.mark.parametrize("by", ["a file", "a page"])

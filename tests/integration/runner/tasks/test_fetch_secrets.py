@@ -144,10 +144,10 @@ def test_a_tunnel_by_it(web: Web, company: CompanyProxy, no_names: None) -> None
     upstream = Upstream("127.0.0.1", company.port, "Basic bWU6c2VjcmV0")
     rules = proxy.ProxyRules((), 10**6, upstream=upstream)
     with contextlib.ExitStack() as stack:
-        way = stack.enter_context(proxy.FetchProxy(rules, logging.getLogger("test")))
+        way = stack.enter_context(proxy.EgressProxy(rules, logging.getLogger("test")))
         port = int(way.url.rpartition(":")[2])
         client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
-        client.sendall(b"CONNECT music.example:443 HTTP/1.1\r\n\r\n")
+        client.sendall(b"CONNECT music.example:443 HTTP/1.1\r\nHost: music.example:443\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
         client.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answer = b""

@@ -14,7 +14,7 @@ from audiojob_runner.fetch.common import (
     refused_error,
     retry_after_seconds,
 )
-from audiojob_runner.fetch.egress.proxy import Refusal, RefusedError
+from audiojob_runner.fetch.egress.refusals import Refusal, RefusedError
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 

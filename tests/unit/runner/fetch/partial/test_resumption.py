@@ -40,6 +40,7 @@ def test_what_names_a_content(headers: dict[str, str], length: int | None, versi
         pytest.param(TAGGED, 400, {"Range": "bytes=400-", "If-Range": '"v1"'}, id="the rest of this content"),
         pytest.param(TAGGED, 0, {}, id="nothing is there"),
         pytest.param(None, 400, {}, id="nothing names the content"),
+        pytest.param(Version(None, 1_000), 400, {"Range": "bytes=400-"}, id="the rest of a file with a checksum"),
     ],
 )
 def test_what_is_asked_for(version: Version | None, received: int, headers: dict[str, str]) -> None:
@@ -49,6 +50,7 @@ def test_what_is_asked_for(version: Version | None, received: int, headers: dict
 REST = {"Content-Range": "bytes 400-999/1000"}
 TAG = {"ETag": '"v1"'}
 UNTOLD = Version('"v1"', None)
+VERIFIED = Version(None, None)  # a file with a published checksum
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,13 @@ UNTOLD = Version('"v1"', None)
         pytest.param(TAGGED, 206, TAG, Verdict.UNFIT, id="several parts, or none"),
         pytest.param(TAGGED, 206, REST | TAG | {"Content-Encoding": "gzip"}, Verdict.UNFIT, id="a packed part"),
         pytest.param(TAGGED, 416, {"Content-Range": "bytes */300"}, Verdict.UNFIT, id="a file that has become shorter"),
+        pytest.param(TAGGED, 416, {"Content-Range": "bytes */400"}, Verdict.UNFIT, id="a file that ends here"),
+        pytest.param(VERIFIED, 206, REST | {"ETag": '"v2"'}, Verdict.CONTINUES, id="a checksum needs no validator"),
+        pytest.param(VERIFIED, 206, {"Content-Range": "bytes 400-999/*"}, Verdict.UNFIT, id="but it needs a size"),
+        pytest.param(VERIFIED, 206, {"Content-Range": "bytes 5-999/1000"}, Verdict.UNFIT, id="and the right start"),
+        pytest.param(VERIFIED, 416, {"Content-Range": "bytes */400"}, Verdict.COMPLETE, id="all of it is here"),
+        pytest.param(VERIFIED, 416, {"Content-Range": "bytes */300"}, Verdict.UNFIT, id="more than all of it is here"),
+        pytest.param(VERIFIED, 416, {}, Verdict.UNFIT, id="no range, and no size"),
         pytest.param(None, 200, {}, Verdict.WHOLE, id="what was asked for without a range"),
         pytest.param(None, 206, REST, Verdict.UNFIT, id="a part that nobody asked for"),
         pytest.param(None, 206, {"Content-Range": "bytes 0-99/1000"}, Verdict.UNFIT, id="a beginning, unasked"),

@@ -1,17 +1,17 @@
-"""How fast bytes come: not faster than a bandwidth, and not so slowly that they never end. Pure: the clock is given."""
+"""Transfer rates: a bandwidth limit for all connections, and a lower bound for each. Pure: the clock is passed in."""
 
 from __future__ import annotations
 
 from typing import Final
 
-# A server that sends less than this in a minute never gets done.
-SLOW_SECONDS: Final = 60.0
-SLOW_BYTES: Final = 64 * 1024
-# A pause of this length is no trickle: a connection that is kept for later, or one that the client gives up by itself.
+# A server that sends less than this in a minute stalls.
+STALL_SECONDS: Final = 60.0
+STALL_BYTES: Final = 64 * 1024
+# After a pause of this length the measurement starts again: the connection was idle, or the client gives it up itself.
 PAUSE_SECONDS: Final = 20.0
 
 
-class Pace:
+class RateLimit:
     """Spreads bytes over time. All connections share one."""
 
     def __init__(self, bytes_per_second: int | None) -> None:
@@ -26,28 +26,28 @@ class Pace:
         return self._free - now
 
 
-class Trickle:
-    """Tells when one connection brings next to nothing, again and again, without a pause."""
+class StallDetector:
+    """Detects a connection on which bytes trickle in too slowly for the download ever to end."""
 
     def __init__(self, now: float) -> None:
         self._start = self._last = now
         self._bytes = 0
 
     def sent(self, now: float) -> None:
-        """The client asked for something: short answers to many questions are no trickle."""
+        """The client sent a request: short answers to many requests are no stall."""
         self._restart(now)
 
     def received(self, number: int, now: float) -> bool:
-        """Note bytes from the server; true when it is a trickle."""
+        """Count bytes from the server; true when the connection stalls."""
         if now - self._last >= PAUSE_SECONDS:
             self._restart(now)
         self._last = now
         self._bytes += number
-        if now - self._start < SLOW_SECONDS:
+        if now - self._start < STALL_SECONDS:
             return False
-        slow = self._bytes < SLOW_BYTES
+        stalls = self._bytes < STALL_BYTES
         self._restart(now)
-        return slow
+        return stalls
 
     def _restart(self, now: float) -> None:
         self._start = self._last = now
