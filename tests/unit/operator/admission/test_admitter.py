@@ -124,7 +124,7 @@ async def test_a_retry_whose_predecessor_cannot_be_read_keeps_no_place_from_othe
     retry, other = pool.put("retry", retryOf="gone", age=5), pool.put("other")
     pool.known(retry).raw["status"] = {"waitingFor": "gone"}
     assert (await pool.answer(other)).admitted
-    assert pool.known(retry).job.status.conditions, "the status can be read"
+    assert pool.known(retry).job.status.waiting_for, "the status can be read"
 
 
 async def test_nobody_goes_first_where_nothing_is_limited() -> None:
