@@ -197,7 +197,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.PHASE_STARTED: Explanation(
         "The job's first Job was created, or that of a further attempt.", "Nothing to do."
     ),
-    Reason.PHASE_RETRIED: Explanation("A phase is tried again.", "Nothing to do."),
+    Reason.PHASE_RETRIED: Explanation("An attempt failed, and the phase is retried.", "Nothing to do."),
     Reason.PHASE_REUSED: Explanation(
         "The result of another job that did the same work is reused.",
         "Nothing to do; to do the work again, create a job with spec.reuse: Never.",
@@ -275,16 +275,15 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.TOO_SLOW: Explanation(
         "The source sends next to nothing, or the download took longer than its limit.",
-        "The phase is tried again; if it stays so, use another source or raise timeoutSeconds.",
+        "Use another source, or raise timeoutSeconds.",
     ),
     Reason.DNS_ERROR: Explanation(
         "The name of the source's host cannot be resolved.",
-        "The phase is tried again; if it stays so, ask the administrator to check the cluster's DNS.",
+        "Check the address; if it is right, ask the administrator to check the cluster's DNS.",
     ),
     Reason.BOT_CHECK: Explanation(
         "The site takes the downloader for a robot.",
-        "All jobs wait for a while, then the download is retried. Download less at once, or ask the administrator for "
-        "cookies of the site or another proxy (fetch.secret).",
+        "Download less at once, or ask the administrator for cookies of the site or another proxy (fetch.secret).",
     ),
     Reason.EXTRACTOR_OUTDATED: Explanation(
         "The site offers nothing that this version of yt-dlp can download.",
@@ -313,14 +312,15 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "A stored file is not what was published.", "Check the store's health and run the job again."
     ),
     Reason.TEMPORARY_FAILURE: Explanation(
-        "Something failed that may work later.", "The phase is tried again by itself."
+        "Something failed that may work later, such as a connection to the source or the store.",
+        "Check that the source and the store can be reached; the log at logKey has the details.",
     ),
     Reason.CREDENTIALS_REFUSED: Explanation(
         "A site or store refused the credentials.", "Ask the administrator to renew them."
     ),
     Reason.RATE_LIMITED: Explanation(
-        "The source's site refuses because of too many requests.",
-        "The phase is tried again by itself once the site has cooled down; it does not count as a failure.",
+        "The source's site refuses because of too many requests. Such attempts are not counted as failures.",
+        "Download less from the site at once, or wait longer before the next try.",
     ),
     Reason.DISK_FULL: Explanation(
         "The scratch disk or the store is full.", "Use a smaller input, or ask for a larger scratch volume or store."
@@ -335,29 +335,33 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.STALLED: Explanation(
         "The phase made no progress for stallSeconds.",
-        "The phase is tried again; see the log for where it stood.",
+        "See the log at logKey for where it stood; raise stallSeconds of the phase if it only needs more time.",
     ),
     Reason.SOFT_LIMIT: Explanation(
         "The phase ran longer than its soft limit.", "Raise the limit or use a shorter input."
     ),
-    Reason.STOPPED: Explanation("The phase's process was stopped.", "The phase is tried again by itself."),
+    Reason.STOPPED: Explanation(
+        "The phase's process was stopped.", "See the events of the pod and its node for what stopped it."
+    ),
     Reason.PROGRAM_FAILED: Explanation(
         "The administrator's own program of a Container phase failed, or left outputs that cannot be published.",
         "See the last lines of its log in the message, and the log of the pod's container program.",
     ),
     Reason.NO_RESULT: Explanation(
         "The process ended without reporting a result.",
-        "The phase is tried again; report it if it happens twice.",
+        "See the log of the pod, and report it if it happens twice.",
     ),
     Reason.DISRUPTED: Explanation(
-        "The node was drained or the pod was evicted.",
-        "The phase is tried again; it does not count as a failure.",
+        "The node was drained or the pod was evicted. This is not counted as a failure.",
+        "If it happens again and again, ask the administrator to check the nodes.",
     ),
     Reason.CHILD_LOST: Explanation(
-        "The phase's Job was deleted.", "The phase is tried again; it does not count as a failure."
+        "The phase's Job was deleted. This is not counted as a failure.",
+        "If it happens again and again, find out who deletes Jobs in the namespace.",
     ),
     Reason.POD_LOST: Explanation(
-        "The phase's pod was lost, with its node or before its result was read.", "The phase is tried again."
+        "The phase's pod was lost, with its node or before its result was read. This is not counted as a failure.",
+        "If it happens again and again, ask the administrator to check the nodes.",
     ),
     Reason.START_TIMEOUT: Explanation(
         "The phase's pod could not be started in time.", "See the message for what was missing."

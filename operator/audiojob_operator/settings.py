@@ -238,7 +238,7 @@ class OperatorSettings(BaseSettings):
     def _libraries_apart(self) -> OperatorSettings:
         names = [library.name for library in self.libraries]
         if len(names) != len(set(names)):
-            raise ValueError(f"libraries: a name is there twice: {', '.join(names)}")
+            raise ValueError(f"libraries: duplicate library name: {', '.join(names)}")
         for library in self.libraries:
             first = (library.prefix or "").partition("/")[0]
             if first in self.job_namespaces:

@@ -60,5 +60,5 @@ def as_phase_error(error: BaseException, doing: str) -> PhaseError:
         ExitCode.TEMPORARY,
         Reason.TEMPORARY_FAILURE,
         f"{doing} failed: {type(error).__name__}{': ' + detail if detail else ''}",
-        "The phase is tried again by itself; the log has the details.",
+        "The log has the details.",
     )

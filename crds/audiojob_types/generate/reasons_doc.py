@@ -14,6 +14,7 @@ _HEAD: Final = """\
 
 The word that a condition, a phase, an event or `status.error` of an AudioJob carries, what it means, and what to do.
 The words are stable: scripts and alerts may depend on them. The sentence beside a word, `message`, may change.
+A failed attempt is retried as long as the phase's `retry` allows; what to do is about the failure that is left.
 
 | reason | what it means | what to do |
 |---|---|---|

@@ -17,7 +17,7 @@ from audiojob_types.resources.source import SideInput, Source
 
 
 class Retry(WireModel):
-    """How often and how fast a phase is tried again."""
+    """How often a phase is attempted, and how long it waits in between."""
 
     limit: Annotated[
         int,
@@ -25,21 +25,21 @@ class Retry(WireModel):
             strict=True,
             ge=1,
             le=10,
-            description="limit is the number of counted failures that end a phase; 1 means no retry. Default 3.",
+            description="limit is the number of counted failures that end a phase; 1 means no retry. Default 6.",
         ),
-    ] = 3
+    ] = 6
     base_seconds: Annotated[
         int,
         Field(
             strict=True,
             ge=0,
             le=3_600,
-            description="baseSeconds is the wait after the first failure; it doubles. Default 2.",
+            description="baseSeconds is the wait after the first failure; it doubles. Default 10.",
         ),
-    ] = 2
+    ] = 10
     cap_seconds: Annotated[
-        int, Field(strict=True, ge=1, le=86_400, description="capSeconds is the longest wait. Default 600.")
-    ] = 600
+        int, Field(strict=True, ge=1, le=86_400, description="capSeconds is the longest wait. Default 120.")
+    ] = 120
 
 
 class Review(WireModel):
@@ -190,7 +190,7 @@ def _spec_rules() -> list[JsonValue]:
                 "!has(oldSelf.reviews) || (has(self.reviews) && self.reviews.size() >= oldSelf.reviews.size() && "
                 "oldSelf.reviews.all(i, r, self.reviews[i] == r))"
             ),
-            "reviews must only be added to; what was said cannot be taken back",
+            "reviews cannot be changed or removed, only added; kubectl patch --type json adds one at /spec/reviews/-",
         ),
     )
 

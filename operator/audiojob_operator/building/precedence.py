@@ -14,6 +14,8 @@ from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
 DEFAULT_TTL_SECONDS: Final = 86_400
 DEFAULT_INTERMEDIATE_SECONDS: Final = 604_800
 _INTERMEDIATES_EXPIRE_SINCE: Final = 1  # contract
+# Revisions now name their default; those stored before they did go on with what it was then.
+_RETRY_OF_OLD_REVISIONS: Final = Retry(limit=3, base_seconds=2, cap_seconds=600)
 
 
 def effective_device(spec: AudioJobSpec, phase: Phase) -> str:
@@ -25,7 +27,7 @@ def effective_device(spec: AudioJobSpec, phase: Phase) -> str:
 
 def effective_retry(spec: AudioJobSpec, phase: Phase, pipeline: AudioPipelineSpec) -> Retry:
     """The retry policy of one phase of one job, as a whole from the strongest layer that has one."""
-    return spec.retry or phase.retry or pipeline.retry or Retry()
+    return spec.retry or phase.retry or pipeline.retry or _RETRY_OF_OLD_REVISIONS
 
 
 def effective_priority(spec: AudioJobSpec, pipeline: AudioPipelineSpec | None) -> int:

@@ -170,14 +170,14 @@ def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> 
     if after.state is PhaseState.FAILED:
         draft.failure = draft.failure or (phase.name, failed)
         return after
-    when = f"again at {format_time(after.next_attempt_time)}" if after.next_attempt_time else "again at once"
+    when = f"at {format_time(after.next_attempt_time)}" if after.next_attempt_time else "at once"
     where = " on the CPU" if after.device is not record.device else ""
     if (after.memory_request_bytes or 0) > (record.memory_request_bytes or 0):
         where = f" with {(after.memory_request_bytes or 0) // 1024**2} MiB of memory"
     draft.tell(
         Reason.PHASE_RETRIED,
         f"Attempt {record.attempt} of phase {phase.name} failed ({failed.reason}): {failed.message} "
-        f"It is tried {when}{where}.",
+        f"It is retried {when}{where}.",
         kind="Warning",
         phase=phase.name,
         attempt=record.attempt,
@@ -301,7 +301,7 @@ def stop_phases(draft: Draft, state: PhaseState, reason: str, message: str) -> N
 
 
 def pause_phases(draft: Draft, reason: Reason, message: str) -> None:
-    """Take back live attempts. They count as nothing; the next one has the next number."""
+    """Stop live attempts without counting a failure; the next one has the next number."""
     for name, record in draft.phases.items():
         if record.state is PhaseState.RUNNING:
             draft.phases[name] = record.model_copy(

@@ -16,7 +16,7 @@ from audiojob_operator.records.settings import Images, Revision
 from audiojob_types import constants as c
 from audiojob_types.contract import CONTRACT
 from audiojob_types.descriptor import ImageFamily
-from audiojob_types.resources.job import AudioJob, AudioJobSpec, PhaseState
+from audiojob_types.resources.job import AudioJob, AudioJobSpec, PhaseState, Retry
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec, Phase
 
 _HASH_CHARACTERS: Final = 10
@@ -41,11 +41,12 @@ def revision_name(job: AudioJob, children: Iterable[PhaseObservation]) -> str | 
 
 
 def make_revision(pipeline: AudioPipeline, images: Images) -> Revision:
-    """The pipeline as it is now, images included."""
-    content = _content(pipeline.spec, images, CONTRACT)
+    """The pipeline as it is now, with the images and the retry policy that hold for it by default."""
+    spec = pipeline.spec if pipeline.spec.retry else pipeline.spec.model_copy(update={"retry": Retry()})
+    content = _content(spec, images, CONTRACT)
     digest = hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     name = f"{pipeline.metadata.name}-{digest[:_HASH_CHARACTERS]}"
-    return Revision(name=name, pipeline=pipeline.metadata.name, spec=pipeline.spec, images=images)
+    return Revision(name=name, pipeline=pipeline.metadata.name, spec=spec, images=images)
 
 
 def revision_object(revision: Revision, namespace: str) -> Object:

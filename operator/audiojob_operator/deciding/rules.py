@@ -35,12 +35,13 @@ from audiojob_operator.deciding.revisions import make_revision, own_pipeline, re
 from audiojob_operator.deciding.status import Situation
 from audiojob_operator.deciding.working import report_blockers, report_progress, start_or_end, warn_of_pointless_reviews
 from audiojob_operator.records.invalid import InvalidSpecError
+from audiojob_operator.records.observation import Failed
 from audiojob_operator.records.observed import Unreadable
 from audiojob_types.base import format_time
 from audiojob_types.contract import FailureClass
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.job import JobError, PhaseState, ResolvedSource, State
+from audiojob_types.resources.job import JobError, PhaseState, PhaseStatus, ResolvedSource, State
 
 _UNWATCHED_AGAIN: Final = timedelta(seconds=300)  # another job may become readable, or go, unseen
 
@@ -76,11 +77,20 @@ def _results(draft: Draft) -> Situation | None:
             reason=failed.reason,
             message=clip(failed.message),
             retryable=failed.failure_class is not FailureClass.PERMANENT,
-            suggestion=clip(failed.suggestion),
+            suggestion=clip(_way_out(draft, draft.phases[name], failed)),
             log_key=failed.log_key,
         )
         return fail(draft, error)
     return all_done(draft)
+
+
+def _way_out(draft: Draft, record: PhaseStatus, failed: Failed) -> str:
+    """What to do now that the operator does no more: of failures that another try may mend, how to ask for one."""
+    if failed.failure_class is FailureClass.PERMANENT:
+        return failed.suggestion
+    attempts = f"{record.attempt} attempt{'' if record.attempt == 1 else 's'}"
+    retry = f"create a job with retryOf: {draft.observed.job.metadata.name} to try again from this phase on."
+    return f"Gave up after {attempts}; {retry} {failed.suggestion}".strip()
 
 
 def _cancel(draft: Draft) -> Situation | None:

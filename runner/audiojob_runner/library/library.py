@@ -67,7 +67,7 @@ class Piece:
                 ExitCode.TEMPORARY,
                 Reason.CHECKSUM_MISMATCH,
                 f"{self.path.name} changed while it was published: its sha256 differs.",
-                "The phase is tried again by itself; if it happens again, look at the disk.",
+                "If it happens again, check the disk.",
             )
 
 

@@ -91,7 +91,9 @@ def _torch_device(device: Device, torch: Any) -> str:
 
 def _missing(name: str, file: str) -> PhaseError:
     return PhaseError(
-        ExitCode.USAGE, Reason.MODEL_MISSING, f"Model '{name}' is not here: {file} is not in the models volume."
+        ExitCode.USAGE,
+        Reason.MODEL_MISSING,
+        f"Model '{name}' is not installed in this namespace: {file} is not in the models volume.",
     )
 
 

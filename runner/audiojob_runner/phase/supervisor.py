@@ -212,7 +212,8 @@ class _Phase:
                 raise
             _log.info("The store was full; what was kept of the download has made room.")
             published = publisher.publish(self._input, mark, outcome)
-        _log.info("Published %d outputs: %s", published.ref.count, published.ref.key)
+        count = published.ref.count
+        _log.info("Published %d output%s: %s", count, "" if count == 1 else "s", published.ref.key)
         return published
 
     def _tidy(self, error: PhaseError | None) -> None:

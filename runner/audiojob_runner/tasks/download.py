@@ -97,7 +97,7 @@ def _fetch(url: str, parameters: DownloadParameters, tools: FetchTools, context:
         return _by_ytdlp(url, parameters, tools, context)
     found = _Found(_one(fetched, parameters, context), metadata=fetched.metadata)
     if parameters.thumbnail or parameters.subtitles or parameters.info:
-        found.warnings.append("The address is that of a file: nothing but the file can be had there.")
+        found.warnings.append("This is a direct file link: no subtitles, thumbnail or info.")
     return found
 
 

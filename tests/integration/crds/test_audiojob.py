@@ -335,7 +335,7 @@ def test_reviews_are_only_added_to(resources: Resources, before: list[Any], afte
     job = resources.create_job(spec(reviews=before) if before else spec())
     answer = resources.patch_spec(job, {"reviews": after})
     assert answer.status == (200 if taken else 422), answer.message
-    assert taken or "reviews must only be added to; what was said cannot be taken back" in answer.message
+    assert taken or "reviews cannot be changed or removed, only added" in answer.message
 
 
 def test_a_new_job_shows_its_defaults(resources: Resources) -> None:

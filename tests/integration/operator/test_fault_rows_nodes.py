@@ -151,7 +151,9 @@ def test_F39_a_job_whose_volume_is_on_another_node_says_so_and_starts_there(node
 
     status = space.until("song", told, "the reason", story=nodes.story)["status"]
     assert status["state"] == "Queued"
-    assert "None of 2 nodes takes the pod: 1 cannot reach the volume of the store, 1 is cordoned." in status["message"]
+    assert (
+        "No node can run the pod (0 of 2): 1 cannot reach the volume of the store, 1 is cordoned." in status["message"]
+    )
     assert {each["reason"] for each in status["conditions"] if each["type"] == "Progressing"} == {"Unschedulable"}
     nodes.cluster.cordon(FAR, cordoned=False)
     try:

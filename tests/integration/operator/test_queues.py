@@ -224,7 +224,7 @@ def test_a_host_that_limits_is_left_alone_by_all_jobs(here: Space) -> None:
     here.submit(second, pipeline=name, source={"url": "https://media.example.org/b"})
     here.submit(other, pipeline=name, source={"url": "https://example.org/b"})
     job = here.until(second, says("CoolingDown"), "the reason")
-    assert job["status"]["message"].startswith("media.example.org limits how often it is asked")
+    assert job["status"]["message"].startswith("media.example.org is rate-limiting us")
     assert here.finished(other)["status"]["state"] == "Succeeded"
     for waiting in (first, second):
         here.patch(waiting, {"cancel": True})

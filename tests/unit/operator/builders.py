@@ -37,6 +37,7 @@ SETTINGS = DecideSettings(
 )
 SHA = "0" * 64
 URL = "https://media.example.org/song.ogg"
+SHORT_RETRY = {"limit": 3, "baseSeconds": 2, "capSeconds": 600}
 
 
 def phase(name: str, task: str = "Simulate", **more: Any) -> Object:
@@ -45,12 +46,12 @@ def phase(name: str, task: str = "Simulate", **more: Any) -> Object:
 
 
 def pipeline(*phases: Object, name: str = "pair", **spec: Any) -> Object:
-    """An AudioPipeline; two simulated phases by default."""
+    """An AudioPipeline; two simulated phases by default, of three attempts each with short waits between them."""
     return {
         "apiVersion": c.API_VERSION,
         "kind": "AudioPipeline",
         "metadata": {"name": name},
-        "spec": {"phases": list(phases) or [phase("first"), phase("second")], **spec},
+        "spec": {"phases": list(phases) or [phase("first"), phase("second")], "retry": SHORT_RETRY, **spec},
     }
 
 

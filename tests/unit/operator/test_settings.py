@@ -179,7 +179,7 @@ NO_LIBRARIES = {
     "both": ('[{"name": "a", "claimName": "b", "prefix": "c"}]', "exactly one of claimName and prefix"),
     "a way out of the store": ('[{"name": "a", "prefix": "../b"}]', "AUDIOJOB_LIBRARIES"),
     "the folder of a namespace's jobs": ('[{"name": "a", "prefix": "music/a"}]', "lies in the folder of the jobs"),
-    "one name twice": ('[{"name": "a", "prefix": "b"}, {"name": "a", "prefix": "c"}]', "is there twice"),
+    "one name twice": ('[{"name": "a", "prefix": "b"}, {"name": "a", "prefix": "c"}]', "duplicate library name"),
 }
 
 

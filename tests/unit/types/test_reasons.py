@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from audiojob_types.generate.reasons_doc import reasons_page
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
@@ -37,3 +39,8 @@ def test_the_page_is_up_to_date() -> None:
 def test_the_page_has_a_row_for_each_reason() -> None:
     rows = re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", reasons_page(), re.MULTILINE)
     assert rows == sorted(reason.value for reason in Reason)
+
+
+@pytest.mark.parametrize("reason", sorted(Reason))
+def test_no_suggestion_promises_a_retry_that_may_never_come(reason: Reason) -> None:
+    assert "tried again" not in EXPLANATIONS[reason].suggestion

@@ -107,7 +107,7 @@ def _not_created(pod: Object, waiting: Object) -> Diagnosis | None:
     if reason in _IMAGE_REASONS:
         image = container_status(pod).get("image", "of the phase")
         return _diagnosis(
-            Reason.IMAGE_PULL_FAILED, f"The image {image} cannot be had ({reason}): {_cut(detail)}", bounded=True
+            Reason.IMAGE_PULL_FAILED, f"The image {image} cannot be pulled ({reason}): {_cut(detail)}", bounded=True
         )
     if reason in _CONFIG_REASONS:
         missing = _MISSING_OBJECT.search(detail)

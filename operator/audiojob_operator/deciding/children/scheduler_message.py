@@ -1,7 +1,7 @@
-"""The scheduler's own words about a pod that no node takes, made readable. Its numbers stay.
+"""The scheduler's message about a pod that it cannot place, made readable. Its numbers stay.
 
 ``0/4 nodes are available: 1 Insufficient cpu, 3 node(s) had untolerated taint {dedicated: db}. preemption: …`` becomes
-``None of 4 nodes takes the pod: 1 has too little cpu, 3 have a taint that the pod does not tolerate (dedicated: db).``
+``No node can run the pod (0 of 4): 1 has too little CPU left, 3 have a taint that the pod does not tolerate (…).``
 What is not recognised is left as it stands.
 """
 
@@ -51,7 +51,9 @@ _PLURALS: Final = (
 )
 # Sentences about the pod itself, which stand for all nodes.
 _ABOUT_POD: Final = {
-    "pod has unbound immediate PersistentVolumeClaims": "its claim has no volume yet (kubectl get pvc)",
+    "pod has unbound immediate PersistentVolumeClaims": (
+        "The claim is not bound to a volume yet; kubectl get pvc shows which, kubectl describe pvc why."
+    ),
 }
 
 
@@ -59,18 +61,24 @@ def readable(message: str) -> str:
     """The scheduler's message for people."""
     match = _WHOLE.match(" ".join(message.split()))
     if match is None:
-        return f"No node takes the pod: {message}"
+        return f"No node can run the pod: {message}"
     reasons = _AFTERMATH.split(match["reasons"], maxsplit=1)[0].rstrip(". ")
+    if (about_pod := _about_pod(reasons)) is not None:
+        return about_pod
     parts = [_part(part) for part in _BETWEEN.split(reasons)]
     nodes = int(match["nodes"])
-    whom = "The only node does not take the pod" if nodes == 1 else f"None of {nodes} nodes takes the pod"
+    whom = "The only node cannot run the pod" if nodes == 1 else f"No node can run the pod (0 of {nodes})"
     return f"{whom}: {', '.join(parts)}."
+
+
+def _about_pod(reasons: str) -> str | None:
+    return next((said for words, said in _ABOUT_POD.items() if reasons.startswith(words)), None)
 
 
 def _part(part: str) -> str:
     match = _PART.match(part)
     if match is None:
-        return _ABOUT_POD.get(part, part)
+        return part
     count, phrase = int(match["count"]), _phrase(match["what"])
     if phrase is None:
         return part

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
+from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.policies.models import lacks_model, model_wait
 from audiojob_operator.deciding.policies.review import needs_review, review_deadline
 from audiojob_operator.records.admission import SiteAnswer
@@ -101,6 +102,8 @@ def _backoff(phase: Phase, facts: Facts, now: datetime) -> Blocker | None:
         return None
     when = format_time(record.next_attempt_time)
     message = f"Attempt {record.attempt} of phase {phase.name} failed ({record.reason}); the next one starts at {when}."
+    if record.message:
+        message = clip(f"{message} {record.message}")
     reason = Reason.COOLING_DOWN if record.reason in COOL_DOWN_REASONS else Reason.BACKING_OFF
     return Blocker(phase.name, reason, message, record.next_attempt_time)
 

@@ -10,7 +10,7 @@ from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
 
 
 def review_of(spec: AudioJobSpec, phase: Phase) -> Review | None:
-    """The first review of the phase: what was said first holds."""
+    """The first review of the phase: only that one counts."""
     return next((review for review in spec.reviews if review.phase == phase.name), None)
 
 

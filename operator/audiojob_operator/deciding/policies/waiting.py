@@ -33,7 +33,7 @@ def unprepared(observed: Observed) -> Wait | None:
         Reason.NAMESPACE_NOT_PREPARED,
         f"Namespace {namespace} is not prepared for jobs. Ask the administrator to add it to jobNamespaces: "
         "helm upgrade audiojob charts/audiojob -n audiojob-system --reuse-values "
-        f"--set 'jobNamespaces={{<those there are>,{namespace}}}'",
+        f"--set 'jobNamespaces={{<current namespaces>,{namespace}}}'",
     )
 
 

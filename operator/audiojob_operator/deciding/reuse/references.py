@@ -57,7 +57,7 @@ def look_up_source(observed: Observed) -> Lookup | None:
         return NotYet(reference.name, message, unwatched=True)
     state = other.status.state
     if not state.finished:
-        return NotYet(reference.name, f"AudioJob {reference.name} has not ended; it is {state}.")
+        return NotYet(reference.name, f"Waiting for AudioJob {reference.name} to finish.")
     if state is not State.SUCCEEDED:
         return NeverWill(f"AudioJob {reference.name}, whose output is the source, ended as {state}.")
     return _output_of(other, reference.output)
@@ -120,7 +120,9 @@ def check_retried(observed: Observed) -> None:
         raise InvalidSpecError("spec.retryOf", f"there is no AudioJob {name}; leave retryOf out to do all of the work")
     state = observed.retried.job.status.state
     if not state.finished:
-        raise InvalidSpecError("spec.retryOf", f"AudioJob {name} has not ended; it is {state}: cancel it first")
+        raise InvalidSpecError(
+            "spec.retryOf", f"AudioJob {name} has not finished ({state}); cancel it first, or leave retryOf out"
+        )
     if state is State.SUCCEEDED:
         raise InvalidSpecError("spec.retryOf", f"AudioJob {name} has succeeded; there is nothing to try again")
 

@@ -40,8 +40,8 @@ TABLE: Final[tuple[Row, ...]] = (
         (),
         ("rate-limited", "rate limit", "exceeded the rate-limit", "too many requests"),
         *_LIMITED,
-        "The site limits how much is downloaded from here.",
-        "It is tried again later; download less at once, or from another network.",
+        "The site is rate-limiting us.",
+        "Download less at once, or from another network.",
     ),
     Row(
         (),
@@ -201,9 +201,7 @@ def explain(error: BaseException) -> PhaseError:
         found = _from_row(row, chain)
         found.retry_after_seconds = wait if limited else None
         return found
-    return PhaseError(
-        *_LATER, f"yt-dlp failed: {type(chain[-1]).__name__}.", "It is tried again; the log has the details."
-    )
+    return PhaseError(*_LATER, f"yt-dlp failed: {type(chain[-1]).__name__}.", "The log has the details.")
 
 
 def find_row(types: set[str], text: str) -> Row | None:

@@ -82,7 +82,7 @@ def _leaving_out(what: str, extras: Extras, tools: FetchTools) -> Iterator[None]
             raise
         refused = [each.detail for each in tools.refusals[known:]]
         why = refused[0] if refused else str(error) if isinstance(error, _UnusableError) else type(error).__name__
-        extras.warnings.append(f"{what} could not be had: {why[:200]}.")
+        extras.warnings.append(f"{what} could not be downloaded: {why[:200]}.")
         # What was refused here says nothing about the source itself.
         del tools.refusals[known:]
 

@@ -266,7 +266,7 @@ def test_subtitles_of_a_stream(bench: Bench, site: Web, streams: Path) -> None:
     result = bench.run(Task.DOWNLOAD, f"{site.url}/with-subs.m3u8", subtitles=["en", "de"])
     assert [output.name for output in result.outputs] == ["source", "subtitles-en"]
     assert "Hello" in result.outputs[1].path.read_text()
-    assert result.metadata["warnings"][-1] == "The subtitles in de could not be had: the source has none."
+    assert result.metadata["warnings"][-1] == "The subtitles in de could not be downloaded: the source has none."
 
 
 @pytest.mark.parametrize(

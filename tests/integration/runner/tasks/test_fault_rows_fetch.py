@@ -144,7 +144,7 @@ def test_B16_subtitles_inside_the_network_are_left_out_and_told(  # noqa: N802
         url = web.serve("/page", text.encode(), **HTML)
     result = bench.run(Task.DOWNLOAD, url, subtitles=["en"])
     assert [output.name for output in result.outputs] == ["source"]
-    told = "The subtitles in en could not be had: 127.0.0.2 is a private or local address."
+    told = "The subtitles in en could not be downloaded: 127.0.0.2 is a private or local address."
     assert result.metadata["warnings"][-1] == told
 
 

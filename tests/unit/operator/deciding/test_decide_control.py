@@ -266,7 +266,7 @@ def test_a_job_waits_for_the_job_that_makes_its_source_and_then_reads_its_output
     running.turn()
     world.source_job = running.audiojob
     world.turn()
-    assert world.status["message"] == "AudioJob maker has not ended; it is Running."
+    assert world.status["message"] == "Waiting for AudioJob maker to finish."
     world.source_job = maker("audio")
     world.turn()
     given = phase_input_of(world.newest("use")).inputs[0]
@@ -394,7 +394,9 @@ def test_a_retry_does_again_what_would_be_different_now(spec: Object) -> None:
     ("state", "message"),
     [
         pytest.param(None, "there is no AudioJob before; leave retryOf out to do all of the work", id="missing"),
-        pytest.param("Running", "AudioJob before has not ended; it is Running: cancel it first", id="running"),
+        pytest.param(
+            "Running", "AudioJob before has not finished (Running); cancel it first, or leave retryOf out", id="running"
+        ),
         pytest.param("Succeeded", "AudioJob before has succeeded; there is nothing to try again", id="succeeded"),
     ],
 )

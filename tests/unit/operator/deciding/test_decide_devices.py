@@ -165,7 +165,7 @@ def test_the_event_of_the_next_attempt_tells_how_much_memory_it_gets() -> None:
     world.turn()
     killed_for_memory(world)
     world.turn()
-    assert any("again at once with 1536 MiB of memory" in event.message for event in world.events.values())
+    assert any("retried at once with 1536 MiB of memory" in event.message for event in world.events.values())
 
 
 def test_without_a_cap_memory_never_grows_and_each_kill_counts() -> None:

@@ -10,6 +10,7 @@ from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline,
 from audiojob_operator.records.settings import Disruption
 from audiojob_types.base import format_time
 from audiojob_types.contract import Device
+from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import PhaseState, State
 
 
@@ -396,3 +397,44 @@ def test_when_one_of_two_parallel_phases_fails_the_other_is_stopped() -> None:
     plan = world.turn()
     assert (world.phase("left").state, world.phase("right").state) == (PhaseState.FAILED, PhaseState.CANCELLED)
     assert [ref.name for ref in plan.delete_jobs] == [world.phase("right").job_name]
+
+
+@pytest.mark.parametrize(
+    ("limit", "attempts"), [pytest.param(3, "3 attempts", id="three"), pytest.param(1, "1 attempt", id="the only one")]
+)
+def test_who_gives_up_says_so_and_how_to_try_again(limit: int, attempts: str) -> None:
+    world = World(pipeline=pipeline(phase("only"), retry={"limit": limit, "baseSeconds": 0}))
+    for _ in range(limit):
+        world.turn()
+        world.fail("only")
+    world.turn()
+    error = world.job.status.error
+    assert error is not None
+    start = f"Gave up after {attempts}; create a job with retryOf: song to try again from this phase on. "
+    assert error.suggestion.startswith(start)
+    assert error.suggestion in next(event for event in world.events.values() if event.reason == error.reason).message
+
+
+def test_what_cannot_be_mended_by_another_try_gets_the_reasons_own_suggestion() -> None:
+    world = World(pipeline=pipeline(phase("only")))
+    world.turn()
+    world.fail("only", code=65, reason="NotMedia")
+    world.turn()
+    error = world.job.status.error
+    assert error is not None
+    assert error.suggestion == EXPLANATIONS[Reason.NOT_MEDIA].suggestion
+
+
+def test_while_it_is_retried_the_message_says_when_and_why() -> None:
+    world = World(pipeline=pipeline(phase("only"), retry={"limit": 3, "baseSeconds": 60}))
+    world.turn()
+    world.fail("only", message="Connection refused.")
+    world.turn()
+    following = world.phase("only").next_attempt_time
+    assert following is not None
+    when = format_time(following)
+    assert world.status["message"] == (
+        f"Attempt 1 of phase only failed (TemporaryFailure); the next one starts at {when}. Connection refused."
+    )
+    event = next(event for event in world.events.values() if event.reason == "PhaseRetried")
+    assert event.message.endswith(f"Connection refused. It is retried at {when}.")

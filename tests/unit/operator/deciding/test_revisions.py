@@ -9,6 +9,7 @@ from tests.unit.operator.builders import SETTINGS, audio_job, phase, pipeline
 
 from audiojob_operator.building import precedence
 from audiojob_operator.deciding import revisions
+from audiojob_operator.deciding.attempts.retry import backoff_seconds
 from audiojob_operator.records.settings import Images, Revision
 from audiojob_types.descriptor import ImageFamily
 from audiojob_types.parameters import InvalidParameters
@@ -47,13 +48,32 @@ def test_a_task_that_cannot_use_a_gpu_is_given_none() -> None:
 
 def test_the_retry_policy_comes_whole_from_job_else_phase_else_pipeline_else_built_in() -> None:
     def limit(job: Any, step: Any, line: Any) -> int:
-        given = [{"retry": {"limit": each}} if each else {} for each in (job, step, line)]
+        given = [{"retry": {"limit": each} if each else None} for each in (job, step, line)]
         return precedence.effective_retry(spec(**given[0]), one_phase(**given[1]), pipeline_spec(**given[2])).limit
 
     assert [limit(1, 2, 4), limit(None, 2, 4), limit(None, None, 4), limit(None, None, None)] == [1, 2, 4, 3]
-    assert precedence.effective_retry(spec(), one_phase(), pipeline_spec()) == Retry(
+    assert precedence.effective_retry(spec(), one_phase(), pipeline_spec(retry=None)) == Retry(
         limit=3, base_seconds=2, cap_seconds=600
-    )
+    ), "a stored revision that names none keeps the default of its time"
+
+
+def test_a_new_revision_names_the_retry_policy_that_lasts_through_a_short_outage() -> None:
+    line = AudioPipeline.model_validate(pipeline(retry=None))
+    made = revisions.make_revision(line, SETTINGS.images)
+    assert made.spec.retry == Retry(limit=6, base_seconds=10, cap_seconds=120)
+    assert revisions.revision_object(made, "music")["data"]["spec"]["retry"] == {
+        "limit": 6,
+        "baseSeconds": 10,
+        "capSeconds": 120,
+    }
+    assert made.spec.retry is not None
+    waits = [backoff_seconds(made.spec.retry, failures, f"seed {failures}") for failures in range(1, 6)]
+    assert 120 < sum(waits) < 310, "between half and all of 10 + 20 + 40 + 80 + 120 seconds"
+
+
+def test_a_pipelines_own_retry_policy_is_kept() -> None:
+    line = AudioPipeline.model_validate(pipeline(retry={"limit": 2, "baseSeconds": 0}))
+    assert revisions.make_revision(line, SETTINGS.images).spec.retry == Retry(limit=2, base_seconds=0, cap_seconds=120)
 
 
 def test_priority_deadline_and_ttl_come_from_job_else_pipeline_else_built_in() -> None:
@@ -91,7 +111,7 @@ def test_a_revision_is_read_back_as_it_was_stored() -> None:
 
 
 def test_a_revisions_name_follows_its_content_images_included() -> None:
-    line = AudioPipeline.model_validate(pipeline())
+    line = AudioPipeline.model_validate(pipeline(retry=None))
     same = revisions.make_revision(line, SETTINGS.images).name
     assert revisions.make_revision(line, SETTINGS.images).name == same
     assert revisions.make_revision(line, Images(dict.fromkeys(ImageFamily, "other"))).name != same

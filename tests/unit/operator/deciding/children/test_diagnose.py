@@ -49,7 +49,7 @@ NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "audiojob-store" not 
         pytest.param(
             pending(("PodScheduled", "False", UNBOUND)),
             "Unschedulable",
-            "its claim has no volume yet",
+            "The claim is not bound to a volume yet",
             False,
             True,
             id="a claim is not bound yet",

@@ -44,8 +44,8 @@ def extractor(text: str, **more: Any) -> ExtractorError:
 CASES = [
     ("a bot check with a curly apostrophe", extractor("Sign in to confirm you’re not a bot. Use --cookies"), 75, Reason.BOT_CHECK, "robot"),
     ("a captcha", extractor("The page asks for a CAPTCHA challenge"), 75, Reason.BOT_CHECK, "robot"),
-    ("a rate limit in words", extractor("The current session has been rate-limited by YouTube for up to an hour"), 75, Reason.RATE_LIMITED, "limits"),
-    ("a rate limit for strangers", extractor("You have exceeded the rate-limit for accessing posts anonymously"), 75, Reason.RATE_LIMITED, "limits"),
+    ("a rate limit in words", extractor("The current session has been rate-limited by YouTube for up to an hour"), 75, Reason.RATE_LIMITED, "rate-limiting"),
+    ("a rate limit for strangers", extractor("You have exceeded the rate-limit for accessing posts anonymously"), 75, Reason.RATE_LIMITED, "rate-limiting"),
     ("a rate limit as a status", http_error(429), 75, Reason.RATE_LIMITED, "429"),
     ("an age check", extractor("Sign in to confirm your age. This video may be inappropriate for some users."), 66, Reason.AGE_RESTRICTED, "age-restricted"),
     ("copy protection", extractor("This video is DRM protected"), 66, Reason.DRM_PROTECTED, "DRM"),
