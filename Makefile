@@ -60,6 +60,10 @@ format: venv ## Rewrite the sources in the project's style
 licenses: venv ## List every licence, and fail on what NOTICE does not allow
 	@$(DEV) licenses
 
+.PHONY: floors
+floors: venv ## Try the lowest versions that pyproject.toml allows, and record what they have (downloads them)
+	@$(DEV) floors
+
 .PHONY: generate
 generate: venv ## Write the CRDs, the admission policies, docs/{reasons,metrics,tasks}.md and the tasks of the chart's values from the code
 	@$(RUN) -m audiojob_types.generate.crd crds charts/audiojob/crds

@@ -17,7 +17,7 @@ from audiojob_dev.images.buildah import Buildah
 from audiojob_dev.images.load import load
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
-from audiojob_dev.tools import binaries, licenses
+from audiojob_dev.tools import binaries, licenses, lowest
 
 
 def _up(arguments: argparse.Namespace) -> int:
@@ -102,6 +102,15 @@ def _licenses(_: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
+def _floors(_: argparse.Namespace) -> int:
+    faults = lowest.check(repository())
+    for sentence in faults:
+        print(f"error: {sentence}.", file=sys.stderr)
+    if not faults:
+        print(f"The lowest versions have all that is imported; {lowest.RECORD} says so.")
+    return 1 if faults else 0
+
+
 def _prepare(_: argparse.Namespace) -> int:
     with Progress() as progress:
         prepare.for_tests(paths_from_environment(), progress, os.environ, os.geteuid())
@@ -130,6 +139,7 @@ def parser() -> argparse.ArgumentParser:
         ("kubeconfig", _kubeconfig, "print the path of its kubeconfig"),
         ("prepare", _prepare, "set up what the tests need: programs, and where it may be the cluster and the images"),
         ("licenses", _licenses, "list every licence; exit status 1 for what NOTICE does not allow"),
+        ("floors", _floors, "try the lowest versions that pyproject.toml allows, and record what they have"),
         ("demo", _demo, "separate a piece of music, from nothing to stems"),
     ):
         commands.add_parser(name, help=text).set_defaults(run=run)
