@@ -14,6 +14,7 @@ from audiojob_operator.admission.queue_status import QueueReporter
 from audiojob_operator.deciding.transitions import depth
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.reconciling.apply import Applier
+from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -57,7 +58,8 @@ class Operator:
         self._lease = Lease(client, settings.lease, changed=self._leads)
         gatherer = Gatherer(client, self._caches, self._gate, settings.for_decisions(), self._reuse)
         applier = Applier(client, self._caches, self.metrics, self._lease.identity)
-        self._reconciler = Reconciler(self._queue, gatherer, applier, self._gate, self.metrics)
+        reconciler = Reconciler(self._queue, gatherer, applier, self._gate, self.metrics)
+        self._controller = Controller(self._queue, reconciler, self.metrics.reconciled)
         finished = self._reuse.learn if self._reuse is not None else None
         self._sweeper = Sweeper(client, self._caches, self._queue.add, self.metrics, settings.sweep, finished)
         self._synced = False
@@ -112,8 +114,7 @@ class Operator:
             self._gate.open()
             group.create_task(self._sweeper.run())
             group.create_task(self._queue_reporter.run())
-            for _ in range(self._settings.workers):
-                group.create_task(self._reconciler.work())
+            group.create_task(self._controller.run(self._settings.workers))
 
     async def _sync(self) -> None:
         """No decision before every cache is complete: a Job that is not seen yet must not look as if it were lost."""

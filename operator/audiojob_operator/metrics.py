@@ -113,6 +113,11 @@ class Metrics:
         self._reused = self._counter("reused_phases", "Phases that reused another job's result.", "pipeline", "phase")
         self._finished = self._counter("finished_audiojobs", "AudioJobs that have ended.", "state", "reason")
 
+    def reconciled(self, result: str, seconds: float) -> None:
+        """Count one reconcile of an AudioJob."""
+        self.reconciles.labels(result).inc()
+        self.reconcile_seconds.observe(seconds)
+
     def record(self, pipeline: str, transitions: Iterable[Transition]) -> None:
         """Count what a status write has recorded."""
         for transition in transitions:

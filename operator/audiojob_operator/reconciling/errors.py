@@ -1,12 +1,22 @@
-"""What can go wrong in one round of one AudioJob, beside the errors of the Kubernetes client."""
+"""What can go wrong in a reconcile, beside the errors of the Kubernetes client."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from audiojob_operator.records.observed import Refusal
 
 
-class StaleError(Exception):
-    """The AudioJob is not as it was when the decision was made: read it again and decide again."""
+class ReconcileError(Exception):
+    """The object is reconciled again after a backoff. ``result`` is its word in metrics."""
+
+    result: ClassVar[str] = "failed"
+
+
+class StaleError(ReconcileError):
+    """The object is not as it was when the decision was made: read it again and decide again."""
+
+    result = "stale"
 
 
 class RefusedError(Exception):
@@ -17,5 +27,7 @@ class RefusedError(Exception):
         self.refusal = refusal
 
 
-class ForeignChildError(Exception):
+class ForeignChildError(ReconcileError):
     """A Job of the wanted name exists and belongs to somebody else, such as the AudioJob's deleted predecessor."""
+
+    result = "foreign"

@@ -1,22 +1,17 @@
-"""One round over one AudioJob: gather, decide, apply."""
+"""One reconcile of one AudioJob: gather, decide, apply."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from pydantic import ValidationError
-
-from audiojob_kube.errors import ApiError, TransportError
 from audiojob_operator.admission.admitter import Gate
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.transitions import phase_transitions, status_after
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.reconciling.apply import Applier
-from audiojob_operator.reconciling.errors import ForeignChildError, RefusedError, StaleError
+from audiojob_operator.reconciling.errors import RefusedError
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.workqueue import WorkQueue
 from audiojob_operator.records.objects import Key
@@ -31,7 +26,7 @@ _LONGEST_TIMER_OF_FINISHED_SECONDS = 660.0
 
 
 class Reconciler:
-    """Works on keys from the queue, each key by one worker at a time."""
+    """AudioJobs as a controller's kind. ``queue`` takes the jobs that wait for the end of another."""
 
     def __init__(
         self, queue: WorkQueue[Key], gatherer: Gatherer, applier: Applier, gate: Gate, metrics: Metrics
@@ -42,16 +37,21 @@ class Reconciler:
         self._gate = gate
         self._metrics = metrics
 
-    async def work(self) -> None:
-        """Serve the queue until cancelled."""
-        while True:
-            key = await self._queue.get()
-            await self._round(key)
-            # A round that writes nothing never waits: thousands of them in a row would keep all else from its turn.
-            await asyncio.sleep(0)
-
-    async def reconcile(self, key: Key) -> float | None:
+    async def reconcile(self, key: Key, /) -> float | None:
         """Bring one AudioJob a step forward. Returns the seconds until it must be looked at again, if ever."""
+        try:
+            return await self._step(key)
+        finally:
+            self._gatherer.settle(key)
+            self._gate.settle(key)
+
+    async def refresh(self, key: Key, /) -> bool:
+        """Read the AudioJob again. Returns whether it is newer than the cached one, or gone."""
+        before = await self._gatherer.known(key)
+        after = await self._gatherer.read(key)
+        return before is None or after is None or before.version != after.version
+
+    async def _step(self, key: Key) -> float | None:
         known = await self._gatherer.known(key)
         for orphan in self._gatherer.orphans(key, known.uid if known else None):
             metadata = orphan["metadata"]
@@ -96,50 +96,3 @@ class Reconciler:
         eligible = max(created, job.spec.start_time or created)
         after = status_after(before, plan.status)
         self._metrics.record(job.spec.pipeline, phase_transitions(before, after, eligible))
-
-    async def _round(self, key: Key) -> None:
-        began = time.monotonic()
-        result = "ok"
-        try:
-            requeue_after = await self.reconcile(key)
-            self._queue.succeeded(key, requeue_after)
-        except StaleError as error:
-            result = "stale"
-            await self._refresh(key, error)
-        except ForeignChildError as error:
-            result = "foreign"
-            self._fail(key, error)
-        except (ApiError, TransportError) as error:
-            result = "refused" if isinstance(error, ApiError) else "transport"
-            self._fail(key, error, at_least=getattr(error, "retry_after", None) or 0.0)
-        except ValidationError as error:
-            result = "unreadable"
-            self._fail(key, error)
-        except Exception:  # noqa: BLE001 - a fault of ours in one job must not stop the work on all others
-            result = "fault"
-            _log.exception("%s/%s: unexpected failure", *key)
-            self._queue.failed(key)
-        finally:
-            self._gatherer.settle(key)
-            self._gate.settle(key)
-            self._metrics.reconciles.labels(result).inc()
-            self._metrics.reconcile_seconds.observe(time.monotonic() - began)
-
-    async def _refresh(self, key: Key, error: StaleError) -> None:
-        """Read the AudioJob again and decide again: at once if it is newer, else after a backoff."""
-        before = await self._gatherer.known(key)
-        try:
-            after = await self._gatherer.read(key)
-        except (ApiError, TransportError) as failure:
-            self._fail(key, failure)
-            return
-        if before is not None and after is not None and before.version == after.version:
-            self._fail(key, error)
-            return
-        _log.debug("%s/%s: %s; deciding again", *key, error)
-        self._queue.add(key)
-        self._queue.succeeded(key)
-
-    def _fail(self, key: Key, error: Exception, *, at_least: float = 0.0) -> None:
-        delay = self._queue.failed(key, at_least=at_least)
-        _log.warning("%s/%s: %s; again in %.1f s", *key, error, delay)

@@ -1,4 +1,4 @@
-"""The workers: what a round over one job must leave to all others."""
+"""AudioJobs as a controller's kind: what a reconcile of one job must leave to all others."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from audiojob_kube.client import KubeClient
 from audiojob_operator.admission.admitter import Gate
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.reconciling.apply import Applier
+from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -48,9 +49,10 @@ async def test_rounds_that_never_wait_leave_the_loop_to_others_in_between() -> N
     caches, queue, metrics, gatherer = Caches(client, (), lambda key: None), WorkQueue[Key](), Metrics(), NothingThere()
     gate = Gate(caches, Capacity(), lambda key, first: None)
     reconciler = Reconciler(queue, gatherer, Applier(client, caches, metrics, "test"), gate, metrics)
+    controller = Controller(queue, reconciler, metrics.reconciled)
     for number in range(MANY):
         queue.add((NAMESPACE, f"job-{number}"))
-    worker = asyncio.create_task(reconciler.work())
+    worker = asyncio.create_task(controller.run(workers=1))
     try:
         for _ in range(10):
             await asyncio.sleep(0)
