@@ -20,7 +20,7 @@ LISTING = (
 )
 # What each image is for, so that an empty list does not pass for a good one.
 CONTENTS = {
-    "control": {"kopf", "fastapi", "starlette", "urllib3"},
+    "control": {"kopf", "fastapi", "fastapi-swagger", "starlette", "urllib3"},
     "runner": {"yt-dlp", "requests", "urllib3", "obstore"},
     "runner-torch": {"yt-dlp", "torch", "demucs"},
 }

@@ -70,7 +70,11 @@ def test_a_job_that_runs_does_not_wait_for_admission_again() -> None:
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        pytest.param({}, "spec.source: phase download of pipeline separate needs a source", id="no source"),
+        pytest.param(
+            {},
+            "spec.source: phase download of pipeline separate needs a source; give one of url, object, library, jobRef",
+            id="no source",
+        ),
         pytest.param(
             {"source": {"url": URL}, "parameters": {"separate": {"stems": "SixStems"}}},
             "parameters.separate",

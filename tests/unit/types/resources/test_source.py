@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from audiojob_types.resources.source import Source
+from audiojob_types.resources.source import SOURCE_KINDS, Source
 
 SOURCES: dict[str, dict[str, Any]] = {
     "an address": {"url": "https://example.org/song.flac"},
@@ -37,3 +37,10 @@ def test_a_source_is_written_as_it_was_read(wire: dict[str, Any]) -> None:
 def test_what_is_no_source_is_refused(wire: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Source.model_validate(wire)
+
+
+def test_messages_name_every_kind_of_source() -> None:
+    rule = Source.model_json_schema()["x-kubernetes-validations"][0]
+    assert set(SOURCE_KINDS) == {kind for wire in SOURCES.values() for kind in wire}
+    assert rule["message"] == f"source must have exactly one of {', '.join(SOURCE_KINDS)}"
+    assert all(f"has(self.{kind})" in rule["rule"] for kind in SOURCE_KINDS)
