@@ -44,7 +44,7 @@ _DEPTH = Description(
     "audiojob_operator_audiojobs",
     "gauge",
     ("state", "reason"),
-    "Unfinished AudioJobs by state, and why they stand there: a word of docs/reasons.md, or Other.",
+    "Unfinished AudioJobs by state and reason (a word of docs/reasons.md, or Other).",
 )
 
 
