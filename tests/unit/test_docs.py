@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -140,3 +143,47 @@ def test_every_file_that_the_page_of_faults_names_exists() -> None:
         if not (ROOT / "tests" / path).exists() and not (ROOT / named).exists():
             missing.append(named)
     assert missing == []
+
+
+# ---------------------------------------------------------------- architecture
+
+ARCHITECTURE = ROOT / "docs/architecture.md"
+PACKAGES = ("audiojob_operator", "audiojob_runner", "audiojob_api", "audiojob_kube", "audiojob_types")
+
+
+def found(dotted: str) -> bool:
+    """Whether a name is that of a module, or of something in one, in one of our packages."""
+    for package in PACKAGES:
+        with suppress(ImportError, AttributeError):
+            value: object = importlib.import_module(package)
+            for part in dotted.split("."):
+                if inspect.ismodule(value) and not hasattr(value, part):
+                    value = importlib.import_module(f"{value.__name__}.{part}")
+                else:
+                    value = getattr(value, part)
+            return True
+    return False
+
+
+def named_in_architecture() -> list[str]:
+    """Dotted names of code on the page; file names have a dot too."""
+    names = re.findall(r"`([a-z_]+(?:\.\w+)+)`", text_of(ARCHITECTURE))
+    return sorted({name for name in names if not name.endswith((".json", ".md", ".py"))})
+
+
+def test_the_page_of_the_architecture_names_much_code() -> None:
+    assert len(named_in_architecture()) > 30
+
+
+@pytest.mark.parametrize("dotted", named_in_architecture())
+def test_every_name_on_the_page_of_the_architecture_exists(dotted: str) -> None:
+    assert found(dotted), f"{dotted} was moved or renamed; say in docs/architecture.md where it is now"
+
+
+@pytest.mark.parametrize("package", ["audiojob_operator", "audiojob_runner", "audiojob_api", "audiojob_types"])
+def test_the_page_of_the_architecture_lists_the_folders_that_there_are(package: str) -> None:
+    table = re.search(rf"^\| `{package}` \| what \|\n\|[-|]+\|\n((?:\|.*\n)+)", text_of(ARCHITECTURE), re.MULTILINE)
+    assert table
+    listed = [name for row in table[1].splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    folder = Path(str(importlib.import_module(package).__file__)).parent
+    assert sorted(listed) == sorted(path.parent.name for path in folder.glob("*/__init__.py"))
