@@ -12,6 +12,8 @@ Details = Mapping[str, Any]  # pydantic's ErrorDetails
 
 # A list of every known field helps only while it can be read at a glance.
 _MOST_NAMES: Final = 12
+# Comparing names takes time, and a body may have very many of them.
+_MOST_EXPLAINED: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ def explain(errors: Iterable[Details], schema: Schema) -> list[FieldError]:
     for error in errors:
         path = error["loc"]
         if error["type"] == "extra_forbidden" and path:
-            known = known_fields(schema, path[:-1])
+            known = known_fields(schema, path[:-1]) if len(misspelt) < _MOST_EXPLAINED else ()
             misspelt.append(FieldError(path, unknown("field", str(path[-1]), known)))
         else:
             others.append(FieldError(path, error["msg"].removeprefix("Value error, ")))

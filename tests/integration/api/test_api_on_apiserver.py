@@ -70,19 +70,19 @@ def test_a_client_that_goes_away_leaves_no_stream(api: Api) -> None:
     [((API_AUDIENCE,), 200), ((), 401), (("somebody-else",), 401)],
     ids=["a token for us", "a token for the API server", "a token for somebody else"],
 )
-def test_only_tokens_for_our_audience_are_taken(api: Api, audiences: tuple[str, ...], want: int) -> None:
+def test_only_tokens_for_our_audience_are_accepted(api: Api, audiences: tuple[str, ...], want: int) -> None:
     token = api.server.service_account_token(api.namespace, "caller", audiences=audiences)
     assert api.call("GET", JOBS, token=token)[0] == want
 
 
 @pytest.mark.parametrize("token", ["", "garbage", "a.b.c"], ids=["none", "garbage", "no real signature"])
-def test_without_a_token_nothing_is_told(api: Api, token: str) -> None:
+def test_without_a_token_nothing_is_answered(api: Api, token: str) -> None:
     status, problem = api.call("GET", JOBS, token=token)
     assert status == 401
     assert problem["type"] == "/problems/unauthenticated"
 
 
-def test_two_authorization_headers_are_none(api: Api) -> None:
+def test_two_authorization_headers_are_refused(api: Api) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=30)
     connection.putrequest("GET", JOBS)
     for _ in range(2):
@@ -122,7 +122,7 @@ def test_bad_input_is_refused_in_words(api: Api, change: dict[str, Any], words: 
         assert word in text
 
 
-def test_an_address_that_the_policy_refuses_is_told_with_its_field(api: Api) -> None:
+def test_an_address_that_the_policy_refuses_is_answered_with_its_field(api: Api) -> None:
     with enforced(api.server, ()):
         status, problem = api.create(source={"url": "http://10.9.9.9/song.flac"})
     assert (status, problem["type"]) == (422, "/problems/invalid-job")

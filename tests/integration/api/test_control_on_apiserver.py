@@ -65,7 +65,7 @@ def test_the_priority_of_a_waiting_job(api: Api) -> None:
     assert api.call("PATCH", path, {"priority": 11})[0] == 422
 
 
-def test_reviews_are_added_and_stand(api: Api) -> None:
+def test_reviews_are_added_and_the_first_of_a_phase_counts(api: Api) -> None:
     path = made(api, "gated", "Suspended")
     status, answer = api.call("POST", f"{path}/reviews", APPROVE)
     assert status == 201, answer
@@ -78,7 +78,7 @@ def test_reviews_are_added_and_stand(api: Api) -> None:
     assert (status, problem["errors"][0]["pointer"]) == (422, "/phase")
 
 
-def test_of_reviewers_at_once_one_is_heard_and_the_others_are_told(api: Api) -> None:
+def test_of_concurrent_reviews_one_is_stored_and_the_others_are_refused(api: Api) -> None:
     path = made(api, "crowded", "Suspended")
     answers: list[tuple[int, Any]] = []
 
@@ -116,19 +116,19 @@ def test_jobs_may_name_other_jobs(api: Api) -> None:
     assert api.create(name="own", source={"jobRef": {"name": "own"}})[0] == 422
 
 
-def test_a_queued_job_shows_its_place(api: Api) -> None:
-    for name in ("place-1", "place-2"):
+def test_a_queued_job_shows_its_position(api: Api) -> None:
+    for name in ("position-1", "position-2"):
         made(api, name, queueName="places")
         api.set_status(name, conditions=[condition("QueueFull")])
-    path = f"{JOBS}/place-2"
-    wait_until("the place", lambda: api.call("GET", path)[1].get("queue") == {"position": 2, "ahead": 1}, seconds=20)
-    with api.events("place-2") as response:
+    path = f"{JOBS}/position-2"
+    wait_until("the position", lambda: api.call("GET", path)[1].get("queue") == {"position": 2, "ahead": 1}, seconds=20)
+    with api.events("position-2") as response:
         data = next(line for line in response if line.startswith(b"data:"))
     assert json.loads(data[5:])["queue"] == {"position": 2, "ahead": 1}
     assert api.call("PATCH", path, {"priority": 10})[0] == 200
-    wait_until("the first place", lambda: api.call("GET", path)[1]["queue"]["position"] == 1, seconds=20)
-    api.set_status("place-2", state="Running", conditions=[condition("Admitted")])
-    wait_until("no place any more", lambda: "queue" not in api.call("GET", path)[1], seconds=20)
+    wait_until("the first position", lambda: api.call("GET", path)[1]["queue"]["position"] == 1, seconds=20)
+    api.set_status("position-2", state="Running", conditions=[condition("Admitted")])
+    wait_until("no position any more", lambda: "queue" not in api.call("GET", path)[1], seconds=20)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_reader_may_not(api: Api, method: str, path: str, body: Any) -> None:
 
 @pytest.fixture
 async def jobs(api: Api) -> AsyncIterator[KubeJobs]:
-    """What the process stands on, by itself: it is told what to write, whatever has become of the job meanwhile."""
+    """What the process writes with, by itself: it writes whatever has become of the job meanwhile."""
     client = connect(load_connection(api.kubeconfig), user_agent="audiojob-test", field_manager="audiojob-test")
     try:
         yield KubeJobs(client, api.namespace)

@@ -67,6 +67,12 @@ def test_other_errors_keep_their_order_behind_it() -> None:
     assert [error.path for error in errors] == [("pipelin",), ("pipeline",), ("priority",)]
 
 
+def test_of_very_many_unknown_fields_only_the_first_are_compared() -> None:
+    errors = explained({"pipeline": "x"} | {f"priority{number}": 1 for number in range(5_000)})
+    suggested = ["did you mean" in error.message for error in errors]
+    assert suggested == [True] * 16 + [False] * 4_984
+
+
 @pytest.mark.parametrize(
     ("task", "given", "field", "message"),
     [
