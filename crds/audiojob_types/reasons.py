@@ -220,7 +220,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Use a shorter input, a higher spec.activeDeadlineSeconds, or ask for a higher hardLimitSeconds of the phase.",
     ),
     Reason.QUEUE_TIMEOUT: Explanation(
-        "The job did not start within spec.queueTimeoutSeconds.", "Create it again when the queue is shorter."
+        "The job did not start within spec.queueTimeoutSeconds, or what it waits for did not exist for a day.",
+        "Create it again when the queue is shorter, or when what the message names exists.",
     ),
     Reason.REVIEW_REJECTED: Explanation(
         "A review did not approve the phase.",

@@ -134,7 +134,8 @@ class AudioJobSpec(WireModel):
                 ge=1,
                 le=2_592_000,
                 description="queueTimeoutSeconds fails a job that has not started this long after creation or "
-                "startTime.",
+                "startTime. Default: none; but a day for a job whose pipeline, queue, source job or prepared namespace "
+                "does not exist.",
             ),
         ]
         | None

@@ -253,6 +253,10 @@ class AudioJobStatus(StatusModel):
         Annotated[str, Field(max_length=253)] | None,
         Field(description="nodeName is the node of the phase that runs or ran last."),
     ] = None
+    wait_start_time: Annotated[
+        Time | None,
+        Field(description="waitStartTime is since when the job waits for what message says, before its start."),
+    ] = None
     pipeline_revision: Annotated[
         Annotated[str, Field(max_length=253)] | None,
         Field(description="pipelineRevision is the ControllerRevision with the pipeline as it was at the start."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Final
 
 from audiojob_operator.deciding.attempts.attempt import clip
@@ -12,6 +13,7 @@ from audiojob_operator.deciding.policies.waiting import (
 )
 from audiojob_operator.deciding.status import Situation, holds_slot
 from audiojob_types import constants as c
+from audiojob_types.base import format_time
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import JobError, PhaseState, State
 
@@ -25,6 +27,12 @@ _TOLD: Final = frozenset(
         Reason.REVISION_UNREADABLE,
     }
 )
+# Reasons to wait for others: an event says so, but not of a wait of a moment.
+_WORTH_AN_EVENT: Final = frozenset(
+    {Reason.QUEUE_FULL, Reason.HELD, Reason.WAITING_FOR_GPU, Reason.WAITING_FOR_JOB, Reason.SITE_BUSY}
+)
+_EVENT_AFTER: Final = timedelta(seconds=60)
+_MISSING_TIMEOUT: Final = timedelta(days=1)
 # Reasons whose message has numbers of the moment: written when the reason changes, not when the numbers do.
 _WITH_NUMBERS: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU, Reason.SITE_BUSY})
 
@@ -62,13 +70,45 @@ def job_error(reason: Reason, message: str, suggestion: str = "") -> JobError:
 
 
 def queued(draft: Draft, wait: Wait) -> Situation:
-    """The job waits; an event says so once where only a person can help."""
+    """The job waits; an event says so at once where only a person can help, else when it has waited for a while.
+
+    What does not exist is waited for as long as spec.queueTimeoutSeconds says, or for a day.
+    """
+    since = _waiting_since(draft, wait.reason)
+    if wait.missing and draft.observed.job.spec.queue_timeout_seconds is None:
+        if draft.now >= since + _MISSING_TIMEOUT:
+            return _give_up(draft, wait, since)
+        draft.wake(since + _MISSING_TIMEOUT)
     draft.wake(wait.until)
     before = {condition.reason for condition in draft.observed.job.status.conditions}
     if wait.reason in _TOLD and wait.reason not in before:
         draft.tell(wait.reason, wait.message, kind="Warning")
     message = steady(draft, wait.reason, wait.message)
-    return Situation(State.QUEUED, wait.reason, message, admitted=was_admitted(draft), waiting_for=wait.other)
+    if wait.reason in _WORTH_AN_EVENT:
+        if draft.now >= since + _EVENT_AFTER:
+            draft.tell(wait.reason, f"Waiting since {format_time(since)}: {message}")
+        else:
+            draft.wake(since + _EVENT_AFTER)
+    return Situation(
+        State.QUEUED,
+        wait.reason,
+        message,
+        admitted=was_admitted(draft),
+        waiting_for=wait.other,
+        waiting_since=since,
+    )
+
+
+def _waiting_since(draft: Draft, reason: Reason) -> datetime:
+    """When the job began to wait for this reason."""
+    stored = draft.observed.job.status.wait_start_time
+    return stored if stored is not None and status_says(draft, reason) else draft.now
+
+
+def _give_up(draft: Draft, wait: Wait, since: datetime) -> Situation:
+    message = f"The job has waited since {format_time(since)} for what does not exist: {wait.message}"
+    error = job_error(Reason.QUEUE_TIMEOUT, message)
+    return fail(draft, error.model_copy(update={"retryable": True}))
 
 
 def steady(draft: Draft, reason: Reason, message: str) -> str:

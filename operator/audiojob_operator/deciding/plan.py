@@ -78,6 +78,7 @@ def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
         waiting_for=situation.waiting_for,
         phase=draft.current_phase or job.status.phase,
         node_name=draft.node_name,
+        wait_start_time=situation.waiting_since,
         pipeline_revision=bound.name if bound else job.status.pipeline_revision,
         source=draft.source,
         output_prefix=draft.folder if bound else job.status.output_prefix,

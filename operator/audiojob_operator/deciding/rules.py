@@ -124,7 +124,7 @@ def _drain(draft: Draft) -> Situation | None:
     pause_phases(draft, Reason.HELD, "The attempt was stopped because the queue is drained.")
     draft.start_time = None
     draft.tell(Reason.HELD, message, attempt=sum(record.attempt for record in draft.phases.values()))
-    return Situation(State.QUEUED, Reason.HELD, message, admitted=False)
+    return Situation(State.QUEUED, Reason.HELD, message, admitted=False, waiting_since=draft.now)
 
 
 def _fits(draft: Draft) -> Situation | None:

@@ -22,7 +22,7 @@ _NOT_OURS: Final = frozenset({"percent", "progress"})
 class Situation:
     """Where a job stands: its state, why (one of the documented reasons), and a sentence for people.
 
-    ``waiting_for`` is the AudioJob whose end it waits for.
+    ``waiting_for`` is the AudioJob whose end it waits for, ``waiting_since`` when it began to wait for this reason.
     """
 
     state: State
@@ -31,6 +31,7 @@ class Situation:
     admitted: bool
     error: JobError | None = None
     waiting_for: str | None = None
+    waiting_since: datetime | None = None
 
 
 def is_finished(job: AudioJob) -> bool:

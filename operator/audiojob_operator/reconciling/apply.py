@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _GRACE_SECONDS = 30
+_REMEMBERED_EVENTS = 20_000
 
 
 class Applier:
@@ -45,6 +47,7 @@ class Applier:
         self._caches = caches
         self._metrics = metrics
         self._identity = identity
+        self._recorded: OrderedDict[str, None] = OrderedDict()  # names of the newest events, so that none is sent twice
 
     async def apply(self, plan: Plan, job: Metadata) -> None:
         """Do all of the plan, or raise: StaleError, ForeignChildError, or what the client raised."""
@@ -102,15 +105,23 @@ class Applier:
     async def _tell(self, record: EventRecord, job: Metadata) -> None:
         if job.namespace not in self._caches.namespaces:
             return  # no rights there; the status tells it
+        if record.name in self._recorded:
+            return  # a decision that finds the same facts makes the same event
         body = event_object(record, job, self._identity, datetime.now(UTC))
         try:
             await self._measured("create", EVENTS, lambda: self._client.create(EVENTS, body, job.namespace))
             self._metrics.events.labels(bounded_reason(record.reason)).inc()
+            self._remember(record.name)
         except AlreadyExists:
-            pass  # told before a crash
+            self._remember(record.name)  # recorded before a crash
         except (ApiError, TransportError) as error:
             # An event is for people to read; work does not wait for it.
             _log.warning("%s/%s: event %s was not recorded: %s", job.namespace, job.name, record.reason, error)
+
+    def _remember(self, event: str) -> None:
+        self._recorded[event] = None
+        if len(self._recorded) > _REMEMBERED_EVENTS:
+            self._recorded.popitem(last=False)
 
     async def _write_status(self, operations: list[Object], job: Metadata) -> None:
         try:

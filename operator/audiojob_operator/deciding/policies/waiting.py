@@ -16,12 +16,16 @@ from audiojob_types.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A reason to wait; ``until`` if time alone ends it, ``other`` is the AudioJob whose end does."""
+    """A reason to wait; ``until`` if time alone ends it, ``other`` is the AudioJob whose end does.
+
+    ``missing``: what it waits for does not exist, and may never.
+    """
 
     reason: Reason
     message: str
     until: datetime | None = None
     other: str | None = None
+    missing: bool = False
 
 
 def unprepared(observed: Observed) -> Wait | None:
@@ -34,6 +38,7 @@ def unprepared(observed: Observed) -> Wait | None:
         f"Namespace {namespace} is not prepared for jobs. Ask the administrator to add it to jobNamespaces: "
         "helm upgrade audiojob charts/audiojob -n audiojob-system --reuse-values "
         f"--set 'jobNamespaces={{<current namespaces>,{namespace}}}'",
+        missing=True,
     )
 
 
@@ -45,6 +50,7 @@ def no_pipeline(observed: Observed) -> Wait | None:
     return Wait(
         Reason.PIPELINE_NOT_FOUND,
         f"There is no AudioPipeline {name}. See the names with: kubectl get audiopipelines",
+        missing=True,
     )
 
 
@@ -56,7 +62,9 @@ def unreadable_revision(revision: Unreadable) -> Wait:
 
 def unresolved_job(why: NotYet | None) -> Wait | None:
     """An AudioJob that this one names has not ended or cannot be read; this one is looked at again when it has."""
-    return Wait(Reason.WAITING_FOR_JOB, why.message, other=why.job) if why is not None else None
+    if why is None:
+        return None
+    return Wait(Reason.WAITING_FOR_JOB, why.message, other=why.job, missing=why.missing)
 
 
 def start_time_ahead(observed: Observed, now: datetime) -> Wait | None:
@@ -80,4 +88,5 @@ def not_admitted(observed: Observed) -> Wait | None:
     """Admission has not let the job in."""
     if observed.admitted.admitted:
         return None
-    return Wait(observed.admitted.reason, observed.admitted.message)
+    reason = observed.admitted.reason
+    return Wait(reason, observed.admitted.message, missing=reason is Reason.QUEUE_NOT_FOUND)

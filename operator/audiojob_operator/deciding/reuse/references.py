@@ -21,11 +21,15 @@ from audiojob_types.resources.pipeline import Phase
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """The AudioJob ``job`` has not ended, does not exist yet, or cannot be read. ``unwatched``: no watch says when."""
+    """The AudioJob ``job`` has not ended, does not exist yet, or cannot be read.
+
+    ``unwatched``: no watch says when that ends. ``missing``: it does not exist.
+    """
 
     job: str
     message: str
     unwatched: bool = False
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ def look_up_source(observed: Observed) -> Lookup | None:
         return job.status.source  # kept from when the job started
     other = observed.source_job
     if other is None:
-        return NotYet(reference.name, f"There is no AudioJob {reference.name} in namespace {job.metadata.namespace}.")
+        message = f"There is no AudioJob {reference.name} in namespace {job.metadata.namespace}."
+        return NotYet(reference.name, message, missing=True)
     if isinstance(other, Unreadable):
         message = (
             f"AudioJob {reference.name}, whose output is the source, cannot be read by this version of the operator "

@@ -42,7 +42,8 @@ def test_a_job_waits_for_one_that_cannot_be_read_and_says_what_to_do(world: Worl
     assert PROBLEM.problem in message
     assert way_out in message
     assert not world.jobs
-    assert world.decide().requeue_after == timedelta(minutes=5).total_seconds(), "nobody may tell when it changes"
+    world.pass_time(60)
+    assert world.turn().requeue_after == timedelta(minutes=5).total_seconds(), "nobody may tell when it changes"
 
 
 def test_a_source_that_can_be_read_again_is_read() -> None:
