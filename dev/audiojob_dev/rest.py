@@ -47,6 +47,7 @@ class Rest:
         body: object = None,
         *,
         content_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float = 30,
     ) -> Any:
         """Send `body` as JSON and return the decoded answer (text where it is not JSON).
@@ -54,7 +55,7 @@ class Rest:
         Raises RestError for an answer of 400 or more, OSError where there is no connection.
         """
         connection = http.client.HTTPSConnection(self._host, self._port, context=self._context, timeout=timeout)
-        headers = {"User-Agent": self._user_agent, "Accept": "application/json", "Content-Type": content_type}
+        headers = {"User-Agent": self._user_agent, "Accept": accept, "Content-Type": content_type}
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()

@@ -22,7 +22,17 @@ from audiojob_types.descriptor import (
 # Names only, from this list: demucs itself accepts paths and hub names, which would be code of the user's choice.
 # mdx_q and mdx_extra_q are not in it: what unpacks their weights (diffq) may not be used commercially.
 Model = Literal[
-    "htdemucs", "htdemucs_ft", "htdemucs_6s", "hdemucs_mmi", "mdx", "mdx_extra", "demucs_unittest", "audiojob_proof"
+    "htdemucs",
+    "htdemucs_ft",
+    "htdemucs_6s",
+    "hdemucs_mmi",
+    "mdx",
+    "mdx_extra",
+    "repro_mdx_a",
+    "repro_mdx_a_hybrid_only",
+    "repro_mdx_a_time_only",
+    "demucs_unittest",
+    "audiojob_proof",
 ]
 Preset = Literal["Fast", "Balanced", "Best"]
 Stems = Literal["AllStems", "TwoStems", "FourStems", "SixStems"]
@@ -39,6 +49,11 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
     "Fast": {"model": "htdemucs", "shifts": 0, "overlapPercent": 10},
     "Balanced": {"model": "htdemucs", "shifts": 0, "overlapPercent": 25},
     "Best": {"model": "htdemucs_ft", "shifts": 2, "overlapPercent": 50},
+}
+_STEMS: Final[dict[Stems, tuple[StemName, ...]]] = {
+    "TwoStems": ("vocals", "accompaniment"),
+    "FourStems": ("vocals", "drums", "bass", "other"),
+    "SixStems": ("vocals", "drums", "bass", "other", "guitar", "piano"),
 }
 # The best that each format holds; MP3 and Ogg have none.
 _BIT_DEPTHS: Final[dict[StemFormat, BitDepth]] = {"wav": "Float32", "flac": "Int24"}
@@ -187,7 +202,21 @@ class SeparateParameters(TaskParameters):
             raise ValueError(f"bitDepth: Float32 needs format: wav, not {self.format}")
         if len(set(self.keep)) != len(self.keep):
             raise ValueError("keep names a stem twice")
+        there = self._stem_names()
+        if unknown := [name for name in self.keep if name not in there]:
+            raise ValueError(
+                f"keep: there is no stem {', '.join(unknown)} with model {self.model} and stems {self.stems}; "
+                f"there are {', '.join(there)}"
+            )
         return self
+
+    def _stem_names(self) -> tuple[StemName, ...]:
+        """What the model gives with these stems; what it cannot give is found when it is loaded."""
+        if self.model == PROOF_MODEL:
+            return "tonal", "percussive"
+        if self.stems == "AllStems":
+            return _STEMS["SixStems" if self.model == SIX_STEM_MODEL else "FourStems"]
+        return _STEMS[self.stems]
 
     @classmethod
     def expand(cls, layer: Mapping[str, Any]) -> dict[str, Any]:

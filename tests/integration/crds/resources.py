@@ -66,6 +66,12 @@ class Resources:
     def patch_status(self, name: str, status: dict[str, Any]) -> Answer:
         return self.send("PATCH", f"{self._jobs}/{name}/status?{STRICT}", {"status": status}, MERGE_PATCH)
 
+    def table(self, name: str) -> tuple[list[str], list[Any]]:
+        """The columns of an AudioJob and what stands in them, as `kubectl get -o wide` shows it."""
+        accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+        found = self.server.rest.request("GET", f"{self._jobs}/{name}", accept=accept)
+        return [column["name"] for column in found["columnDefinitions"]], found["rows"][0]["cells"]
+
     def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
         try:
             return Answer(200, "", self.server.rest.request(method, path, body, content_type=content_type))

@@ -105,3 +105,29 @@ def test_a_status_patch_does_not_touch_the_spec(resources: Resources) -> None:
     assert answer.body["status"]["state"] == "Running"
     assert answer.body["spec"]["cancel"] is False
     assert answer.body["metadata"]["generation"] == 1
+
+
+def test_the_columns_show_the_node_at_work_before_the_message(resources: Resources) -> None:
+    job = resources.create_job({"pipeline": "separate"})
+    status = {"state": "Running", "phase": "first", "nodeName": "node-7", "message": "Phase 1 of 2 is running.",
+              "phases": [phase("first", nodeName="node-7"), phase("second", state="Waiting", attempt=0)]}  # fmt: skip
+    assert resources.patch_status(job, status).status == 200
+    names, cells = resources.table(job)
+    assert names == ["Name", "State", "Pipeline", "Percent", "Phase", "Age", "Queue", "Node", "Message"]
+    shown = dict(zip(names, cells, strict=True))
+    assert (shown["State"], shown["Phase"], shown["Node"]) == ("Running", "first", "node-7")
+    assert shown["Message"] == "Phase 1 of 2 is running."
+
+
+@pytest.mark.parametrize(
+    ("warnings", "taken"),
+    [
+        pytest.param([{"phase": "download", "message": "No cover."}] * 10, True, id="ten"),
+        pytest.param([{"phase": "download", "message": "No cover."}] * 11, False, id="eleven"),
+        pytest.param([{"phase": "download", "message": "w" * 257}], False, id="a long one"),
+        pytest.param([{"message": "No cover."}], False, id="one of no phase"),
+    ],
+)
+def test_warnings_are_few_and_short(resources: Resources, warnings: list[dict[str, str]], taken: bool) -> None:
+    job = resources.create_job({"pipeline": "separate"})
+    assert (resources.patch_status(job, {"warnings": warnings}).status == 200) is taken

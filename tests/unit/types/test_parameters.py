@@ -80,6 +80,12 @@ WRONG: dict[str, tuple[Task, dict[str, Any], str, str]] = {
     "six stems of a model of four": (Task.SEPARATE, {"stems": "SixStems"}, "parameters.separate", "htdemucs_6s"),
     "float samples in FLAC": (Task.SEPARATE, {"bitDepth": "Float32"}, "parameters.separate", "format: wav"),
     "bits of an Ogg": (Task.SEPARATE, {"bitDepth": "Int16", "format": "ogg"}, "parameters.separate", "bitDepth"),
+    "a stem that four stems have not": (
+        Task.SEPARATE, {"keep": ["guitar"]}, "parameters.separate", "there are vocals, drums, bass, other"),
+    "a stem that two stems have not": (
+        Task.SEPARATE, {"stems": "TwoStems", "keep": ["drums"]}, "parameters.separate", "no stem drums"),
+    "a stem that a model has not": (
+        Task.SEPARATE, {"model": "audiojob_proof", "keep": ["vocals"]}, "parameters.separate", "tonal, percussive"),
     "a stem twice": (Task.SEPARATE, {"keep": ["bass", "bass"]}, "parameters.separate", "twice"),
     "an unknown preset": (Task.SEPARATE, {"preset": "Perfect"}, "parameters.separate.preset", "Balanced"),
     "an odd sample rate": (Task.SEPARATE, {"sampleRate": 44_000}, "parameters.separate.sampleRate", "44100"),
@@ -130,3 +136,18 @@ def test_resolved_parameters_resolve_to_themselves() -> None:
     """The operator resolves them, and the runner resolves what the operator wrote."""
     once = resolve_parameters(Task.SEPARATE, {"preset": "Best", "shifts": 1}, {"keep": ["vocals"]})
     assert resolve_parameters(Task.SEPARATE, once.to_wire()) == once
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param({"keep": ["other"]}, id="of four"),
+        pytest.param({"stems": "TwoStems", "keep": ["accompaniment"]}, id="of two"),
+        pytest.param({"stems": "SixStems", "model": "htdemucs_6s", "keep": ["piano"]}, id="of six"),
+        pytest.param({"stems": "AllStems", "model": "htdemucs_6s", "keep": ["guitar"]}, id="of all that the model has"),
+        pytest.param({"model": "audiojob_proof", "keep": ["percussive"]}, id="of the proof model"),
+        pytest.param({"model": "repro_mdx_a", "keep": ["bass"]}, id="of a model with four networks"),
+    ],
+)
+def test_a_stem_that_there_is_may_be_kept(given: dict[str, Any]) -> None:
+    assert resolve_parameters(Task.SEPARATE, given).to_wire()["keep"] == given["keep"]
