@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Literal
 
 from audiojob_operator.building.names import event_name, output_prefix
-from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.policies.blocker import Blocker
 from audiojob_operator.deciding.reuse.references import NotYet
+from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, PhaseObservation
 from audiojob_operator.records.observed import Observed

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.phases import EndJobError, stop_phases
 from audiojob_operator.deciding.policies.waiting import (
     Wait,
 )
 from audiojob_operator.deciding.status import Situation, holds_slot
+from audiojob_operator.records.changes import clip, updated
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -108,7 +108,7 @@ def _waiting_since(draft: Draft, reason: Reason) -> datetime:
 def _give_up(draft: Draft, wait: Wait, since: datetime) -> Situation:
     message = f"The job has waited since {format_time(since)} for what does not exist: {wait.message}"
     error = job_error(Reason.QUEUE_TIMEOUT, message)
-    return fail(draft, error.model_copy(update={"retryable": True}))
+    return fail(draft, updated(error, {"retryable": True}))
 
 
 def steady(draft: Draft, reason: Reason, message: str) -> str:

@@ -15,7 +15,6 @@ from audiojob_operator.deciding.attempts.attempt import (
     adopted,
     after_failure,
     after_success,
-    clip,
     started,
 )
 from audiojob_operator.deciding.attempts.device import GpuSupply, Use, WaitForGpu, choose_device, unscheduled_until
@@ -33,6 +32,7 @@ from audiojob_operator.deciding.reused_phases import (
     take_finished,
     without_lost_files,
 )
+from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.observation import Failed, PhaseObservation, Running, Succeeded
 from audiojob_types.base import format_time
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
@@ -124,7 +124,7 @@ def _on_its_node(draft: Draft, record: PhaseStatus, child: PhaseObservation | No
     if draft.now < shown:
         draft.wake(shown)
         return record
-    return record.model_copy(update={"node_name": pod.node_name})
+    return updated(record, {"node_name": pod.node_name})
 
 
 def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus:
@@ -132,11 +132,11 @@ def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus
     draft.wake(verdict.wake)
     problem = verdict.problem
     if problem is None:
-        return record.model_copy(update={"reason": None, "message": None})
+        return updated(record, {"reason": None, "message": None})
     if record.reason == problem.reason:
         return record  # numbers in the message change all the time
     if problem.expected:
-        return record.model_copy(update={"reason": problem.reason, "message": clip(problem.message)})
+        return updated(record, {"reason": problem.reason, "message": clip(problem.message)})
     draft.tell(
         problem.reason,
         f"Phase {record.name} cannot start: {problem.message} {problem.suggestion}",
@@ -144,7 +144,7 @@ def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus
         phase=record.name,
         attempt=record.attempt,
     )
-    return record.model_copy(update={"reason": problem.reason, "message": clip(problem.message)})
+    return updated(record, {"reason": problem.reason, "message": clip(problem.message)})
 
 
 def _succeeded(draft: Draft, record: PhaseStatus, success: Succeeded, child: PhaseObservation) -> PhaseStatus:
@@ -208,7 +208,7 @@ def start_ready(draft: Draft) -> None:
         match choice:
             case WaitForGpu(message, until):
                 since = record.gpu_wait_start_time or draft.now
-                draft.phases[phase.name] = record.model_copy(update={"gpu_wait_start_time": since})
+                draft.phases[phase.name] = updated(record, {"gpu_wait_start_time": since})
                 draft.block(Blocker(phase.name, Reason.WAITING_FOR_GPU, message, until))
             case Use() as use:
                 if use.device is Device.GPU:
@@ -225,7 +225,7 @@ def _is_blocked(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
         return False
     if found.reason is Reason.AWAITING_REVIEW:
         since = record.review_start_time or draft.now
-        draft.phases[phase.name] = record.model_copy(update={"review_start_time": since})
+        draft.phases[phase.name] = updated(record, {"review_start_time": since})
     draft.block(found)
     return True
 
@@ -289,14 +289,15 @@ def stop_phases(draft: Draft, state: PhaseState, reason: str, message: str) -> N
     """End every phase that has begun and not finished; those never started stay Waiting."""
     for name, record in draft.phases.items():
         if record.state in _STOPPABLE and record.attempt > 0:
-            draft.phases[name] = record.model_copy(
-                update={
+            draft.phases[name] = updated(
+                record,
+                {
                     "state": state,
                     "reason": reason,
                     "message": clip(message),
                     "next_attempt_time": None,
                     "completion_time": draft.now,
-                }
+                },
             )
 
 
@@ -304,10 +305,11 @@ def pause_phases(draft: Draft, reason: Reason, message: str) -> None:
     """Stop live attempts without counting a failure; the next one has the next number."""
     for name, record in draft.phases.items():
         if record.state is PhaseState.RUNNING:
-            draft.phases[name] = record.model_copy(
-                update={
+            draft.phases[name] = updated(
+                record,
+                {
                     "state": PhaseState.WAITING,
                     "reason": reason,
                     "message": message,
-                }
+                },
             )

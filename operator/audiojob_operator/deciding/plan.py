@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.policies.ttl import expiry, expiry_of, failed_job_expiry
 from audiojob_operator.deciding.revisions import revision_object
 from audiojob_operator.deciding.status import Situation, conditions_for, status_patch
+from audiojob_operator.records.changes import clip
 from audiojob_operator.records.observed import Observed
 from audiojob_operator.records.plan import JobRef, Plan
 from audiojob_operator.records.settings import Revision

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from audiojob_operator.building.inputs import phase_inputs
-from audiojob_operator.deciding.attempts.attempt import clip, folder_of
+from audiojob_operator.deciding.attempts.attempt import folder_of
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.policies.blocker import Facts, blocker
 from audiojob_operator.deciding.policies.ready import ready_phases
@@ -14,6 +14,7 @@ from audiojob_operator.deciding.policies.sites import site_host
 from audiojob_operator.deciding.reuse.keys import Work, ask, given_back, may_donate, may_take, reuse_key, taken_over
 from audiojob_operator.deciding.reuse.references import finished_before
 from audiojob_operator.deciding.revisions import make_revision, own_pipeline
+from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observation import Failed, PhaseObservation
 from audiojob_operator.records.observed import Retried
@@ -186,7 +187,7 @@ def without_lost_files(draft: Draft, phase: Phase, record: PhaseStatus, failed: 
         message = f"Files of AudioJob {each.reused_from} are not in the store; phase {each.name} does its work itself."
         draft.tell(Reason.REUSE_FAILED, message, kind="Warning", phase=each.name, attempt=each.attempt)
     update = {"state": PhaseState.WAITING, "reason": failed.reason, "message": clip(failed.message)}
-    return record.model_copy(update=update)
+    return updated(record, update)
 
 
 def _was_lost_before(source: PhaseStatus, reader: PhaseObservation | None) -> bool:

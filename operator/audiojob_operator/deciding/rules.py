@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.outcome import all_done, fail, job_error, queued, was_admitted
 from audiojob_operator.deciding.phases import pause_phases, settle, stop_phases
@@ -34,6 +33,7 @@ from audiojob_operator.deciding.reused_phases import begin, facts, only_waits_fo
 from audiojob_operator.deciding.revisions import make_revision, own_pipeline, revision_name
 from audiojob_operator.deciding.status import Situation
 from audiojob_operator.deciding.working import report_blockers, report_progress, start_or_end, warn_of_pointless_reviews
+from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observation import Failed
 from audiojob_operator.records.observed import Unreadable
@@ -213,7 +213,7 @@ def _queue_timeout(draft: Draft) -> Situation | None:
     message = f"The job had not begun by {format_time(deadline)}. It waited because: {waited}"
     stop_phases(draft, PhaseState.FAILED, Reason.QUEUE_TIMEOUT, message)
     error = job_error(Reason.QUEUE_TIMEOUT, message)
-    return fail(draft, error.model_copy(update={"retryable": True}))
+    return fail(draft, updated(error, {"retryable": True}))
 
 
 def _wait(draft: Draft) -> Situation | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from audiojob_operator.deciding.attempts.attempt import clip
+from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.reasons import EXPLANATIONS, Reason

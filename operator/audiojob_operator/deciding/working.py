@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final, Literal
 
-from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.outcome import all_done, end_job, fail, job_error, status_says, steady, was_admitted
 from audiojob_operator.deciding.phases import EndJobError, start_ready
 from audiojob_operator.deciding.policies.review import pointless_reviews
 from audiojob_operator.deciding.reused_phases import begin
 from audiojob_operator.deciding.status import Situation
+from audiojob_operator.records.changes import clip
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observed import Refusal
 from audiojob_types.parameters import InvalidParameters

@@ -15,7 +15,6 @@ from audiojob_kube.objects import Object, key_of
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, JOBS, PODS
 from audiojob_operator.admission.admitter import Gate
 from audiojob_operator.building.precedence import effective_priority
-from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.children.observe import observe_job
 from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
 from audiojob_operator.deciding.revisions import (
@@ -25,6 +24,7 @@ from audiojob_operator.deciding.revisions import (
     unconfirmed_children,
 )
 from audiojob_operator.records.admission import Admission
+from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observation import PhaseObservation
 from audiojob_operator.records.observed import Observed, Retried, Unreadable

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from audiojob_operator.deciding.attempts.cooldown import next_try
 from audiojob_operator.deciding.attempts.device import may_fall_back
 from audiojob_operator.deciding.attempts.memory import base_request, grown_request
 from audiojob_operator.deciding.attempts.retry import MAX_DISRUPTIONS, gives_up, next_attempt_time
+from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.observation import Failed, PhaseObservation, Succeeded
 from audiojob_types.contract import Device, FailureClass, ManifestRef
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import PhaseState, PhaseStatus, Retry
 from audiojob_types.resources.pipeline import Resources
-
-_MAX_MESSAGE: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +59,9 @@ class Start:
 def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
     """The phase with a new attempt. Its startTime stays that of the first one."""
     waiting = EXPLANATIONS[Reason.WAITING_FOR_KUEUE].meaning if begun.by_kueue else None
-    return record.model_copy(
-        update={
+    return updated(
+        record,
+        {
             "state": PhaseState.RUNNING,
             "attempt": begun.attempt,
             "job_name": begun.job_name,
@@ -78,14 +77,15 @@ def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
             "log_key": None,
             "reason": Reason.WAITING_FOR_KUEUE if begun.by_kueue else None,
             "message": waiting,
-        }
+        },
     )
 
 
 def after_success(record: PhaseStatus, success: Succeeded, child: PhaseObservation, now: datetime) -> PhaseStatus:
     """The phase, done."""
-    return record.model_copy(
-        update={
+    return updated(
+        record,
+        {
             "state": PhaseState.SUCCEEDED,
             "completion_time": success.finished or now,
             "manifest": success.result.manifest,
@@ -95,7 +95,7 @@ def after_success(record: PhaseStatus, success: Succeeded, child: PhaseObservati
             "node_name": _node(child),
             "reason": None,
             "message": clip(success.result.message) or None,
-        }
+        },
     )
 
 
@@ -136,7 +136,7 @@ def after_failure(
         update["next_attempt_time"] = None if final else next_attempt_time(policy.retry, failures, seed, now)
     if final:
         update |= {"state": PhaseState.FAILED, "completion_time": failed.finished or now}
-    return record.model_copy(update=update)
+    return updated(record, update)
 
 
 def folder_of(manifest: ManifestRef | None) -> str | None:
@@ -146,11 +146,6 @@ def folder_of(manifest: ManifestRef | None) -> str | None:
 
 def _more_memory(record: PhaseStatus, policy: AttemptPolicy) -> int | None:
     return grown_request(policy.resources, record.memory_request_bytes or base_request(policy.resources, ()))
-
-
-def clip(text: str, most: int = _MAX_MESSAGE) -> str:
-    """At most as long as a message in status may be, or ``most`` characters."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _node(child: PhaseObservation | None) -> str | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from audiojob_operator.deciding.children.scheduler_message import readable
+from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Diagnosis
 from audiojob_types import constants as c
@@ -143,4 +144,4 @@ def _diagnosis(reason: Reason, message: str, suggestion: str = "", *, bounded: b
 
 def _cut(text: str) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= _MAX_DETAIL else f"{text[: _MAX_DETAIL - 1]}…"
+    return clip(text, _MAX_DETAIL)

@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from audiojob_operator.deciding.children.diagnose import condition_of, container_status, diagnose_pod, parse_time
+from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, PodObservation, Running, Succeeded
 from audiojob_types import constants as c
@@ -281,7 +282,7 @@ def _result_of(terminated: Object) -> PhaseResult | None:
 
 def _cut(text: str) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= _MAX_DETAIL else f"{text[: _MAX_DETAIL - 1]}…"
+    return clip(text, _MAX_DETAIL)
 
 
 def _tail(text: str) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.policies.models import lacks_model, model_wait
 from audiojob_operator.deciding.policies.review import needs_review, review_deadline
 from audiojob_operator.records.admission import SiteAnswer
+from audiojob_operator.records.changes import clip
 from audiojob_operator.records.reuse import SameWork
 from audiojob_types.base import format_time
 from audiojob_types.contract import COOL_DOWN_REASONS

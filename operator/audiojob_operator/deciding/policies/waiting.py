@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from audiojob_operator.deciding.attempts.attempt import clip
 from audiojob_operator.deciding.policies.blocker import Facts
 from audiojob_operator.deciding.policies.ready import lacks_all_models
 from audiojob_operator.deciding.reuse.references import NotYet
+from audiojob_operator.records.changes import clip
 from audiojob_operator.records.observed import Observed, Unreadable
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason

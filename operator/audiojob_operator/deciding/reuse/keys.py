@@ -13,6 +13,7 @@ from audiojob_operator.building.precedence import effective_priority, phase_para
 from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.attempts.attempt import folder_of
 from audiojob_operator.deciding.reuse.urls import normalised
+from audiojob_operator.records.changes import updated
 from audiojob_operator.records.reuse import Donor, ReuseAsk, SameWork
 from audiojob_operator.records.settings import DecideSettings, Revision
 from audiojob_types.contract import PhaseInputFile
@@ -189,8 +190,9 @@ def must_wait(wanted: ReuseAsk, other: SameWork) -> bool:
 
 def taken_over(record: PhaseStatus, donor: Donor, key: str) -> PhaseStatus:
     """The phase, done by another job. Its end stays the moment when the work was done, so that its age is known."""
-    return record.model_copy(
-        update={
+    return updated(
+        record,
+        {
             "state": PhaseState.SUCCEEDED,
             "completion_time": donor.finished,
             "manifest": donor.manifest,
@@ -202,14 +204,15 @@ def taken_over(record: PhaseStatus, donor: Donor, key: str) -> PhaseStatus:
             "next_attempt_time": None,
             "reason": None,
             "message": f"Taken over from phase {donor.phase} of AudioJob {donor.job}.",
-        }
+        },
     )
 
 
 def given_back(record: PhaseStatus) -> PhaseStatus:
     """The phase after its donor's files turned out to be missing: it does its work itself, and takes no more."""
-    return record.model_copy(
-        update={
+    return updated(
+        record,
+        {
             "state": PhaseState.WAITING,
             "completion_time": None,
             "manifest": None,
@@ -219,5 +222,5 @@ def given_back(record: PhaseStatus) -> PhaseStatus:
             "reused_from": None,
             "reuse_off": True,
             "message": f"Files of AudioJob {record.reused_from} were missing; the phase does its work itself.",
-        }
+        },
     )

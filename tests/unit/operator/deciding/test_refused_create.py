@@ -59,6 +59,9 @@ class WorldGatherer:
     def ended(self, key: Key) -> set[Key]:
         return set()
 
+    def settle(self, key: Key) -> None:
+        pass
+
 
 @pytest.mark.parametrize(
     ("refusal", "state", "again"),
