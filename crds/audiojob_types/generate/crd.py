@@ -205,7 +205,9 @@ def audiopipeline_crd() -> dict[str, Any]:
         scope="Cluster",
         version={
             "additionalPrinterColumns": [
-                _column("Phases", ".spec.phases[*].name"),
+                # A column shows one value: of [*] that would be the first phase, as if there were no other.
+                _column("First", ".spec.phases[0].name"),
+                _column("Last", ".spec.phases[-1:].name"),
                 _column("Age", ".metadata.creationTimestamp", "date"),
             ],
             "schema": _root(
