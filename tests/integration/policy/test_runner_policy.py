@@ -135,6 +135,9 @@ OPERATOR_WRITES: dict[str, Any] = {
     "phases": [{**phase, "failures": 1} for phase in STATUS["phases"]],
     "outputs": [{"name": "vocals", "phase": "separate", "mediaType": "audio/flac", "bytes": 1, "sha256": "0" * 64}],
     "error": {"reason": "NotMedia", "message": "no"},
+    "nodeName": "node-evil",
+    "waitStartTime": "2026-02-02T00:00:00Z",
+    "warnings": [{"phase": "separate", "message": "no"}],
 }
 
 
