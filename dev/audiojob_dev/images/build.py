@@ -112,15 +112,31 @@ def build(paths: Paths, names: Iterable[str], progress: Progress, buildah: Build
         for number, image in enumerate(missing, 1):
             if not buildah.has(result[image.name]):
                 with progress.step(f"image {image.name} ({number}/{len(missing)})") as step:
-                    _build(paths, buildah, image.name, result[image.name], step)
+                    _build(paths, buildah, image.name, result[image.name], step, repository())
         for image in chosen:
             buildah.remove_others(result[image.name])
         buildah.remove_stale(time.time())
     return result
 
 
-def _build(paths: Paths, buildah: Buildah, target: str, tag: str, step: Step) -> None:
-    root = repository()
+def build_earlier(paths: Paths, root: Path, name: str, progress: Progress) -> str:
+    """Build an image from the sources of an earlier version in `root`, and return its local reference.
+
+    It has a name of its own, so that neither version's builds remove the other's. Raises DevError.
+    """
+    image = next(each for each in IMAGES if each.name == name)
+    tag = content_tag(root, (*COMMON_SOURCES, *image.sources))
+    wanted = f"{REGISTRY}/{PROJECT}/{name}-earlier:{tag}"
+    buildah = Buildah(paths)
+    if not buildah.has(wanted):
+        with locked(paths.cache / "images.lock", seconds=_BUILD_SECONDS, holder="another build of the images"):
+            baseimage.ensure(paths, buildah, progress)
+            with progress.step(f"image {name} of an earlier version") as step:
+                _build(paths, buildah, name, wanted, step, root)
+    return wanted
+
+
+def _build(paths: Paths, buildah: Buildah, target: str, tag: str, step: Step, root: Path) -> None:
     options = ["--layers", "--pull-never", "--file", str(root / "images" / "Dockerfile"), "--target", target]
     options += ["--build-arg", f"BASE={baseimage.REFERENCE}", *machine_settings(paths), "--tag", tag]
     buildah.build([*options, str(root)], lambda line: setattr(step, "detail", line))
