@@ -136,6 +136,7 @@ OPERATOR_WRITES: dict[str, Any] = {
     "outputs": [{"name": "vocals", "phase": "separate", "mediaType": "audio/flac", "bytes": 1, "sha256": "0" * 64}],
     "error": {"reason": "NotMedia", "message": "no"},
     "nodeName": "node-evil",
+    "waitingFor": "other",
     "waitStartTime": "2026-02-02T00:00:00Z",
     "warnings": [{"phase": "separate", "message": "no"}],
 }
