@@ -49,7 +49,7 @@ from bench.product import NAMESPACE
 from audiojob_dev.cluster.kwok import SimulatedCluster
 from audiojob_kube.client import AiohttpKubeClient
 from audiojob_kube.resources import AUDIOJOBS, JOBS
-from audiojob_operator.state.caches import job_is_finished
+from audiojob_operator.state.projections import job_is_finished
 from audiojob_types.constants import MANAGER_OPERATOR
 
 RAW_NAMESPACE = "audiojob-bench-raw"

@@ -9,7 +9,7 @@ from typing import Protocol
 from audiojob_kube.objects import Object
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.reflector import Reflector
-from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.admission.admitter import Admitter
 from audiojob_operator.admission.queue_status import QueueReporter
 from audiojob_operator.deciding.transitions import depth
 from audiojob_operator.metrics import Metrics
@@ -21,6 +21,7 @@ from audiojob_operator.reconciling.workqueue import WorkQueue
 from audiojob_operator.records.objects import Key
 from audiojob_operator.settings import OperatorSettings
 from audiojob_operator.state.caches import Caches
+from audiojob_operator.state.listener import WorkKey
 from audiojob_operator.state.reuse_index import ReuseIndex
 from audiojob_operator.watching.health import Degradation, DegradedReason, HealthServer, liveness
 from audiojob_operator.watching.lease import Lease
@@ -48,29 +49,20 @@ class Operator:
         self._client = client
         self._settings = settings
         self._queue: WorkQueue[Key] = WorkQueue()
-        self._caches = Caches(client, settings.job_namespaces, self._wake)
-        self._gate = Gate(self._caches, settings.capacity, self._queue.add, settings.site_rules())
-        self._reuse = self._follow_work() if settings.reuse.enabled else None
-        self._caches.capacity_changed = self._gate.touch
-        self._queue_reporter = QueueReporter(client, self._caches, self._gate)
+        self._reuse = ReuseIndex(self._queue.add, settings.reuse.remembered) if settings.reuse.enabled else None
+        self._caches = Caches(client, settings.job_namespaces, self)
+        self._admitter = Admitter(self._caches, settings.capacity, self._queue.add, settings.site_rules(), self._reuse)
+        self._queue_reporter = QueueReporter(client, self._caches, self._admitter)
         self._degradation = Degradation(self.metrics)
         self._preflight = Preflight(client, settings, self._degradation, self._wake_all)
         self._lease = Lease(client, settings.lease, changed=self._leads)
-        gatherer = Gatherer(client, self._caches, self._gate, settings.for_decisions(), self._reuse)
+        gatherer = Gatherer(client, self._caches, self._admitter, settings.for_decisions(), self._reuse)
         applier = Applier(client, self._caches, self.metrics, self._lease.identity)
-        reconciler = Reconciler(self._queue, gatherer, applier, self._gate, self.metrics)
+        reconciler = Reconciler(self._queue, gatherer, applier, self._admitter, self.metrics)
         self._controller = Controller(self._queue, reconciler, self.metrics.reconciled)
         finished = self._reuse.learn if self._reuse is not None else None
         self._sweeper = Sweeper(client, self._caches, self._queue.add, self.metrics, settings.sweep, finished)
         self._synced = False
-
-    def _follow_work(self) -> ReuseIndex:
-        """An index of who does and has done which work, that is told of all AudioJobs and Jobs."""
-        index = ReuseIndex(self._queue.add, self._settings.reuse.remembered)
-        self._caches.audiojobs.on_seen = index.seen
-        self._caches.audiojobs.on_gone = index.gone
-        self._caches.work_ended = index.job_ended
-        return index
 
     def deliver(self, kind: str | None, obj: Object) -> None:
         """One watch event of an unfinished AudioJob; called in this operator's loop."""
@@ -111,7 +103,7 @@ class Operator:
             group.create_task(self._sweeper.follow_gaps())
             group.create_task(self._lease.run())
             await self._lease.held.wait()
-            self._gate.open()
+            self._admitter.open()
             group.create_task(self._sweeper.run())
             group.create_task(self._queue_reporter.run())
             group.create_task(self._controller.run(self._settings.workers))
@@ -140,10 +132,43 @@ class Operator:
             self._queue.add(key)
         self._sweeper.gap()
 
-    def _wake(self, key: Key) -> None:
-        # What frees a place, or goes on in one, does not stand behind thousands that only wait.
-        self._queue.add(key, first=self._gate.goes_first(key))
-        self._gate.touch()
+    # ---------------------------------------------------------------- what the caches report (state.listener)
+
+    def wake(self, key: Key) -> None:
+        """Reconcile an AudioJob: what frees a slot, or goes on in one, before thousands that only wait."""
+        self._queue.add(key, first=self._admitter.goes_first(key))
+
+    def job_stored(self, key: Key, obj: Object) -> None:
+        """A newer version of an AudioJob is known."""
+        if self._reuse is not None:
+            self._reuse.seen(key, obj)
+
+    def job_changed(self, key: Key, *, ours: bool) -> None:
+        """Something changed that a decision on the AudioJob depends on; our own writes are no news to reconcile."""
+        self._admitter.changed(key)
+        if not ours:
+            self.wake(key)
+
+    def job_gone(self, key: Key) -> None:
+        """The AudioJob does not exist any more."""
+        self._admitter.changed(key)
+        if self._reuse is not None:
+            self._reuse.gone(key)
+
+    def admission_changed(self, key: Key) -> None:
+        """What admission reads of the AudioJob changed."""
+        self._admitter.changed(key)
+
+    def capacity_changed(self) -> None:
+        """Queues or nodes changed."""
+        self._admitter.capacity_changed()
+
+    def work_ended(self, work: WorkKey) -> None:
+        """A Job that did reusable work has ended or is gone."""
+        if self._reuse is not None:
+            self._reuse.job_ended(work)
+
+    # ---------------------------------------------------------------- probes and metrics
 
     def _watches(self) -> dict[str, Reflector[object]]:
         return self._caches.reflectors()

@@ -23,20 +23,19 @@ def candidate(
     pipeline: AudioPipelineSpec | None,
     now: datetime,
     *,
-    gpus_held: int = 0,
-    assumed: bool = False,
+    live: bool = False,
     unready: frozenset[str] = frozenset(),
 ) -> Candidate | None:
-    """The job as admission sees it; None if a place would be of no use to it now.
+    """The job as admission sees it; None if a slot would be of no use to it now.
 
-    ``pipeline`` is the one that the job runs, or would run: a job without one cannot start and must not keep a place
-    from others. ``assumed``: it was let in a moment ago and its status does not say so yet. ``unready``
-    are models that are not there yet.
+    ``pipeline`` is the one that the job runs, or would run: a job without one cannot start and must not keep a slot
+    from others. ``live``: one of its Jobs runs or will, whether its status says so or the operator ended between the
+    two writes. ``unready`` are models that are not there yet.
     """
     spec, metadata = job.spec, job.metadata
     if is_finished(job) or spec.suspend or spec.cancel or metadata.deletion_timestamp is not None:
         return None
-    holds = assumed or holds_slot(job)
+    holds = live or holds_slot(job)
     facts = Facts(spec, by_name(job.status.phases), unready)
     if not holds and (pipeline is None or _waits_for_another(job, pipeline, facts, now)):
         return None
@@ -49,7 +48,6 @@ def candidate(
         holds_slot=holds,
         queue=spec.queue_name,
         user=metadata.labels.get(c.LABEL_USER, ""),
-        gpus_held=gpus_held,
         requests=gpu_requests(pipeline, facts, eligible, now) if pipeline is not None else (),
         fetch=fetch_request(pipeline, facts, now) if pipeline is not None else None,
     )

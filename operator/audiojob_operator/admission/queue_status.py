@@ -8,7 +8,8 @@ import logging
 from audiojob_kube.errors import ApiError, NotFound, TransportError
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOQUEUES
-from audiojob_operator.admission.admitter import Gate, QueueNumbers
+from audiojob_operator.admission.admitter import Admitter
+from audiojob_operator.admission.scheduler import QueueNumbers
 from audiojob_operator.state.caches import Caches
 from audiojob_types.resources.queue import AudioQueue, AudioQueueStatus
 
@@ -34,19 +35,19 @@ def queue_status(queue: AudioQueue, numbers: QueueNumbers) -> AudioQueueStatus:
 
 
 class QueueReporter:
-    """Follows the gate's numbers."""
+    """Follows the numbers of the last scheduling cycle."""
 
-    def __init__(self, client: KubeClient, caches: Caches, gate: Gate) -> None:
+    def __init__(self, client: KubeClient, caches: Caches, admitter: Admitter) -> None:
         self._client = client
         self._caches = caches
-        self._gate = gate
+        self._admitter = admitter
 
     async def run(self) -> None:
         """Report until cancelled."""
         while True:
             await asyncio.sleep(_PAUSE_SECONDS)
             for key, queue in list(self._caches.queues.items()):
-                wanted = queue_status(queue, self._gate.numbers.get(key, QueueNumbers()))
+                wanted = queue_status(queue, self._admitter.numbers.get(key, QueueNumbers()))
                 if wanted != queue.status:
                     await self._write(key, wanted)
 

@@ -1,246 +1,277 @@
-"""Which of the waiting jobs may start, and which phases may take GPUs: one serial pass over all that want to run.
+"""Admission without a clock or a cluster: what is known of all jobs, what they were granted, and what changed for whom.
 
-Queues share the capacity by weight: the next place goes to the queue that has the fewest running jobs for its weight,
-and within it to the most urgent job, which grows more urgent as it waits. Jobs that hold a place keep it.
+Facts come in by :meth:`Scheduler.update`; a cycle gives out what there is and names the jobs whose answer changed; a
+reconcile reserves what its job was given, and releases it at its end.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from audiojob_operator.deciding.policies.sites import SiteLoad
-from audiojob_operator.records.admission import (
-    Admission,
-    AdmissionSnapshot,
-    Candidate,
-    GpuRequest,
-    QueueKey,
-    SiteAnswer,
-)
+from audiojob_operator.admission.cycle import ADMITTED, Cycle, Limits, gpu_use, run_cycle
+from audiojob_operator.admission.ledger import GpuLimits, GrantState, Ledger, Reserved, Resource, Usage
+from audiojob_operator.admission.roster import ChildFacts, JobFacts, Roster, Row, holding_of, make_row
+from audiojob_operator.deciding.attempts.cooldown import cooling_until
+from audiojob_operator.deciding.policies.sites import site_host
+from audiojob_operator.records.admission import Admission, QueueKey, SiteAnswer
 from audiojob_operator.records.objects import Key
+from audiojob_operator.records.sites import SiteRules
+from audiojob_operator.state.listener import WorkKey
 from audiojob_types.constants import DEFAULT_QUEUE
-from audiojob_types.ordering import sort_key
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.queue import AudioQueueSpec
 
-ADMITTED: Final = Admission(admitted=True)
-_UNLIMITED: Final = AudioQueueSpec()
-
-
-def admit(snapshot: AdmissionSnapshot, now: datetime) -> dict[Key, Admission]:
-    """The answer for every candidate. Pure: the same snapshot and moment give the same answers."""
-    return _Pass(snapshot, now).run()
+_LATER: Final = SiteAnswer(False, "The download waits for its turn at the site.")
+_NOT_ASKED: Final = Admission(False, Reason.QUEUE_FULL, "The job has not asked for a slot yet.")
 
 
-class _Pass:
-    """The counters of one pass: they only grow, and nothing of them outlives it."""
+@dataclass(frozen=True, slots=True)
+class QueueNumbers:
+    """A queue at the last cycle: AudioJobs that hold a slot, those that wait for one, and GPUs of live Jobs."""
 
-    def __init__(self, snapshot: AdmissionSnapshot, now: datetime) -> None:
-        self._snapshot = snapshot
-        self._now = now
-        self._answers: dict[Key, Admission] = {}
-        self._running: Counter[QueueKey] = Counter()
-        self._by_user: Counter[tuple[QueueKey, str]] = Counter()
-        self._queue_gpus: Counter[QueueKey] = Counter(snapshot.gpus_leaving)
-        self._gpus = self._queue_gpus.total()
-        self._total = 0
-        self._sites = SiteLoad(snapshot.site_rules, snapshot.site_uses, now)
+    running: int = 0
+    pending: int = 0
+    gpus: int = 0
 
-    def run(self) -> dict[Key, Admission]:
-        held = [each for each in self._snapshot.candidates if each.holds_slot]
-        for each in self._snapshot.candidates:
-            self._queue_gpus[each.queue_key] += each.gpus_held
-            if not self._managed(each):
-                self._gpus += each.gpus_held
-        for each in held:
-            self._count(each)
-        for each in self._in_turn(held):
-            drained = self._queue(each).stop_policy == "HoldAndDrain"
-            self._answers[each.key] = _drained(each) if drained else self._with_gpus(each)
-        self._fill([each for each in self._snapshot.candidates if not each.holds_slot])
-        return self._answers
 
-    # ---------------------------------------------------------------- places
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """A job whose answer changed. ``first``: before those that only wait, for others may be waiting for its slot."""
 
-    def _fill(self, waiting: list[Candidate]) -> None:
-        """Give places out while there are any; the answer to all others is what stands against them."""
-        full: Admission | None = None
-        for each in self._in_turn(waiting):
-            queue = self._queue(each)
-            full = full or self._pool_full()  # places only run out
-            stop = (
-                self._stopped(each)
-                or full
-                or self._queue_full(each, queue)
-                or self._user_full(each, queue)
-                or self._needs_gpu_first(each)
-                or self._needs_site_first(each)
-            )
-            if stop is None:
-                self._count(each)
-                stop = self._with_gpus(each)
-            self._answers[each.key] = stop
+    key: Key
+    first: bool
 
-    def _pool_full(self) -> Admission | None:
-        most = self._snapshot.max_running
-        if most is None or self._total < most:
-            return None
-        return _no(Reason.QUEUE_FULL, f"{self._total} of {most} jobs are running; the job waits for a place.")
 
-    def _stopped(self, each: Candidate) -> Admission | None:
-        queue = self._snapshot.queues.get(each.queue_key)
-        if queue is None and each.queue != DEFAULT_QUEUE:
-            return _no(
-                Reason.QUEUE_NOT_FOUND,
-                f"There is no AudioQueue {each.queue} in namespace {each.key[0]}; the job waits for it.",
-            )
-        if queue is not None and queue.stop_policy != "None":
-            return _held(each)
-        return None
+class Scheduler:
+    """For one event loop; ``now`` is passed in, limits are those of the moment."""
 
-    def _queue_full(self, each: Candidate, queue: AudioQueueSpec) -> Admission | None:
-        running = self._running[each.queue_key]
-        if queue.max_running is None or running < queue.max_running:
-            return None
-        return _no(
-            Reason.QUEUE_FULL,
-            f"{running} of {queue.max_running} jobs of queue {each.queue} are running; the job waits for a place.",
+    def __init__(self, rules: SiteRules) -> None:
+        self._rules = rules
+        self._roster = Roster()
+        self._cycle = Cycle()
+        self._before: dict[Key, Admission | None] = {}  # answers of jobs that changed since the last cycle
+        self._new: set[Key] = set()  # since the last cycle
+        self._unanswered: set[Key] = set()  # a reconcile asked before the cycle that answers
+        self._cooling: dict[str, datetime] = {}  # until when, by host
+        self.ledger: Final = Ledger()
+        self.idle = False
+        """Nothing limits any of the jobs: cycles only count them."""
+        self.numbers: dict[QueueKey, QueueNumbers] = {}
+        self.running = 0
+        """AudioJobs that hold a slot, in all queues."""
+
+    # ---------------------------------------------------------------- facts
+
+    def update(self, key: Key, facts: JobFacts, children: ChildFacts, now: datetime) -> None:
+        """Take over what is known of a job. One that means the same as before is not worked out again."""
+        row = self._roster.get(key)
+        if row is None or row.live != children.live or not _same(row.facts, facts) or _is_over(row, now):
+            row = self._put(key, make_row(facts, children.live, self._rules, now), now)
+        holding = holding_of(key, facts, row, children, self._rules)
+        self.ledger.show(key, holding)
+        if holding is None and (facts.job is None or not facts.active):
+            self._roster.drop(key)
+
+    def _put(self, key: Key, row: Row, now: datetime) -> Row:
+        before = self._roster.get(key)
+        self._before.setdefault(key, self._answer(key))
+        if before is None or before.facts.uid != row.facts.uid:
+            self.ledger.forget(key)  # an AudioJob of the same name was another one, perhaps of another queue
+            self._new.add(key)
+        elif before.candidate is None:
+            self._new.add(key)
+        self._roster.put(key, row)
+        self._note_cooling(row, now)
+        return row
+
+    def _note_cooling(self, row: Row, now: datetime) -> None:
+        job = row.facts.job
+        host = site_host(job.spec) if job is not None else None
+        if job is None or host is None:
+            return
+        if (until := cooling_until(job.status.phases, now)) is not None:
+            self._cooling[host] = max(until, self._cooling.get(host, until))
+
+    # ---------------------------------------------------------------- the cycle
+
+    def cycle(self, limits: Limits, now: datetime) -> list[Wakeup]:
+        """Give out what there is, and name the jobs that must be reconciled for it."""
+        for key in self._roster.due(now):
+            row = self._roster.get(key)
+            assert row is not None, "only jobs of the roster are due"
+            self._put(key, make_row(row.facts, row.live, self._rules, now), now)
+        self._cooling = {host: until for host, until in self._cooling.items() if until > now}
+        stood = self.ledger.withdraw()
+        usage = self.ledger.usage()
+        old, self._cycle = self._cycle, run_cycle(self._roster, usage, limits, self._cooling, now)
+        self.ledger.offer(self._cycle.offers)
+        self.idle = self._is_idle(limits)
+        self._count(usage)
+        before, self._before = self._before, {}
+        unanswered, self._unanswered = self._unanswered, set()
+        self._new.clear()
+        woken = []
+        for key in dict.fromkeys((*before, *old.one, *self._cycle.one, *unanswered, *self._regrouped(old))):
+            after = self._answer(key)
+            if after is None:
+                continue
+            known = before[key] if key in before else old.answer(key, self._roster.get(key))
+            if known is None or key in unanswered or _is_news(known, after, stood.get(key, {})):
+                woken.append(Wakeup(key, first=after.admitted and not self.idle))
+        return woken
+
+    def _regrouped(self, old: Cycle) -> Iterator[Key]:
+        """Jobs whose common answer changed."""
+        for queue, answers in self._cycle.waiting.items():
+            former = old.waiting.get(queue, {})
+            for needs, answer in answers.items():
+                if needs in former and _gist(former[needs]) != _gist(answer):
+                    yield from self._roster.members(queue, needs)
+        for queue in old.drained.keys() ^ self._cycle.drained.keys():
+            yield from self._roster.holding.get(queue, ())
+
+    def _count(self, usage: Usage) -> None:
+        cycle, roster = self._cycle, self._roster
+        starting = (row.candidate for key in usage.held if (row := roster.get(key)) and row.candidate)
+        counted = Counter(each.queue_key for each in starting if not each.holds_slot)
+        gpus = usage.queue_gpus + usage.kueue_gpus
+        numbers = {}
+        for queue in roster.queues() | gpus.keys():
+            running, pending = usage.queue_slots[queue] + cycle.started[queue], roster.waiting_in[queue]
+            pending -= cycle.started[queue] + counted[queue]
+            if queue in cycle.drained:
+                running, pending = 0, pending + running
+            numbers[queue] = QueueNumbers(running, pending, gpus[queue])
+        self.numbers = numbers
+        self.running = sum(each.running for each in numbers.values())
+
+    def next_moment(self, now: datetime) -> datetime | None:
+        """When time alone changes an answer: a wait for a GPU or a backoff ends, or a pause of a site."""
+        answers = [*self._cycle.one.values(), *(each for row in self._cycle.waiting.values() for each in row.values())]
+        moments = [answer.site.until for answer in answers if answer.site is not None]
+        moments.append(self._roster.next_moment())
+        return min((moment for moment in moments if moment is not None and moment > now), default=None)
+
+    # ---------------------------------------------------------------- a reconcile
+
+    def reserve(self, key: Key, limits: Limits, now: datetime) -> Admission | None:
+        """The job's admission; what it gives is held until :meth:`release`.
+
+        None before the cycle that answers: it names the job then.
+        """
+        row = self._roster.get(key)
+        wanted = row.candidate if row is not None else None
+        if row is None or wanted is None:
+            return _NOT_ASKED  # no cycle will ever look at it, and the decision rests on what it waits for
+        if not wanted.holds_slot and is_unlimited(row, limits):
+            return ADMITTED
+        found = self._answer(key)
+        if wanted.holds_slot and (found is None or not (found.admitted or found.drained)):
+            found = ADMITTED
+        if found is None:
+            self._unanswered.add(key)
+        if found is None or not found.admitted:
+            return found
+        reserved = self.ledger.reserve(key, now)
+        return self._with_site(row, self._with_gpus(key, row, found, reserved, limits), reserved)
+
+    def _with_gpus(self, key: Key, row: Row, found: Admission, reserved: Reserved, limits: Limits) -> Admission:
+        """A phase that becomes ready in this very reconcile is served at once where nobody else waits."""
+        assert row.candidate is not None, "only candidates are admitted"
+        queue = row.candidate.queue_key
+        if limits.managed(queue):
+            return found  # Kueue counts them
+        gpus, spec = reserved.gpus, limits.queue(queue)
+        if not gpus and row.gpus_soon and not self._cycle.contended:
+            gpus = self.ledger.reserve_spare(key, row.gpus_soon, GpuLimits(limits.gpus, spec.max_gpus))
+        use = gpu_use(limits, queue, self.ledger.queue_gpus(queue), self.ledger.gpus)
+        return replace(
+            found, gpus=gpus, gpus_used=found.gpus_used or use.used, gpus_total=found.gpus_total or use.total
         )
 
-    def _user_full(self, each: Candidate, queue: AudioQueueSpec) -> Admission | None:
-        running = self._by_user[each.queue_key, each.user]
-        if queue.max_running_per_user is None or running < queue.max_running_per_user:
-            return None
-        who = f"user {each.user}" if each.user else "jobs without a user"
-        return _no(
-            Reason.QUEUE_FULL,
-            f"{running} of {queue.max_running_per_user} jobs that {who} may run in queue {each.queue} are running.",
-        )
+    def _with_site(self, row: Row, found: Admission, reserved: Reserved) -> Admission:
+        """Where the site has a limit, a download begins only if the last cycle has given a turn."""
+        if row.site is None:
+            return replace(found, site=None) if found.site is not None else found
+        if reserved.download:
+            return replace(found, site=SiteAnswer(True))
+        known = found.site is not None and not found.site.granted
+        return found if known else replace(found, site=_LATER)
 
-    def _needs_gpu_first(self, each: Candidate) -> Admission | None:
-        """A job that has not begun and could do nothing but wait for a GPU holds no place meanwhile."""
-        if not each.requests or not self._due(each.requests[0]):
-            return None
-        first = each.requests[0]
-        if self._fits(each, first) or not self._waits(first):
-            return None
-        used, total = self._use(each)
-        return _no(
-            Reason.WAITING_FOR_GPU, f"The job needs {first.gpus}, {used} of {total} GPUs are in use; it waits for them."
-        )
+    def release(self, key: Key) -> list[WorkKey]:
+        """The reconcile has ended. Returns the reusable work that it had claimed."""
+        return self.ledger.release(key)
 
-    def _needs_site_first(self, each: Candidate) -> Admission | None:
-        """A job that has not begun and could do nothing but wait for its site holds no place meanwhile."""
-        if each.fetch is None or not each.fetch.only:
-            return None
-        answer = self._sites.answer(each.fetch)
-        if answer is None or answer.granted:
-            return None
-        return replace(_no(Reason.SITE_BUSY, answer.message), site=answer)
+    # ---------------------------------------------------------------- questions
 
-    def _count(self, each: Candidate) -> None:
-        self._running[each.queue_key] += 1
-        self._by_user[each.queue_key, each.user] += 1
-        self._total += 1
+    def cooling(self, host: str, now: datetime) -> datetime | None:
+        """Until when a host must be left alone; None if it may be asked."""
+        until = self._cooling.get(host)
+        return until if until is not None and until > now else None
 
-    # ---------------------------------------------------------------- GPUs
+    def answer(self, key: Key) -> Admission | None:
+        """What the last cycle answered."""
+        return self._answer(key)
 
-    def _with_gpus(self, each: Candidate) -> Admission:
-        """Let the job in, with the GPUs that its phases may take now, in the phases' order, and its site's word."""
-        admitted = replace(ADMITTED, site=self._site(each)) if each.fetch is not None else ADMITTED
-        if not each.requests:
-            return admitted
-        granted = 0
-        for request in each.requests:
-            if self._due(request) and self._fits(each, request):
-                granted += request.gpus
-                self._queue_gpus[each.queue_key] += request.gpus
-                self._gpus += request.gpus
-        used, total = self._use(each)
-        return replace(admitted, gpus=granted, gpus_used=used, gpus_total=total)
+    def _answer(self, key: Key) -> Admission | None:
+        return None if key in self._new else self._cycle.answer(key, self._roster.get(key))
 
-    def _site(self, each: Candidate) -> SiteAnswer | None:
-        assert each.fetch is not None, "only who fetches asks a site"
-        answer = self._sites.answer(each.fetch)
-        if answer is not None and answer.granted:
-            self._sites.take(each.fetch)
-        return answer
+    def _is_idle(self, limits: Limits) -> bool:
+        free = limits.max_running is None and not self._roster.demanding
+        return free and all(_is_free(queue, limits) for queue in self._roster.queues())
 
-    def _fits(self, each: Candidate, request: GpuRequest) -> bool:
-        if self._managed(each):
-            return True  # Kueue counts them
-        queue = self._queue(each)
-        if queue.max_gpus is not None and self._queue_gpus[each.queue_key] + request.gpus > queue.max_gpus:
-            return False
-        most = self._snapshot.gpus
-        if most is None or self._gpus + request.gpus <= most:
+
+def is_unlimited(row: Row, limits: Limits) -> bool:
+    """Whether nothing stands between a waiting job and its start, so that no cycle need look at it."""
+    wanted = row.candidate
+    return (
+        wanted is not None
+        and limits.max_running is None
+        and _is_free(wanted.queue_key, limits)
+        and not wanted.requests
+        and row.site is None
+    )
+
+
+def _is_free(queue: QueueKey, limits: Limits) -> bool:
+    return queue[1] == DEFAULT_QUEUE and queue not in limits.queues
+
+
+def _same(one: JobFacts, other: JobFacts) -> bool:
+    """Whether both are the very same objects: comparing what is in them would cost more than working it out."""
+    return (
+        one.job is other.job
+        and one.pipeline is other.pipeline
+        and (one.uid, one.unready, one.active) == (other.uid, other.unready, other.active)
+    )
+
+
+def _is_over(row: Row, now: datetime) -> bool:
+    return row.until is not None and row.until <= now
+
+
+def _gist(admission: Admission) -> tuple[object, ...]:
+    """What a decision rests on; the numbers in the message are for people."""
+    site = admission.site.granted if admission.site is not None else None
+    return admission.admitted, admission.reason, admission.gpus, admission.drained, site
+
+
+def _is_news(before: Admission, after: Admission, stood: Mapping[Resource, GrantState]) -> bool:
+    """Whether a job must be reconciled for its answer. ``stood``: what became of what the last cycle gave it."""
+    gpus, download = stood.get(Resource.GPUS), stood.get(Resource.DOWNLOAD)
+    granted = after.site is not None and after.site.granted
+    if (after.gpus and gpus is GrantState.MISSED) or (granted and download is GrantState.MISSED):
+        return True
+    if gpus in (GrantState.RETURNED, GrantState.HELD):
+        # A reconcile has had them in hand and did not use them: nothing has changed by getting them again.
+        before = replace(before, gpus=after.gpus)
+    elif gpus is GrantState.SPENT:
+        before = replace(before, gpus=0)
+    if download in (GrantState.SPENT, GrantState.HELD):
+        if granted:
             return True
-        # Nothing is offered at all: a pod that waits is what makes an autoscaler add a node.
-        return request.must and most == 0 and not self._snapshot.gpus_strict
-
-    def _waits(self, request: GpuRequest) -> bool:
-        return request.must or (request.until is not None and self._now < request.until)
-
-    def _due(self, request: GpuRequest) -> bool:
-        return request.not_before is None or request.not_before <= self._now
-
-    def _use(self, each: Candidate) -> tuple[int, int]:
-        """GPUs in use and in all, where the limit is that binds: in the queue, else in the cluster."""
-        most, pool = self._queue(each).max_gpus, self._snapshot.gpus
-        if most is not None and (pool is None or most - self._queue_gpus[each.queue_key] <= pool - self._gpus):
-            return self._queue_gpus[each.queue_key], most
-        return self._gpus, pool or 0
-
-    # ---------------------------------------------------------------- order
-
-    def _in_turn(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-        """By queue, the one with the fewest running jobs for its weight first; by urgency within a queue."""
-        lines: defaultdict[QueueKey, list[Candidate]] = defaultdict(list)
-        for each in candidates:
-            lines[each.queue_key].append(each)
-        heap: list[tuple[float, tuple[int, datetime, Key], QueueKey, int]] = []
-        for key, line in lines.items():
-            line.sort(key=self._urgency)
-            heap.append(self._turn(key, line, 0))
-        heapq.heapify(heap)
-        while heap:
-            _, _, key, index = heap[0]
-            line = lines[key]
-            yield line[index]
-            if index + 1 < len(line):
-                # Its share may have grown by the job that was just looked at.
-                heapq.heapreplace(heap, self._turn(key, line, index + 1))
-            else:
-                heapq.heappop(heap)
-
-    def _turn(
-        self, key: QueueKey, line: list[Candidate], index: int
-    ) -> tuple[float, tuple[int, datetime, Key], QueueKey, int]:
-        weight = self._snapshot.queues.get(key, _UNLIMITED).weight
-        return self._running[key] / max(1, weight), self._urgency(line[index]), key, index
-
-    def _urgency(self, each: Candidate) -> tuple[int, datetime, Key]:
-        return sort_key(each.priority, each.created, each.key, self._now, self._snapshot.ageing_seconds)
-
-    def _queue(self, each: Candidate) -> AudioQueueSpec:
-        return self._snapshot.queues.get(each.queue_key, _UNLIMITED)
-
-    def _managed(self, each: Candidate) -> bool:
-        return self._queue(each).kueue_local_queue is not None
-
-
-def _no(reason: Reason, message: str) -> Admission:
-    return Admission(admitted=False, reason=reason, message=message)
-
-
-def _held(each: Candidate) -> Admission:
-    return _no(Reason.HELD, f"Queue {each.queue} is stopped; its jobs wait until stopPolicy is None again.")
-
-
-def _drained(each: Candidate) -> Admission:
-    return replace(_held(each), drained=True)
+        before = replace(before, site=None) if after.site is None else before
+    return _gist(before) != _gist(after)

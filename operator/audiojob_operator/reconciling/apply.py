@@ -28,7 +28,8 @@ from audiojob_operator.reconciling.errors import ForeignChildError, RefusedError
 from audiojob_operator.reconciling.events import event_object
 from audiojob_operator.records.observed import Refusal
 from audiojob_operator.records.plan import EventRecord, JobRef, Plan
-from audiojob_operator.state.caches import Caches, controller
+from audiojob_operator.state.caches import Caches
+from audiojob_operator.state.projections import controller
 from audiojob_types.resources.metadata import Metadata
 
 _log = logging.getLogger(__name__)

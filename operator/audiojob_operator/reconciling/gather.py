@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -13,7 +12,7 @@ from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import NotFound
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, JOBS, PODS
-from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.admission.admitter import Admitter
 from audiojob_operator.building.precedence import effective_priority
 from audiojob_operator.deciding.children.observe import observe_job
 from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
@@ -28,11 +27,13 @@ from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observation import PhaseObservation
 from audiojob_operator.records.observed import Observed, Retried, Unreadable
-from audiojob_operator.records.reuse import Fresh, ReuseAnswer, ReuseAsk, SameWork
+from audiojob_operator.records.reuse import Donor, Fresh, ReuseAnswer, ReuseAsk, SameWork
 from audiojob_operator.records.settings import DecideSettings, Revision
-from audiojob_operator.state.caches import POD_JOB_LABEL, Caches, NamespaceCache, controller, job_is_finished, trim_job
+from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.jobstore import Known
+from audiojob_operator.state.namespace_cache import POD_JOB_LABEL, NamespaceCache
 from audiojob_operator.state.ownership import Concern, concern
+from audiojob_operator.state.projections import controller, job_is_finished, trim_job
 from audiojob_operator.state.reuse_index import ReuseIndex
 from audiojob_types import constants as c
 from audiojob_types.ordering import DEFAULT_PRIORITY
@@ -56,13 +57,13 @@ class Gatherer:
         self,
         client: KubeClient,
         caches: Caches,
-        gate: Gate,
+        admitter: Admitter,
         settings: DecideSettings,
         reuse: ReuseIndex | None = None,
     ) -> None:
         self._client = client
         self._caches = caches
-        self._gate = gate
+        self._admitter = admitter
         self._settings = settings
         self._reuse = reuse  # None: nothing is taken over from other jobs
         self._dependents: dict[Key, set[Key]] = {}  # by the job that they wait for
@@ -87,16 +88,12 @@ class Gatherer:
         self._caches.audiojobs.put(obj, ours=True)
         return self._caches.audiojobs.get(key)
 
-    async def observe(self, key: Key, known: Known) -> Observed | None:
-        """Everything that a decision on the job depends on; None while admission has not looked at it yet, and for
-        one that another operator speaks about."""
-        if concern(known.raw, self._caches.namespaces) is Concern.FOREIGN:
-            return None
-        admission = self._gate.admission(key, known)
-        if admission is None:
-            return None
-        if self._reuse is not None:
-            self._reuse.forget_waits(key)
+    def is_foreign(self, known: Known) -> bool:
+        """Whether another operator manages the job."""
+        return concern(known.raw, self._caches.namespaces) is Concern.FOREIGN
+
+    async def observe(self, key: Key, known: Known, admission: Admission) -> Observed:
+        """Everything that a decision on the job depends on."""
         job = known.job
         cache = self._caches.namespaces.get(key[0])
         children = await self._children(cache, job) if cache else ()
@@ -132,31 +129,25 @@ class Gatherer:
             settings=self._settings,
             known_revisions=_revision_names(cache),
             kueue_local_queue=self._kueue_queue(job),
-            cooling_until=self._gate.cooling(job, datetime.now(UTC)),
-            running=self._gate.running,
+            cooling_until=self._admitter.cooling(job),
+            running=self._admitter.running,
             source_job=references.source,
             retried=references.retried,
             models=self._caches.models_of(job.metadata.namespace),
             reuse={} if self._reuse is not None else None,
         )
 
-    async def answer(self, key: Key, observed: Observed, asks: Iterable[ReuseAsk]) -> Observed:
-        """The same observation with answers to what the decision on the job has asked.
+    async def answer(self, key: Key, wanted: ReuseAsk) -> ReuseAnswer:
+        """Who has done or does the work that a decision on the job asks for.
 
-        Who is told that nobody does the work may do it: until :meth:`settle` others are told to wait, unless it has no
-        place to do it in.
+        Whoever calls this must act on it before anything else runs (:meth:`Reservation.take`): of two jobs that ask at
+        the same time, one must wait for the other.
         """
-        answers = dict(observed.reuse or {})
-        for wanted in asks:
-            answers[wanted.key] = await self._answer(key, wanted, may_begin=observed.admitted.admitted)
-        return replace(observed, reuse=answers)
+        donor = await self._donor_of(key, wanted)
+        # No await from here on.
+        return donor or self._same_work(key, wanted) or Fresh()
 
-    def settle(self, key: Key) -> None:
-        """A round over the job has ended."""
-        if self._reuse is not None:
-            self._reuse.settle(key, lambda work: key[1] in self._caches.namespaces[work[0]].workers_on(work[1]))
-
-    async def _answer(self, key: Key, wanted: ReuseAsk, *, may_begin: bool) -> ReuseAnswer:
+    async def _donor_of(self, key: Key, wanted: ReuseAsk) -> Donor | None:
         index, work = self._reuse, (key[0], wanted.key)
         assert index is not None, "a decision asks only where there is somebody to answer"
         while (name := index.donor(work)) is not None and name != key[1]:
@@ -164,19 +155,16 @@ class Gatherer:
             donor = donor_in(job, wanted.key) if job is not None else None
             if donor is None:
                 index.drop(work, name)
-            elif fits(wanted, donor):
-                return donor
             else:
-                break
-        # No await from here on: of two jobs that ask at the same time, one is told to wait for the other.
-        for other, held in self._at_work(work, key):
+                return donor if fits(wanted, donor) else None
+        return None
+
+    def _same_work(self, key: Key, wanted: ReuseAsk) -> SameWork | None:
+        for other, held in self._at_work((key[0], wanted.key), key):
             same = SameWork(other[1], self._priority(other), held)
             if must_wait(wanted, same):
-                index.wait(work, key)
                 return same
-        if may_begin:
-            index.claim(work, key)
-        return Fresh()
+        return None
 
     async def _donor(self, key: Key) -> Known | None:
         """A job that may serve as donor. That a finished one was deleted is told to nobody, so it is read."""
@@ -184,15 +172,19 @@ class Gatherer:
         return known if known is not None and not known.finished else await self.read(key)
 
     def _at_work(self, work: Key, me: Key) -> Iterator[tuple[Key, str]]:
-        """Other jobs that do the work by their status, or by a Job that their status does not tell of.
+        """Other jobs that do the work by their status, that are about to begin it, or that do it by a Job which their
+        status does not show.
 
         Such a Job lives, and the status write was lost; or it has ended while nobody looked, and what came of it is
-        recorded in the next round over its AudioJob.
+        recorded by the next reconcile of its AudioJob.
         """
         assert self._reuse is not None, "only asked where reuse is on"
-        told = list(self._reuse.at_work(work, me))
-        yield from told
-        seen = {key[1] for key, _ in told} | {me[1]}
+        shown = list(self._reuse.at_work(work, me))
+        claimed = self._admitter.claimed_by(work)
+        if claimed is not None and claimed != me:
+            shown.append((claimed, ""))
+        yield from shown
+        seen = {key[1] for key, _ in shown} | {me[1]}
         cache = self._caches.namespaces.get(work[0])
         if cache is None:
             return

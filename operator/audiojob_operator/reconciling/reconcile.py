@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.admission.admitter import Admitter, Reservation
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.transitions import phase_transitions, status_after
 from audiojob_operator.metrics import Metrics
@@ -17,6 +17,7 @@ from audiojob_operator.reconciling.workqueue import WorkQueue
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observed import Observed
 from audiojob_operator.records.plan import JobRef, Plan
+from audiojob_operator.state.jobstore import Known
 
 _log = logging.getLogger(__name__)
 
@@ -29,29 +30,16 @@ class Reconciler:
     """AudioJobs as a controller's kind. ``queue`` takes the jobs that wait for the end of another."""
 
     def __init__(
-        self, queue: WorkQueue[Key], gatherer: Gatherer, applier: Applier, gate: Gate, metrics: Metrics
+        self, queue: WorkQueue[Key], gatherer: Gatherer, applier: Applier, admitter: Admitter, metrics: Metrics
     ) -> None:
         self._queue = queue
         self._gatherer = gatherer
         self._applier = applier
-        self._gate = gate
+        self._admitter = admitter
         self._metrics = metrics
 
     async def reconcile(self, key: Key, /) -> float | None:
         """Bring one AudioJob a step forward. Returns the seconds until it must be looked at again, if ever."""
-        try:
-            return await self._step(key)
-        finally:
-            self._gatherer.settle(key)
-            self._gate.settle(key)
-
-    async def refresh(self, key: Key, /) -> bool:
-        """Read the AudioJob again. Returns whether it is newer than the cached one, or gone."""
-        before = await self._gatherer.known(key)
-        after = await self._gatherer.read(key)
-        return before is None or after is None or before.version != after.version
-
-    async def _step(self, key: Key) -> float | None:
         known = await self._gatherer.known(key)
         for orphan in self._gatherer.orphans(key, known.uid if known else None):
             metadata = orphan["metadata"]
@@ -59,12 +47,27 @@ class Reconciler:
         if known is None:
             self._wake_dependents(key)
             return None
-        observed = await self._gatherer.observe(key, known)
-        if observed is None:
+        if self._gatherer.is_foreign(known):
             return None
+        with self._admitter.reservation(key, known) as reservation:
+            if reservation.admission is None:
+                return None  # woken by the scheduling cycle that answers
+            observed = await self._gatherer.observe(key, known, reservation.admission)
+            return await self._step(key, known, observed, reservation)
+
+    async def refresh(self, key: Key, /) -> bool:
+        """Read the AudioJob again. Returns whether it is newer than the cached one, or gone."""
+        before = await self._gatherer.known(key)
+        after = await self._gatherer.read(key)
+        return before is None or after is None or before.version != after.version
+
+    async def _step(self, key: Key, known: Known, observed: Observed, reservation: Reservation) -> float | None:
         plan = decide(observed, datetime.now(UTC))
         while plan.asks:
-            observed = await self._gatherer.answer(key, observed, plan.asks)
+            answers = dict(observed.reuse or {})
+            for wanted in plan.asks:
+                answers[wanted.key] = reservation.take(wanted.key, await self._gatherer.answer(key, wanted))
+            observed = replace(observed, reuse=answers)
             plan = decide(observed, datetime.now(UTC))
         if not plan.empty:
             _log.debug("%s/%s: %s", *key, plan)

@@ -1,17 +1,13 @@
-"""Who may start: what admission knows of all jobs, what they ask for, and its answer to one of them."""
+"""Who may start: what a job asks admission for, and the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
 from audiojob_operator.records.objects import Key
-from audiojob_operator.records.sites import SiteRules, SiteUse
-from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.queue import AudioQueueSpec
 
 QueueKey: TypeAlias = tuple[str, str]  # (namespace, name) of an AudioQueue
 
@@ -27,7 +23,7 @@ class SiteAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Whether a job may start, and if not, why it waits.
+    """Whether a job may run, and if not, why it waits.
 
     ``gpus`` is how many GPUs its phases may take now, beyond those of its live Jobs. ``drained``: the job has started
     and its queue takes it back. ``gpus_used`` of ``gpus_total`` are in use where the phases look for theirs.
@@ -65,11 +61,7 @@ class GpuRequest:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One unfinished job as admission sees it.
-
-    ``holds_slot``: started, or admitted a moment ago ("assumed"). ``gpus_held`` are those of live Jobs, and of Jobs
-    that are about to be made.
-    """
+    """One unfinished job as admission sees it. ``holds_slot``: it has started and not given its slot back."""
 
     key: Key
     priority: int
@@ -77,7 +69,6 @@ class Candidate:
     holds_slot: bool
     queue: str = "default"
     user: str = ""
-    gpus_held: int = 0
     requests: tuple[GpuRequest, ...] = ()
     fetch: FetchRequest | None = None
 
@@ -85,26 +76,3 @@ class Candidate:
     def queue_key(self) -> QueueKey:
         """Its queue, which lies in its own namespace."""
         return self.key[0], self.queue
-
-
-@dataclass(frozen=True, slots=True)
-class AdmissionSnapshot:
-    """All unfinished jobs that want to run, and what there is.
-
-    ``max_running`` None is no limit; ``gpus`` None is no limit either (the scheduler decides). ``queues`` are those
-    that exist. ``gpus_strict``: ``gpus`` is the administrator's number; else it is what nodes offer, and a phase that
-    must have a GPU may ask for a first one, so that a cluster autoscaler sees it wait.
-
-    ``gpus_leaving``: those of Jobs that live though their AudioJob is no candidate (suspended, cancelled, ended,
-    unreadable, deleted). They count in the pool, and in their queue where it is known.
-    """
-
-    candidates: tuple[Candidate, ...]
-    max_running: int | None = None
-    gpus: int | None = None
-    gpus_strict: bool = False
-    gpus_leaving: Mapping[QueueKey, int] = field(default_factory=dict)
-    queues: Mapping[QueueKey, AudioQueueSpec] = field(default_factory=dict)
-    ageing_seconds: int = DEFAULT_AGEING_SECONDS
-    site_rules: SiteRules = field(default_factory=SiteRules)
-    site_uses: tuple[SiteUse, ...] = ()

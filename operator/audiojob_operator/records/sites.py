@@ -30,3 +30,11 @@ class SiteUse:
     host: str
     started: datetime
     live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SiteUsage:
+    """Downloads from a site: how many run, and when the last one began."""
+
+    running: int
+    last: datetime

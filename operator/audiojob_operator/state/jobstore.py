@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, KeysView
+from collections.abc import Iterator, KeysView
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
 from audiojob_kube.objects import Object, key_of, resource_version_of
 from audiojob_operator.records.objects import Key
+from audiojob_operator.state.listener import JobListener
 from audiojob_types.resources.job import FINISHED_STATES, AudioJob
 
 V = TypeVar("V")
@@ -53,17 +54,13 @@ class JobStore:
     """Unfinished AudioJobs by key, and the last few thousand finished ones.
 
     Finished ones are kept only so that late events of their children need no read: nothing in them changes.
-    `on_change(key)` is called when something changed that a decision may depend on. `on_seen` and `on_gone` may be set
-    to be told of every new version, and of every AudioJob that does not exist any more.
     """
 
-    def __init__(self, on_change: Callable[[Key], None]) -> None:
-        self._on_change = on_change
+    def __init__(self, listener: JobListener) -> None:
+        self._listener = listener
         self._active: dict[Key, Known] = {}
         self._finished: OrderedDict[Key, Known] = OrderedDict()
         self._gone: OrderedDict[Key, int] = OrderedDict()  # versions of deletions
-        self.on_seen: Callable[[Key, Object], None] = _nobody
-        self.on_gone: Callable[[Key], None] = _nobody
 
     def __len__(self) -> int:
         """How many unfinished AudioJobs are known."""
@@ -94,9 +91,9 @@ class JobStore:
         else:
             self._finished.pop(key, None)
             self._active[key] = known
-        self.on_seen(key, obj)
-        if not ours and (old is None or _differ(old, known)):
-            self._on_change(key)
+        self._listener.job_stored(key, obj)
+        if old is None or _differ(old, known):
+            self._listener.job_changed(key, ours=ours)
         return True
 
     def left(self, obj: Object) -> None:
@@ -109,7 +106,7 @@ class JobStore:
         if known is not None and (known.version > version or known.finished):
             return
         self._active.pop(key, None)
-        self._on_change(key)
+        self._listener.job_changed(key, ours=False)
 
     def gone(self, key: Key, uid: str | None = None, version: int = 0) -> None:
         """The AudioJob does not exist any more. With `uid` only that one: a successor of the same name stays."""
@@ -118,13 +115,9 @@ class JobStore:
             return
         self._active.pop(key, None)
         self._finished.pop(key, None)
-        self.on_gone(key)
+        self._listener.job_gone(key)
         # Events from before the deletion may still be on their way.
         _remember(self._gone, key, max(known.version, version))
-
-
-def _nobody(*_: object) -> None:
-    """Nobody has asked to be told."""
 
 
 def _remember(memory: OrderedDict[Key, V], key: Key, value: V) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from audiojob_operator.records.objects import Key, Object
+from audiojob_operator.state.listener import WorkKey
 from audiojob_types.resources.job import FINISHED_STATES, PhaseState
-
-WorkKey: TypeAlias = tuple[str, str]  # namespace and reuse key
 
 _FINISHED: Final = frozenset(str(state) for state in FINISHED_STATES)
 _SLACK: Final = 1.25  # how much more is held before the oldest are let go: sorting is not done for each
@@ -41,7 +40,6 @@ class ReuseIndex:
         self._oldest = ""  # nothing older is taken up: it was let go before
         self._running: defaultdict[WorkKey, dict[Key, str]] = defaultdict(dict)  # what holds it up
         self._running_of: dict[Key, dict[str, str]] = {}
-        self._claims: dict[WorkKey, Key] = {}  # by the job that is about to begin
         self._waiters: defaultdict[WorkKey, dict[Key, None]] = defaultdict(dict)
         self._waits_of: dict[Key, set[WorkKey]] = {}
 
@@ -117,17 +115,10 @@ class ReuseIndex:
             del self._donors[work]
 
     def at_work(self, work: WorkKey, me: Key) -> Iterator[tuple[Key, str]]:
-        """Other jobs whose attempt does the work, or that are about to begin one; and what holds it up."""
+        """Other jobs whose attempt does the work, and what holds it up."""
         yield from [(key, held) for key, held in self._running.get(work, {}).items() if key != me]
-        claimed = self._claims.get(work)
-        if claimed is not None and claimed != me:
-            yield claimed, ""
 
-    # ---------------------------------------------------------------- rounds
-
-    def claim(self, work: WorkKey, key: Key) -> None:
-        """The job may begin the work in this round: nobody else is told the same until :meth:`settle`."""
-        self._claims.setdefault(work, key)
+    # ---------------------------------------------------------------- reconciles
 
     def wait(self, work: WorkKey, key: Key) -> None:
         """The job waits for those who do the work: it is woken when one of them ends or is held up."""
@@ -141,12 +132,10 @@ class ReuseIndex:
             if not self._waiters[work]:
                 del self._waiters[work]
 
-    def settle(self, key: Key, begun: Callable[[WorkKey], bool]) -> None:
-        """A round over the job has ended. What it has not ``begun`` after all may be another's."""
-        for work in [work for work, holder in self._claims.items() if holder == key]:
-            del self._claims[work]
-            if key not in self._running.get(work, {}) and not begun(work):
-                self._wake_waiters(work)
+    def unclaimed(self, work: WorkKey, key: Key, *, begun: bool) -> None:
+        """A reconcile of the job that might have begun the work has ended. If it has not ``begun`` it, another may."""
+        if key not in self._running.get(work, {}) and not begun:
+            self._wake_waiters(work)
 
     def job_ended(self, work: WorkKey) -> None:
         """A Job that did the work has ended or is gone; if a status tells of it, that status wakes the others later."""

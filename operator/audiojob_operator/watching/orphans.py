@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from audiojob_kube.objects import Object, key_of
 from audiojob_operator.records.objects import Key
-from audiojob_operator.state.caches import controller, job_is_finished
+from audiojob_operator.state.projections import controller, job_is_finished
 from audiojob_types import constants as c
 
 

@@ -1,33 +1,37 @@
-"""A gate over caches that are filled by hand."""
+"""An admitter over caches that are filled by hand."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from tests.support.polling import eventually
 from tests.unit.operator.builders import NAMESPACE, audio_job, phase, pipeline, separate_pipeline
+from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.reflector import Reflector
-from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.admission.admitter import Admitter, Pace
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.sites import SiteRules
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.jobstore import Known
+from audiojob_operator.state.reuse_index import ReuseIndex
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 
 Object = dict[str, Any]
 
+ON_DEMAND = Pace(shortest=60, longest=60)
+
 NOBODY = cast("KubeClient", None)  # caches are filled by hand
 
 
-class Pool:
-    """Caches, a gate over them, and whom the gate woke."""
+class Pool(Heard):
+    """Caches, an admitter over them, and whom it woke. A test asks for scheduling cycles; ``pace`` makes them come."""
 
     def __init__(
         self,
@@ -36,22 +40,27 @@ class Pool:
         node_gpus: int = 0,
         known: bool = True,
         sites: SiteRules | None = None,
+        pace: Pace = ON_DEMAND,
+        reuse: bool = False,
         **capacity: Any,
     ) -> None:
-        self.woken: list[Key] = []
+        woken: list[Key] = []
+        self.reuse = ReuseIndex(woken.append) if reuse else None
+        super().__init__(self.reuse, woken)
         self.woken_first: list[Key] = []
-        self.caches = Caches(NOBODY, [NAMESPACE], lambda _key: None)
+        self.caches = Caches(NOBODY, [NAMESPACE], self)
         self.store = self.caches.audiojobs
-        self.gate = Gate(
+        self.admitter = Admitter(
             self.caches,
             Capacity(max_running=max_running, ageing_seconds=0, **capacity),
             self._wake,
             sites or SiteRules(),
+            self.reuse,
+            pace,
         )
-        self.caches.capacity_changed = self.gate.touch
         if known:
-            self.gate.open()
-            self.gate._not_before = 0.0  # the pass over nothing need not be rested from
+            self.admitter.open()
+        self._reconciles: dict[Key, ExitStack] = {}
         self._version = 0
         self.add(self.caches.pipelines, pipeline())
         self.add(self.caches.pipelines, pipeline(phase("only", device="Auto"), name="onegpu"))
@@ -64,6 +73,21 @@ class Pool:
         self.woken.append(key)
         if first:
             self.woken_first.append(key)
+
+    def wake(self, key: Key) -> None:
+        """Only whom the admitter wakes is noted."""
+
+    def job_changed(self, key: Key, *, ours: bool) -> None:
+        self.admitter.changed(key)
+
+    def job_gone(self, key: Key) -> None:
+        self.admitter.changed(key)
+
+    def admission_changed(self, key: Key) -> None:
+        self.admitter.changed(key)
+
+    def capacity_changed(self) -> None:
+        self.admitter.capacity_changed()
 
     def add(self, reflector: Reflector[Any], obj: Object) -> None:
         """What a watch would have brought."""
@@ -103,10 +127,12 @@ class Pool:
         """A job that begins with a download."""
         return self.put(name, pipeline="separate", source={"url": f"https://{host}/{name}"}, **more)
 
-    def put(self, name: str, *, started: bool = False, namespace: str = NAMESPACE, age: int = 0, **spec: Any) -> Key:
+    def put(
+        self, name: str, *, started: bool = False, namespace: str = NAMESPACE, age: int = 0, uid: str = "", **spec: Any
+    ) -> Key:
         """A job, or its newer version. ``age``: how many seconds older than the others it is."""
         self._version += 1
-        job = audio_job(name, uid=f"uid-{name}", **spec)
+        job = audio_job(name, uid=uid or f"uid-{name}", **spec)
         created = datetime(2026, 3, 1, 12, tzinfo=UTC) - timedelta(seconds=age)
         job["metadata"].update(
             resourceVersion=str(self._version), namespace=namespace, creationTimestamp=format_time(created)
@@ -122,13 +148,25 @@ class Pool:
         return known
 
     def ask(self, key: Key) -> Admission | None:
-        return self.gate.admission(key, self.known(key))
+        """A reconcile of the job begins and reserves what it may use; it ends with :meth:`release`."""
+        self.release(key)
+        stack = self._reconciles[key] = ExitStack()
+        return stack.enter_context(self.admitter.reservation(key, self.known(key))).admission
 
-    async def answer(self, key: Key) -> Admission:
-        """The answer after a pass that takes everything so far into account."""
-        self.gate.touch()
+    def release(self, key: Key) -> None:
+        """The reconcile of the job, if there is one, ends."""
+        self._reconciles.pop(key, ExitStack()).close()
+
+    def cycle(self) -> list[Key]:
+        """A scheduling cycle that takes everything so far into account. Returns whom it woke."""
         self.woken.clear()
-        await eventually(lambda: not self.gate._dirty, "a pass")
+        self.admitter.cycle()
+        return list(self.woken)
+
+    def answer(self, key: Key) -> Admission:
+        """What a reconcile is given that begins after a scheduling cycle; it goes on."""
+        self.release(key)
+        self.cycle()
         found = self.ask(key)
         assert found is not None
         return found

@@ -80,10 +80,15 @@ def gpus_soon(spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[s
     def may_be_done(name: str) -> bool:
         return name in phases and phases[name].state in near
 
+    def may_use_gpu(phase: Phase) -> bool:
+        wish, record = effective_device(spec, phase), phases.get(phase.name)
+        # With Auto, one that has come to the CPU stays there.
+        return wish == "GPU" or (wish == "Auto" and (record is None or record.device is not Device.CPU))
+
     return sum(
         phase.gpus
         for phase in pipeline.phases
-        if effective_device(spec, phase) != "CPU"
+        if may_use_gpu(phase)
         and (phase.name not in phases or phases[phase.name].state in (PhaseState.WAITING, PhaseState.RUNNING))
         and all(may_be_done(name) for name in phases_before(pipeline, phase))
     )

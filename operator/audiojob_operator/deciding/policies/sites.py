@@ -1,16 +1,16 @@
-"""How much may be asked of a site at once: counted anew in every pass, from the downloads that there are."""
+"""How much may be asked of a site at once, given the downloads that there are."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from audiojob_operator.deciding.policies.blocker import Facts, blocker
 from audiojob_operator.deciding.policies.ready import ready_phases
 from audiojob_operator.deciding.reuse.urls import site_of
 from audiojob_operator.records.admission import FetchRequest, SiteAnswer
-from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUse
+from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUsage
 from audiojob_types.base import format_time
 from audiojob_types.resources.job import AudioJobSpec, PhaseState
 from audiojob_types.resources.pipeline import AudioPipelineSpec
@@ -52,17 +52,13 @@ def fetch_request(pipeline: AudioPipelineSpec, facts: Facts, now: datetime) -> F
 
 
 class SiteLoad:
-    """The downloads of one pass by site. They only grow, and nothing of them outlives the pass."""
+    """The downloads of one scheduling cycle by site. They only grow, and nothing of them outlives the cycle."""
 
-    def __init__(self, rules: SiteRules, uses: Iterable[SiteUse], now: datetime) -> None:
+    def __init__(self, rules: SiteRules, usage: Mapping[str, SiteUsage], now: datetime) -> None:
         self._rules = rules
         self._now = now
-        self._running: Counter[str] = Counter()
-        self._last: dict[str, datetime] = {}
-        for use in uses:
-            if (limit := limit_for(rules, use.host)) is not None:
-                self._running[limit.host] += use.live
-                self._last[limit.host] = max(use.started, self._last.get(limit.host, use.started))
+        self._running = Counter({site: each.running for site, each in usage.items()})
+        self._last = {site: each.last for site, each in usage.items()}
 
     def answer(self, wanted: FetchRequest) -> SiteAnswer | None:
         """Whether one more download may begin; None where there is no limit."""

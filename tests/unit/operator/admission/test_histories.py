@@ -18,17 +18,19 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from tests.unit.operator.builders import NOW, World, ask_others, audio_job, phase, pipeline
 
 from audiojob_operator.admission.candidates import candidate
-from audiojob_operator.admission.scheduler import admit
+from audiojob_operator.admission.cycle import Limits
+from audiojob_operator.admission.roster import ChildFacts, JobFacts
+from audiojob_operator.admission.scheduler import Scheduler
 from audiojob_operator.deciding.children.observe import gpus_of
-from audiojob_operator.deciding.policies.ready import by_name, gpus_soon
-from audiojob_operator.records.admission import Admission, AdmissionSnapshot, Candidate
+from audiojob_operator.records.admission import Admission
+from audiojob_operator.records.sites import SiteRules
 from audiojob_types import constants as c
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import PhaseState, State
 from audiojob_types.resources.pipeline import AudioPipeline
 from audiojob_types.resources.queue import AudioQueueSpec
 
-MAX_RUNNING, GPUS, FAST = 3, 2, 2
+MAX_RUNNING, GPUS, FAST, FAST_GPUS = 3, 2, 2, 1
 LINES = {
     "plain": pipeline(phase("one"), phase("two"), name="plain"),
     # Every job of these does the same work, and so do both phases of the first.
@@ -45,6 +47,7 @@ LINES = {
     ),
 }
 DEADLINE_SECONDS = 50_000
+_STEP, _LONGEST_STEP = timedelta(seconds=61), timedelta(seconds=1_000)
 OUTCOMES = ("succeed", "fail", "gpu failure", "memory", "drain", "lost job", "rate limit")
 
 
@@ -54,7 +57,7 @@ def is_live(job: dict[str, Any]) -> bool:
 
 
 class Histories(RuleBasedStateMachine):
-    """The shell of the operator over several worlds: each round is an admission pass, a decision and its writes."""
+    """The operator over several worlds, with the real scheduler: a reconcile reserves, decides and writes."""
 
     jobs = Bundle("jobs")
 
@@ -63,62 +66,88 @@ class Histories(RuleBasedStateMachine):
         self.worlds: dict[str, World] = {}
         self.now = NOW
         self.stop = "None"
+        self.scheduler = Scheduler(SiteRules())
+        self.under_way: dict[str, list[tuple[str, Any]]] = {}  # reconciles, with the writes that they have yet to do
         self.ended: dict[str, str] = {}
         self.touched: set[str] = set()  # whose end people have changed
 
     # ---------------------------------------------------------------- what the shell does
 
-    def _admissions(self) -> dict[str, Admission]:
-        candidates = [found for name in self.worlds if (found := self._candidate(name))]
+    def _limits(self) -> Limits:
         queues = {
-            ("music", "fast"): AudioQueueSpec(max_running=FAST, weight=20),
+            ("music", "fast"): AudioQueueSpec(max_running=FAST, max_gpus=FAST_GPUS, weight=20),
             ("music", "default"): AudioQueueSpec.model_validate({"stopPolicy": self.stop}),
         }
-        leaving = Counter(
-            {
-                ("music", world.job.spec.queue_name): self._gpus_of(world)
-                for name, world in self.worlds.items()
-                if self._candidate(name) is None
-            }
-        )
-        snapshot = AdmissionSnapshot(
-            tuple(candidates), MAX_RUNNING, GPUS, gpus_strict=True, gpus_leaving=leaving, queues=queues
-        )
-        return {key[1]: answer for key, answer in admit(snapshot, self.now).items()}
+        return Limits(MAX_RUNNING, GPUS, gpus_strict=True, gpus_per_node=GPUS, queues=queues)
 
-    def _candidate(self, name: str) -> Candidate | None:
+    def _report(self, name: str) -> None:
+        """What the caches would say of a job now."""
         world = self.worlds[name]
-        spec = AudioPipeline.model_validate(world.pipeline).spec
-        live = [job for job in world.jobs.values() if is_live(job) and not self._has_ended(world, job)]
-        return candidate(world.job, spec, self.now, gpus_held=sum(gpus_of(job) for job in live), assumed=bool(live))
+        job, spec = world.job, AudioPipeline.model_validate(world.pipeline).spec
+        facts = JobFacts(job.metadata.uid, job, spec, active=not job.status.state.finished)
+        children = ChildFacts(bool(self._live(world)), self._gpus_of(world))
+        self.scheduler.update(("music", name), facts, children, self.now)
+
+    def _live(self, world: World) -> list[dict[str, Any]]:
+        return [job for job in world.jobs.values() if is_live(job) and not self._has_ended(world, job)]
 
     def _has_ended(self, world: World, job: dict[str, Any]) -> bool:
         pod = world.pods.get(job["metadata"]["name"])
         return pod is not None and pod["status"]["phase"] in ("Succeeded", "Failed")
 
-    def _round(self, name: str, writes: int | None = None) -> None:
-        """A round over one job; the operator is killed after some of its writes, if a number is given."""
+    def _reconcile(self, name: str) -> None:
+        self._begin(name)
+        while name in self.under_way:
+            self._go_on(name)
+
+    def _begin(self, name: str) -> None:
+        """A reconcile of a job begins, unless one is under way: it reserves and decides."""
+        if name in self.under_way:
+            return
+        self._report(name)
+        if (answer := self._reserve(name)) is None:
+            return
         world = self.worlds[name]
-        world.now = self.now
-        answer = self._admissions().get(name, Admission(False, Reason.QUEUE_FULL, "Not asked."))
-        spec = AudioPipeline.model_validate(world.pipeline).spec
-        soon = gpus_soon(world.job.spec, spec, by_name(world.job.status.phases))
-        if answer.admitted and not answer.gpus and soon:
-            free = GPUS - self._gpus_used()
-            answer = replace(answer, gpus=max(0, min(free, soon)))
-        world.admission = replace(answer, gpus_used=self._gpus_used(), gpus_total=GPUS)
-        world.gpu, world.granted = False, 0
+        world.now, world.admission = self.now, answer
         world.ask = lambda wanted: ask_others((each for each in self.worlds.values() if each is not world), wanted)
-        steps = world.steps(world.decide())
-        for kind, what in steps if writes is None else steps[:writes]:
-            world.write(kind, what)
+        self.under_way[name] = world.steps(world.decide())
+
+    def _go_on(self, name: str) -> None:
+        """The next write of a reconcile, or its end."""
+        steps = self.under_way[name]
+        if steps:
+            self.worlds[name].write(*steps.pop(0))
+            self._report(name)
+            return
+        del self.under_way[name]
+        self.scheduler.release(("music", name))
+
+    def _reserve(self, name: str) -> Admission | None:
+        if self.worlds[name].job.status.state.finished:
+            return Admission(True)
+        answer = self.scheduler.reserve(("music", name), self._limits(), self.now)
+        if answer is None:  # the cycle that answers wakes it
+            self.scheduler.release(("music", name))
+            assert name in self._cycle()
+            answer = self.scheduler.reserve(("music", name), self._limits(), self.now)
+        return answer
+
+    def _cycle(self) -> list[str]:
+        for name in self.worlds:
+            self._report(name)
+        return [each.key[1] for each in self.scheduler.cycle(self._limits(), self.now)]
+
+    def _restart(self) -> None:
+        """Nothing but what status and Jobs show outlives the process."""
+        self.scheduler = Scheduler(SiteRules())
+        self.under_way.clear()
+        self._cycle()
 
     def _gpus_used(self) -> int:
         return sum(self._gpus_of(world) for world in self.worlds.values())
 
     def _gpus_of(self, world: World) -> int:
-        jobs = world.jobs.values()
-        return sum(gpus_of(job) for job in jobs if is_live(job) and not self._has_ended(world, job))
+        return sum(gpus_of(job) for job in self._live(world))
 
     # ---------------------------------------------------------------- what may happen
 
@@ -144,23 +173,34 @@ class Histories(RuleBasedStateMachine):
         return name
 
     @rule(name=jobs)
-    def round(self, name: str) -> None:
-        self._round(name)
+    def reconcile(self, name: str) -> None:
+        self._reconcile(name)
 
     @rule(name=jobs, writes=st.integers(0, 6))
-    def killed_in_a_round(self, name: str, writes: int) -> None:
-        self._round(name, writes)
+    def a_reconcile_takes_its_time(self, name: str, writes: int) -> None:
+        self._begin(name)
+        for _ in range(writes):
+            if name in self.under_way:
+                self._go_on(name)
 
     @rule()
-    def rounds_over_all(self) -> None:
+    def killed(self) -> None:
+        self._restart()
+
+    @rule()
+    def cycle(self) -> None:
+        self._cycle()
+
+    @rule()
+    def reconcile_all(self) -> None:
         for name in self.worlds:
-            self._round(name)
+            self._reconcile(name)
 
     @rule(name=jobs, which=st.integers(0, 2), outcome=st.sampled_from(OUTCOMES))
     def something_becomes_of_an_attempt(self, name: str, which: int, outcome: str) -> None:
         world = self.worlds[name]
         world.now = self.now
-        live = [job for job in world.jobs.values() if is_live(job) and not self._has_ended(world, job)]
+        live = self._live(world)
         if not live:
             return
         job = live[which % len(live)]
@@ -206,34 +246,42 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def at_most_one_live_job_for_a_phase(self) -> None:
         for world in self.worlds.values():
-            live = Counter(
-                job["metadata"]["labels"][c.LABEL_PHASE]
-                for job in world.jobs.values()
-                if is_live(job) and not self._has_ended(world, job)
-            )
+            live = Counter(job["metadata"]["labels"][c.LABEL_PHASE] for job in self._live(world))
             # An attempt that is over is deleted after the write that says so: a kill between leaves it for a moment,
-            # and the next attempt of the phase starts no earlier than the round that deletes it.
+            # and the next attempt of the phase starts no earlier than the reconcile that deletes it.
             known = {record.name: record.attempt for record in world.job.status.phases}
             for name, count in live.items():
                 current = [
                     job
-                    for job in world.jobs.values()
+                    for job in self._live(world)
                     if job["metadata"]["labels"][c.LABEL_PHASE] == name
                     and int(job["metadata"]["labels"][c.LABEL_ATTEMPT]) > known.get(name, 0) - 1
-                    and is_live(job)
-                    and not self._has_ended(world, job)
                 ]
                 assert len(current) <= 1, f"{count} live Jobs of {name}"
 
     @invariant()
     def no_limit_is_exceeded(self) -> None:
         holding = [name for name in self.worlds if self._holds(name)]
+        fast = [world for world in self.worlds.values() if world.job.spec.queue_name == "fast"]
         assert len(holding) <= MAX_RUNNING, holding
-        assert sum(self.worlds[name].job.spec.queue_name == "fast" for name in holding) <= FAST
+        assert sum(self.worlds[name] in fast for name in holding) <= FAST
         assert self._gpus_used() <= GPUS
+        assert sum(map(self._gpus_of, fast)) <= FAST_GPUS
+
+    @invariant()
+    def what_the_ledger_counts_is_what_shows_and_what_is_promised(self) -> None:
+        for name in self.worlds:
+            self._report(name)
+        usage = self.scheduler.ledger.usage()
+        assert self._gpus_used() <= usage.gpus <= GPUS
+        assert usage.queue_gpus["music", "fast"] <= FAST_GPUS
+        assert sum(map(self._holds, self.worlds)) <= usage.slots <= MAX_RUNNING
+        assert {key[1] for key in usage.held} <= self.under_way.keys()
 
     def _holds(self, name: str) -> bool:
-        found = self._candidate(name)
+        world = self.worlds[name]
+        spec = AudioPipeline.model_validate(world.pipeline).spec
+        found = candidate(world.job, spec, self.now, live=bool(self._live(world)))
         return found is not None and found.holds_slot
 
     @invariant()
@@ -255,11 +303,10 @@ class Histories(RuleBasedStateMachine):
                     assert record.manifest.key.startswith(f"music/uid-{record.reused_from}/")
 
     @invariant()
-    def who_waits_for_another_holds_no_place(self) -> None:
+    def who_waits_for_another_holds_no_slot(self) -> None:
         for name, world in self.worlds.items():
             if any(each.reason == Reason.WAITING_FOR_SAME_WORK for each in world.job.status.conditions):
-                found = self._candidate(name)
-                assert found is None or found.holds_slot, "only one that has begun since, and was not recorded"
+                assert not self._holds(name) or self._live(world), "only one that has begun since, and is not recorded"
 
     # ---------------------------------------------------------------- the end
 
@@ -268,16 +315,20 @@ class Histories(RuleBasedStateMachine):
         self.stop = "None"
         for world in self.worlds.values():
             world.edit(suspend=False)
+        pause = _STEP
         for _ in range(60 * max(1, len(self.worlds))):
-            for name, world in self.worlds.items():
-                self._round(name)
-                for record in world.job.status.phases:
-                    if record.state is PhaseState.RUNNING:
-                        world.now = self.now
-                        world.succeed(record.name)
-            self.now += timedelta(seconds=61)
-            if all(world.job.status.state.finished for world in self.worlds.values()):
+            unfinished = [name for name, world in self.worlds.items() if not world.job.status.state.finished]
+            if not unfinished:
                 break
+            writes = sum(len(world.writes) for world in self.worlds.values())
+            self._cycle()
+            for name in unfinished:
+                self._reconcile(name)
+                self._succeed(self.worlds[name])
+            # Where all wait for time alone to pass, more of it passes.
+            idle = writes == sum(len(world.writes) for world in self.worlds.values())
+            pause = min(2 * pause, _LONGEST_STEP) if idle else _STEP
+            self.now += pause
         for name, world in self.worlds.items():
             status = world.job.status
             assert status.state.finished, f"{name} never ended: {world.status}"
@@ -292,6 +343,12 @@ class Histories(RuleBasedStateMachine):
             started = status.start_time
             if started is not None and status.completion_time is not None:
                 assert (status.completion_time - started).total_seconds() <= DEADLINE_SECONDS + 4_100
+
+    def _succeed(self, world: World) -> None:
+        world.now = self.now
+        for record in world.job.status.phases:
+            if record.state is PhaseState.RUNNING:
+                world.succeed(record.name)
 
 
 class _GpuWorld(World):

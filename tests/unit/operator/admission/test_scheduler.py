@@ -1,377 +1,156 @@
-"""Who may start."""
+"""The scheduler between two cycles: only what changed is looked at again."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.unit.operator.builders import NOW, World, audio_job, pipeline
+from tests.unit.operator.builders import NOW, audio_job, phase, pipeline, separate_pipeline
 
+from audiojob_operator.admission import roster
 from audiojob_operator.admission.candidates import candidate
-from audiojob_operator.admission.scheduler import admit
-from audiojob_operator.records.admission import (
-    Admission,
-    AdmissionSnapshot,
-    Candidate,
-    FetchRequest,
-    GpuRequest,
-    SiteAnswer,
-)
-from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUse
+from audiojob_operator.admission.cycle import Limits
+from audiojob_operator.admission.roster import ChildFacts, JobFacts
+from audiojob_operator.admission.scheduler import Scheduler
+from audiojob_operator.records.admission import Candidate
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.sites import SiteLimit, SiteRules
 from audiojob_types.base import format_time
-from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipeline
 from audiojob_types.resources.queue import AudioQueueSpec
 
-PIPELINE = AudioPipeline.model_validate(pipeline(priority=8)).spec
+ONE = Limits(max_running=1)
+PLAIN = AudioPipeline.model_validate(pipeline()).spec
+ON_GPU = AudioPipeline.model_validate(pipeline(phase("only", device="Auto", gpuWaitSeconds=60))).spec
+SONG = AudioPipeline.model_validate(separate_pipeline()).spec
 
 
-Q = ("music", "default")
+class Known:
+    """A scheduler, and facts about jobs that a test changes one by one."""
+
+    def __init__(self, rules: SiteRules = SiteRules()) -> None:  # noqa: B008 - frozen
+        self.scheduler = Scheduler(rules)
+        self.now = NOW
+
+    def put(self, name: str, spec: Any = PLAIN, children: ChildFacts = ChildFacts(), **more: Any) -> Key:  # noqa: B008
+        obj = audio_job(name, uid=f"uid-{name}", **more)
+        obj["metadata"]["creationTimestamp"] = format_time(NOW)
+        key = ("music", name)
+        self.scheduler.update(key, JobFacts(f"uid-{name}", AudioJob.model_validate(obj), spec), children, self.now)
+        return key
+
+    def cycle(self, limits: Limits = ONE) -> list[str]:
+        return [each.key[1] for each in self.scheduler.cycle(limits, self.now)]
 
 
-def waiting(name: str, priority: int = 5, age: int = 0, holds: bool = False, **more: Any) -> Candidate:
-    created = NOW - timedelta(seconds=age)
-    return Candidate(key=("music", name), priority=priority, created=created, holds_slot=holds, **more)
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the candidates that are worked out."""
+    names: list[str] = []
+
+    def count(job: AudioJob, *args: Any, **more: Any) -> Candidate | None:
+        names.append(job.metadata.name)
+        return candidate(job, *args, **more)
+
+    monkeypatch.setattr(roster, "candidate", count)
+    return names
 
 
-def queue(**spec: Any) -> AudioQueueSpec:
-    return AudioQueueSpec.model_validate(spec)
+def test_what_did_not_change_is_not_worked_out_again(built: list[str]) -> None:
+    known = Known()
+    for number in range(50):
+        known.put(f"song-{number}")
+    known.cycle()
+    assert len(built) == 50
+    built.clear()
+    known.cycle()
+    assert built == []
+    known.put("song-7", priority=9)
+    assert sorted(known.cycle()) == ["song-0", "song-7"], "it takes the slot that the oldest was offered"
+    assert built == ["song-7"]
 
 
-def answers(*candidates: Candidate, **snapshot: Any) -> dict[str, Admission]:
-    found = admit(AdmissionSnapshot(candidates=candidates, **snapshot), NOW)
-    return {key[1]: answer for key, answer in found.items()}
+def test_the_same_facts_again_are_no_change(built: list[str]) -> None:
+    known = Known()
+    job = AudioJob.model_validate(audio_job("song"))
+    for children in (ChildFacts(), ChildFacts(), ChildFacts(gpus=1)):
+        known.scheduler.update(("music", "song"), JobFacts("u", job, PLAIN), children, NOW)
+    assert built == ["song"]
+    assert known.scheduler.ledger.gpus == 1
 
 
-def admitted(*candidates: Candidate, places: int | None, **snapshot: Any) -> list[str]:
-    answers = admit(AdmissionSnapshot(candidates=candidates, max_running=places, **snapshot), NOW)
-    assert answers.keys() == {each.key for each in candidates}
-    return sorted(key[1] for key, answer in answers.items() if answer.admitted)
+def test_of_a_thousand_that_wait_a_cycle_looks_at_as_many_as_it_admits(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, looked_at = Known(), list[Key]()
+    for number in range(1_000):
+        known.put(f"song-{number}")
+    known.cycle()
+    whole = roster.Roster.candidate
 
+    def count(self: roster.Roster, key: Key) -> Candidate:
+        looked_at.append(key)
+        return whole(self, key)
 
-def test_without_a_limit_all_start() -> None:
-    assert admitted(waiting("a"), waiting("b"), places=None) == ["a", "b"]
-
-
-def test_the_most_urgent_starts_first_then_the_oldest() -> None:
-    jobs = (waiting("young", age=1), waiting("urgent", priority=9), waiting("old", age=9))
-    assert admitted(*jobs, places=1) == ["urgent"]
-    assert admitted(*jobs, places=2) == ["old", "urgent"]
-
-
-def test_who_runs_keeps_its_place_even_when_the_pool_shrinks() -> None:
-    jobs = (waiting("a", holds=True), waiting("b", holds=True), waiting("c", priority=10))
-    assert admitted(*jobs, places=1) == ["a", "b"]
-
-
-def test_who_waits_is_told_how_many_run() -> None:
-    snapshot = AdmissionSnapshot((waiting("a", holds=True), waiting("b", age=1), waiting("c")), max_running=2)
-    answer = admit(snapshot, NOW)["music", "c"]
-    assert (answer.reason, answer.message) == ("QueueFull", "2 of 2 jobs are running; the job waits for a place.")
-
-
-@given(st.lists(st.tuples(st.integers(1, 10), st.integers(0, 5), st.booleans()), max_size=12), st.integers(0, 6))
-def test_places_are_never_overbooked_and_never_left_empty(rows: list[tuple[int, int, bool]], places: int) -> None:
-    jobs = [waiting(str(index), *row) for index, row in enumerate(rows)]
-    held = sum(each.holds_slot for each in jobs)
-    expected = max(held, min(places, len(jobs)))
-    assert len(admitted(*jobs, places=places)) == expected
-
-
-# ---------------------------------------------------------------- ageing, weights, queues, users
-
-
-def test_who_waits_long_enough_goes_before_every_newcomer() -> None:
-    jobs = (waiting("patient", priority=1, age=600 * 10), waiting("urgent", priority=10))
-    assert admitted(*jobs, places=1) == ["patient"]
-    assert admitted(*jobs, places=1, ageing_seconds=0) == ["urgent"]
-
-
-def test_queues_share_the_places_by_weight() -> None:
-    queues = {("music", "big"): queue(weight=30), ("music", "small"): queue(weight=10)}
-    jobs = [
-        waiting(f"{name}-{number}", age=100 - number, queue=name) for name in ("big", "small") for number in range(9)
-    ]
-    found = admitted(*jobs, places=8, queues=queues)
-    assert [sum(name.startswith(queue) for name in found) for queue in ("big", "small")] == [6, 2]
-
-
-def test_a_queue_that_uses_less_than_its_share_leaves_the_rest_to_others() -> None:
-    queues = {("music", "big"): queue(weight=30), ("music", "small"): queue(weight=10)}
-    jobs = [waiting("big-1", queue="big"), *(waiting(f"small-{number}", queue="small") for number in range(9))]
-    assert len(admitted(*jobs, places=8, queues=queues)) == 8
-
-
-def test_what_a_queue_already_runs_counts_against_its_share() -> None:
-    queues = {("music", "a"): queue(), ("music", "b"): queue()}
-    running = [waiting(f"run-{number}", holds=True, queue="a") for number in range(3)]
-    jobs = [*running, waiting("urgent", priority=10, queue="a"), waiting("calm", queue="b")]
-    assert admitted(*jobs, places=4, queues=queues) == ["calm", "run-0", "run-1", "run-2"]
+    monkeypatch.setattr(roster.Roster, "candidate", count)
+    assert known.cycle(Limits(max_running=3)) == ["song-1", "song-10"]
+    assert len(looked_at) == 3
 
 
 @pytest.mark.parametrize(
-    ("spec", "reason", "message"),
+    ("spec", "more", "moment"),
     [
-        pytest.param(
-            {"maxRunning": 1},
-            "QueueFull",
-            "1 of 1 jobs of queue default are running; the job waits for a place.",
-            id="a full queue",
-        ),
-        pytest.param(
-            {"maxRunningPerUser": 1},
-            "QueueFull",
-            "1 of 1 jobs that user ann may run in queue default are running.",
-            id="a user who has enough",
-        ),
-        pytest.param(
-            {"stopPolicy": "Hold"},
-            "Held",
-            "Queue default is stopped; its jobs wait until stopPolicy is None again.",
-            id="a stopped queue",
-        ),
+        pytest.param(PLAIN, {"startTime": format_time(NOW + timedelta(seconds=30))}, 30, id="its startTime"),
+        pytest.param(ON_GPU, {}, 60, id="the end of its wait for a GPU"),
     ],
 )
-def test_why_a_job_waits(spec: dict[str, Any], reason: str, message: str) -> None:
-    running, next_one = waiting("a", holds=True, user="ann"), waiting("b", user="ann")
-    found = answers(running, next_one, queues={Q: queue(**spec)})
-    assert found["a"].admitted
-    assert (found["b"].admitted, found["b"].reason, found["b"].message) == (False, reason, message)
+def test_time_alone_changes_what_a_job_waits_for(spec: Any, more: Any, moment: int, built: list[str]) -> None:
+    known = Known()
+    limits = Limits(gpus=1, gpus_per_node=1)
+    known.put("holder", children=ChildFacts(live=True, gpus=1))
+    key = known.put("song", spec, **more)
+    known.cycle(limits)
+    assert known.scheduler.next_moment(NOW) == NOW + timedelta(seconds=moment)
+    built.clear()
+    known.now = NOW + timedelta(seconds=moment)
+    assert known.cycle(limits) == ["song"]
+    assert built == ["song"]
+    admission = known.scheduler.reserve(key, limits, known.now)
+    assert admission is not None
+    assert (admission.admitted, admission.gpus) == (True, 0)
 
 
-def test_a_user_who_has_enough_does_not_hold_others_back() -> None:
-    jobs = (waiting("a", holds=True, user="ann"), waiting("b", age=9, user="ann"), waiting("c", user="bob"))
-    assert admitted(*jobs, places=None, queues={Q: queue(maxRunningPerUser=1)}) == ["a", "c"]
+def test_the_pause_of_a_site_is_waited_for() -> None:
+    rules = SiteRules((SiteLimit("tube.example", pause_seconds=5),))
+    known, limits = Known(rules), Limits(site_rules=rules)
+    for name in ("first", "second"):
+        known.put(name, SONG, source={"url": "https://tube.example/a"})
+    known.cycle(limits)
+    assert known.scheduler.next_moment(NOW) == NOW + timedelta(seconds=5)
+    known.scheduler.reserve(("music", "first"), limits, NOW)
+    known.now = NOW + timedelta(seconds=5)
+    assert "second" in known.cycle(limits)
 
 
-def test_a_missing_queue_is_told_and_the_default_one_may_be_absent() -> None:
-    found = answers(waiting("a", queue="fast"), waiting("b"))
-    assert (found["a"].reason, found["b"].admitted) == ("QueueNotFound", True)
-    assert "There is no AudioQueue fast in namespace music" in found["a"].message
+@pytest.mark.parametrize("drained", [True, False], ids=["are drained", "run"])
+def test_all_jobs_of_a_queue_are_woken_when_what_stands_against_them_changes(drained: bool) -> None:
+    known = Known()
+    children = ChildFacts(live=drained)
+    names = [known.put(f"song-{number}", children=children)[1] for number in range(4)]
+    known.cycle(Limits(max_running=0))
+    assert known.cycle(Limits(max_running=0)) == []
+    stopped = {("music", "default"): AudioQueueSpec.model_validate({"stopPolicy": "HoldAndDrain"})}
+    assert sorted(known.cycle(Limits(max_running=0, queues=stopped))) == names
 
 
-def test_a_queue_that_is_deleted_under_its_jobs_lets_those_that_run_go_on() -> None:
-    found = answers(waiting("a", queue="fast", holds=True), waiting("b", queue="fast"))
-    assert (found["a"].admitted, found["a"].drained, found["b"].reason) == (True, False, "QueueNotFound")
-
-
-def test_draining_takes_places_back_and_holding_does_not() -> None:
-    for policy, drained in (("Hold", False), ("HoldAndDrain", True)):
-        found = answers(waiting("a", holds=True), queues={Q: queue(stopPolicy=policy)})["a"]
-        assert (found.admitted, found.drained) == (not drained, drained)
-
-
-def test_queues_of_the_same_name_in_two_namespaces_are_two() -> None:
-    other = Candidate(key=("films", "x"), priority=5, created=NOW, holds_slot=False)
-    found = answers(waiting("a", holds=True), waiting("b"), other, queues={Q: queue(maxRunning=1)})
-    assert (found["b"].admitted, found["x"].admitted) == (False, True)
-
-
-# ---------------------------------------------------------------- GPUs
-
-
-def gpu(gpus: int = 1, *, must: bool = True, wait: int = 60) -> GpuRequest:
-    return GpuRequest(gpus=gpus, must=must, until=None if must else NOW + timedelta(seconds=wait))
-
-
-def test_gpus_go_to_the_most_urgent_phases_and_are_never_overbooked() -> None:
-    jobs = (
-        waiting("busy", holds=True, gpus_held=1),
-        waiting("calm", holds=True, requests=(gpu(),)),
-        waiting("urgent", priority=9, holds=True, requests=(gpu(),)),
-    )
-    found = answers(*jobs, gpus=2)
-    assert {name: answer.gpus for name, answer in found.items()} == {"busy": 0, "calm": 0, "urgent": 1}
-    assert (found["calm"].gpus_used, found["calm"].gpus_total) == (2, 2)
-
-
-def test_a_job_that_can_only_wait_for_a_gpu_takes_no_place_from_others() -> None:
-    jobs = (waiting("busy", holds=True, gpus_held=1), waiting("gpu", age=9, requests=(gpu(),)), waiting("cpu"))
-    found = answers(*jobs, gpus=1, max_running=2)
-    assert [found[name].admitted for name in ("gpu", "cpu")] == [False, True]
-    assert (found["gpu"].reason, found["gpu"].message) == (
-        "WaitingForGPU",
-        "The job needs 1, 1 of 1 GPUs are in use; it waits for them.",
-    )
-
-
-@pytest.mark.parametrize(
-    ("request_", "starts"),
-    [
-        pytest.param(gpu(must=False, wait=1), False, id="its wait has not ended"),
-        pytest.param(gpu(must=False, wait=0), True, id="its wait has ended, and the CPU does it"),
-    ],
-)
-def test_a_job_that_may_use_the_cpu_waits_as_long_as_its_pipeline_says(request_: GpuRequest, starts: bool) -> None:
-    found = answers(waiting("busy", holds=True, gpus_held=1), waiting("auto", requests=(request_,)), gpus=1)["auto"]
-    assert (found.admitted, found.gpus) == (starts, 0)
-
-
-def test_a_queues_own_limit_of_gpus_binds_before_the_clusters() -> None:
-    jobs = (waiting("a", holds=True, gpus_held=1), waiting("b", holds=True, requests=(gpu(),)))
-    found = answers(*jobs, gpus=8, queues={Q: queue(maxGPUs=1)})["b"]
-    assert (found.gpus, found.gpus_used, found.gpus_total) == (0, 1, 1)
-
-
-def test_kueue_counts_the_gpus_of_its_queues() -> None:
-    found = answers(waiting("b", requests=(gpu(4),)), gpus=1, queues={Q: queue(kueueLocalQueue="team", maxGPUs=1)})["b"]
-    assert (found.admitted, found.gpus) == (True, 4)
-
-
-def test_a_pod_may_wait_for_the_first_gpu_so_that_an_autoscaler_sees_it() -> None:
-    job = waiting("a", requests=(gpu(),))
-    assert answers(job, gpus=0)["a"].gpus == 1
-    assert not answers(job, gpus=0, gpus_strict=True)["a"].admitted
-
-
-def test_a_large_request_is_not_served_in_part_and_a_smaller_one_behind_it_is() -> None:
-    jobs = (waiting("large", age=9, holds=True, requests=(gpu(4),)), waiting("small", holds=True, requests=(gpu(),)))
-    found = answers(*jobs, gpus=2)
-    assert (found["large"].gpus, found["small"].gpus) == (0, 1)
-
-
-ROWS = st.lists(
-    st.builds(
-        lambda index, priority, age, holds, queue, user, held, wants: (priority, age, holds, queue, user, held, wants),
-        st.integers(),
-        st.integers(1, 10),
-        st.integers(0, 3_000),
-        st.booleans(),
-        st.sampled_from(["default", "fast", "gone"]),
-        st.sampled_from(["", "ann", "bob"]),
-        st.integers(0, 2),
-        st.lists(st.tuples(st.integers(1, 3), st.booleans()), max_size=2),
-    ),
-    max_size=14,
-)
-
-
-@given(ROWS, st.integers(0, 5), st.integers(0, 6), st.integers(1, 4), st.integers(1, 3), st.integers(0, 4))
-def test_no_limit_is_ever_exceeded_by_what_a_pass_gives(
-    rows: list[Any], places: int, gpus: int, per_queue: int, per_user: int, queue_gpus: int
-) -> None:
-    jobs = [
-        waiting(str(index), priority, age, holds, queue=queue_, user=user, gpus_held=held if holds else 0,
-                requests=tuple(gpu(count, must=must) for count, must in wants))
-        for index, (priority, age, holds, queue_, user, held, wants) in enumerate(rows)
-    ]  # fmt: skip
-    queues = {
-        ("music", name): queue(maxRunning=per_queue, maxRunningPerUser=per_user, maxGPUs=queue_gpus, weight=weight)
-        for name, weight in (("default", 1), ("fast", 7))
-    }
-    found = answers(*jobs, max_running=places, gpus=gpus, gpus_strict=True, queues=queues)
-    new = [each for each in jobs if found[each.key[1]].admitted and not each.holds_slot]
-    running = [each for each in jobs if found[each.key[1]].admitted]
-    assert all(found[each.key[1]].admitted for each in jobs if each.holds_slot), "who runs keeps its place"
-    if new:
-        assert len(running) <= places
-    for each in new:
-        assert each.queue != "gone"
-        assert sum(other.queue == each.queue for other in running) <= per_queue
-        assert sum((other.queue, other.user) == (each.queue, each.user) for other in running) <= per_user
-    granted = {each.key: found[each.key[1]].gpus for each in jobs}
-    if any(granted.values()):
-        assert sum(granted.values()) + sum(each.gpus_held for each in jobs) <= gpus
-    for name in ("default", "fast"):
-        mine = [each for each in jobs if each.queue == name]
-        if any(granted[each.key] for each in mine):
-            assert sum(granted[each.key] + each.gpus_held for each in mine) <= queue_gpus
-
-
-# ---------------------------------------------------------------- jobs as candidates
-
-
-def job(**spec: Any) -> AudioJob:
-    return AudioJob.model_validate(audio_job(**spec))
-
-
-def test_a_jobs_priority_is_its_own_else_its_pipelines() -> None:
-    assert [found.priority for each in (job(priority=3), job()) if (found := candidate(each, PIPELINE, NOW))] == [3, 8]
-
-
-@pytest.mark.parametrize(
-    "made",
-    [
-        pytest.param(job(suspend=True), id="suspended"),
-        pytest.param(job(cancel=True), id="cancelled"),
-        pytest.param(job(startTime=format_time(NOW + timedelta(seconds=1))), id="its start lies ahead"),
-    ],
-)
-def test_a_job_that_does_not_want_to_start_takes_no_place(made: AudioJob) -> None:
-    assert candidate(made, PIPELINE, NOW) is None
-
-
-def test_a_job_without_a_pipeline_takes_no_place() -> None:
-    assert candidate(job(), None, NOW) is None
-
-
-def test_a_job_holds_its_place_from_its_first_status_to_its_end() -> None:
-    world = World()
-    assert candidate(world.job, PIPELINE, NOW) == waiting("song", priority=8)
-    assert candidate(world.job, PIPELINE, NOW, assumed=True) == waiting("song", priority=8, holds=True)
-    world.turn()
-    held = candidate(world.job, None, NOW)
-    assert held is not None
-    assert held.holds_slot
-    world.finish()
-    assert candidate(world.job, PIPELINE, NOW) is None
-
-
-def test_a_suspended_job_gives_its_place_up_and_asks_again_when_resumed() -> None:
-    world = World()
-    world.turn()
-    world.edit(suspend=True)
-    world.turn()
-    assert candidate(world.job, PIPELINE, NOW) is None
-    world.edit(suspend=False)
-    again = candidate(world.job, PIPELINE, NOW)
-    assert again is not None
-    assert not again.holds_slot
-
-
-# ---------------------------------------------------------------- sites
-
-ONE_AT_A_TIME = SiteRules((SiteLimit("tube.example", max_running=1),))
-FETCH = FetchRequest("www.tube.example", only=True)
-
-
-def test_a_site_is_shared_in_the_order_of_urgency_and_who_only_waits_for_it_takes_no_place() -> None:
-    jobs = (
-        waiting("old", age=9, fetch=FETCH),
-        waiting("urgent", priority=9, fetch=FETCH),
-        waiting("other", fetch=FetchRequest("example.org", only=True)),
-        waiting("local"),
-    )
-    found = answers(*jobs, max_running=3, site_rules=ONE_AT_A_TIME)
-    assert {name for name, answer in found.items() if answer.admitted} == {"urgent", "other", "local"}
-    assert (found["old"].reason, found["old"].message) == (
-        Reason.SITE_BUSY,
-        "tube.example: 1 of 1 downloads are running.",
-    )
-    assert found["urgent"].site == SiteAnswer(True)
-    assert found["other"].site is None
-
-
-def test_a_job_that_could_do_something_else_is_let_in_without_its_download() -> None:
-    uses = (SiteUse("tube.example", NOW, live=True),)
-    job = waiting("song", fetch=FetchRequest("tube.example", only=False))
-    found = answers(job, site_rules=ONE_AT_A_TIME, site_uses=uses)["song"]
-    assert found.admitted
-    assert found.site is not None
-    assert not found.site.granted
-
-
-def test_who_holds_a_place_comes_before_newcomers_at_the_site() -> None:
-    jobs = (waiting("new", priority=10, fetch=FETCH), waiting("running", holds=True, fetch=FETCH))
-    found = answers(*jobs, site_rules=ONE_AT_A_TIME)
-    assert found["running"].site == SiteAnswer(True)
-    assert not found["new"].admitted
-
-
-def test_fifty_downloads_run_at_once_where_no_limit_is_set() -> None:
-    jobs = [waiting(f"song-{number}", fetch=FETCH) for number in range(60)]
-    assert len(admitted(*jobs, places=None)) == 60
+def test_a_host_that_must_be_left_alone_is_asked_again_when_its_time_has_come() -> None:
+    known = Known()
+    obj = audio_job("song", source={"url": "https://tube.example/a"})
+    later: datetime = NOW + timedelta(seconds=90)
+    record = {"name": "download", "state": "Waiting", "attempt": 1, "reason": "RateLimited"}
+    obj["status"] = {"phases": [{**record, "nextAttemptTime": format_time(later)}]}
+    facts = JobFacts("u", AudioJob.model_validate(obj), SONG)
+    known.scheduler.update(("music", "song"), facts, ChildFacts(), NOW)
+    assert known.scheduler.cooling("tube.example", NOW) == later
+    assert known.scheduler.cooling("other.example", NOW) is None
+    assert known.scheduler.cooling("tube.example", later) is None

@@ -14,7 +14,7 @@ from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob, State
 
-FULL = Admission(False, Reason.QUEUE_FULL, "10 of 10 jobs are running; the job waits for a place.")
+FULL = Admission(False, Reason.QUEUE_FULL, "10 of 10 jobs are running; the job waits for a slot.")
 HELD = Admission(False, Reason.HELD, "Queue default is stopped.", drained=True)
 
 

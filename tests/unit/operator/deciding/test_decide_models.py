@@ -14,6 +14,7 @@ from audiojob_operator.deciding.policies.blocker import Facts
 from audiojob_operator.deciding.policies.models import lacks_model, model_wait, needed_models, telling
 from audiojob_operator.deciding.policies.ready import can_go_on, gpu_requests
 from audiojob_operator.records.admission import GpuRequest
+from audiojob_operator.records.objects import Key
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.models import WANTED_KEY, ModelBook
@@ -273,35 +274,37 @@ def say(pool: Pool, *wanted: str, **records: Object) -> None:
     pool.add(pool.caches.namespaces[NAMESPACE].models, {"metadata": metadata, "data": data})
 
 
-async def test_jobs_that_wait_for_a_model_take_no_places_from_others() -> None:
+async def test_jobs_that_wait_for_a_model_take_no_slots_from_others() -> None:
     pool = Pool(1)
     pool.add(pool.caches.pipelines, pipeline(phase("separate", "Separate"), name="stems"))
     say(pool, "htdemucs", htdemucs=fetching())
     waiting = pool.put("waiting", pipeline="stems", priority=10)
     other = pool.put("other")
-    assert not (await pool.answer(waiting)).admitted
-    assert (await pool.answer(other)).admitted
+    assert not pool.answer(waiting).admitted
+    assert pool.answer(other).admitted
 
 
-async def test_a_model_that_arrives_lets_its_jobs_in() -> None:
+async def test_the_jobs_of_a_model_that_arrives_are_admitted() -> None:
     pool = Pool(1)
     pool.add(pool.caches.pipelines, pipeline(phase("separate", "Separate"), name="stems"))
     say(pool, "htdemucs", htdemucs=fetching())
     waiting = pool.put("waiting", pipeline="stems")
-    assert not (await pool.answer(waiting)).admitted
+    assert not pool.answer(waiting).admitted
     say(pool, "htdemucs", htdemucs=READY)
-    assert (await pool.answer(waiting)).admitted
+    assert pool.answer(waiting).admitted
     assert pool.woken == [waiting]
 
 
 class Watched(Pool):
-    """A pool whose caches tell whom they wake."""
+    """A pool that notes whom its caches wake."""
 
     def __init__(self) -> None:
+        self.told: list[Key] = []
         super().__init__(None)
-        self.told: list[Any] = []
-        self.caches._wake = self.told.append
         self.add(self.caches.pipelines, pipeline(phase("separate", "Separate"), name="stems"))
+
+    def wake(self, key: Key) -> None:
+        self.told.append(key)
 
 
 def waiting_status(job: Object) -> Object:

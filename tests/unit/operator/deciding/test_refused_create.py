@@ -6,16 +6,18 @@ from typing import Any, cast
 
 import pytest
 from tests.unit.operator.builders import NAMESPACE, World, apply_patch
+from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import ApiError, Forbidden, Invalid
 from audiojob_kube.resources import JOBS, Resource
-from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.admission.admitter import Admitter
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.workqueue import WorkQueue
+from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observed import Observed
 from audiojob_operator.settings import Capacity
@@ -53,7 +55,10 @@ class WorldGatherer:
     def orphans(self, key: Key, uid: str | None) -> list[dict[str, Any]]:
         return []
 
-    async def observe(self, key: Key, known: Known) -> Observed:
+    def is_foreign(self, known: Known) -> bool:
+        return False
+
+    async def observe(self, key: Key, known: Known, admission: Admission) -> Observed:
         return self.world.observed()
 
     def ended(self, key: Key) -> set[Key]:
@@ -73,10 +78,11 @@ class WorldGatherer:
 async def test_a_refused_job_is_told_in_status(refusal: ApiError, state: str, again: float | None) -> None:
     world = World()
     client = cast("KubeClient", ServerWithoutRoom(world, refusal))
-    caches, queue, metrics = Caches(client, (), lambda key: None), WorkQueue[Key](), Metrics()
-    gate = Gate(caches, Capacity(), lambda key, first: None)
+    caches, queue, metrics = Caches(client, (), Heard()), WorkQueue[Key](), Metrics()
+    admitter = Admitter(caches, Capacity(), lambda key, first: None)
+    admitter.open()
     applier = Applier(client, caches, metrics, "test")
-    reconciler = Reconciler(queue, cast("Gatherer", WorldGatherer(world)), applier, gate, metrics)
+    reconciler = Reconciler(queue, cast("Gatherer", WorldGatherer(world)), applier, admitter, metrics)
     assert await reconciler.reconcile((NAMESPACE, "song")) == again
     assert world.status["state"] == state
     assert refusal.message in world.status["message"]

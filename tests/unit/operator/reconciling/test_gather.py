@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import pytest
 from tests.unit.operator.builders import NAMESPACE, SETTINGS, World, audio_job
+from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.resources import CONTROLLERREVISIONS
-from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.admission.admitter import Admitter
 from audiojob_operator.reconciling.gather import Gatherer
+from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observed import Unreadable
 from audiojob_operator.records.reuse import Donor, Fresh, ReuseAnswer, ReuseAsk, SameWork
@@ -45,11 +47,10 @@ class Shell:
     def __init__(self) -> None:
         self.server = Server()
         client = cast("KubeClient", self.server)
-        self.caches = Caches(client, [NAMESPACE], lambda key: None)
         self.index = ReuseIndex(lambda key: None)
-        self.caches.audiojobs.on_seen = self.index.seen
-        gate = Gate(self.caches, Capacity(), lambda key, first: None)
-        self.gatherer = Gatherer(client, self.caches, gate, SETTINGS, self.index)
+        self.caches = Caches(client, [NAMESPACE], Heard(self.index))
+        admitter = Admitter(self.caches, Capacity(), lambda key, first: None)
+        self.gatherer = Gatherer(client, self.caches, admitter, SETTINGS, self.index)
         self._version = 1
 
     def job(self, name: str, status: Object, **spec: Any) -> None:
@@ -61,10 +62,7 @@ class Shell:
         self.caches.audiojobs.put(deepcopy(obj))
 
     async def ask(self) -> ReuseAnswer:
-        world = World()
-        observed = await self.gatherer.answer(ME, world.observed(), [ReuseAsk(WORK, DEFAULT_PRIORITY)])
-        assert observed.reuse is not None
-        return observed.reuse[WORK]
+        return await self.gatherer.answer(ME, ReuseAsk(WORK, DEFAULT_PRIORITY))
 
 
 def at(state: str, **more: Any) -> Object:
@@ -176,7 +174,7 @@ async def test_a_named_job_that_cannot_be_read_is_told_with_its_field_and_wakes_
     shell.job("song", {}, **spec)
     known = shell.caches.audiojobs.get(ME)
     assert known is not None
-    observed = await shell.gatherer.observe(ME, known)
+    observed = await shell.gatherer.observe(ME, known, Admission(True))
     found = getattr(observed, place)
     assert isinstance(found, Unreadable)
     assert found.problem.startswith("spec.priority: Input should be a valid integer")
@@ -202,8 +200,7 @@ async def test_a_revision_of_a_later_version(change: Object, found: type) -> Non
     known = shell.caches.audiojobs.get(ME)
     assert known is not None
     for _ in range(2):
-        observed = await shell.gatherer.observe(ME, known)
-        assert observed is not None
+        observed = await shell.gatherer.observe(ME, known, Admission(True))
         assert isinstance(observed.revision, found)
 
 
@@ -213,7 +210,6 @@ async def test_a_retry_is_not_remembered_as_waiting_for_a_job_that_has_ended() -
     shell.job("song", {}, retryOf="other")
     known = shell.caches.audiojobs.get(ME)
     assert known is not None
-    observed = await shell.gatherer.observe(ME, known)
-    assert observed is not None
+    observed = await shell.gatherer.observe(ME, known, Admission(True))
     assert observed.retried is not None
     assert shell.gatherer._dependents == {}

@@ -7,9 +7,10 @@ from typing import cast
 
 from tests.support.polling import eventually
 from tests.unit.operator.builders import NAMESPACE
+from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
-from audiojob_operator.admission.admitter import Gate
+from audiojob_operator.admission.admitter import Admitter
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.controller import Controller
@@ -40,15 +41,12 @@ class NothingThere(Gatherer):
     def ended(self, key: Key) -> set[Key]:
         return set()
 
-    def settle(self, key: Key) -> None:
-        pass
-
 
 async def test_rounds_that_never_wait_leave_the_loop_to_others_in_between() -> None:
     client = cast("KubeClient", None)
-    caches, queue, metrics, gatherer = Caches(client, (), lambda key: None), WorkQueue[Key](), Metrics(), NothingThere()
-    gate = Gate(caches, Capacity(), lambda key, first: None)
-    reconciler = Reconciler(queue, gatherer, Applier(client, caches, metrics, "test"), gate, metrics)
+    caches, queue, metrics, gatherer = Caches(client, (), Heard()), WorkQueue[Key](), Metrics(), NothingThere()
+    admitter = Admitter(caches, Capacity(), lambda key, first: None)
+    reconciler = Reconciler(queue, gatherer, Applier(client, caches, metrics, "test"), admitter, metrics)
     controller = Controller(queue, reconciler, metrics.reconciled)
     for number in range(MANY):
         queue.add((NAMESPACE, f"job-{number}"))

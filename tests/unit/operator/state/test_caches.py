@@ -9,11 +9,13 @@ from typing import Any, cast
 
 import pytest
 from tests.unit.operator.builders import NAMESPACE, UID, World, pipeline
+from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_operator.deciding.children.observe import observe_job
-from audiojob_operator.records.objects import Key
-from audiojob_operator.state.caches import Caches, NamespaceCache, trim_job, trim_pod
+from audiojob_operator.state.caches import Caches
+from audiojob_operator.state.namespace_cache import NamespaceCache
+from audiojob_operator.state.projections import trim_job, trim_pod
 from audiojob_types import constants as c
 
 Object = dict[str, Any]
@@ -27,8 +29,9 @@ class Followed:
     """Caches with a started AudioJob, its first Job and that one's pod; and whom a change of theirs wakes."""
 
     def __init__(self) -> None:
-        self.woken: list[Key] = []
-        self.caches = Caches(NOBODY, [NAMESPACE], self.woken.append)
+        self.heard = Heard()
+        self.woken = self.heard.woken
+        self.caches = Caches(NOBODY, [NAMESPACE], self.heard)
         world = World(pipeline=pipeline())
         world.turn()
         world.run("first")
@@ -154,14 +157,13 @@ def owners(here: NamespaceCache) -> list[set[str]]:
 def test_a_job_that_loses_its_owner_is_gone_for_the_audiojob_that_had_it(
     left: list[Object], deleted: bool, expected: set[str]
 ) -> None:
-    followed, ended = Followed(), list[tuple[str, str]]()
-    followed.caches.work_ended = ended.append
+    followed = Followed()
     followed.bring("job", {}, annotations=USES)
     assert owners(followed.here) == [{"song"}] * 4
     followed.woken.clear()
     followed.bring("job", {}, annotations=USES, ownerReferences=left)
     assert (NAMESPACE, "song") in followed.woken
-    assert ended == [(NAMESPACE, "work")], "who waits for the same work may do it"
+    assert followed.heard.work == [(NAMESPACE, "work")], "who waits for the same work may do it"
     if deleted:
         followed.here.jobs.forget((NAMESPACE, followed.job["metadata"]["name"]), followed.job["metadata"]["uid"])
     assert owners(followed.here) == [expected] * 4
@@ -187,10 +189,10 @@ def removed(followed: Followed) -> None:
 @pytest.mark.parametrize("change", [pytest.param(over, id="it ends"), pytest.param(removed, id="it is removed")])
 @pytest.mark.parametrize("use", [c.ANNOTATION_HOST, c.ANNOTATION_GPUS])
 @pytest.mark.parametrize("state", ["Running", "Cancelled", None])
-def test_what_a_job_gives_back_is_told_whatever_became_of_its_audiojob(
+def test_what_a_job_gives_back_is_reported_whatever_became_of_its_audiojob(
     change: Callable[[Followed], None], use: str, state: str | None
 ) -> None:
-    followed, told = Followed(), list[str]()
+    followed = Followed()
     followed.bring("job", {}, annotations={use: USES[use]})
     audiojob = deepcopy(followed.caches.audiojobs.get((NAMESPACE, "song")))
     assert audiojob is not None
@@ -200,9 +202,9 @@ def test_what_a_job_gives_back_is_told_whatever_became_of_its_audiojob(
         audiojob.raw["metadata"]["resourceVersion"] = "1000"
         audiojob.raw["status"]["state"] = state
         followed.caches.audiojobs.put(audiojob.raw)
-    followed.caches.capacity_changed = lambda: told.append("free")
+    followed.heard.changed.clear()
     change(followed)
-    assert told == ["free"]
+    assert followed.heard.changed == [(NAMESPACE, "song")]
 
 
 @pytest.mark.parametrize("end", ["runs", "succeeds", "fails", "waits", "is drained"])

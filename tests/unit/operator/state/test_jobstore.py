@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.unit.operator.builders import NAMESPACE, UID, audio_job
+from tests.unit.operator.listening import Heard
 
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state import jobstore
@@ -31,7 +32,7 @@ class Woken(list[Key]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = JobStore(self.append)
+        self.store = JobStore(Heard(woken=self))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.polling import eventually
+from tests.unit.operator.listening import Heard
 
 from audiojob_operator.state.jobstore import JobStore
 from audiojob_operator.state.ownership import Concern, Intake, concern
@@ -54,7 +55,7 @@ def test_concern(obj: dict[str, Any], expected: Concern) -> None:
 
 
 def intake(seconds: float = FAST) -> tuple[Intake, JobStore]:
-    store = JobStore(lambda key: None)
+    store = JobStore(Heard())
     return Intake(store, OURS, patience_seconds=seconds), store
 
 

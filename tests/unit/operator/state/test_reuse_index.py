@@ -129,32 +129,21 @@ def test_who_waits_no_more_is_not_woken() -> None:
     assert world.woken == []
 
 
-def test_of_two_that_ask_in_the_same_moment_one_may_begin() -> None:
-    world = World()
-    world.index.claim(WORK, ONE)
-    assert world.at_work(TWO) == [ONE]
-    assert world.at_work(ONE) == []
-    world.index.wait(WORK, TWO)
-    world.index.seen(ONE, job(record("Running")))
-    world.index.settle(ONE, begun=lambda _work: False)
-    assert world.woken == [], "it has begun, and its end will tell"
-    assert world.at_work(TWO) == [ONE]
-
-
 @pytest.mark.parametrize(
-    ("made", "woken"),
+    ("status", "made", "woken"),
     [
-        pytest.param(False, [TWO], id="it found no place: the next one may"),
-        pytest.param(True, [], id="its Job exists, though no status tells it"),
+        pytest.param(None, False, [TWO], id="it did not begin: the next one may"),
+        pytest.param(None, True, [], id="its Job exists, though no status shows it"),
+        pytest.param(job(record("Running")), False, [], id="it has begun, and its end will wake the others"),
     ],
 )
-def test_a_claim_ends_with_its_round(made: bool, woken: list[Key]) -> None:
+def test_the_end_of_a_reconcile_that_claimed_the_work(status: Object | None, made: bool, woken: list[Key]) -> None:
     world = World()
-    world.index.claim(WORK, ONE)
     world.index.wait(WORK, TWO)
-    world.index.settle(ONE, begun=lambda _work: made)
+    if status is not None:
+        world.index.seen(ONE, status)
+    world.index.unclaimed(WORK, ONE, begun=made)
     assert world.woken == woken
-    assert world.at_work(TWO) == []
 
 
 def test_the_end_of_a_job_whose_status_tells_of_it_wakes_nobody_before_the_status_does() -> None:

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from tests.unit.operator.listening import Heard
 
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.settings import Sweep
@@ -42,7 +43,7 @@ def test_an_orphan_is_logged_once_and_counted_as_long_as_it_works(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metrics = Metrics()
-    caches = Caches(None, (NAMESPACE,), lambda key: None)  # type: ignore[arg-type]  # nothing is called
+    caches = Caches(None, (NAMESPACE,), Heard())  # type: ignore[arg-type]  # nothing is called
     sweep = Sweeper(None, caches, lambda key: None, metrics, Sweep())  # type: ignore[arg-type]  # nothing is called
     present = [job()]
     monkeypatch.setattr(caches.namespaces[NAMESPACE].jobs, "values", lambda: iter(present))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.polling import eventually
+from tests.unit.operator.listening import Heard
 
 from audiojob_kube.errors import ServerError, TransportError
 from audiojob_kube.objects import ObjectList
@@ -51,7 +52,7 @@ def audiojob(version: str, age_seconds: float = 3_600) -> dict[str, Any]:
 
 
 def sweeper(server: Listing, woken: list[Any]) -> tuple[Sweeper, Caches]:
-    caches = Caches(server, (KEY[0],), woken.append)  # type: ignore[arg-type]  # only pages is called
+    caches = Caches(server, (KEY[0],), Heard(woken=woken))  # type: ignore[arg-type]  # only pages is called
     return Sweeper(server, caches, woken.append, Metrics(), Sweep()), caches  # type: ignore[arg-type]
 
 
@@ -165,7 +166,7 @@ async def test_finished_jobs_of_our_namespaces_are_told_to_who_wants_to_know() -
     server = Listing()
     told: list[Any] = []
     server.items = [audiojob("5")]
-    caches = Caches(server, (KEY[0],), lambda _key: None)  # type: ignore[arg-type]  # only pages is called
+    caches = Caches(server, (KEY[0],), Heard())  # type: ignore[arg-type]  # only pages is called
     sweep = Sweeper(server, caches, told.append, Metrics(), Sweep(), lambda key, _obj: told.append(key))  # type: ignore[arg-type]
     await sweep.finished()
     assert set(told) == {KEY}

@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from tests.unit.operator.builders import NOW, audio_job, phase, pipeline, separate_pipeline
 
+from audiojob_operator.admission.ledger import Ledger
+from audiojob_operator.admission.roster import ChildFacts, JobFacts, holding_of, make_row
 from audiojob_operator.deciding.policies.blocker import Facts
 from audiojob_operator.deciding.policies.ready import by_name
 from audiojob_operator.deciding.policies.sites import SiteLoad, fetch_request, limit_for
@@ -43,7 +45,11 @@ def use(seconds_ago: int, host: str = "www.youtube.com", live: bool = True) -> S
 
 
 def load(*uses: SiteUse, rules: SiteRules = RULES) -> SiteLoad:
-    return SiteLoad(rules, uses, NOW)
+    """What admission counts where the Jobs of one AudioJob have made these."""
+    key, facts, ledger = ("music", "song"), JobFacts(), Ledger()
+    row = make_row(facts, False, rules, NOW)
+    ledger.show(key, holding_of(key, facts, row, ChildFacts(downloads=uses), rules))
+    return SiteLoad(rules, ledger.usage().sites, NOW)
 
 
 TUBE_PLEASE = FetchRequest("m.youtube.com", only=True)

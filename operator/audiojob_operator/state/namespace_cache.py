@@ -1,0 +1,227 @@
+"""The children, revisions and models of one job namespace, with what decisions look up by owner, pod or reuse key."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, KeysView
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from audiojob_kube.client import KubeClient
+from audiojob_kube.objects import Object, key_of
+from audiojob_kube.reflector import Reflector
+from audiojob_kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS
+from audiojob_operator.deciding.children.diagnose import parse_time
+from audiojob_operator.deciding.children.observe import gpus_of
+from audiojob_operator.deciding.revisions import parse_revision
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.settings import Revision
+from audiojob_operator.state.listener import WorkKey
+from audiojob_operator.state.projections import controller, job_is_finished, read_models, trim_job, trim_pod
+from audiojob_types import constants as c
+from audiojob_types.models import ModelBook
+
+CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
+POD_JOB_LABEL = "batch.kubernetes.io/job-name"
+
+_FINAL_POD_PHASES = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveGpus:
+    """GPUs of a live Job. ``owner`` is the AudioJob's name, ``managed``: Kueue admitted it."""
+
+    owner: str
+    gpus: int
+    managed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A Job that fetches from a host; those that have ended stay for as long as the Job is kept."""
+
+    owner: str
+    host: str
+    created: datetime
+    live: bool
+
+
+class NamespaceListener(Protocol):
+    """Whom the cache of a namespace notifies."""
+
+    def child_changed(self, key: Key, job: Object) -> None:
+        """A Job or one of its pods changed."""
+
+    def children_changed(self, owner: Key) -> None:
+        """A Job was added to an AudioJob, changed, or was taken from it."""
+
+    def work_ended(self, work: WorkKey) -> None:
+        """A Job that did reusable work has ended or is gone."""
+
+    def revision_changed(self, key: Key) -> None:
+        """A revision was stored or deleted."""
+
+    def models_changed(self, namespace: str, old: ModelBook | None, new: ModelBook | None) -> None:
+        """Prefetching models has made progress."""
+
+
+class NamespaceCache:
+    """The children, revisions and models of one job namespace."""
+
+    def __init__(self, client: KubeClient, namespace: str, listener: NamespaceListener) -> None:
+        self._listener = listener
+        self._jobs_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by the owner's name
+        self._pods_by_job: defaultdict[Key, set[Key]] = defaultdict(set)
+        self.live_gpus: dict[Key, LiveGpus] = {}  # by Job
+        self.fetches: dict[Key, Fetch] = {}  # by Job
+        self._live_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # owners by reuse key and Job
+        self._ended_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # the same, as long as the Job is kept
+        self.jobs: Reflector[Object] = Reflector(
+            client,
+            JOBS,
+            namespace=namespace,
+            label_selector=CHILDREN_SELECTOR,
+            project=trim_job,
+            on_change=self._job_changed,
+        )
+        self.pods: Reflector[Object] = Reflector(
+            client,
+            PODS,
+            namespace=namespace,
+            label_selector=CHILDREN_SELECTOR,
+            project=trim_pod,
+            on_change=self._pod_changed,
+        )
+        self.revisions: Reflector[Revision] = Reflector(
+            client,
+            CONTROLLERREVISIONS,
+            namespace=namespace,
+            label_selector=c.LABEL_PIPELINE,
+            project=parse_revision,
+            on_change=lambda key, _old, _new: listener.revision_changed(key),
+        )
+        self.models: Reflector[ModelBook] = Reflector(
+            client,
+            CONFIGMAPS,
+            namespace=namespace,
+            field_selector=f"metadata.name={c.MODELS_CONFIGMAP}",  # by which the right to it is given, too
+            project=read_models,
+            on_change=lambda _key, old, new: listener.models_changed(namespace, old, new),
+        )
+
+    def jobs_of(self, name: str) -> list[Object]:
+        """The Jobs whose controller is an AudioJob of that name: the present one, or one that is gone."""
+        found = (self.jobs.get(key) for key in self._jobs_by_owner.get(name, ()))
+        return [job for job in found if job is not None]
+
+    def owners(self) -> KeysView[str]:
+        """Names of all AudioJobs that have Jobs, or had them before they went."""
+        return self._jobs_by_owner.keys()
+
+    def gpus_of(self, name: str) -> Iterator[LiveGpus]:
+        """GPUs of the live Jobs of an AudioJob of that name."""
+        found = (self.live_gpus.get(key) for key in self._jobs_by_owner.get(name, ()))
+        return (each for each in found if each is not None)
+
+    def fetches_of(self, name: str) -> Iterator[Fetch]:
+        """Jobs of an AudioJob of that name that fetch, or have fetched."""
+        found = (self.fetches.get(key) for key in self._jobs_by_owner.get(name, ()))
+        return (each for each in found if each is not None)
+
+    def has_live_job(self, name: str) -> bool:
+        """Whether a Job of an AudioJob of that name works, or will; one that is being deleted does not."""
+        return any(
+            not job_is_finished(job) and "deletionTimestamp" not in job["metadata"] for job in self.jobs_of(name)
+        )
+
+    def workers_on(self, reuse_key: str) -> set[str]:
+        """Names of the AudioJobs whose live Jobs do the work of that key."""
+        return set(self._live_work.get(reuse_key, {}).values())
+
+    def ended_on(self, reuse_key: str) -> list[tuple[str, Object]]:
+        """Jobs that did the work of that key and have ended, each behind the name of its AudioJob."""
+        kept = ((owner, self.jobs.get(key)) for key, owner in self._ended_work.get(reuse_key, {}).items())
+        return [(owner, job) for owner, job in kept if job is not None]
+
+    def pods_of(self, job: Object) -> list[Object]:
+        """The pods of a Job, by name and controller uid."""
+        found = (self.pods.get(key) for key in self._pods_by_job.get(key_of(job), ()))
+        uid = job["metadata"]["uid"]
+        return [pod for pod in found if pod is not None and _is_owned_by(pod, uid)]
+
+    def has_final_pod(self, job: Object) -> bool:
+        """Whether a pod of the Job is known that has ended."""
+        return any(pod["status"].get("phase") in _FINAL_POD_PHASES for pod in self.pods_of(job))
+
+    def _job_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
+        if old is not None and new is not None and controller(old).get("name") != controller(new).get("name"):
+            self._job_changed(key, old, None)  # for the AudioJob that it was taken from, it is gone
+        job = new or old
+        assert job is not None
+        owner = controller(job).get("name", "")
+        if not owner:
+            return  # somebody else's Job with our label, or one that has lost its owner
+        if new is not None and not job_is_finished(new) and (gpus := gpus_of(new)):
+            managed = c.KUEUE_QUEUE_LABEL in (new["metadata"].get("labels") or {})
+            self.live_gpus[key] = LiveGpus(owner, gpus, managed)
+        else:
+            self.live_gpus.pop(key, None)
+        self._note_fetch(key, owner, new)
+        self._note_work(key, owner, job, new)
+        if new is not None:
+            self._jobs_by_owner[owner].add(key)
+        else:
+            self._jobs_by_owner[owner].discard(key)
+            if not self._jobs_by_owner[owner]:
+                del self._jobs_by_owner[owner]
+        self._listener.children_changed((key[0], owner))  # others may wait for what it used, though the owner be gone
+        self._listener.child_changed(key, job)
+
+    def _note_fetch(self, key: Key, owner: str, job: Object | None) -> None:
+        host = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_HOST) if job is not None else None
+        if job is None or host is None:
+            self.fetches.pop(key, None)
+            return
+        created = parse_time(job["metadata"].get("creationTimestamp"))
+        if created is not None:
+            self.fetches[key] = Fetch(owner, host, created, live=not job_is_finished(job))
+
+    def _note_work(self, key: Key, owner: str, job: Object, new: Object | None) -> None:
+        reuse_key = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_REUSE_KEY)
+        if reuse_key is None:
+            return
+        present = new is not None and "deletionTimestamp" not in new["metadata"]
+        live, ended = present and not job_is_finished(job), present and job_is_finished(job)
+        _set_member(self._ended_work, reuse_key, key, owner if ended else None)
+        if _set_member(self._live_work, reuse_key, key, owner if live else None) and not live:
+            self._listener.work_ended((key[0], reuse_key))
+
+    def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
+        pod = new or old
+        assert pod is not None
+        job_key = (key[0], pod["metadata"].get("labels", {}).get(POD_JOB_LABEL, ""))
+        if new is not None:
+            self._pods_by_job[job_key].add(key)
+        else:
+            self._pods_by_job[job_key].discard(key)
+            if not self._pods_by_job[job_key]:
+                del self._pods_by_job[job_key]
+        if (job := self.jobs.get(job_key)) is not None:
+            self._listener.child_changed(job_key, job)
+
+
+def _set_member(members: defaultdict[str, dict[Key, str]], group: str, key: Key, value: str | None) -> bool:
+    """Put a member into its group, or take it out (None); a group without members is none. Whether it was there."""
+    was_there = key in members.get(group, {})
+    if value is not None:
+        members[group][key] = value
+    elif was_there:
+        del members[group][key]
+        if not members[group]:
+            del members[group]
+    return was_there
+
+
+def _is_owned_by(obj: Object, uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in obj["metadata"].get("ownerReferences") or ())

@@ -1,0 +1,110 @@
+"""What is kept of each object: what decisions read, and no more. Everything else moves with nearly every write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from audiojob_kube.objects import Object
+from audiojob_kube.resources import AUDIOJOBS
+from audiojob_types import constants as c
+from audiojob_types.models import ModelBook
+
+_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "labels",
+    "ownerReferences",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
+_JOB_SPEC = ("suspend",)
+_POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
+# What decisions read of a status. All else (counts, addresses, readiness) moves with nearly every write of others.
+_JOB_CONDITIONS = ("Complete", "Failed")
+_POD_CONDITIONS = ("PodScheduled", "PodReadyToStartContainers", "DisruptionTarget")
+_JOB_STATUS = ("startTime",)
+_POD_STATUS = ("phase", "reason", "message", "startTime")
+_CONTAINERS = ("initContainerStatuses", "containerStatuses")
+_CONTAINER_STATUS = ("name", "image", "state", "lastState")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """What matters of a node."""
+
+    ready: bool
+    gpus: int
+
+
+def trim_job(obj: Object) -> Object:
+    """A Job without its template, which holds the phase input of up to 200 KiB, and without its version."""
+    status = obj.get("status") or {}
+    return {
+        "metadata": _metadata(obj),
+        "spec": _only(obj.get("spec") or {}, _JOB_SPEC),
+        "status": {**_only(status, _JOB_STATUS), "conditions": _conditions(status, _JOB_CONDITIONS)},
+    }
+
+
+def trim_pod(obj: Object) -> Object:
+    """A pod reduced to who it is, where it runs and what became of it."""
+    status = obj.get("status") or {}
+    return {
+        "metadata": _metadata(obj),
+        "spec": _only(obj.get("spec") or {}, _POD_SPEC),
+        "status": {
+            **_only(status, _POD_STATUS),
+            "conditions": _conditions(status, _POD_CONDITIONS),
+            **{
+                kind: [_only(each, _CONTAINER_STATUS) for each in status[kind]]
+                for kind in _CONTAINERS
+                if status.get(kind)
+            },
+        },
+    }
+
+
+def project_node(obj: Object) -> NodeRow:
+    """Readiness and allocatable GPUs; heartbeats change neither."""
+    status = obj.get("status") or {}
+    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
+    schedulable = not (obj.get("spec") or {}).get("unschedulable", False)
+    gpus = str((status.get("allocatable") or {}).get(c.GPU_RESOURCE, "0"))
+    return NodeRow(schedulable and conditions.get("Ready") == "True", int(gpus) if gpus.isdecimal() else 0)
+
+
+def read_models(obj: Object) -> ModelBook:
+    """The ConfigMap in which the prefetch Job says how far it is."""
+    return ModelBook.read(obj.get("data") or {})
+
+
+def _metadata(obj: Object) -> Object:
+    annotations = obj["metadata"].get("annotations") or {}
+    kept = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
+    return {**_only(obj["metadata"], _METADATA), "annotations": kept}
+
+
+def _conditions(status: Object, kinds: Iterable[str]) -> list[Object]:
+    return [each for each in status.get("conditions") or () if each["type"] in kinds]
+
+
+def _only(obj: Object, names: Iterable[str]) -> Object:
+    return {name: obj[name] for name in names if name in obj}
+
+
+def controller(obj: Object) -> Object:
+    """The ownerReference of the AudioJob that controls this object; {} if none does."""
+    for owner in obj["metadata"].get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") == AUDIOJOBS.kind:
+            found: Object = owner
+            return found
+    return {}
+
+
+def job_is_finished(job: Object) -> bool:
+    """Whether the Job has its condition Complete or Failed."""
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return any(entry["type"] in ("Complete", "Failed") and entry["status"] == "True" for entry in conditions)
