@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from tests.unit.operator.builders import NAMESPACE, audio_job
+from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import AlreadyExists, ApiError, ServerError
@@ -34,7 +35,7 @@ class Server:
 
 def applier(server: Server) -> Applier:
     client = cast("KubeClient", server)
-    return Applier(client, Caches(client, (NAMESPACE,), lambda key: None), Metrics(), "test")
+    return Applier(client, Caches(client, (NAMESPACE,), Heard()), Metrics(), "test")
 
 
 async def test_an_event_that_decisions_make_again_and_again_is_written_once() -> None:
