@@ -39,7 +39,7 @@ def load_separator(name: str, models_root: Path, device: Device, seed: int) -> S
     Raises :class:`PhaseError`: ModelMissing, ChecksumMismatch, or GpuError where no GPU can be used.
     """
     if name != UNTRAINED_MODEL:
-        check_files(name, models_root)
+        find_files(name, models_root)
     os.environ.update(_OFFLINE)
     import torch  # noqa: PLC0415 - heavy, and only after the hub is off
     from demucs.api import Separator  # noqa: PLC0415
@@ -62,8 +62,8 @@ def load_separator(name: str, models_root: Path, device: Device, seed: int) -> S
         raise _unusable(name, f"{type(error).__name__}: {error}") from error
 
 
-def check_files(name: str, models_root: Path) -> None:
-    """See that all files of a model are there, before anything heavy is imported. Raises ModelMissing."""
+def find_files(name: str, models_root: Path) -> tuple[Path, ...]:
+    """All files of a model, its list first; called before anything heavy is imported. Raises ModelMissing."""
     listing = models_root / f"{name}.yaml"
     if not listing.is_file():
         raise _missing(name, listing.name)
@@ -72,13 +72,15 @@ def check_files(name: str, models_root: Path) -> None:
         signatures = [str(signature) for signature in bag["models"]]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise _unusable(name, f"{listing.name} is not a list of models") from error
-    weights = [path.stem for path in models_root.glob("*.th")]
+    files, weights = [listing], list(models_root.glob("*.th"))
     for signature in signatures:
-        found = [stem for stem in weights if stem == signature or stem.rpartition("-")[0] == signature]
+        found = [path for path in weights if signature in (path.stem, path.stem.rpartition("-")[0])]
         if not found:
             raise _missing(name, f"{signature}-….th")
         if len(found) > 1:
             raise _unusable(name, f"there are {len(found)} files for {signature}")
+        files += found
+    return tuple(files)
 
 
 def _torch_device(device: Device, torch: Any) -> str:

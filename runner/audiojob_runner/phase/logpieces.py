@@ -1,10 +1,9 @@
-"""The log: every line at once to standard error, and in pieces into the store, where it outlives the pod."""
+"""The log: each line goes to standard error at once, and in pieces to the store, where it outlives the pod."""
 
 from __future__ import annotations
 
 import sys
 import threading
-import time
 from typing import Final, TextIO
 
 from audiojob_runner.errors import PhaseError
@@ -12,14 +11,15 @@ from audiojob_runner.store.base import Store
 from audiojob_types.contract import LOG_PIECE_BYTES, LOG_PIECE_SECONDS, MAX_LOG_BYTES
 
 MAX_LINE_BYTES: Final = 64 * 1024
+RETRY_SECONDS: Final = 1.0
 CUT_NOTICE: Final = b'{"level":"warning","logger":"audiojob_runner","message":"The log is full; the rest is cut."}\n'
 
 
 class LogPieces:
     """Collects lines. Once :meth:`start` names a store, they are written there as ``<folder>/0000``, ``0001``, ….
 
-    A piece has at most ``LOG_PIECE_BYTES``; all of them at most ``MAX_LOG_BYTES``. A store that fails is tried again
-    with the next piece; it never fails or delays the work.
+    A piece has at most ``LOG_PIECE_BYTES``; all of them at most ``MAX_LOG_BYTES``. A write that fails is retried; it
+    never fails or delays the work.
     """
 
     def __init__(self, echo: TextIO = sys.stderr, seconds: float = LOG_PIECE_SECONDS) -> None:
@@ -27,7 +27,7 @@ class LogPieces:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._buffer = bytearray()
         self._collected = 0
         self._full = False
@@ -39,7 +39,7 @@ class LogPieces:
         self.first_key: str | None = None
 
     def write_line(self, line: str) -> None:
-        """Take one line, without its end. From any thread."""
+        """Add one line, without its line end. Thread-safe."""
         content = line.encode("utf-8", "replace")[:MAX_LINE_BYTES] + b"\n"
         with self._lock:
             try:
@@ -52,14 +52,14 @@ class LogPieces:
                 self._wake.set()
 
     def start(self, store: Store, folder: str) -> None:
-        """Begin to write pieces below ``folder``."""
+        """Start to write pieces into ``folder``."""
         self._store, self._folder = store, folder
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     def close(self, timeout: float) -> None:
         """Write the last piece, within ``timeout`` seconds."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join(timeout)
@@ -79,12 +79,12 @@ class LogPieces:
         self._buffer += content
 
     def _run(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             self._wake.wait(self._seconds)
             self._wake.clear()
             self._write_pieces()
-            if self._failed is not None and not self._closing:
-                time.sleep(1)  # no hurry while the store fails, whatever is waiting
+            if self._failed is not None:
+                self._closing.wait(RETRY_SECONDS)  # also when lines are waiting
         self._write_pieces()
 
     def _write_pieces(self) -> None:

@@ -1,4 +1,4 @@
-"""What ends a phase before its time: a signal, a stall, the soft limit. And the last resort when nothing reacts."""
+"""Ends a phase early: on a stop signal, a stall or the soft limit; and kills it when it does not react."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Interruption:
-    """Why the phase must end now. The first reason stays; any thread may set it, any thread may look."""
+    """Why the phase must end now. The first reason stays. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class Interruption:
 
 
 def judge(ran_seconds: float, idle_seconds: float, limits: PhaseLimits) -> PhaseError | None:
-    """Whether a phase that ran so long, and gave no sign of life for so long, has to end."""
+    """Whether a phase that has run so long, and made no progress for so long, has to end."""
     if limits.soft_seconds is not None and ran_seconds >= limits.soft_seconds:
         return PhaseError(
             ExitCode.TEMPORARY,
@@ -69,15 +69,31 @@ def judge(ran_seconds: float, idle_seconds: float, limits: PhaseLimits) -> Phase
 
 
 def stopped_by(signal_number: int) -> PhaseError:
-    """The end that a signal brings."""
+    """The error for a stop signal."""
     name = signal.Signals(signal_number).name
-    return PhaseError(ExitCode.STOPPED, Reason.STOPPED, f"The phase was told to stop ({name}).")
+    return PhaseError(ExitCode.STOPPED, Reason.STOPPED, f"The phase was stopped by a signal ({name}).")
+
+
+class Stopwatch:
+    """Times of a phase: since its start, since its last sign of life, and since it was interrupted."""
+
+    def __init__(self, now: float) -> None:
+        self._last = now
+        self.ran = self.idle = self.interrupted = 0.0
+
+    def tick(self, now: float, *, alive: bool, interrupted: bool) -> None:
+        """Time has passed; ``alive`` if there was a sign of life since the last tick."""
+        step = min(max(now - self._last, 0.0), MAX_TICK_SECONDS)
+        self._last = now
+        self.ran += step
+        self.idle = 0.0 if alive else self.idle + step
+        self.interrupted += step if interrupted else 0.0
 
 
 class Watchdog:
     """A thread that watches the clock and the signals, and trips ``interruption`` once.
 
-    ``beat`` is the sign of life. If the process still lives ``LAST_RESORT_SECONDS`` after the trip, for example
+    ``beat`` is the sign of life. If the process still runs ``LAST_RESORT_SECONDS`` after the trip, for example
     inside a call that does not return, ``last_resort`` is called with the reason; it has to end the process.
     """
 
@@ -87,13 +103,11 @@ class Watchdog:
         interruption: Interruption,
         last_resort: Callable[[PhaseError], None],
         on_tick: Callable[[], None] | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits
         self._interruption = interruption
         self._last_resort = last_resort
         self._on_tick = on_tick
-        self._clock = clock
         self._beaten = threading.Event()
         self._closed = threading.Event()
         self._signals, self._signals_in = socket.socketpair()
@@ -102,7 +116,7 @@ class Watchdog:
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def beat(self) -> None:
-        """Say that work goes on."""
+        """Give a sign of life."""
         self._beaten.set()
 
     @contextmanager
@@ -126,29 +140,20 @@ class Watchdog:
             self._signals_in.close()
 
     def _run(self) -> None:
-        ran = idle = tripped_for = 0.0
-        last = self._clock()
+        times = Stopwatch(time.monotonic())
         while not self._closed.is_set():
             stop = self._wait_for_signal()
             if self._on_tick is not None:
                 self._on_tick()
-            now = self._clock()
-            step = min(max(now - last, 0.0), MAX_TICK_SECONDS)
-            last = now
-            ran += step
-            if self._beaten.is_set():
-                self._beaten.clear()
-                idle = 0.0
-            else:
-                idle += step
-            error = stop or judge(ran, idle, self._limits)
+            alive = self._beaten.is_set()
+            self._beaten.clear()
+            times.tick(time.monotonic(), alive=alive, interrupted=self._interruption.error is not None)
+            error = stop or judge(times.ran, times.idle, self._limits)
             if error is not None and self._interruption.trip(error):
                 _log.warning("%s", error.message)
-            if self._interruption.error is not None:
-                tripped_for += step
-                if tripped_for > LAST_RESORT_SECONDS:
-                    self._last_resort(self._interruption.error)
-                    return
+            if self._interruption.error is not None and times.interrupted > LAST_RESORT_SECONDS:
+                self._last_resort(self._interruption.error)
+                return
 
     def _wait_for_signal(self) -> PhaseError | None:
         """Sleep for one tick, less when a stop signal comes."""
@@ -162,7 +167,7 @@ class Watchdog:
 
 
 def block_stop_signals() -> None:
-    """Hold stop signals back until somebody watches: as process 1 the kernel would drop them, and once only."""
+    """Hold stop signals back until the watchdog runs: the kernel would drop them, as this is process 1."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 

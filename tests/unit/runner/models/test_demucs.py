@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.models.demucs import check_files
+from audiojob_runner.models.demucs import find_files
 from audiojob_types.reasons import Reason
 
 
-def test_all_files_are_there(tmp_path: Path) -> None:
+def test_the_files_of_a_model_are_its_list_and_its_weights(tmp_path: Path) -> None:
     (tmp_path / "mdx.yaml").write_text("models: ['aaaa', 'bbbb']\nsegment: 44\n")
     (tmp_path / "aaaa-0123.th").touch()
     (tmp_path / "bbbb.th").touch()
     (tmp_path / "unrelated-4567.th").touch()
-    check_files("mdx", tmp_path)
+    assert [path.name for path in find_files("mdx", tmp_path)] == ["mdx.yaml", "aaaa-0123.th", "bbbb.th"]
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_what_is_missing_is_named(tmp_path: Path, files: dict[str, str], part: s
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(PhaseError) as caught:
-        check_files("mdx", tmp_path)
+        find_files("mdx", tmp_path)
     assert (caught.value.exit_code, caught.value.reason) == (64, Reason.MODEL_MISSING)
     assert part in caught.value.message
 
 
 def test_a_models_volume_that_is_not_mounted(tmp_path: Path) -> None:
     with pytest.raises(PhaseError, match=r"htdemucs\.yaml"):
-        check_files("htdemucs", tmp_path / "absent")
+        find_files("htdemucs", tmp_path / "absent")

@@ -81,7 +81,6 @@ def test_pieces_come_while_the_work_goes_on_and_only_when_there_are_lines(tmp_pa
     log.start(store, "log")
     log.write_line("first")
     until(lambda: len(pieces(tmp_path)) == 1)
-    time.sleep(0.2)
     log.write_line("second")
     until(lambda: len(pieces(tmp_path)) == 2)
     log.close(5)
@@ -89,7 +88,8 @@ def test_pieces_come_while_the_work_goes_on_and_only_when_there_are_lines(tmp_pa
     assert pieces(tmp_path) == [b"first\n", b"second\n"]
 
 
-def test_a_store_that_fails_is_tried_again(tmp_path: Path, store: Store) -> None:
+def test_a_write_that_fails_is_retried(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logpieces, "RETRY_SECONDS", 0.01)
     (tmp_path / "log").write_text("in the way", encoding="utf-8")
     log = LogPieces(io.StringIO(), seconds=0.05)
     log.start(store, "log")

@@ -1,70 +1,96 @@
-"""The end of a phase: what is told, and what is removed after that. All the rest: tests/integration/runner."""
+"""The end of a phase: first its result is written, then what it kept is removed. The rest: tests/integration/runner."""
 
 from __future__ import annotations
 
+import logging
+import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from audiojob_runner import logs
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.phase import supervisor as module
+from audiojob_runner.phase.process import Worker
 from audiojob_runner.phase.supervisor import _Phase
-from audiojob_runner.phase.watchdog import Watchdog
+from audiojob_runner.phase.watchdog import Interruption
+from audiojob_runner.phase.worker import Order
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters
-from audiojob_runner.task import Keeping
-from audiojob_types.contract import ExitCode, PhaseInput, PhaseResult
+from audiojob_runner.task import Keeping, TaskResult
+from audiojob_types.contract import ExitCode, FolderStore, PhaseInput, PhaseInputFile, PhaseResult
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
 
 GONE = PhaseError(ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, "The source does not exist.")
 
 
-class NoWorker:
-    """Stands where a phase has its worker, and does nothing: the work fails before it is needed."""
+class FailingWorker(Worker):
+    """A worker without a process: it keeps a part of its download, and then its source is gone."""
 
-    def follow_output(self, _on_line: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
+        """It has no process."""
+
+    def follow_output(self, write_line: Callable[[str], None]) -> None:
         """It prints nothing."""
 
+    def order(self, order: Order) -> None:
+        assert order.keeping is not None
+        order.keeping.own.mkdir(parents=True)
+        (order.keeping.own / "data").write_bytes(b"a part")
+
+    def wait(self, interruption: Interruption, on_progress: Callable[[float, str], None]) -> TaskResult:
+        raise GONE
+
     def end(self) -> None:
-        """It never began."""
+        """It has ended."""
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     paths = Paths.under(tmp_path)
-    paths.termination_file.parent.mkdir(parents=True)
+    for folder in (paths.termination_file.parent, paths.scratch):
+        folder.mkdir(parents=True)
     return paths
 
 
 @pytest.fixture
-def run(paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """A phase that keeps something and fails for good; the exit code. Signals and logs of this process stay."""
-
-    def fail(_phase: _Phase, _worker: Any) -> None:
-        raise GONE
-
-    monkeypatch.setattr(_Phase, "_work", fail)
-    monkeypatch.setattr(Watchdog, "watching", _unwatched)
-    monkeypatch.setattr(module, "block_stop_signals", lambda: None)
-    monkeypatch.setattr(logs, "configure", lambda _write_line: None)
-    phase_input = PhaseInput(
-        job="a", namespace="demo", uid="u", phase="work", attempt=1, task=Task.DOWNLOAD, output_prefix="demo/u/work"
-    )
-    phase = _Phase({}, paths, PodIdentity("pod", "0a1b2c3d"), phase_input, read_parameters(phase_input))
-    phase._keeping = Keeping(tmp_path / "partial")
-    return lambda: phase.run(NoWorker())  # type: ignore[arg-type]
-
-
-@contextmanager
-def _unwatched(watchdog: Watchdog) -> Iterator[None]:
+def _signals_and_logs_stay() -> Iterator[None]:
+    """A phase takes both over, and ends with its process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     yield
-    watchdog._signals.close()
-    watchdog._signals_in.close()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Where the phase keeps its download."""
+    (tmp_path / "store").mkdir()
+    return tmp_path / "store" / "demo/u/work/1-0a1b2c3d/partial"
+
+
+@pytest.fixture
+def run(paths: Paths, tmp_path: Path, kept: Path, _signals_and_logs_stay: None) -> Callable[[], int]:
+    """A phase that keeps a part of its download and fails for good; the exit code."""
+    phase_input = PhaseInput(
+        job="a", namespace="demo", uid="u", phase="work", attempt=1, task=Task.DOWNLOAD, output_prefix="demo/u/work",
+        store=FolderStore(root=str(tmp_path / "store")),
+        inputs=(PhaseInputFile(name="source", url="https://example.com/a.mp3"),),
+    )  # fmt: skip
+    phase = _Phase({}, paths, PodIdentity("pod", "0a1b2c3d"), phase_input, read_parameters(phase_input))
+    return lambda: phase.run(FailingWorker())
+
+
+def test_a_phase_that_failed_for_good_keeps_nothing(run: Callable[[], int], paths: Paths, kept: Path) -> None:
+    assert run() == ExitCode.SOURCE_UNAVAILABLE
+    assert told(paths).reason == Reason.SOURCE_UNAVAILABLE.value
+    assert kept.parent.exists(), "its log stays"
+    assert not kept.exists()
 
 
 def told(paths: Paths) -> PhaseResult:

@@ -9,7 +9,7 @@ import pytest
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.phase import watchdog
-from audiojob_runner.phase.watchdog import Interruption, Watchdog, judge, stopped_by
+from audiojob_runner.phase.watchdog import Interruption, Stopwatch, Watchdog, judge, stopped_by
 from audiojob_types.contract import PhaseLimits
 from audiojob_types.reasons import Reason
 
@@ -83,24 +83,51 @@ def test_a_signal_that_came_before_the_watch_is_not_lost() -> None:
     assert interruption.error is not None
 
 
-def test_beats_keep_a_stall_away_and_their_end_brings_it() -> None:
-    interruption = Interruption()
-    dog, _ = _dog(interruption, PhaseLimits(stall_seconds=1))
+def _times(*ticks: tuple[float, bool, bool]) -> Stopwatch:
+    times = Stopwatch(100.0)
+    for now, alive, interrupted in ticks:
+        times.tick(now, alive=alive, interrupted=interrupted)
+    return times
 
-    with dog.watching():
-        alive_until = time.monotonic() + 1.6
-        while time.monotonic() < alive_until:
+
+def test_a_sign_of_life_ends_the_idle_time_and_no_other() -> None:
+    times = _times((101.0, False, False), (102.0, True, False), (103.0, False, True), (104.5, False, True))
+    assert (times.ran, times.idle, times.interrupted) == (4.5, 2.5, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("now", "ran"),
+    [
+        pytest.param(100.0 + 3_600, watchdog.MAX_TICK_SECONDS, id="a process that was frozen for an hour"),
+        pytest.param(50.0, 0.0, id="a clock that goes back"),
+    ],
+)
+def test_a_tick_of_the_wrong_length_counts_little(now: float, ran: float) -> None:
+    assert _times((now, False, False)).ran == ran
+
+
+@pytest.mark.parametrize("beats", [True, False], ids=["signs of life", "none"])
+def test_a_phase_without_signs_of_life_is_interrupted(beats: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "TICK_SECONDS", 0.001)
+    times = iter(range(0, 10_000, 2))  # two seconds in every tick
+    monkeypatch.setattr(watchdog.time, "monotonic", lambda: float(next(times)))
+    interruption, ticks = Interruption(), threading.Semaphore(0)
+
+    def on_tick() -> None:
+        if beats:
             dog.beat()
-            time.sleep(0.05)
-        interruption.check()
-        _until(interruption)
+        ticks.release()
 
-    assert interruption.error is not None
-    assert interruption.error.reason is Reason.STALLED
+    dog = Watchdog(PhaseLimits(stall_seconds=3), interruption, lambda _error: None, on_tick)
+    with dog.watching():
+        for _ in range(4):
+            assert ticks.acquire(timeout=5)
+    assert (interruption.error is None) is beats
 
 
 def test_the_last_resort_comes_when_nothing_reacts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watchdog, "LAST_RESORT_SECONDS", 0.3)
+    monkeypatch.setattr(watchdog, "LAST_RESORT_SECONDS", 0.01)
+    monkeypatch.setattr(watchdog, "TICK_SECONDS", 0.01)
     interruption = Interruption()
     called = threading.Event()
     dog = Watchdog(PhaseLimits(), interruption, lambda _error: called.set())

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-BLOCKS = 4
-ROUNDS = 8
+BLOCKS = 2
+ROUNDS = 4
 # Blocks as a network's: all of 20 MiB at once, and all free, again and again. Prints how many pages the kernel gave.
 PROGRAM = f"""
 import json, resource, sys

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiojob_runner.sweep.plan import Kind, Limits, LiveJobs, StoredAttempt, StoredJob, plan_sweep
@@ -184,6 +184,7 @@ attempts = st.builds(
 )
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.lists(attempts, max_size=4), st.none() | st.timedeltas(-DAY, 60 * DAY)), max_size=12),
     st.sets(st.sampled_from([f"u{n}" for n in range(12)])),
