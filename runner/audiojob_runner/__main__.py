@@ -7,7 +7,7 @@ import sys
 from audiojob_runner.phase.watchdog import block_stop_signals
 
 if __name__ == "__main__":
-    # Before the slow imports: a pod may be told to stop while they run.
+    # Before the slow imports: a pod may be stopped while they run.
     block_stop_signals()
     from audiojob_runner.cli import main
 

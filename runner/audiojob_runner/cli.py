@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     phase.set_defaults(run=_phase)
     for name, stage, text in (
         ("fetch", run_fetch, "bring the inputs of a Container phase to its program"),
-        ("watch", run_watch, "report the progress of a Container phase's program until told to stop"),
+        ("watch", run_watch, "report the progress of a Container phase's program until it is stopped"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--root", type=Path, default=Path("/"), help="as for phase")
@@ -94,7 +94,7 @@ def _add_prefetch(commands: Any) -> None:
         "prefetch",
         help="fetch published demucs models into the models folder",
         description="Fetches the files of published models, verifies them and records their sha256 in models.json. "
-        "Goes on where it broke off; what is there already is verified.",
+        "Resumes partial downloads; installed files are only verified.",
         epilog="Example: python -m audiojob_runner prefetch --model htdemucs --models models",
     )
     prefetch.add_argument("--model", action="append", required=True, choices=list(KNOWN_MODELS), help="repeatable")

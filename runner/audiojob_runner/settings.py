@@ -155,7 +155,7 @@ def read_parameters(phase_input: PhaseInput) -> WireModel:
         raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"{error.field}: {error.message}.") from None
     unknown = sorted(phase_input.parameters.keys() - _field_names(parameters))
     if unknown:
-        _log.warning("Parameters that this runner does not know are passed over: %s", ", ".join(unknown))
+        _log.warning("Unknown parameters are ignored: %s", ", ".join(unknown))
     return parameters
 
 

@@ -41,7 +41,7 @@ class Publishing:
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class PartialFolders:
     """Folders that outlive an attempt: ``own``, which need not be there yet, and those that other attempts left."""
 
     own: Path
@@ -79,7 +79,7 @@ class TaskContext:
     cancelled: threading.Event
     fetch_credentials: Path | None = None  # folder of the administrator's cookies and proxy; it need not be there
     publishing: Publishing | None = None
-    keeping: Keeping | None = None  # where the next attempt finds what this one could not end
+    keeping: PartialFolders | None = None  # where the next attempt finds what this one could not end
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from audiojob_dev.paths import repository
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Object
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetch.partial.remnant import address_digest, describe
+from audiojob_runner.fetch.partial.format import address_digest, describe
 from audiojob_runner.fetch.partial.resumption import Version
 from audiojob_runner.models.volume import Lock
 from audiojob_runner.phase import result

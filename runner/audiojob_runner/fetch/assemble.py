@@ -1,4 +1,4 @@
-"""From fetched parts to the one file of a download: as it came, put together, or converted; with tags and chapters."""
+"""Makes one file of the downloaded parts: unchanged, merged or converted, with tags and chapters."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def _as_it_came(parts: Parts, context: TaskContext) -> Fetched:
     (file,) = parts.files
     folder = context.work_dir
     extension = path_extension(file.name)
-    told, media_type = file_kind("", extension or UNKNOWN_EXTENSION)
+    known, media_type = file_kind("", extension or UNKNOWN_EXTENSION)
     path = file
     if file.parent != folder:
-        path = folder / f"source.{told}"
+        path = folder / f"source.{known}"
         file.rename(path)
-    return Fetched(path, told, parts.media_type or media_type, _own_labels(path, context))
+    return Fetched(path, known, parts.media_type or media_type, _own_labels(path, context))
 
 
 def _own_labels(path: Path, context: TaskContext) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def _cover(path: Path | None, container: Container) -> tuple[EncodeStream, ...]:
 
 
 def _chapters(parts: Parts, examined: Sequence[tuple[Path, MediaFile]]) -> tuple[Chapter, ...]:
-    told = [
+    found = [
         Chapter(each["startSeconds"], each.get("endSeconds", each["startSeconds"]), each["title"])
         for each in parts.chapters
     ]
-    return tuple(told) or examined[0][1].chapters
+    return tuple(found) or examined[0][1].chapters

@@ -1,4 +1,4 @@
-"""What both ways of fetching share: limits, results, and which names and types are media. No I/O."""
+"""What plain HTTP and yt-dlp downloads share: limits, results, and which names and types are media. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.egress.addresses import is_allowed_port
 from audiojob_runner.fetch.egress.refusals import Refusal, RefusedError
 from audiojob_runner.fetch.secrets import NO_SECRETS, FetchSecrets
-from audiojob_runner.task import Keeping
+from audiojob_runner.task import PartialFolders
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -105,7 +105,7 @@ class FetchTools:
     secrets: FetchSecrets = NO_SECRETS
     finish_share: float = 0.0
     job_uid: str = ""
-    keeping: Keeping | None = None
+    keeping: PartialFolders | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,17 +154,17 @@ def is_media(content_type: str, extension: str | None) -> bool:
 
 
 def file_kind(content_type: str, extension: str | None) -> tuple[str, str]:
-    """Extension and media type to store a file under. The type that the server tells wins over the name."""
-    told = _EXTENSIONS.get(content_type)
-    if told is None:
-        told = extension or UNKNOWN_EXTENSION
-    elif extension is not None and MEDIA_TYPES[extension].partition("/")[2] == MEDIA_TYPES[told].partition("/")[2]:
-        told = extension  # the same kind by another name: .oga for ogg, .m4b for m4a
-    return told, MEDIA_TYPES.get(told, UNKNOWN_TYPE)
+    """Extension and media type to store a file under. The server's Content-Type wins over the name."""
+    kind = _EXTENSIONS.get(content_type)
+    if kind is None:
+        kind = extension or UNKNOWN_EXTENSION
+    elif extension is not None and MEDIA_TYPES[extension].partition("/")[2] == MEDIA_TYPES[kind].partition("/")[2]:
+        kind = extension  # the same kind by another name: .oga for ogg, .m4b for m4a
+    return kind, MEDIA_TYPES.get(kind, UNKNOWN_TYPE)
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> int | None:
-    """Seconds that a ``Retry-After`` header asks for, 0 to ``MAX_RETRY_AFTER_SECONDS``; None where it tells nothing.
+    """Seconds that a ``Retry-After`` header asks for, 0 to ``MAX_RETRY_AFTER_SECONDS``; None where it is not valid.
 
     Seconds or an HTTP date; a date counts from ``now``, an aware time.
     """
@@ -179,7 +179,7 @@ def retry_after_seconds(value: str | None, now: datetime) -> int | None:
 
 
 def http_date(value: str | None) -> datetime | None:
-    """The time that an HTTP date tells, aware; None where it is none."""
+    """The aware time of an HTTP date; None where it is not valid."""
     try:
         moment = parsedate_to_datetime(value or "")
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -217,7 +217,7 @@ def refused_error(refusals: list[RefusedError], limits: FetchLimits) -> PhaseErr
 
 
 def check_whole(tools: FetchTools) -> None:
-    """Raises :class:`PhaseError` when the proxy ended a connection in its middle: without a told length, the end of a
+    """Raises :class:`PhaseError` when the proxy closed a connection in its middle: without a known length, the end of a
     connection looks like the end of a file."""
     ended = [each for each in list(tools.refusals) if each.refusal in _ENDINGS]
     error = refused_error(ended, tools.limits)
@@ -230,7 +230,7 @@ def too_slow(seconds: int) -> PhaseError:
     return PhaseError(
         ExitCode.TEMPORARY,
         Reason.TOO_SLOW,
-        f"The download was not done within {seconds} seconds.",
+        f"The download did not finish within {seconds} seconds.",
         "Use another source, or raise timeoutSeconds.",
     )
 
@@ -246,8 +246,8 @@ def too_large(max_bytes: int) -> PhaseError:
 
 
 def stopped() -> PhaseError:
-    """The error for a download that was told to stop."""
-    return PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was told to stop.")
+    """The error for a download that was stopped."""
+    return PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was stopped.")
 
 
 def describe_bytes(number: float) -> str:
@@ -260,5 +260,5 @@ def _bad_url(what: str) -> PhaseError:
         ExitCode.USAGE,
         Reason.INVALID_SPEC,
         f"The source's address {what}.",
-        "Give the public http or https address of one audio or video file or page.",
+        "Give the public http or https address of an audio or video file, or of a page with one.",
     )

@@ -1,4 +1,4 @@
-"""What yt-dlp knows of a source, as a record of our own: plain text, bounded lists, no addresses of media. Pure."""
+"""Converts yt-dlp's information about a source to our own record: plain text, bounded lists, no media URLs. Pure."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def describe_item(info: Info) -> dict[str, Any]:
 def describe_list(info: Info, max_entries: int) -> dict[str, Any]:
     """A playlist and its first entries, as it lists them. Takes one entry more, to tell whether there are others."""
     entries = [entry for entry in islice(info.get("entries") or (), max_entries + 1) if isinstance(entry, Mapping)]
-    told = _number(info.get("playlist_count"))
+    listed = _number(info.get("playlist_count"))
     found = {"kind": "List", **_general(info), "entries": [_entry(entry) for entry in entries[:max_entries]]}
-    found["truncated"] = len(entries) > max_entries or (told is not None and told > max_entries)
-    if told is not None:
-        found["entriesInAll"] = told
+    found["truncated"] = len(entries) > max_entries or (listed is not None and listed > max_entries)
+    if listed is not None:
+        found["entriesInAll"] = listed
     return found
 
 

@@ -31,8 +31,8 @@ from audiojob_runner.fetch.common import (
     stopped,
     too_large,
 )
-from audiojob_runner.fetch.partial.keeper import Keeper
-from audiojob_runner.fetch.partial.remnant import address_digest, describe
+from audiojob_runner.fetch.partial.folder import PartialDownload
+from audiojob_runner.fetch.partial.format import address_digest, describe
 from audiojob_runner.fetch.partial.resumption import OUT_OF_RANGE, Verdict
 from audiojob_runner.fetch.partial.transfer import (
     CONNECT_SECONDS,
@@ -214,19 +214,19 @@ class _Download(Transfer):
         super().__init__(tools.limits.max_bytes)
         self._tools = tools
         self._address = address_digest(tools.job_uid, url)
-        self._keeper = Keeper(tools.keeping)
+        self._partial = PartialDownload(tools.keeping)
         self._kind: tuple[str, str | None] = ("", None)  # the content type and the extension
         self._reported = time.monotonic()
         self.settled = False  # an answer has shown that this is a file, and whether what was kept is of it
 
     def resume_earlier(self) -> None:
         """Begin with what an earlier attempt has received of this address, if anything."""
-        about = self._keeper.find(self._address, self.max_bytes)
+        about = self._partial.find(self._address, self.max_bytes)
         if about is None:
             return
         path = self._file(about.content_type, about.extension)
         with path.open("wb") as file:
-            while block := self._keeper.next_block():
+            while block := self._partial.next_block():
                 if self._tools.cancelled.is_set():
                     raise stopped()
                 file.write(block)
@@ -239,20 +239,20 @@ class _Download(Transfer):
         """The answer is one of a file."""
         if verdict is Verdict.CONTINUES:
             if not self.settled:
-                _log.info("Resuming behind the %d bytes that an earlier attempt received", self.received)
+                _log.info("Resuming after the %d bytes that an earlier attempt received", self.received)
             self._report()
         self.settled = True
 
     def begin(self, response: requests.Response) -> Path:
         head = FileHead.read(response)
-        self._keeper.begin(describe(self._address, self.version, head.content_type, head.extension))
+        self._partial.begin(describe(self._address, self.version, head.content_type, head.extension))
         self._report()
         return self._file(head.content_type, head.extension)
 
     def took(self, piece: bytes) -> None:
         if self._tools.cancelled.is_set():
             raise stopped()
-        self._keeper.add(piece)
+        self._partial.add(piece)
         if time.monotonic() - self._reported >= REPORT_SECONDS:
             self._report()
 
@@ -260,7 +260,7 @@ class _Download(Transfer):
         return too_large(self.max_bytes)
 
     def forget(self) -> None:
-        self._keeper.discard()
+        self._partial.discard()
         super().forget()
 
     def result(self) -> Fetched:
@@ -272,7 +272,7 @@ class _Download(Transfer):
 
     def close(self) -> None:
         """Leave what is kept to the next attempt."""
-        self._keeper.close()
+        self._partial.close()
 
     def _file(self, content_type: str, extension: str | None) -> Path:
         self._kind = content_type, extension

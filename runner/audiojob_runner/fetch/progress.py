@@ -1,4 +1,4 @@
-"""One percentage over all parts of a download and what is done with them afterwards. It never falls."""
+"""One percentage for all parts of a download and their processing. It never decreases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Percentage:
         self._highest = 0.0
 
     def part(self, index: int, fraction: float, message: str) -> None:
-        """How much (0-1) of one part is there; the parts before it are whole."""
+        """How much (0-1) of one part is downloaded; the parts before it are complete."""
         self._say(sum(self._shares[:index]) + self._shares[index] * _bounded(fraction), message)
 
     def finish(self, fraction: float, message: str) -> None:

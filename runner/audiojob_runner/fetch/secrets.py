@@ -1,4 +1,4 @@
-"""What an administrator's Secret gives to phases that fetch: cookies, and a proxy. Read from files, told to nobody."""
+"""Cookies and a proxy from the administrator's Secret, for phases that fetch. Read from files and never logged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every task that fetches begins with: limits, secrets and the proxy. And which way an address is fetched."""
+"""One fetching session: the limits, the secrets and the egress proxy that every fetching task starts with."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from audiojob_types.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
-    """What may come in: limits of the source itself, and of all traffic together with its overhead."""
+class SessionLimits:
+    """Limits of the source itself, and of all traffic including overhead."""
 
-    limits: FetchLimits
+    source: FetchLimits
     total_bytes: int
     bytes_per_second: int | None = None
     finish_share: float = 0.0
 
 
 @contextmanager
-def fetch_session(allowance: Allowance, context: TaskContext) -> Iterator[FetchTools]:
+def fetch_session(limits: SessionLimits, context: TaskContext) -> Iterator[FetchTools]:
     """The tools for one fetch; the proxy runs while the context is open. Raises :class:`PhaseError`."""
     secrets = read_secrets(context.fetch_credentials)
     rules = ProxyRules(
         exceptions=exceptions(context.network),
-        max_bytes=allowance.total_bytes,
-        bytes_per_second=allowance.bytes_per_second,
-        seconds=allowance.limits.max_seconds,
+        max_bytes=limits.total_bytes,
+        bytes_per_second=limits.bytes_per_second,
+        seconds=limits.source.max_seconds,
         upstream=secrets.upstream,
     )
     with EgressProxy(rules, context.log) as proxy:
@@ -42,11 +42,11 @@ def fetch_session(allowance: Allowance, context: TaskContext) -> Iterator[FetchT
             folder=context.work_dir,
             proxy_url=proxy.url,
             refusals=proxy.refusals,
-            limits=allowance.limits,
+            limits=limits.source,
             progress=context.progress,
             cancelled=context.cancelled,
             secrets=secrets,
-            finish_share=allowance.finish_share,
+            finish_share=limits.finish_share,
             job_uid=context.job_uid,
             keeping=context.keeping,
         )

@@ -42,7 +42,7 @@ _FALLBACK_EXTENSION: Final = "bin"
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """What a file's place is made of, as it came: any text at all. ``stem`` is "" for a whole piece."""
+    """The texts that a file's path is made of, unchecked. ``stem`` is "" for a whole piece."""
 
     title: str
     job: str

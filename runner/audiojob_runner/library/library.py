@@ -1,4 +1,4 @@
-"""Libraries: where published files are kept for good. A file appears whole or not at all, and none is overwritten."""
+"""Libraries: where published files stay. A file appears whole or not at all, and none is overwritten."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ class FolderLibrary:
             return PhaseError(
                 ExitCode.USAGE,
                 Reason.INVALID_SPEC,
-                f"Library {self.name} does not take files: {error.strerror}.",
-                "Ask the administrator to let group 10001 write into the volume of the library.",
+                f"Library {self.name} cannot be written: {error.strerror}.",
+                "Ask the administrator to make the library's volume writable for group 10001.",
             )
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             return PhaseError(
@@ -157,7 +157,9 @@ class FolderLibrary:
                 "Choose another layout, or rename that file.",
             )
         return PhaseError(
-            ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"Library {self.name} failed taking {key}: {error.strerror}."
+            ExitCode.TEMPORARY,
+            Reason.TEMPORARY_FAILURE,
+            f"Writing {key} to library {self.name} failed: {error.strerror}.",
         )
 
 
@@ -175,7 +177,7 @@ class BucketLibrary:
             raise PhaseError(
                 ExitCode.USAGE,
                 Reason.TOO_LARGE,
-                f"{key} has {size} bytes; a library in a bucket takes files of {MAX_COPY_BYTES} bytes at most.",
+                f"{key} has {size} bytes; a library in a bucket takes at most {MAX_COPY_BYTES} bytes a file.",
                 "Use a library on a volume for it.",
             )
         if (found := self._compare(key, piece, size)) is not None:

@@ -1,4 +1,4 @@
-"""What each kind of result file can hold: codings, cover, chapters, tags. One table, no I/O."""
+"""What each container format can hold: codecs, cover, chapters, tags. One table, no I/O."""
 
 from __future__ import annotations
 

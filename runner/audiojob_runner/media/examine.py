@@ -1,4 +1,4 @@
-"""Looks at a file before any work is done on it, and explains why it cannot be used."""
+"""Examines a file before any work is done on it, and explains why it cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tags and chapters as text that ffmpeg's own metadata reader takes: no length limit of a command line applies."""
+"""Writes tags and chapters in ffmpeg's metadata format, which has no length limit, unlike a command line."""
 
 from __future__ import annotations
 

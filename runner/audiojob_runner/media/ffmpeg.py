@@ -1,4 +1,4 @@
-"""The one way to ffmpeg and ffprobe. Nothing else in audiojob starts them, nor lets a library start them.
+"""Runs ffmpeg and ffprobe. Nothing else in audiojob starts them, or lets a library start them.
 
 Here are the guards, the one place that starts a program, what a file is (`probe`) and what later phases read
 (`decode_to_wav`); `ffmpeg_encode` and `ffmpeg_still` build other commands from the same guards.
@@ -137,7 +137,7 @@ def probe(source: Path, cancelled: threading.Event, details: bool = False) -> di
 
 
 def decode_to_wav(request: WavRequest, position: Callable[[float], None], cancelled: threading.Event) -> None:
-    """Write ``request.target``; ``position(seconds)`` is told how far it is. Raises :class:`FfmpegError`."""
+    """Write ``request.target``; ``position(seconds)`` gets the position. Raises :class:`FfmpegError`."""
     reader = ProgressReader(position)
     run_tool(wav_command(request), reader.feed, cancelled, total_seconds=None)
 

@@ -1,4 +1,4 @@
-"""Streams of one or more files into one new file: copied or encoded, with tags, cover and chapters.
+"""Writes streams of one or more files into a new file: copied or encoded, with tags, cover and chapters.
 
 The second safe entry beside :func:`audiojob_runner.media.ffmpeg.decode_to_wav`, with the same guards. Every input is
 read by the demuxer that our own probe found, and nothing else may be opened. Pictures are decoded only for a stream
@@ -108,7 +108,7 @@ class SideFiles:
 
 
 def encode(request: EncodeRequest, position: Callable[[float], None], cancelled: threading.Event) -> None:
-    """Write ``request.target``; ``position(seconds)`` is told how far it is.
+    """Write ``request.target``; ``position(seconds)`` gets the position.
 
     Raises :class:`FfmpegError`, and then leaves no file: :class:`CoverError` for a cover that cannot
     be read, Refused for what is on no list or cannot be read, TooLarge, Damaged, DiskFull, Cancelled, TooSlow.

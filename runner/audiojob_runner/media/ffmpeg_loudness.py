@@ -1,4 +1,4 @@
-"""How loud a sound stream is (EBU R 128), and the change of level that brings it to a target."""
+"""Measures the loudness of an audio stream (EBU R 128), and the gain that brings it to a target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One picture out of a film, a cover or a picture file, through the guards of `ffmpeg`."""
+"""Extracts one picture from a video, a cover or a picture file, with the limits of `ffmpeg`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which film of a file is used, and what of it is refused before any picture is decoded. No I/O."""
+"""Chooses the video stream of a file, and refuses bad ones before any picture is decoded. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a media file is: ffprobe's answer as a record, and each way a file can be bad as a sentence. No I/O."""
+"""Reads ffprobe's output into a record, and explains each way a file can be bad in a sentence. No I/O."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ _FAILURES: Final[dict[Failure, tuple[ExitCode, Reason, str, str]]] = {
         "The disk filled up while the sound was decoded.",
         "",
     ),
-    Failure.CANCELLED: (ExitCode.STOPPED, Reason.STOPPED, "The phase was told to stop.", ""),
+    Failure.CANCELLED: (ExitCode.STOPPED, Reason.STOPPED, "The phase was stopped.", ""),
     Failure.MISSING: (
         ExitCode.USAGE,
         Reason.INVALID_SPEC,

@@ -1,4 +1,4 @@
-"""All that is in a media file, as a record: sounds, films, covers, tags, chapters. No I/O.
+"""The contents of a media file as a record: audio and video streams, covers, tags, chapters. No I/O.
 
 `media` knows the one sound that Normalize takes; this is for tasks that keep or look at the rest.
 """

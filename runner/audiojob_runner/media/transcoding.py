@@ -1,4 +1,4 @@
-"""What Transcode does with each stream of a file: a plan from what was found and what is wanted. No I/O."""
+"""Plans what Transcode does with each stream of a file, from its contents and the parameters. No I/O."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _cover(
         warnings.append(f"The cover was left out: {container.name} files hold none.")
         return []
     if cover.codec not in PICTURE_DECODERS:
-        warnings.append(f"The cover was left out: it is coded as {cover.codec}, which is not supported.")
+        warnings.append(f"The cover was left out: its codec {cover.codec} is not supported.")
         return []
     return [EncodeStream(source, found.demuxer, cover.index, StreamKind.COVER, cover.codec)]
 

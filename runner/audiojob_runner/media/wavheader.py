@@ -1,4 +1,4 @@
-"""How long a WAV file says it is: the one fact that ffprobe does not pass on."""
+"""Reads the length in a WAV file's header, which ffprobe does not report."""
 
 from __future__ import annotations
 

@@ -104,5 +104,5 @@ def _unusable(name: str, detail: str) -> PhaseError:
         ExitCode.USAGE,
         Reason.MODEL_MISSING,
         f"Model '{name}' cannot be loaded: {' '.join(detail.split())[:300]}",
-        "Ask the administrator to put the model's files into the models volume again.",
+        "Ask the administrator to install the model again.",
     )

@@ -90,7 +90,7 @@ def fetch_file(wanted: Wanted, tools: Tools) -> Fetched:
     raise PhaseError(
         ExitCode.USAGE,
         Reason.CHECKSUM_MISMATCH,
-        f"What is at {wanted.url} is not the published file, twice in a row: {mismatch}.",
+        f"The file at {wanted.url} is not the published file, twice in a row: {mismatch}.",
         "Check models.prefetch.baseURL, and any mirror or proxy in between that changes or replaces files.",
     )
 
@@ -125,7 +125,7 @@ def _download(wanted: Wanted, tools: Tools) -> None:
             ExitCode.TEMPORARY,
             Reason.TEMPORARY_FAILURE,
             f"{wanted.path.name} cannot be downloaded now: {error.message}",
-            "The prefetch retries by itself and resumes the download.",
+            "The prefetch is retried automatically and resumes the download.",
         ) from error
 
 

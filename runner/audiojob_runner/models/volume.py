@@ -1,4 +1,4 @@
-"""The models volume: what lies in it, and ``models.json``, the record of the whole sha256 of every file.
+"""The models volume: its files, and ``models.json``, the record of the whole sha256 of every file.
 
 demucs' authors publish 8 hex digits of each sha256, which anybody with a few minutes can match. So the whole one is
 written down when a file is first fetched, and everything that is fetched or loaded later must fit it.
@@ -62,7 +62,7 @@ def read_lock(root: Path) -> Lock:
             ExitCode.USAGE,
             Reason.CHECKSUM_MISMATCH,
             f"The record of checksums in the models volume, {LOCK_NAME}, cannot be read.",
-            f"Put {LOCK_NAME} back from a backup, or delete it and all .th files and fetch the models again.",
+            f"Restore {LOCK_NAME} from a backup, or delete it with all .th files and run the prefetch again.",
         ) from error
 
 
@@ -99,7 +99,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sha256_of(path: Path, on_block: Callable[[int], None] = lambda _number: None) -> str:
-    """The file's sha256; ``on_block`` is told how many bytes were read, and may raise."""
+    """The file's sha256; ``on_block`` gets the number of bytes read, and may raise."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):

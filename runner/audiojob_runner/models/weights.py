@@ -1,4 +1,4 @@
-"""Makes a network of a file of weights, without letting the file run anything.
+"""Loads a network from a file of weights without running code from the file.
 
 A published model is a pickle that names a class and holds its arguments and tensors. demucs unpickles it without
 limits, which runs whatever a tampered file says. Here torch's restricted unpickler reads it, every name that such a
@@ -142,7 +142,7 @@ class _CheckedRepo(LocalRepo):
                 ExitCode.USAGE,
                 Reason.CHECKSUM_MISMATCH,
                 f"Model '{self._model}' cannot be loaded: {path.name} is damaged: {against}.",
-                "Ask the administrator to fetch the model again: the prefetch Job replaces a file that does not fit.",
+                "Ask the administrator to run the prefetch Job again: it replaces damaged files.",
             )
         return load_model(read_package(path))  # type: ignore[no-untyped-call]
 

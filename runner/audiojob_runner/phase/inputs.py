@@ -1,4 +1,4 @@
-"""From references in the phase file to local files: found, fetched where needed, and checked against their sums."""
+"""Resolves the inputs of a phase file to local files, fetched where needed and verified by their sha256."""
 
 from __future__ import annotations
 
@@ -156,5 +156,5 @@ def _differs(name: str, key: str) -> NoReturn:
     raise PhaseError(
         ExitCode.SOURCE_UNAVAILABLE,
         Reason.CHECKSUM_MISMATCH,
-        f"Input {name!r} is not what was published: the sha256 of {key} differs.",
+        f"Input {name!r} was changed after it was published: the sha256 of {key} differs.",
     )

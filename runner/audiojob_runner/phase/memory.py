@@ -1,4 +1,4 @@
-"""How much memory this container used, and whether the kernel killed something in it for memory."""
+"""Memory use of this container, and its OOM kills, from the cgroup."""
 
 from __future__ import annotations
 

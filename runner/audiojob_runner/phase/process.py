@@ -1,4 +1,4 @@
-"""The supervisor's end of the worker: fork it, give it its order, follow its progress, end its whole session."""
+"""The supervisor's handle of the worker: forks it, sends its inputs, follows its progress, ends its session."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Worker:
             while line:
                 line = line[os.write(self._control, line) :]
         except BrokenPipeError:
-            _log.warning("The worker ended before it got its order.")
+            _log.warning("The worker ended before it got its inputs.")
 
     def wait(self, interruption: Interruption, on_progress: Callable[[float, str], None]) -> TaskResult:
         """The task's result. Raises :class:`PhaseError`: the task's own, the interruption's, or how the worker died."""

@@ -1,4 +1,4 @@
-"""From a task's raw progress to the phase's: one number that never goes back, and an estimate of the time left."""
+"""Converts a task's progress to the phase's: a percentage that never decreases, and an estimate of the time left."""
 
 from __future__ import annotations
 

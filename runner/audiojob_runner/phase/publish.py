@@ -1,4 +1,4 @@
-"""Publishing: every output of an attempt into the store, and the manifest last. Before that nothing is visible."""
+"""Publishes an attempt: every output to the store, and the manifest last. Before that nothing is visible."""
 
 from __future__ import annotations
 
@@ -132,5 +132,5 @@ def _bad_output(output: TaskOutput, what: str) -> PhaseError:
         ExitCode.TEMPORARY,
         Reason.TEMPORARY_FAILURE,
         f"The task made an output {output.name!r} that cannot be published: {what}.",
-        "This is a fault of the task; report it with the log.",
+        "This is a bug of the task; report it with the log.",
     )

@@ -1,4 +1,4 @@
-"""Progress into the AudioJob's status: for display only. It never fails the work and never holds it up."""
+"""Reports progress to the AudioJob's status, for display only. It never fails or delays the work."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def find_object(environ: Mapping[str, str], paths: Paths, path: str) -> Target |
     try:
         return ApiServerTarget(host, int(port), folder, path)
     except (OSError, ssl.SSLError) as error:
-        _log.warning("Nothing is reported: %s cannot be used: %s", folder / "ca.crt", error)
+        _log.warning("No progress is reported: %s cannot be used: %s", folder / "ca.crt", error)
         return None
 
 
@@ -205,11 +205,13 @@ class Reporter:
             self._status = answer.body.get("status") or {}
         elif answer.status not in self._told and answer.status != 403:
             self._told.add(answer.status)
-            _log.warning("A progress report was not taken (%s): %s", answer.status or "no answer", answer.detail)
+            _log.warning(
+                "The API server refused a progress report (%s): %s", answer.status or "no answer", answer.detail
+            )
         refused_for = now - self._refused_since if self._refused_since is not None else 0.0
         verdict = judge(answer, call_seconds, self._interval, refused_for)
         if verdict.silent:
-            _log.warning("Progress reports are refused for a minute; no more are sent: %s", answer.detail)
+            _log.warning("Progress reports have been refused for a minute; no more are sent: %s", answer.detail)
         return verdict
 
 

@@ -1,4 +1,4 @@
-"""One phase from its file to its exit code: find or fetch, run, publish, say how it went."""
+"""Runs one phase: reads its inputs, runs its task in a worker, publishes the outputs, writes the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final
 
 from audiojob_runner import logs
 from audiojob_runner.errors import PhaseError, as_phase_error, is_disk_full
-from audiojob_runner.fetch.partial.keeper import clear, keeping_in
+from audiojob_runner.fetch.partial.folder import clear, partial_folders
 from audiojob_runner.phase import memory, result
 from audiojob_runner.phase.inputs import Fetcher
 from audiojob_runner.phase.logpieces import LogPieces
@@ -28,7 +28,7 @@ from audiojob_runner.settings import Paths, PodIdentity, read_parameters, read_p
 from audiojob_runner.store import Store, open_store
 from audiojob_runner.store.layout import LOG_FOLDER
 from audiojob_runner.store.manifest import Published, find_published, fingerprint
-from audiojob_runner.task import Keeping, Publishing, TaskInput, TaskResult
+from audiojob_runner.task import PartialFolders, Publishing, TaskInput, TaskResult
 from audiojob_runner.tasks.program_folder import made_by_program
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode, FailureClass, PhaseInput, PhaseResult, classify_exit_code
@@ -116,7 +116,7 @@ class _Phase:
         self._reporter = Reporter(target, phase_input) if target else None
         self._tracker = Tracker(self._on_progress)
         self._held_bytes = 0
-        self._keeping: Keeping | None = None
+        self._keeping: PartialFolders | None = None
 
     def run(self, worker: Worker) -> int:
         """All steps; the exit code."""
@@ -132,7 +132,7 @@ class _Phase:
                     _log.error("%s", error.message, exc_info=failed)
             finally:
                 worker.end()
-                # From here to the exit only seconds pass, and what is decided is told whatever comes.
+                # From here to the exit only seconds pass, and the result is written whatever happens.
                 block_stop_signals()
         code = self._finish(published, error)
         self._tidy(error)
@@ -151,11 +151,11 @@ class _Phase:
             self._input.device.value,
         )
         if self._input.task.descriptor.resumes:
-            self._keeping = keeping_in(store, self._input.output_prefix, self._folder)
+            self._keeping = partial_folders(store, self._input.output_prefix, self._folder)
         mark = fingerprint(self._input, self._parameters)
         earlier = find_published(store, self._input.output_prefix, mark)
         if earlier is not None:
-            _log.info("Attempt %d published this already: %s", earlier.manifest.attempt, earlier.ref.key)
+            _log.info("Attempt %d already published this result: %s", earlier.manifest.attempt, earlier.ref.key)
             return earlier
         run_dir = self._make_run_dir()
         try:
@@ -210,17 +210,17 @@ class _Phase:
             # What is kept for a next attempt must not cost this one its room in the store.
             if error.exit_code != ExitCode.DISK_FULL or self._keeping is None or not clear(self._keeping):
                 raise
-            _log.info("The store was full; what was kept of the download has made room.")
+            _log.info("The store was full; the partial download was deleted to free space.")
             published = publisher.publish(self._input, mark, outcome)
         count = published.ref.count
         _log.info("Published %d output%s: %s", count, "" if count == 1 else "s", published.ref.key)
         return published
 
     def _tidy(self, error: PhaseError | None) -> None:
-        """Nothing is kept for a next attempt where there will be none. What does not go in time is the sweeper's.
+        """Delete the partial download if there will be no next attempt. The sweeper deletes what does not go in time.
 
-        The end has been told by now, and nobody watches the time any more. So a volume that does not answer must hold
-        up neither: the removal has a thread of its own, which ends with the process.
+        The result is written by now, and the watchdog has stopped. A volume that does not answer must not delay the
+        exit, so the deletion runs in a thread that ends with the process.
         """
         ended = error is None or classify_exit_code(error.exit_code)[0] is FailureClass.PERMANENT
         if ended and self._keeping is not None:

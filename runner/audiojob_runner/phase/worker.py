@@ -1,4 +1,4 @@
-"""The worker: a forked process, leader of its own session, that runs one task and says how it went.
+"""The worker: a forked process, leader of its own session, that runs one task and reports its result.
 
 It is forked before the supervisor has threads, loads the task's libraries while the supervisor fetches the inputs,
 then waits for its order. Lines of JSON go both ways: the order in, progress and one ending out.
@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn
 from audiojob_runner import logs, tasks
 from audiojob_runner.cpus import wait_without_spinning
 from audiojob_runner.errors import as_phase_error
-from audiojob_runner.task import Keeping, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.task import PartialFolders, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
 from audiojob_types.tasks import Task
@@ -49,11 +49,11 @@ class WorkerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker is told once the inputs are there. ``run_dir`` is an empty folder of this run."""
+    """What a worker gets once the inputs are ready. ``run_dir`` is an empty folder of this run."""
 
     inputs: tuple[TaskInput, ...]
     run_dir: Path
-    keeping: Keeping | None = None
+    keeping: PartialFolders | None = None
 
     def to_json(self) -> str:
         """One line."""
@@ -68,7 +68,7 @@ class Order:
         inputs = tuple(
             TaskInput(**{**item, "path": Path(item["path"]) if item["path"] else None}) for item in record["inputs"]
         )
-        keeping = Keeping.from_record(record["keeping"]) if record["keeping"] is not None else None
+        keeping = PartialFolders.from_record(record["keeping"]) if record["keeping"] is not None else None
         return cls(inputs=inputs, run_dir=Path(record["run_dir"]), keeping=keeping)
 
 

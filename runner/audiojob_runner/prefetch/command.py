@@ -1,7 +1,7 @@
-"""Fills the models volume ahead of time: the published files of the models that an administrator names.
+"""Installs the published files of the models that an administrator names in the models volume.
 
-It may be ended at any line and run again: files are put in place whole, what had arrived is kept, and what is there
-already is only verified. A model's ``<name>.yaml`` comes last, so that a model is there as a whole or not at all.
+It may be killed at any line and run again: files are put in place whole, partial downloads are resumed, and installed
+files are only verified. A model's ``<name>.yaml`` is written last, so that a model is installed whole or not at all.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def run_prefetch(order: Prefetch, environ: Mapping[str, str], paths: Paths) -> i
             sys.stderr.write(f"{error.reason.value}: {error.message}\n{error.suggestion}\n")
         code = exit_code_of(failures)
         if reporter is not None and not reporter.close(REPORT_SECONDS) and not code:
-            # Jobs wait until the record says that the model is there: somebody must say so.
-            sys.stderr.write("The models are there, but the API server did not take the record of it.\n")
+            # Jobs wait until the record says that the model is installed.
+            sys.stderr.write("The models are installed, but the API server refused the record of it.\n")
             code = int(ExitCode.TEMPORARY)
     return code
 
@@ -135,7 +135,7 @@ class _Volume:
         failures = []
         for name in self._order.models:
             if not self._looks_complete(name):
-                self._report(name, ModelRecord(state=ModelState.FETCHING, message="Its turn has not come."))
+                self._report(name, ModelRecord(state=ModelState.FETCHING, message="Waiting for the models before it."))
         for name in self._order.models:
             try:
                 digests = self._fetch_model(name, self._order.table[name])
@@ -169,13 +169,13 @@ class _Volume:
         return digests
 
     def _verified(self, path: Path) -> str | None:
-        """The sha256 of a file that is there and fits; None where it has to be fetched. A damaged one is removed."""
+        """The sha256 of an installed file; None where it has to be downloaded. A damaged one is deleted."""
         if not path.is_file():
             return None
         digest = sha256_of(path, lambda _number: self._interruption.check())
         against = contradiction(path.name, digest, self._lock)
         if against:
-            _log.warning("%s is damaged and fetched again: %s", path.name, against)
+            _log.warning("%s is damaged and is downloaded again: %s", path.name, against)
             path.unlink()
             return None
         self._record(path, path.stat().st_size, digest)
@@ -207,7 +207,7 @@ class _Volume:
                 ExitCode.USAGE,
                 Reason.INVALID_SPEC,
                 f"The models volume already holds other weights of the network {signature}: {', '.join(others)}.",
-                "Delete them, or take the model out of models.prefetch.models.",
+                "Delete them, or remove the model from models.prefetch.models.",
             )
 
     def _looks_complete(self, name: str) -> bool:
@@ -249,11 +249,11 @@ class _Volume:
                 "The claim audiojob-models must be writable for the group 10001; see models.accessModes of the chart.",
             ) from error
         try:
-            told = False
+            logged = False
             while not _locked(descriptor):
-                if not told:
-                    _log.info("Another prefetch works on the volume; waiting for it.")
-                told = True
+                if not logged:
+                    _log.info("Another prefetch is using the volume; waiting for it to end.")
+                logged = True
                 self._pause(BUSY_SECONDS)
             yield
         finally:
@@ -270,7 +270,7 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        _log.warning("The file system of the models volume knows no locks; going on without.")
+        _log.warning("The file system of the models volume has no locks; continuing without.")
     return True
 
 
@@ -279,7 +279,7 @@ def _print(line: str) -> None:
 
 
 def _nobody(_name: str, _record: ModelRecord) -> None:
-    """Outside a cluster there is nobody to tell."""
+    """Outside a cluster nothing is reported."""
 
 
 def _give_up(error: PhaseError) -> None:

@@ -1,4 +1,4 @@
-"""How far the fetching of models is, into the ConfigMap that the operator and administrators read."""
+"""Reports the state of each model to the ConfigMap that the operator and administrators read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from audiojob_types.constants import MODELS_CONFIGMAP
 from audiojob_types.models import ModelRecord, ModelState
 
 MIN_SECONDS: Final = 2.0
-# Somebody who looks must be able to tell a slow transfer from one whose pod is gone.
+# So that a slow transfer can be distinguished from one whose pod is gone.
 BEAT_SECONDS: Final = 30.0
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class ModelReporter:
             return True
         if answer.status not in self._told:
             self._told.add(answer.status)
-            _log.warning("A report was not taken (%s): %s", answer.status or "no answer", answer.detail)
+            _log.warning("The API server refused a report (%s): %s", answer.status or "no answer", answer.detail)
         return False
 
 

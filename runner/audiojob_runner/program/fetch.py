@@ -1,4 +1,4 @@
-"""The first container of a Container phase: its inputs and parameters as files, where its program finds them."""
+"""The first container of a Container phase: writes the inputs and parameters to files for the program."""
 
 from __future__ import annotations
 
@@ -135,8 +135,8 @@ class _Fetch:
             raise PhaseError(
                 ExitCode.USAGE,
                 Reason.INVALID_SPEC,
-                f"Input {name!r} is an address, and a Container phase is given files only.",
-                "Let a phase with task Download come before it in the pipeline.",
+                f"Input {name!r} is an address, but a Container phase takes files only.",
+                "Add a Download phase before it in the pipeline.",
             )
         place = store if item.library is None else self._library(item.library)
         # Without its root the store copies, checking on the way, instead of telling where the file lies.

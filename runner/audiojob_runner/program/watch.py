@@ -1,4 +1,4 @@
-"""The container beside a Container phase's program: reads its progress file and reports it, until told to stop.
+"""The container beside a Container phase's program: reads its progress file and reports it, until it is stopped.
 
 It alone of the pod's containers has the token. It cannot end the program: what it finds too slow it leaves as its
 termination message, by which the operator ends the attempt.
@@ -91,7 +91,7 @@ class ProgramWatch:
     def look(self) -> bool:
         """Report what is new; whether that, or that nothing is owed yet, is a sign of life.
 
-        A program that has said nothing yet owes nothing: perhaps its image is still on its way, or it never speaks.
+        A program that has reported nothing yet does not stall: its image may still be pulled, or it never reports.
         Writing the same again, or touching the file, is a sign of life too.
         """
         if self._publishing.exists():
@@ -116,7 +116,7 @@ class ProgramWatch:
 
 
 def _drop(_progress: Progress) -> None:
-    """Outside a cluster nobody is told."""
+    """Outside a cluster nothing is reported."""
 
 
 def _leave(error: PhaseError) -> None:

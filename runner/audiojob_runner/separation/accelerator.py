@@ -1,4 +1,4 @@
-"""What a network runs on: the CPU, or a GPU whose memory is measured, given back, and may be too small."""
+"""The device of a network: the CPU, or a GPU whose memory is measured, freed, and may be too small."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Accelerator:
         try:
             return self._run(call, number)
         except torch.OutOfMemoryError:
-            _log.warning("the GPU is out of memory; trying once more with what can be given back")
+            _log.warning("the GPU is out of memory; retrying once after freeing unused memory")
         except RuntimeError as error:
             raise self._explained(error) from error
         # Outside the handler: the exception holds the frames that hold the tensors.

@@ -1,4 +1,4 @@
-"""How the C library treats memory that is freed. Networks free and ask for the same large blocks with each piece."""
+"""Makes the C library keep freed memory. Networks free and allocate the same large blocks for each chunk."""
 
 from __future__ import annotations
 

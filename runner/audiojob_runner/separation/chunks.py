@@ -1,4 +1,4 @@
-"""Which pieces of a track demucs hears, in which order, and how they fade into one another. Pure arithmetic on samples.
+"""Splits a track into overlapping chunks for demucs, with their order and cross-fades. Pure arithmetic on samples.
 
 The grid is that of ``demucs.apply.apply_model`` over the whole track, so that a track of any length, worked through
 piece by piece, becomes what demucs would have made of it at once. As all pieces are known beforehand, a percentage

@@ -1,4 +1,4 @@
-"""The mix that is separated: a WAV file read as a stream, once for its statistics and once for its samples."""
+"""The mix to separate: a WAV file read as a stream, once for its statistics and once for its samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another sample rate for a stream, with the numbers that the whole signal at once would give."""
+"""Resamples a stream, with the same result as for the whole signal at once."""
 
 from __future__ import annotations
 

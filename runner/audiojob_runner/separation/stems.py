@@ -1,4 +1,4 @@
-"""Which stems a user gets from which sources of a model, and what they add up to."""
+"""Maps the sources of a model to the requested stems."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Store:
                 raise PhaseError(
                     ExitCode.USAGE,
                     Reason.CHECKSUM_MISMATCH,
-                    f"{key} has {answer.meta['size']} bytes; {limit} is the most that is expected there.",
+                    f"{key} has {answer.meta['size']} bytes; at most {limit} are expected.",
                 )
             return bytes(answer.bytes())
 

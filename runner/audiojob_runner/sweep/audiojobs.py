@@ -131,5 +131,5 @@ def _failed(why: str) -> PhaseError:
         ExitCode.TEMPORARY,
         Reason.TEMPORARY_FAILURE,
         f"The AudioJobs could not be listed, so nothing was removed: {why}",
-        "The next pass tries again.",
+        "The next run of the sweeper tries again.",
     )

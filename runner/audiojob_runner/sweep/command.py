@@ -181,7 +181,7 @@ def _note(store: Store, key: str, folder: str) -> Noted | None:
         content = store.read(key, MAX_MANIFEST_BYTES)
         return note(Manifest.read(content), folder) if content is not None else None
     except (ValidationError, PhaseError) as error:
-        _log.warning("%s cannot be read, so that its job is kept: %s", key, type(error).__name__)
+        _log.warning("%s cannot be read, so its job is kept: %s", key, type(error).__name__)
         return None
 
 

@@ -1,4 +1,4 @@
-"""Container: what the administrator's program left in its folder becomes the phase's outputs. The program has ended.
+"""Container: collects what the administrator's program left in its folder. The program has ended.
 
 Nothing in the folder is trusted: it may hold links to files of this container, devices, or names that are no names.
 """
@@ -60,8 +60,8 @@ def run(inputs: Mapping[str, TaskInput], _parameters: WireModel, context: TaskCo
         raise PhaseError(
             ExitCode.USAGE,
             Reason.INVALID_SPEC,
-            "A Container phase runs the administrator's image, which only Kubernetes can do.",
-            "Run the image itself; docs/custom-tasks.md says where it finds its files.",
+            "A Container phase runs an image of the administrator, which needs Kubernetes.",
+            "Run the image directly; docs/custom-tasks.md says where it finds its files.",
         )
     index = read_index(given.path / OUTPUTS_INDEX)
     files = list_files(given.path / OUTPUTS, context)
@@ -98,7 +98,7 @@ def list_files(folder: Path, context: TaskContext) -> list[Path]:
     files: list[Path] = []
     for entry in entries:
         if entry.name.startswith("."):
-            context.log.info("Passed over: %s", _shown(entry.name))
+            context.log.info("Ignored: %s", _shown(entry.name))
         elif not entry.is_file(follow_symlinks=False):
             kind = "a folder" if entry.is_dir(follow_symlinks=False) else "a link or device"
             raise _failure(f"{_shown(entry.name)} in {OUTPUTS} is {kind}; only files can be published")
@@ -162,6 +162,6 @@ def _failure(what: str) -> PhaseError:
     return PhaseError(
         ExitCode.TEMPORARY,
         Reason.PROGRAM_FAILED,
-        f"The program ended well, but {what}.",
+        f"The program succeeded, but {what}.",
         "Correct the program in the image of the phase; docs/custom-tasks.md says what it may leave.",
     )

@@ -1,4 +1,4 @@
-"""Download: one media file from an address into the store, unchanged or in the container that was asked for."""
+"""Download: one media file from an address, unchanged or in the requested container format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audiojob_runner.fetch import plainhttp
 from audiojob_runner.fetch.assemble import Parts, assemble
 from audiojob_runner.fetch.common import MEDIA_TYPES, Fetched, FetchLimits, FetchTools, check_url, path_extension
 from audiojob_runner.fetch.mediainfo import chapters, tags
-from audiojob_runner.fetch.session import Allowance, fetch_session
+from audiojob_runner.fetch.session import SessionLimits, fetch_session
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
@@ -48,7 +48,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, "Download needs an input named 'source'.")
     host = check_url(given.url).hostname
     context.progress(0, f"Connecting to {host}")
-    with fetch_session(_allowance(parameters, context), context) as tools:
+    with fetch_session(_session_limits(parameters, context), context) as tools:
         found = _fetch(given.url, parameters, tools, context)
     for warning in found.warnings:
         context.log.warning("%s", warning)
@@ -56,11 +56,11 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     # What the page says goes before what the file says of itself.
     metadata = {**fetched.metadata, **found.metadata}
     output = TaskOutput("source", fetched.path, fetched.media_type, metadata)
-    # The host alone: the rest of an address may hold somebody's token.
-    told = {**metadata, "host": host, "ytDlp": version("yt-dlp")}
+    # Only the host: the rest of an address may contain a token.
+    described = {**metadata, "host": host, "ytDlp": version("yt-dlp")}
     if found.warnings:
-        told["warnings"] = found.warnings
-    return TaskResult(outputs=[output, *found.extras], metadata=told)
+        described["warnings"] = found.warnings
+    return TaskResult(outputs=[output, *found.extras], metadata=described)
 
 
 def _pass_on(given: TaskInput, path: Path, parameters: DownloadParameters, context: TaskContext) -> TaskResult:
@@ -134,11 +134,11 @@ def _finish_share(parameters: DownloadParameters) -> float:
     return 0.0 if parameters.container == "original" else CONVERT_SHARE
 
 
-def _allowance(parameters: DownloadParameters, context: TaskContext) -> Allowance:
+def _session_limits(parameters: DownloadParameters, context: TaskContext) -> SessionLimits:
     limits = _limits(parameters, context)
     bandwidth = parameters.max_bytes_per_second
-    return Allowance(
-        limits=limits,
+    return SessionLimits(
+        source=limits,
         total_bytes=total_bytes(limits.max_bytes),
         bytes_per_second=None if bandwidth == NO_BANDWIDTH_LIMIT else bandwidth,
         finish_share=_finish_share(parameters),

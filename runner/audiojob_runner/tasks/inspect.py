@@ -1,4 +1,4 @@
-"""Inspect: what is at an address, as JSON, without downloading it. Playlists are listed flat."""
+"""Inspect: describes what is at an address as JSON, without downloading it. Playlists are listed flat."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from audiojob_runner.fetch.common import (
     path_extension,
 )
 from audiojob_runner.fetch.mediainfo import describe_item, describe_list
-from audiojob_runner.fetch.session import Allowance, fetch_session
+from audiojob_runner.fetch.session import SessionLimits, fetch_session
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
@@ -51,15 +51,15 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     shown: dict[str, Any] = {key: found[key] for key in _SHOWN if key in found}
     if "entries" in found:
         shown["entries"] = len(found["entries"])
-    told = {**shown, "ytDlp": version("yt-dlp"), **({"warnings": warnings} if warnings else {})}
-    return TaskResult(outputs=[TaskOutput("info", path, "application/json", shown)], metadata=told)
+    metadata = {**shown, "ytDlp": version("yt-dlp"), **({"warnings": warnings} if warnings else {})}
+    return TaskResult(outputs=[TaskOutput("info", path, "application/json", shown)], metadata=metadata)
 
 
 def _look(url: str, parameters: InspectParameters, context: TaskContext) -> tuple[dict[str, Any], list[str]]:
     parts = check_url(url)
     context.progress(0, f"Asking {parts.hostname}")
     limits = FetchLimits(MAX_BYTES, max_duration_seconds=2**31, max_seconds=parameters.timeout_seconds)
-    with fetch_session(Allowance(limits, MAX_BYTES), context) as tools:
+    with fetch_session(SessionLimits(limits, MAX_BYTES), context) as tools:
         if path_extension(parts.path) is None:
             from audiojob_runner.fetch.ytdlp import session as ytdlp  # noqa: PLC0415 - takes a second to import, and files do not need it
 

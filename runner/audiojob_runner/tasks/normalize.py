@@ -1,10 +1,10 @@
-"""Normalize: any sound into what later phases read, 44.1 kHz stereo 16-bit WAV (RF64 above 4 GiB)."""
+"""Normalize: converts any audio to what later phases read, 44.1 kHz stereo 16-bit WAV (RF64 above 4 GiB)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import soundfile
 
@@ -57,31 +57,34 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         raise media.too_long(max_seconds)
     media.check_decoded(info, samples / SAMPLE_RATE)
     context.progress(100, "Converted")
-    return TaskResult(
-        outputs=[
-            TaskOutput(
-                name="audio",
-                path=target,
-                media_type="audio/wav",
-                metadata={
-                    "durationSeconds": round(samples / SAMPLE_RATE, 6),
-                    "samples": samples,
-                    "sampleRate": SAMPLE_RATE,
-                    "channels": CHANNELS,
-                },
-            )
-        ],
+    return TaskResult(outputs=[_output(target, samples)], metadata=_describe(info))
+
+
+def _output(path: Path, samples: int) -> TaskOutput:
+    return TaskOutput(
+        name="audio",
+        path=path,
+        media_type="audio/wav",
         metadata={
-            "source": {
-                "container": info.demuxer,
-                "codec": info.codec,
-                "sampleRate": info.sample_rate,
-                "channels": info.channels,
-                "video": info.has_video,
-            },
-            "ffmpeg": ffmpeg.version(),
+            "durationSeconds": round(samples / SAMPLE_RATE, 6),
+            "samples": samples,
+            "sampleRate": SAMPLE_RATE,
+            "channels": CHANNELS,
         },
     )
+
+
+def _describe(info: MediaInfo) -> dict[str, Any]:
+    return {
+        "source": {
+            "container": info.demuxer,
+            "codec": info.codec,
+            "sampleRate": info.sample_rate,
+            "channels": info.channels,
+            "video": info.has_video,
+        },
+        "ffmpeg": ffmpeg.version(),
+    }
 
 
 def sound_filters(channels: int) -> str:
@@ -102,7 +105,7 @@ def _explained(error: FfmpegError, source: Path, context: TaskContext) -> PhaseE
 
 
 def _reporter(info: MediaInfo, context: TaskContext) -> Callable[[float], None]:
-    """Turns ffmpeg's position into percent; without a known length only the position is told."""
+    """Converts ffmpeg's position to percent; without a known length only the position is reported."""
 
     def report(position: float) -> None:
         message = f"Converted {position:.0f} s"

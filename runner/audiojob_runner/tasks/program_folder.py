@@ -1,4 +1,4 @@
-"""The folder that a Container phase's program and the runner share, and how it is read: nothing in it is trusted."""
+"""The folder that a Container phase's program and the runner share. Nothing in it is trusted."""
 
 from __future__ import annotations
 

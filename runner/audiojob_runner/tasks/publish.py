@@ -1,4 +1,4 @@
-"""Publish: files into a library, under names made of titles, each as a whole, never over another one.
+"""Publish: adds files to a library under names made of titles, each as a whole, never over another one.
 
 The only task whose work can be seen before its manifest is written. It may be killed at any line: done again, it finds
 what is there already and adds the rest.
@@ -93,8 +93,8 @@ def _files(inputs: Mapping[str, TaskInput]) -> list[tuple[TaskInput, Path]]:
             raise PhaseError(
                 ExitCode.USAGE,
                 Reason.INVALID_SPEC,
-                f"Publish takes files, and input {given.name!r} is an address.",
-                "Let a Download phase fetch it first, as pipeline download does.",
+                f"Publish takes files, but input {given.name!r} is an address.",
+                "Add a Download phase before it, as in the pipeline download.",
             )
         files.append((given, given.path))
     if not files:
@@ -119,8 +119,8 @@ def _add(shelf: _Shelf, words: Naming, piece: Piece) -> tuple[str, Added]:
     raise PhaseError(
         ExitCode.USAGE,
         Reason.INVALID_SPEC,
-        f"Library {shelf.name} has {MAX_NUMBER} files named {key} already.",
-        "Give a title of its own in parameters.publish.title, or another layout.",
+        f"Library {shelf.name} already has {MAX_NUMBER} files named {key}.",
+        "Set a different parameters.publish.title, or another layout.",
     )
 
 

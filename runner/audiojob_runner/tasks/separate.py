@@ -1,4 +1,4 @@
-"""Separate: a mix into stems, by demucs. Stems are stereo and exactly as long as the input."""
+"""Separate: splits a mix into stems with demucs. Stems are stereo and exactly as long as the input."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _outputs(stems: list[Stem], written: list[WrittenStem], parameters: Separate
 
 def _check_stop(context: TaskContext) -> None:
     if context.cancelled.is_set():
-        raise PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was told to stop.")
+        raise PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was stopped.")
 
 
 def _source(inputs: Mapping[str, TaskInput]) -> Path:

@@ -1,4 +1,4 @@
-"""Simulate: takes time, memory and space, makes progress, and fails when told to. For tests and benchmarks."""
+"""Simulate: uses time, memory and space, reports progress, and fails on request. For tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fails(parameters: SimulateParameters, job_uid: str, attempt: int) -> bool:
 def _failure(exit_code: int, attempt: int) -> PhaseError:
     code = exit_code or int(ExitCode.TEMPORARY)
     _, reason = classify_exit_code(code)
-    return PhaseError(code, reason, f"Attempt {attempt} failed with exit code {code}, as it was told to.")
+    return PhaseError(code, reason, f"Attempt {attempt} failed with exit code {code}, as its parameters say.")
 
 
 def _work(parameters: SimulateParameters, context: TaskContext) -> None:

@@ -1,4 +1,4 @@
-"""Thumbnail: one picture out of a film, or the cover inside a file."""
+"""Thumbnail: one picture of a video, or the cover in a file."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def choose(found: MediaFile, origin: str) -> PictureStream:
         raise PhaseError(
             ExitCode.NOT_MEDIA,
             Reason.NOT_MEDIA,
-            f"The source's cover is coded as {cover.codec}, which is not supported.",
+            f"The source's cover has the codec {cover.codec}, which is not supported.",
             "Covers may be JPEG, PNG or WebP.",
         )
     check_size(cover)
@@ -91,7 +91,7 @@ def moment(found: MediaFile, film: PictureStream, wanted_milliseconds: int | Non
         raise PhaseError(
             ExitCode.USAGE,
             Reason.INVALID_SPEC,
-            f"timeMilliseconds asks for a picture at {wanted:.3f} s, but the film ends at {length:.3f} s.",
+            f"parameters.thumbnail.timeMilliseconds is {wanted:.3f} s, but the video ends at {length:.3f} s.",
         )
     return wanted
 

@@ -1,4 +1,4 @@
-"""Transcode: any sound or film into another form, with its tags, cover and chapters where the form can hold them."""
+"""Transcode: converts audio or video to another format, with tags, cover and chapters where the format has them."""
 
 from __future__ import annotations
 
@@ -156,11 +156,11 @@ class _Transcoding:
                 raise PhaseError(
                     ExitCode.NOT_MEDIA,
                     Reason.EMPTY_MEDIA,
-                    f"The source has less than {LEAST_SECONDS} seconds of sound: too little for "
+                    f"The source has less than {LEAST_SECONDS} seconds of audio, too little for "
                     f"format {self._parameters.format}.",
                 ) from error
             raise PhaseError(
-                ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, "The result was written but cannot be read back."
+                ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, "The result was written but cannot be read."
             ) from error
 
     def _decoded_seconds(self, sound: MediaInfo) -> float:
@@ -179,7 +179,7 @@ class _Transcoding:
             scratch.unlink(missing_ok=True)
 
     def _reporter(self, verb: str, seconds: float | None, low: float, high: float) -> Callable[[float], None]:
-        """Turns ffmpeg's position into percent of this part; without a known length only the position is told."""
+        """Converts ffmpeg's position to percent of this part; without a known length only the position is reported."""
 
         def report(position: float) -> None:
             self._last_position = position

@@ -127,7 +127,7 @@ def test_a_record_that_cannot_be_written_is_tried_again_by_the_job(
     place.server.rest.request("DELETE", f"{place.configmaps}/{MODELS_CONFIGMAP}")
     code, said = process.run()
     assert code == 75, said
-    assert "did not take the record" in said
+    assert "refused the record" in said
     assert (filling.root / ONE_NAME).read_bytes() == ONE
 
 

@@ -14,7 +14,7 @@ from tests.integration.runner.pods import JOB_UID, POD_UID, PodFolder, eventuall
 from tests.integration.runner.stores import StoreFolder
 from tests.integration.runner.tasks.web import Handler, Web
 
-from audiojob_runner.fetch.partial.remnant import BLOCK_BYTES
+from audiojob_runner.fetch.partial.format import BLOCK_BYTES
 from audiojob_types.contract import ExitCode
 
 pytestmark = pytest.mark.integration

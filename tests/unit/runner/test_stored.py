@@ -11,7 +11,7 @@ import pytest
 from tests.support.stored import STORED
 from tests.unit.operator.test_stored import covers
 
-from audiojob_runner.fetch.partial.remnant import parse_about
+from audiojob_runner.fetch.partial.format import parse_about
 from audiojob_runner.models.volume import Lock
 from audiojob_runner.settings import read_parameters
 from audiojob_runner.sweep.index import JobIndex

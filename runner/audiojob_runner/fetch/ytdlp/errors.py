@@ -1,4 +1,4 @@
-"""What yt-dlp's failures mean, as a table. Sites' reasons exist only as text, so rows match on types or on words.
+"""Classifies yt-dlp's errors by a table. Sites give their reasons only as text, so rows match types or words.
 
 Rows are tried from the top; the first that matches decides. Matching is on lower-case text with straight quotes.
 """
@@ -190,9 +190,9 @@ def explain(error: BaseException) -> PhaseError:
     row = find_row({name for each in chain for name in _type_names(each)}, " ".join(map(str, chain)))
     if row is not None and row.exit_code is not ExitCode.TEMPORARY:
         return _from_row(row, chain)
-    told = next((each for each in chain if isinstance(each, HTTPError)), None)
-    wait = asked_to_wait(told.response.headers) if told is not None else None
-    status = status_error(told.status, wait) if told is not None else None
+    answer = next((each for each in chain if isinstance(each, HTTPError)), None)
+    wait = asked_to_wait(answer.response.headers) if answer is not None else None
+    status = status_error(answer.status, wait) if answer is not None else None
     # Sites also say it in words beside another status, such as 403.
     limited = row is not None and row.reason is Reason.RATE_LIMITED
     if status is not None and (status.reason is Reason.RATE_LIMITED or not limited):

@@ -1,6 +1,6 @@
-"""What goes with a source on request: its picture, subtitles, and what it says of itself.
+"""Optional extras of a source: its thumbnail, subtitles and information.
 
-None of it is worth a failed download: what cannot be had is told as a warning. Each still goes through the proxy.
+None of them fails a download: one that cannot be downloaded becomes a warning. All use the egress proxy.
 """
 
 from __future__ import annotations

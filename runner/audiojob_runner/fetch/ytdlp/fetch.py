@@ -1,4 +1,4 @@
-"""Fetches what is behind a page with yt-dlp: the chosen formats, each as a file of its own, and what goes with them."""
+"""Downloads the media of a page with yt-dlp: each chosen format as a file, with subtitles, thumbnail and info."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fetch(url: str, wanted: DownloadParameters, tools: FetchTools, log: logging.
         if not _refused_media(error):
             raise
     # Addresses of media are made for one session and a short time. Once more with fresh ones, then it is not that.
-    log.warning("the site refuses the addresses that it gave; asking for new ones")
+    log.warning("the site refuses access to the media; requesting new addresses")
     try:
         return _Fetch(wanted, tools, log, tools.folder / "again").run(url)
     except PhaseError as error:
@@ -58,7 +58,7 @@ def fetch(url: str, wanted: DownloadParameters, tools: FetchTools, log: logging.
         raise PhaseError(
             ExitCode.TEMPORARY,
             Reason.EXTRACTOR_OUTDATED,
-            "The site refuses the addresses that it gave for the media (403).",
+            "The site refuses access to the media (status 403).",
         ) from error
 
 

@@ -85,12 +85,12 @@ def weights(formats: Sequence[Info]) -> list[float]:
 
 def played_seconds(info: Info) -> float | None:
     """How long the source plays: what it says, or the sum of its pieces where that is more."""
-    told = _number(info.get("duration"))
+    listed = _number(info.get("duration"))
     fragments = info.get("fragments")
     pieces = 0.0
     if isinstance(fragments, Sequence):
         pieces = sum(_number(piece.get("duration")) or 0.0 for piece in fragments if isinstance(piece, Mapping))
-    return max(told or 0.0, pieces) or None
+    return max(listed or 0.0, pieces) or None
 
 
 def _number(value: object) -> float | None:

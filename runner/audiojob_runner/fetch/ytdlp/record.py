@@ -23,7 +23,7 @@ from audiojob_types.tasks.download import DownloadParameters
 
 MAX_PLAYLIST_BYTES: Final = 16 * 1024**2
 PIECE_BYTES: Final = 256 * 1024
-# A stream that lists nothing new in so many rounds has ended without saying so.
+# A stream that lists nothing new in so many requests has ended without saying so.
 PATIENT_ROUNDS: Final = 20
 # Where a recording begins: this many segments before the newest, as players do.
 FIRST_SEGMENTS: Final = 3
@@ -109,5 +109,5 @@ def _cannot(message: str) -> PhaseError:
         ExitCode.SOURCE_UNAVAILABLE,
         Reason.LIVE_NOT_ALLOWED,
         message,
-        "Create the job again when the broadcast is over and its recording is there.",
+        "Create the job again when the broadcast is over and its recording is available.",
     )

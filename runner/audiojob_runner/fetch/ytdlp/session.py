@@ -32,7 +32,7 @@ MAX_PAGE_BYTES: Final = 64 * 1024**2
 # with 1 MiB, which costs a fifth less processor time, a source that breaks off every half a MiB never got on.
 BLOCK_BYTES: Final = 256 * 1024
 
-# What a hook is told: bytes of this file so far, and which share (0-1) of it that is, where anybody can know.
+# Arguments of a hook: bytes of this file so far, and which share (0-1) of it that is, where it is known.
 OnBytes = Callable[[int, float | None], None]
 
 

@@ -1,4 +1,4 @@
-"""How old the installed yt-dlp is. Sites change every few weeks, and old versions fail in ways that look otherwise."""
+"""The age of the installed yt-dlp. Sites change every few weeks, and old versions fail with misleading errors."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.integration.runner.tasks.web import Web, running
 
-from audiojob_runner.task import Keeping
+from audiojob_runner.task import PartialFolders
 from audiojob_runner.tasks import TaskContext, TaskInput, TaskResult, load
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
 from audiojob_types.parameters import resolve_parameters
@@ -29,7 +29,7 @@ class Bench:
     limits: PhaseLimits = field(default_factory=PhaseLimits)
     allowed_cidrs: tuple[str, ...] = ()
     fetch_credentials: Path | None = None
-    keeping: Keeping | None = None
+    keeping: PartialFolders | None = None
     device: Device = Device.CPU
     cancelled: threading.Event = field(default_factory=threading.Event)
     reports: list[tuple[float, str]] = field(default_factory=list)

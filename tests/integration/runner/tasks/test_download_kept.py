@@ -13,8 +13,8 @@ from tests.integration.runner.tasks.web import Handler, Web
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch import plainhttp
-from audiojob_runner.fetch.partial.remnant import BLOCK_BYTES
-from audiojob_runner.task import Keeping
+from audiojob_runner.fetch.partial.format import BLOCK_BYTES
+from audiojob_runner.task import PartialFolders
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
 
@@ -27,7 +27,7 @@ PAST = "Thu, 01 Jan 2026 00:00:00 GMT"
 def bench(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(plainhttp, "RESUME_SECONDS", 0.001)
     bench.allowed_cidrs = ("127.0.0.1/32",)
-    bench.keeping = Keeping(tmp_path / "1-aaaaaaaa/partial")
+    bench.keeping = PartialFolders(tmp_path / "1-aaaaaaaa/partial")
     return bench
 
 
@@ -58,7 +58,7 @@ def break_off(bench: Bench, web: Web, told: dict[str, str]) -> str:
     assert caught.value.reason is Reason.TEMPORARY_FAILURE
     web.asked.clear()
     assert bench.keeping is not None
-    bench.keeping = Keeping(bench.root / "2-bbbbbbbb/partial", (bench.keeping.own,))
+    bench.keeping = PartialFolders(bench.root / "2-bbbbbbbb/partial", (bench.keeping.own,))
     return url
 
 
@@ -188,7 +188,7 @@ def test_what_is_there_counts_to_the_limit(bench: Bench, web: Web) -> None:
         bench.run(Task.DOWNLOAD, url, maxBytes=KEPT + 10_000)
     assert caught.value.reason is Reason.TOO_LARGE
     assert bench.keeping is not None
-    bench.keeping = Keeping(bench.root / "2-bbbbbbbb/partial", (bench.keeping.own,))
+    bench.keeping = PartialFolders(bench.root / "2-bbbbbbbb/partial", (bench.keeping.own,))
     with pytest.raises(PhaseError) as caught:
         bench.run(Task.DOWNLOAD, url, maxBytes=KEPT + 20_000)
     assert caught.value.reason is Reason.TOO_LARGE

@@ -17,7 +17,7 @@ from audiojob_runner.phase.supervisor import _Phase
 from audiojob_runner.phase.watchdog import Interruption
 from audiojob_runner.phase.worker import Order
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters
-from audiojob_runner.task import Keeping, TaskResult
+from audiojob_runner.task import PartialFolders, TaskResult
 from audiojob_types.contract import ExitCode, FolderStore, PhaseInput, PhaseInputFile, PhaseResult
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
@@ -111,7 +111,7 @@ def test_a_volume_that_does_not_answer_holds_up_no_end(
 ) -> None:
     answers, answered = threading.Event(), threading.Event()
 
-    def hang(_keeping: Keeping) -> None:
+    def hang(_keeping: PartialFolders) -> None:
         answers.wait(60)
         answered.set()
 

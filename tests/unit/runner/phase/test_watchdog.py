@@ -110,7 +110,7 @@ def test_a_tick_of_the_wrong_length_counts_little(now: float, ran: float) -> Non
 def test_a_phase_without_signs_of_life_is_interrupted(beats: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "TICK_SECONDS", 0.001)
     times = iter(range(0, 10_000, 2))  # two seconds in every tick
-    monkeypatch.setattr(watchdog.time, "monotonic", lambda: float(next(times)))
+    monkeypatch.setattr("audiojob_runner.phase.watchdog.time.monotonic", lambda: float(next(times)))
     interruption, ticks = Interruption(), threading.Semaphore(0)
 
     def on_tick() -> None:

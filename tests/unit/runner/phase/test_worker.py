@@ -10,13 +10,15 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.local import Display, parse_inputs, parse_parameters
 from audiojob_runner.phase.progress import Progress
 from audiojob_runner.phase.worker import Order, ProgressSender, result_from_record, result_to_record
-from audiojob_runner.task import Keeping, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.task import PartialFolders, TaskInput, TaskOutput, TaskResult
 
 
 @pytest.mark.parametrize(
-    "keeping", [None, Keeping(Path("/store/2-b/partial"), (Path("/store/1-a/partial"),))], ids=["alone", "with others"]
+    "keeping",
+    [None, PartialFolders(Path("/store/2-b/partial"), (Path("/store/1-a/partial"),))],
+    ids=["alone", "with others"],
 )
-def test_an_order_survives_the_way_to_the_worker(keeping: Keeping | None) -> None:
+def test_an_order_survives_the_way_to_the_worker(keeping: PartialFolders | None) -> None:
     order = Order(
         inputs=(
             TaskInput("audio", path=Path("/a b/ü.wav"), media_type="audio/wav", metadata={"samples": 3}),

@@ -141,6 +141,6 @@ def test_what_cannot_be_published_is_told(work: Path, spoil: Spoil, words: str) 
 
 
 def test_outside_a_cluster_there_is_no_program_to_collect_from() -> None:
-    with pytest.raises(PhaseError, match="only Kubernetes can do") as failed:
+    with pytest.raises(PhaseError, match="needs Kubernetes") as failed:
         run({}, ContainerParameters(), None)  # type: ignore[arg-type]
     assert failed.value.exit_code == ExitCode.USAGE

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from audiojob_runner.fetch.partial.remnant import (
+from audiojob_runner.fetch.partial.format import (
     BLOCK_BYTES,
     MAX_RESERVE_BYTES,
     SUM_BYTES,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from audiojob_runner.fetch.partial import keeper as module
-from audiojob_runner.fetch.partial.keeper import Keeper, clear, keeping_in
-from audiojob_runner.fetch.partial.remnant import ABOUT_NAME, BLOCK_BYTES, DATA_NAME, SUMS_NAME, About, address_digest
+from audiojob_runner.fetch.partial import folder as module
+from audiojob_runner.fetch.partial.folder import PartialDownload, clear, partial_folders
+from audiojob_runner.fetch.partial.format import ABOUT_NAME, BLOCK_BYTES, DATA_NAME, SUMS_NAME, About, address_digest
 from audiojob_runner.store import open_store
-from audiojob_runner.task import Keeping
+from audiojob_runner.task import PartialFolders
 from audiojob_types.contract import FolderStore
 
 ADDRESS = address_digest("uid", "https://example.org/a.mp3")
@@ -22,18 +22,18 @@ ABOUT = About(address=ADDRESS, validator='"v1"', length=8 * BLOCK_BYTES, content
 
 
 @pytest.fixture
-def keeping(tmp_path: Path) -> Keeping:
+def keeping(tmp_path: Path) -> PartialFolders:
     """The second attempt's: the first may have left something."""
-    return Keeping(tmp_path / "2-bbbbbbbb/partial", (tmp_path / "1-aaaaaaaa/partial",))
+    return PartialFolders(tmp_path / "2-bbbbbbbb/partial", (tmp_path / "1-aaaaaaaa/partial",))
 
 
 @pytest.fixture
-def open_keeper() -> Iterator[Callable[[Keeping | None], Keeper]]:
-    """Makes keepers, and closes them."""
-    made: list[Keeper] = []
+def open_partial() -> Iterator[Callable[[PartialFolders | None], PartialDownload]]:
+    """Makes partial downloads, and closes them."""
+    made: list[PartialDownload] = []
 
-    def make(keeping: Keeping | None) -> Keeper:
-        made.append(Keeper(keeping))
+    def make(keeping: PartialFolders | None) -> PartialDownload:
+        made.append(PartialDownload(keeping))
         return made[-1]
 
     yield make
@@ -41,40 +41,40 @@ def open_keeper() -> Iterator[Callable[[Keeping | None], Keeper]]:
         each.close()
 
 
-def write(keeper: Keeper, blocks: list[bytes], about: About = ABOUT) -> None:
+def write(partial: PartialDownload, blocks: list[bytes], about: About = ABOUT) -> None:
     """Keep these, in pieces as they come from a network, and a bit of the next block."""
-    keeper.begin(about)
+    partial.begin(about)
     content = b"".join(blocks) + b"rest"
     for start in range(0, len(content), 300_000):
-        keeper.add(content[start : start + 300_000])
+        partial.add(content[start : start + 300_000])
 
 
 def leave(folder: Path, blocks: list[bytes], about: About = ABOUT) -> None:
     """What a killed attempt left."""
-    keeper = Keeper(Keeping(folder))
-    write(keeper, blocks, about)
-    keeper.close()
+    partial = PartialDownload(PartialFolders(folder))
+    write(partial, blocks, about)
+    partial.close()
 
 
-def read(keeper: Keeper) -> list[bytes]:
+def read(partial: PartialDownload) -> list[bytes]:
     found = []
-    while block := keeper.next_block():
+    while block := partial.next_block():
         found.append(block)
     return found
 
 
 def test_what_one_attempt_kept_the_next_goes_on_with(
-    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper]
+    keeping: PartialFolders, open_partial: Callable[[PartialFolders], PartialDownload]
 ) -> None:
     [first] = keeping.earlier
     leave(first, BLOCKS[:3])
-    second = open_keeper(keeping)
+    second = open_partial(keeping)
     assert second.find(ADDRESS, LIMIT) == ABOUT
     assert not first.exists()
     assert read(second) == BLOCKS[:3]
     second.add(BLOCKS[3])
     second.close()
-    third = open_keeper(Keeping(keeping.own.parent.parent / "3-cccccccc/partial", (keeping.own,)))
+    third = open_partial(PartialFolders(keeping.own.parent.parent / "3-cccccccc/partial", (keeping.own,)))
     assert third.find(ADDRESS, LIMIT) == ABOUT
     assert read(third) == BLOCKS[:4]
 
@@ -111,17 +111,20 @@ def zero_tail(folder: Path) -> None:
     ],
 )
 def test_what_does_not_fit_its_sum_is_cut_off(
-    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper], harm: Callable[[Path], object], left: int
+    keeping: PartialFolders,
+    open_partial: Callable[[PartialFolders], PartialDownload],
+    harm: Callable[[Path], object],
+    left: int,
 ) -> None:
     leave(keeping.earlier[0], BLOCKS[:4])
     harm(keeping.earlier[0])
-    keeper = open_keeper(keeping)
-    assert keeper.find(ADDRESS, LIMIT) == ABOUT
-    assert read(keeper) == BLOCKS[:left]
-    keeper.add(BLOCKS[4])
-    keeper.close()
-    assert keeper.find(ADDRESS, LIMIT) == ABOUT
-    assert read(keeper) == [*BLOCKS[:left], BLOCKS[4]]
+    partial = open_partial(keeping)
+    assert partial.find(ADDRESS, LIMIT) == ABOUT
+    assert read(partial) == BLOCKS[:left]
+    partial.add(BLOCKS[4])
+    partial.close()
+    assert partial.find(ADDRESS, LIMIT) == ABOUT
+    assert read(partial) == [*BLOCKS[:left], BLOCKS[4]]
 
 
 @pytest.mark.parametrize(
@@ -139,8 +142,8 @@ def test_what_does_not_fit_its_sum_is_cut_off(
     ],
 )
 def test_what_is_not_found(
-    keeping: Keeping,
-    open_keeper: Callable[[Keeping], Keeper],
+    keeping: PartialFolders,
+    open_partial: Callable[[PartialFolders], PartialDownload],
     address: str,
     limit: int,
     harm: Callable[[Path], object] | None,
@@ -148,54 +151,60 @@ def test_what_is_not_found(
     leave(keeping.earlier[0], BLOCKS[:2])
     if harm is not None:
         harm(keeping.earlier[0])
-    keeper = open_keeper(keeping)
-    assert keeper.find(address, limit) is None
-    write(keeper, BLOCKS[:1])  # and it does not stand in the way
+    partial = open_partial(keeping)
+    assert partial.find(address, limit) is None
+    write(partial, BLOCKS[:1])  # and it does not stand in the way
     assert (keeping.own / DATA_NAME).read_bytes() == BLOCKS[0]
 
 
 def test_a_link_in_place_of_the_data_is_not_followed(
-    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper]
+    keeping: PartialFolders, open_partial: Callable[[PartialFolders], PartialDownload]
 ) -> None:
     leave(keeping.earlier[0], BLOCKS[:1])
     elsewhere = keeping.earlier[0] / "elsewhere"
     (keeping.earlier[0] / DATA_NAME).rename(elsewhere)
     (keeping.earlier[0] / DATA_NAME).symlink_to(elsewhere)
-    assert open_keeper(keeping).find(ADDRESS, LIMIT) is None
+    assert open_partial(keeping).find(ADDRESS, LIMIT) is None
 
 
-def test_the_largest_is_taken(keeping: Keeping, open_keeper: Callable[[Keeping], Keeper], tmp_path: Path) -> None:
+def test_the_largest_is_taken(
+    keeping: PartialFolders, open_partial: Callable[[PartialFolders], PartialDownload], tmp_path: Path
+) -> None:
     folders = [tmp_path / f"{number}-aaaaaaaa/partial" for number in (3, 4, 5)]
     for folder, count in zip(folders, (1, 3, 2), strict=True):
         leave(folder, BLOCKS[:count])
-    keeper = open_keeper(Keeping(keeping.own, tuple(folders)))
-    assert keeper.find(ADDRESS, LIMIT) == ABOUT
-    assert read(keeper) == BLOCKS[:3]
+    partial = open_partial(PartialFolders(keeping.own, tuple(folders)))
+    assert partial.find(ADDRESS, LIMIT) == ABOUT
+    assert read(partial) == BLOCKS[:3]
 
 
-def test_two_attempts_at_once_do_not_meet(keeping: Keeping, open_keeper: Callable[[Keeping], Keeper]) -> None:
-    first = open_keeper(Keeping(keeping.earlier[0]))
+def test_two_attempts_at_once_do_not_meet(
+    keeping: PartialFolders, open_partial: Callable[[PartialFolders], PartialDownload]
+) -> None:
+    first = open_partial(PartialFolders(keeping.earlier[0]))
     write(first, BLOCKS[:2])
-    second = open_keeper(keeping)
+    second = open_partial(keeping)
     assert second.find(ADDRESS, LIMIT) is None
     write(second, BLOCKS[:1])
-    assert clear(Keeping(keeping.own.with_name("none"), keeping.earlier)) is False
+    assert clear(PartialFolders(keeping.own.with_name("none"), keeping.earlier)) is False
     first.add(BLOCKS[2][4:])  # behind the rest that write added
     assert (keeping.earlier[0] / DATA_NAME).stat().st_size == 3 * BLOCK_BYTES
     assert (keeping.own / DATA_NAME).read_bytes() == BLOCKS[0]
 
 
-def test_another_content_is_another_file(keeping: Keeping, open_keeper: Callable[[Keeping], Keeper]) -> None:
+def test_another_content_is_another_file(
+    keeping: PartialFolders, open_partial: Callable[[PartialFolders], PartialDownload]
+) -> None:
     """Whoever still has the old one open writes into nothing."""
-    keeper = open_keeper(keeping)
-    write(keeper, BLOCKS[:2])
+    partial = open_partial(keeping)
+    write(partial, BLOCKS[:2])
     before = (keeping.own / DATA_NAME).stat().st_ino
     with (keeping.own / DATA_NAME).open("rb"):  # so that its number is not given to the next file
-        write(keeper, BLOCKS[:1], ABOUT.model_copy(update={"validator": '"v2"'}))
+        write(partial, BLOCKS[:1], ABOUT.model_copy(update={"validator": '"v2"'}))
         assert (keeping.own / DATA_NAME).stat().st_ino != before
 
 
-def test_all_that_nobody_writes_is_cleared(keeping: Keeping) -> None:
+def test_all_that_nobody_writes_is_cleared(keeping: PartialFolders) -> None:
     leave(keeping.earlier[0], BLOCKS[:1])
     leave(keeping.own, BLOCKS[:1])
     assert clear(keeping) is True
@@ -206,7 +215,7 @@ def test_all_that_nobody_writes_is_cleared(keeping: Keeping) -> None:
 
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
 def test_one_that_cannot_be_looked_at_keeps_no_other(
-    keeping: Keeping, monkeypatch: pytest.MonkeyPatch, number: int
+    keeping: PartialFolders, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     leave(keeping.own, BLOCKS[:1])
     leave(keeping.earlier[0], BLOCKS[:1])
@@ -240,47 +249,47 @@ def test_what_earlier_attempts_left_and_cannot_be_looked_at_is_passed_over(
     fail_at(stale, errno.ESTALE, monkeypatch)
     store = open_store(FolderStore(root=str(root)), tmp_path)
     own = root / "demo/uid/work/5-bbbbbbbb/partial"
-    assert keeping_in(store, "demo/uid/work", "demo/uid/work/5-bbbbbbbb") == Keeping(own, (good,))
+    assert partial_folders(store, "demo/uid/work", "demo/uid/work/5-bbbbbbbb") == PartialFolders(own, (good,))
 
 
 @pytest.mark.parametrize("about", [None, ABOUT], ids=["a file that cannot be continued", "no folder to keep it in"])
 def test_nothing_is_kept(
-    keeping: Keeping, open_keeper: Callable[[Keeping | None], Keeper], about: About | None
+    keeping: PartialFolders, open_partial: Callable[[PartialFolders | None], PartialDownload], about: About | None
 ) -> None:
-    keeper = open_keeper(keeping if about is None else None)
-    keeper.begin(about)
-    keeper.add(BLOCKS[0])
-    assert keeper.next_block() is None
+    partial = open_partial(keeping if about is None else None)
+    partial.begin(about)
+    partial.add(BLOCKS[0])
+    assert partial.next_block() is None
     assert not keeping.own.exists()
 
 
 def test_a_volume_that_gets_full_keeps_nothing_and_fails_nothing(
-    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper], monkeypatch: pytest.MonkeyPatch
+    keeping: PartialFolders, open_partial: Callable[[PartialFolders], PartialDownload], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = open_keeper(keeping)
-    write(keeper, BLOCKS[:1])
+    partial = open_partial(keeping)
+    write(partial, BLOCKS[:1])
     monkeypatch.setattr(module, "has_room", lambda _size, _free, received, length: received < length // 4)
     for block in BLOCKS[1:]:
-        keeper.add(block)
+        partial.add(block)
     assert not keeping.own.exists()
 
 
 def test_a_volume_without_locks_keeps_nothing_and_fails_nothing(
-    keeping: Keeping, open_keeper: Callable[[Keeping], Keeper], monkeypatch: pytest.MonkeyPatch
+    keeping: PartialFolders, open_partial: Callable[[PartialFolders], PartialDownload], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_locks(_descriptor: int, _operation: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    keeper = open_keeper(keeping)
-    write(keeper, BLOCKS[:1])
+    partial = open_partial(keeping)
+    write(partial, BLOCKS[:1])
     assert not keeping.own.exists()
 
 
 def test_a_volume_that_cannot_be_written_fails_nothing(
-    tmp_path: Path, open_keeper: Callable[[Keeping], Keeper], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, open_partial: Callable[[PartialFolders], PartialDownload], caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
-    keeper = open_keeper(Keeping(tmp_path / "file/partial"))
-    write(keeper, BLOCKS[:1])
-    assert "Nothing is kept for a next attempt" in caplog.text
+    partial = open_partial(PartialFolders(tmp_path / "file/partial"))
+    write(partial, BLOCKS[:1])
+    assert "The partial download is not kept" in caplog.text

@@ -1,7 +1,7 @@
-"""Keeps what a download has received in a folder of the store, where the next attempt finds it.
+"""The folder of a partial download in the store, where the next attempt finds and resumes it.
 
-Every attempt writes into a folder of its own. An attempt that goes on makes another's folder its own by renaming it,
-and only while it holds the lock on its data: whoever still writes there keeps it. A folder never changes from one
+Every attempt writes into a folder of its own. An attempt that resumes takes over another's folder by renaming it, and
+only while it holds the lock on its data: an attempt that still writes keeps its folder. A folder never changes from one
 content of a file to another: for that it is removed and made anew.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetch.partial.remnant import (
+from audiojob_runner.fetch.partial.format import (
     ABOUT_NAME,
     BLOCK_BYTES,
     DATA_NAME,
@@ -36,7 +36,7 @@ from audiojob_runner.fetch.partial.remnant import (
 )
 from audiojob_runner.store import Store
 from audiojob_runner.store.layout import PARTIAL_FOLDER
-from audiojob_runner.task import Keeping
+from audiojob_runner.task import PartialFolders
 
 # Several GiB of blocks have sums of some hundred KiB.
 MAX_SUMS_BYTES: Final = 64 * 1024 * 1024
@@ -44,7 +44,7 @@ MAX_SUMS_BYTES: Final = 64 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
-def keeping_in(store: Store, prefix: str, folder: str) -> Keeping | None:
+def partial_folders(store: Store, prefix: str, folder: str) -> PartialFolders | None:
     """Where an attempt (``folder``) of a phase (``prefix``) keeps things; None in a store that is no folder.
 
     Raises :class:`PhaseError` as the store does. What other attempts have left and cannot be looked at is passed over.
@@ -53,7 +53,7 @@ def keeping_in(store: Store, prefix: str, folder: str) -> Keeping | None:
     if own is None:
         return None
     others = (_left_in(store, f"{each}/{PARTIAL_FOLDER}") for each in store.folders(prefix) if each != folder)
-    return Keeping(own, tuple(path for path in others if path is not None))
+    return PartialFolders(own, tuple(path for path in others if path is not None))
 
 
 def _left_in(store: Store, key: str) -> Path | None:
@@ -64,8 +64,8 @@ def _left_in(store: Store, key: str) -> Path | None:
     return None
 
 
-def clear(keeping: Keeping) -> bool:
-    """Remove what is kept, but for what somebody else still writes; whether there was anything. Raises nothing."""
+def clear(keeping: PartialFolders) -> bool:
+    """Delete partial downloads that no attempt is writing; whether there was one. Raises nothing."""
     found = False
     for folder in (keeping.own, *keeping.earlier):
         # One that cannot even be looked at must not keep the others.
@@ -87,13 +87,13 @@ def _clear(folder: Path) -> bool:
     return True
 
 
-class Keeper:
-    """Keeps one file. Without ``keeping`` it keeps nothing and finds nothing.
+class PartialDownload:
+    """One file, kept for the next attempt. Without ``keeping`` it keeps nothing and finds nothing.
 
-    Its troubles are its own: whatever the volume refuses, the download goes on, and no more is kept.
+    Its errors never fail the download: if the volume refuses a write, no more is kept.
     """
 
-    def __init__(self, keeping: Keeping | None) -> None:
+    def __init__(self, keeping: PartialFolders | None) -> None:
         self._keeping = keeping
         self._data: BinaryIO | None = None
         self._sums: BinaryIO | None = None
@@ -104,7 +104,7 @@ class Keeper:
         self._pending = bytearray()
 
     def find(self, address: str, max_bytes: int) -> About | None:
-        """Make the largest remnant of this address our own and say what it is of; None where there is none.
+        """Take over the largest partial download of this address and describe it; None where there is none.
 
         After that :meth:`next_block` is to be called until there are no more.
         """
@@ -212,7 +212,7 @@ class Keeper:
         volume = os.fstatvfs(self._data.fileno())
         size, free = volume.f_blocks * volume.f_frsize, volume.f_bavail * volume.f_frsize
         if not has_room(size, free, self._blocks * BLOCK_BYTES, self._length):
-            _log.info("The volume has no room to keep what is received for a next attempt.")
+            _log.info("The volume has no space to keep a partial download for the next attempt.")
             self.discard()
             return False
         for file, content in ((self._data, block), (self._sums, block_sum(block))):
@@ -226,7 +226,7 @@ class Keeper:
         try:
             yield
         except OSError as error:
-            _log.warning("Nothing is kept for a next attempt: %s", error.strerror or error)
+            _log.warning("The partial download is not kept for the next attempt: %s", error.strerror or error)
             self.discard()
 
 

@@ -1,8 +1,8 @@
-"""What is kept of a download for the next attempt: where, in which form, and how much of it counts. No I/O.
+"""The format of a partial download: its files, and how much of them is valid. No I/O.
 
-A remnant is a folder with three files: ``data`` has the first whole blocks of the file, ``sums`` the sha256 of each of
-them, one behind the other, and ``about.json`` says what they are of. A block counts only if its sum fits. So nothing
-needs to be forced to the disk: what a kill or a lost node left torn does not fit, and is cut off.
+It is a folder with three files: ``data`` has the first whole blocks of the file, ``sums`` the sha256 of each of them in
+a row, and ``about.json`` describes the file. A block counts only if its sum matches. So nothing needs an fsync: a block
+that a kill or a lost node left incomplete does not match, and is cut off.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MAX_ABOUT_BYTES: Final = 4_096
 # What stays free for all others that write to the volume is a tenth of it. Of a large one that would be more than
 # anybody needs, and nothing would ever be kept there.
 MAX_RESERVE_BYTES: Final = 4 * 1024**3
-# Part of every digest: a runner that keeps things in another form finds nothing of this one, and the other way round.
+# Part of every digest: runners with another format do not find partial downloads of this one, nor the reverse.
 _FORM: Final = "audiojob-remnant-1"
 
 
 class About(WireModel):
-    """``about.json``. No address is in it, which may hold somebody's token, and no cookie: a digest alone."""
+    """``about.json``. It has a digest instead of the address, which may contain a token, and no cookies."""
 
     address: Sha256
     validator: Annotated[str, Field(pattern=r"^[ -~]+$", max_length=256)]
@@ -53,12 +53,12 @@ class About(WireModel):
 
 
 def address_digest(job_uid: str, url: str) -> str:
-    """What a remnant is found by. The uid is in it, so that the digests of two jobs tell nothing about each other."""
+    """The key of a partial download. It contains the uid, so that digests of two jobs cannot be compared."""
     return hashlib.sha256(f"{_FORM}\n{job_uid}\n{url}".encode()).hexdigest()
 
 
 def describe(address: str, version: Version | None, content_type: str, extension: str | None) -> About | None:
-    """What to note about a file; None for one that cannot be continued, or whose server tells odd things."""
+    """The description of a file; None for one that cannot be resumed, or whose server sends odd headers."""
     if version is None or version.validator is None:
         return None
     try:
@@ -79,7 +79,7 @@ def parse_about(content: bytes) -> About | None:
         about = About.read(content)
     except ValidationError:
         return None
-    # A date without a length does not tell two contents apart.
+    # A date without a length does not distinguish two contents.
     return about if not about.version.is_date or about.length is not None else None
 
 
