@@ -24,7 +24,7 @@ DEFAULT_AGEING_SECONDS: Final = 600
 RUN_TIME_WINDOW: Final = 20
 
 
-def effective_priority(priority: int, waited_seconds: float, ageing_seconds: int) -> int:
+def aged_priority(priority: int, waited_seconds: float, ageing_seconds: int) -> int:
     """A job's priority after waiting: one more for every `ageing_seconds` waited (0: no ageing).
 
     Not capped, so that no stream of urgent jobs keeps another waiting for ever: whoever has waited
@@ -43,7 +43,7 @@ def sort_key(
     `key` is (namespace, name); `created` and `now` are aware times.
     """
     waited = (now - created).total_seconds()
-    return (-effective_priority(priority, waited, ageing_seconds), created, key)
+    return (-aged_priority(priority, waited, ageing_seconds), created, key)
 
 
 @dataclass(frozen=True, slots=True)

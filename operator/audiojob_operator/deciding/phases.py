@@ -28,7 +28,7 @@ from audiojob_operator.deciding.policies.review import review_end
 from audiojob_operator.deciding.policies.sites import site_host
 from audiojob_operator.deciding.reused_phases import (
     facts,
-    key_of,
+    phase_reuse_key,
     take_finished,
     without_lost_files,
 )
@@ -249,7 +249,7 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         now=draft.now,
         remaining_seconds=max(1, int((deadline - draft.now).total_seconds())) if deadline else None,
         kueue_queue=observed.kueue_local_queue,
-        reuse_key=key_of(draft, phase),
+        reuse_key=phase_reuse_key(draft, phase),
         host=site_host(job.spec) if phase.task.descriptor.fetches else None,
         running=observed.running,
     )

@@ -29,7 +29,7 @@ from audiojob_types.resources.pipeline import Phase
 _LOST_FILES: Final = frozenset({Reason.INPUT_MISSING, Reason.CHECKSUM_MISMATCH})
 
 
-def key_of(draft: Draft, phase: Phase) -> str | None:
+def phase_reuse_key(draft: Draft, phase: Phase) -> str | None:
     """The key of a ready phase's work; None where another's result could not stand for it."""
     if not may_donate(phase):
         return None
@@ -123,7 +123,7 @@ def _wanted_key(draft: Draft, phase: Phase) -> str | None:
     spec = draft.observed.job.spec
     if not may_take(spec, phase, draft.phases[phase.name]) or not approved(spec, phase):
         return None
-    return key_of(draft, phase)
+    return phase_reuse_key(draft, phase)
 
 
 def same_work(draft: Draft) -> dict[str, SameWork]:

@@ -16,7 +16,7 @@ from audiojob_types.ordering import (
     Run,
     RunTimes,
     Waiting,
-    effective_priority,
+    aged_priority,
     estimate_starts,
     sort_key,
 )
@@ -47,7 +47,7 @@ def estimate_start(slots: int, running: Sequence[float | None], ahead: Sequence[
     ],
 )
 def test_waiting_makes_a_job_more_urgent(priority: int, waited: float, ageing: int, effective: int) -> None:
-    assert effective_priority(priority, waited, ageing) == effective
+    assert aged_priority(priority, waited, ageing) == effective
 
 
 @pytest.mark.parametrize(
