@@ -84,6 +84,9 @@ KNOWN_MODELS: Final[Mapping[str, KnownModel]] = {
     "repro_mdx_a_time_only": KnownModel((_TIME_ONLY[0], _TIME_ONLY[0], _TIME_ONLY[1], _TIME_ONLY[1]), segment=44),
 }
 
+# demucs' own network for tests: the real code path, with weights drawn at random from the seed. It needs no files.
+UNTRAINED_MODEL: Final = "demucs_unittest"
+
 # Their files need the package diffq, whose licence allows no commercial use: they can be neither named nor fetched.
 QUANTIZED_MODELS: Final = frozenset({"mdx_q", "mdx_extra_q"})
 

@@ -10,6 +10,7 @@ from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.outcome import all_done, fail, job_error, queued, was_admitted
 from audiojob_operator.deciding.phases import pause_phases, settle, stop_phases
 from audiojob_operator.deciding.policies.deadline import active_deadline, has_begun, queue_deadline
+from audiojob_operator.deciding.policies.models import no_models_volume
 from audiojob_operator.deciding.policies.ready import can_go_on, ready_phases
 from audiojob_operator.deciding.policies.review import review_of
 from audiojob_operator.deciding.policies.validity import check_spec
@@ -175,6 +176,22 @@ def _reuse(draft: Draft) -> Situation | None:
     return waiting
 
 
+def _models(draft: Draft) -> Situation | None:
+    """A job that needs a model which nobody brings fails before it starts, unless that work is already done."""
+    observed = draft.observed
+    if draft.revision is not None or observed.pipeline is None or not observed.namespace_prepared:
+        return None
+    if observed.settings.models_claim:
+        return None  # an administrator may have filled the volume by hand: the runner looks into it
+    before = draft.mark()
+    begin(draft)
+    left = [phase for phase in draft.pipeline.phases if draft.phases[phase.name].state is not PhaseState.SUCCEEDED]
+    draft.back_to(before)
+    draft.unbind()
+    found = no_models_volume(observed.job.spec, left, observed.models)
+    return fail(draft, job_error(Reason.MODEL_MISSING, found.message, found.suggestion)) if found else None
+
+
 def _review(draft: Draft) -> Situation | None:
     """A job that can do nothing without a review or a model waits for it, and not for a slot."""
     if draft.revision is None:
@@ -242,6 +259,7 @@ RULES: Final[tuple[Callable[[Draft], Situation | None], ...]] = (
     _queue_timeout,
     _drain,
     _reuse,
+    _models,
     _review,
     _wait,
 )

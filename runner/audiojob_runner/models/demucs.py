@@ -18,13 +18,12 @@ import yaml
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.models.volume import read_lock
 from audiojob_types.contract import Device, ExitCode
+from audiojob_types.models import UNTRAINED_MODEL
 from audiojob_types.reasons import Reason
 
 if TYPE_CHECKING:
     from demucs.api import Separator
 
-# demucs' own network for tests: the real code path, with weights drawn at random from the seed.
-UNTRAINED_MODEL: Final = "demucs_unittest"
 _OFFLINE: Final = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",

@@ -12,7 +12,7 @@ import torch
 
 from audiojob_runner.cpus import usable_cpus
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.models.demucs import UNTRAINED_MODEL, load_separator
+from audiojob_runner.models.demucs import load_separator
 from audiojob_runner.separation.accelerator import Accelerator
 from audiojob_runner.separation.allocator import keep_freed_memory
 from audiojob_runner.separation.mixfile import MixFile, Statistics, check_source, measure
@@ -22,6 +22,7 @@ from audiojob_runner.separation.stems import Stem, add_missing, keep_stems, plan
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
+from audiojob_types.models import UNTRAINED_MODEL
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks.separate import SeparateParameters
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,8 @@ from audiojob_types.models import WANTED_KEY
 def here(controllers: LocalApiServer, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
     """A namespace whose operator lets one job run at a time."""
     space, folder = make_space(controllers), tmp_path_factory.mktemp("models")
-    with working(space, proxy, folder, succeed, AUDIOJOB_CAPACITY__MAX_RUNNING="1"):
+    settings = {"AUDIOJOB_CAPACITY__MAX_RUNNING": "1", "AUDIOJOB_MODELS_CLAIM": "true"}
+    with working(space, proxy, folder, succeed, **settings):
         yield space
 
 
@@ -102,6 +104,16 @@ def test_a_phase_waits_for_its_model_says_how_far_it_is_and_starts(here: Space, 
 def test_without_a_record_nobody_waits(here: Space, stems: str) -> None:
     with submitted(here, "song", pipeline=stems) as name:
         assert here.finished(name)["status"]["state"] == "Succeeded"
+
+
+def test_without_a_models_volume_a_job_is_refused_before_its_first_phase(
+    controllers: LocalApiServer, proxy: FaultProxy, tmp_path: Path, stems: str
+) -> None:
+    space = make_space(controllers)
+    with working(space, proxy, tmp_path, succeed), submitted(space, "song", pipeline=stems) as name:
+        error = space.finished(name)["status"]["error"]
+        assert (error["reason"], children(space, name)) == ("ModelMissing", [])
+        assert "models.enabled" in error["suggestion"]
 
 
 def test_a_record_that_goes_away_lets_those_that_wait_go_on(here: Space, stems: str, record: Record) -> None:

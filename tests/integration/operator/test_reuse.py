@@ -23,6 +23,7 @@ from audiojob_types.constants import API_VERSION
 from audiojob_types.contract import ExitCode, ManifestRef, Outcome, OutputRef, PhaseInput, PhaseResult
 
 STEPS = ("download", "normalize", "separate")
+MODELS = {"AUDIOJOB_MODELS_CLAIM": "true"}  # without a models volume Separate is refused
 
 
 def publish(phase: PhaseInput, pod: Object) -> Object:
@@ -63,7 +64,7 @@ def spaces(
     make_line(two)
     folder = tmp_path_factory.mktemp("reuse")
     proxy.begin()
-    settings = {"AUDIOJOB_LEASE__NAME": one.namespace, "AUDIOJOB_SITES": json.dumps(SITES)}
+    settings = {"AUDIOJOB_LEASE__NAME": one.namespace, "AUDIOJOB_SITES": json.dumps(SITES), **MODELS}
     operator = OperatorProcess(
         proxy.write_kubeconfig(folder / "config"), [one.namespace, two.namespace], folder / "log", **settings
     )
@@ -266,7 +267,7 @@ def test_a_donor_from_before_the_operators_start_is_found(
     space, url = make_space(controllers), address()
     make_line(space)
     kubeconfig = proxy.write_kubeconfig(tmp_path / "config")
-    settings = {"AUDIOJOB_LEASE__NAME": space.namespace, "AUDIOJOB_SWEEP__FINISHED_SECONDS": "1"}
+    settings = {"AUDIOJOB_LEASE__NAME": space.namespace, "AUDIOJOB_SWEEP__FINISHED_SECONDS": "1", **MODELS}
     with (
         OperatorProcess(kubeconfig, [space.namespace], tmp_path / "log", **settings) as operator,
         PodRunner(space.rest, space.namespace, play),
@@ -298,7 +299,7 @@ def test_a_killed_operator_starts_no_work_twice(
 ) -> None:
     space, url = make_space(controllers), address()
     make_line(space)
-    settings = {"AUDIOJOB_LEASE__NAME": space.namespace}
+    settings = {"AUDIOJOB_LEASE__NAME": space.namespace, **MODELS}
     operator = OperatorProcess(
         proxy.write_kubeconfig(tmp_path / "config"), [space.namespace], tmp_path / "log", **settings
     )

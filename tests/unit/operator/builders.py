@@ -34,6 +34,7 @@ NAMESPACE = "music"
 SETTINGS = DecideSettings(
     images=Images({family: f"docker.io/audiojob/{family.value}:1" for family in ImageFamily}),
     store=FolderStore(),
+    models_claim=True,
 )
 SHA = "0" * 64
 URL = "https://media.example.org/song.ogg"

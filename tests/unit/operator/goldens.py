@@ -57,7 +57,7 @@ def _separate_on_gpu() -> Object:
                 }
             }
         ),
-        settings=with_settings(models_claim=True, allowed_cidrs=("10.0.0.0/8",)),
+        settings=with_settings(allowed_cidrs=("10.0.0.0/8",)),
         gpu=True,
     )
     for name, output in (("download", "source"), ("normalize", "audio")):

@@ -1,14 +1,15 @@
-"""Phases that need a model which is on its way: they wait until it is there, and say how far it is."""
+"""Phases that need a model: they wait for one that is on its way, and fail early where none can come."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from audiojob_operator.building.precedence import phase_parameters
 from audiojob_types.base import format_time
-from audiojob_types.models import ModelBook, ModelRecord, ModelState
+from audiojob_types.models import KNOWN_MODELS, UNTRAINED_MODEL, ModelBook, ModelRecord, ModelState
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.resources.job import AudioJobSpec
 from audiojob_types.resources.pipeline import Phase
@@ -26,14 +27,23 @@ class ModelWait:
     until: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NoModelsVolume:
+    """Why a job cannot end well where no models volume is mounted, and the way out."""
+
+    message: str
+    suggestion: str
+
+
 def needed_models(spec: AudioJobSpec, phase: Phase) -> tuple[str, ...]:
     """The models whose files the phase needs; none if its parameters do not fit."""
     if not phase.task.descriptor.uses_models:
         return ()
     try:
-        return phase_parameters(spec, phase).models
+        named = phase_parameters(spec, phase).models
     except InvalidParameters:
         return ()  # reported when the phase is built
+    return tuple(name for name in named if name != UNTRAINED_MODEL)
 
 
 def lacks_model(spec: AudioJobSpec, phase: Phase, unready: frozenset[str]) -> bool:
@@ -54,6 +64,34 @@ def model_wait(spec: AudioJobSpec, phase: Phase, book: ModelBook | None, now: da
     ahead = until if until is not None and now < until else None
     return ModelWait(
         f"Phase {phase.name} waits for the model {name} ({_standing(record, now)}).{_advice(record)}", ahead
+    )
+
+
+def no_models_volume(spec: AudioJobSpec, phases: Iterable[Phase], book: ModelBook | None) -> NoModelsVolume | None:
+    """What is said of a job with a phase whose model nobody brings; None if there is no such phase.
+
+    A model that is named for prefetch is on its way: the operator learns of the volume with its next rollout.
+    """
+    named = frozenset() if book is None else book.wanted
+    for phase in phases:
+        for name in needed_models(spec, phase):
+            if name not in named:
+                return NoModelsVolume(
+                    f"Phase {phase.name} needs the model {name}, but no models volume is configured.", _way_out(name)
+                )
+    return None
+
+
+def _way_out(name: str) -> str:
+    """For the administrator first; whoever only tries out the system needs no weights."""
+    filled = (
+        f"and models.prefetch.enabled of the chart, with {name} in models.prefetch.models"
+        if name in KNOWN_MODELS
+        else f"of the chart and to put {name} into the volume"
+    )
+    return (
+        f"Ask the administrator to set models.enabled {filled} (docs/models.md), then create the job again. "
+        f"To try out the system without weights, set parameters.separate.model to {UNTRAINED_MODEL}."
     )
 
 

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import NAMESPACE, NOW, URL, World, audio_job, phase, pipeline, separate_pipeline
+from tests.unit.operator.builders import (
+    NAMESPACE,
+    NOW,
+    URL,
+    World,
+    audio_job,
+    phase,
+    pipeline,
+    separate_pipeline,
+    with_settings,
+)
 from tests.unit.operator.pool import Pool
 
 from audiojob_operator.deciding.policies.blocker import Facts
-from audiojob_operator.deciding.policies.models import lacks_model, model_wait, needed_models, telling
+from audiojob_operator.deciding.policies.models import (
+    lacks_model,
+    model_wait,
+    needed_models,
+    no_models_volume,
+    telling,
+)
 from audiojob_operator.deciding.policies.ready import can_go_on, gpu_requests
-from audiojob_operator.records.admission import GpuRequest
+from audiojob_operator.records.admission import Admission, GpuRequest
 from audiojob_operator.records.objects import Key
+from audiojob_operator.records.observed import Retried
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.models import WANTED_KEY, ModelBook
+from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJobSpec
-from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
+from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec, Phase
 
 Object = dict[str, Any]
 
@@ -261,6 +280,96 @@ def test_parameters_that_do_not_fit_fail_before_anything_waits() -> None:
     world.edit(parameters={"separate": {"stems": "SixStems"}})
     world.turn()
     assert (world.status["state"], world.status["error"]["reason"]) == ("Failed", "InvalidSpec")
+
+
+# ---------------------------------------------------------------- without a models volume
+
+NO_VOLUME = with_settings(models_claim=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "said", "way_out"),
+    [
+        pytest.param("htdemucs", None, "with htdemucs in models.prefetch.models", id="nothing is fetched ahead"),
+        pytest.param("mdx", book("htdemucs"), "with mdx in models.prefetch.models", id="another model is fetched"),
+        pytest.param(
+            "htdemucs",
+            ModelBook.read({WANTED_KEY: "[]", "htdemucs": json.dumps(READY)}),
+            "with htdemucs in models.prefetch.models",
+            id="an old record of what is not wanted",
+        ),
+        pytest.param("audiojob_proof", None, "to put audiojob_proof into the volume", id="a model of no prefetch"),
+        pytest.param("htdemucs", book("htdemucs"), None, id="it is named for prefetch: the volume is on its way"),
+        pytest.param("demucs_unittest", None, None, id="the untrained network needs no files"),
+    ],
+)
+def test_what_is_said_of_a_model_that_nobody_brings(model: str, said: ModelBook | None, way_out: str | None) -> None:
+    found = no_models_volume(spec_of(model=model), [Phase.model_validate(phase("first")), separating()], said)
+    assert (found is None) == (way_out is None)
+    if found is not None and way_out is not None:
+        assert found.message == f"Phase separate needs the model {model}, but no models volume is configured."
+        assert "models.enabled" in found.suggestion
+        assert way_out in found.suggestion
+
+
+def chain_without_volume(**more: Any) -> World:
+    job = audio_job(pipeline="separate", source={"url": URL}, **more)
+    return World(audiojob=job, pipeline=separate_pipeline(), settings=NO_VOLUME)
+
+
+def test_without_a_volume_a_job_is_refused_before_anything_is_created() -> None:
+    world = chain_without_volume()
+    world.admission = Admission(False, Reason.QUEUE_FULL, "2 of 2 jobs are running.")
+    world.turn()
+    error = world.status["error"]
+    assert (world.status["state"], error["reason"], error.get("retryable", False)) == ("Failed", "ModelMissing", False)
+    assert "models.prefetch.enabled" in error["suggestion"]
+    assert (world.created_jobs, world.revisions, world.status.get("phases", [])) == ([], {}, [])
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        pytest.param(
+            chain_without_volume(parameters={"separate": {"model": "demucs_unittest"}}), id="the untrained network"
+        ),
+        pytest.param(World(settings=NO_VOLUME), id="a pipeline that separates nothing"),
+        pytest.param(replace(chain_without_volume(), settings=with_settings()), id="a volume that is filled by hand"),
+        pytest.param(replace(chain_without_volume(), models=book("htdemucs")), id="a volume that is on its way"),
+    ],
+)
+def test_without_a_volume_other_jobs_start(world: World) -> None:
+    world.turn()
+    assert world.status["state"] == "Running"
+
+
+def test_a_job_that_has_begun_is_left_to_the_runner_when_the_volume_is_taken_away() -> None:
+    world = chain_world(None)
+    world.settings = NO_VOLUME
+    world.turn()
+    assert world.phase("separate").state == "Running"
+
+
+def test_a_retry_needs_no_model_for_what_is_already_separated() -> None:
+    line = pipeline(phase("separate", "Separate"), phase("second"))
+    before = World(pipeline=line)
+    before.turn()
+    before.succeed("separate", "vocals")
+    before.turn()
+    before.fail("second", 65)
+    before.turn()
+    assert before.status["state"] == "Failed"
+    retried = Retried(before.job, AudioPipeline.model_validate(line).spec)
+    world = World(audiojob=audio_job(retryOf="before"), pipeline=line, retried=retried, settings=NO_VOLUME)
+    world.turn()
+    assert (world.phase("separate").state, world.phase("second").state) == ("Succeeded", "Running")
+
+
+def test_a_namespace_of_another_operator_may_have_a_volume() -> None:
+    world = chain_without_volume()
+    world.prepared = False
+    world.turn()
+    assert world.condition("Progressing")["reason"] == "NamespaceNotPrepared"
 
 
 # ---------------------------------------------------------------- admission and caches
