@@ -249,7 +249,7 @@ class PhaseProgram(WireModel):
 
 
 class PhaseInput(WireModel):
-    """All that a phase process is told. Secrets are never in it."""
+    """All that a phase process gets. Secrets are never in it."""
 
     api_version: str = API_VERSION
     contract: Annotated[int, Field(ge=0), Since(1)] = 0

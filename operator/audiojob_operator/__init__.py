@@ -1,1 +1,1 @@
-"""The operator: turns AudioJobs into Kubernetes Jobs, one per phase and attempt, and tells their story in status."""
+"""The operator: turns AudioJobs into Kubernetes Jobs, one per phase and attempt, and keeps status."""

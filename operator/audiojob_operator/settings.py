@@ -155,9 +155,9 @@ class Progress(_Group):
 
 
 class Disruption(_Group):
-    """Pods whose node stops answering, or that are told to end. Seconds.
+    """Pods whose node stops answering, or that are deleted. Seconds.
 
-    ``node_lost_seconds``: how long a pod stays on a node that does not answer before it is told to end.
+    ``node_lost_seconds``: how long a pod stays on a node that does not answer before it is deleted.
     ``grace_seconds``: how long it may take to end. ``lost_after_seconds``: how much later it counts as lost, and the
     phase begins anew elsewhere.
     """
@@ -168,7 +168,7 @@ class Disruption(_Group):
 
 
 class Sweep(_Group):
-    """Slow rounds. Seconds between two of a kind, and how long a revision that no job names is kept."""
+    """Periodic sweeps. Seconds between two of a kind, and how long a revision that no job names is kept."""
 
     finished_seconds: Annotated[float, Field(gt=0)] = 120.0
     active_seconds: Annotated[float, Field(gt=0)] = 300.0

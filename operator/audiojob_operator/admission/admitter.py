@@ -93,7 +93,7 @@ class Admitter:
     def open(self) -> None:
         """All that holds a slot is known from now on. No cycle is made before: it would give slots away twice.
 
-        The first one is made here: until then no host would be known that must be left alone.
+        The first one is made here: until then no host would be known that must not be asked.
         """
         self._open = True
         for key, _ in self._caches.audiojobs.active():
@@ -228,7 +228,7 @@ class Admitter:
         return self._scheduler.ledger.claimed_by(work)
 
     def cooling(self, job: AudioJob) -> datetime | None:
-        """Until when the job's host must be left alone; None if it may be asked."""
+        """Until when the job's host must not be asked; None if it may be asked."""
         host = site_host(job.spec)
         return self._scheduler.cooling(host, datetime.now(UTC)) if host else None
 

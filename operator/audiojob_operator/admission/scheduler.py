@@ -208,7 +208,7 @@ class Scheduler:
     # ---------------------------------------------------------------- questions
 
     def cooling(self, host: str, now: datetime) -> datetime | None:
-        """Until when a host must be left alone; None if it may be asked."""
+        """Until when a host must not be asked; None if it may be asked."""
         until = self._cooling.get(host)
         return until if until is not None and until > now else None
 

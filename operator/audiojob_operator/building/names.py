@@ -25,7 +25,7 @@ def child_name(job: str, uid: str, phase: str, attempt: int) -> str:
 
 
 def event_name(job: str, uid: str, reason: str, phase: str, attempt: int) -> str:
-    """The event of a fact: the same fact always has the same name, so that it is told once."""
+    """The event of a fact: the same fact always has the same name, so that it is recorded once."""
     return f"{job}.{digest(uid, reason, phase, attempt, characters=16)}"
 
 

@@ -1,4 +1,4 @@
-"""The phase file: all that a phase's process is told."""
+"""The phase file: all that a phase's process gets."""
 
 from __future__ import annotations
 

@@ -42,8 +42,8 @@ def program_of(phase: Phase) -> PhaseProgram | None:
     if phase.image is None:
         raise InvalidSpecError(f"pipeline.phases[{phase.name}].image", "a phase with task Container needs an image")
     wire = phase.to_wire()
-    told = {name: wire.get(name) for name in ("image", "command", "args", "env")}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    given = {name: wire.get(name) for name in ("image", "command", "args", "env")}
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
     return PhaseProgram(image=phase.image, sha256=digest)
 
 

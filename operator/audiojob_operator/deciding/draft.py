@@ -1,4 +1,4 @@
-"""A decision in the making: the phases as they will be, and what is to be created, told and looked at again."""
+"""A decision in the making: the phases as they will be, and what is to be created, emitted and reconciled again."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class Draft:
         index = [each.name for each in self.pipeline.phases].index(phase.name)
         return f"phase {index + 1} of {len(self.pipeline.phases)}, {phase.name}"
 
-    def tell(
+    def emit(
         self,
         reason: Reason | str,
         message: str,
@@ -175,7 +175,7 @@ class Draft:
         phase: str = "",
         attempt: int = 0,
     ) -> None:
-        """An event. The same reason, phase and attempt are told once in a job's life."""
+        """An event. The same reason, phase and attempt are emitted once in a job's life."""
         name = event_name(self.observed.job.metadata.name, self.uid, reason, phase, attempt)
         self.events.append(EventRecord(name=name, type=kind, reason=str(reason), message=clip(message), phase=phase))
 

@@ -17,7 +17,7 @@ from audiojob_types.base import format_time
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import JobError, PhaseState, State
 
-# Reasons to wait that only a person can end: told as an event when they appear.
+# Reasons to wait that only a person can end: recorded as an event when they appear.
 _TOLD: Final = frozenset(
     {
         Reason.NAMESPACE_NOT_PREPARED,
@@ -43,7 +43,7 @@ def all_done(draft: Draft) -> Situation | None:
         return None
     count = len(draft.phases)
     message = f"All {count} phases succeeded." if count > 1 else "The phase succeeded."
-    draft.tell(Reason.COMPLETED, message)
+    draft.emit(Reason.COMPLETED, message)
     return Situation(State.SUCCEEDED, Reason.COMPLETED, message, admitted=True)
 
 
@@ -52,7 +52,7 @@ def fail(draft: Draft, error: JobError) -> Situation:
     stop_phases(draft, PhaseState.CANCELLED, Reason.CANCELLED, "Stopped because the job failed.")
     where = f"Phase {error.phase}: " if error.phase else ""
     message = clip(f"{where}{error.message}")
-    draft.tell(error.reason, f"{message} {error.suggestion}".strip(), kind="Warning", phase=error.phase or "")
+    draft.emit(error.reason, f"{message} {error.suggestion}".strip(), kind="Warning", phase=error.phase or "")
     return Situation(State.FAILED, error.reason, message, admitted=was_admitted(draft), error=error)
 
 
@@ -82,11 +82,11 @@ def queued(draft: Draft, wait: Wait) -> Situation:
     draft.wake(wait.until)
     before = {condition.reason for condition in draft.observed.job.status.conditions}
     if wait.reason in _TOLD and wait.reason not in before:
-        draft.tell(wait.reason, wait.message, kind="Warning")
+        draft.emit(wait.reason, wait.message, kind="Warning")
     message = steady(draft, wait.reason, wait.message)
     if wait.reason in _WORTH_AN_EVENT:
         if draft.now >= since + _EVENT_AFTER:
-            draft.tell(wait.reason, f"Waiting since {format_time(since)}: {message}")
+            draft.emit(wait.reason, f"Waiting since {format_time(since)}: {message}")
         else:
             draft.wake(since + _EVENT_AFTER)
     return Situation(
@@ -118,7 +118,7 @@ def steady(draft: Draft, reason: Reason, message: str) -> str:
 
 
 def status_says(draft: Draft, reason: Reason) -> bool:
-    """Whether status tells this reason already."""
+    """Whether status shows this reason already."""
     conditions = draft.observed.job.status.conditions
     return any(condition.type == c.CONDITION_PROGRESSING and condition.reason == reason for condition in conditions)
 

@@ -53,7 +53,7 @@ class EndJobError(Exception):
         self.phase, self.reason = phase, reason
 
 
-def settle(draft: Draft) -> None:
+def apply_outcomes(draft: Draft) -> None:
     """Bring every phase up to what its Jobs say, adopting Jobs whose status write was lost."""
     for phase in draft.pipeline.phases:
         draft.phases[phase.name] = _settle_phase(draft, phase)
@@ -137,7 +137,7 @@ def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus
         return record  # numbers in the message change all the time
     if problem.expected:
         return updated(record, {"reason": problem.reason, "message": clip(problem.message)})
-    draft.tell(
+    draft.emit(
         problem.reason,
         f"Phase {record.name} cannot start: {problem.message} {problem.suggestion}",
         kind="Warning",
@@ -174,7 +174,7 @@ def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> 
     where = " on the CPU" if after.device is not record.device else ""
     if (after.memory_request_bytes or 0) > (record.memory_request_bytes or 0):
         where = f" with {(after.memory_request_bytes or 0) // 1024**2} MiB of memory"
-    draft.tell(
+    draft.emit(
         Reason.PHASE_RETRIED,
         f"Attempt {record.attempt} of phase {phase.name} failed ({failed.reason}): {failed.message} "
         f"It is retried {when}{where}.",
@@ -273,11 +273,11 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
 
 
 def _tell_start(draft: Draft, phase: Phase, record: PhaseStatus) -> None:
-    """Events tell a job's beginning, its end and what is out of the ordinary; status tells of every phase."""
+    """Events record a job's start, its end and what is out of the ordinary; status has every phase."""
     if record.attempt == 1 and any(each.attempt > 0 for name, each in draft.phases.items() if name != phase.name):
         return
     attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
-    draft.tell(
+    draft.emit(
         Reason.PHASE_STARTED,
         f"Created Job {record.job_name} for {draft.place(phase)}{attempt}, on the {record.device}.",
         phase=phase.name,

@@ -21,15 +21,15 @@ _SOONEST_SECONDS: Final = 0.1
 def make_plan(draft: Draft, situation: Situation) -> Plan:
     """What brings an unfinished job to ``situation``."""
     observed = draft.observed
-    job, settled = observed.job, situation.state.finished
+    job, ended = observed.job, situation.state.finished
     live = frozenset(
         (record.name, record.attempt)
         for record in draft.phases.values()
-        if record.state is PhaseState.RUNNING and not settled
+        if record.state is PhaseState.RUNNING and not ended
     )
     leftovers, expiries = _leftovers(observed, live, draft.now)
     # One that has ended is looked at again when its time to live has passed.
-    wakes = [expiry_of(job.spec, draft.revision, draft.now)] if settled else draft.wakes
+    wakes = [expiry_of(job.spec, draft.revision, draft.now)] if ended else draft.wakes
     wakes = [*wakes, *expiries]
     create_revision = None
     if draft.revision is not None and draft.revision_is_new:

@@ -116,7 +116,7 @@ def _take(draft: Draft, phase: Phase) -> None:
         draft.outputs = [*(each for each in draft.outputs if each.phase != phase.name), *own][-MAX_STATUS_OUTPUTS:]
         message = f"Phase {phase.name} needs no Job: AudioJob {donor.job} has done the same work."
         draft.warn_of(phase.name, donor.warnings)
-        draft.tell(Reason.PHASE_REUSED, message, phase=phase.name, attempt=record.attempt)
+        draft.emit(Reason.PHASE_REUSED, message, phase=phase.name, attempt=record.attempt)
 
 
 def _wanted_key(draft: Draft, phase: Phase) -> str | None:
@@ -185,7 +185,7 @@ def without_lost_files(draft: Draft, phase: Phase, record: PhaseStatus, failed: 
         draft.outputs = [output for output in draft.outputs if output.phase != each.name]
         draft.warn_of(each.name, ())
         message = f"Files of AudioJob {each.reused_from} are not in the store; phase {each.name} does its work itself."
-        draft.tell(Reason.REUSE_FAILED, message, kind="Warning", phase=each.name, attempt=each.attempt)
+        draft.emit(Reason.REUSE_FAILED, message, kind="Warning", phase=each.name, attempt=each.attempt)
     update = {"state": PhaseState.WAITING, "reason": failed.reason, "message": clip(failed.message)}
     return updated(record, update)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.outcome import all_done, fail, job_error, queued, was_admitted
-from audiojob_operator.deciding.phases import pause_phases, settle, stop_phases
+from audiojob_operator.deciding.phases import apply_outcomes, pause_phases, stop_phases
 from audiojob_operator.deciding.policies.deadline import active_deadline, has_begun, queue_deadline
 from audiojob_operator.deciding.policies.models import no_models_volume
 from audiojob_operator.deciding.policies.ready import can_go_on, ready_phases
@@ -70,7 +70,7 @@ def _results(draft: Draft) -> Situation | None:
     """What is done is done: results come before cancelling, suspending and deadlines."""
     if draft.revision is None:
         return None
-    settle(draft)
+    apply_outcomes(draft)
     if draft.failure is not None:
         name, failed = draft.failure
         error = JobError(
@@ -99,7 +99,7 @@ def _cancel(draft: Draft) -> Situation | None:
         return None
     message = "The job was cancelled."
     stop_phases(draft, PhaseState.CANCELLED, Reason.CANCELLED, message)
-    draft.tell(Reason.CANCELLED, message)
+    draft.emit(Reason.CANCELLED, message)
     return Situation(State.CANCELLED, Reason.CANCELLED, message, admitted=was_admitted(draft))
 
 
@@ -112,7 +112,7 @@ def _suspend(draft: Draft) -> Situation | None:
     draft.start_time = None
     message = "The job is suspended; set spec.suspend to false to go on."
     if job.status.state is not State.SUSPENDED:
-        draft.tell(Reason.SUSPENDED, message, attempt=job.metadata.generation)
+        draft.emit(Reason.SUSPENDED, message, attempt=job.metadata.generation)
     return Situation(State.SUSPENDED, Reason.SUSPENDED, message, admitted=False)
 
 
@@ -124,7 +124,7 @@ def _drain(draft: Draft) -> Situation | None:
     message = observed.admitted.message
     pause_phases(draft, Reason.HELD, "The attempt was stopped because the queue is drained.")
     draft.start_time = None
-    draft.tell(Reason.HELD, message, attempt=sum(record.attempt for record in draft.phases.values()))
+    draft.emit(Reason.HELD, message, attempt=sum(record.attempt for record in draft.phases.values()))
     return Situation(State.QUEUED, Reason.HELD, message, admitted=False, waiting_since=draft.now)
 
 

@@ -40,7 +40,7 @@ def is_finished(job: AudioJob) -> bool:
 
 
 def holds_slot(job: AudioJob) -> bool:
-    """Whether the job was let in by admission and has neither finished nor been suspended since."""
+    """Whether the job was admitted and has neither finished nor been suspended since."""
     conditions = {condition.type: condition.status for condition in job.status.conditions}
     return conditions.get(c.CONDITION_ADMITTED) == "True" and not is_finished(job)
 

@@ -1,6 +1,6 @@
 """What a status write means for the statistics: pure, from the status before and after it.
 
-Metrics are derived from the statuses and not told along the way, so that what is counted is what was recorded.
+Metrics are derived from the statuses and not counted along the way, so that what is counted is what was recorded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class AttemptClass(StrEnum):
     EXHAUSTED = "Exhausted"  # the retry limit, or that of disruptions, is reached
     DEVICE = "Device"  # moves to the CPU
     MEMORY = "Memory"  # again with more memory
-    COOL_DOWN = "CoolDown"  # the source's site asked to be left alone
+    COOL_DOWN = "CoolDown"  # the source's site asked for a pause
     DISRUPTED = "Disrupted"  # nobody's fault
     STOPPED = "Stopped"  # cancelled, suspended, taken back, or over because the job is
 

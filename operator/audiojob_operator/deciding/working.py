@@ -105,7 +105,7 @@ def report_blockers(draft: Draft) -> Situation:
     draft.start_time = None  # people and other jobs take their time; the job's clock stands still and its slot is free
     state, kind = _WITHOUT_SLOT[found.reason]
     if kind is not None and not status_says(draft, found.reason):
-        draft.tell(found.reason, found.message, kind=kind, phase=found.phase)
+        draft.emit(found.reason, found.message, kind=kind, phase=found.phase)
     return Situation(state, found.reason, found.message, admitted=False, waiting_for=found.other)
 
 
@@ -114,4 +114,4 @@ def warn_of_pointless_reviews(draft: Draft) -> None:
     for review in pointless_reviews(draft.observed.job.spec, draft.pipeline):
         gates = ", ".join(phase.name for phase in draft.pipeline.phases if phase.gate) or "none"
         message = f"The pipeline does not stop before {review.phase}; phases with a gate: {gates}."
-        draft.tell(Reason.REVIEW_IGNORED, message, kind="Warning", phase=review.phase)
+        draft.emit(Reason.REVIEW_IGNORED, message, kind="Warning", phase=review.phase)

@@ -105,7 +105,7 @@ class Applier:
 
     async def _tell(self, record: EventRecord, job: Metadata) -> None:
         if job.namespace not in self._caches.namespaces:
-            return  # no rights there; the status tells it
+            return  # no rights there; the status says it
         if record.name in self._recorded:
             return  # a decision that finds the same facts makes the same event
         body = event_object(record, job, self._identity, datetime.now(UTC))

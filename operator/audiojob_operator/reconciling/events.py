@@ -1,4 +1,4 @@
-"""Events on an AudioJob: `kubectl describe` tells its story by them."""
+"""Events on an AudioJob: what `kubectl describe` lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MESSAGE_LIMIT = 1_024
 
 
 def event_object(record: EventRecord, about: Metadata, reporter: str, now: datetime) -> Object:
-    """A core/v1 Event. Its name is the record's, so that the same fact told twice is one event."""
+    """A core/v1 Event. Its name is the record's, so that the same fact recorded twice is one event."""
     moment = format_time(now)
     return {
         "apiVersion": EVENTS.api_version,

@@ -167,7 +167,7 @@ class Gatherer:
         return None
 
     async def _donor(self, key: Key) -> Known | None:
-        """A job that may serve as donor. That a finished one was deleted is told to nobody, so it is read."""
+        """A job that may serve as donor. That a finished one was deleted reaches no watch of ours, so it is read."""
         known = self._caches.audiojobs.get(key)
         return known if known is not None and not known.finished else await self.read(key)
 
@@ -199,8 +199,10 @@ class Gatherer:
             return True
         labels = ended["metadata"].get("labels") or {}
         attempt, phase = labels.get(c.LABEL_ATTEMPT, "0"), labels.get(c.LABEL_PHASE)
-        told = (record.get("attempt", 0) for record in known.status.get("phases") or () if record.get("name") == phase)
-        return attempt.isdecimal() and int(attempt) <= max(told, default=0)
+        recorded = (
+            record.get("attempt", 0) for record in known.status.get("phases") or () if record.get("name") == phase
+        )
+        return attempt.isdecimal() and int(attempt) <= max(recorded, default=0)
 
     def _priority(self, key: Key) -> int:
         known = self._caches.audiojobs.get(key)
@@ -309,7 +311,7 @@ def _revision_names(cache: NamespaceCache | None) -> frozenset[str]:
 
 
 def _readable(known: Known | None) -> AudioJob | None:
-    """Another job; None as well for one that this version cannot read, which is told when its own turn comes."""
+    """Another job; None as well for one that this version cannot read: its own reconcile reports that."""
     try:
         return known.job if known is not None else None
     except ValidationError:

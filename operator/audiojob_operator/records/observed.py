@@ -55,7 +55,7 @@ class Observed:
     (AlreadyExists is success).
     ``gpus_per_node`` is the most that any Ready node offers. ``source_job`` is the one that spec.source.jobRef names,
     ``retried`` the one that spec.retryOf names; None if there is none of that name. ``cooling_until``: the host of the
-    source is left alone until then. ``running`` is how many AudioJobs run in all.
+    source is not asked until then. ``running`` is how many AudioJobs run in all.
     ``models``: where those that an administrator has fetched ahead stand; None if that is not done here.
     ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
     ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it

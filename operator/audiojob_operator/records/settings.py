@@ -28,7 +28,7 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Disruption:
-    """Times of pods whose node stops answering, or that are told to end. Seconds."""
+    """Times of pods whose node stops answering, or that are deleted. Seconds."""
 
     node_lost_seconds: int = 60  # Kubernetes' own default of 300 s would hold a job up for five minutes
     grace_seconds: int = 30

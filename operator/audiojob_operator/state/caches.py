@@ -8,7 +8,7 @@ from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
 from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, NODES
-from audiojob_operator.deciding.policies.models import telling
+from audiojob_operator.deciding.policies.models import progress_shown
 from audiojob_operator.deciding.transitions import waiting_reason
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state.jobstore import JobStore, Known
@@ -113,7 +113,7 @@ class Caches:
     def models_changed(self, namespace: str, old: ModelBook | None, new: ModelBook | None) -> None:
         """Models have arrived, or there is news of those that are awaited."""
         arrived = (old.unready if old else frozenset()) != (new.unready if new else frozenset())
-        if not arrived and telling(old) == telling(new):
+        if not arrived and progress_shown(old) == progress_shown(new):
             return
         for parent, known in list(self.audiojobs.active()):
             if parent[0] != namespace:

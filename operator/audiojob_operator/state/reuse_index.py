@@ -138,7 +138,7 @@ class ReuseIndex:
             self._wake_waiters(work)
 
     def job_ended(self, work: WorkKey) -> None:
-        """A Job that did the work has ended or is gone; if a status tells of it, that status wakes the others later."""
+        """A Job that did the work has ended or is gone; if a status shows it, that status wakes the others later."""
         if work not in self._running:
             self._wake_waiters(work)
 

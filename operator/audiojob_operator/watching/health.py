@@ -1,4 +1,4 @@
-"""Probes and metrics over HTTP, and what they tell: alive, ready, degraded."""
+"""Probes and metrics over HTTP, and what they report: alive, ready, degraded."""
 
 from __future__ import annotations
 

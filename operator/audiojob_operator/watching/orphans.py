@@ -2,7 +2,7 @@
 
 Kubernetes deletes what an owner leaves behind, as long as the owner is written down. After a deletion with
 ``--cascade=orphan``, or when Jobs were put back from a backup without their owners, it is not. Somebody may have
-wanted that: they are told, and left alone.
+wanted that: they are logged and kept.
 """
 
 from __future__ import annotations

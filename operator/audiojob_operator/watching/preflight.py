@@ -181,7 +181,7 @@ class Preflight:
         self._degradation = degradation
         self._healed = healed
         self._poked = asyncio.Event()
-        self._told = False
+        self._reported = False
 
     async def start(self) -> None:
         """Return once the API server answers, gives every right and serves our types. Raises StartError."""
@@ -196,7 +196,7 @@ class Preflight:
         self._poked.set()
 
     async def run(self) -> None:
-        """Check until cancelled; what is found is told to the degradation, and its end too."""
+        """Check until cancelled; what is found is reported to the health probe, and its end too."""
         while True:
             try:
                 async with asyncio.timeout(self._pause()):
@@ -236,9 +236,9 @@ class Preflight:
             return await missing(self._client, self._accesses)
         except Forbidden as error:
             # Every account may ask by default; where that was taken away, failing calls must tell.
-            if not self._told:
+            if not self._reported:
                 _log.warning("the operator may not ask for its own permissions, so they are not checked: %s", error)
-            self._told = True
+            self._reported = True
             return ()
 
     async def _list(self, resource: Resource) -> None:
@@ -248,7 +248,7 @@ class Preflight:
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result, once there is one. Raises StartError for the last problem when the time is up."""
         deadline = time.monotonic() + self._settings.preflight.wait_seconds
-        told = ""
+        reported = ""
         while True:
             try:
                 return await call()
@@ -258,9 +258,9 @@ class Preflight:
                 problem, last = _problem(error), error
             if time.monotonic() >= deadline:
                 raise StartError(problem) from last
-            if problem != told:
+            if problem != reported:
                 _log.warning("waiting: %s", problem)
-            told = problem
+            reported = problem
             await asyncio.sleep(_RETRY_SECONDS)
 
 

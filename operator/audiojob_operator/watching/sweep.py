@@ -1,4 +1,4 @@
-"""Slow rounds: what no watch tells. Finished jobs whose TTL has passed, events that were missed, unused revisions."""
+"""Periodic sweeps of what no watch reports: finished jobs past their TTL, missed events, unused revisions."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _RETRIES = Backoff(first_seconds=0.5, cap_seconds=10.0)
 
 
 class Sweeper:
-    """Three rounds, each at its own pace; a round that fails is repeated at the next turn.
+    """Three sweeps, each at its own interval; one that fails is repeated at the next.
 
-    Beside them a list of all unfinished AudioJobs after each `gap()`. `on_finished` is told of every finished one.
+    Beside them a list of all unfinished AudioJobs after each `gap()`. `on_finished` gets every finished one.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Sweeper:
     async def audit(self) -> None:
         """Take over every unfinished AudioJob while the watch works: what it has missed is found, and counted.
 
-        Jobs that no AudioJob owns are told.
+        Jobs that no AudioJob owns are logged.
         """
         self._tell_orphans()
         late_before = datetime.now(UTC) - _LATE_AFTER
@@ -132,7 +132,7 @@ class Sweeper:
                 if self._caches.intake.put(obj) and not was_known:
                     new.append(obj)
         for key in known - listed:
-            # Finished or deleted, and no watch told: forgotten here, so that the round over it reads what is true.
+            # Finished or deleted, and no watch reported it: forgotten here, so that its reconcile reads the object.
             if (row := self._caches.audiojobs.get(key)) is not None:
                 self._caches.audiojobs.left(row.raw)
         self._tell_foreign(foreign)
@@ -156,7 +156,7 @@ class Sweeper:
             async for page in self._client.pages(AUDIOJOBS, field_selector=in_state(state)):
                 for obj in page.items:
                     if concern(obj, self._caches.namespaces) is Concern.FOREIGN:
-                        continue  # nothing would come of a round over it
+                        continue  # a reconcile would change nothing
                     if self._on_finished is not None and key_of(obj)[0] in self._caches.namespaces:
                         self._on_finished(key_of(obj), obj)
                     if self._has_expired(obj, now) or self._has_old_failed_job(obj, now):

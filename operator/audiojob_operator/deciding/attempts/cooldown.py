@@ -1,4 +1,4 @@
-"""Hosts that have had enough: all jobs leave them alone for a while."""
+"""Cool-down: hosts that limit requests are not asked by any job for a while."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LONGEST_SECONDS: Final = 3_600
 
 
 def cool_down_seconds(times: int, asked: int | None) -> int:
-    """How long the host is left alone after the n-th refusal in a row: a minute, doubling, or what it asked for."""
+    """How long the host is not asked after the n-th refusal in a row: a minute, doubling, or what it asked for."""
     own = min(_FIRST_SECONDS << min(max(times - 1, 0), 16), _LONGEST_SECONDS)
     return max(own, asked or 0)
 
 
 def cooling_until(phases: Iterable[PhaseStatus], now: datetime) -> datetime | None:
-    """Until when a job says that its host must be left alone."""
+    """Until when a job says that its host must not be asked."""
     times = [
         record.next_attempt_time
         for record in phases

@@ -48,7 +48,7 @@ def condition_of(obj: Object, kind: str) -> Object | None:
 
 
 def container_status(pod: Object) -> Object:
-    """The status of the container that tells how the attempt stands: the first that has not ended well.
+    """The status of the container that shows how the attempt stands: the first that has not ended well.
 
     That is the pod's only one, but for Container phases. ``{}`` before it has one.
     """
@@ -120,7 +120,7 @@ def _not_created(pod: Object, waiting: Object) -> Diagnosis | None:
         )
     ready = condition_of(pod, "PodReadyToStartContainers")
     if ready is not None and ready.get("status") == "False":
-        # Volumes are mounted before the sandbox is made; what is missing there is told in events only.
+        # Volumes are mounted before the sandbox is made; what is missing there is reported in events only.
         return _diagnosis(
             Reason.POD_STARTING,
             "The pod's volumes or network are not ready; kubectl describe pod "

@@ -22,7 +22,7 @@ from audiojob_types.reasons import EXPLANATIONS, Reason
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Why a node refused a pod that never ran: Kubernetes' words, and all that begin with OutOf (OutOfcpu, OutOfmemory).
 _NEVER_RAN: Final = frozenset({"NodeAffinity", "UnexpectedAdmissionError", "NodeShutdown", "Terminated", "NodeLost"})
-_SIGNAL_CODES: Final = {137: "killed", 143: "told to stop"}
+_SIGNAL_CODES: Final = {137: "killed", 143: "stopped"}
 _NO_RESULT_LIMIT: Final = 2  # tried once more, not more often
 _REASON: Final = re.compile(r"^[A-Z][A-Za-z0-9]*$")
 _MAX_DETAIL: Final = 700
@@ -80,7 +80,7 @@ def _number(text: str | None) -> int | None:
 
 
 def _telling_pod(pods: Sequence[Object]) -> Object | None:
-    """The pod that tells the outcome: one that succeeded, else one that still lives, else the newest."""
+    """The pod that holds the outcome: one that succeeded, else one that still lives, else the newest."""
 
     def rank(pod: Object) -> tuple[bool, bool, str, str]:
         metadata = pod["metadata"]

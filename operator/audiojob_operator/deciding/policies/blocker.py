@@ -48,7 +48,7 @@ class Facts:
     """What may block the phases of one job. ``phases`` are its records by name.
 
     ``unready`` are models that are on their way, ``models`` says how far they are. ``same_work``: other jobs that do
-    the work of a phase now. ``host`` is the site that the source is fetched from, left alone until ``cooling_until``;
+    the work of a phase now. ``host`` is the site that the source is fetched from, not asked until ``cooling_until``;
     ``site`` is admission's answer for one more download, and ``fetch_begun`` says that this decision has used it.
     """
 

@@ -95,8 +95,8 @@ def _way_out(name: str) -> str:
     )
 
 
-def telling(book: ModelBook | None) -> tuple[object, ...]:
-    """What of a book is worth telling the jobs that wait: not every percent of it."""
+def progress_shown(book: ModelBook | None) -> tuple[object, ...]:
+    """What jobs that wait show of a book: not every percent of it."""
     if book is None:
         return ()
     return tuple(_mark(name, book.records.get(name)) for name in sorted(book.unready))
@@ -114,9 +114,9 @@ def _standing(record: ModelRecord | None, now: datetime) -> str:
         return "prefetch has not begun"
     if record.state is ModelState.FAILED:
         return f"prefetch failed: {record.message.rstrip('.') or 'no reason given'}"
-    told = record.report_time
-    if told is not None and now >= told + STALE_AFTER:
-        return f"prefetch {record.percent} %, no news since {format_time(told)}"
+    reported = record.report_time
+    if reported is not None and now >= reported + STALE_AFTER:
+        return f"prefetch {record.percent} %, no news since {format_time(reported)}"
     return f"prefetch {record.percent} %"
 
 

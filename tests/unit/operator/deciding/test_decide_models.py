@@ -27,7 +27,7 @@ from audiojob_operator.deciding.policies.models import (
     model_wait,
     needed_models,
     no_models_volume,
-    telling,
+    progress_shown,
 )
 from audiojob_operator.deciding.policies.ready import can_go_on, gpu_requests
 from audiojob_operator.records.admission import Admission, GpuRequest
@@ -141,7 +141,7 @@ def test_a_wait_is_looked_at_again_when_the_news_have_become_old() -> None:
     ],
 )
 def test_jobs_are_not_told_every_percent(one: Object, other: Object, same: bool) -> None:
-    assert (telling(book(htdemucs=one)) == telling(book(htdemucs=other))) is same
+    assert (progress_shown(book(htdemucs=one)) == progress_shown(book(htdemucs=other))) is same
 
 
 def test_a_phase_without_its_model_asks_for_no_place_and_no_gpu() -> None:
