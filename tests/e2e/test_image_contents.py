@@ -42,8 +42,16 @@ def ask(product: Product, image: str, *command: str) -> str:
         },
     }
     overrides = json.dumps({"spec": {"containers": [container]}})
-    options = ["--restart=Never", "--rm", "--quiet", "--attach", f"--image={product.images[image]}"]
-    return product.cluster.kubectl("-n", product.namespace, "run", name, *options, f"--overrides={overrides}")
+    run = ("-n", product.namespace)
+    options = ["--restart=Never", f"--image={product.images[image]}"]
+    product.cluster.kubectl(*run, "run", name, *options, f"--overrides={overrides}")
+    try:
+        # Not attached: what a program writes before somebody listens would be lost.
+        ended = "--for=jsonpath={.status.phase}=Succeeded"
+        product.cluster.kubectl(*run, "wait", ended, f"pod/{name}", "--timeout=90s")
+        return product.cluster.kubectl(*run, "logs", name)
+    finally:
+        product.cluster.kubectl(*run, "delete", "pod", name, "--wait=false")
 
 
 @pytest.mark.parametrize("image", CONTENTS)
