@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 import subprocess
 import urllib.parse
 from collections.abc import Callable
@@ -68,10 +69,15 @@ class LocalApiServer:
 
     def start(self) -> None:
         """Start etcd and the API server and return when it is ready; on failure nothing stays behind."""
+        has_served = self._plane.folder / "has-served"
+        if not has_served.exists():
+            # etcd that is killed in its first moments leaves a member that never elects a leader.
+            shutil.rmtree(self._plane.etcd_data, ignore_errors=True)
         try:
             self._spawn(controlplane.etcd(self._plane))
             self._spawn(controlplane.api_server(self._plane))
             self._wait("the API server", self._ready)
+            has_served.touch()
         except BaseException:
             self.stop()
             raise

@@ -68,6 +68,10 @@ class ControlPlane:
         return self.pair("admin")
 
     @property
+    def etcd_data(self) -> Path:
+        return self.folder / "etcd"
+
+    @property
     def audit_log(self) -> Path:
         return self.folder / "audit.log"
 
@@ -149,7 +153,7 @@ def etcd(plane: ControlPlane) -> Program:
     peer_url = "http://127.0.0.1:1"
     pair = plane.pair("etcd")
     flags = {
-        "data-dir": plane.folder / "etcd",
+        "data-dir": plane.etcd_data,
         "listen-client-urls": client_url,
         "advertise-client-urls": client_url,
         "listen-peer-urls": f"unix://{plane.folder}/etcd-peer.sock",

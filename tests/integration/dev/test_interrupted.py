@@ -152,6 +152,9 @@ def test_a_server_that_is_cut_short_in_its_start_leaves_nothing_that_runs_and_st
             wait_until("etcd to run", lambda: "etcd" in processes.tagged(server).values(), seconds=30, interval=0.05)
             end(process, how)
             command.until_nothing_is_left()
+    database = server / "etcd" / "member" / "snap" / "db"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    database.write_bytes(b"half")
     done = command.run()
     assert (done.returncode, done.stdout) == (0, "ready\n"), done.stderr
     assert not processes.tagged(server)
