@@ -7,12 +7,22 @@ is read with :meth:`WireModel.read`, which passes over unknown fields at any dep
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
@@ -98,6 +108,56 @@ Time = Annotated[
     PlainSerializer(format_time, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
+
+
+_LEAP_YEAR: Final = "(19(7[26]|8[048]|9[26])|2[0-9](0[48]|[2468][048]|[13579][26])|2[048]00)"
+_MONTH_AND_DAY: Final = (
+    "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
+_CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
+TIME_PATTERN: Final = (
+    f"^((19[7-9][0-9]|2[0-9]{{3}})-{_MONTH_AND_DAY}|{_LEAP_YEAR}-02-29)"
+    f"T{_CLOCK}:[0-5][0-9]([.][0-9]{{1,9}})?(Z|[+-]{_CLOCK})$"
+)
+"""A time that people and pods may write: RFC 3339, as every parser reads it, from 1970 to 2999.
+
+`format: date-time` admits more than the API server's own CEL can read (`t` and `z`, offsets such as +99:99, text after
+the zone), and CEL reads a field of that format wherever a rule names it: the object could never be written again.
+"""
+TIME_MESSAGE: Final = (
+    "must be a time such as 2026-01-31T08:00:00Z, with capital T and Z, or with an offset such as +01:00 in place of "
+    "Z; from 1970 to 2999"
+)
+BAD_TIME: Final = datetime.min.replace(tzinfo=UTC)
+"""In place of a stored time that is none. Earlier than all others, so that no sum or comparison with it fails."""
+
+_TIME: Final = re.compile(TIME_PATTERN)
+
+
+def is_time(text: str) -> bool:
+    """Whether a time that somebody wrote is one that we take."""
+    return _TIME.fullmatch(text) is not None
+
+
+def _written_time(value: object) -> object:
+    if isinstance(value, datetime) or (isinstance(value, str) and is_time(value)):
+        return value
+    raise ValueError(TIME_MESSAGE)
+
+
+WrittenTime = Annotated[
+    datetime,
+    BeforeValidator(_written_time),
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": 40,
+            "x-kubernetes-validations": [{"rule": f"self.matches('{TIME_PATTERN}')", "message": TIME_MESSAGE}],
+        }
+    ),
+]
+"""A time that people or pods write, and not the operator."""
 
 
 # A DNS label (RFC 1123): the name of a Kubernetes object that names of its children can begin with.

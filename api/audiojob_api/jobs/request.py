@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from audiojob_api.problems import invalid_field
-from audiojob_types.base import ObjectName, Time, WireModel
+from audiojob_types.base import ObjectName, WireModel
 from audiojob_types.explain import unknown
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
 from audiojob_types.resources.job import AudioJobSpec, Review
@@ -20,7 +19,6 @@ from audiojob_types.tasks import Task
 Object = dict[str, Any]
 
 PRIORITIES = {"high": 10, "default": 5, "low": 1}
-_FIRST_YEAR = 1970
 _TASKS = {task.parameter_key: task for task in Task}
 
 
@@ -32,31 +30,12 @@ def _priority_of_word(value: object) -> object:
     return PRIORITIES[value]
 
 
-def _text(value: object) -> object:
-    if not isinstance(value, str):
-        raise ValueError("must be a time such as 2026-01-31T08:00:00Z")
-    return value
-
-
-def _moment(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("needs a time zone, as in 2026-01-31T08:00:00Z")
-    try:
-        moment = value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is out of range") from None
-    if moment.year < _FIRST_YEAR:
-        raise ValueError("is out of range")
-    return moment
-
-
 Priority = Annotated[
     int,
     Field(strict=True, ge=1, le=10),
     BeforeValidator(_priority_of_word),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 10}, {"enum": list(PRIORITIES)}]}),
 ]
-StartTime = Annotated[Time, AfterValidator(_moment), BeforeValidator(_text)]
 
 
 class JobRequest(AudioJobSpec):
@@ -71,9 +50,6 @@ class JobRequest(AudioJobSpec):
     priority: Priority | None = Field(
         default=None, description="priority from 1 to 10, 10 is the most urgent; high, default and low mean 10, 5, 1."
     )
-    start_time: Annotated[
-        StartTime | None, Field(description="startTime is the earliest moment to start; it needs a time zone.")
-    ] = None
 
     @model_validator(mode="before")
     @classmethod

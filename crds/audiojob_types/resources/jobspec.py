@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, WithJsonSchema
 
-from audiojob_types.base import ObjectName, Time, WireModel, cel
+from audiojob_types.base import ObjectName, WireModel, WrittenTime, cel
 from audiojob_types.constants import DEFAULT_QUEUE, MAX_PHASES
 from audiojob_types.contract import MAX_TEXTS_BYTES
 from audiojob_types.destination import Destination
@@ -113,7 +113,7 @@ class AudioJobSpec(WireModel):
         ]
         | None
     ) = None
-    start_time: Annotated[Time | None, Field(description="startTime is the earliest moment to start.")] = None
+    start_time: Annotated[WrittenTime | None, Field(description="startTime is the earliest moment to start.")] = None
     active_deadline_seconds: (
         Annotated[
             int,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from audiojob_types.base import ObjectName, StatusModel, Time, cel
+from audiojob_types.base import ObjectName, StatusModel, Time, WrittenTime, cel
 from audiojob_types.constants import MAX_PHASES, MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
 from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256, WarningText
 from audiojob_types.resources.fields import TERMINAL_STATES, Generation, Message, PhaseName, ReasonText
@@ -193,7 +193,22 @@ class PhaseProgressReport(StatusModel):
         Annotated[int, Field(ge=0, le=31_536_000)] | None,
         Field(description="etaSeconds is the estimated time to the end of the phase."),
     ] = None
-    report_time: Annotated[Time | None, Field(description="reportTime is the runner's clock at the report.")] = None
+    report_time: Annotated[WrittenTime | None, Field(description="reportTime is the runner's clock at the report.")] = (
+        None
+    )
+
+
+def _readable_reports(value: object) -> object:
+    """A pod wrote these: what cannot be read is passed over, so that no pod makes its AudioJob unreadable."""
+    return {phase: report for phase, report in value.items() if _can_be_read(report)} if isinstance(value, dict) else {}
+
+
+def _can_be_read(report: object) -> bool:
+    try:
+        PhaseProgressReport.model_validate(report)
+    except ValidationError:
+        return False
+    return True
 
 
 class AudioJobStatus(StatusModel):
@@ -299,4 +314,5 @@ class AudioJobStatus(StatusModel):
     progress: Annotated[
         dict[str, PhaseProgressReport],
         Field(max_length=MAX_PHASES, description="progress by phase, written by the phase's own pod."),
+        BeforeValidator(_readable_reports),
     ] = Field(default_factory=dict)

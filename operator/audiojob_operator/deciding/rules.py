@@ -38,7 +38,7 @@ from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observation import Failed
 from audiojob_operator.records.observed import Unreadable
-from audiojob_types.base import format_time
+from audiojob_types.base import BAD_TIME, TIME_MESSAGE, format_time
 from audiojob_types.contract import FailureClass
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import Reason
@@ -126,6 +126,15 @@ def _drain(draft: Draft) -> Situation | None:
     draft.start_time = None
     draft.emit(Reason.HELD, message, attempt=sum(record.attempt for record in draft.phases.values()))
     return Situation(State.QUEUED, Reason.HELD, message, admitted=False, waiting_since=draft.now)
+
+
+def _times(draft: Draft) -> Situation | None:
+    """A time that is none was stored before the API server refused such ones; nobody can mend it, a spec stays."""
+    if draft.observed.job.spec.start_time != BAD_TIME:
+        return None
+    message = f"spec.startTime {TIME_MESSAGE}"
+    stop_phases(draft, PhaseState.FAILED, Reason.INVALID_SPEC, message)
+    return fail(draft, job_error(Reason.INVALID_SPEC, message))
 
 
 def _fits(draft: Draft) -> Situation | None:
@@ -252,6 +261,7 @@ RULES: Final[tuple[Callable[[Draft], Situation | None], ...]] = (
     _bind,
     _results,
     _cancel,
+    _times,
     _suspend,
     _fits,
     _source,

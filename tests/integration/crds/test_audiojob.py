@@ -162,7 +162,7 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "a number of 4,000 digits": (spec(priority=10**3_999), ["cannot unmarshal number"]),
     "a deadline of zero": (spec(activeDeadlineSeconds=0), ["spec.activeDeadlineSeconds"]),
     "a negative time to live": (spec(ttlSecondsAfterFinished=-1), ["spec.ttlSecondsAfterFinished"]),
-    "a start time that is no time": (spec(startTime="tomorrow"), ["spec.startTime", "date-time"]),
+    "a start time that is no time": (spec(startTime="tomorrow"), ["spec.startTime", "must be a time such as"]),
 }  # fmt: skip
 
 
