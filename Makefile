@@ -68,6 +68,7 @@ floors: venv ## Try the lowest versions that pyproject.toml allows, and record w
 generate: venv ## Write the CRDs, the admission policies, docs/{reasons,metrics,tasks}.md and the tasks of the chart's values from the code
 	@$(RUN) -m audiojob_types.generate.crd crds charts/audiojob/crds
 	@$(RUN) -m audiojob_types.generate.runner_policy charts/audiojob/templates/runner-policy.yaml
+	@$(RUN) -m audiojob_types.generate.metadata_policy charts/audiojob/templates/metadata-policy.yaml
 	@$(RUN) -m audiojob_types.generate.address_policy charts/audiojob/templates/address-policy.yaml
 	@$(RUN) -m audiojob_types.generate.chart_values charts/audiojob
 	@$(RUN) -m audiojob_types.generate.reasons_doc docs/reasons.md

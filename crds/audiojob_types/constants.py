@@ -75,3 +75,19 @@ MAX_PHASE_NAME: Final = 12  # leaves room for job, attempt and hash in 57 charac
 MAX_PHASES: Final = 16
 MAX_STATUS_WARNINGS: Final = 10
 MAX_STATUS_OUTPUTS: Final = 24
+
+# Limits of metadata that users write: with all of them an object is far below the 1.5 MiB that etcd takes.
+MAX_LABELS: Final = 64
+MAX_LABELS_BYTES: Final = 16_384
+MAX_ANNOTATIONS: Final = 64
+MAX_ANNOTATIONS_BYTES: Final = 32_768  # without what kubectl applied last, which has a limit of its own
+MAX_LAST_APPLIED_BYTES: Final = 131_072  # twice the texts that a spec may hold
+MAX_FINALIZERS: Final = 16
+MAX_FINALIZERS_BYTES: Final = 4_096
+MAX_OWNERS: Final = 16
+MAX_OWNERS_BYTES: Final = 8_192
+MAX_MANAGERS: Final = 16
+MAX_MANAGED_FIELDS_BYTES: Final = 65_536
+
+# RBAC's verb on AudioJobs for those whose word about the user of a job is taken: labels and annotations of our domain.
+VERB_ATTEST: Final = "attest"

@@ -18,6 +18,7 @@ from audiojob_types import constants as c
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.descriptor import Output
 from audiojob_types.generate import address_policy as addresspolicy
+from audiojob_types.generate import metadata_policy as metadatapolicy
 from audiojob_types.generate import runner_policy as policy
 from audiojob_types.generate.crd import CRDS, HEADER, to_yaml
 from audiojob_types.resources.pipeline import AudioPipelineSpec
@@ -145,8 +146,18 @@ def test_an_s3_store_needs_no_claim(helm: Helm) -> None:
 
 def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
     objects = helm.render(MINIMAL)
-    assert of_kind(objects, "ValidatingAdmissionPolicy") == [addresspolicy.policy([]), policy.policy()]
-    assert of_kind(objects, "ValidatingAdmissionPolicyBinding") == [addresspolicy.binding(), policy.binding()]
+    assert of_kind(objects, "ValidatingAdmissionPolicy") == [
+        addresspolicy.policy([]),
+        metadatapolicy.policy(),
+        policy.policy(),
+    ]
+    assert of_kind(objects, "ValidatingAdmissionPolicyBinding") == [
+        addresspolicy.binding(),
+        metadatapolicy.binding(),
+        policy.binding(),
+    ]
+    without = helm.render(merged(MINIMAL, {"admissionPolicies": {"enabled": False}}))
+    assert of_kind(without, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding") == []
     for name, build in CRDS.items():
         assert (CHART / "crds" / name).read_text(encoding="utf-8") == HEADER + to_yaml(build())
 
@@ -235,7 +246,7 @@ RIGHTS = {
         "authentication.k8s.io/tokenreviews: create",
         "authorization.k8s.io/subjectaccessreviews: create",
     ],
-    "audiojob-demo/audiojob-api": ["audiojobs.dev/audiojobs: get list watch create patch"],
+    "audiojob-demo/audiojob-api": ["audiojobs.dev/audiojobs: get list watch create patch attest"],
     "audiojob-demo/audiojob-runner": ["audiojobs.dev/audiojobs/status: patch"],
     "audiojob-demo/audiojob-sweeper": ["audiojobs.dev/audiojobs: get list"],
     "*/audiojob-view": [

@@ -127,6 +127,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
         for key in ("cpu", "memory", "scratch")
     },
     "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),
+    "admissionPolicies.enabled": (False, {}),
     "rbac.aggregate": (False, {}),
 }
 

@@ -8,7 +8,14 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from audiojob_api.jobs.idempotency import ANNOTATION_REQUEST, is_same_request, key_digest, mark, refuse_reused_key
+from audiojob_api.jobs.idempotency import (
+    ANNOTATION_REQUEST,
+    does_the_same,
+    is_same_request,
+    key_digest,
+    mark,
+    refuse_reused_key,
+)
 from audiojob_api.jobs.ports import JobWriter, LiveJobs
 from audiojob_api.jobs.request import JobRequest
 from audiojob_api.problems import Problem, unavailable
@@ -86,7 +93,7 @@ async def create_once(wanted: Object, requester: Requester, writer: JobWriter, l
         if requester.idempotency_key is None:
             raise
     existing = await writer.read(wanted["metadata"]["name"])
-    if not is_same_request(wanted, existing):
+    if not (is_same_request(wanted, existing) and does_the_same(wanted, existing)):
         raise Problem(409, "name-taken", "Another request made a job of this name; choose another name.")
     return Created(existing, new=False)
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from audiojob_api.problems import Problem
-from audiojob_types.constants import GROUP
+from audiojob_types.constants import GROUP, LABEL_USER
+from audiojob_types.resources.job import AudioJobSpec
 
 Object = dict[str, Any]
 
@@ -46,6 +47,24 @@ def refuse_reused_key(wanted: Object, jobs: Iterable[Object]) -> None:
     if _marks(wanted)[0]:
         for job in jobs:
             is_same_request(wanted, job)
+
+
+def does_the_same(wanted: Object, existing: Object) -> bool:
+    """Whether a stored job is what is wanted, for the same user: a mark that no policy guards proves nothing.
+
+    What may change of a spec may have changed, and the API server has added defaults.
+    """
+    given = {name: value for name, value in wanted["spec"].items() if name not in AudioJobSpec.MUTABLE}
+    users = [(job["metadata"].get("labels") or {}).get(LABEL_USER) for job in (wanted, existing)]
+    return users[0] == users[1] and _within(given, existing.get("spec", {}))
+
+
+def _within(given: object, stored: object) -> bool:
+    if isinstance(given, dict) and isinstance(stored, dict):
+        return all(name in stored and _within(value, stored[name]) for name, value in given.items())
+    if isinstance(given, list) and isinstance(stored, list):
+        return len(given) == len(stored) and all(map(_within, given, stored))
+    return given == stored
 
 
 def _marks(job: Object) -> tuple[str, str]:

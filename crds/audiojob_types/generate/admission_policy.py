@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from audiojob_types.generate.crd import HEADER, to_yaml
 
+CONDITION: Final = "# {{ if .Values.admissionPolicies.enabled }}\n"
+END: Final = "# {{ end }}\n"
 LABELS: Final = {"app.kubernetes.io/part-of": "audiojob"}
 
 
@@ -22,8 +24,9 @@ def bind(policy: str) -> dict[str, Any]:
 
 
 def template(policy: dict[str, Any]) -> str:
-    """The file in the chart: the policy and its binding."""
-    return f"{HEADER}{to_yaml(policy)}---\n{to_yaml(bind(policy['metadata']['name']))}"
+    """The file in the chart: the policy and its binding. Its condition is a comment to kubectl, which takes it too."""
+    text = f"{to_yaml(policy)}---\n{to_yaml(bind(policy['metadata']['name']))}"
+    return f"{HEADER}{CONDITION}{text}{END}"
 
 
 def write(text: str) -> None:

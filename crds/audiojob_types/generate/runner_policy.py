@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from audiojob_types.constants import GROUP, RUNNER_SERVICE_ACCOUNT
+from audiojob_types.constants import GROUP, MANAGER_RUNNER, RUNNER_SERVICE_ACCOUNT
 from audiojob_types.generate.admission_policy import LABELS, bind, template, write
 from audiojob_types.resources.job import AudioJobStatus, PhaseState
 
@@ -23,6 +23,14 @@ _OWN_PHASES: Final = (
     "oldObject.?status.?phases.orValue([]).filter(p, "
     f"p.state == '{PhaseState.RUNNING}' && has(p.jobName) && p.jobName != '' && "
     "variables.podName.startsWith(p.jobName + '-') && size(variables.podName) == size(p.jobName) + 6)"
+)
+# The API server keeps ten writers that update; what older ones wrote it puts together under this name.
+_MERGED_MANAGERS: Final = "ancient-changes"
+_OWN_MANAGER: Final = (
+    "variables.managers.all(m, "
+    f"(m.operation == 'Update' && m.manager in ['{MANAGER_RUNNER}', '{_MERGED_MANAGERS}']) || "
+    "variables.oldManagers.exists(o, o.manager == m.manager && o.operation == m.operation && "
+    "o.?subresource.orValue('') == m.?subresource.orValue('')))"
 )
 _IS_REPORT: Final = (
     "request.operation == 'UPDATE' && request.resource.resource == 'audiojobs' && "
@@ -51,6 +59,10 @@ def _validations() -> list[dict[str, str]]:
             "request.userInfo.username == 'system:serviceaccount:' + request.namespace + "
             f"':{RUNNER_SERVICE_ACCOUNT}' && size(variables.own) == 1",
             "only the pod of a running phase of this AudioJob may report, with a token bound to that pod",
+        ),
+        _validation(
+            f"request.options.?fieldManager.orValue('') in ['', '{MANAGER_RUNNER}'] && {_OWN_MANAGER}",
+            f"runners must patch as field manager {MANAGER_RUNNER} and must not apply: managers stay for ever",
         ),
         *(
             _validation(
@@ -108,6 +120,8 @@ def policy() -> dict[str, Any]:
                 {"name": "isReport", "expression": _IS_REPORT},
                 {"name": "podName", "expression": _POD_NAME},
                 {"name": "own", "expression": _OWN_PHASES},
+                {"name": "managers", "expression": "object.?metadata.?managedFields.orValue([])"},
+                {"name": "oldManagers", "expression": "oldObject.?metadata.?managedFields.orValue([])"},
                 {"name": "old", "expression": "oldObject.?status.?progress.orValue({})"},
                 {"name": "new", "expression": "object.?status.?progress.orValue({})"},
             ],

@@ -67,6 +67,32 @@ def test_the_same_idempotency_key_and_body_make_one_job(client: TestClient, back
     assert len(backend.objects) == 1
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        pytest.param({"spec": {**SEPARATE, "source": {"url": "https://evil.example.org/a.flac"}}}, id="another spec"),
+        pytest.param({"spec": {"pipeline": "separate"}}, id="less of the spec"),
+        pytest.param({"labels": {"audiojobs.dev/user": "somebody-else"}}, id="for another user"),
+    ],
+)
+def test_a_forged_mark_of_a_request_is_not_believed(
+    client: TestClient, backend: MemoryBackend, forged: dict[str, Any]
+) -> None:
+    headers = {"Idempotency-Key": "order-66"}
+    name = client.post(JOBS, json=SEPARATE, headers=headers).json()["name"]
+    stored = backend.objects[name]
+    stored["spec"] = forged.get("spec", stored["spec"])
+    stored["metadata"]["labels"] |= forged.get("labels", {})
+    assert problem(client.post(JOBS, json=SEPARATE, headers=headers), 409)["type"] == "/problems/name-taken"
+
+
+def test_a_key_finds_its_job_after_that_was_changed(client: TestClient, backend: MemoryBackend) -> None:
+    headers = {"Idempotency-Key": "order-66"}
+    name = client.post(JOBS, json=SEPARATE, headers=headers).json()["name"]
+    backend.objects[name]["spec"] |= {"priority": 9, "cancel": True, "reuse": "Allowed"}
+    assert client.post(JOBS, json=SEPARATE, headers=headers).json()["name"] == name
+
+
 def test_the_same_idempotency_key_with_another_body_is_refused(client: TestClient) -> None:
     headers = {"Idempotency-Key": "order-66"}
     client.post(JOBS, json=SEPARATE, headers=headers)

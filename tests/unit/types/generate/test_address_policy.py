@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,5 +43,6 @@ def test_the_committed_file_is_the_generated_one() -> None:
     assert file.read_text(encoding="utf-8") == to_text(), "run `make generate`"
 
 
-def test_the_file_asks_helm_for_the_networks_and_for_nothing_else() -> None:
-    assert to_text().count("{{") == to_text().count("{{ toJson .Values.fetch.allowedCIDRs }}") == 1
+def test_the_file_asks_helm_for_the_networks_and_whether_policies_are_wanted() -> None:
+    asked = ["if .Values.admissionPolicies.enabled", "toJson .Values.fetch.allowedCIDRs", "end"]
+    assert re.findall("{{ (.*?) }}", to_text()) == asked
