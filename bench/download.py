@@ -125,7 +125,7 @@ def by_task(url: str, folder: Path) -> None:
         models_root=folder,
         device=Device.CPU,
         limits=PhaseLimits(),
-        network=PhaseNetwork(allowed_cidrs=("127.0.0.1/32",)),
+        network=PhaseNetwork(allowed_cidrs=("127.0.0.1/32:*",)),
         progress=lambda _percent, _message: None,
         log=logging.getLogger("bench"),
         attempt=1,
@@ -138,7 +138,7 @@ def by_task(url: str, folder: Path) -> None:
 def by_command_line(url: str, folder: Path) -> None:
     """The same with its start, as ``python -m audiojob_runner run Download``."""
     command = [sys.executable, "-m", "audiojob_runner", "run", "Download", "--input", f"source={url}"]
-    command += ["--out", str(folder / "out"), "--allow-cidr", "127.0.0.1/32"]
+    command += ["--out", str(folder / "out"), "--allow-cidr", "127.0.0.1/32:*"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

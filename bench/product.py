@@ -36,7 +36,7 @@ def set_up() -> Cluster:
     kubectl, helm = str(programs / "kubectl"), str(programs / "helm")
     cluster = Cluster(kubectl, helm, paths.kubeconfig, CONTEXT, embedded=True)
     install.ensure_namespace(cluster, NAMESPACE)
-    install.install(cluster, [NAMESPACE], images, "127.0.0.1/32")
+    install.install(cluster, [NAMESPACE], images, "127.0.0.1/32:*")
     return cluster
 
 

@@ -100,7 +100,7 @@ class FailureClass(StrEnum):
     RETRY = "Retry"  # counted; tried again after a backoff
     DEVICE = "Device"  # not counted when the phase may move to the CPU, else as Retry
     MEMORY = "Memory"  # not counted when the next attempt may have more memory, else as Retry
-    COOL_DOWN = "CoolDown"  # not counted; the source's host is left alone by all jobs for a while
+    COOL_DOWN = "CoolDown"  # not counted; the host is not asked for a while
     STOPPED = "Stopped"  # somebody asked for it
 
 
@@ -118,7 +118,9 @@ EXIT_CODES: Final[dict[int, tuple[FailureClass, Reason]]] = {
 }
 
 
-# Reasons of temporary failures after which the source's host is left alone by all jobs.
+# A host as URLs write it, in lower case: a name, or an address.
+HOST_PATTERN: Final = r"^[a-z0-9_]([-._a-z0-9]*[a-z0-9_])?$|^[0-9a-f:.]+$"
+# Reasons of temporary failures after which a host is not asked for a while.
 COOL_DOWN_REASONS: Final = frozenset({Reason.RATE_LIMITED, Reason.BOT_CHECK})
 
 
@@ -228,9 +230,14 @@ class PhaseLimits(WireModel):
 
 
 class PhaseNetwork(WireModel):
-    """The administrator's rules for fetching. Private and loopback addresses are refused unless listed here."""
+    """The administrator's rules for fetching. Private and loopback addresses are refused unless listed here.
+
+    ``allowed``: networks, each with its port (:class:`AllowedNetwork`). ``allowed_cidrs`` is without ports, for runners
+    that do not know the other.
+    """
 
     allowed_cidrs: tuple[str, ...] = ()
+    allowed: Annotated[tuple[str, ...] | None, Since(1)] = None
 
 
 class PhaseProgress(WireModel):
@@ -345,6 +352,7 @@ class PhaseResult(StatusModel):
     log_key: Annotated[str, Field(max_length=1024)] | None = None
     peak_memory_bytes: Annotated[int, Field(ge=0, le=2**53)] | None = None
     retry_after_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None  # what a site asked for
+    refused_by: Annotated[str, Field(pattern=HOST_PATTERN, max_length=253)] | None = None  # the host that limits us
 
     @field_validator("outcome", mode="before")
     @classmethod
@@ -355,8 +363,9 @@ class PhaseResult(StatusModel):
         return None if is_new and is_reading(info) else value
 
     @field_validator(
-        "reason", "message", "suggestion", "outputs", "log_key", "peak_memory_bytes", "retry_after_seconds", mode="wrap"
-    )
+        "reason", "message", "suggestion", "outputs", "log_key", "peak_memory_bytes", "retry_after_seconds",
+        "refused_by", mode="wrap",
+    )  # fmt: skip
     @classmethod
     def _valid_or_left_out(cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
         try:

@@ -292,7 +292,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.BLOCKED_ADDRESS: Explanation(
         "The source leads to a private or local network address.",
-        "Use a public address, or ask the administrator to allow the network in fetch.allowedCIDRs.",
+        "Use a public address, or ask the administrator to allow it with its port in fetch.allowedCIDRs.",
     ),
     Reason.TOO_LARGE: Explanation(
         "The source is larger than the limit.", "Use a smaller file or ask for a higher limit."

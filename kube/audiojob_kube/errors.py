@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from audiojob_types.outside.headers import retry_after_seconds
+
+# What an API server, or a proxy before it, may ask for: it is asked again at the latest then.
+MAX_RETRY_AFTER = 600.0
 _MESSAGE_LIMIT = 2000
 _STATUS_GONE = 410
 _STATUS_SERVER_ERRORS = 500
@@ -132,8 +137,8 @@ def error_from_status(status: Mapping[str, Any], *, code: int, retry_after: floa
         Cause(cause.get("reason", ""), cause.get("message", "")[:_MESSAGE_LIMIT], cause.get("field", ""))
         for cause in details.get("causes") or ()
     )
-    if retry_after is None and (seconds := details.get("retryAfterSeconds")):
-        retry_after = float(seconds)
+    if retry_after is None:
+        retry_after = _seconds(details.get("retryAfterSeconds") or None)
     code = status.get("code") or code
     reason = status.get("reason") or ""
     message = (status.get("message") or "the server gave no message")[:_MESSAGE_LIMIT]
@@ -161,11 +166,8 @@ def _kind(code: int, reason: str) -> type[ApiError]:
     return _KINDS.get(code, ApiError)
 
 
-def _seconds(header: str | None) -> float | None:
-    # Kubernetes sends whole seconds; the HTTP-date form only comes from proxies and is not worth a parser.
-    if header is None:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        return None
+def _seconds(asked: object) -> float | None:
+    """Seconds that a header or a Status object asks for. What is no such number is not an answer."""
+    text = f"{asked:.0f}" if isinstance(asked, int | float) else asked
+    seconds = retry_after_seconds(text, datetime.now(UTC)) if isinstance(text, str) else None
+    return None if seconds is None else min(float(seconds), MAX_RETRY_AFTER)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -12,14 +11,16 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from audiojob_operator.records.libraries import Library as LibraryReference
-from audiojob_operator.records.settings import FAILED_JOB_SECONDS, DecideSettings
+from audiojob_operator.records.settings import FAILED_JOB_SECONDS, MAX_COOL_DOWN_SECONDS, DecideSettings
 from audiojob_operator.records.settings import Disruption as DisruptionTimes
 from audiojob_operator.records.settings import Images as ImageReferences
-from audiojob_operator.records.sites import SiteLimit, SiteRules
+from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules
+from audiojob_types.base import Time
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.descriptor import ImageFamily
 from audiojob_types.destination import LibraryName
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
+from audiojob_types.outside.networks import AllowedNetwork
 
 ENV_PREFIX = "AUDIOJOB_"
 # Parts that begin with a letter or a digit: no way up, nothing hidden.
@@ -53,8 +54,22 @@ class Images(_Group):
         return ImageReferences({ImageFamily.RUNNER: self.runner, ImageFamily.RUNNER_TORCH: self.runner_torch})
 
 
+class CoolDown(_Group):
+    """A host that limits requests (429, or a check for robots). Seconds.
+
+    ``max_seconds``: the longest pause, whatever the host asks for. Other jobs do not ask it either once ``jobs`` of
+    their namespace were refused, or jobs of ``namespaces`` namespaces. Refusals before ``since`` hold nobody: set it to
+    the current time to let all jobs ask again.
+    """
+
+    max_seconds: Annotated[int, Field(ge=60, le=86_400)] = MAX_COOL_DOWN_SECONDS
+    jobs: Annotated[int, Field(ge=1, le=1_000)] = 2
+    namespaces: Annotated[int, Field(ge=2, le=1_000)] = 2
+    since: Time | None = None
+
+
 class Fetch(_Group):
-    """Rules for downloads. Private and loopback addresses are refused unless a network here holds them.
+    """Rules for downloads. Private and loopback addresses are refused unless a network here holds them, on its ports.
 
     ``max_per_host``: downloads at the same time from a host that ``sites`` do not name; None is no limit. ``secret``:
     every job namespace has a Secret ``audiojob-fetch``, whose files phases that fetch are given.
@@ -63,11 +78,12 @@ class Fetch(_Group):
     allowed_cidrs: tuple[str, ...] = ()
     max_per_host: Annotated[int, Field(ge=1)] | None = None
     secret: bool = False
+    cool_down: CoolDown = CoolDown()
 
     @field_validator("allowed_cidrs")
     @classmethod
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(str(ipaddress.ip_network(text)) for text in value)
+        return tuple(str(AllowedNetwork.parse(text, strict=True)) for text in value)
 
 
 class Library(_Group):
@@ -276,7 +292,10 @@ class OperatorSettings(BaseSettings):
     def site_rules(self) -> SiteRules:
         """The limits on downloads."""
         limits = tuple(SiteLimit(site.host, site.max_running, site.pause_seconds) for site in self.sites)
-        return SiteRules(limits, self.fetch.max_per_host)
+        cool_down = self.fetch.cool_down
+        return SiteRules(
+            limits, self.fetch.max_per_host, CoolDownRules(cool_down.jobs, cool_down.namespaces, cool_down.since)
+        )
 
     def for_decisions(self) -> DecideSettings:
         """The part that decisions depend on."""
@@ -288,6 +307,7 @@ class OperatorSettings(BaseSettings):
             allowed_cidrs=self.fetch.allowed_cidrs,
             fetch_secret=self.fetch.secret,
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
+            max_cool_down_seconds=self.fetch.cool_down.max_seconds,
             download_reuse_seconds=self.reuse.download_seconds,
             disruption=DisruptionTimes(**self.disruption.model_dump()),
             libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),

@@ -16,10 +16,11 @@ class PhaseError(Exception):
 
     ``message`` is one sentence about this very case; ``suggestion`` is what to do, by default the reason's own.
     Both are cut to ``MAX_MESSAGE_CHARACTERS``. ``exit_code`` is an :class:`ExitCode` but for Simulate.
-    ``retry_after_seconds`` is set by whoever knows that a site asked to be left alone so long.
+    ``refused_by`` is the host that limits requests, and ``retry_after_seconds`` what it asked for: set by who knows it.
     """
 
     retry_after_seconds: int | None = None
+    refused_by: str | None = None
 
     def __init__(self, exit_code: ExitCode | int, reason: Reason, message: str, suggestion: str = "") -> None:
         super().__init__(message)

@@ -102,13 +102,13 @@ def canary(address: str) -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.fixture(scope="session")
-def product(tools: Cluster, cluster: TestCluster, media: Media, node_address: str) -> Iterator[Product]:
+def product(tools: Cluster, cluster: TestCluster, media: Media) -> Iterator[Product]:
     """The chart, installed by helm for two of three namespaces; taken down again at the end."""
     before = cluster_objects(tools)
     for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
         install.ensure_namespace(tools, name)
     others = {"libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}]}
-    install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, f"{node_address}/32", others)
+    install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, install.only(media.base), others)
     tools.kubectl("-n", WITHOUT_CLAIM, "delete", "pvc", "audiojob-store", "--wait=false")
     yield Product(tools, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
     tools.kubectl("delete", "audiojobs", "--all", "-A", "--wait=true", "--timeout=60s")

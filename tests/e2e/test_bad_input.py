@@ -29,8 +29,8 @@ CASES: dict[str, tuple[Callable[[Product], Spec], str, str]] = {
     ),
     "a name of a private address": (
         lambda _: _separate("https://kubernetes.default.svc.cluster.local/x.mp3"),
-        "BlockedAddress",
-        "",
+        "SourceUnavailable",
+        "no public host named kubernetes.default.svc.cluster.local",
     ),
     "a model that is not there": (
         lambda p: {"pipeline": "separate", "source": {"url": p.media.url("song.mp3")}},
@@ -79,9 +79,12 @@ def test_the_canary_was_never_asked(product: Product, submitted: dict[str, str])
     assert product.media.canary_hits == []
 
 
-def test_a_private_address_is_refused_at_creation(product: Product) -> None:
+@pytest.mark.parametrize("which", ["a private address", "kube-proxy beside the server that is allowed"])
+def test_a_private_address_is_refused_at_creation(product: Product, which: str) -> None:
+    node = product.media.base.rpartition(":")[0]
+    base = product.media.canary if which == "a private address" else f"{node}:10249"
     with pytest.raises(ToolError, match=r"spec\.source\.url: .*is not a public address"):
-        product.submit("bad-private", _separate(f"{product.media.canary}/x.mp3"))
+        product.submit("bad-private", _separate(f"{base}/x.mp3"))
 
 
 def test_an_unprepared_namespace_waits_with_the_command_to_run(product: Product) -> None:

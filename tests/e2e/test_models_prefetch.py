@@ -11,7 +11,7 @@ import pytest
 from tests.chart.helm import CHART, KUBERNETES
 from tests.e2e.product import Object, Product
 
-from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
+from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE, only
 from audiojob_dev.demo.tools import wait_until
 from audiojob_dev.images.build import image_value
 from audiojob_types.constants import MODELS_CLAIM, MODELS_CONFIGMAP
@@ -44,13 +44,13 @@ def prefetch_objects(product: Product, base_url: str, cidr: str) -> str:
 
 
 @pytest.fixture
-def prefetched(product: Product, node_address: str) -> Iterator[None]:
+def prefetched(product: Product) -> Iterator[None]:
     """The Job at work on a server whose file is not the published one."""
     folder = product.media.folder / "weights"
     for path in KNOWN_MODELS["htdemucs"].files:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(b"no weights" * 100_000)
-    objects = prefetch_objects(product, product.media.url("weights"), f"{node_address}/32")
+    objects = prefetch_objects(product, product.media.url("weights"), only(product.media.base))
     where = ("-n", product.namespace)
     product.apply(CLAIM)
     product.cluster.kubectl("apply", "-f", "-", stdin=objects)

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from audiojob_types.base import ObjectName, StatusModel, Time, WrittenTime, cel
 from audiojob_types.constants import MAX_PHASES, MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
-from audiojob_types.contract import Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256, WarningText
+from audiojob_types.contract import HOST_PATTERN, Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256, WarningText
 from audiojob_types.resources.fields import TERMINAL_STATES, Generation, Message, PhaseName, ReasonText
 
 
@@ -65,6 +65,13 @@ class Condition(StatusModel):
     message: Annotated[Message, Field(description="message is one sentence for people.")]
 
 
+class CoolDown(StatusModel):
+    """A host that limits requests."""
+
+    host: Annotated[str, Field(pattern=HOST_PATTERN, max_length=253, description="host that refused to answer.")]
+    time: Annotated[Time, Field(description="time of the refusal.")]
+
+
 class PhaseStatus(StatusModel):
     """One phase. ``attempt`` only names; ``failures`` is what is compared with the retry limit."""
 
@@ -86,6 +93,10 @@ class PhaseStatus(StatusModel):
     next_attempt_time: Annotated[Time | None, Field(description="nextAttemptTime is when the next attempt starts.")] = (
         None
     )
+    cool_down: Annotated[
+        CoolDown | None,
+        Field(description="coolDown is the host that limits requests: it is not asked before nextAttemptTime."),
+    ] = None
     job_name: Annotated[
         Annotated[str, Field(max_length=63)] | None, Field(description="jobName is the Job of the newest attempt.")
     ] = None

@@ -142,7 +142,7 @@ def music_source(cluster: Cluster, piece: Path, image: str) -> Iterator[request.
         return
     address = install.node_address(cluster)
     with music.serve(piece.parent, address) as base:
-        yield request.MusicSource(url=f"{base}/{piece.name}", cidr=f"{address}/32")
+        yield request.MusicSource(url=f"{base}/{piece.name}", cidr=install.only(base))
 
 
 def finish(cluster: Cluster, name: str, console: Console) -> AudioJob:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from audiojob_dev.demo.tools import Cluster
 from audiojob_dev.images.build import chart_values
@@ -69,6 +70,12 @@ def restricted_namespace(name: str) -> dict[str, Any]:
         "kind": "Namespace",
         "metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
     }
+
+
+def only(base: str) -> str:
+    """The entry of fetch.allowedCIDRs for one server: a node has others, such as kube-proxy's, on the same address."""
+    parts = urlsplit(base)
+    return f"{parts.hostname}/32:{parts.port}"
 
 
 def node_address(cluster: Cluster) -> str:

@@ -25,7 +25,7 @@ MUSIC_POD = "audiojob-music"
 
 @dataclass(frozen=True, slots=True)
 class MusicSource:
-    """Where the piece is served, and the one address that the administrator's setting must allow for it."""
+    """Where the piece is served, and the one address and port that the administrator's setting must allow for it."""
 
     url: str
     cidr: str
@@ -111,4 +111,4 @@ def music_pod(cluster: Cluster, namespace: str, piece: Path, image: str) -> Musi
 
     ip = wait_until("the music pod's start", 180, address)
     cluster.kubectl("-n", namespace, "cp", str(piece), f"{MUSIC_POD}:/data/{piece.name}")
-    return MusicSource(url=f"http://{ip}:8000/{piece.name}", cidr=f"{ip}/32")
+    return MusicSource(url=f"http://{ip}:8000/{piece.name}", cidr=f"{ip}/32:8000")

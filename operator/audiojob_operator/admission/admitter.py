@@ -230,7 +230,7 @@ class Admitter:
     def cooling(self, job: AudioJob) -> datetime | None:
         """Until when the job's host must not be asked; None if it may be asked."""
         host = site_host(job.spec)
-        return self._scheduler.cooling(host, datetime.now(UTC)) if host else None
+        return self._scheduler.cooling(host, job.metadata.namespace, datetime.now(UTC)) if host else None
 
     def goes_first(self, key: Key) -> bool:
         """Whether to reconcile the job before those that only wait: it holds a slot that others may be waiting for."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
+from audiojob_operator.admission.cooldowns import CoolDowns
 from audiojob_operator.admission.ledger import Grant, Resource, Usage
 from audiojob_operator.admission.roster import Lines, Needs, Roster, Row, Turn, is_due
 from audiojob_operator.deciding.policies.sites import SiteLoad, limit_for
@@ -107,20 +108,18 @@ class Cycle:
         return self.waiting.get(queue, {}).get(row.needs)
 
 
-def run_cycle(roster: Roster, usage: Usage, limits: Limits, cooling: Mapping[str, datetime], now: datetime) -> Cycle:
+def run_cycle(roster: Roster, usage: Usage, limits: Limits, cool_downs: CoolDowns, now: datetime) -> Cycle:
     """Give out what there is. Pure: the same roster, usage, limits and moment give the same answers."""
-    return _Cycle(roster, usage, limits, cooling, now).run()
+    return _Cycle(roster, usage, limits, cool_downs, now).run()
 
 
 class _Cycle:
     """The counters of one cycle: they only grow, and nothing of them outlives it."""
 
-    def __init__(
-        self, roster: Roster, usage: Usage, limits: Limits, cooling: Mapping[str, datetime], now: datetime
-    ) -> None:
+    def __init__(self, roster: Roster, usage: Usage, limits: Limits, cool_downs: CoolDowns, now: datetime) -> None:
         self._roster = roster
         self._limits = limits
-        self._cooling = cooling
+        self._cool_downs = cool_downs
         self._now = now
         self._held = usage.held
         self._total = usage.slots
@@ -224,7 +223,9 @@ class _Cycle:
 
     def _blocked(self, queue: QueueKey, needs: Needs) -> Admission | None:
         """What stands against all jobs of the queue that need this, though there is a slot for them."""
-        return self._user_full(queue, needs) or self._needs_gpu_first(queue, needs) or self._needs_site_first(needs)
+        return (
+            self._user_full(queue, needs) or self._needs_gpu_first(queue, needs) or self._needs_site_first(queue, needs)
+        )
 
     def _user_full(self, queue: QueueKey, needs: Needs) -> Admission | None:
         running, most = self._by_user[queue, needs.user], self._limits.queue(queue).max_running_per_user
@@ -246,9 +247,9 @@ class _Cycle:
             Reason.WAITING_FOR_GPU, f"The job needs {needs.gpus}, {used} of {total} GPUs are in use; it waits for them."
         )
 
-    def _needs_site_first(self, needs: Needs) -> Admission | None:
+    def _needs_site_first(self, queue: QueueKey, needs: Needs) -> Admission | None:
         """A job that has not begun and could do nothing but wait for its site holds no slot meanwhile."""
-        answer = self._site(needs.fetch) if needs.fetch is not None else None
+        answer = self._site(needs.fetch, queue[0]) if needs.fetch is not None else None
         if answer is None or answer.granted:
             return None
         return replace(_no(Reason.SITE_BUSY, answer.message), site=answer)
@@ -266,11 +267,13 @@ class _Cycle:
             admission = replace(admission, gpus=gpus, gpus_used=used, gpus_total=total)
             if gpus and not self._limits.managed(each.queue_key):
                 grants.append(Grant(Resource.GPUS, each.queue_key, each.user, gpus))
-        if each.fetch is not None and Resource.DOWNLOAD not in held and (site := self._site(each.fetch)) is not None:
+        fetch = each.fetch if Resource.DOWNLOAD not in held else None
+        site = self._site(fetch, each.key[0]) if fetch is not None else None
+        if fetch is not None and site is not None:
             admission = replace(admission, site=site)
-            limit = limit_for(self._limits.site_rules, each.fetch.host)
+            limit = limit_for(self._limits.site_rules, fetch.host)
             if site.granted and limit is not None:
-                self._sites.take(each.fetch)
+                self._sites.take(fetch)
                 grants.append(Grant(Resource.DOWNLOAD, each.queue_key, each.user, site=limit.host, since=self._now))
         self._answers[each.key] = admission
         if grants:
@@ -304,8 +307,8 @@ class _Cycle:
     def _use(self, queue: QueueKey) -> GpuUse:
         return gpu_use(self._limits, queue, self._queue_gpus[queue], self._gpus)
 
-    def _site(self, wanted: FetchRequest) -> SiteAnswer | None:
-        until = self._cooling.get(wanted.host)
+    def _site(self, wanted: FetchRequest, namespace: str) -> SiteAnswer | None:
+        until = self._cool_downs.until(wanted.host, namespace, self._now)
         if until is not None:  # its turn would be of no use to it
             wanted = replace(wanted, not_before=max(until, wanted.not_before or until))
         return self._sites.answer(wanted)

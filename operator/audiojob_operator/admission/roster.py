@@ -154,6 +154,10 @@ class Roster:
     def get(self, key: Key) -> Row | None:
         return self._rows.get(key)
 
+    def jobs(self) -> Iterator[tuple[Key, AudioJob]]:
+        """Those that this version can read."""
+        return ((key, row.facts.job) for key, row in self._rows.items() if row.facts.job is not None)
+
     def candidate(self, key: Key) -> Candidate:
         """A candidate that is known to be one."""
         found = self._rows[key].candidate

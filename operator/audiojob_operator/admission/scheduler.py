@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from audiojob_operator.admission.cooldowns import CoolDowns
 from audiojob_operator.admission.cycle import ADMITTED, Cycle, Limits, gpu_use, run_cycle
 from audiojob_operator.admission.ledger import GpuLimits, GrantState, Ledger, Reserved, Resource, Usage
 from audiojob_operator.admission.roster import ChildFacts, JobFacts, Roster, Row, holding_of, make_row
-from audiojob_operator.deciding.attempts.cooldown import cooling_until
+from audiojob_operator.deciding.attempts.cooldown import refusals
 from audiojob_operator.deciding.policies.sites import site_host
 from audiojob_operator.records.admission import Admission, QueueKey, SiteAnswer
 from audiojob_operator.records.objects import Key
@@ -55,7 +56,7 @@ class Scheduler:
         self._before: dict[Key, Admission | None] = {}  # answers of jobs that changed since the last cycle
         self._new: set[Key] = set()  # since the last cycle
         self._unanswered: set[Key] = set()  # a reconcile asked before the cycle that answers
-        self._cooling: dict[str, datetime] = {}  # until when, by host
+        self._cool_downs = CoolDowns(rules.cool_down)
         self.ledger: Final = Ledger()
         self.idle = False
         """Nothing limits any of the jobs: cycles only count them."""
@@ -74,6 +75,7 @@ class Scheduler:
         self.ledger.show(key, holding)
         if holding is None and (facts.job is None or not facts.active):
             self._roster.drop(key)
+            self._cool_downs.put(key, {}, now)
 
     def _put(self, key: Key, row: Row, now: datetime) -> Row:
         before = self._roster.get(key)
@@ -84,16 +86,14 @@ class Scheduler:
         elif before.candidate is None:
             self._new.add(key)
         self._roster.put(key, row)
-        self._note_cooling(row, now)
+        self._cool_downs.put(key, self._refusals(row), now)
         return row
 
-    def _note_cooling(self, row: Row, now: datetime) -> None:
+    def _refusals(self, row: Row) -> dict[str, datetime]:
         job = row.facts.job
-        host = site_host(job.spec) if job is not None else None
-        if job is None or host is None:
-            return
-        if (until := cooling_until(job.status.phases, now)) is not None:
-            self._cooling[host] = max(until, self._cooling.get(host, until))
+        if job is None or not row.facts.active or job.spec.cancel:
+            return {}
+        return refusals(job.status.phases, self._rules.cool_down.since)
 
     # ---------------------------------------------------------------- the cycle
 
@@ -103,10 +103,9 @@ class Scheduler:
             row = self._roster.get(key)
             assert row is not None, "only jobs of the roster are due"
             self._put(key, make_row(row.facts, row.live, self._rules, now), now)
-        self._cooling = {host: until for host, until in self._cooling.items() if until > now}
         stood = self.ledger.withdraw()
         usage = self.ledger.usage()
-        old, self._cycle = self._cycle, run_cycle(self._roster, usage, limits, self._cooling, now)
+        old, self._cycle = self._cycle, run_cycle(self._roster, usage, limits, self._cool_downs, now)
         self.ledger.offer(self._cycle.offers)
         self.idle = self._is_idle(limits)
         self._count(usage)
@@ -121,7 +120,15 @@ class Scheduler:
             known = before[key] if key in before else old.answer(key, self._roster.get(key))
             if known is None or key in unanswered or _is_news(known, after, stood.get(key, {})):
                 woken.append(Wakeup(key, first=after.admitted and not self.idle))
-        return woken
+        return [*woken, *self._eased()]
+
+    def _eased(self) -> Iterator[Wakeup]:
+        """Jobs whose host may be asked sooner than they were told, as the job that was refused is gone."""
+        hosts, self._cool_downs.eased = self._cool_downs.eased, set()
+        if hosts:
+            for key, job in self._roster.jobs():
+                if site_host(job.spec) in hosts:
+                    yield Wakeup(key, first=False)
 
     def _regrouped(self, old: Cycle) -> Iterator[Key]:
         """Jobs whose common answer changed."""
@@ -207,10 +214,9 @@ class Scheduler:
 
     # ---------------------------------------------------------------- questions
 
-    def cooling(self, host: str, now: datetime) -> datetime | None:
-        """Until when a host must not be asked; None if it may be asked."""
-        until = self._cooling.get(host)
-        return until if until is not None and until > now else None
+    def cooling(self, host: str, namespace: str, now: datetime) -> datetime | None:
+        """Until when jobs of a namespace must not ask a host; None if they may."""
+        return self._cool_downs.until(host, namespace, now)
 
     def answer(self, key: Key) -> Admission | None:
         """What the last cycle answered."""

@@ -19,6 +19,7 @@ from audiojob_types.contract import (
     PhaseNetwork,
     PhaseProgress,
 )
+from audiojob_types.outside.networks import AllowedNetwork
 from audiojob_types.versions import contract_to_write
 
 _MILLISECONDS_FOR_EACH_JOB: Final = 10  # a hundred reports a second from all runners together
@@ -52,7 +53,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         ),
         destination=_destination(request),
         limits=PhaseLimits(soft_seconds=phase.soft_limit_seconds, stall_seconds=phase.stall_seconds),
-        network=PhaseNetwork(allowed_cidrs=request.settings.allowed_cidrs),
+        network=_network(request.settings.allowed_cidrs),
         progress=PhaseProgress(
             weights={each.name: each.weight for each in pipeline.phases},
             done=request.done,
@@ -71,6 +72,11 @@ def _destination(request: AttemptRequest) -> PhaseDestination | None:
     if wanted is None or not request.phase.task.descriptor.publishes:
         return None
     return PhaseDestination(library=wanted.library, layout=wanted.layout)
+
+
+def _network(allowed: tuple[str, ...]) -> PhaseNetwork:
+    networks = (str(AllowedNetwork.parse(text).network) for text in allowed)
+    return PhaseNetwork(allowed_cidrs=tuple(dict.fromkeys(networks)), allowed=allowed or None)
 
 
 def phase_file(request: AttemptRequest) -> str:

@@ -163,6 +163,7 @@ def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> 
         wish=effective_device(spec, phase),
         retry=effective_retry(spec, phase, draft.pipeline),
         resources=phase.resources,
+        max_cool_down_seconds=draft.observed.settings.max_cool_down_seconds,
     )
     if (again := without_lost_files(draft, phase, record, failed)) is not None:
         return again
@@ -296,6 +297,7 @@ def stop_phases(draft: Draft, state: PhaseState, reason: str, message: str) -> N
                     "reason": reason,
                     "message": clip(message),
                     "next_attempt_time": None,
+                    "cool_down": None,
                     "completion_time": draft.now,
                 },
             )

@@ -71,6 +71,7 @@ class Failed:
     peak_memory_bytes: int | None = None
     finished: datetime | None = None
     retry_after_seconds: int | None = None  # what the source's site asked for
+    refused_by: str | None = None  # the host that did
 
 
 Outcome: TypeAlias = Running | Succeeded | Failed

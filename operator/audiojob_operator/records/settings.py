@@ -12,6 +12,7 @@ from audiojob_types.descriptor import ImageFamily
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 from audiojob_types.tasks import Task
 
+MAX_COOL_DOWN_SECONDS: Final = 3_600
 FAILED_JOB_SECONDS: Final = 600  # time enough to look at its pod
 
 
@@ -49,6 +50,7 @@ class DecideSettings:
     download_reuse_seconds: int = 86_400  # what an address leads to changes with time
     disruption: Disruption = Disruption()
     libraries: tuple[Library, ...] = ()
+    max_cool_down_seconds: int = MAX_COOL_DOWN_SECONDS  # whatever a site asks for
     failed_job_seconds: int = FAILED_JOB_SECONDS  # a failed Job is kept for so long after its end
 
 

@@ -16,11 +16,22 @@ class SiteLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class CoolDownRules:
+    """How many AudioJobs must have been refused by a host before others of their namespace do not ask it either, and
+    how many namespaces before nobody does. Refusals before ``since`` hold nobody."""
+
+    jobs: int = 2
+    namespaces: int = 2
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SiteRules:
     """The administrator's limits. ``max_per_host`` holds for every host that ``limits`` do not name."""
 
     limits: tuple[SiteLimit, ...] = ()
     max_per_host: int | None = None
+    cool_down: CoolDownRules = CoolDownRules()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from threading import Event
 from typing import Any, Final
@@ -16,11 +15,10 @@ from audiojob_runner.fetch.egress.addresses import is_allowed_port
 from audiojob_runner.fetch.egress.refusals import Refusal, RefusedError
 from audiojob_runner.fetch.secrets import NO_SECRETS, FetchSecrets
 from audiojob_runner.task import PartialFolders
-from audiojob_types.contract import ExitCode
+from audiojob_types.contract import HOST_PATTERN, ExitCode
 from audiojob_types.reasons import Reason
 
 MAX_URL_CHARACTERS: Final = 2_048
-MAX_RETRY_AFTER_SECONDS: Final = 86_400
 # The only extensions that a stored source may have, with their types. Any other file is stored as `.bin`.
 MEDIA_TYPES: Final[dict[str, str]] = {
     "aac": "audio/aac",
@@ -163,28 +161,13 @@ def file_kind(content_type: str, extension: str | None) -> tuple[str, str]:
     return kind, MEDIA_TYPES.get(kind, UNKNOWN_TYPE)
 
 
-def retry_after_seconds(value: str | None, now: datetime) -> int | None:
-    """Seconds that a ``Retry-After`` header asks for, 0 to ``MAX_RETRY_AFTER_SECONDS``; None where it is not valid.
-
-    Seconds or an HTTP date; a date counts from ``now``, an aware time.
-    """
-    text = (value or "").strip()
-    if text.isascii() and text.isdecimal():
-        # Longer numbers are as good as endless, and int() refuses thousands of digits.
-        return min(int(text[:20]), MAX_RETRY_AFTER_SECONDS)
-    moment = http_date(text)
-    if moment is None:
-        return None
-    return min(max(0, -int((now - moment).total_seconds() // 1)), MAX_RETRY_AFTER_SECONDS)
-
-
-def http_date(value: str | None) -> datetime | None:
-    """The aware time of an HTTP date; None where it is not valid."""
+def host_of(address: str | None) -> str | None:
+    """The host of an address as operators compare it: in lower case, without a final dot; None where there is none."""
     try:
-        moment = parsedate_to_datetime(value or "")
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError, TypeError, IndexError):
+        host = (urlsplit(address or "").hostname or "").rstrip(".").lower()
+    except ValueError:
         return None
+    return host if re.fullmatch(HOST_PATTERN, host) and len(host) <= 253 else None
 
 
 # What each refusal of the proxy means, the gravest first.
@@ -200,6 +183,11 @@ _REFUSALS: Final[tuple[tuple[Refusal, ExitCode, Reason], ...]] = (
 )
 
 
+# For a typing mistake and for a host inside a network: the answer must not tell which of the two it is.
+_CHECK_HOST: Final = (
+    "Check the spelling of the host. One inside a network can be used only where the administrator allows its address "
+    "and port in fetch.allowedCIDRs."
+)
 _ENDINGS: Final = frozenset({Refusal.TOO_MUCH, Refusal.TOO_LONG, Refusal.TOO_SLOW})
 
 
@@ -212,7 +200,7 @@ def refused_error(refusals: list[RefusedError], limits: FetchLimits) -> PhaseErr
         if kind is Refusal.TOO_LONG and kind in kinds:
             return too_slow(limits.max_seconds)
         if kind in kinds:
-            return PhaseError(code, reason, f"{kinds[kind]}.")
+            return PhaseError(code, reason, f"{kinds[kind]}.", _CHECK_HOST if kind is Refusal.NO_SUCH_HOST else "")
     return None
 
 

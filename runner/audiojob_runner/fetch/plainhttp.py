@@ -23,11 +23,10 @@ from audiojob_runner.fetch.common import (
     check_whole,
     describe_bytes,
     file_kind,
-    http_date,
+    host_of,
     is_media,
     path_extension,
     refused_error,
-    retry_after_seconds,
     stopped,
     too_large,
 )
@@ -47,6 +46,7 @@ from audiojob_runner.fetch.partial.transfer import (
 )
 from audiojob_runner.fetch.secrets import load_cookies
 from audiojob_types.contract import ExitCode
+from audiojob_types.outside.headers import http_date, retry_after_seconds
 from audiojob_types.reasons import Reason
 
 REPORT_SECONDS: Final = 0.5
@@ -145,8 +145,11 @@ class FileHead:
         return cls(content_type, extension, body_length(headers))
 
 
-def status_error(status: int, retry_after: int | None = None) -> PhaseError | None:
-    """The error for an HTTP status; None for success. ``retry_after`` is the server's Retry-After, in seconds."""
+def status_error(status: int, retry_after: int | None = None, answered_by: str | None = None) -> PhaseError | None:
+    """The error for an HTTP status; None for success.
+
+    ``retry_after`` is the server's Retry-After, in seconds; ``answered_by`` the address that answered, after redirects.
+    """
     if 200 <= status < 300:
         return None
     if status == 429:
@@ -156,6 +159,7 @@ def status_error(status: int, retry_after: int | None = None) -> PhaseError | No
             "The source's server is rate-limiting this cluster: too many requests (status 429).",
         )
         limited.retry_after_seconds = retry_after
+        limited.refused_by = host_of(answered_by)
         return limited
     if status >= 500 or status in _LATER:
         return PhaseError(
@@ -200,7 +204,7 @@ def get(url: str, tools: FetchTools, headers: Mapping[str, str]) -> Iterator[req
         with session.get(url, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS), headers=headers) as response:
             # The proxy's own answer to http:// looks like the server's.
             refused = refused_error(tools.refusals, tools.limits)
-            error = status_error(response.status_code, asked_to_wait(response.headers))
+            error = status_error(response.status_code, asked_to_wait(response.headers), response.url)
             # We asked for a range that does not exist: that says nothing about the file.
             if error is not None and not (response.status_code == OUT_OF_RANGE and "Range" in headers):
                 raise refused or error

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import FetchLimits, FetchTools
-from audiojob_runner.fetch.egress.addresses import Network, parse_networks
+from audiojob_runner.fetch.egress.addresses import parse_networks
 from audiojob_runner.fetch.egress.proxy import EgressProxy, ProxyRules
 from audiojob_runner.fetch.secrets import read_secrets
 from audiojob_runner.task import TaskContext
 from audiojob_types.contract import ExitCode, PhaseNetwork
+from audiojob_types.outside.networks import AllowedNetwork
 from audiojob_types.reasons import Reason
 
 
@@ -52,10 +53,10 @@ def fetch_session(limits: SessionLimits, context: TaskContext) -> Iterator[Fetch
         )
 
 
-def exceptions(network: PhaseNetwork) -> tuple[Network, ...]:
+def exceptions(network: PhaseNetwork) -> tuple[AllowedNetwork, ...]:
     """The networks that the administrator allows although they are private. Raises :class:`PhaseError`."""
     try:
-        return parse_networks(network.allowed_cidrs)
+        return parse_networks(network.allowed_cidrs if network.allowed is None else network.allowed)
     except ValueError as error:
         raise PhaseError(
             ExitCode.USAGE,

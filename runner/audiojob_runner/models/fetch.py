@@ -231,7 +231,8 @@ def _check_refusals(refusals: list[RefusedError]) -> None:
                 "Allow the mirror's network in models.prefetch.allowedCIDRs of the chart.",
             )
         if refused.refusal is Refusal.NO_SUCH_HOST:
-            raise PhaseError(ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, f"{refused.detail}.", _CHECK_BASE)
+            suggestion = f"{_CHECK_BASE} A mirror inside a network needs models.prefetch.allowedCIDRs."
+            raise PhaseError(ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, f"{refused.detail}.", suggestion)
         raise BrokenOffError(f"{refused.detail}.")
 
 

@@ -121,6 +121,7 @@ class Worker:
     def _task_error(self, record: dict[str, Any]) -> PhaseError:
         error = PhaseError(record["exit_code"], Reason(record["reason"]), record["message"], record["suggestion"])
         error.retry_after_seconds = record["retry_after_seconds"]
+        error.refused_by = record["refused_by"]
         # A program of the task that the kernel killed for memory looks like any other crash to the task.
         if error.exit_code != ExitCode.GPU and self._was_out_of_memory():
             return _out_of_memory(error.message)

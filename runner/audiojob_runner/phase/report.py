@@ -19,6 +19,7 @@ from audiojob_runner.settings import ENV_API_HOST, ENV_API_PORT, Paths
 from audiojob_types.base import format_time
 from audiojob_types.constants import GROUP, MANAGER_RUNNER, VERSION
 from audiojob_types.contract import PhaseInput
+from audiojob_types.outside.headers import retry_after_seconds
 from audiojob_types.progress import overall_percent
 
 MIN_SECONDS: Final = 1.0
@@ -27,6 +28,7 @@ SHARE_OF_CALLS: Final = 20
 REFUSED_SECONDS: Final = 60.0
 FAILED_SECONDS: Final = 5.0
 CALL_SECONDS: Final = 10.0
+MAX_PAUSE_SECONDS: Final = 600.0
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
@@ -248,4 +250,4 @@ def overall(phase_input: PhaseInput, percent: int, status: Mapping[str, Any]) ->
 
 
 def _seconds(header: str | None) -> float:
-    return min(float(header), 600.0) if header and header.isdecimal() else 0.0
+    return min(retry_after_seconds(header, datetime.now(UTC)) or 0.0, MAX_PAUSE_SECONDS)

@@ -57,6 +57,7 @@ def failure(error: PhaseError, log_key: str | None = None, peak_memory_bytes: in
         log_key=log_key,
         peak_memory_bytes=peak_memory_bytes,
         retry_after_seconds=error.retry_after_seconds,
+        refused_by=error.refused_by,
     )
 
 

@@ -173,6 +173,7 @@ def _work(
                 "message": failure.message,
                 "suggestion": failure.suggestion,
                 "retry_after_seconds": failure.retry_after_seconds,
+                "refused_by": failure.refused_by,
             }
         }
     return record

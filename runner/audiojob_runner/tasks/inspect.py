@@ -101,7 +101,7 @@ def _by_ytdlp(
     folder.mkdir()
     # One more than is listed, to know whether there are others.
     more = {"playlist_items": f"1:{parameters.max_entries + 1}"}
-    with ytdlp.session(folder, tools, context.log, more) as downloader:
+    with ytdlp.attributed(url), ytdlp.session(folder, tools, context.log, more) as downloader:
         info = downloader.extract_info(url, download=False)
         check_whole(tools)
         if not info:

@@ -28,7 +28,8 @@ def play(phase: PhaseInput, pod: Object) -> Object:
     if kind == "hungry" and phase.attempt == 1:
         return ended(137, None, reason="OOMKilled")
     if kind == "limited" and phase.attempt == 1:
-        result = PhaseResult(outcome=Outcome.FAILED, reason="RateLimited", message="429", retry_after_seconds=120)
+        result = PhaseResult(outcome=Outcome.FAILED, reason="RateLimited", message="429", retry_after_seconds=120,
+                             refused_by="media.example.org")  # fmt: skip
         return ended(ExitCode.TEMPORARY, result)
     if kind == "broken" and phase.phase == "two":
         return ended(ExitCode.NOT_MEDIA, PhaseResult(outcome=Outcome.FAILED, message="This is no audio."))
@@ -212,23 +213,27 @@ def test_an_attempt_that_ran_out_of_memory_is_followed_by_a_larger_one(here: Spa
     assert sizes == {"64Mi", "128Mi"} or sizes == {"64Mi", str(128 * 1024**2)}
 
 
-def test_a_host_that_limits_is_left_alone_by_all_jobs(here: Space) -> None:
+def test_a_host_that_limits_several_jobs_is_left_alone_by_all(here: Space) -> None:
     name = unique("line")
     spec = {"phases": [{"name": "get", "task": "Download", "inputs": [{"name": "source", "from": "Job"}]}]}
     here.rest.request("POST", PIPELINES, {"apiVersion": API_VERSION, "kind": "AudioPipeline",
                                           "metadata": {"name": name}, "spec": spec})  # fmt: skip
-    first, second, other = unique("limited"), unique("song"), unique("song")
+    first, again, second, other = unique("limited"), unique("limited"), unique("song"), unique("song")
     here.submit(first, pipeline=name, source={"url": "https://media.example.org/a"})
     job = here.until(first, says("CoolingDown"), "the reason")
+    here.submit(again, pipeline=name, source={"url": "https://media.example.org/c"})
+    here.until(again, lambda status: any("coolDown" in each for each in status.get("phases", ())), "its refusal")
     assert phase(job, "get")["failures"] == 0
     here.submit(second, pipeline=name, source={"url": "https://media.example.org/b"})
     here.submit(other, pipeline=name, source={"url": "https://example.org/b"})
     job = here.until(second, says("CoolingDown"), "the reason")
     assert job["status"]["message"].startswith("media.example.org is rate-limiting us")
     assert here.finished(other)["status"]["state"] == "Succeeded"
-    for waiting in (first, second):
-        here.patch(waiting, {"cancel": True})
-        assert here.finished(waiting)["status"]["state"] == "Cancelled"
+    here.patch(first, {"cancel": True})
+    assert here.finished(first)["status"]["state"] == "Cancelled"
+    assert here.finished(second)["status"]["state"] == "Succeeded", "the word of one job alone holds nobody"
+    here.patch(again, {"cancel": True})
+    assert here.finished(again)["status"]["state"] == "Cancelled"
 
 
 # ---------------------------------------------------------------- people

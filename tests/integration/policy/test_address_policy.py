@@ -13,7 +13,7 @@ from audiojob_dev.cluster.apiserver import LocalApiServer
 pytestmark = pytest.mark.integration
 
 # One of them is no network to the API server, though the schema of the values admits it: it must allow nothing.
-ALLOWED = ("10.20.0.0/16", "127.0.0.1/32", "fd00:1::/32", "1::2::3/64")
+ALLOWED = ("10.20.0.0/16", "10.21.0.7/32:8080", "127.0.0.1/32:*", "fd00:1::/32", "fd00:2::/32:9000", "1::2::3/64")
 
 
 def test_a_job_from_before_the_policy_still_changes(apiserver: LocalApiServer) -> None:
@@ -56,11 +56,18 @@ PRIVATE = {
     "a private IPv6 address": "[FD12:3456::1]",
     "an IPv4 address in IPv6": "[::10.20.0.1]",
     "an address of documentation": "[2001:db8::1]",
+    "another port of an allowed network, such as kube-proxy's": "10.20.3.4:10249",
+    "another port of an address that is allowed with one": "10.21.0.7:10249",
+    "the default port of an address that is allowed with another": "10.21.0.7",
+    "another port of an allowed IPv6 network": "[fd00:2::7]",
 }
 IN_ALLOWED = {
-    "an allowed private address": "10.20.3.4:9000",
+    "an allowed private address": "10.20.3.4",
+    "its port for https": "10.20.3.4:443",
+    "an allowed address with its port": "10.21.0.7:8080",
     "an allowed loopback address": "127.0.0.1:8080",
     "an allowed IPv6 address": "[fd00:1::7]",
+    "an allowed IPv6 address with its port": "[fd00:2::7]:9000",
 }
 
 

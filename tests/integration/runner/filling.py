@@ -22,7 +22,7 @@ from audiojob_runner.phase.watchdog import Interruption
 from audiojob_runner.prefetch.command import Prefetch, fill
 from audiojob_types.models import KnownModel, ModelRecord, file_name
 
-LOOPBACK = ("127.0.0.0/8",)
+LOOPBACK = ("127.0.0.0/8:*",)
 SIZE = 600_000
 
 

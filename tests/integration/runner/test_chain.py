@@ -62,7 +62,7 @@ class Chain:
             phase=phase,
             inputs=inputs,
             outputPrefix=f"demo/5f1e0000-0000-4000-8000-00000000000a/{phase}",
-            network={"allowedCidrs": ["127.0.0.0/8"]},
+            network={"allowedCidrs": ["127.0.0.0/8:*"]},
         )
         return self._pod.start()
 

@@ -37,7 +37,7 @@ def test_what_is_kept_of_a_download_makes_room_for_its_result(folder_pod: PodFol
     with running("127.0.0.1") as web:
         url = web.serve("/song.mp3", bytes(6 * 1024**2), Content_Type="audio/mpeg")
         inputs = [{"name": "source", "url": url}]
-        folder_pod.write_phase("Download", inputs=inputs, network={"allowedCidrs": ["127.0.0.1/32"]}, attempt=2)
+        folder_pod.write_phase("Download", inputs=inputs, network={"allowedCidrs": ["127.0.0.1/32:*"]}, attempt=2)
         ended = folder_pod.run()
 
     assert ended.code == ExitCode.OK, ended.stderr

@@ -280,7 +280,7 @@ def test_a_site_that_limits_ends_the_phase_with_the_time_that_it_asked_for(
     with running("127.0.0.1") as web:
         url = web.serve("/song.mp3", b"slow down", 429, Retry_After="77")
         folder_pod.write_phase(
-            "Download", inputs=[{"name": "source", "url": url}], network={"allowedCidrs": ["127.0.0.1/32"]}
+            "Download", inputs=[{"name": "source", "url": url}], network={"allowedCidrs": ["127.0.0.1/32:*"]}
         )
         ended = folder_pod.run()
 

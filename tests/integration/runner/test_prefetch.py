@@ -309,7 +309,7 @@ def test_a_redirect_to_a_private_address_is_stopped(filling: Filling) -> None:
     with running("127.0.0.2") as canary:
         canary.serve("/x", ONE)
         filling.web.serve(f"/demucs/{ONE_PATH}", b"", status=302, Location=f"{canary.url}/x")
-        error = filling.refused("htdemucs", allowed_cidrs=("127.0.0.1/32",))
+        error = filling.refused("htdemucs", allowed_cidrs=("127.0.0.1/32:*",))
     assert (error.reason, canary.asked) == (Reason.BLOCKED_ADDRESS, [])
 
 

@@ -70,7 +70,7 @@ def source(web: Web) -> Iterator[Source]:
 
 def write_phase(pod: PodFolder, web: Web, attempt: int, **fields: Any) -> None:
     inputs = [{"name": "source", "url": f"{web.url}/song.mp3?{SECRET}"}]
-    pod.write_phase("Download", inputs=inputs, network={"allowedCidrs": ["127.0.0.1/32"]}, attempt=attempt, **fields)
+    pod.write_phase("Download", inputs=inputs, network={"allowedCidrs": ["127.0.0.1/32:*"]}, attempt=attempt, **fields)
 
 
 def kill_half_way(pod: PodFolder, store: StoreFolder, web: Web) -> Path:

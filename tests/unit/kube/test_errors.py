@@ -43,18 +43,32 @@ def test_already_exists_is_a_conflict() -> None:
         ("7", None, 7.0),
         (None, {"retryAfterSeconds": 3}, 3.0),
         ("7", {"retryAfterSeconds": 3}, 7.0),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", {"retryAfterSeconds": 3}, 3.0),
+        ("Wed, 21 Oct 2020 07:28:00 GMT", {"retryAfterSeconds": 3}, 0.0),
+        ("soon", {"retryAfterSeconds": 3}, 3.0),
+        ("-5", None, None),
+        ("nan", None, None),
+        ("9" * 400, None, 600.0),
+        (None, {"retryAfterSeconds": -3}, None),
+        (None, {"retryAfterSeconds": 10**30}, 600.0),
+        (None, {"retryAfterSeconds": {}}, None),
         (None, None, None),
     ],
     ids=[
         "the header in seconds",
         "the Status object's own field",
         "the header wins",
-        "a date is not understood, the Status object is",
+        "a date",
+        "a word is not understood, the Status object is",
+        "less than nothing",
+        "no number",
+        "more digits than an hour needs",
+        "less than nothing in the Status object",
+        "a number without end in the Status object",
+        "no number in the Status object",
         "nothing was said",
     ],
 )
-def test_retry_after(header: str | None, details: dict[str, int] | None, want_seconds: float | None) -> None:
+def test_retry_after(header: str | None, details: dict[str, object] | None, want_seconds: float | None) -> None:
     body = json.dumps(status_object(429, "slow down", details=details)).encode()
     assert error_from_response(429, body, header).retry_after == want_seconds
 

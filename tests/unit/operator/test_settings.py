@@ -36,11 +36,11 @@ def test_the_images_are_all_that_must_be_set(environment: pytest.MonkeyPatch) ->
 
 def test_nested_lists_and_records(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("AUDIOJOB_JOB_NAMESPACES", '["music", "voice", "music"]')
-    environment.setenv("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["10.1.0.0/16"]')
+    environment.setenv("AUDIOJOB_FETCH__ALLOWED_CIDRS", '["10.1.0.0/16", "10.2.0.7/32:8080", "fd00::/8:*"]')
     environment.setenv("AUDIOJOB_CAPACITY__MAX_RUNNING", "7")
     settings = load_settings()
     assert settings.job_namespaces == ("music", "voice"), "each once, in their order"
-    assert settings.fetch.allowed_cidrs == ("10.1.0.0/16",)
+    assert settings.fetch.allowed_cidrs == ("10.1.0.0/16", "10.2.0.7/32:8080", "fd00::/8:*")
     assert settings.capacity.max_running == 7
 
 

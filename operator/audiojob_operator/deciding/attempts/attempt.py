@@ -11,9 +11,10 @@ from audiojob_operator.deciding.attempts.memory import base_request, grown_reque
 from audiojob_operator.deciding.attempts.retry import MAX_DISRUPTIONS, gives_up, next_attempt_time
 from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.observation import Failed, PhaseObservation, Succeeded
+from audiojob_operator.records.settings import MAX_COOL_DOWN_SECONDS
 from audiojob_types.contract import Device, FailureClass, ManifestRef
 from audiojob_types.reasons import EXPLANATIONS, Reason
-from audiojob_types.resources.job import PhaseState, PhaseStatus, Retry
+from audiojob_types.resources.job import CoolDown, PhaseState, PhaseStatus, Retry
 from audiojob_types.resources.pipeline import Resources
 
 
@@ -25,6 +26,7 @@ class AttemptPolicy:
     wish: str
     retry: Retry
     resources: Resources
+    max_cool_down_seconds: int = MAX_COOL_DOWN_SECONDS
 
 
 def adopted(record: PhaseStatus, child: PhaseObservation, expires: datetime | None = None) -> PhaseStatus:
@@ -73,6 +75,7 @@ def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
             "start_time": record.start_time or at,
             "review_start_time": None,
             "next_attempt_time": None,
+            "cool_down": None,
             "node_name": None,
             "log_key": None,
             "reason": Reason.WAITING_FOR_KUEUE if begun.by_kueue else None,
@@ -110,6 +113,7 @@ def after_failure(
         "node_name": _node(child) or record.node_name,
         "log_key": failed.log_key,
         "memory_bytes": failed.peak_memory_bytes or record.memory_bytes,
+        "cool_down": None,
     }
     final = False
     if failed.failure_class is FailureClass.PERMANENT:
@@ -127,7 +131,7 @@ def after_failure(
         times = record.disruptions + 1
         final = times > MAX_DISRUPTIONS
         update["disruptions"] = times
-        update["next_attempt_time"] = None if final else next_try(times, failed.retry_after_seconds, now)
+        update |= _cool_down(failed, times, policy, now) if not final else {"next_attempt_time": None}
     else:
         failures = record.failures + 1
         update["failures"] = failures
@@ -137,6 +141,12 @@ def after_failure(
     if final:
         update |= {"state": PhaseState.FAILED, "completion_time": failed.finished or now}
     return updated(record, update)
+
+
+def _cool_down(failed: Failed, times: int, policy: AttemptPolicy, now: datetime) -> dict[str, object]:
+    until = next_try(times, failed.retry_after_seconds, policy.max_cool_down_seconds, now)
+    refused = CoolDown(host=failed.refused_by, time=now) if failed.refused_by else None
+    return {"next_attempt_time": until, "cool_down": refused}
 
 
 def folder_of(manifest: ManifestRef | None) -> str | None:

@@ -248,6 +248,7 @@ def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, fin
         peak_memory_bytes=result.peak_memory_bytes,
         finished=finished,
         retry_after_seconds=result.retry_after_seconds,
+        refused_by=result.refused_by,
     )
 
 

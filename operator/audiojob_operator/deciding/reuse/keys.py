@@ -202,6 +202,7 @@ def taken_over(record: PhaseStatus, donor: Donor, key: str) -> PhaseStatus:
             "reuse_key": key,
             "reused_from": donor.job,
             "next_attempt_time": None,
+            "cool_down": None,
             "reason": None,
             "message": f"Taken over from phase {donor.phase} of AudioJob {donor.job}.",
         },

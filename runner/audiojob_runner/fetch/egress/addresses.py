@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
+from audiojob_types.outside.networks import AllowedNetwork, Network
 from audiojob_types.resources.urlrules import NEVER_NETWORKS
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 # Networks that carry an IPv4 address in their last 32 bits: what is reached is that address. The well-known prefix says
 # nothing of its own; the others are private besides.
@@ -27,15 +27,20 @@ _NEVER: Final = tuple(ip_network(cidr) for cidr in NEVER_NETWORKS)
 _LOW_PORTS: Final = frozenset({80, 443})
 
 
-def parse_networks(cidrs: Iterable[str]) -> tuple[Network, ...]:
+def parse_networks(cidrs: Iterable[str]) -> tuple[AllowedNetwork, ...]:
     """The administrator's exceptions. Raises ``ValueError`` naming the bad one."""
     networks = []
     for cidr in cidrs:
         try:
-            networks.append(ip_network(cidr.strip(), strict=False))
+            networks.append(AllowedNetwork.parse(cidr))
         except ValueError as error:
-            raise ValueError(f"'{cidr}' is not a network such as 10.0.0.0/8: {error}") from None
+            raise ValueError(f"'{cidr}' is not a network such as 10.0.0.0/8 or 10.0.0.7/32:8080: {error}") from None
     return tuple(networks)
+
+
+def networks_at(port: int, exceptions: Iterable[AllowedNetwork]) -> tuple[Network, ...]:
+    """The exceptions that hold for a port."""
+    return tuple(each.network for each in exceptions if each.opens(port))
 
 
 def is_allowed(address: str | Address, exceptions: Iterable[Network] = ()) -> bool:

@@ -22,25 +22,22 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from audiojob_runner.fetch.egress.addresses import Network, is_allowed
+from audiojob_runner.fetch.egress.addresses import is_allowed
 from audiojob_runner.fetch.egress.http import ClientSide, ProxyRequest, ServerSide
+from audiojob_runner.fetch.egress.names import is_inside_name, is_spelled_address
 from audiojob_runner.fetch.egress.rates import RateLimit, StallDetector
-from audiojob_runner.fetch.egress.refusals import Refusal, RefusedError, bad_request
+from audiojob_runner.fetch.egress.refusals import Refusal, RefusedError, UnknownHostError, bad_request, not_public
 from audiojob_runner.fetch.egress.resolver import resolve
-from audiojob_runner.fetch.egress.upstream import (
-    Upstream,
-    UpstreamError,
-    connect_through,
-    connect_to,
-    is_inside_name,
-    is_spelled_address,
-)
+from audiojob_runner.fetch.egress.upstream import Upstream, UpstreamError, connect_through, connect_to
+from audiojob_types.outside.networks import AllowedNetwork
 
 CONNECT_SECONDS: Final = 15.0
 HEAD_SECONDS: Final = 20.0
 IDLE_SECONDS: Final = 60.0
 MAX_CONNECTIONS: Final = 64
 PIECE_BYTES: Final = 64 * 1024
+# A name that leads inside is known at once, one that does not exist after a while: neither is answered sooner.
+UNKNOWN_HOST_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ class ProxyRules:
     without direct access to the internet.
     """
 
-    exceptions: tuple[Network, ...]
+    exceptions: tuple[AllowedNetwork, ...]
     max_bytes: int
     bytes_per_second: int | None = None
     seconds: float | None = None
@@ -120,12 +117,15 @@ class EgressProxy:
             threading.Thread(target=self._serve, args=(client,), name="egress", daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        begun = time.monotonic()
         try:
             with client, self._tracked(client):
                 client.settimeout(IDLE_SECONDS)
                 try:
                     self._handle(client)
                 except RefusedError as refused:
+                    if refused.refusal is Refusal.NO_SUCH_HOST:
+                        self._done.wait(max(0.0, begun + UNKNOWN_HOST_SECONDS - time.monotonic()))
                     with self._lock:
                         self.refusals.append(refused)
                     self._log.warning("fetch refused: %s: %s", refused.refusal.value, refused.detail)
@@ -161,7 +161,7 @@ class EgressProxy:
             addresses = resolve(host, port, self._rules.exceptions, every=upstream is not None)
         except RefusedError as refused:
             # Behind a proxy, the cluster's own DNS often knows no public names.
-            if upstream is None or refused.refusal not in (Refusal.NO_SUCH_HOST, Refusal.UNRESOLVED):
+            if upstream is None or not (isinstance(refused, UnknownHostError) or refused.refusal is Refusal.UNRESOLVED):
                 raise
             if is_spelled_address(host):  # in a notation that our resolver does not read, but the proxy may
                 raise RefusedError(Refusal.BLOCKED, host, f"{host} is a private or local address") from refused
@@ -297,7 +297,7 @@ def _connect_through(upstream: Upstream, request: ProxyRequest) -> tuple[socket.
     """A connection by way of the administrator's proxy: to the host for a tunnel, to the proxy itself for http."""
     host = request.host
     if is_inside_name(host):
-        raise RefusedError(Refusal.BLOCKED, host, f"{host} is a name inside a network")
+        raise not_public(host)
     try:
         if request.is_tunnel:
             return connect_through(upstream, host, request.port, CONNECT_SECONDS), None

@@ -52,6 +52,22 @@ class RefusedError(Exception):
         return head.encode("latin-1") + body
 
 
+class UnknownHostError(RefusedError):
+    """The resolver knows no such host; a proxy of the administrator may. To the client it is as :func:`not_public`."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(Refusal.NO_SUCH_HOST, host, f"There is no public host named {host.rstrip('.')}")
+
+
+def not_public(host: str) -> RefusedError:
+    """The refusal of a name that leads to a private address.
+
+    The same answer as for a name that does not exist: whoever asks must not learn which services there are.
+    """
+    same = UnknownHostError(host)
+    return RefusedError(same.refusal, same.host, same.detail)
+
+
 def bad_request(detail: str) -> RefusedError:
     """The refusal of something that is not a request to a proxy."""
     return RefusedError(Refusal.BAD_REQUEST, "", detail)

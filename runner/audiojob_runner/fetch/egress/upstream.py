@@ -16,10 +16,6 @@ from urllib.parse import unquote, urlsplit
 import h11
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
-# Endings of names that exist only inside a network: the proxy would look them up in its own.
-_INSIDE: Final = (
-    "localhost", "local", "localdomain", "internal", "intranet", "lan", "corp", "home", "private", "svc", "arpa",
-)  # fmt: skip
 
 
 class UpstreamError(Exception):
@@ -61,20 +57,6 @@ def parse_upstream(text: str) -> Upstream:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = "Basic " + base64.b64encode(pair.encode()).decode("ascii")
     return Upstream(parts.hostname, port or 80, authorization)
-
-
-def is_inside_name(host: str) -> bool:
-    """Whether a name exists only inside a network: a single label, or an ending that is not on the internet."""
-    labels = host.rstrip(".").lower().split(".")
-    if ":" in host or labels[-1].isdecimal():  # an address: checked as one
-        return False
-    return len(labels) < 2 or labels[-1] in _INSIDE
-
-
-def is_spelled_address(host: str) -> bool:
-    """Whether a host is an IP address in any notation (``127.1``, ``0x7f000001``), with or without a final dot."""
-    last = host.rstrip(".").rpartition(".")[2].lower()
-    return ":" in host or last.isdecimal() or last.startswith("0x")
 
 
 def connect_to(upstream: Upstream, seconds: float) -> socket.socket:

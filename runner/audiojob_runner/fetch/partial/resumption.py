@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from audiojob_runner.fetch.common import http_date
+from audiojob_types.outside.headers import http_date
 
 PARTIAL_CONTENT: Final = 206
 OUT_OF_RANGE: Final = 416

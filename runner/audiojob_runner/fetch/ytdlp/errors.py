@@ -13,6 +13,7 @@ from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import DownloadError, GeoRestrictedError
 
 from audiojob_runner.errors import PhaseError, is_disk_full
+from audiojob_runner.fetch.common import host_of
 from audiojob_runner.fetch.plainhttp import asked_to_wait, status_error
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -192,7 +193,7 @@ def explain(error: BaseException) -> PhaseError:
         return _from_row(row, chain)
     answer = next((each for each in chain if isinstance(each, HTTPError)), None)
     wait = asked_to_wait(answer.response.headers) if answer is not None else None
-    status = status_error(answer.status, wait) if answer is not None else None
+    status = status_error(answer.status, wait, answer.response.url) if answer is not None else None
     # Sites also say it in words beside another status, such as 403.
     limited = row is not None and row.reason is Reason.RATE_LIMITED
     if status is not None and (status.reason is Reason.RATE_LIMITED or not limited):
@@ -200,6 +201,7 @@ def explain(error: BaseException) -> PhaseError:
     if row is not None:
         found = _from_row(row, chain)
         found.retry_after_seconds = wait if limited else None
+        found.refused_by = host_of(answer.response.url) if limited and answer is not None else None
         return found
     return PhaseError(*_LATER, f"yt-dlp failed: {type(chain[-1]).__name__}.", "The log has the details.")
 

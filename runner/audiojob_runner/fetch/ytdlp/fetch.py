@@ -43,6 +43,11 @@ class Gathered:
 
 def fetch(url: str, wanted: DownloadParameters, tools: FetchTools, log: logging.Logger) -> Gathered:
     """Download the one item behind ``url`` into ``tools.folder / "parts"``. Raises :class:`PhaseError`."""
+    with ytdlp.attributed(url):
+        return _with_fresh_addresses(url, wanted, tools, log)
+
+
+def _with_fresh_addresses(url: str, wanted: DownloadParameters, tools: FetchTools, log: logging.Logger) -> Gathered:
     try:
         return _Fetch(wanted, tools, log, tools.folder / "parts").run(url)
     except PhaseError as error:

@@ -20,10 +20,11 @@ import yt_dlp.version
 from yt_dlp.utils import YoutubeDLError
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetch.common import FetchTools, refused_error, stopped, too_large
+from audiojob_runner.fetch.common import FetchTools, host_of, refused_error, stopped, too_large
 from audiojob_runner.fetch.secrets import write_cookies
 from audiojob_runner.fetch.ytdlp.errors import explain
 from audiojob_runner.fetch.ytdlp.version import age_warning
+from audiojob_types.contract import COOL_DOWN_REASONS
 
 SOCKET_SECONDS: Final = 20
 RETRIES: Final = 3
@@ -42,6 +43,20 @@ def knows(url: str) -> bool:
         extractor.suitable(url) for extractor in yt_dlp.extractor.gen_extractor_classes()
         if extractor.IE_NAME != "generic"
     )  # fmt: skip
+
+
+@contextmanager
+def attributed(url: str) -> Iterator[None]:
+    """Names who limits requests where the site says so in words alone: the site itself, if this is one that is known.
+
+    Of any other page nobody knows who wrote the words.
+    """
+    try:
+        yield
+    except PhaseError as error:
+        if error.reason in COOL_DOWN_REASONS and error.refused_by is None and knows(url):
+            error.refused_by = host_of(url)
+        raise
 
 
 def warnings() -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.integration.runner.tasks.web import Web, running
 
+from audiojob_runner.fetch.egress import proxy
 from audiojob_runner.task import PartialFolders
 from audiojob_runner.tasks import TaskContext, TaskInput, TaskResult, load
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
@@ -79,7 +80,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(proxy, "UNKNOWN_HOST_SECONDS", 0.0)
     bench = Bench(tmp_path)
     bench.models.mkdir()
     return bench
@@ -88,7 +90,7 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture
 def loopback(bench: Bench) -> None:
     """127.0.0.1 is allowed as if it were public; 127.0.0.2 is not."""
-    bench.allowed_cidrs = ("127.0.0.1/32",)
+    bench.allowed_cidrs = ("127.0.0.1/32:*",)
 
 
 @pytest.fixture

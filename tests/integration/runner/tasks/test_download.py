@@ -68,7 +68,7 @@ def download(url: str, out: Path, *cidrs: str) -> subprocess.CompletedProcess[st
 
 def test_a_page_with_a_video_is_read_by_yt_dlp(site: Path, tmp_path: Path) -> None:
     with server(site, "127.0.0.1") as (base, _):
-        done = download(f"{base}/page.html", tmp_path / "out", "127.0.0.1/32")
+        done = download(f"{base}/page.html", tmp_path / "out", "127.0.0.1/32:*")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "source.mp3").read_bytes() == (site / "song.mp3").read_bytes()
     assert '"ytDlp"' in done.stdout
@@ -78,7 +78,7 @@ def test_a_page_that_leads_to_a_private_address_is_stopped_there(site: Path, tmp
     with server(site, "127.0.0.1") as (base, _), server(site, "127.0.0.2") as (secret, asked):
         page = f'<html><head><title>x</title></head><body><video src="{secret}/song.mp3"></video></body></html>'
         (site / "trap.html").write_text(page)
-        done = download(f"{base}/trap.html", tmp_path / "out", "127.0.0.1/32")
+        done = download(f"{base}/trap.html", tmp_path / "out", "127.0.0.1/32:*")
     assert done.returncode == ExitCode.BLOCKED_ADDRESS, done.stderr
     assert asked == []
     assert not list((tmp_path / "out").glob("*"))
@@ -103,7 +103,7 @@ def test_a_redirect_to_a_private_address_is_stopped_there(site: Path, tmp_path: 
         thread.start()
         try:
             url = f"http://127.0.0.1:{running.server_address[1]}/song.mp3"
-            done = download(url, tmp_path / "out", "127.0.0.1/32")
+            done = download(url, tmp_path / "out", "127.0.0.1/32:*")
         finally:
             running.shutdown()
             running.server_close()

@@ -26,7 +26,7 @@ PAST = "Thu, 01 Jan 2026 00:00:00 GMT"
 @pytest.fixture
 def bench(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(plainhttp, "RESUME_SECONDS", 0.001)
-    bench.allowed_cidrs = ("127.0.0.1/32",)
+    bench.allowed_cidrs = ("127.0.0.1/32:*",)
     bench.keeping = PartialFolders(tmp_path / "1-aaaaaaaa/partial")
     return bench
 

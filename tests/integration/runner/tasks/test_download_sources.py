@@ -123,7 +123,21 @@ def test_a_limit_tells_when_the_server_asked_to_be_asked_again(
     bench: Bench, web: Web, headers: dict[str, Any], seconds: int | None
 ) -> None:
     error = failure(bench, web.serve("/a.mp3", b"slow down", 429, **headers))
+    assert error.refused_by == "127.0.0.1"
     assert (error.exit_code, error.reason, error.retry_after_seconds) == (75, Reason.RATE_LIMITED, seconds)
+
+
+@pytest.mark.parametrize("path", ["/a.mp3", "/page"])
+def test_a_limit_is_laid_to_the_host_that_a_redirect_leads_to(
+    bench: Bench, web: Web, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    real = socket.getaddrinfo
+    ours = lambda host, *rest, **more: real("127.0.0.1" if "example" in host else host, *rest, **more)  # noqa: E731
+    monkeypatch.setattr(socket, "getaddrinfo", ours)
+    port = web.server_address[1]
+    web.serve("/limited.mp3", b"slow down", 429, Retry_After="86400")
+    web.serve(path, b"", 302, Location=f"http://bait.example.net:{port}/limited.mp3")
+    assert failure(bench, f"http://victim.example.org:{port}{path}").refused_by == "bait.example.net"
 
 
 @by_yt_dlp
@@ -186,7 +200,7 @@ def test_a_name_that_changes_its_address_gains_nothing(
     assert bench.run(Task.DOWNLOAD, url).outputs[0].path.read_bytes() == BODY
     assert lookups == ["rebind.example"]
     error = failure(bench, url)
-    assert (error.exit_code, error.reason) == (69, Reason.BLOCKED_ADDRESS)
+    assert (error.exit_code, error.reason) == (66, Reason.SOURCE_UNAVAILABLE)
 
 
 def test_proxies_of_the_environment_change_nothing(
@@ -392,7 +406,9 @@ def test_a_segment_elsewhere_is_not_fetched(
 def test_a_tunnel_reaches_the_checked_address_and_closes_with_the_proxy(web: Web) -> None:
     """https goes through CONNECT; the bytes within are none of the proxy's business."""
     web.serve("/x", b"through the tunnel")
-    with proxy.EgressProxy(proxy.ProxyRules(parse_networks(["127.0.0.1"]), 10**6), logging.getLogger("test")) as way:
+    with proxy.EgressProxy(
+        proxy.ProxyRules(parse_networks(["127.0.0.1/32:*"]), 10**6), logging.getLogger("test")
+    ) as way:
         port = int(way.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
             authority = f"127.0.0.1:{web.server_address[1]}"

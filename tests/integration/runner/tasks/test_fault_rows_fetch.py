@@ -114,7 +114,33 @@ def test_B16_a_name_that_changes_its_address_reaches_nothing_inside(  # noqa: N8
         "a song of a page": page_with(web, f"{inside}/secret.mp3"),
     }
     error = failure(bench, urls[way])
-    assert (error.exit_code, error.reason) == (ExitCode.BLOCKED_ADDRESS, Reason.BLOCKED_ADDRESS)
+    assert (error.exit_code, error.reason) == (ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE)
+    assert error.message == "There is no public host named rebind.example."
+
+
+@pytest.mark.parametrize("task", [Task.DOWNLOAD, Task.INSPECT])
+@pytest.mark.parametrize("way", ["a file", "a page", "a redirect"])
+def test_a_name_of_a_service_is_answered_like_one_that_does_not_exist(
+    bench: Bench, web: Web, canary: Web, monkeypatch: pytest.MonkeyPatch, way: str, task: Task
+) -> None:
+    real = socket.getaddrinfo
+    found: list[tuple[object, ...]] = []
+
+    def lookup(host: str, *rest: Any, **more: Any) -> Any:
+        if host.endswith("none.example.org"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real("127.0.0.2" if host.endswith("real.example.org") else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    for name in ("none", "real"):
+        url = f"http://{name}.example.org:{canary.server_address[1]}/{'x' if way == 'a page' else 'secret.mp3'}"
+        if way == "a redirect":
+            url = web.serve(f"/{name}.mp3", b"", 302, Location=url)
+        error = failure(bench, url, task)
+        told = error.message.replace(name, "NAME")
+        found.append((error.exit_code, error.reason, told, error.suggestion, error.retry_after_seconds))
+    assert found[0] == found[1]
+    assert "spelling" in str(found[0][3]), "whoever mistyped a name is helped"
 
 
 @pytest.mark.parametrize("way", ["a track of a page", "a redirect", "a stream's rendition", "a piece of a rendition"])

@@ -26,7 +26,7 @@ def prefetch(bench: Bench, web: Web, tmp_path: Path) -> list[Path]:
         web.serve(f"/mdx_final/{file.name}", file.read_bytes())
         paths.append(f"mdx_final/{file.name}")
     known = KnownModel((paths[0], paths[1], paths[0]), ((1.0,) * 4, (0.5,) * 4, (1.0,) * 4), segment=2)
-    order = Prefetch(("mdx",), web.url, bench.models, ("127.0.0.0/8",), {"mdx": known})
+    order = Prefetch(("mdx",), web.url, bench.models, ("127.0.0.0/8:*",), {"mdx": known})
     assert fill(order, Interruption(), lambda _name, _record: None) == []
     return sorted(bench.models.glob("*.th"))
 

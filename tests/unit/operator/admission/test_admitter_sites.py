@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support.polling import eventually
+from tests.unit.operator.builders import NAMESPACE
 from tests.unit.operator.pool import Object, Pool
 
 from audiojob_operator.admission.admitter import Pace
 from audiojob_operator.records.admission import Admission
-from audiojob_operator.records.sites import SiteLimit, SiteRules
+from audiojob_operator.records.objects import Key
+from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
 
@@ -22,45 +25,92 @@ ENDED: Object = {"conditions": [{"type": "Complete", "status": "True"}]}
 # ---------------------------------------------------------------- hosts that have had enough
 
 
-async def test_one_job_that_was_refused_for_asking_too_often_holds_all_jobs_of_its_host_back() -> None:
+URL = {"url": "https://Media.example.org/a.ogg"}
+
+
+def refuse(pool: Pool, name: str, host: str = "media.example.org", seconds: int = 90) -> Key:
+    """A job that the host has refused."""
+    key = pool.put(name, source=URL, started=True)
+    now = datetime.now(UTC)
+    pool.known(key).raw["status"]["phases"] = [
+        {"name": "first", "state": "Waiting", "attempt": 1, "reason": "RateLimited",
+         "nextAttemptTime": format_time(now + timedelta(seconds=seconds)),
+         "coolDown": {"host": host, "time": format_time(now)}}
+    ]  # fmt: skip
+    pool.answer(key)
+    return key
+
+
+def is_held(pool: Pool, host: str = "media.example.org:8443") -> bool:
+    job = pool.known(pool.put("other", source={"url": f"https://{host}/b.ogg"})).job
+    return pool.admitter.cooling(job) is not None
+
+
+async def test_several_jobs_that_were_refused_for_asking_too_often_hold_all_jobs_of_the_host_back() -> None:
     pool = Pool(None)
-    refused = pool.put("refused", source={"url": "https://Media.example.org/a.ogg"}, started=True)
-    later = format_time(datetime.now(UTC) + timedelta(seconds=90))
-    pool.known(refused).raw["status"]["phases"] = [
-        {"name": "first", "state": "Waiting", "attempt": 1, "reason": "RateLimited", "nextAttemptTime": later}
-    ]
-    pool.answer(refused)
-    same = pool.known(pool.put("same", source={"url": "https://media.example.org:8443/b.ogg"})).job
-    other = pool.known(pool.put("other", source={"url": "https://example.org/b.ogg"})).job
-    until = pool.admitter.cooling(same)
-    assert until is not None
-    assert format_time(until) == later
-    assert pool.admitter.cooling(other) is None
+    refuse(pool, "one")
+    refuse(pool, "two")
+    assert is_held(pool)
+    assert not is_held(pool, "example.org")
+
+
+async def test_the_word_of_one_job_holds_nobody_else() -> None:
+    pool = Pool(None)
+    refuse(pool, "one", seconds=3_600)
+    assert not is_held(pool)
+
+
+async def test_what_a_redirect_led_to_is_held_and_not_the_host_of_the_address() -> None:
+    pool = Pool(None)
+    refuse(pool, "one", "slow.example.net")
+    refuse(pool, "two", "slow.example.net")
+    assert not is_held(pool)
+    assert is_held(pool, "slow.example.net")
+
+
+@pytest.mark.parametrize("end", ["is cancelled", "is gone", "is done"])
+async def test_a_host_is_free_again_when_a_job_that_was_refused(end: str) -> None:
+    pool = Pool(None)
+    one = refuse(pool, "one")
+    refuse(pool, "two")
+    assert is_held(pool)
+    waiting = pool.put("other", source=URL)
+    pool.cycle()
+    if end == "is gone":
+        pool.store.gone(one, "uid-one")
+    else:
+        pool.put("one", source=URL, started=True, cancel=end == "is cancelled")
+    assert waiting in pool.cycle(), "it must not wait until the time that it was told"
+    assert not is_held(pool)
+
+
+async def test_refusals_before_the_administrators_reset_hold_nobody() -> None:
+    reset = SiteRules(cool_down=CoolDownRules(since=datetime.now(UTC) + timedelta(seconds=1)))
+    pool = Pool(None, sites=reset)
+    refuse(pool, "one")
+    refuse(pool, "two")
+    assert not is_held(pool)
 
 
 async def test_a_host_rests_from_the_round_on_that_was_refused_and_not_only_after_the_next_pass() -> None:
     pool = Pool(None)
-    url = {"url": "https://media.example.org/a.ogg"}
-    refused = pool.put("refused", source=url, started=True)
-    pool.answer(refused)
-    pool.put("refused", source=url, started=True)  # what its round writes
-    pool.known(refused).raw["status"]["phases"] = [
-        {"name": "first", "state": "Waiting", "attempt": 1, "reason": "RateLimited",
-         "nextAttemptTime": format_time(datetime.now(UTC) + timedelta(seconds=90))}
-    ]  # fmt: skip
-    pool.release(refused)
-    assert pool.admitter.cooling(pool.known(pool.put("next", source=url)).job) is not None
+    refuse(pool, "one")
+    two = pool.put("two", source=URL, started=True)
+    pool.answer(two)
+    raw = pool.known(pool.put("two", source=URL, started=True)).raw  # what its round writes
+    raw["status"]["phases"] = pool.known((NAMESPACE, "one")).raw["status"]["phases"]
+    pool.release(two)
+    assert is_held(pool)
 
 
 async def test_a_host_that_must_be_left_alone_is_known_before_the_first_round_after_a_restart() -> None:
+    before = Pool(None)
+    refuse(before, "one")
+    phases = before.known((NAMESPACE, "one")).raw["status"]["phases"]
     pool = Pool(None, known=False)
-    url = {"url": "https://media.example.org/a.ogg"}
-    refused = pool.put("refused", source=url, started=True)
-    pool.known(refused).raw["status"]["phases"] = [
-        {"name": "first", "state": "Waiting", "attempt": 1, "reason": "RateLimited",
-         "nextAttemptTime": format_time(datetime.now(UTC) + timedelta(seconds=90))}
-    ]  # fmt: skip
-    new = pool.put("new", source=url)
+    for name in ("one", "two"):
+        pool.known(pool.put(name, source=URL, started=True)).raw["status"]["phases"] = phases
+    new = pool.put("new", source=URL)
     pool.admitter.open()
     answer = pool.ask(new)
     assert answer is not None
@@ -175,11 +225,13 @@ async def test_a_pause_ends_by_itself() -> None:
 
 
 async def test_a_host_that_cools_down_takes_no_turn_from_others_of_its_site() -> None:
-    pool = Pool(None, sites=ONE)
+    pool = Pool(None, sites=replace(ONE, cool_down=CoolDownRules(jobs=1)))
     limited = pool.song("limited", "a.tube.example", started=True)
     later = format_time(datetime.now(UTC) + timedelta(seconds=90))
+    refused = {"host": "a.tube.example", "time": format_time(datetime.now(UTC))}
     pool.known(limited).raw["status"]["phases"] = [
-        {"name": "download", "state": "Waiting", "attempt": 1, "reason": "RateLimited", "nextAttemptTime": later}
-    ]
+        {"name": "download", "state": "Waiting", "attempt": 1, "reason": "RateLimited", "nextAttemptTime": later,
+         "coolDown": refused}
+    ]  # fmt: skip
     same, other = pool.song("same", "a.tube.example", age=60), pool.song("other", "b.tube.example")
     assert [pool.answer(key).admitted for key in (limited, same, other)] == [True, False, True]

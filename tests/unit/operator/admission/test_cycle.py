@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from tests.unit.operator.builders import NOW, World, audio_job, pipeline
 
 from audiojob_operator.admission.candidates import candidate
+from audiojob_operator.admission.cooldowns import CoolDowns
 from audiojob_operator.admission.cycle import Cycle, Limits, run_cycle
 from audiojob_operator.admission.ledger import Holding, Ledger
 from audiojob_operator.admission.roster import JobFacts, Roster, Row, needs_of
 from audiojob_operator.records.admission import Admission, Candidate, FetchRequest, GpuRequest, SiteAnswer
-from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUse
+from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules, SiteUse
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob
@@ -60,7 +61,7 @@ def cycle(*jobs: Lined, downloads: tuple[SiteUse, ...] = (), **limits: Any) -> t
         roster.put(found.key, Row(JobFacts(), found.holds_slot, found, needs_of(found, NOW)))
         ledger.show(found.key, Holding(found.queue_key, found.user, slot=found.holds_slot, gpus=each.gpus_held))
     limits.setdefault("gpus_per_node", limits.get("gpus", 0))
-    result = run_cycle(roster, ledger.usage(), Limits(**limits), {}, NOW)
+    result = run_cycle(roster, ledger.usage(), Limits(**limits), CoolDowns(CoolDownRules()), NOW)
     answers = {each.name: result.answer(each.candidate.key, roster.get(each.candidate.key)) for each in jobs}
     return result, {name: answer for name, answer in answers.items() if answer is not None}
 

@@ -15,7 +15,7 @@ from audiojob_operator.admission.roster import ChildFacts, JobFacts
 from audiojob_operator.admission.scheduler import Scheduler
 from audiojob_operator.records.admission import Candidate
 from audiojob_operator.records.objects import Key
-from audiojob_operator.records.sites import SiteLimit, SiteRules
+from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules
 from audiojob_types.base import format_time
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipeline
@@ -144,13 +144,14 @@ def test_all_jobs_of_a_queue_are_woken_when_what_stands_against_them_changes(dra
 
 
 def test_a_host_that_must_be_left_alone_is_asked_again_when_its_time_has_come() -> None:
-    known = Known()
+    known = Known(SiteRules(cool_down=CoolDownRules(jobs=1)))
     obj = audio_job("song", source={"url": "https://tube.example/a"})
     later: datetime = NOW + timedelta(seconds=90)
-    record = {"name": "download", "state": "Waiting", "attempt": 1, "reason": "RateLimited"}
+    record = {"name": "download", "state": "Waiting", "attempt": 1, "reason": "RateLimited",
+              "coolDown": {"host": "tube.example", "time": format_time(NOW)}}  # fmt: skip
     obj["status"] = {"phases": [{**record, "nextAttemptTime": format_time(later)}]}
     facts = JobFacts("u", AudioJob.model_validate(obj), SONG)
     known.scheduler.update(("music", "song"), facts, ChildFacts(), NOW)
-    assert known.scheduler.cooling("tube.example", NOW) == later
-    assert known.scheduler.cooling("other.example", NOW) is None
-    assert known.scheduler.cooling("tube.example", later) is None
+    assert known.scheduler.cooling("tube.example", "music", NOW) == later
+    assert known.scheduler.cooling("other.example", "music", NOW) is None
+    assert known.scheduler.cooling("tube.example", "music", later) is None

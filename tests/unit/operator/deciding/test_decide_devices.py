@@ -8,6 +8,7 @@ import pytest
 from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline
 
 from audiojob_types.base import format_time
+from audiojob_types.resources.job import PhaseState
 
 Object = dict[str, Any]
 
@@ -220,6 +221,7 @@ def download_world() -> World:
         pytest.param(None, 60, id="the site did not say how long"),
         pytest.param(300, 300, id="the site asked for five minutes"),
         pytest.param(1, 60, id="the site asked for less than we give it"),
+        pytest.param(86_400, 3_600, id="the site asked for a day: it gets an hour"),
     ],
 )
 def test_a_site_that_was_asked_too_often_is_left_alone_without_counting(asked: int | None, seconds: int) -> None:
@@ -232,6 +234,17 @@ def test_a_site_that_was_asked_too_often_is_left_alone_without_counting(asked: i
     assert record.next_attempt_time is not None
     assert seconds <= (record.next_attempt_time - NOW).total_seconds() <= seconds + 1
     assert (world.status["state"], world.condition("Progressing")["reason"]) == ("Queued", "CoolingDown")
+
+
+def test_the_host_that_refused_is_recorded_and_forgotten_with_the_next_attempt() -> None:
+    world = download_world()
+    world.turn()
+    rate_limited(world, refused_by="cdn.example.net")
+    world.turn()
+    assert world.status["phases"][0]["coolDown"] == {"host": "cdn.example.net", "time": format_time(NOW)}
+    world.pass_time(120)
+    world.turn()
+    assert (world.phase("get").state, world.phase("get").cool_down) == (PhaseState.RUNNING, None)
 
 
 def test_a_site_that_takes_us_for_a_robot_is_left_alone_too() -> None:

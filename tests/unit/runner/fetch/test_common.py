@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from audiojob_runner.errors import PhaseError
@@ -9,10 +7,10 @@ from audiojob_runner.fetch.common import (
     FetchLimits,
     check_url,
     file_kind,
+    host_of,
     is_media,
     path_extension,
     refused_error,
-    retry_after_seconds,
 )
 from audiojob_runner.fetch.egress.refusals import Refusal, RefusedError
 from audiojob_types.contract import ExitCode
@@ -136,30 +134,17 @@ def test_without_refusals_the_proxy_has_nothing_to_say() -> None:
     assert refused_error([], FetchLimits(10, 10, 10)) is None
 
 
-NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
-
-
 @pytest.mark.parametrize(
-    ("value", "seconds"),
+    ("address", "host"),
     [
-        pytest.param("120", 120, id="seconds"),
-        pytest.param(" 7 ", 7, id="spaces around"),
-        pytest.param("0", 0, id="no seconds"),
-        pytest.param("86401", 86_400, id="more than a day"),
-        pytest.param("9" * 5_000, 86_400, id="more digits than int takes"),
-        pytest.param("Mon, 23 Nov 2026 12:01:30 GMT", 90, id="a date"),
-        pytest.param("Monday, 23-Nov-26 12:01:30 GMT", 90, id="a date in the old form"),
-        pytest.param("Mon, 23 Nov 2026 11:00:00 GMT", 0, id="a date that has passed"),
-        pytest.param("Mon, 23 Nov 2026 12:01:30 -0000", 90, id="a date without a zone"),
-        pytest.param("Mon, 23 Nov 9999 12:00:00 GMT", 86_400, id="a date at the end of time"),
-        pytest.param("Mon, 99 Nov 2026 12:00:00 GMT", None, id="a date that is none"),
-        pytest.param("-5", None, id="less than nothing"),
-        pytest.param("1.5", None, id="a fraction"),
-        pytest.param("٣", None, id="digits of another script"),
-        pytest.param("soon", None, id="a word"),
-        pytest.param("", None, id="empty"),
-        pytest.param(None, None, id="absent"),
+        pytest.param("https://Media.Example.org:8443/a?b", "media.example.org", id="a name"),
+        pytest.param("https://media.example.org./a", "media.example.org", id="a final dot"),
+        pytest.param("http://[2001:DB8::1]/a", "2001:db8::1", id="an IPv6 address"),
+        pytest.param("http://[2001:db8::1/a", None, id="no address"),
+        pytest.param("http://a b/", None, id="no name"),
+        pytest.param("/a.mp3", None, id="a path"),
+        pytest.param(None, None, id="nothing"),
     ],
 )
-def test_the_time_that_a_server_asks_to_be_left_alone(value: str | None, seconds: int | None) -> None:
-    assert retry_after_seconds(value, NOON) == seconds
+def test_the_host_that_answered(address: str | None, host: str | None) -> None:
+    assert host_of(address) == host

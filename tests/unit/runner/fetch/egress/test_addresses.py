@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from audiojob_runner.fetch.egress.addresses import is_allowed, is_allowed_port, parse_networks
+from audiojob_runner.fetch.egress.addresses import is_allowed, is_allowed_port, networks_at, parse_networks
 
 PUBLIC = [
     ("8.8.8.8", "a public IPv4 address"),
@@ -89,10 +89,44 @@ def test_other_addresses_are_refused(address: str) -> None:
     ],
 )
 def test_listed_networks_are_exceptions(address: str, cidr: str, want: bool) -> None:
-    assert is_allowed(address, parse_networks([cidr])) is want
+    assert is_allowed(address, networks_at(443, parse_networks([cidr]))) is want
 
 
-@pytest.mark.parametrize("cidr", ["", "10.0.0.0/33", "ten", "10.0.0.0/8,11.0.0.0/8"])
+@pytest.mark.parametrize(
+    ("entry", "port", "want"),
+    [
+        pytest.param("10.0.0.0/8", 80, True, id="a network is open for http"),
+        pytest.param("10.0.0.0/8", 443, True, id="and for https"),
+        pytest.param("10.0.0.0/8", 8080, False, id="and for no other port"),
+        pytest.param("10.1.2.3/32:8080", 8080, True, id="the port that is named"),
+        pytest.param("10.1.2.3/32:8080", 10249, False, id="kube-proxy's port beside it"),
+        pytest.param("10.1.2.3/32:8080", 80, False, id="a named port is the only one"),
+        pytest.param("10.0.0.0/8:*", 9000, True, id="all ports, if they are asked for"),
+        pytest.param("fd00::/8", 443, False, id="another network"),
+    ],
+)
+def test_a_network_is_open_on_its_ports(entry: str, port: int, want: bool) -> None:
+    assert is_allowed("10.1.2.3", networks_at(port, parse_networks([entry]))) is want
+
+
+def test_ports_of_ipv6_networks() -> None:
+    (network,) = networks_at(8080, parse_networks(["fd00:1::/32", "fd00:2::/32:8080"]))
+    assert str(network) == "fd00:2::/32"
+
+
+@pytest.mark.parametrize(
+    "cidr",
+    [
+        "",
+        "10.0.0.0/33",
+        "ten",
+        "10.0.0.0/8,11.0.0.0/8",
+        "10.0.0.0/8:0",
+        "10.0.0.0/8:65536",
+        "10.0.0.0/8:",
+        "10.0.0.1:80",
+    ],
+)
 def test_a_bad_network_is_named(cidr: str) -> None:
     with pytest.raises(ValueError, match="is not a network such as"):
         parse_networks([cidr])
