@@ -19,6 +19,7 @@ from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
 from audiojob_kube.protocol import KubeClient
 from audiojob_types.constants import MANAGER_API
+from audiojob_types.outside.logs import RedactingFormatter, close_other_ways
 
 _EXIT_USAGE = 64
 _GRACEFUL_SECONDS = 10
@@ -47,6 +48,7 @@ async def serve(settings: ApiSettings) -> None:
             port=settings.port,
             log_level=settings.log_level.lower(),
             access_log=False,
+            log_config=None,  # its own would print what h11 says without our formatter
             server_header=False,
             timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         )
@@ -69,7 +71,10 @@ def main() -> int:
             name = "AUDIOJOB_" + "__".join(str(part).upper() for part in one["loc"])
             print(f"audiojob-api: {name}: {one['msg']}", file=sys.stderr)
         return _EXIT_USAGE
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
+    close_other_ways()
     try:
         asyncio.run(serve(settings))
     except ConfigError as error:

@@ -36,6 +36,7 @@ LABEL_PHASE: Final = f"{GROUP}/phase"
 LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
 LABEL_QUEUE: Final = f"{GROUP}/queue"
 LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
+LABEL_EGRESS: Final = f"{GROUP}/egress"  # what NetworkPolicies let a phase's pod reach: one of descriptor.Egress
 LABEL_USER: Final = f"{GROUP}/user"  # set by the API alone, from the verified token
 
 # The phase input, mounted into the pod by the downward API.

@@ -37,6 +37,13 @@ class Reuse(StrEnum):
     NEVER = "Never"  # the point of the task is its effect elsewhere
 
 
+class Egress(StrEnum):
+    """What the pods of a task reach, where the cluster enforces NetworkPolicies."""
+
+    STORE = "store"  # DNS, the API server, the store
+    INTERNET = "internet"  # and public addresses, and private ones that fetch.allowedCIDRs names
+
+
 class Served(StrEnum):
     """Whether a worker, which runs phases of several jobs one after the other, may run the task."""
 
@@ -117,6 +124,11 @@ class TaskDescriptor:
     publishes: bool = False  # writes into the library of spec.destination; jobs that name none leave the phase out
     intermediate: bool = False  # its outputs only serve the phases that read them, and can be made again
     runs_program: bool = False  # the phase runs an image of the administrator's; ours only moves its files
+
+    @property
+    def egress(self) -> Egress:
+        """Only what fetches needs the internet; what decodes a stranger's file has none to send anything to."""
+        return Egress.INTERNET if self.fetches else Egress.STORE
 
     @property
     def module(self) -> str:

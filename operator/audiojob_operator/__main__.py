@@ -17,6 +17,7 @@ from audiojob_operator.watching.handlers import KopfShell
 from audiojob_operator.watching.lease import LeaseLostError
 from audiojob_operator.watching.preflight import StartError
 from audiojob_types.constants import MANAGER_OPERATOR
+from audiojob_types.outside.logs import RedactingFormatter, close_other_ways
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ _EXIT_FAILED = 1
 _EXIT_USAGE = 64
 
 
-class _JsonFormatter(logging.Formatter):
+class _JsonFormatter(RedactingFormatter):
     """One JSON object a line, so that nothing in a message can forge another line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -32,10 +33,10 @@ class _JsonFormatter(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self.message_of(record),
         }
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+        if error := self.traceback_of(record):
+            entry["exception"] = error
         return json.dumps(entry, ensure_ascii=False)
 
 
@@ -45,8 +46,9 @@ def configure_logging(settings: OperatorSettings) -> None:
     if settings.log_format == "json":
         handler.setFormatter(_JsonFormatter())
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    close_other_ways()
     logging.getLogger("kopf").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 

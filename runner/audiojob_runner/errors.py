@@ -6,6 +6,7 @@ import errno
 from typing import Final
 
 from audiojob_types.contract import MAX_MESSAGE_CHARACTERS, ExitCode
+from audiojob_types.outside.redaction import redact
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 NO_SPACE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -15,7 +16,7 @@ class PhaseError(Exception):
     """The phase cannot succeed. ``exit_code`` decides what the operator does next, ``reason`` what it shows.
 
     ``message`` is one sentence about this very case; ``suggestion`` is what to do, by default the reason's own.
-    Both are cut to ``MAX_MESSAGE_CHARACTERS``. ``exit_code`` is an :class:`ExitCode` but for Simulate.
+    Both are redacted and cut to ``MAX_MESSAGE_CHARACTERS``. ``exit_code`` is an :class:`ExitCode` but for Simulate.
     ``refused_by`` is the host that limits requests, and ``retry_after_seconds`` what it asked for: set by who knows it.
     """
 
@@ -23,11 +24,12 @@ class PhaseError(Exception):
     refused_by: str | None = None
 
     def __init__(self, exit_code: ExitCode | int, reason: Reason, message: str, suggestion: str = "") -> None:
+        message = redact(message)
         super().__init__(message)
         self.exit_code = int(exit_code)
         self.reason = reason
         self.message = message[:MAX_MESSAGE_CHARACTERS]
-        self.suggestion = (suggestion or EXPLANATIONS[reason].suggestion)[:MAX_MESSAGE_CHARACTERS]
+        self.suggestion = (redact(suggestion) or EXPLANATIONS[reason].suggestion)[:MAX_MESSAGE_CHARACTERS]
 
     def __repr__(self) -> str:
         return f"PhaseError({self.exit_code}, {self.reason.value}, {self.message!r})"

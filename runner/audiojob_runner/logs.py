@@ -9,6 +9,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from audiojob_types.outside.logs import RedactingFormatter, close_other_ways
+from audiojob_types.outside.redaction import redact, redact_all
+
 MAX_LINE_CHARACTERS: Final = 32_768
 
 
@@ -22,7 +25,7 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(RedactingFormatter):
     """Formats a record as one line of JSON; a traceback goes into ``error``."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -31,10 +34,10 @@ class JsonFormatter(logging.Formatter):
             "time": timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage()[:MAX_LINE_CHARACTERS],
+            "message": self.message_of(record)[:MAX_LINE_CHARACTERS],
         }
-        if record.exc_info:
-            fields["error"] = self.formatException(record.exc_info)[-MAX_LINE_CHARACTERS:]
+        if error := self.traceback_of(record):
+            fields["error"] = error[-MAX_LINE_CHARACTERS:]
         return as_line(fields)
 
 
@@ -60,18 +63,28 @@ def configure(write_line: Callable[[str], None], level: int = logging.INFO) -> N
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    logging.captureWarnings(capture=True)
+    close_other_ways()
 
 
 def wrap_output(line: str, source: str) -> str:
-    """A line that a program printed, as a log line; a line that is one of ours already stays as it is."""
-    if line.startswith('{"time":'):
-        return line
+    """A line that a program printed, as a log line; one that is a log line already stays one."""
+    if (known := _fields_of(line)) is not None:
+        return as_line(redact_all(known))
     return as_line(
         {
             "time": timestamp(time.time()),
             "level": "info",
             "logger": source,
-            "message": line[:MAX_LINE_CHARACTERS],
+            "message": redact(line)[:MAX_LINE_CHARACTERS],
         }
     )
+
+
+def _fields_of(line: str) -> dict[str, Any] | None:
+    if not line.startswith('{"time":'):
+        return None
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return fields if isinstance(fields, dict) else None

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, FolderStore, PhaseLimits, PhaseNetwork, S3Store
 from audiojob_types.destination import Layout
+from audiojob_types.outside.redaction import redact_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,16 @@ class TaskOutput:
     """One file that the task made. ``path.name`` becomes its name in the store: ``[A-Za-z0-9][-_.A-Za-z0-9]*``.
 
     ``name`` is what pipelines refer to. ``metadata`` is JSON: durationSeconds, samples, sampleRate, channels, …
+    It is redacted here, as it goes into manifests and status.
     """
 
     name: str
     path: Path
     media_type: str
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", redact_all(self.metadata))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,9 @@ class TaskResult:
     outputs: list[TaskOutput]
     metadata: dict[str, Any] = field(default_factory=dict)
     crash_after_publishing: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", redact_all(self.metadata))
 
 
 class RunTask(Protocol):

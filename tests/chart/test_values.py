@@ -17,6 +17,7 @@ pytestmark = pytest.mark.chart
 BASE: Object = {"jobNamespaces": ["music"]}
 DIGEST = "sha256:" + "0" * 64
 S3: Object = {"store": {"kind": "S3", "s3": {"bucket": "music", "endpoint": "https://s3.example.org"}}}
+POLICIES: Object = {"networkPolicy": {"enabled": True}}
 MODELS: Object = {"models": {"enabled": True}}
 PREFETCH: Object = {"models": {"enabled": True, "prefetch": {"enabled": True}}}
 
@@ -104,6 +105,12 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "fetch.coolDown.jobs": (3, {}),
     "fetch.coolDown.namespaces": (3, {}),
     "fetch.coolDown.since": ("2026-11-28T12:00:00Z", {}),
+    "networkPolicy.enabled": (True, {}),
+    "networkPolicy.apiServer.cidrs": (["10.0.0.10/32"], POLICIES),
+    "networkPolicy.apiServer.ports": ([8443], POLICIES),
+    "networkPolicy.storeCIDRs": (["10.9.0.0/16"], POLICIES),
+    "networkPolicy.clusterCIDRs": (["11.0.0.0/8"], POLICIES),
+    "networkPolicy.proxyCIDRs": (["10.1.2.3/32:3128"], POLICIES),
     "sites": ([{"host": "youtube.com", "maxRunning": 2}], {}),
     "reuse.enabled": (False, {}),
     "reuse.downloadSeconds": (60, {}),

@@ -44,7 +44,8 @@ def build_job(request: AttemptRequest) -> Object:
         job["metadata"]["labels"] = labels | {c.KUEUE_QUEUE_LABEL: request.kueue_queue}
         job["spec"]["suspend"] = True
     template = job["spec"]["template"]
-    template["metadata"] = {"labels": labels, "annotations": {c.ANNOTATION_PHASE: phase_file(request)}}
+    egress = {c.LABEL_EGRESS: request.phase.task.descriptor.egress.value}
+    template["metadata"] = {"labels": labels | egress, "annotations": {c.ANNOTATION_PHASE: phase_file(request)}}
     _fill_pod(template["spec"], request)
     _fill_container(template["spec"]["containers"][0], request)
     if request.phase.task.descriptor.runs_program:

@@ -67,7 +67,8 @@ def _add_library(
 
 def _store_volume(request: AttemptRequest) -> Object:
     if isinstance(request.settings.store, S3Store):
-        return {"name": "store", "secret": {"secretName": c.STORE_SECRET}}
+        # Readable by the runner's group alone, as the credentials for fetching are.
+        return {"name": "store", "secret": {"secretName": c.STORE_SECRET, "defaultMode": 0o440}}
     return {"name": "store", "persistentVolumeClaim": {"claimName": c.STORE_CLAIM}}
 
 

@@ -16,6 +16,7 @@ from audiojob_runner.fetch.egress.refusals import Refusal, RefusedError
 from audiojob_runner.fetch.secrets import NO_SECRETS, FetchSecrets
 from audiojob_runner.task import PartialFolders
 from audiojob_types.contract import HOST_PATTERN, ExitCode
+from audiojob_types.outside.redaction import SECRETS
 from audiojob_types.reasons import Reason
 
 MAX_URL_CHARACTERS: Final = 2_048
@@ -118,6 +119,7 @@ class Fetched:
 
 def check_url(url: str) -> SplitResult:
     """The parts of an address that may be fetched. Raises :class:`PhaseError` (InvalidSpec, BlockedAddress)."""
+    SECRETS.learn_url(url)
     if len(url) > MAX_URL_CHARACTERS:
         raise _bad_url(f"is longer than {MAX_URL_CHARACTERS} characters")
     if any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url):

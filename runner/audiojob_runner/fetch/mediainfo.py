@@ -8,6 +8,9 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from audiojob_types.outside.redaction import HIDDEN, redact, redact_links, redact_url
 
 MAX_TEXT: Final = 500
 MAX_DESCRIPTION: Final = 10_000
@@ -42,6 +45,8 @@ _NUMBERS: Final[dict[str, str]] = {
 }
 # What Publish can name a file by.
 _LABELS: Final = ("title", "artist", "uploader", "album", "date")
+_ID_NAMES: Final = frozenset({"v", "id", "list"})
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _DAY: Final = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[T ].*)?")
 
 
@@ -116,7 +121,8 @@ def plain_text(value: object, limit: int, *, lines: bool = False) -> str | None:
         character for character in text if character.isspace() or not unicodedata.category(character).startswith("C")
     )
     rows = [" ".join(row.split()) for row in (kept.splitlines() if lines else [kept])]
-    return "\n".join(rows).strip()[:limit] or None
+    joined = "\n".join(rows).strip()
+    return (redact_links(joined) if lines else redact(joined))[:limit] or None
 
 
 def _general(info: Info) -> dict[str, Any]:
@@ -193,5 +199,13 @@ def _number(value: object) -> int | float | None:
 
 
 def _address(value: object) -> str | None:
-    text = plain_text(value, MAX_ADDRESS)
-    return text if text is not None and text.startswith(("http://", "https://")) else None
+    """A site's own identifier stays in the address of an item; whatever else stands in its query goes."""
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        return None
+    text = redact_url(value[:MAX_ADDRESS])
+    kept = [(name, each) for name, each in parse_qsl(urlsplit(value).query, max_num_fields=100) if _is_id(name, each)]
+    return plain_text(text, MAX_ADDRESS) if not kept else text.replace(f"?{HIDDEN}", f"?{urlencode(kept)}")
+
+
+def _is_id(name: str, value: str) -> bool:
+    return name in _ID_NAMES and _ID.fullmatch(value) is not None

@@ -13,6 +13,7 @@ from requests.cookies import RequestsCookieJar
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.egress.upstream import Upstream, parse_upstream
 from audiojob_types.contract import ExitCode
+from audiojob_types.outside.redaction import SECRETS
 from audiojob_types.reasons import Reason
 
 COOKIES: Final = "cookies.txt"
@@ -39,6 +40,8 @@ def read_secrets(folder: Path | None) -> FetchSecrets:
     if folder is None or not folder.is_dir():
         return NO_SECRETS
     cookies, proxy = _read(folder / COOKIES), _read(folder / UPSTREAM_PROXY)
+    SECRETS.learn_url(proxy.strip())
+    SECRETS.learn(*(line.rpartition("\t")[2].strip() for line in cookies.splitlines()))
     try:
         return FetchSecrets(cookies, parse_upstream(proxy) if proxy.strip() else None)
     except ValueError as error:

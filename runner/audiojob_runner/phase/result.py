@@ -21,6 +21,7 @@ from audiojob_types.contract import (
     OutputRef,
     PhaseResult,
 )
+from audiojob_types.outside.redaction import redact
 
 _MAX_DURATION_MILLISECONDS = 2**53
 
@@ -67,7 +68,7 @@ def warnings_of(manifest: Manifest) -> tuple[str, ...]:
     for metadata in (manifest.metadata, *(output.metadata for output in manifest.outputs)):
         told = metadata.get("warnings")
         for text in told if isinstance(told, list) else ():
-            if isinstance(text, str) and (line := " ".join(text.split())):
+            if isinstance(text, str) and (line := redact(" ".join(text.split()))):
                 found[_clip(line)] = None
     return tuple(found)[:MAX_RESULT_WARNINGS]
 

@@ -32,6 +32,7 @@ from audiojob_runner.task import PartialFolders, Publishing, TaskInput, TaskResu
 from audiojob_runner.tasks.program_folder import made_by_program
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode, FailureClass, PhaseInput, PhaseResult, classify_exit_code
+from audiojob_types.outside.redaction import SECRETS
 from audiojob_types.reasons import Reason
 
 LOG_CLOSE_SECONDS: Final = 5.0
@@ -59,6 +60,8 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
         _log.error("%s %s", error.message, error.suggestion)
         result.write(paths.termination_file, result.failure(error))
         return error.exit_code
+    for item in phase_input.inputs:
+        SECRETS.learn_url(item.url or "")
     # Forked before there is any thread; it loads the task's libraries while the inputs are fetched.
     worker = Worker.fork(
         WorkerSpec(

@@ -25,6 +25,7 @@ from audiojob_runner.errors import as_phase_error
 from audiojob_runner.task import PartialFolders, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
+from audiojob_types.outside.redaction import redact
 from audiojob_types.tasks import Task
 
 REPORT_SECONDS: Final = 0.1
@@ -113,7 +114,7 @@ class ProgressSender:
             with self._lock:
                 newest, self._newest = self._newest, None
             if newest is not None:
-                self._send({"percent": newest[0], "message": newest[1]})
+                self._send({"percent": newest[0], "message": redact(newest[1])})
             if last:
                 return
 

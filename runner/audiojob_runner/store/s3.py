@@ -12,6 +12,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.store.base import Store
 from audiojob_types.constants import MANAGER_RUNNER, STORE_SECRET
 from audiojob_types.contract import ExitCode, S3Store
+from audiojob_types.outside.redaction import SECRETS
 from audiojob_types.reasons import Reason
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _read_credential(folder: Path, name: str) -> str:
         raise _no_credentials(f"{path} is not text.") from None
     if not value:
         raise _no_credentials(f"{path} is empty.")
+    SECRETS.learn(value)
     return value
 
 

@@ -286,3 +286,26 @@ def test_a_site_that_limits_ends_the_phase_with_the_time_that_it_asked_for(
 
     assert (ended.code, ended.result.reason, ended.result.retry_after_seconds) == (75, "RateLimited", 77), ended.stderr
     assert folder_store.published() == []
+
+
+@pytest.mark.parametrize("status", [200, 404, 429])
+@pytest.mark.parametrize("path", ["/song.mp3", "/page"])
+def test_a_token_of_an_address_is_nowhere_in_what_a_phase_leaves(folder_pod: PodFolder, path: str, status: int) -> None:
+    """The termination message, the log on standard error and in the store, the manifest, names of files."""
+    token = "c4n4ry-s3cret"
+    with running("127.0.0.1") as web:
+        web.serve("/song.mp3", b"ID3" + bytes(2_000), status, Content_Type="audio/mpeg")
+        page = (
+            f"<html><head><title>{token}</title></head><body><audio src='/song.mp3?sig={token}'></audio></body></html>"
+        )
+        web.serve("/page", page.encode(), Content_Type="text/html")
+        inputs = [{"name": "source", "url": f"{web.url}{path}?x=1&sig={token}"}]
+        folder_pod.write_phase("Download", inputs=inputs, network={"allowedCidrs": ["127.0.0.1/32:*"]})
+        ended = folder_pod.run()
+
+    assert (ended.code == 0) is (status == 200), ended.stderr
+    assert token not in ended.stderr
+    assert token.encode() not in (ended.message or b"")
+    left = [file for file in folder_pod.root.rglob("*") if file != folder_pod.phase_file]
+    assert [file for file in left if token in file.name] == []
+    assert [file for file in left if file.is_file() and token.encode() in file.read_bytes()] == []

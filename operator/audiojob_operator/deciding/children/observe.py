@@ -17,6 +17,7 @@ from audiojob_operator.records.observation import Failed, Outcome, PhaseObservat
 from audiojob_types import constants as c
 from audiojob_types.contract import COOL_DOWN_REASONS, EXIT_CODES, Device, FailureClass, PhaseResult, classify_exit_code
 from audiojob_types.contract import Outcome as ResultOutcome
+from audiojob_types.outside.redaction import redact
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -242,8 +243,8 @@ def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, fin
     return Failed(
         failure_class=failure_class,
         reason=own,
-        message=result.message or f"The process ended with exit code {code}.",
-        suggestion=result.suggestion or _suggestion(own),
+        message=redact(result.message) or f"The process ended with exit code {code}.",
+        suggestion=redact(result.suggestion) or _suggestion(own),
         log_key=result.log_key,
         peak_memory_bytes=result.peak_memory_bytes,
         finished=finished,
@@ -282,8 +283,7 @@ def _result_of(terminated: Object) -> PhaseResult | None:
 
 
 def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return clip(text, _MAX_DETAIL)
+    return clip(redact(" ".join(text.split())), _MAX_DETAIL)
 
 
 def _tail(text: str) -> str:

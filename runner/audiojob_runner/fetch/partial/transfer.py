@@ -25,7 +25,9 @@ from audiojob_runner.fetch.partial.resumption import (
     resume_headers,
     version_of,
 )
+from audiojob_runner.fetch.unpacking import Unpacking
 from audiojob_types.contract import ExitCode
+from audiojob_types.outside.redaction import SECRETS
 from audiojob_types.reasons import Reason
 
 USER_AGENT: Final = "audiojob-runner"
@@ -59,9 +61,16 @@ def open_session(proxy_url: str) -> requests.Session:
     # No proxy, no credentials and no certificates from the environment.
     session.trust_env = False
     session.max_redirects = MAX_REDIRECTS
+    session.hooks["response"].append(_learn)
     session.proxies = {"http": proxy_url, "https": proxy_url}
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"})
     return session
+
+
+def _learn(response: requests.Response, *_: object, **__: object) -> None:
+    """What redirects lead to holds secrets as the first address does."""
+    SECRETS.learn_url(response.url)
+    SECRETS.learn_url(response.headers.get("Location", ""))
 
 
 def body_length(headers: Mapping[str, str]) -> int | None:
@@ -136,7 +145,10 @@ class Transfer(ABC):
         with self.path.open("r+b" if self.received else "wb") as file:
             file.seek(self.received)
             # Every piece counts, however small: a server that breaks off early still makes progress.
+            unpacking = Unpacking(response.raw.tell) if is_coded(response.headers) else None
             while piece := response.raw.read1(PIECE_BYTES, decode_content=True):
+                if unpacking is not None:
+                    unpacking.took(len(piece))
                 file.write(piece)
                 self.received += len(piece)
                 self.took(piece)

@@ -21,10 +21,13 @@ from yt_dlp.utils import YoutubeDLError
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import FetchTools, host_of, refused_error, stopped, too_large
+from audiojob_runner.fetch.partial.resumption import is_coded
 from audiojob_runner.fetch.secrets import write_cookies
+from audiojob_runner.fetch.unpacking import Unpacking
 from audiojob_runner.fetch.ytdlp.errors import explain
 from audiojob_runner.fetch.ytdlp.version import age_warning
 from audiojob_types.contract import COOL_DOWN_REASONS
+from audiojob_types.outside.redaction import SECRETS
 
 SOCKET_SECONDS: Final = 20
 RETRIES: Final = 3
@@ -143,17 +146,33 @@ class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no type
 
     def urlopen(self, req: Any) -> Any:
         """As in yt-dlp, but for a limit on what is read at once."""
+        SECRETS.learn_url(req if isinstance(req, str) else req.url)
         response = super().urlopen(req)
-        read = response.read
+        SECRETS.learn_url(response.url)
+        read, packed = response.read, getattr(response.fp, "tell", None)
+        unpacking = Unpacking(packed) if packed is not None and is_coded(response.headers) else None
 
         def bounded(amount: int | None = None) -> bytes:
-            content: bytes = read(MAX_PAGE_BYTES + 1 if amount is None or amount < 0 else amount)
+            most = MAX_PAGE_BYTES + 1 if amount is None or amount < 0 else amount
+            if unpacking is None:
+                content: bytes = read(most)
+            else:
+                content = _in_pieces(read, most, unpacking)
             if len(content) > MAX_PAGE_BYTES:
                 raise too_large(MAX_PAGE_BYTES)
             return content
 
         response.read = bounded
         return response
+
+
+def _in_pieces(read: Callable[[int], bytes], most: int, unpacking: Unpacking) -> bytes:
+    """What is left of a packed body, or ``most`` bytes of it; it ends early where it grows too much."""
+    content = bytearray()
+    while len(content) < most and (piece := read(min(BLOCK_BYTES, most - len(content)))):
+        unpacking.took(len(piece))
+        content += piece
+    return bytes(content)
 
 
 class _Hook:

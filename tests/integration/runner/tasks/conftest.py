@@ -14,10 +14,15 @@ from typing import Any
 import pytest
 from tests.integration.runner.tasks.web import Web, running
 
+from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.egress import proxy
+from audiojob_runner.logs import CallbackHandler, JsonFormatter
+from audiojob_runner.phase.result import encode, failure
+from audiojob_runner.phase.worker import result_to_record
 from audiojob_runner.task import PartialFolders
 from audiojob_runner.tasks import TaskContext, TaskInput, TaskResult, load
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
+from audiojob_types.outside.redaction import SECRETS
 from audiojob_types.parameters import resolve_parameters
 from audiojob_types.tasks import Task
 
@@ -36,6 +41,8 @@ class Bench:
     reports: list[tuple[float, str]] = field(default_factory=list)
     on_progress: Callable[[], None] = lambda: None
     runs: int = 0
+    token: str = ""  # goes into each address, as a site's signature does
+    told: list[str] = field(default_factory=list)  # what leaves the process, besides the log
 
     @property
     def models(self) -> Path:
@@ -52,6 +59,8 @@ class Bench:
         self.work.mkdir()
         self.reports.clear()
         name = task.descriptor.inputs[0].name
+        if isinstance(source, str) and self.token:
+            source = source + f"{'&' if '?' in source else '?'}sig={self.token}"
         given = TaskInput(name, url=source) if isinstance(source, str) else TaskInput(name, path=source)
 
         def progress(percent: float, message: str) -> None:
@@ -72,7 +81,14 @@ class Bench:
             fetch_credentials=self.fetch_credentials,
             keeping=self.keeping,
         )
-        result = load(task)({name: given}, resolve_parameters(task, parameters), context)
+        try:
+            result = load(task)({name: given}, resolve_parameters(task, parameters), context)
+        except PhaseError as error:
+            logging.getLogger("test").error("%s", error.message, exc_info=error)
+            self.told += [str(error), repr(error), encode(failure(error)).decode()]
+            raise
+        self.told += [str(result_to_record(result)), *(message for _, message in self.reports)]
+        self.told += [each.path.read_text() for each in result.outputs if each.media_type == "application/json"]
         for output in result.outputs:
             known = task.descriptor.outputs
             assert any(each.covers(output.name, output.media_type) for each in known), f"no such output: {output}"
@@ -91,6 +107,28 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def loopback(bench: Bench) -> None:
     """127.0.0.1 is allowed as if it were public; 127.0.0.2 is not."""
     bench.allowed_cidrs = ("127.0.0.1/32:*",)
+
+
+TOKEN = "c4n4ry-s3cret"
+
+
+@pytest.fixture
+def secret_address(bench: Bench) -> Iterator[None]:
+    """Each address holds a token, and nothing that leaves the process tells it: log, result, progress, files' names."""
+    lines: list[str] = []
+    handler, root = CallbackHandler(lines.append), logging.getLogger()
+    handler.setFormatter(JsonFormatter())
+    before = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    bench.token = TOKEN
+    yield
+    root.removeHandler(handler)
+    root.setLevel(before)
+    SECRETS.forget()
+    names = [str(path.relative_to(bench.root)) for path in bench.root.rglob("*")]
+    assert bench.told or not bench.runs
+    assert [each for each in (*lines, *bench.told, *names) if TOKEN in each.lower()] == []
 
 
 @pytest.fixture

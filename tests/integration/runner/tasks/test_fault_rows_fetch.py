@@ -23,7 +23,7 @@ from audiojob_types.tasks import Task
 # yt-dlp leaves answers and half-written files open when it raises. Ours are closed: any other test fails for them.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-    pytest.mark.usefixtures("collected", "loopback"),
+    pytest.mark.usefixtures("collected", "loopback", "secret_address"),
 ]
 HTML: dict[str, Any] = {"Content_Type": "text/html; charset=utf-8"}
 SONG: dict[str, Any] = {"Content_Type": "audio/mpeg"}

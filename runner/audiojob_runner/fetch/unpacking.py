@@ -1,0 +1,40 @@
+"""A limit on how much a body may grow while it is unpacked, counted as it is read and not at its end. No I/O.
+
+A megabyte of gzip makes a gigabyte of zeros. The byte limit of a download alone would let that be written to disk; the
+limit of the network counts what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from audiojob_runner.errors import PhaseError
+from audiojob_types.contract import ExitCode
+from audiojob_types.reasons import Reason
+
+# Media is packed already and text shrinks to a tenth; what grows more than this is made to.
+MAX_GROWTH: Final = 100
+# Up to here anything may be unpacked: a short silence as WAV shrinks well too.
+FREE_BYTES: Final = 8 * 1024**2
+
+
+class Unpacking:
+    """Counts one body. ``packed`` tells how many bytes of it have arrived."""
+
+    def __init__(self, packed: Callable[[], int]) -> None:
+        self._packed = packed
+        self._unpacked = 0
+
+    def took(self, count: int) -> None:
+        """So many bytes came out. Raises :class:`PhaseError`: TooLarge."""
+        self._unpacked += count
+        packed = self._packed()
+        if self._unpacked > max(FREE_BYTES, packed * MAX_GROWTH):
+            raise PhaseError(
+                ExitCode.NOT_MEDIA,
+                Reason.TOO_LARGE,
+                f"The source's server sent {packed} bytes that unpack to more than {self._unpacked}: no audio or video "
+                "is packed like that.",
+                "Use an address that serves the file without Content-Encoding.",
+            )

@@ -1,0 +1,76 @@
+"""Bodies that grow when they are unpacked: they end early, clearly, and leave nothing on disk."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+from tests.integration.runner.tasks.conftest import Bench
+from tests.integration.runner.tasks.web import Web
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.fetch import unpacking
+from audiojob_types.contract import ExitCode
+from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.usefixtures("collected", "loopback"),
+]
+MEBIBYTE = 1024**2
+brotli: Any = pytest.importorskip("brotli")  # it has no types
+ZEROS = bytes(10 * MEBIBYTE)
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": lambda content: bytes(brotli.compress(content, quality=5)),
+    "gzip, gzip": lambda content: gzip.compress(gzip.compress(content)),
+    "gzip, br": lambda content: bytes(brotli.compress(gzip.compress(content))),
+}
+
+
+@cache
+def packed(coding: str, start: bytes) -> bytes:
+    return PACKED[coding](start + ZEROS)
+
+
+def on_disk(bench: Bench) -> int:
+    return sum(path.stat().st_size for path in bench.work.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("way", ["a file", "a page", "what is no page", "a song of a page", "a playlist", "a segment"])
+@pytest.mark.parametrize("coding", PACKED)
+def test_a_body_that_grows_too_much_ends_early(
+    bench: Bench, web: Web, monkeypatch: pytest.MonkeyPatch, coding: str, way: str
+) -> None:
+    monkeypatch.setattr(unpacking, "FREE_BYTES", MEBIBYTE)
+    starts = {"a page": b"<html><body>", "a playlist": b"#EXTM3U\n"}
+    kinds = {"a page": "text/html", "what is no page": "text/html", "a playlist": "application/vnd.apple.mpegurl"}
+    body = packed(coding, starts.get(way, b""))
+    paths = {"a playlist": "/a.m3u8", "a page": "/page", "what is no page": "/page", "a segment": "/a.ts"}
+    path = paths.get(way, "/a.mp3")
+    url = web.serve(path, body, Content_Encoding=coding, Content_Type=kinds.get(way, "audio/mpeg"))
+    html: dict[str, Any] = {"Content_Type": "text/html"}
+    if way == "a song of a page":
+        url = web.serve("/with", f"<html><body><audio src='{url}'></audio></body></html>".encode(), **html)
+    if way == "a segment":
+        listed = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n/a.ts\n#EXT-X-ENDLIST\n"
+        url = web.serve("/b.m3u8", listed.encode(), Content_Type="application/vnd.apple.mpegurl")
+    with pytest.raises(PhaseError) as caught:
+        bench.run(Task.DOWNLOAD, url)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.NOT_MEDIA, Reason.TOO_LARGE)
+    assert "unpack" in caught.value.message
+    assert on_disk(bench) <= 4 * MEBIBYTE
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_music_that_a_server_packs_is_unpacked(bench: Bench, web: Web, coding: str) -> None:
+    body = bytes(range(256)) * 8_000
+    url = web.serve("/a.mp3", PACKED[coding](body), Content_Encoding=coding, Content_Type="audio/mpeg")
+    assert bench.run(Task.DOWNLOAD, url).outputs[0].path.read_bytes() == body
