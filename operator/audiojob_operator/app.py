@@ -10,13 +10,16 @@ from audiojob_kube.objects import Object
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.reflector import Reflector
 from audiojob_operator.admission.admitter import Admitter
-from audiojob_operator.admission.queue_status import QueueReporter
+from audiojob_operator.admission.queue_status import queue_status
+from audiojob_operator.admission.scheduler import QueueNumbers
+from audiojob_operator.deciding.pipeline_status import pipeline_status
 from audiojob_operator.deciding.transitions import depth
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.reconcile import Reconciler
+from audiojob_operator.reconciling.status_reporter import StatusReporter
 from audiojob_operator.reconciling.workqueue import WorkQueue
 from audiojob_operator.records.objects import Key
 from audiojob_operator.settings import OperatorSettings
@@ -27,6 +30,7 @@ from audiojob_operator.watching.health import Degradation, DegradedReason, Healt
 from audiojob_operator.watching.lease import Lease
 from audiojob_operator.watching.preflight import Preflight
 from audiojob_operator.watching.sweep import Sweeper
+from audiojob_types.resources.queue import AudioQueue, AudioQueueStatus
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +56,10 @@ class Operator:
         self._reuse = ReuseIndex(self._queue.add, settings.reuse.remembered) if settings.reuse.enabled else None
         self._caches = Caches(client, settings.job_namespaces, self)
         self._admitter = Admitter(self._caches, settings.capacity, self._queue.add, settings.site_rules(), self._reuse)
-        self._queue_reporter = QueueReporter(client, self._caches, self._admitter)
+        self._reporters = (
+            StatusReporter(client, self._caches.queues, self._queue_status),
+            StatusReporter(client, self._caches.pipelines, lambda _, pipeline: pipeline_status(pipeline)),
+        )
         self._degradation = Degradation(self.metrics)
         self._preflight = Preflight(client, settings, self._degradation, self._wake_all)
         self._lease = Lease(client, settings.lease, changed=self._leads)
@@ -105,8 +112,12 @@ class Operator:
             await self._lease.held.wait()
             self._admitter.open()
             group.create_task(self._sweeper.run())
-            group.create_task(self._queue_reporter.run())
+            for reporter in self._reporters:
+                group.create_task(reporter.run())
             group.create_task(self._controller.run(self._settings.workers))
+
+    def _queue_status(self, key: Key, queue: AudioQueue) -> AudioQueueStatus:
+        return queue_status(queue, self._admitter.numbers.get(key, QueueNumbers()))
 
     async def _sync(self) -> None:
         """No decision before every cache is complete: a Job that is not seen yet must not look as if it were lost."""

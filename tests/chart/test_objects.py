@@ -226,6 +226,7 @@ RIGHTS = {
     "*/audiojob-operator": [
         "audiojobs.dev/audiojobs/status: patch",
         "audiojobs.dev/audiojobs: get list watch delete",
+        "audiojobs.dev/audiopipelines/status: patch",
         "audiojobs.dev/audiopipelines: get list watch",
         "audiojobs.dev/audioqueues/status: patch",
         "audiojobs.dev/audioqueues: get list watch",

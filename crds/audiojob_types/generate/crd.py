@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from audiojob_types.constants import GROUP, VERSION
 from audiojob_types.resources.job import AudioJobSpec, AudioJobStatus, end_rules
-from audiojob_types.resources.pipeline import AudioPipelineSpec
+from audiojob_types.resources.pipeline import AudioPipelineSpec, AudioPipelineStatus
 from audiojob_types.resources.queue import AudioQueueSpec, AudioQueueStatus
 
 Schema = dict[str, Any]
@@ -204,15 +204,15 @@ def audiopipeline_crd() -> dict[str, Any]:
         "ap",
         scope="Cluster",
         version={
+            "subresources": {"status": {}},
             "additionalPrinterColumns": [
-                # A column shows one value: of [*] that would be the first phase, as if there were no other.
-                _column("First", ".spec.phases[0].name"),
-                _column("Last", ".spec.phases[-1:].name"),
+                # A column shows one value: of .spec.phases[*].name that would be the first phase alone.
+                _column("Phases", ".status.phases"),
                 _column("Age", ".metadata.creationTimestamp", "date"),
             ],
             "schema": _root(
                 "AudioPipeline lists the phases of a kind of work and how they run.",
-                {"spec": structural(AudioPipelineSpec)},
+                {"spec": structural(AudioPipelineSpec), "status": structural(AudioPipelineStatus)},
                 _name_rules(40),
             ),
         },

@@ -10,8 +10,10 @@ from audiojob_types.base import StatusModel, WireModel, cel
 from audiojob_types.constants import API_VERSION, MAX_PHASES
 from audiojob_types.descriptor import Reuse
 from audiojob_types.parameters import parameters_schema
+from audiojob_types.resources.fields import Generation
 from audiojob_types.resources.job import PhaseName, Retry
 from audiojob_types.resources.metadata import Metadata
+from audiojob_types.resources.podtemplate import Templates
 from audiojob_types.tasks import Task
 
 _QUANTITY = r"^([0-9]+)(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
@@ -286,44 +288,6 @@ class Phase(WireModel):
     ] = None
 
 
-class Toleration(WireModel):
-    """core/v1 Toleration."""
-
-    key: Annotated[str, Field(max_length=316, description="key of the taint; absent with Exists: all.")] | None = None
-    operator: Annotated[Literal["Exists", "Equal"], Field(description="operator is Exists or Equal.")] = "Equal"
-    value: Annotated[str, Field(max_length=63, description="value of the taint, with Equal.")] | None = None
-    effect: Annotated[
-        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
-        Field(description="effect is NoSchedule, PreferNoSchedule or NoExecute; absent means all."),
-    ] = None
-
-
-class PodTemplate(WireModel):
-    """Where pods of one device run."""
-
-    node_selector: Annotated[
-        dict[str, Annotated[str, Field(max_length=63)]],
-        Field(max_length=16, description="nodeSelector of the pods."),
-    ] = Field(default_factory=dict)
-    tolerations: Annotated[
-        tuple[Toleration, ...],
-        Field(max_length=16, json_schema_extra=Atomic, description="tolerations of the pods."),
-    ] = ()
-    runtime_class_name: (
-        Annotated[str, Field(max_length=253, description="runtimeClassName of the pods, such as nvidia.")] | None
-    ) = None
-    priority_class_name: Annotated[str, Field(max_length=253, description="priorityClassName of the pods.")] | None = (
-        None
-    )
-
-
-class Templates(WireModel):
-    """Pod templates by device."""
-
-    cpu: Annotated[PodTemplate, Field(description="cpu is for phases on the CPU.")] | None = None
-    gpu: Annotated[PodTemplate, Field(description="gpu is for phases on a GPU.")] | None = None
-
-
 class AudioPipelineSpec(WireModel):
     """The phases and their defaults. Running jobs keep the revision that they started with."""
 
@@ -391,6 +355,18 @@ class AudioPipelineSpec(WireModel):
     ) = None
 
 
+class AudioPipelineStatus(StatusModel):
+    """What the list of spec cannot show in a column; written by the operator when it differs."""
+
+    observed_generation: Annotated[
+        Generation | None, Field(description="observedGeneration is the spec that the status belongs to.")
+    ] = None
+    phases: Annotated[
+        Annotated[str, Field(max_length=256)] | None,
+        Field(description="phases are the names of all phases in order, for kubectl get."),
+    ] = None
+
+
 class AudioPipeline(StatusModel):
     """The whole resource. Parse with ``AudioPipeline.model_validate(obj)``."""
 
@@ -398,3 +374,4 @@ class AudioPipeline(StatusModel):
     kind: Literal["AudioPipeline"] = "AudioPipeline"
     metadata: Metadata
     spec: AudioPipelineSpec
+    status: AudioPipelineStatus = AudioPipelineStatus()

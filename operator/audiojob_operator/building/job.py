@@ -14,7 +14,7 @@ from audiojob_operator.building.volumes import volumes_and_mounts
 from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.contract import Device
-from audiojob_types.resources.pipeline import PodTemplate
+from audiojob_types.resources.podtemplate import PodTemplate
 
 _DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 _LOG_ROOM_BYTES: Final = 256 * 1024**2  # container logs count as ephemeral storage too

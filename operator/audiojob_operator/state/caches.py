@@ -129,7 +129,9 @@ class Caches:
     def _moved(self, *_: object) -> None:
         self._listener.capacity_changed()
 
-    def _pipeline_changed(self, key: Key, _old: AudioPipeline | None, _new: AudioPipeline | None) -> None:
+    def _pipeline_changed(self, key: Key, old: AudioPipeline | None, new: AudioPipeline | None) -> None:
+        if old is not None and new is not None and old.spec == new.spec:
+            return  # only its status was written
         for parent, known in list(self.audiojobs.active()):
             # Those that have started follow their revision; it is looked for under this name until it is known.
             if known.raw["spec"]["pipeline"] != key[1]:

@@ -70,6 +70,7 @@ RIGHTS: Final = (
     Right(Scope.CLUSTER, AUDIOJOBS, (*_READ, "delete")),
     Right(Scope.CLUSTER, AUDIOJOBS, ("patch",), "status"),
     Right(Scope.CLUSTER, AUDIOPIPELINES, _READ),
+    Right(Scope.CLUSTER, AUDIOPIPELINES, ("patch",), "status"),
     Right(Scope.CLUSTER, AUDIOQUEUES, _READ),
     Right(Scope.CLUSTER, AUDIOQUEUES, ("patch",), "status"),
     Right(Scope.CLUSTER, NODES, _READ),

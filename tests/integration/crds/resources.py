@@ -72,14 +72,6 @@ class Resources:
         found = self.server.rest.request("GET", f"{self._jobs}/{name}", accept=accept)
         return [column["name"] for column in found["columnDefinitions"]], found["rows"][0]["cells"]
 
-    def pipeline_table(self, spec: dict[str, Any]) -> dict[str, str]:
-        """The columns of such an AudioPipeline, by name; nothing is stored."""
-        body = {"apiVersion": API_VERSION, "kind": "AudioPipeline", "metadata": {"name": "custom"}, "spec": spec}
-        path = f"{BASE}/audiopipelines?dryRun=All&{STRICT}"
-        found = self.server.rest.request("POST", path, body, accept="application/json;as=Table;v=v1;g=meta.k8s.io")
-        names = [column["name"] for column in found["columnDefinitions"]]
-        return dict(zip(names, found["rows"][0]["cells"], strict=True))
-
     def send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
         try:
             return Answer(200, "", self.server.rest.request(method, path, body, content_type=content_type))

@@ -210,17 +210,3 @@ def _without_empty(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_empty(member) for member in value]
     return value
-
-
-@pytest.mark.parametrize(
-    ("phases", "first", "last"),
-    [
-        pytest.param(["download", "normalize", "separate"], "download", "separate", id="three phases"),
-        pytest.param(["look"], "look", "look", id="one phase"),
-    ],
-)
-def test_the_columns_tell_with_which_phase_it_begins_and_ends(
-    resources: Resources, phases: list[str], first: str, last: str
-) -> None:
-    shown = resources.pipeline_table({"phases": [{"name": name, "task": "Simulate"} for name in phases]})
-    assert (shown["First"], shown["Last"]) == (first, last)

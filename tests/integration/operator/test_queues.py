@@ -1,4 +1,4 @@
-"""Queues, GPUs, reviews, references between jobs and Kueue, with one operator process for all tests."""
+"""Queues, GPUs, reviews, references, Kueue and columns of pipelines, with one operator process for all tests."""
 
 from __future__ import annotations
 
@@ -325,3 +325,21 @@ def test_kueue_admits_a_job_takes_it_back_and_admits_it_again(here: Space, make_
     assert (phase(job, "one")["attempt"], phase(job, "one")["failures"]) == (1, 0)
     here.patch(name, {"cancel": True})
     here.finished(name)
+
+
+# ---------------------------------------------------------------- pipelines
+
+
+def phases_column(space: Space, name: str) -> object:
+    """What `kubectl get audiopipelines` shows under Phases."""
+    table = space.rest.request("GET", f"{PIPELINES}/{name}", accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+    columns = [column["name"] for column in table["columnDefinitions"]]
+    return table["rows"][0]["cells"][columns.index("Phases")]
+
+
+def test_a_pipeline_is_listed_with_all_its_phases_also_after_an_edit(here: Space) -> None:
+    line = make_line(here, {"name": "download"}, {"name": "normalize"}, {"name": "separate"})
+    wait_until("three phases", lambda: phases_column(here, line) == "download, normalize, separate", seconds=10)
+    spec = {"phases": [{"name": "look", "task": "Simulate"}]}
+    here.rest.request("PATCH", f"{PIPELINES}/{line}", {"spec": spec}, content_type=MERGE_PATCH)
+    wait_until("one phase", lambda: phases_column(here, line) == "look", seconds=10)

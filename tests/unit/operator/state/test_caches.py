@@ -131,6 +131,28 @@ def test_what_decisions_read_wakes_the_audiojob(kind: str, status: Object, metad
     assert followed.woken == [(NAMESPACE, "song")]
 
 
+@pytest.mark.parametrize(
+    ("change", "woken"),
+    [
+        pytest.param({"status": {"phases": "first, second"}}, [], id="its status was written"),
+        pytest.param({"spec": pipeline(priority=3)["spec"]}, [(NAMESPACE, "song")], id="its spec was edited"),
+    ],
+)
+def test_a_pipeline_wakes_its_waiting_jobs_for_another_spec_alone(change: Object, woken: list[tuple[str, str]]) -> None:
+    heard = Heard()
+    caches = Caches(NOBODY, [NAMESPACE], heard)
+    world = World(pipeline=pipeline())
+    caches.audiojobs.put(world.audiojob)
+    caches.pipelines.put(_version("1", pipeline()))
+    heard.woken.clear()
+    caches.pipelines.put(_version("2", {**pipeline(), **change}))
+    assert heard.woken == woken
+
+
+def _version(version: str, obj: Object) -> Object:
+    return {**obj, "metadata": {**obj["metadata"], "resourceVersion": version, "uid": "pipeline-uid"}}
+
+
 def owned_by(name: str, uid: str = "uid-of-another") -> list[Object]:
     return [{"kind": "AudioJob", "name": name, "uid": uid, "controller": True}]
 

@@ -1,0 +1,51 @@
+"""Where the pods of an AudioPipeline run: node selectors, tolerations and classes, by device."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from audiojob_types.base import WireModel
+
+
+class Toleration(WireModel):
+    """core/v1 Toleration."""
+
+    key: Annotated[str, Field(max_length=316, description="key of the taint; absent with Exists: all.")] | None = None
+    operator: Annotated[Literal["Exists", "Equal"], Field(description="operator is Exists or Equal.")] = "Equal"
+    value: Annotated[str, Field(max_length=63, description="value of the taint, with Equal.")] | None = None
+    effect: Annotated[
+        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
+        Field(description="effect is NoSchedule, PreferNoSchedule or NoExecute; absent means all."),
+    ] = None
+
+
+class PodTemplate(WireModel):
+    """Where pods of one device run."""
+
+    node_selector: Annotated[
+        dict[str, Annotated[str, Field(max_length=63)]],
+        Field(max_length=16, description="nodeSelector of the pods."),
+    ] = Field(default_factory=dict)
+    tolerations: Annotated[
+        tuple[Toleration, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+            description="tolerations of the pods.",
+        ),
+    ] = ()
+    runtime_class_name: (
+        Annotated[str, Field(max_length=253, description="runtimeClassName of the pods, such as nvidia.")] | None
+    ) = None
+    priority_class_name: Annotated[str, Field(max_length=253, description="priorityClassName of the pods.")] | None = (
+        None
+    )
+
+
+class Templates(WireModel):
+    """Pod templates by device."""
+
+    cpu: Annotated[PodTemplate, Field(description="cpu is for phases on the CPU.")] | None = None
+    gpu: Annotated[PodTemplate, Field(description="gpu is for phases on a GPU.")] | None = None
