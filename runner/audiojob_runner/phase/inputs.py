@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 from pydantic import ValidationError
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.store.base import CHUNK_BYTES, Store
+from audiojob_runner.store.base import Store
 from audiojob_runner.store.manifest import MAX_MANIFEST_BYTES
 from audiojob_runner.task import TaskInput
 from audiojob_types.contract import ExitCode, Manifest, ManifestOutput, ManifestRef, PhaseInputFile
@@ -25,13 +25,17 @@ FALLBACK_NAME: Final = "input"
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Makes inputs local. ``folder`` takes what is fetched; ``beat`` is called for each piece and may raise."""
+    """Makes inputs local. ``folder`` takes what is fetched; ``beat`` is called for each piece and may raise.
+
+    ``in_place``: a file of a folder store is read where it lies; else it is copied like any other.
+    """
 
     store: Store
     folder: Path
     max_bytes: int | None
     beat: Callable[[], None]
     libraries: Mapping[str, Store] = field(default_factory=dict)
+    in_place: bool = True
 
     def fetch(self, number: int, item: PhaseInputFile) -> TaskInput:
         """One input; ``number`` is its place. Raises :class:`PhaseError`: InputMissing, ChecksumMismatch, TooLarge."""
@@ -57,7 +61,8 @@ class Fetcher:
         if item.library is not None:
             there = replace(self, store=self.libraries[item.library])
             return there.fetch(number, item.model_copy(update={"library": None}))
-        path = self._local(number, item.name, item.key, item.sha256)
+        # Uploads and libraries are people's own folders, where a link to another file of theirs is no fault.
+        path = self._local(number, item.name, self.store.without_links(item.key), item.sha256)
         return TaskInput(name=item.name, path=path, sha256=item.sha256)
 
     def _write(self, number: int, text: str) -> Path:
@@ -101,11 +106,10 @@ class Fetcher:
                 Reason.TOO_LARGE,
                 f"Input {name!r} has {size} bytes; the limit is {self.max_bytes}.",
             )
-        in_place = self.store.local_path(key)
         try:
-            if in_place is not None:
-                digest = self._digest(_read_file(in_place)) if sha256 is not None else None
-                path = in_place
+            if self.in_place and self.store.root is not None:
+                digest = self._digest(self.store.stream(key)) if sha256 is not None else None
+                path = self.store.root / key
             else:
                 path = self.folder / str(number) / local_name(key)
                 path.parent.mkdir(parents=True)
@@ -140,12 +144,6 @@ def local_name(key: str) -> str:
         return last
     suffix = Path(last).suffix
     return FALLBACK_NAME + (suffix if _SAFE_SUFFIX.fullmatch(suffix) else "")
-
-
-def _read_file(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
 
 
 def _missing(name: str, key: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.store import trees
 from audiojob_runner.store.base import CHUNK_BYTES, Store
 from audiojob_runner.store.layout import RESERVED_NAMES
 from audiojob_runner.store.manifest import Published, build_manifest, encode, find_published, reference
@@ -108,7 +110,8 @@ def total_bytes(outputs: list[TaskOutput]) -> int:
 
 
 def _read(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    # The worker still lives and may have swapped the file for a pipe or a link since it was checked.
+    with os.fdopen(trees.open_file(path.parent, path.name), "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
 

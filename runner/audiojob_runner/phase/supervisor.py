@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from audiojob_runner.phase.report import Reporter, find_target
 from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.phase.worker import Order, WorkerSpec
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters, read_phase_input, read_pod_identity
-from audiojob_runner.store import Store, open_store
+from audiojob_runner.store import Store, open_store, trees
 from audiojob_runner.store.layout import LOG_FOLDER
 from audiojob_runner.store.manifest import Published, find_published, fingerprint
 from audiojob_runner.task import PartialFolders, Publishing, TaskInput, TaskResult
@@ -166,7 +165,8 @@ class _Phase:
             published = self._publish(store, mark, outcome)
         finally:
             worker.end()
-            shutil.rmtree(run_dir, ignore_errors=True)
+            with suppress(OSError):
+                trees.remove_tree(run_dir.parent, run_dir.name)
         if outcome.crash_after_publishing:
             os._exit(CRASHED)
         return published

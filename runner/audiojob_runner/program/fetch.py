@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +17,7 @@ from audiojob_runner.phase.inputs import Fetcher
 from audiojob_runner.phase.logpieces import LogPieces
 from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters, read_phase_input, read_pod_identity
-from audiojob_runner.store import Store, open_store
+from audiojob_runner.store import Store, open_store, trees
 from audiojob_runner.store.layout import LOG_FOLDER
 from audiojob_runner.task import TaskInput
 from audiojob_runner.tasks.program_folder import (
@@ -106,7 +104,7 @@ class _Fetch:
         for name in (OUTPUTS, TEMPORARY):
             (self._work / name).mkdir(exist_ok=True)
         (self._work / PROGRESS).touch()
-        shutil.rmtree(self._inputs / _PARTS, ignore_errors=True)  # of a run that the node's restart cut short
+        trees.remove_tree(self._inputs, _PARTS)  # of a run that the node's restart cut short
         self._write_parameters(parameters)
         listed = [self._bring(store, number) for number in range(len(self._input.inputs))]
         with suppress(FileNotFoundError):
@@ -139,12 +137,8 @@ class _Fetch:
                 "Add a Download phase before it in the pipeline.",
             )
         place = store if item.library is None else self._library(item.library)
-        # Without its root the store copies, checking on the way, instead of telling where the file lies.
-        fetcher = Fetcher(
-            replace(place, root=None), self._inputs / _PARTS, self._input.limits.max_input_bytes, self._beat
-        )
-        if item.key is not None:
-            place.local_path(item.key)  # refuses a link out of the store
+        limit = self._input.limits.max_input_bytes
+        fetcher = Fetcher(place, self._inputs / _PARTS, limit, self._beat, in_place=False)
         fetched: TaskInput = fetcher.fetch(number, item.model_copy(update={"library": None}))
         assert fetched.path is not None, "only addresses have no path"
         size = fetched.path.stat().st_size

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import obstore
 from obstore.exceptions import (
@@ -21,6 +22,7 @@ from obstore.exceptions import (
 from obstore.store import ObjectStore
 
 from audiojob_runner.errors import PhaseError, is_disk_full
+from audiojob_runner.store import trees
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -29,6 +31,9 @@ CHUNK_BYTES: Final = 8 * 1024 * 1024
 # One part at a time: an upload that is aborted because one of its parts failed would leave behind those that were on
 # their way, unseen and for ever.
 CONCURRENT_PARTS: Final = 1
+# How opening a regular file without following links fails where the name is something else: a link (at the end, or on
+# the way), a pipe, a device, a folder, a socket.
+_NO_FILE: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO})
 
 
 def check_key(key: str) -> str:
@@ -41,7 +46,11 @@ def check_key(key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Objects by key. ``root`` is the folder of a folder store, else None. All methods raise :class:`PhaseError`."""
+    """Objects by key. ``root`` is the folder of a folder store, else None. All methods raise :class:`PhaseError`.
+
+    Other pods may write in a folder store, so what is read there is a regular file that no link leads to; anything else
+    counts as absent.
+    """
 
     objects: ObjectStore
     name: str
@@ -50,6 +59,9 @@ class Store:
     def size(self, key: str) -> int | None:
         """Bytes of an object; None where there is none."""
         with self._failures(f"looking up {key}"):
+            if self.root is not None:
+                found = trees.lookup(self.root, check_key(key))
+                return found.st_size if found is not None and stat.S_ISREG(found.st_mode) else None
             try:
                 return obstore.head(self.objects, check_key(key))["size"]
             except FileNotFoundError:
@@ -59,28 +71,34 @@ class Store:
         """A whole small object; None where there is none. Raises for more than ``limit`` bytes."""
         with self._failures(f"reading {key}"):
             try:
+                if self.root is not None:
+                    with _opened(self.root, check_key(key)) as file:
+                        _check_size(key, os.fstat(file.fileno()).st_size, limit)
+                        return file.read(limit)
                 answer = obstore.get(self.objects, check_key(key))
             except FileNotFoundError:
                 return None
-            if answer.meta["size"] > limit:
-                raise PhaseError(
-                    ExitCode.USAGE,
-                    Reason.CHECKSUM_MISMATCH,
-                    f"{key} has {answer.meta['size']} bytes; at most {limit} are expected.",
-                )
+            _check_size(key, answer.meta["size"], limit)
             return bytes(answer.bytes())
 
     def stream(self, key: str) -> Iterator[bytes]:
         """The content of a large object in pieces. Raises :class:`FileNotFoundError` where there is none."""
         with self._failures(f"reading {key}"):
+            if self.root is not None:
+                with _opened(self.root, check_key(key)) as file:
+                    while piece := file.read(CHUNK_BYTES):
+                        yield piece
+                return
             for chunk in obstore.get(self.objects, check_key(key)).stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(chunk)
 
     def write(self, key: str, content: bytes) -> None:
         """Write a small object as a whole: readers see all of it or nothing."""
         with self._failures(f"writing {key}"):
+            if self.root is not None:
+                trees.write_file(self.root, check_key(key), content)
+                return
             obstore.put(self.objects, check_key(key), content, use_multipart=False)
-        self._make_durable(key)
 
     def create(self, key: str, content: bytes) -> bool:
         """Write a small object unless there is one; whether it was written. The server decides between two writers."""
@@ -136,12 +154,17 @@ class Store:
     def folders(self, prefix: str) -> list[str]:
         """The keys of the folders directly below ``prefix``, sorted, without trailing slash."""
         with self._failures(f"listing {prefix}"):
+            if self.root is not None:
+                return [f"{prefix}/{name}" for name in trees.subfolders(self.root, check_key(prefix))]
             found = obstore.list_with_delimiter(self.objects, check_key(prefix))
             return sorted(str(path).rstrip("/") for path in found["common_prefixes"])
 
     def delete(self, key: str) -> None:
         """Remove an object; absent is fine."""
         with self._failures(f"deleting {key}"):
+            if self.root is not None:
+                trees.remove_file(self.root, check_key(key))
+                return
             try:
                 obstore.delete(self.objects, check_key(key))
             except FileNotFoundError:
@@ -149,12 +172,20 @@ class Store:
 
     def local_path(self, key: str) -> Path | None:
         """Where a folder store keeps the object, None for other stores. Links out of the store are refused."""
+        return self.root / self.without_links(key) if self.root is not None else None
+
+    def without_links(self, key: str) -> str:
+        """The key of what ``key`` leads to, where people made links in their own folders. Links out are refused."""
+        check_key(key)
         if self.root is None:
-            return None
-        path = self.root / check_key(key)
-        if not path.resolve().is_relative_to(self.root.resolve()):
-            raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"{key} is a link that leads out of the store.")
-        return path
+            return key
+        root = self.root.resolve()
+        # Python 3.11 and 3.12 answer a circle of links with RuntimeError.
+        with suppress(OSError, RuntimeError):
+            path = (root / key).resolve()
+            if path != root and path.is_relative_to(root):
+                return path.relative_to(root).as_posix()
+        raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"{key} is a link that leads out of the store.")
 
     def _make_durable(self, key: str) -> None:
         """Force a folder store's file and name to the disk: a manifest must not outlive what it lists."""
@@ -197,6 +228,26 @@ class Store:
             return PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"The store refused {doing}: {summary}")
         return PhaseError(
             ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"The store {self.name} failed {doing}: {summary}"
+        )
+
+
+@contextmanager
+def _opened(root: Path, key: str) -> Iterator[BinaryIO]:
+    """A regular file to read. Raises :class:`FileNotFoundError` for anything else: what is no file is absent."""
+    try:
+        descriptor = trees.open_file(root, key)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), key) from error
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def _check_size(key: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise PhaseError(
+            ExitCode.USAGE, Reason.CHECKSUM_MISMATCH, f"{key} has {size} bytes; at most {limit} are expected."
         )
 
 

@@ -1,14 +1,15 @@
 """All that lies below a prefix of a store, and its removal: for the sweeper alone.
 
-In a folder the file system itself is asked: what a killed writer left there under a temporary name counts too. Links
-are not followed, and removing one removes the link.
+In a folder the file system itself is asked: what a killed writer left there under a temporary name counts too. Pods
+write in these folders meanwhile, so they are reached as ``trees`` says: no link is followed, and removing one removes
+the link.
 """
 
 from __future__ import annotations
 
-import os
+import logging
+import stat
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,25 +17,29 @@ from pathlib import Path
 import obstore
 from obstore.exceptions import BaseError
 
+from audiojob_runner.store import trees
 from audiojob_runner.store.base import Store, check_key
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object or file."""
+    """One object or file. ``folder``: one that lies deeper than anything that we write, with all that is in it."""
 
     key: str
     bytes: int
     written: datetime
+    folder: bool = False
 
 
 def inventory(store: Store, prefix: str) -> Iterator[StoredObject]:
     """Everything below ``prefix``. Raises :class:`PhaseError`; half a list is never taken for a whole one."""
     check_key(prefix)
-    if store.root is not None:
-        yield from _files(store.root, prefix)
-        return
     try:
+        if store.root is not None:
+            yield from _files(store.root, prefix)
+            return
         for batch in obstore.list(store.objects, prefix):
             for item in batch:
                 yield StoredObject(item["path"], item["size"], item["last_modified"])
@@ -42,41 +47,29 @@ def inventory(store: Store, prefix: str) -> Iterator[StoredObject]:
         raise store.explained(error, f"listing {prefix}") from error
 
 
-def remove(store: Store, keys: Iterable[str]) -> None:
+def remove(store: Store, items: Iterable[StoredObject]) -> None:
     """Remove these; what is gone already is fine. Raises :class:`PhaseError` at the first that cannot be removed."""
-    for key in keys:
+    for item in items:
         if store.root is None:
-            store.delete(key)
+            store.delete(item.key)
             continue
+        check_key(item.key)
         try:
-            (store.root / check_key(key)).unlink(missing_ok=True)
+            if item.folder:
+                trees.remove_tree(store.root, item.key)
+            elif not trees.remove_file(store.root, item.key):
+                _log.warning("%s was replaced while it was removed, so it stays until the next pass", item.key)
         except OSError as error:
-            raise store.explained(error, f"removing {key}") from error
+            raise store.explained(error, f"removing {item.key}") from error
 
 
 def remove_empty_folders(store: Store, folder: str) -> None:
     """Folders have no life of their own in a bucket; in a file system they would stay behind."""
-    if store.root is None:
-        return
-    top = store.root / check_key(folder)
-    for path, _, _ in os.walk(top, topdown=False):
-        with suppress(OSError):  # not empty, or gone
-            Path(path).rmdir()
+    if store.root is not None:
+        trees.remove_empty_folders(store.root, check_key(folder))
 
 
 def _files(root: Path, prefix: str) -> Iterator[StoredObject]:
-    top = root / prefix
-
-    def failed(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise error
-
-    for path, _, names in os.walk(top, onerror=failed):
-        for name in names:
-            file = Path(path, name)
-            try:
-                status = file.lstat()
-            except FileNotFoundError:
-                continue
-            written = datetime.fromtimestamp(status.st_mtime, UTC)
-            yield StoredObject(file.relative_to(root).as_posix(), status.st_size, written)
+    for entry in trees.walk(root, prefix):
+        written = datetime.fromtimestamp(entry.status.st_mtime, UTC)
+        yield StoredObject(entry.key, entry.status.st_size, written, stat.S_ISDIR(entry.status.st_mode))

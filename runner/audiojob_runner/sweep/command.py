@@ -208,7 +208,8 @@ def _apply(store: Store, plan: SweepPlan, contents: dict[str, _Found], now: date
     content = json.dumps({"absentSince": format_time(now)}).encode()
     for folder in plan.mark:
         store.write(f"{folder}/{MARK_NAME}", content)
-    remove(store, [f"{folder}/{MARK_NAME}" for folder in plan.unmark])
+    for folder in plan.unmark:
+        store.delete(f"{folder}/{MARK_NAME}")
 
 
 def _write_index(store: Store, contents: _Contents, plan: SweepPlan, live: LiveJobs) -> None:
@@ -231,7 +232,7 @@ def _write_index(store: Store, contents: _Contents, plan: SweepPlan, live: LiveJ
             record = with_last_state(entry, before)
             store.write(entry.key, json.dumps(record.to_wire(), ensure_ascii=False, indent=1).encode() + b"\n")
     lost = strays(contents.index, frozenset(wanted))
-    remove(store, lost)
+    remove(store, [contents.index[key] for key in lost])
     for folder in {key.rpartition("/")[0] for key in lost}:
         remove_empty_folders(store, folder)
 
@@ -257,7 +258,6 @@ def _remove(store: Store, removal: Removal, contents: dict[str, _Found]) -> None
         items = [item for each in found.attempts.values() for item in each] + found.others
     else:
         items = contents[removal.folder.rpartition("/")[0].rpartition("/")[0]].attempts[removal.folder]
-    keys = [item.key for item in items]
-    assert all(key.startswith(f"{removal.folder}/") for key in keys)
-    remove(store, sorted(keys, key=lambda key: (not key.endswith(f"/{MANIFEST_NAME}"), key)))
+    assert all(item.key.startswith(f"{removal.folder}/") for item in items)
+    remove(store, sorted(items, key=lambda item: (not item.key.endswith(f"/{MANIFEST_NAME}"), item.key)))
     remove_empty_folders(store, removal.folder)

@@ -11,7 +11,6 @@ import errno
 import fcntl
 import logging
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,7 +33,7 @@ from audiojob_runner.fetch.partial.format import (
     may_continue,
     parse_about,
 )
-from audiojob_runner.store import Store
+from audiojob_runner.store import Store, trees
 from audiojob_runner.store.layout import PARTIAL_FOLDER
 from audiojob_runner.task import PartialFolders
 
@@ -83,7 +82,7 @@ def _clear(folder: Path) -> bool:
             stack.enter_context(data)
         elif (folder / DATA_NAME).exists():
             return False
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
     return True
 
 
@@ -161,7 +160,7 @@ class PartialDownload:
     def discard(self) -> None:
         """Keep nothing of what is kept. Raises nothing."""
         if self._keeping is not None:
-            shutil.rmtree(self._keeping.own, ignore_errors=True)
+            _remove(self._keeping.own)
         self.close()
 
     def close(self) -> None:
@@ -228,6 +227,13 @@ class PartialDownload:
         except OSError as error:
             _log.warning("The partial download is not kept for the next attempt: %s", error.strerror or error)
             self.discard()
+
+
+def _remove(folder: Path) -> None:
+    """Remove ``<phase>/<attempt>/partial``: other attempts of the phase can write in its folder. Raises nothing."""
+    attempt, phase = folder.parent, folder.parent.parent
+    with suppress(OSError):
+        trees.remove_tree(phase, f"{attempt.name}/{folder.name}")
 
 
 def _hold(path: Path, more: int = 0) -> BinaryIO | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +106,44 @@ def test_s3_needs_both_credential_files(tmp_path: Path) -> None:
 )
 def test_local_names_are_safe(key: str, name: str) -> None:
     assert local_name(key) == name
+
+
+def lead_to(path: Path, target: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.symlink_to(target)
+
+
+STAND_INS = {
+    "a link to another's file": lambda root: lead_to(root / "job/a", root / "theirs/a"),
+    "a folder that is a link": lambda root: (root / "job").symlink_to(root / "theirs"),
+    "a link out of the store": lambda root: lead_to(root / "job/a", root.parent / "outside"),
+    "a pipe, which nobody will ever write into": lambda root: ((root / "job").mkdir(), os.mkfifo(root / "job/a")),
+    "a folder": lambda root: (root / "job/a").mkdir(parents=True),
+}
+
+
+@pytest.mark.parametrize("stand_in", STAND_INS)
+def test_what_is_no_regular_file_of_its_own_is_absent(tmp_path: Path, stand_in: str) -> None:
+    (tmp_path / "store/theirs").mkdir(parents=True)
+    for path in (tmp_path / "store/theirs/a", tmp_path / "outside"):
+        path.write_bytes(b"theirs")
+    store = open_store(FolderStore(root=str(tmp_path / "store")), tmp_path)
+    STAND_INS[stand_in](tmp_path / "store")
+    assert store.read("job/a", 100) is None
+    assert store.size("job/a") is None
+    with pytest.raises(FileNotFoundError):
+        list(store.stream("job/a"))
+    store.delete("job/a") if stand_in != "a folder" else None
+    assert store.read("theirs/a", 100) == b"theirs"
+
+
+def test_people_may_link_within_their_own_folders_and_never_out(tmp_path: Path) -> None:
+    store = open_store(FolderStore(root=str(tmp_path)), tmp_path)
+    store.write("uploads/a", b"a")
+    (tmp_path / "uploads/same").symlink_to("a")
+    (tmp_path / "uploads/out").symlink_to("/etc")
+    (tmp_path / "uploads/circle").symlink_to("circle")
+    assert store.without_links("uploads/same") == "uploads/a"
+    for key in ("uploads/out/passwd", "uploads/circle"):
+        with pytest.raises(PhaseError, match="leads out"):
+            store.without_links(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,3 +22,19 @@ def test_what_a_download_left_is_told_from_results(tmp_path: Path) -> None:
     stored = _stored_job(store, JOB, found, datetime.now(UTC))
     assert [(each.bytes, each.remnant_bytes) for each in stored.attempts] == [(5_742, 5_032), (9, 0)]
     assert (stored.bytes, stored.remnant_bytes) == (5_751, 5_032)
+
+
+def test_whatever_somebody_put_in_place_of_a_manifest_ends_no_pass(tmp_path: Path) -> None:
+    store = open_store(FolderStore(root=str(tmp_path)), tmp_path)
+    store.write("music/theirs/manifest.json", b"{}")
+    for number, put in enumerate((os.mkfifo, lambda path: path.symlink_to(tmp_path / "music/theirs/manifest.json"))):
+        attempt = tmp_path / JOB / f"work/{number + 1}-aaaaaaaa"
+        attempt.mkdir(parents=True)
+        put(attempt / "manifest.json")
+        deep = attempt / "/".join(["n"] * 200)
+        deep.mkdir(parents=True)
+    [found] = _read(store, "music").jobs.values()
+    stored = _stored_job(store, JOB, found, datetime.now(UTC))
+    assert [(each.published, each.expires) for each in stored.attempts] == [(True, None)] * 2, (
+        "kept, as unreadable ones"
+    )
