@@ -107,6 +107,17 @@ class Library(_Group):
         return self
 
 
+def _refuse_nested(libraries: list[Library]) -> None:
+    """Whoever may publish into a library could leave a link in it that leads the mount of a library below elsewhere."""
+    for outer in libraries:
+        for inner in libraries:
+            if not outer.read_only and str(inner.prefix).startswith(f"{outer.prefix}/"):
+                raise ValueError(
+                    f"libraries: prefix {inner.prefix} of library {inner.name} lies in that of library {outer.name}, "
+                    f"{outer.prefix}; choose prefixes that lie side by side, or make {outer.name} readOnly"
+                )
+
+
 class Site(_Group):
     """A limit on downloads from a host and its subdomains, over all namespaces. Names as the chart's values have them.
 
@@ -262,6 +273,7 @@ class OperatorSettings(BaseSettings):
                     f"libraries: prefix {library.prefix} of library {library.name} lies in the folder of the jobs of "
                     f"namespace {first}; choose another first part"
                 )
+        _refuse_nested([library for library in self.libraries if library.prefix is not None])
         return self
 
     @classmethod

@@ -73,14 +73,19 @@ def _store_volume(request: AttemptRequest) -> Object:
 
 
 def _store_mounts(request: AttemptRequest) -> list[Object]:
-    """A pod sees its own job's folder, and read-only what its inputs lie in: uploads, or a phase of another job."""
+    """A pod writes into its own phase's folder, and sees read-only what its inputs lie in: phases, or uploads.
+
+    The kubelet follows links on the way to a ``subPath``. So no pod may write into a folder that another one's mount
+    lies in: a link that it leaves there would lead that mount elsewhere. Phases' folders lie side by side in the job's,
+    which no pod of a phase mounts; the kubelet makes both.
+    """
     if isinstance(request.settings.store, S3Store):
         return [{"name": "store", "mountPath": STORE_CREDENTIALS, "readOnly": True}]
-    own = output_prefix(request.namespace, request.uid)
+    own = f"{output_prefix(request.namespace, request.uid)}/{request.phase.name}"
     mounts: list[Object] = [{"name": "store", "mountPath": f"{STORE_ROOT}/{own}", "subPath": own}]
     mounts += [
         {"name": "store", "mountPath": f"{STORE_ROOT}/{folder}", "subPath": folder, "readOnly": True}
-        for folder in _foreign_folders(request, own)
+        for folder in _input_folders(request, own)
     ]
     uploads = uploads_prefix(request.namespace)
     if any(file.key is not None and file.key.startswith(f"{uploads}/") for file in request.inputs):
@@ -88,13 +93,12 @@ def _store_mounts(request: AttemptRequest) -> list[Object]:
     return mounts
 
 
-def _foreign_folders(request: AttemptRequest, own: str) -> list[str]:
-    """Folders of phases of other jobs of the namespace that inputs come from: ``<namespace>/<uid>/<phase>``."""
+def _input_folders(request: AttemptRequest, own: str) -> list[str]:
+    """Folders of phases that inputs come from, of this job or of others: ``<namespace>/<uid>/<phase>``."""
     folders = set()
-    for file in request.inputs:
-        if file.manifest is not None and not file.manifest.key.startswith(f"{own}/"):
-            parts = file.manifest.key.split("/")
-            # Only the operator writes these keys; a path never rests on one check alone.
-            if len(parts) == 5 and parts[0] == request.namespace and not {"", ".", ".."} & set(parts):
-                folders.add("/".join(parts[:3]))
-    return sorted(folders)
+    for key in (file.manifest.key for file in request.inputs if file.manifest is not None):
+        parts = key.split("/")
+        # Only the operator writes these keys; a path never rests on one check alone.
+        if len(parts) == 5 and parts[0] == request.namespace and not {"", ".", ".."} & set(parts):
+            folders.add("/".join(parts[:3]))
+    return sorted(folders - {own})

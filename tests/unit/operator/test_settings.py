@@ -179,8 +179,27 @@ NO_LIBRARIES = {
     "both": ('[{"name": "a", "claimName": "b", "prefix": "c"}]', "exactly one of claimName and prefix"),
     "a way out of the store": ('[{"name": "a", "prefix": "../b"}]', "AUDIOJOB_LIBRARIES"),
     "the folder of a namespace's jobs": ('[{"name": "a", "prefix": "music/a"}]', "lies in the folder of the jobs"),
+    "one that lies in another": (
+        '[{"name": "a", "prefix": "lib"}, {"name": "b", "prefix": "lib/deep/b"}]',
+        "prefix lib/deep/b of library b lies in that of library a",
+    ),
     "one name twice": ('[{"name": "a", "prefix": "b"}, {"name": "a", "prefix": "c"}]', "duplicate library name"),
 }
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param('[{"name": "a", "prefix": "lib/a"}, {"name": "b", "prefix": "lib/a-b"}]', id="side by side"),
+        pytest.param(
+            '[{"name": "a", "prefix": "l", "readOnly": true}, {"name": "b", "prefix": "l/b"}]', id="read only"
+        ),
+        pytest.param('[{"name": "a", "prefix": "l"}, {"name": "b", "prefix": "l", "readOnly": true}]', id="the same"),
+    ],
+)
+def test_libraries_that_lie_in_no_folder_which_a_pod_can_write(environment: pytest.MonkeyPatch, given: str) -> None:
+    environment.setenv("AUDIOJOB_LIBRARIES", given)
+    assert len(load_settings().for_decisions().libraries) == 2
 
 
 @pytest.mark.parametrize(("given", "words"), NO_LIBRARIES.values(), ids=NO_LIBRARIES.keys())

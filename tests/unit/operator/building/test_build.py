@@ -155,7 +155,7 @@ def test_how_long_a_pod_stays_on_a_lost_node_and_takes_to_end_are_settings() -> 
     ]
 
 
-def test_a_pod_sees_only_its_own_jobs_folder_unless_its_input_was_uploaded() -> None:
+def test_a_pod_sees_only_its_own_phases_folder_unless_its_input_was_uploaded() -> None:
     source = [{"name": "source", "from": "Job"}]
     world = World(
         audiojob=audio_job(source={"object": {"key": "a/b.wav"}}),
@@ -163,14 +163,14 @@ def test_a_pod_sees_only_its_own_jobs_folder_unless_its_input_was_uploaded() -> 
     )
     mounts = [each for each in spec_of(world)["containers"][0]["volumeMounts"] if each["name"] == "store"]
     assert [(each["subPath"], each.get("readOnly", False)) for each in mounts] == [
-        (f"music/{UID}", False),
+        (f"music/{UID}/only", False),
         ("music/uploads", True),
     ]
     assert phase_input_of(world.newest("only")).inputs[0].key == "music/uploads/a/b.wav"
     world.succeed("only")
     world.turn()
     later = world.newest("next")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
-    assert [each["subPath"] for each in later if each["name"] == "store"] == [f"music/{UID}"]
+    assert [each["subPath"] for each in later if each["name"] == "store"] == [f"music/{UID}/next"]
 
 
 def test_models_are_mounted_for_torch_tasks_only_and_only_where_there_are_any() -> None:

@@ -225,7 +225,7 @@ def test_an_uploaded_input_is_seen_by_ours_read_only_and_never_by_the_program() 
     assert phase_input_of(newest).inputs[0].key == "music/uploads/scripts/one.txt"
     by_name = containers(newest["spec"]["template"]["spec"])
     assert [each["subPath"] for each in by_name["runner"]["volumeMounts"] if each["name"] == "store"] == [
-        f"music/{UID}"
+        f"music/{UID}/speak"
     ]
     uploads = [each for each in by_name["fetch"]["volumeMounts"] if each.get("subPath") == "music/uploads"]
     assert [each["readOnly"] for each in uploads] == [True]
