@@ -61,7 +61,7 @@ def whole_jobs() -> list[Object]:
         phase("speak", "Container", image="example.org/speak:1", inputs=[audio]),
         phase("publish", "Publish", inputs=[{"name": "vocals", "from": "separate", "output": "vocals"}, about]),
     ]
-    outputs = {
+    outputs: dict[str, tuple[str, ...]] = {
         "download": ("source",), "normalize": ("audio",), "separate": ("vocals",), "transcode": ("audio",),
         "speak": ("result",), "publish": ("vocals",),
     }  # fmt: skip

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -113,11 +113,16 @@ def lead_to(path: Path, target: Path) -> None:
     path.symlink_to(target)
 
 
-STAND_INS = {
+def put_pipe(root: Path) -> None:
+    (root / "job").mkdir()
+    os.mkfifo(root / "job/a")
+
+
+STAND_INS: dict[str, Callable[[Path], object]] = {
     "a link to another's file": lambda root: lead_to(root / "job/a", root / "theirs/a"),
     "a folder that is a link": lambda root: (root / "job").symlink_to(root / "theirs"),
     "a link out of the store": lambda root: lead_to(root / "job/a", root.parent / "outside"),
-    "a pipe, which nobody will ever write into": lambda root: ((root / "job").mkdir(), os.mkfifo(root / "job/a")),
+    "a pipe, which nobody will ever write into": put_pipe,
     "a folder": lambda root: (root / "job/a").mkdir(parents=True),
 }
 

@@ -133,20 +133,24 @@ def add_links(folder: Path, root: Path) -> None:
     (folder / "to itself").symlink_to("to itself")
 
 
+def add_odd_names(folder: Path, _root: Path) -> None:
+    (folder / "a\nb").mkdir()
+    (folder / "a\nb/..\n").write_text("")
+    os.mknod(os.fsencode(folder) + b"/\xff\xfe")
+
+
+def close_folders(folder: Path, _root: Path) -> None:
+    (folder / "a").chmod(0)
+    (folder / "e").chmod(0o500)
+
+
 ODDITIES: dict[str, Callable[[Path, Path], object]] = {
     "links to files, folders and upwards": add_links,
     "a second name of another's file": lambda folder, root: os.link(root / "victim/work/song.wav", folder / "mine"),
     "a pipe": lambda folder, _root: os.mkfifo(folder / "pipe"),
     "a socket": lambda folder, _root: os.mknod(folder / "socket", stat.S_IFSOCK | 0o600),
-    "names with newlines and bytes that are no text": lambda folder, _root: (
-        (folder / "a\nb").mkdir(),
-        (folder / "a\nb/..\n").write_text(""),
-        open(os.fsencode(folder) + b"/\xff\xfe", "w").close(),  # noqa: PTH123 - a name of bytes
-    ),
-    "a folder that is closed to everybody": lambda folder, _root: (
-        (folder / "a").chmod(0),
-        (folder / "e").chmod(0o500),
-    ),
+    "names with newlines and bytes that are no text": add_odd_names,
+    "closed folders": close_folders,
     "a folder 3,000 deep": lambda folder, _root: dig(folder, 3_000),
 }
 

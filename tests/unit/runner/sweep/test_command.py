@@ -27,12 +27,11 @@ def test_what_a_download_left_is_told_from_results(tmp_path: Path) -> None:
 def test_whatever_somebody_put_in_place_of_a_manifest_ends_no_pass(tmp_path: Path) -> None:
     store = open_store(FolderStore(root=str(tmp_path)), tmp_path)
     store.write("music/theirs/manifest.json", b"{}")
-    for number, put in enumerate((os.mkfifo, lambda path: path.symlink_to(tmp_path / "music/theirs/manifest.json"))):
-        attempt = tmp_path / JOB / f"work/{number + 1}-aaaaaaaa"
-        attempt.mkdir(parents=True)
-        put(attempt / "manifest.json")
-        deep = attempt / "/".join(["n"] * 200)
-        deep.mkdir(parents=True)
+    piped, linked = (tmp_path / JOB / f"work/{number}-aaaaaaaa" for number in (1, 2))
+    for attempt in (piped, linked):
+        (attempt / "/".join(["n"] * 200)).mkdir(parents=True)
+    os.mkfifo(piped / "manifest.json")
+    (linked / "manifest.json").symlink_to(tmp_path / "music/theirs/manifest.json")
     [found] = _read(store, "music").jobs.values()
     stored = _stored_job(store, JOB, found, datetime.now(UTC))
     assert [(each.published, each.expires) for each in stored.attempts] == [(True, None)] * 2, (
