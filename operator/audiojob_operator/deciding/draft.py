@@ -18,6 +18,7 @@ from audiojob_operator.records.plan import EventRecord
 from audiojob_operator.records.reuse import ReuseAsk
 from audiojob_operator.records.settings import Revision
 from audiojob_types.constants import MAX_STATUS_WARNINGS
+from audiojob_types.contract import MAX_WARNING_CHARACTERS
 from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import JobOutput, JobWarning, PhaseState, PhaseStatus, ResolvedSource
@@ -151,7 +152,7 @@ class Draft:
     def warn_of(self, phase: str, messages: Iterable[str]) -> None:
         """Put what a phase could not do in place of what was said of it before."""
         others = [warning for warning in self.warnings if warning.phase != phase]
-        own = [JobWarning(phase=phase, message=message) for message in messages]
+        own = [JobWarning(phase=phase, message=clip(message, MAX_WARNING_CHARACTERS)) for message in messages]
         self.warnings = [*others, *own][:MAX_STATUS_WARNINGS]
 
     def child(self, phase: str, attempt: int) -> PhaseObservation | None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from functools import lru_cache
+from typing import Final, TypeVar
 
 from pydantic import BaseModel
+
+from audiojob_types.outside.redaction import redact
 
 M = TypeVar("M", bound=BaseModel)
 
 MAX_MESSAGE = 1_024
+
+clean: Final = lru_cache(maxsize=2_048)(redact)  # the same few messages are made again and again
 
 
 def updated(record: M, changes: Mapping[str, object]) -> M:
@@ -25,5 +30,9 @@ def updated(record: M, changes: Mapping[str, object]) -> M:
 
 
 def clip(text: str, most: int = MAX_MESSAGE) -> str:
-    """At most as long as a message in status may be, or ``most`` characters."""
+    """A message as it may stand in a status or an event: without secrets, and at most ``most`` characters long.
+
+    Pods, programs and the API server quote addresses; what they say goes into messages unchanged but for this.
+    """
+    text = clean(text)
     return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -11,13 +11,12 @@ from typing import Final
 from pydantic import ValidationError
 
 from audiojob_operator.deciding.children.diagnose import condition_of, container_status, diagnose_pod, parse_time
-from audiojob_operator.records.changes import clip
+from audiojob_operator.records.changes import clean, clip
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, PodObservation, Running, Succeeded
 from audiojob_types import constants as c
 from audiojob_types.contract import COOL_DOWN_REASONS, EXIT_CODES, Device, FailureClass, PhaseResult, classify_exit_code
 from audiojob_types.contract import Outcome as ResultOutcome
-from audiojob_types.outside.redaction import redact
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -243,8 +242,8 @@ def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, fin
     return Failed(
         failure_class=failure_class,
         reason=own,
-        message=redact(result.message) or f"The process ended with exit code {code}.",
-        suggestion=redact(result.suggestion) or _suggestion(own),
+        message=clean(result.message) or f"The process ended with exit code {code}.",
+        suggestion=clean(result.suggestion) or _suggestion(own),
         log_key=result.log_key,
         peak_memory_bytes=result.peak_memory_bytes,
         finished=finished,
@@ -283,11 +282,11 @@ def _result_of(terminated: Object) -> PhaseResult | None:
 
 
 def _cut(text: str) -> str:
-    return clip(redact(" ".join(text.split())), _MAX_DETAIL)
+    return clip(" ".join(text.split()), _MAX_DETAIL)
 
 
 def _tail(text: str) -> str:
     """The end of a log, where the cause usually stands, as one line that may be printed."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    text = " ".join(printable.split())
+    text = clean(" ".join(printable.split()))  # before it is cut: half a URL is none
     return text if len(text) <= _MAX_LAST_WORDS else f"…{text[1 - _MAX_LAST_WORDS :]}"

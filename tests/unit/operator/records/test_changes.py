@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from tests.unit.operator.builders import NOW
 
 from audiojob_operator.records.changes import clip, updated
+from audiojob_types.reasons import EXPLANATIONS
 from audiojob_types.resources.job import PhaseState, PhaseStatus
 
 RECORD = PhaseStatus(name="it", attempt=2, start_time=NOW)
@@ -37,3 +38,13 @@ def test_a_change_that_the_api_server_would_refuse_is_refused_here(
 
 def test_clip() -> None:
     assert (clip("abc", 3), clip("abcd", 3), len(clip("a" * 5_000))) == ("abc", "ab…", 1_024)
+
+
+def test_a_message_tells_no_secret_of_what_it_quotes() -> None:
+    said = "The program failed: GET https://me:pw@h.example/a?sig=1 with Authorization: Bearer x.y.z"
+    assert clip(said) == "The program failed: GET https://***@h.example/a?*** with Authorization: ***"
+
+
+def test_our_own_sentences_stay_as_they_are() -> None:
+    texts = [text for each in EXPLANATIONS.values() for text in (each.meaning, each.suggestion)]
+    assert [text for text in texts if clip(text) != text] == []
