@@ -41,6 +41,7 @@ CONTROL_ROOT: Final = "/run/audiojob"
 # The only environment of ours in a phase container; everything else is in the phase file.
 ENV_POD_NAME: Final = "AUDIOJOB_POD_NAME"
 ENV_POD_UID: Final = "AUDIOJOB_POD_UID"
+ENV_NODE_NAME: Final = "AUDIOJOB_NODE_NAME"  # absent in pods of earlier operators
 ENV_PHASE_FILE: Final = "AUDIOJOB_PHASE_FILE"
 # Of a Container phase's program: where its files are, so that it can be tried elsewhere too.
 ENV_WORK: Final = "AUDIOJOB_WORK"

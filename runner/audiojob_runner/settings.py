@@ -15,6 +15,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_types.base import WireModel
 from audiojob_types.contract import (
     CONTROL_ROOT,
+    ENV_NODE_NAME,
     ENV_PHASE_FILE,
     ENV_POD_NAME,
     ENV_POD_UID,
@@ -106,6 +107,11 @@ def read_pod_identity(environ: Mapping[str, str]) -> PodIdentity:
             _OPERATOR_SETS_IT,
         )
     return PodIdentity(name=name, uid=uid)
+
+
+def node_name(environ: Mapping[str, str]) -> str:
+    """The node that the pod runs on; empty in pods of earlier operators, and outside a cluster."""
+    return environ.get(ENV_NODE_NAME, "")
 
 
 def read_phase_input(environ: Mapping[str, str], paths: Paths) -> PhaseInput:

@@ -15,9 +15,10 @@ from audiojob_types.resources.job import AudioJobStatus, PhaseState
 
 NAME: Final = "audiojob-runner-progress"
 # What a runner writes; each has validations of its own below. Every other field must stay as it is.
-RUNNER_FIELDS: Final = frozenset({"progress", "percent"})
+RUNNER_FIELDS: Final = frozenset({"progress", "percent", "nodeName"})
 
 _POD_NAME: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/pod-name'][?0].orValue('')"
+_NODE_NAME: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/node-name'][?0]"
 # A Job names its pods <job>-<5 characters>. The length is compared too: one phase's Job name may begin another's.
 _OWN_PHASES: Final = (
     "oldObject.?status.?phases.orValue([]).filter(p, "
@@ -85,6 +86,11 @@ def _validations() -> list[dict[str, str]]:
         _validation(
             "object.?status.?percent == oldObject.?status.?percent || object.?status.?percent.orValue(0) <= 99",
             "status.percent must be at most 99; the operator writes 100",
+        ),
+        _validation(
+            "object.?status.?nodeName == oldObject.?status.?nodeName || "
+            f"(object.?status.?nodeName.hasValue() && object.?status.?nodeName == {_NODE_NAME})",
+            "status.nodeName must be the node that the token's pod runs on",
         ),
     ]
 

@@ -115,7 +115,11 @@ class PhaseStatus(StatusModel):
         Time | None, Field(description="reviewStartTime is since when the phase waits for its review.")
     ] = None
     node_name: Annotated[
-        Annotated[str, Field(max_length=253)] | None, Field(description="nodeName is the node of the newest attempt.")
+        Annotated[str, Field(max_length=253)] | None,
+        Field(
+            description="nodeName is the node of the newest attempt, written together with something else; "
+            "at the latest with the end of the attempt."
+        ),
     ] = None
     log_key: Annotated[
         Key | None, Field(description="logKey is the first piece of the newest attempt's log in the store.")
@@ -277,7 +281,7 @@ class AudioJobStatus(StatusModel):
     ) = None
     node_name: Annotated[
         Annotated[str, Field(max_length=253)] | None,
-        Field(description="nodeName is the node of the phase that runs or ran last."),
+        Field(description="nodeName is the node of the phase that runs or ran last, known from its first progress on."),
     ] = None
     wait_start_time: Annotated[
         Time | None,

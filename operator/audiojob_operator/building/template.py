@@ -14,6 +14,7 @@ from kubernetes import client as k8s
 from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.contract import (
+    ENV_NODE_NAME,
     ENV_PHASE_FILE,
     ENV_POD_NAME,
     ENV_POD_UID,
@@ -71,6 +72,7 @@ def _container() -> k8s.V1Container:
         env=[
             from_field(ENV_POD_NAME, "metadata.name"),
             from_field(ENV_POD_UID, "metadata.uid"),
+            from_field(ENV_NODE_NAME, "spec.nodeName"),
             k8s.V1EnvVar(name=ENV_PHASE_FILE, value=PHASE_FILE),
             *(k8s.V1EnvVar(name=name, value=value) for name, value in caches.items()),
         ],

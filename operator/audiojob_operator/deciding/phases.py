@@ -41,7 +41,6 @@ from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
 
-_NODE_SHOWN_AFTER: Final = timedelta(seconds=30)
 _STOPPABLE: Final = (PhaseState.RUNNING, PhaseState.WAITING)
 
 
@@ -76,7 +75,7 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
                 case Running() if late := _gpu_wait_expired(draft, phase, record, child):
                     record = _failed(draft, phase, record, late)
                 case Running():
-                    return _working(draft, _on_its_node(draft, record, child), verdict)
+                    return _working(draft, _on_its_node(record, child), verdict)
                 case Succeeded() as success:
                     assert child is not None, "only a Job's pod succeeds"
                     record = _succeeded(draft, record, success, child)
@@ -115,16 +114,10 @@ def _gpu_wait_expired(draft: Draft, phase: Phase, record: PhaseStatus, child: Ph
     )
 
 
-def _on_its_node(draft: Draft, record: PhaseStatus, child: PhaseObservation | None) -> PhaseStatus:
-    """A live attempt with its node: of short ones it is only written with their end, to spare a write."""
+def _on_its_node(record: PhaseStatus, child: PhaseObservation | None) -> PhaseStatus:
+    """A live attempt with its node, which is worth no write of its own (`status_patch`)."""
     pod = child.pod if child is not None else None
-    if pod is None or pod.node_name in (None, record.node_name) or pod.start_time is None:
-        return record
-    shown = pod.start_time + _NODE_SHOWN_AFTER
-    if draft.now < shown:
-        draft.wake(shown)
-        return record
-    return updated(record, {"node_name": pod.node_name})
+    return updated(record, {"node_name": pod.node_name}) if pod is not None and pod.node_name else record
 
 
 def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus:

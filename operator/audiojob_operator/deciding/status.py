@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
@@ -77,11 +77,12 @@ def conditions_for(
     return tuple(made)
 
 
-def status_patch(uid: str, raw: Mapping[str, object], new: AudioJobStatus, percent: int) -> tuple[Object, ...] | None:
+def status_patch(uid: str, raw: Mapping[str, Any], new: AudioJobStatus, percent: int) -> tuple[Object, ...] | None:
     """The JSON Patch from the stored status ``raw`` to ``new``; None if there is nothing to write.
 
     Its tests make the API server refuse it (422) where the object is another one or has moved on. ``percent`` is
-    written only if it is higher than the stored one.
+    written only if it is higher than the stored one. Nodes are worth no write of their own: while a phase runs, its
+    runner reports the node with its progress.
     """
     wire = {key: value for key, value in new.to_wire().items() if key not in _NOT_OURS and value != []}
     if not raw:
@@ -91,9 +92,10 @@ def status_patch(uid: str, raw: Mapping[str, object], new: AudioJobStatus, perce
     ]
     changes += [{"op": "remove", "path": f"/status/{key}"} for key in _own_keys() if key in raw and key not in wire]
     stored = raw.get("percent", 0)
-    if percent > (stored if isinstance(stored, int) else 0):
+    stored_percent = stored if isinstance(stored, int) else 0
+    if percent > stored_percent:
         changes.append({"op": "add", "path": "/status/percent", "value": percent})
-    if not changes:
+    if not changes or (percent <= stored_percent and _without_nodes(raw) == _without_nodes(wire)):
         return None
     tests = [_test(f"/status/{key}", raw[key]) for key in ("state", "phases") if key in raw]
     return (_test("/metadata/uid", uid), *tests, *changes)
@@ -101,6 +103,14 @@ def status_patch(uid: str, raw: Mapping[str, object], new: AudioJobStatus, perce
 
 def _test(path: str, value: object) -> Object:
     return {"op": "test", "path": path, "value": value}
+
+
+def _without_nodes(status: Mapping[str, Any]) -> Object:
+    told = {key: status[key] for key in _own_keys() if key in status and key != "nodeName"}
+    told["phases"] = [
+        {key: value for key, value in phase.items() if key != "nodeName"} for phase in told.get("phases", ())
+    ]
+    return told
 
 
 def _own_keys() -> tuple[str, ...]:

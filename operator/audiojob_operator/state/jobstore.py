@@ -18,7 +18,7 @@ V = TypeVar("V")
 _REMEMBERED = 5_000
 _FINISHED = frozenset(str(state) for state in FINISHED_STATES)
 # What the runner writes, and what every write moves: none of it can change a decision.
-_NOISE_IN_STATUS = frozenset({"progress", "percent"})
+_NOISE_IN_STATUS = frozenset({"progress", "percent", "nodeName"})
 
 
 @dataclass(frozen=True)

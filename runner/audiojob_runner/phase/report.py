@@ -8,7 +8,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,10 +136,11 @@ def judge(answer: Answer, call_seconds: float, interval: float, refused_for: flo
 class Reporter:
     """A thread that sends the newest progress when the pace allows, and the last one always."""
 
-    def __init__(self, target: Target, phase_input: PhaseInput, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, target: Target, phase_input: PhaseInput, node: str = "") -> None:
         self._target = target
         self._input = phase_input
-        self._clock = clock
+        self._node = node
+        self._clock = time.monotonic
         self._interval = phase_input.progress.min_interval_milliseconds / 1000
         self._changed = threading.Condition()
         self._newest: Progress | None = None
@@ -174,7 +175,7 @@ class Reporter:
             if progress is None:
                 return
             began = self._clock()
-            answer = self._target.patch(report_body(self._input, progress, self._status, datetime.now(UTC)))
+            answer = self._target.patch(self._body(progress))
             now = self._clock()
             verdict = self._take(answer, now, now - began)
             if verdict.silent:
@@ -184,6 +185,9 @@ class Reporter:
             not_before = now + verdict.pause
             if self._closing and verdict.again:
                 time.sleep(min(0.5, max(0.0, self._close_deadline - now)))
+
+    def _body(self, progress: Progress) -> dict[str, Any]:
+        return report_body(self._input, progress, self._status, datetime.now(UTC), self._node)
 
     def _next(self, not_before: float) -> Progress | None:
         """Wait for something to send that may be sent; None when all is sent and the phase is over."""
@@ -218,7 +222,7 @@ class Reporter:
 
 
 def report_body(
-    phase_input: PhaseInput, progress: Progress, status: Mapping[str, Any] | None, now: datetime
+    phase_input: PhaseInput, progress: Progress, status: Mapping[str, Any] | None, now: datetime, node: str = ""
 ) -> dict[str, Any]:
     """The merge patch of a report. ``status`` is the one that the last report was answered with."""
     report: dict[str, Any] = {
@@ -233,6 +237,9 @@ def report_body(
     # What the job's percent was is known from the first answer on; before that it could only be put back.
     if status is not None:
         written["percent"] = overall(phase_input, progress.percent, status)
+    # The job's node is that of its current phase; which one that is, too, is known from the first answer on.
+    if node and (status is None or status.get("phase") == phase_input.phase):
+        written["nodeName"] = node
     return {"status": written}
 
 

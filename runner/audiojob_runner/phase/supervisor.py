@@ -23,7 +23,7 @@ from audiojob_runner.phase.publish import Publisher, total_bytes
 from audiojob_runner.phase.report import Reporter, find_target
 from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.phase.worker import Order, WorkerSpec
-from audiojob_runner.settings import Paths, PodIdentity, read_parameters, read_phase_input, read_pod_identity
+from audiojob_runner.settings import Paths, PodIdentity, node_name, read_parameters, read_phase_input, read_pod_identity
 from audiojob_runner.store import Store, open_store, trees
 from audiojob_runner.store.layout import LOG_FOLDER
 from audiojob_runner.store.manifest import Published, find_published, fingerprint
@@ -115,7 +115,7 @@ class _Phase:
             phase_input.limits, self._interruption, self._last_resort, on_tick=self._sample_memory
         )
         target = find_target(environ, paths, phase_input)
-        self._reporter = Reporter(target, phase_input) if target else None
+        self._reporter = Reporter(target, phase_input, node_name(environ)) if target else None
         self._tracker = Tracker(self._on_progress)
         self._held_bytes = 0
         self._keeping: PartialFolders | None = None

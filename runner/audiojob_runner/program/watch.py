@@ -21,7 +21,7 @@ from audiojob_runner.phase.logpieces import LogPieces
 from audiojob_runner.phase.progress import TASK_SHARE, Progress, Tracker
 from audiojob_runner.phase.report import Reporter, find_target
 from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
-from audiojob_runner.settings import Paths, read_phase_input
+from audiojob_runner.settings import Paths, node_name, read_phase_input
 from audiojob_runner.tasks.program_folder import PROGRESS, PROGRESS_BYTES, PUBLISHING, parse_progress, read_plain_file
 from audiojob_types.contract import ExitCode, PhaseInput, PhaseLimits
 from audiojob_types.reasons import Reason
@@ -53,7 +53,7 @@ def _watch(environ: Mapping[str, str], paths: Paths, phase_input: PhaseInput) ->
     interruption = Interruption()
     watchdog = Watchdog(phase_input.limits, interruption, _leave)
     target = find_target(environ, paths, phase_input)
-    reporter = Reporter(target, phase_input) if target else None
+    reporter = Reporter(target, phase_input, node_name(environ)) if target else None
     watch = ProgramWatch(paths, Tracker(reporter.update if reporter else _drop))
     try:
         with watchdog.watching():

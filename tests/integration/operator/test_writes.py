@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.integration.operator.conftest import Object, Space, make_space, working
 from tests.support.faultproxy import FaultProxy
-from tests.support.podrunner import ended, succeed
+from tests.support.podrunner import ended, running, succeed
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, wait_until
@@ -46,6 +46,32 @@ def test_a_job_without_trouble_writes_little(
         ("PATCH", "status"): status_writes,
     }
     assert sorted(event["reason"] for event in space.events()) == events
+
+
+def test_two_long_phases_that_report_their_nodes_cost_three_writes(
+    space: Space, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    def play(phase: PhaseInput, pod: Object) -> Object:
+        """An hour on a node, of which the runner reports; then the end."""
+        node, name = f"node-of-{phase.phase}", pod["metadata"]["name"]
+        path = f"/api/v1/namespaces/{space.namespace}/pods/{name}"
+        target = {"metadata": {"name": name}, "target": {"kind": "Node", "name": node}}
+        space.rest.request("POST", f"{path}/binding", target)
+        began = {"status": {**running(), "startTime": "2026-01-01T00:00:00Z"}}
+        space.rest.request("PATCH", f"{path}/status", began, content_type=MERGE_PATCH)
+        report = {"progress": {phase.phase: {"attempt": 1, "percent": 50}}, "nodeName": node}
+        space.rest.request(
+            "PATCH", f"{space.jobs_path}/{phase.job}/status", {"status": report}, content_type=MERGE_PATCH
+        )
+        return succeed(phase, pod)
+
+    with working(space, proxy, tmp_path, play):
+        space.submit("song")
+        status = space.finished("song")["status"]
+    assert [each["nodeName"] for each in status["phases"]] == ["node-of-one", "node-of-two"]
+    assert status["nodeName"] == "node-of-two"
+    ours = [write for write in proxy.record.writes if f"/namespaces/{space.namespace}/" in write.path]
+    assert sum(write.path.endswith("/status") for write in ours) == 3
 
 
 def fails_once(phase: PhaseInput, pod: Object) -> Object:

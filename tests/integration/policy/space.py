@@ -34,9 +34,13 @@ class Namespace:
         self.server = server
         self.name = name
 
-    def pod(self, name: str) -> str:
-        """Create a pod of the runner's service account and return a token bound to it."""
-        spec = {"serviceAccountName": RUNNER_SERVICE_ACCOUNT, "containers": [{"name": "phase", "image": "none"}]}
+    def pod(self, name: str, node: str = "node-7") -> str:
+        """Create a pod of the runner's service account on a node, and return a token bound to it."""
+        spec = {
+            "nodeName": node,
+            "serviceAccountName": RUNNER_SERVICE_ACCOUNT,
+            "containers": [{"name": "phase", "image": "none"}],
+        }
         self.server.rest.request(
             "POST", f"/api/v1/namespaces/{self.name}/pods", {"metadata": {"name": name}, "spec": spec}
         )

@@ -77,6 +77,14 @@ def test_a_runner_reports_its_own_progress(space: Namespace) -> None:
     assert stored["phases"] == space.read(job)["status"]["phases"]
 
 
+def test_a_runner_reports_the_node_of_its_pod_and_does_not_take_it_back(space: Namespace) -> None:
+    job = space.audiojob({**STATUS, "nodeName": "node-of-the-phase-before"})
+    token = space.pod(OWN_POD, node="node-7")
+    assert space.report(token, job, {**entry(), "nodeName": "node-7"}).status == 200
+    assert space.read(job)["status"]["nodeName"] == "node-7"
+    assert space.report(token, job, {**entry(), "nodeName": None}).status == 403
+
+
 def test_a_runner_reports_again_and_after_the_operator_wrote(space: Namespace) -> None:
     job = space.audiojob(STATUS)
     token = space.pod(OWN_POD)
@@ -107,6 +115,8 @@ REFUSED = {
     "an attempt to come": entry(attempt=3),
     "percent without progress of its own": {"percent": 50},
     "percent 100, which is the operator's": {**entry(), "percent": 100},
+    "a node where its pod does not run": {**entry(), "nodeName": "node-8"},
+    "a node without a name": {**entry(), "nodeName": ""},
 }
 
 
@@ -135,7 +145,6 @@ OPERATOR_WRITES: dict[str, Any] = {
     "phases": [{**phase, "failures": 1} for phase in STATUS["phases"]],
     "outputs": [{"name": "vocals", "phase": "separate", "mediaType": "audio/flac", "bytes": 1, "sha256": "0" * 64}],
     "error": {"reason": "NotMedia", "message": "no"},
-    "nodeName": "node-evil",
     "waitingFor": "other",
     "waitStartTime": "2026-02-02T00:00:00Z",
     "warnings": [{"phase": "separate", "message": "no"}],

@@ -335,9 +335,9 @@ class World:
         )
         pod["spec"]["nodeName"] = node
 
-    def end(self, phase: str, code: int = 0, message: str = "", **terminated: Any) -> None:
+    def end(self, phase: str, code: int = 0, message: str = "", node: str = "node-1", **terminated: Any) -> None:
         """The pod's container ends."""
-        self.run(phase)
+        self.run(phase, node)
         state = {"exitCode": code, "finishedAt": format_time(self.now), **terminated}
         if message:
             state["message"] = message
@@ -374,9 +374,9 @@ class World:
         report = self.pod(phase)["status"]["initContainerStatuses"][1]
         report |= {"state": {"running": {}}, "lastState": ended}
 
-    def succeed(self, phase: str, *outputs: str) -> None:
+    def succeed(self, phase: str, *outputs: str, node: str = "node-1") -> None:
         """The phase does its work."""
-        self.end(phase, 0, result_message(self.newest(phase), outputs=outputs or ("audio",)))
+        self.end(phase, 0, result_message(self.newest(phase), outputs=outputs or ("audio",)), node=node)
 
     def fail(self, phase: str, code: int = 75, reason: str = "TemporaryFailure", message: str = "It broke.") -> None:
         """The phase fails and says why."""

@@ -302,19 +302,40 @@ def test_the_jobs_wish_for_a_gpu_does_not_move_phases_that_cannot_use_one() -> N
     assert world.phase("first").device is Device.CPU
 
 
-def test_the_node_of_a_phase_that_runs_on_is_in_status_after_half_a_minute() -> None:
+def test_two_long_phases_on_nodes_cost_three_status_writes_of_the_operator() -> None:
+    world = World()
+    for name, node in (("first", "node-7"), ("second", "node-8")):
+        world.turn()
+        world.run(name, node)
+        for _ in range(5):
+            world.turn()
+            world.pass_time(3_600)
+        world.succeed(name, node=node)
+    world.turn()
+    assert world.state() is State.SUCCEEDED
+    assert world.writes.count("status") == 3
+    assert [world.phase(name).node_name for name in ("first", "second")] == ["node-7", "node-8"]
+
+
+def test_the_node_that_a_runner_reports_stays_until_the_next_phase_begins() -> None:
     world = World()
     world.turn()
     world.run("first", node="node-7")
-    assert world.turn().requeue_after == 30, "the node of a short phase costs no write of its own"
-    assert "nodeName" not in world.status
-    world.pass_time(30)
-    world.turn()
-    assert (world.job.status.node_name, world.phase("first").node_name) == ("node-7", "node-7")
+    world.status["nodeName"] = "node-7"  # as the runner writes it with its progress
     assert world.decide().empty
-    world.succeed("first")
+    world.succeed("first", node="node-7")
     world.turn()
     assert "nodeName" not in world.status, "the second phase has no node yet"
+    assert world.phase("first").node_name == "node-7"
+
+
+def test_a_status_that_is_written_anyway_tells_the_node() -> None:
+    world = World(pipeline=pipeline(phase("left", after=[]), phase("right", after=[])))
+    world.turn()
+    world.run("left", node="node-7")
+    world.succeed("right")
+    world.turn()
+    assert (world.job.status.node_name, world.phase("left").node_name) == ("node-7", "node-7")
 
 
 def test_what_phases_that_succeeded_could_not_do_and_where_their_logs_are_is_in_status() -> None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from audiojob_runner.phase import report
 from audiojob_runner.phase.progress import Progress
-from audiojob_runner.phase.report import Answer, Reporter, Verdict, judge, overall
+from audiojob_runner.phase.report import Answer, Reporter, Verdict, judge, overall, report_body
 from audiojob_types.contract import PhaseInput
 
 PHASE = PhaseInput.model_validate(
@@ -81,6 +82,20 @@ def test_a_server_that_says_when_to_come_again_is_heeded() -> None:
 )
 def test_the_jobs_percent(percent: int, status: dict[str, Any], expected: int) -> None:
     assert overall(PHASE, percent, status) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "node", "expected"),
+    [
+        pytest.param(None, "node-7", "node-7", id="with the first report"),
+        pytest.param({"phase": PHASE.phase}, "node-7", "node-7", id="while its phase is the current one"),
+        pytest.param({"phase": "before"}, "node-7", None, id="not beside an earlier phase that runs, too"),
+        pytest.param(None, "", None, id="not where the operator does not name it"),
+    ],
+)
+def test_the_node_is_reported(status: dict[str, Any] | None, node: str, expected: str | None) -> None:
+    body = report_body(PHASE, Progress(50, "working"), status, datetime.now(UTC), node)
+    assert body["status"].get("nodeName") == expected
 
 
 class ScriptedTarget:
