@@ -15,6 +15,7 @@ from typing import Final
 from audiojob_operator.admission.cooldowns import CoolDowns
 from audiojob_operator.admission.cycle import ADMITTED, Cycle, Limits, gpu_use, run_cycle
 from audiojob_operator.admission.ledger import GpuLimits, GrantState, Ledger, Reserved, Resource, Usage
+from audiojob_operator.admission.positions import with_position
 from audiojob_operator.admission.roster import ChildFacts, JobFacts, Roster, Row, holding_of, make_row
 from audiojob_operator.deciding.attempts.cooldown import refusals
 from audiojob_operator.deciding.policies.sites import site_host
@@ -180,8 +181,9 @@ class Scheduler:
             found = ADMITTED
         if found is None:
             self._unanswered.add(key)
-        if found is None or not found.admitted:
-            return found
+            return None
+        if not found.admitted:
+            return with_position(found, row, self._roster, self._cycle, (now, limits.ageing_seconds))
         reserved = self.ledger.reserve(key, now)
         return self._with_site(row, self._with_gpus(key, row, found, reserved, limits), reserved)
 

@@ -122,7 +122,8 @@ def test_a_full_queue_is_told_with_numbers_and_in_the_queues_own_status(
     here.until(first, has_started, "its start")
     here.submit(second, queueName=small)
     job = here.until(second, says("QueueFull"), "the reason")
-    assert job["status"]["message"] == f"1 of 1 jobs of queue {small} are running; the job waits for a slot."
+    said = f"1 of 1 jobs of queue {small} are running; the job waits for a slot. It was queued as number 1."
+    assert job["status"]["message"] == said
     wait_until("the queue's numbers", lambda: queue(here, small).get("status", {}).get("pending") == 1, seconds=10)
     status = queue(here, small)["status"]
     assert (status["running"], status["message"]) == (1, "1 of 1 jobs are running, 1 wait.")

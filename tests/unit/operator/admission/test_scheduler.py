@@ -17,6 +17,7 @@ from audiojob_operator.records.admission import Candidate
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules
 from audiojob_types.base import format_time
+from audiojob_types.constants import LABEL_USER
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipeline
 from audiojob_types.resources.queue import AudioQueueSpec
@@ -24,6 +25,7 @@ from audiojob_types.resources.queue import AudioQueueSpec
 ONE = Limits(max_running=1)
 PLAIN = AudioPipeline.model_validate(pipeline()).spec
 ON_GPU = AudioPipeline.model_validate(pipeline(phase("only", device="Auto", gpuWaitSeconds=60))).spec
+NO_CHILDREN = ChildFacts()
 SONG = AudioPipeline.model_validate(separate_pipeline()).spec
 
 
@@ -34,9 +36,9 @@ class Known:
         self.scheduler = Scheduler(rules)
         self.now = NOW
 
-    def put(self, name: str, spec: Any = PLAIN, children: ChildFacts = ChildFacts(), **more: Any) -> Key:  # noqa: B008
+    def put(self, name: str, spec: Any = PLAIN, children: ChildFacts = NO_CHILDREN, user: str = "", **more: Any) -> Key:
         obj = audio_job(name, uid=f"uid-{name}", **more)
-        obj["metadata"]["creationTimestamp"] = format_time(NOW)
+        obj["metadata"] |= {"creationTimestamp": format_time(NOW), "labels": {LABEL_USER: user} if user else {}}
         key = ("music", name)
         self.scheduler.update(key, JobFacts(f"uid-{name}", AudioJob.model_validate(obj), spec), children, self.now)
         return key
@@ -155,3 +157,57 @@ def test_a_host_that_must_be_left_alone_is_asked_again_when_its_time_has_come() 
     assert known.scheduler.cooling("tube.example", "music", NOW) == later
     assert known.scheduler.cooling("other.example", "music", NOW) is None
     assert known.scheduler.cooling("tube.example", "music", later) is None
+
+
+@pytest.mark.parametrize(
+    ("others", "own", "position"),
+    [
+        pytest.param({}, {}, 1, id="nobody else waits"),
+        pytest.param({"a": {}, "b": {}}, {}, 3, id="behind those that came before"),
+        pytest.param({"a": {"priority": 9}, "z": {}}, {}, 2, id="behind the urgent, before those that came later"),
+        pytest.param({"a": {}, "b": {}}, {"priority": 9}, 1, id="an urgent one goes first"),
+        pytest.param({"a": {"queueName": "other"}}, {}, 1, id="other queues do not count"),
+        pytest.param({"a": {"user": "alice"}}, {}, 2, id="other users do"),
+    ],
+)
+def test_a_waiting_job_is_told_its_position(others: dict[str, Any], own: Any, position: int) -> None:
+    known = Known()
+    known.put("0-holder", children=ChildFacts(live=True))
+    for name, spec in others.items():
+        known.put(name, **spec)
+    key = known.put("song", **own)
+    limits = Limits(max_running=1, queues={("music", "other"): AudioQueueSpec()})
+    known.cycle(limits)
+    assert position_of(known, key, limits) == position
+
+
+def test_jobs_that_are_about_to_start_are_not_counted() -> None:
+    known = Known()
+    keys = [known.put(name) for name in ("a", "b", "c")]
+    known.cycle()
+    assert [position_of(known, key, ONE) for key in keys[1:]] == [1, 2]
+
+
+def test_who_waits_long_is_counted_before_the_urgent() -> None:
+    known = Known()
+    known.put("0-holder", children=ChildFacts(live=True))
+    old, urgent = known.put("old", priority=1), known.put("urgent", priority=2)
+    limits = Limits(max_running=1, ageing_seconds=60)
+    known.cycle(limits)
+    assert (position_of(known, old, limits), position_of(known, urgent, limits)) == (2, 1)
+
+
+def test_with_very_many_users_positions_are_not_counted() -> None:
+    known = Known()
+    for number in range(40):
+        known.put(f"a{number}", user=f"user{number}")
+    key = known.put("song")
+    known.cycle()
+    assert position_of(known, key, ONE) is None
+
+
+def position_of(known: Known, key: Key, limits: Limits) -> int | None:
+    admission = known.scheduler.reserve(key, limits, known.now)
+    assert admission is not None
+    _, told, number = admission.message.partition(" It was queued as number ")
+    return int(number.rstrip(".")) if told else None
