@@ -12,7 +12,6 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 MANAGER_OPERATOR: Final = "audiojob-operator"
 MANAGER_RUNNER: Final = "audiojob-runner"
 MANAGER_API: Final = "audiojob-api"
-MANAGER_CLI: Final = "audiojob-cli"
 
 # Objects that an administrator (the chart) puts into each job namespace, found by name alone.
 RUNNER_SERVICE_ACCOUNT: Final = "audiojob-runner"
@@ -71,7 +70,6 @@ KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 GPU_RESOURCE: Final = "nvidia.com/gpu"
 
 # Limits of Kubernetes that shape names and records.
-MAX_JOB_NAME: Final = 63  # an AudioJob's name is a DNS label
 MAX_PHASE_NAME: Final = 12  # leaves room for job, attempt and hash in 57 characters, so that pod names are never cut
 MAX_PHASES: Final = 16
 MAX_STATUS_WARNINGS: Final = 10

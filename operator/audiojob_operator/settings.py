@@ -11,9 +11,13 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from audiojob_operator.records.libraries import Library as LibraryReference
-from audiojob_operator.records.settings import FAILED_JOB_SECONDS, MAX_COOL_DOWN_SECONDS, DecideSettings
-from audiojob_operator.records.settings import Disruption as DisruptionTimes
-from audiojob_operator.records.settings import Images as ImageReferences
+from audiojob_operator.records.settings import (
+    FAILED_JOB_SECONDS,
+    MAX_COOL_DOWN_SECONDS,
+    DecideSettings,
+    Disruption,
+    Images,
+)
 from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules
 from audiojob_types.base import Time
 from audiojob_types.contract import FolderStore, S3Store
@@ -42,16 +46,16 @@ class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Images(_Group):
+class ImageSettings(_Group):
     """Full references of the runner images, with tag or digest."""
 
     runner: Annotated[str, Field(min_length=1)]
     runner_torch: Annotated[str, Field(min_length=1)]
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
 
-    def references(self) -> ImageReferences:
+    def references(self) -> Images:
         """The images by family."""
-        return ImageReferences({ImageFamily.RUNNER: self.runner, ImageFamily.RUNNER_TORCH: self.runner_torch})
+        return Images({ImageFamily.RUNNER: self.runner, ImageFamily.RUNNER_TORCH: self.runner_torch})
 
 
 class CoolDown(_Group):
@@ -181,7 +185,7 @@ class Progress(_Group):
     min_interval_milliseconds: Annotated[int, Field(ge=0, le=3_600_000)] = 1_000
 
 
-class Disruption(_Group):
+class DisruptionSettings(_Group):
     """Pods whose node stops answering, or that are deleted. Seconds.
 
     ``node_lost_seconds``: how long a pod stays on a node that does not answer before it is deleted.
@@ -238,7 +242,7 @@ class OperatorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    images: Images
+    images: ImageSettings
     job_namespaces: tuple[str, ...] = ()
     store: Annotated[FolderStore | S3Store, Field(discriminator="kind")] = FolderStore()
     libraries: tuple[Library, ...] = ()
@@ -249,7 +253,7 @@ class OperatorSettings(BaseSettings):
     capacity: Capacity = Capacity()
     lease: LeaseSettings = LeaseSettings()
     progress: Progress = Progress()
-    disruption: Disruption = Disruption()
+    disruption: DisruptionSettings = DisruptionSettings()
     sweep: Sweep = Sweep()
     watch: Watch = Watch()
     preflight: Preflight = Preflight()
@@ -321,7 +325,7 @@ class OperatorSettings(BaseSettings):
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
             max_cool_down_seconds=self.fetch.cool_down.max_seconds,
             download_reuse_seconds=self.reuse.download_seconds,
-            disruption=DisruptionTimes(**self.disruption.model_dump()),
+            disruption=Disruption(**self.disruption.model_dump()),
             libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
             # Its Job is what a site's pause is counted from.
             failed_job_seconds=max([FAILED_JOB_SECONDS, *(site.pause_seconds for site in self.sites)]),

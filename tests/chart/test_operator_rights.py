@@ -16,7 +16,7 @@ from tests.chart.release import Installed
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_dev.tools import processes
-from audiojob_operator.settings import Images, LeaseSettings, OperatorSettings
+from audiojob_operator.settings import ImageSettings, LeaseSettings, OperatorSettings
 from audiojob_operator.watching.preflight import required
 from audiojob_types.constants import API_VERSION, GROUP, VERSION
 
@@ -66,7 +66,7 @@ def test_the_chart_gives_exactly_the_rights_that_the_operator_checks(helm: Helm,
     (deployment,) = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"].endswith("-operator")]
     account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
     settings = OperatorSettings(
-        images=Images(runner="r", runner_torch="t"),
+        images=ImageSettings(runner="r", runner_torch="t"),
         job_namespaces=tuple(values["jobNamespaces"]),
         lease=LeaseSettings(namespace=deployment["metadata"]["namespace"], name=account),
     )

@@ -48,7 +48,6 @@ BINARIES = (
 )
 # Apart from BINARIES: only benchmarks and the tests of lost nodes ask for it, and it must not change the key below.
 KWOK = Binary("kwok", "sigs.k8s.io/kwok/cmd/kwok", "v0.7.0")
-API_SERVER_BINARIES = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager")
 
 
 def go_module_directory(repository: Path) -> Path:

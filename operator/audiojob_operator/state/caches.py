@@ -9,7 +9,6 @@ from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
 from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, NODES
 from audiojob_operator.deciding.policies.models import progress_shown
-from audiojob_operator.deciding.transitions import waiting_reason
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state.jobstore import JobStore, Known
 from audiojob_operator.state.listener import Listener, WorkKey
@@ -18,7 +17,7 @@ from audiojob_operator.state.ownership import Intake
 from audiojob_operator.state.projections import NodeRow, controller, job_is_finished, project_node
 from audiojob_types import constants as c
 from audiojob_types.models import ModelBook
-from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import PhaseState
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.resources.queue import AudioQueue
 
@@ -120,9 +119,17 @@ class Caches:
                 continue
             if arrived:
                 self._listener.admission_changed(parent)
-            # One that waits says so; one that does something else may have a phase that waits, too.
-            if arrived or waiting_reason(known.status) == Reason.MODEL_MISSING:
+            if arrived or self._has_model_ahead(known):
                 self._listener.wake(parent)
+
+    def _has_model_ahead(self, known: Known) -> bool:
+        """Whether a phase that uses a model has yet to begin: it may wait for one, and tells how far it is."""
+        spec = self.spec_of(known)
+        records = known.status.get("phases") or ()
+        begun = {record["name"] for record in records if record.get("state") != PhaseState.WAITING}
+        return spec is not None and any(
+            phase.task.descriptor.uses_models and phase.name not in begun for phase in spec.phases
+        )
 
     # ---------------------------------------------------------------- what the cluster's own objects report
 

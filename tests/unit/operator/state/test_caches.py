@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any, cast
 
 import pytest
-from tests.unit.operator.builders import NAMESPACE, UID, World, pipeline
+from tests.unit.operator.builders import NAMESPACE, UID, World, audio_job, pipeline, separate_pipeline
 from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
@@ -17,6 +17,7 @@ from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.namespace_cache import NamespaceCache
 from audiojob_operator.state.projections import trim_job, trim_pod
 from audiojob_types import constants as c
+from audiojob_types.models import ModelBook, ModelRecord, ModelState
 
 Object = dict[str, Any]
 NOBODY = cast("KubeClient", None)  # caches are filled by hand
@@ -151,6 +152,34 @@ def test_a_pipeline_wakes_its_waiting_jobs_for_another_spec_alone(change: Object
 
 def _version(version: str, obj: Object) -> Object:
     return {**obj, "metadata": {**obj["metadata"], "resourceVersion": version, "uid": "pipeline-uid"}}
+
+
+def book(percent: int) -> ModelBook:
+    """One model, on its way."""
+    return ModelBook(frozenset({"htdemucs"}), {"htdemucs": ModelRecord(state=ModelState.FETCHING, percent=percent)})
+
+
+@pytest.mark.parametrize(
+    ("pipe", "phases", "woken"),
+    [
+        pytest.param(separate_pipeline(), [], True, id="one that uses a model is ahead, whatever its job waits for"),
+        pytest.param(separate_pipeline(), [{"name": "separate", "state": "Waiting"}], True, id="it may begin again"),
+        pytest.param(separate_pipeline(), [{"name": "separate", "state": "Running"}], False, id="it has its model"),
+        pytest.param(pipeline(name="separate"), [], False, id="no phase uses a model"),
+    ],
+)
+def test_progress_of_a_model_wakes_jobs_with_a_phase_that_may_wait_for_it(
+    pipe: Object, phases: list[Object], woken: bool
+) -> None:
+    heard = Heard()
+    caches = Caches(NOBODY, [NAMESPACE], heard)
+    caches.pipelines.put(_version("1", pipe))
+    song = audio_job(pipeline="separate")
+    song["status"] |= {"phases": phases}
+    caches.audiojobs.put(song)
+    heard.woken.clear()
+    caches.models_changed(NAMESPACE, book(40), book(80))
+    assert heard.woken == ([(NAMESPACE, "song")] if woken else [])
 
 
 def owned_by(name: str, uid: str = "uid-of-another") -> list[Object]:

@@ -14,14 +14,14 @@ from audiojob_kube.objects import Object, ObjectList
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOQUEUES, JOBS, LEASES, PODS, SELFSUBJECTACCESSREVIEWS, Resource
 from audiojob_operator.metrics import Metrics
-from audiojob_operator.settings import Images, LeaseSettings, OperatorSettings
+from audiojob_operator.settings import ImageSettings, LeaseSettings, OperatorSettings
 from audiojob_operator.settings import Preflight as Pace
 from audiojob_operator.watching import preflight
 from audiojob_operator.watching.health import Degradation
 from audiojob_operator.watching.preflight import Access, Preflight, StartError, explain, missing, required
 
 SETTINGS = OperatorSettings(
-    images=Images(runner="r", runner_torch="t"),
+    images=ImageSettings(runner="r", runner_torch="t"),
     job_namespaces=("music", "voice"),
     lease=LeaseSettings(namespace="system", name="one"),
     preflight=Pace(wait_seconds=0.05, interval_seconds=0.01),
