@@ -114,6 +114,9 @@ class PhaseStatus(StatusModel):
     review_start_time: Annotated[
         Time | None, Field(description="reviewStartTime is since when the phase waits for its review.")
     ] = None
+    kueue_start_time: Annotated[
+        Time | None, Field(description="kueueStartTime is when Kueue first let the newest attempt start.")
+    ] = None
     node_name: Annotated[
         Annotated[str, Field(max_length=253)] | None,
         Field(

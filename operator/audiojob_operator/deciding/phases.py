@@ -68,14 +68,14 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
                 phase,
                 draft.prefix(phase.name),
                 draft.now,
-                ran=_ran(record),
+                ran=record.kueue_start_time is not None,
                 disruption=draft.observed.settings.disruption,
             )
             match verdict.outcome:
                 case Running() if late := _gpu_wait_expired(draft, phase, record, child):
                     record = _failed(draft, phase, record, late)
                 case Running():
-                    return _working(draft, _on_its_node(record, child), verdict)
+                    return _working(draft, _as_placed(draft, record, child), verdict)
                 case Succeeded() as success:
                     assert child is not None, "only a Job's pod succeeds"
                     record = _succeeded(draft, record, success, child)
@@ -94,11 +94,6 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
     return record
 
 
-def _ran(record: PhaseStatus) -> bool:
-    """Whether nothing kept the attempt from working when it was last looked at, or it worked before that."""
-    return record.reason in (None, Reason.EVICTED_BY_KUEUE)
-
-
 def _gpu_wait_expired(draft: Draft, phase: Phase, record: PhaseStatus, child: PhaseObservation | None) -> Failed | None:
     """A pod that has found no free GPU for gpuWaitSeconds gives way to one on the CPU."""
     wish = effective_device(draft.observed.job.spec, phase)
@@ -114,10 +109,15 @@ def _gpu_wait_expired(draft: Draft, phase: Phase, record: PhaseStatus, child: Ph
     )
 
 
-def _on_its_node(record: PhaseStatus, child: PhaseObservation | None) -> PhaseStatus:
-    """A live attempt with its node, which is worth no write of its own (`status_patch`)."""
-    pod = child.pod if child is not None else None
-    return updated(record, {"node_name": pod.node_name}) if pod is not None and pod.node_name else record
+def _as_placed(draft: Draft, record: PhaseStatus, child: PhaseObservation | None) -> PhaseStatus:
+    """A live attempt with its node, which is worth no write of its own (`status_patch`), and its start by Kueue."""
+    if child is None:
+        return record
+    if child.kueue and not child.suspended and record.kueue_start_time is None:
+        record = updated(record, {"kueue_start_time": draft.now})
+    if child.pod is not None and child.pod.node_name:
+        record = updated(record, {"node_name": child.pod.node_name})
+    return record
 
 
 def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus:

@@ -92,6 +92,7 @@ class PhaseObservation:
     pod: PodObservation | None = None
     deleting: bool = False  # the Job has a deletionTimestamp
     suspended: bool = False  # spec.suspend of the Job, as a queueing system sets it
+    kueue: bool = False  # Kueue decides when it starts
     begun: datetime | None = None  # when the Job controller first looked at it
     gpus: int = 0
     device_reason: str | None = None

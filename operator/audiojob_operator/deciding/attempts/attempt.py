@@ -76,6 +76,7 @@ def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
             "review_start_time": None,
             "next_attempt_time": None,
             "cool_down": None,
+            "kueue_start_time": None,
             "node_name": None,
             "log_key": None,
             "reason": Reason.WAITING_FOR_KUEUE if begun.by_kueue else None,

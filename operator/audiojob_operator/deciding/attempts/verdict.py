@@ -45,7 +45,7 @@ def judge(
 ) -> Verdict:
     """The verdict on an attempt. ``prefix`` is the phase's folder in the store, where its manifest must lie.
 
-    ``ran``: status says that nothing kept it from working when it was last looked at. ``disruption``: how long a pod
+    ``ran``: Kueue has let it start before. ``disruption``: how long a pod
     may take to end.
     """
     if child is None:

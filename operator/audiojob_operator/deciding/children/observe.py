@@ -54,6 +54,7 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         pod=_observe_pod(pod) if pod is not None else None,
         deleting="deletionTimestamp" in metadata,
         suspended=bool(spec.get("suspend")),
+        kueue=c.KUEUE_QUEUE_LABEL in (job["metadata"].get("labels") or {}),
         begun=parse_time(job.get("status", {}).get("startTime")),
         gpus=gpus_of(job),
         device_reason=annotations.get(c.ANNOTATION_DEVICE_REASON),

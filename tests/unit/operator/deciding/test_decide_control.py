@@ -1,4 +1,4 @@
-"""Reviews, queues that are drained, Kueue, and jobs that refer to other jobs."""
+"""Reviews, queues that are drained, and jobs that refer to other jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tests.unit.operator.builders import NOW, World, audio_job, phase, phase_inp
 
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.observed import Retried
-from audiojob_types import constants as c
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipeline
@@ -184,60 +183,6 @@ def test_a_result_that_came_before_the_drain_is_kept() -> None:
     world.admission = Admission(False, Reason.HELD, "Queue default is stopped.", drained=True)
     world.turn()
     assert (world.phase("first").state, world.phase("second").attempt) == ("Succeeded", 0)
-
-
-# ---------------------------------------------------------------- Kueue
-
-
-def kueue_world() -> World:
-    return World(kueue="team")
-
-
-def test_a_job_of_a_kueue_queue_starts_suspended_and_says_what_it_waits_for() -> None:
-    world = kueue_world()
-    world.turn()
-    job = world.newest("first")
-    assert (job["spec"]["suspend"], job["metadata"]["labels"][c.KUEUE_QUEUE_LABEL]) == (True, "team")
-    assert c.KUEUE_QUEUE_LABEL not in job["spec"]["template"]["metadata"]["labels"]
-    assert (world.status["state"], world.condition("Progressing")["reason"]) == ("Queued", "WaitingForKueue")
-    assert world.decide().empty
-
-
-def test_kueue_lets_the_job_go_takes_it_back_and_lets_it_go_again() -> None:
-    world = kueue_world()
-    world.turn()
-    job = world.newest("first")
-    job["spec"]["suspend"] = False
-    world.run("first")
-    world.turn()
-    assert world.status["state"] == "Running"
-    # Eviction: the Job is suspended, its pod told to stop; it ends with 143 and goes.
-    job["spec"]["suspend"] = True
-    world.end("first", 143)
-    world.turn()
-    assert (world.status["state"], world.condition("Progressing")["reason"]) == ("Queued", "EvictedByKueue")
-    assert world.decide().empty
-    job["spec"]["suspend"] = False
-    world.turn()
-    assert world.phase("first").attempt == 1, "the old pod's end is no failure of the attempt"
-    world.pods.clear()
-    world.succeed("first")
-    world.turn()
-    record = world.phase("first")
-    assert (record.state, record.attempt, record.failures) == ("Succeeded", 1, 0)
-
-
-def test_a_failure_of_a_kueue_job_counts_once_the_job_says_so() -> None:
-    world = kueue_world()
-    world.turn()
-    job = world.newest("first")
-    job["spec"]["suspend"] = False
-    world.fail("first", 75)
-    world.turn()
-    assert world.phase("first").failures == 0
-    job["status"] = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}
-    world.turn()
-    assert world.phase("first").failures == 1
 
 
 # ---------------------------------------------------------------- spec.source.jobRef
