@@ -6,7 +6,7 @@ limit of the network counts what was sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from audiojob_runner.errors import PhaseError
@@ -17,6 +17,22 @@ from audiojob_types.reasons import Reason
 MAX_GROWTH: Final = 100
 # Up to here anything may be unpacked: a short silence as WAV shrinks well too.
 FREE_BYTES: Final = 8 * 1024**2
+
+
+# What can be unpacked. We ask for none of them; some servers do it all the same.
+_KNOWN: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "br"})
+
+
+def check_coding(headers: Mapping[str, str]) -> None:
+    """Raises :class:`PhaseError` for a body in a coding that nobody here unpacks: it would be stored as it is."""
+    codings = {each.strip().lower() for each in headers.get("Content-Encoding", "").split(",")}
+    if unknown := sorted(codings - _KNOWN):
+        raise PhaseError(
+            ExitCode.NOT_MEDIA,
+            Reason.NOT_MEDIA,
+            f"The source's server sends the file packed as {unknown[0][:40]!r}, which was not asked for.",
+            "Use an address that serves the file without Content-Encoding.",
+        )
 
 
 class Unpacking:

@@ -25,7 +25,7 @@ from audiojob_runner.fetch.partial.resumption import (
     resume_headers,
     version_of,
 )
-from audiojob_runner.fetch.unpacking import Unpacking
+from audiojob_runner.fetch.unpacking import Unpacking, check_coding
 from audiojob_types.contract import ExitCode
 from audiojob_types.outside.redaction import SECRETS
 from audiojob_types.reasons import Reason
@@ -132,6 +132,7 @@ class Transfer(ABC):
         """Write the body, behind what was received or from the start. Raises :class:`PhaseError`."""
         if verdict is Verdict.COMPLETE:
             return
+        check_coding(response.headers)
         part = part_of(response.headers) if response.status_code == PARTIAL_CONTENT else None
         if verdict is Verdict.WHOLE:
             self.forget()

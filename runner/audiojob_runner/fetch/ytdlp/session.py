@@ -23,7 +23,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import FetchTools, host_of, refused_error, stopped, too_large
 from audiojob_runner.fetch.partial.resumption import is_coded
 from audiojob_runner.fetch.secrets import write_cookies
-from audiojob_runner.fetch.unpacking import Unpacking
+from audiojob_runner.fetch.unpacking import Unpacking, check_coding
 from audiojob_runner.fetch.ytdlp.errors import explain
 from audiojob_runner.fetch.ytdlp.version import age_warning
 from audiojob_types.contract import COOL_DOWN_REASONS
@@ -149,6 +149,7 @@ class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no type
         SECRETS.learn_url(req if isinstance(req, str) else req.url)
         response = super().urlopen(req)
         SECRETS.learn_url(response.url)
+        check_coding(response.headers)
         read, packed = response.read, getattr(response.fp, "tell", None)
         unpacking = Unpacking(packed) if packed is not None and is_coded(response.headers) else None
 

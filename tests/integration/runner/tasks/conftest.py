@@ -84,8 +84,10 @@ class Bench:
         try:
             result = load(task)({name: given}, resolve_parameters(task, parameters), context)
         except PhaseError as error:
-            logging.getLogger("test").error("%s", error.message, exc_info=error)
-            self.told += [str(error), repr(error), encode(failure(error)).decode()]
+            # As the worker logs it, but not by a logger: pytest keeps records, and with them what yt-dlp left open.
+            trace = (type(error), error, error.__traceback__)
+            record = logging.LogRecord("test", logging.ERROR, "", 0, "%s", (error.message,), trace)
+            self.told += [JsonFormatter().format(record), str(error), repr(error), encode(failure(error)).decode()]
             raise
         self.told += [str(result_to_record(result)), *(message for _, message in self.reports)]
         self.told += [each.path.read_text() for each in result.outputs if each.media_type == "application/json"]

@@ -74,3 +74,14 @@ def test_music_that_a_server_packs_is_unpacked(bench: Bench, web: Web, coding: s
     body = bytes(range(256)) * 8_000
     url = web.serve("/a.mp3", PACKED[coding](body), Content_Encoding=coding, Content_Type="audio/mpeg")
     assert bench.run(Task.DOWNLOAD, url).outputs[0].path.read_bytes() == body
+
+
+@pytest.mark.parametrize("coding", ["zstd", "gzip, zstd", "compress", "x" * 1_000])
+@pytest.mark.parametrize("path", ["/a.mp3", "/page", "/a.m3u8"])
+def test_a_coding_that_nobody_unpacks_is_not_stored_as_music(bench: Bench, web: Web, coding: str, path: str) -> None:
+    kind = "audio/mpeg" if path == "/a.mp3" else "text/html"
+    with pytest.raises(PhaseError) as caught:
+        bench.run(Task.DOWNLOAD, web.serve(path, b"packed" * 100, Content_Encoding=coding, Content_Type=kind))
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.NOT_MEDIA, Reason.NOT_MEDIA)
+    assert "packed as" in caught.value.message
+    assert on_disk(bench) == 0
