@@ -38,7 +38,8 @@ _HOP_HEADERS = frozenset(
     {"connection", "content-length", "host", "keep-alive", "transfer-encoding", "content-encoding"}
 )
 _POLL_SECONDS = 0.02
-_NO_WRITES = ("leases", "selfsubjectaccessreviews")  # they come by the clock, and the second only asks
+# The first come by the clock, the second only asks, and what the operator says of a pipeline waits for no job.
+_NO_WRITES = ("leases", "selfsubjectaccessreviews", "audiopipelines")
 _REASONS = {
     401: "Unauthorized",
     403: "Forbidden",
@@ -76,7 +77,7 @@ class Strike:
 
 @dataclass(slots=True)
 class Record:
-    """What was asked for so far. Writes of the Lease and questions about rights are left out."""
+    """What was asked for so far. Those of the Lease and of pipelines, and questions about rights, are left out."""
 
     writes: list[Write] = field(default_factory=list)
     calls: list[tuple[float, Call]] = field(default_factory=list)  # with time.monotonic(); also unanswered ones
