@@ -49,6 +49,8 @@ ANNOTATION_MEMORY: Final = f"{GROUP}/memory-bytes"
 ANNOTATION_GPUS: Final = f"{GROUP}/gpus"
 # What the attempt does, and whom it asks: identical work and the load on a site are counted from live Jobs.
 ANNOTATION_REUSE_KEY: Final = f"{GROUP}/reuse-key"
+# What stands for the attempt's work once its pod has found the inputs to be what was recorded.
+ANNOTATION_DONOR: Final = f"{GROUP}/donor"
 ANNOTATION_HOST: Final = f"{GROUP}/host"
 # What the exit code of a Container phase's program means, told apart from its pipeline for the one who reads pods.
 ANNOTATION_EXIT_CODES: Final = f"{GROUP}/exit-codes"

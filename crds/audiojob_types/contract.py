@@ -48,7 +48,7 @@ ENV_WORK: Final = "AUDIOJOB_WORK"
 
 # The version of this contract. Raise it with a change that a runner of the number before would misread; mark a field
 # that is only added with ``Since``. Phase files and pipeline revisions carry it. 0: written before there was a number.
-CONTRACT: Final = 1
+CONTRACT: Final = 2
 
 MANIFEST_NAME: Final = "manifest.json"
 MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
@@ -56,6 +56,7 @@ MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
 MAX_TEXTS_BYTES: Final = 64 * 1024  # of all text inputs of a job
 MAX_RESULT_BYTES: Final = 3_500  # kubelet cuts a termination message at 4,096 bytes
 MAX_RESULT_OUTPUTS: Final = 12
+MAX_RESULT_INPUTS: Final = 12
 MAX_RESULT_WARNINGS: Final = 8
 MAX_WARNING_CHARACTERS: Final = 256
 MAX_MESSAGE_CHARACTERS: Final = 1_024
@@ -161,7 +162,8 @@ class PhaseInputFile(WireModel):
     ``manifest`` with ``output``.
 
     ``library`` says that ``key`` lies in the library of that name. ``about``: only what the manifest says of the output
-    is wanted, not the file.
+    is wanted, not the file. ``recorded_sha256``: what the operator's record says of the output; the reader compares it
+    with the manifest and with the bytes before it reads on.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
@@ -173,6 +175,7 @@ class PhaseInputFile(WireModel):
     sha256: Sha256 | None = None
     library: LibraryName | None = None
     about: Literal[True] | None = None
+    recorded_sha256: Annotated[Sha256 | None, Since(2)] = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -186,6 +189,8 @@ class PhaseInputFile(WireModel):
             raise ValueError(f"input '{self.name}': library needs a key")
         if self.about is not None and self.manifest is None:
             raise ValueError(f"input '{self.name}': about needs a manifest")
+        if self.recorded_sha256 is not None and self.manifest is None:
+            raise ValueError(f"input '{self.name}': recordedSha256 needs a manifest")
         return self
 
 
@@ -281,6 +286,7 @@ class PhaseInput(WireModel):
     expires_time: Time | None = None
     pipeline: Annotated[Name | None, Since(1)] = None
     intermediate: Annotated[bool, Since(1)] = False  # what it publishes only serves later phases
+    donor: Annotated[ManifestRef | None, Since(2)] = None  # stands for the work, once the inputs are what was recorded
 
     @model_validator(mode="after")
     def _libraries_are_told(self) -> Self:
@@ -336,6 +342,13 @@ class Outcome(StrEnum):
     FAILED = "Failed"
 
 
+class ReadInput(StatusModel):
+    """An output of an earlier phase, as its reader found it: the sha256 of the bytes."""
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    sha256: Sha256
+
+
 class PhaseResult(StatusModel):
     """The termination message: JSON of at most ``MAX_RESULT_BYTES``. Read by the operator from the pod.
 
@@ -349,6 +362,7 @@ class PhaseResult(StatusModel):
     suggestion: Annotated[str, Field(max_length=MAX_MESSAGE_CHARACTERS)] = ""
     manifest: ManifestRef | None = None
     outputs: Annotated[tuple[OutputRef, ...], Field(max_length=MAX_RESULT_OUTPUTS)] = ()
+    inputs: Annotated[tuple[ReadInput, ...], Field(max_length=MAX_RESULT_INPUTS)] = ()
     warnings: Annotated[tuple[WarningText, ...], Field(max_length=MAX_RESULT_WARNINGS)] = ()  # what is missing, and why
     log_key: Annotated[str, Field(max_length=1024)] | None = None
     peak_memory_bytes: Annotated[int, Field(ge=0, le=2**53)] | None = None
@@ -364,7 +378,7 @@ class PhaseResult(StatusModel):
         return None if is_new and is_reading(info) else value
 
     @field_validator(
-        "reason", "message", "suggestion", "outputs", "log_key", "peak_memory_bytes", "retry_after_seconds",
+        "reason", "message", "suggestion", "outputs", "inputs", "log_key", "peak_memory_bytes", "retry_after_seconds",
         "refused_by", mode="wrap",
     )  # fmt: skip
     @classmethod

@@ -123,6 +123,8 @@ class TaskDescriptor:
     uses_models: bool = False  # reads the models volume
     publishes: bool = False  # writes into the library of spec.destination; jobs that name none leave the phase out
     intermediate: bool = False  # its outputs only serve the phases that read them, and can be made again
+    # Reads what a manifest says of its inputs (media type, tags), and not only their bytes.
+    reads_metadata: bool = False
     runs_program: bool = False  # the phase runs an image of the administrator's; ours only moves its files
 
     @property

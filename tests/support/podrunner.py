@@ -12,7 +12,7 @@ from typing import Any
 from audiojob_dev.rest import MERGE_PATCH, Rest, RestError
 from audiojob_types.base import format_time
 from audiojob_types.constants import ANNOTATION_PHASE
-from audiojob_types.contract import ManifestRef, Outcome, OutputRef, PhaseInput, PhaseResult
+from audiojob_types.contract import ManifestRef, Outcome, OutputRef, PhaseInput, PhaseResult, ReadInput
 
 Object = dict[str, Any]
 Behaviour = Callable[[PhaseInput, Object], Object]
@@ -28,8 +28,15 @@ def succeed(phase: PhaseInput, pod: Object) -> Object:
         outcome=Outcome.SUCCEEDED,
         manifest=ManifestRef(key=f"{folder}/manifest.json", sha256=digest, count=1),
         outputs=(OutputRef(name="output", media_type="application/octet-stream", bytes=64, sha256=digest),),
+        inputs=read_by(phase),
     )
     return ended(0, result)
+
+
+def read_by(phase: PhaseInput) -> tuple[ReadInput, ...]:
+    """What a runner reports of its inputs, where it finds what is recorded."""
+    files = [file for file in phase.inputs if file.manifest is not None and file.about is None]
+    return tuple(ReadInput(name=file.name, sha256=file.recorded_sha256 or "0" * 64) for file in files)
 
 
 def ended(exit_code: int, result: PhaseResult | None, reason: str = "") -> Object:

@@ -166,6 +166,10 @@ class JobOutput(OutputRef):
     """A published file and the phase that made it. Its key is the folder of that phase's manifest, plus the file."""
 
     phase: Annotated[PhaseName, Field(description="phase that published the file.")]
+    verified: Annotated[
+        bool | None,
+        Field(description="verified is true once a phase that read the file found this sha256 in its bytes."),
+    ] = None
 
 
 class JobWarning(StatusModel):
@@ -181,6 +185,10 @@ class ResolvedSource(StatusModel):
     manifest: Annotated[ManifestRef, Field(description="manifest that lists the output.")]
     output: Annotated[str, Field(max_length=63, description="output of that manifest.")]
     sha256: Annotated[Sha256 | None, Field(description="sha256 of its content.")] = None
+    verified: Annotated[
+        bool | None,
+        Field(description="verified is true once a phase that read the output found this sha256 in its bytes."),
+    ] = None
     duration_milliseconds: (
         Annotated[int, Field(ge=0, le=2**53, description="durationMilliseconds is how long it plays.")] | None
     ) = None

@@ -50,6 +50,7 @@ TASK: Final = TaskDescriptor(
     inputs=(Input("*", ("*/*",), optional=True),),
     outputs=(Output("*", ("*/*",)),),
     reuse=Reuse.IF_ALLOWED,
+    reads_metadata=True,
     served=Served.NEVER,
     uses_gpu=True,
     runs_program=True,

@@ -167,6 +167,7 @@ TASK: Final = TaskDescriptor(
         Output("info", ("application/json",), optional=True),
     ),
     reuse=Reuse.BY_DEFAULT,
+    reads_metadata=True,
     served=Served.NEVER,
     size=AttemptSize(cpu="100m", memory="512Mi", scratch="5Gi"),
     fetches=True,

@@ -30,6 +30,7 @@ TASK: Final = TaskDescriptor(
     inputs=(Input("source", (*MEDIA, UNKNOWN)),),
     outputs=(Output("info", ("application/json",)),),
     reuse=Reuse.IF_ALLOWED,  # what an address leads to is asked for because it changes
+    reads_metadata=True,
     served=Served.NEVER,
     fetches=True,
 )

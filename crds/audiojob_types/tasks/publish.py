@@ -34,6 +34,7 @@ TASK: Final = TaskDescriptor(
     ),
     outputs=(Output("published", ("application/json",)),),
     reuse=Reuse.NEVER,
+    reads_metadata=True,
     served=Served.NEVER,
     size=AttemptSize(cpu="100m", memory="256Mi", scratch="5Gi"),
     publishes=True,

@@ -151,6 +151,7 @@ TASK: Final = TaskDescriptor(
     inputs=(Input("source", (*MEDIA, UNKNOWN)),),
     outputs=(Output("media", ("audio/mpeg", "audio/mp4", "audio/ogg", "audio/flac", "audio/wav", "video/mp4")),),
     reuse=Reuse.BY_DEFAULT,
+    reads_metadata=True,
     served=Served.OWN_INPUTS,
     size=AttemptSize(cpu="1", memory="2Gi", scratch="10Gi"),
 )

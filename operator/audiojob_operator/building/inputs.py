@@ -80,7 +80,13 @@ def job_file(
         if resolved is None:
             return None
         about = _only_about(phase, binding)
-        return PhaseInputFile(name=binding.name, manifest=resolved.manifest, output=resolved.output, about=about)
+        return PhaseInputFile(
+            name=binding.name,
+            manifest=resolved.manifest,
+            output=resolved.output,
+            about=about,
+            recorded_sha256=resolved.sha256,
+        )
     return _source_input(job.metadata.namespace, binding.name, source)
 
 
@@ -145,7 +151,15 @@ def _phase_file(
             f"phase {binding.from_} has {record.manifest.count} outputs; name one of them",
         )
     about = _only_about(phase, binding)
-    return PhaseInputFile(name=binding.name, manifest=record.manifest, output=output, about=about)
+    # Status lists the first outputs only: of others the manifest's own hash is all that is recorded.
+    known = [each.sha256 for each in outputs if (each.phase, each.name) == (binding.from_, output)]
+    return PhaseInputFile(
+        name=binding.name,
+        manifest=record.manifest,
+        output=output,
+        about=about,
+        recorded_sha256=known[0] if known else None,
+    )
 
 
 def _only_about(phase: Phase, binding: PhaseInputBinding) -> Literal[True] | None:

@@ -12,6 +12,7 @@ from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.building.template import job_skeleton
 from audiojob_operator.building.volumes import volumes_and_mounts
 from audiojob_operator.records.objects import Object
+from audiojob_operator.records.reuse import donor_to_text
 from audiojob_types import constants as c
 from audiojob_types.contract import Device
 from audiojob_types.resources.podtemplate import PodTemplate
@@ -67,6 +68,8 @@ def _annotations(request: AttemptRequest) -> dict[str, str]:
         found[c.ANNOTATION_GPUS] = str(request.phase.gpus)
     if request.reuse_key is not None:
         found[c.ANNOTATION_REUSE_KEY] = request.reuse_key
+    if request.donor is not None:
+        found[c.ANNOTATION_DONOR] = donor_to_text(request.donor)
     if request.host is not None:
         found[c.ANNOTATION_HOST] = request.host
     if request.phase.exit_codes is not None:

@@ -64,6 +64,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         expires_time=request.expires,
         pipeline=request.revision.pipeline,
         intermediate=is_intermediate(pipeline, phase),
+        donor=request.donor.manifest if request.donor is not None else None,
     )
 
 

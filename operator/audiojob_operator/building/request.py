@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from audiojob_operator.building.precedence import retention_seconds
+from audiojob_operator.records.reuse import Donor
 from audiojob_operator.records.settings import DecideSettings, Revision
 from audiojob_types.contract import Device, PhaseInputFile
 from audiojob_types.resources.job import AudioJob
@@ -17,8 +18,8 @@ class AttemptRequest:
     """One attempt of one phase, all choices made. ``done`` are the phases that have already succeeded.
 
     ``remaining_seconds`` is what is left of the job's own deadline, if it has one. ``kueue_queue`` is the LocalQueue
-    that the Job is handed to. ``host`` is whom the attempt fetches from. ``running`` is how many AudioJobs run, this
-    one or not.
+    that the Job is handed to. ``donor`` has done the work, if the inputs are what is recorded of them. ``host`` is whom
+    the attempt fetches from. ``running`` is how many AudioJobs run, this one or not.
     """
 
     job: AudioJob
@@ -35,6 +36,7 @@ class AttemptRequest:
     remaining_seconds: int | None = None
     kueue_queue: str | None = None
     reuse_key: str | None = None
+    donor: Donor | None = None
     host: str | None = None
     running: int = 0
 

@@ -19,7 +19,7 @@ from audiojob_operator.deciding.attempts.attempt import (
 )
 from audiojob_operator.deciding.attempts.device import GpuSupply, Use, WaitForGpu, choose_device, unscheduled_until
 from audiojob_operator.deciding.attempts.memory import next_request
-from audiojob_operator.deciding.attempts.verdict import UNSEEN_AFTER, Verdict, judge
+from audiojob_operator.deciding.attempts.verdict import UNSEEN_AFTER, Verdict, judge, not_its_own
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.policies.blocker import Blocker, blocker
 from audiojob_operator.deciding.policies.deadline import active_deadline
@@ -28,8 +28,11 @@ from audiojob_operator.deciding.policies.review import review_end
 from audiojob_operator.deciding.policies.sites import site_host
 from audiojob_operator.deciding.reused_phases import (
     facts,
+    inputs_read,
+    offered,
     phase_reuse_key,
     take_finished,
+    take_offered,
     without_lost_files,
 )
 from audiojob_operator.records.changes import clip, updated
@@ -78,7 +81,8 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
                     return _working(draft, _as_placed(draft, record, child), verdict)
                 case Succeeded() as success:
                     assert child is not None, "only a Job's pod succeeds"
-                    record = _succeeded(draft, record, success, child)
+                    draft.phases[phase.name] = record
+                    record = _succeeded(draft, phase, success, child)
                 case Failed() as failed:
                     record = _failed(draft, phase, record, failed)
         else:
@@ -140,7 +144,15 @@ def _working(draft: Draft, record: PhaseStatus, verdict: Verdict) -> PhaseStatus
     return updated(record, {"reason": problem.reason, "message": clip(problem.message)})
 
 
-def _succeeded(draft: Draft, record: PhaseStatus, success: Succeeded, child: PhaseObservation) -> PhaseStatus:
+def _succeeded(draft: Draft, phase: Phase, success: Succeeded, child: PhaseObservation) -> PhaseStatus:
+    record = draft.phases[phase.name]
+    confirmed = inputs_read(draft, phase, success)
+    if child.donor is not None and success.result.manifest == child.donor.manifest:
+        if not confirmed:
+            return _failed(draft, phase, record, not_its_own(success))
+        return take_offered(draft, phase, child.donor)
+    if not confirmed:
+        record = updated(record, {"reuse_key": None})
     others = [output for output in draft.outputs if output.phase != record.name]
     own = [JobOutput(phase=record.name, **output.model_dump()) for output in success.result.outputs]
     # The last phases' outputs are what people came for; all of them are in the manifests.
@@ -244,6 +256,7 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         remaining_seconds=max(1, int((deadline - draft.now).total_seconds())) if deadline else None,
         kueue_queue=observed.kueue_local_queue,
         reuse_key=phase_reuse_key(draft, phase),
+        donor=offered(draft, phase),
         host=site_host(job.spec) if phase.task.descriptor.fetches else None,
         running=observed.running,
     )

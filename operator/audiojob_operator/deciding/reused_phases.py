@@ -13,14 +13,16 @@ from audiojob_operator.deciding.policies.review import approved
 from audiojob_operator.deciding.policies.sites import site_host
 from audiojob_operator.deciding.reuse.keys import Work, ask, given_back, may_donate, may_take, reuse_key, taken_over
 from audiojob_operator.deciding.reuse.references import finished_before
+from audiojob_operator.deciding.reuse.verified import RecordedFiles, all_verified, is_confirmed, with_verified
 from audiojob_operator.deciding.revisions import make_revision, own_pipeline
 from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.invalid import InvalidSpecError
-from audiojob_operator.records.observation import Failed, PhaseObservation
+from audiojob_operator.records.observation import Failed, PhaseObservation, Succeeded
 from audiojob_operator.records.observed import Retried
 from audiojob_operator.records.reuse import Donor, SameWork
 from audiojob_types import constants as c
 from audiojob_types.constants import MAX_STATUS_OUTPUTS
+from audiojob_types.contract import PhaseInputFile
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus
@@ -37,9 +39,7 @@ def phase_reuse_key(draft: Draft, phase: Phase) -> str | None:
     job = draft.observed.job
     try:
         inputs = phase_inputs(job, phase, draft.phases, draft.outputs, draft.source)
-        source = draft.source.sha256 if draft.source else None
-        work = Work(job.spec, phase, draft.revision, inputs, draft.outputs, source)
-        return reuse_key(work, draft.observed.settings)
+        return reuse_key(Work(job.spec, phase, draft.revision, inputs), draft.observed.settings)
     except (InvalidSpecError, InvalidParameters):
         return None  # said when the phase starts
 
@@ -109,14 +109,59 @@ def _take(draft: Draft, phase: Phase) -> None:
         wanted = ask(key, observed.job.spec, phase, draft.revision, observed.settings, draft.now)
         if all(wanted.key != other.key for other in draft.asks):
             draft.asks.append(wanted)
-    elif isinstance(donor := observed.reuse[key], Donor):
-        record = taken_over(draft.phases[phase.name], donor, key)
-        draft.phases[phase.name] = record
-        own = [JobOutput(**{**output.model_dump(), "phase": phase.name}) for output in donor.outputs]
-        draft.outputs = [*(each for each in draft.outputs if each.phase != phase.name), *own][-MAX_STATUS_OUTPUTS:]
+    elif isinstance(donor := observed.reuse[key], Donor) and all_verified(phase, _inputs(draft, phase), _record(draft)):
         message = f"Phase {phase.name} needs no Job: AudioJob {donor.job} has done the same work."
-        draft.warn_of(phase.name, donor.warnings)
-        draft.emit(Reason.PHASE_REUSED, message, phase=phase.name, attempt=record.attempt)
+        draft.phases[phase.name] = _given(draft, phase, donor, key, message)
+
+
+def _given(draft: Draft, phase: Phase, donor: Donor, key: str, message: str) -> PhaseStatus:
+    """The phase with the donor's result, and its outputs among the job's."""
+    record = taken_over(draft.phases[phase.name], donor, key)
+    own = [JobOutput(**{**output.model_dump(), "phase": phase.name}) for output in donor.outputs]
+    draft.outputs = [*(each for each in draft.outputs if each.phase != phase.name), *own][-MAX_STATUS_OUTPUTS:]
+    draft.warn_of(phase.name, donor.warnings)
+    draft.emit(Reason.PHASE_REUSED, message, phase=phase.name, attempt=record.attempt)
+    return record
+
+
+def offered(draft: Draft, phase: Phase) -> Donor | None:
+    """Whose result stands for an attempt's work, once its pod has found the inputs to be what is recorded of them.
+
+    A program of the administrator's runs before our runner can tell, so it is offered nothing.
+    """
+    if draft.observed.reuse is None or phase.task.descriptor.runs_program:
+        return None
+    key = _wanted_key(draft, phase)
+    answer = draft.observed.reuse.get(key) if key is not None else None
+    return answer if isinstance(answer, Donor) else None
+
+
+def inputs_read(draft: Draft, phase: Phase, success: Succeeded) -> bool:
+    """Note which inputs the phase found to be what is recorded of them; whether those were all that phases made."""
+    try:
+        files = _inputs(draft, phase)
+    except InvalidSpecError:
+        return False  # a phase that it read from is being done again
+    read = success.result.inputs
+    found = with_verified(phase, files, read, _record(draft))
+    draft.outputs, draft.source = list(found.outputs), found.source
+    return is_confirmed(files, read)
+
+
+def take_offered(draft: Draft, phase: Phase, donor: Donor) -> PhaseStatus:
+    """The phase whose pod has found that the donor's result stands for its work."""
+    record = draft.phases[phase.name]
+    assert record.reuse_key is not None, "only work with a key is offered a donor"
+    message = f"Phase {phase.name} only compared its inputs: AudioJob {donor.job} has done the same work."
+    return _given(draft, phase, donor, record.reuse_key, message)
+
+
+def _inputs(draft: Draft, phase: Phase) -> tuple[PhaseInputFile, ...]:
+    return phase_inputs(draft.observed.job, phase, draft.phases, draft.outputs, draft.source)
+
+
+def _record(draft: Draft) -> RecordedFiles:
+    return RecordedFiles(tuple(draft.outputs), draft.source)
 
 
 def _wanted_key(draft: Draft, phase: Phase) -> str | None:

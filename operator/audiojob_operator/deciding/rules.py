@@ -155,7 +155,7 @@ def _source(draft: Draft) -> Situation | None:
     """Jobs that this one names: what the source is made by is found, not there yet, or never to come."""
     match look_up_retried(draft.observed) or look_up_source(draft.observed):
         case ResolvedSource() as found:
-            draft.source = found
+            draft.source = draft.source or found  # that of status, in which a phase may just have been confirmed
         case NotYet(unwatched=unwatched) as unresolved:
             draft.unresolved = unresolved
             draft.wake(draft.now + _UNWATCHED_AGAIN if unwatched else None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from audiojob_operator.records.reuse import Donor
 from audiojob_types.contract import Device, FailureClass, PhaseResult
 from audiojob_types.reasons import Reason
 
@@ -98,5 +99,6 @@ class PhaseObservation:
     device_reason: str | None = None
     memory_bytes: int | None = None  # asked for
     reuse_key: str | None = None
+    donor: Donor | None = None  # whose result it was offered
     failed_at: datetime | None = None  # when the Job got its condition Failed
     finished: bool = False  # the Job has condition Complete or Failed, or its only pod has ended: nothing runs any more

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
 
 from audiojob_types.contract import ManifestRef
 from audiojob_types.resources.job import JobOutput
@@ -36,6 +38,22 @@ class Donor:
     expires: datetime | None = None
     warnings: tuple[str, ...] = ()
     log_key: str | None = None
+
+
+_DONOR: Final = TypeAdapter(Donor)
+
+
+def donor_to_text(donor: Donor) -> str:
+    """The donor as an annotation of the Job that is offered its result."""
+    return _DONOR.dump_json(donor, by_alias=True, exclude_none=True).decode()
+
+
+def donor_from_text(text: str | None) -> Donor | None:
+    """What an annotation says; None if there is none, or another version wrote it in a way that is not known here."""
+    try:
+        return _DONOR.validate_json(text) if text else None
+    except ValidationError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

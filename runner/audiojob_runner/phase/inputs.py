@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NoReturn
@@ -15,7 +15,15 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.store.base import Store
 from audiojob_runner.store.manifest import MAX_MANIFEST_BYTES
 from audiojob_runner.task import TaskInput
-from audiojob_types.contract import ExitCode, Manifest, ManifestOutput, ManifestRef, PhaseInputFile
+from audiojob_types.contract import (
+    MAX_RESULT_INPUTS,
+    ExitCode,
+    Manifest,
+    ManifestOutput,
+    ManifestRef,
+    PhaseInputFile,
+    ReadInput,
+)
 from audiojob_types.reasons import Reason
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,127}")
@@ -44,8 +52,7 @@ class Fetcher:
         if item.text is not None:
             return TaskInput(name=item.name, path=self._write(number, item.text), media_type="text/plain")
         if item.manifest is not None:
-            assert item.output is not None  # the contract's own rule
-            output = self._find_output(item.name, item.manifest, item.output)
+            output = self._find_output(item)
             if item.about:
                 return TaskInput(name=item.name, media_type=output.media_type, metadata=output.metadata)
             key = f"{item.manifest.key.rpartition('/')[0]}/{output.file}"
@@ -65,13 +72,45 @@ class Fetcher:
         path = self._local(number, item.name, self.store.without_links(item.key), item.sha256)
         return TaskInput(name=item.name, path=path, sha256=item.sha256)
 
+    def check(self, item: PhaseInputFile) -> ReadInput | None:
+        """An output of an earlier phase, read through but not kept; None for what is none. Raises as ``fetch``."""
+        if item.manifest is None or item.output is None or item.about:
+            return None
+        output = self._find_output(item)
+        key = f"{item.manifest.key.rpartition('/')[0]}/{output.file}"
+        try:
+            digest = self._digest(self.store.stream(key))
+        except FileNotFoundError:
+            _missing(item.name, key)
+        if digest != output.sha256:
+            _differs(item.name, key)
+        return ReadInput(name=item.name, sha256=digest)
+
     def _write(self, number: int, text: str) -> Path:
         path = self.folder / str(number) / "input.txt"
         path.parent.mkdir(parents=True)
         path.write_text(text, encoding="utf-8")
         return path
 
-    def _find_output(self, name: str, ref: ManifestRef, output_name: str) -> ManifestOutput:
+    def _find_output(self, item: PhaseInputFile) -> ManifestOutput:
+        """What the manifest says of the output, where it says what the operator has recorded."""
+        assert item.manifest is not None  # the contract's own rule: with an output
+        name, ref = item.name, item.manifest
+        manifest = self._manifest(name, ref)
+        for output in manifest.outputs:
+            if output.name == item.output:
+                if item.recorded_sha256 not in (None, output.sha256):
+                    _not_recorded(name, ref.key)
+                return output
+        known = ", ".join(output.name for output in manifest.outputs) or "none"
+        raise PhaseError(
+            ExitCode.USAGE,
+            Reason.INVALID_SPEC,
+            f"Input {name!r}: phase {manifest.phase!r} published no output {item.output!r}; it published: {known}.",
+            "Correct inputs[].output of the phase in the pipeline and create a new job.",
+        )
+
+    def _manifest(self, name: str, ref: ManifestRef) -> Manifest:
         content = self.store.read(ref.key, MAX_MANIFEST_BYTES)
         if content is None:
             _missing(name, ref.key)
@@ -85,16 +124,14 @@ class Fetcher:
                 Reason.INVALID_SPEC,
                 f"Input {name!r}: {ref.key} is not a manifest that this runner can read.",
             ) from error
-        for output in manifest.outputs:
-            if output.name == output_name:
-                return output
-        known = ", ".join(output.name for output in manifest.outputs) or "none"
-        raise PhaseError(
-            ExitCode.USAGE,
-            Reason.INVALID_SPEC,
-            f"Input {name!r}: phase {manifest.phase!r} published no output {output_name!r}; it published: {known}.",
-            "Correct inputs[].output of the phase in the pipeline and create a new job.",
-        )
+        if ref.key.split("/")[:-2] != [manifest.namespace, manifest.uid, manifest.phase]:
+            raise PhaseError(
+                ExitCode.SOURCE_UNAVAILABLE,
+                Reason.CHECKSUM_MISMATCH,
+                f"Input {name!r}: {ref.key} is the manifest of another phase: of {manifest.phase!r} of AudioJob "
+                f"{manifest.namespace}/{manifest.job}.",
+            )
+        return manifest
 
     def _local(self, number: int, name: str, key: str, sha256: str | None) -> Path:
         size = self.store.size(key)
@@ -137,6 +174,13 @@ class Fetcher:
         return digest.hexdigest()
 
 
+def read_inputs(files: Sequence[PhaseInputFile], fetched: Sequence[TaskInput]) -> tuple[ReadInput, ...]:
+    """What the operator is told of outputs of earlier phases: the hash of their bytes, which :class:`Fetcher` took."""
+    pairs = zip(files, fetched, strict=True)
+    found = (ReadInput(name=file.name, sha256=read.sha256) for file, read in pairs if file.manifest and read.sha256)
+    return tuple(found)[:MAX_RESULT_INPUTS]
+
+
 def local_name(key: str) -> str:
     """A safe file name for a key: its last part, or a fixed name with the key's ending where that part is unsafe."""
     last = key.rsplit("/", 1)[-1]
@@ -155,4 +199,13 @@ def _differs(name: str, key: str) -> NoReturn:
         ExitCode.SOURCE_UNAVAILABLE,
         Reason.CHECKSUM_MISMATCH,
         f"Input {name!r} was changed after it was published: the sha256 of {key} differs.",
+    )
+
+
+def _not_recorded(name: str, key: str) -> NoReturn:
+    raise PhaseError(
+        ExitCode.SOURCE_UNAVAILABLE,
+        Reason.CHECKSUM_MISMATCH,
+        f"Input {name!r}: {key} names another sha256 than the result of the phase that published it.",
+        "Create a new job. If it fails in the same way, the phase that made the input does not tell the truth.",
     )

@@ -17,17 +17,21 @@ from audiojob_types.contract import (
     MAX_WARNING_CHARACTERS,
     Manifest,
     ManifestOutput,
+    ManifestRef,
     Outcome,
     OutputRef,
     PhaseResult,
+    ReadInput,
 )
 from audiojob_types.outside.redaction import redact
 
 _MAX_DURATION_MILLISECONDS = 2**53
 
 
-def success(published: Published, log_key: str | None, peak_memory_bytes: int | None) -> PhaseResult:
-    """The result of a phase that published."""
+def success(
+    published: Published, log_key: str | None, peak_memory_bytes: int | None, inputs: tuple[ReadInput, ...] = ()
+) -> PhaseResult:
+    """The result of a phase that published; ``inputs`` are those whose bytes were hashed before they were decoded."""
     refs = tuple(
         OutputRef(
             name=item.name,
@@ -42,10 +46,16 @@ def success(published: Published, log_key: str | None, peak_memory_bytes: int | 
         outcome=Outcome.SUCCEEDED,
         manifest=published.ref,
         outputs=refs,
+        inputs=inputs,
         warnings=warnings_of(published.manifest),
         log_key=log_key,
         peak_memory_bytes=peak_memory_bytes,
     )
+
+
+def confirmed(donor: ManifestRef, inputs: tuple[ReadInput, ...], log_key: str | None) -> PhaseResult:
+    """The result of a phase whose inputs are what was recorded, so that the donor's result stands for its own."""
+    return PhaseResult(outcome=Outcome.SUCCEEDED, manifest=donor, inputs=inputs, log_key=log_key)
 
 
 def failure(error: PhaseError, log_key: str | None = None, peak_memory_bytes: int | None = None) -> PhaseResult:
@@ -89,10 +99,11 @@ def duration_milliseconds(output: ManifestOutput) -> int | None:
 
 def encode(result: PhaseResult) -> bytes:
     """One line of at most ``MAX_RESULT_BYTES``: warnings go first, the last before the first, then outputs' durations,
-    then outputs, then the ends of suggestion and message."""
+    then inputs, without which nobody reuses the result, then outputs, then the ends of suggestion and message."""
     record: dict[str, Any] = result.to_wire()
-    if not record["warnings"]:
-        del record["warnings"]
+    for field in ("warnings", "inputs"):
+        if not record[field]:
+            del record[field]
     content = _dump(record)
     while len(content) > MAX_RESULT_BYTES and record.get("warnings"):
         record["warnings"] = record["warnings"][:-1]
@@ -100,6 +111,8 @@ def encode(result: PhaseResult) -> bytes:
     for output in reversed(record.get("outputs", ())):
         if len(content) > MAX_RESULT_BYTES and output.pop("durationMilliseconds", None) is not None:
             content = _dump(record)
+    if len(content) > MAX_RESULT_BYTES and record.pop("inputs", None) is not None:
+        content = _dump(record)
     while len(content) > MAX_RESULT_BYTES and record.get("outputs"):
         record["outputs"] = record["outputs"][:-1]
         content = _dump(record)

@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from audiojob_runner import logs
 from audiojob_runner.errors import PhaseError, as_phase_error, is_disk_full
 from audiojob_runner.fetch.partial.folder import clear, partial_folders
 from audiojob_runner.phase import memory, result
-from audiojob_runner.phase.inputs import Fetcher
+from audiojob_runner.phase.inputs import Fetcher, read_inputs
 from audiojob_runner.phase.logpieces import LogPieces
 from audiojob_runner.phase.process import Worker
 from audiojob_runner.phase.progress import TASK_SHARE, Progress, Tracker
@@ -30,7 +31,15 @@ from audiojob_runner.store.manifest import Published, find_published, fingerprin
 from audiojob_runner.task import PartialFolders, Publishing, TaskInput, TaskResult
 from audiojob_runner.tasks.program_folder import made_by_program
 from audiojob_types.base import WireModel
-from audiojob_types.contract import ExitCode, FailureClass, PhaseInput, PhaseResult, classify_exit_code
+from audiojob_types.contract import (
+    ExitCode,
+    FailureClass,
+    ManifestRef,
+    PhaseInput,
+    PhaseResult,
+    ReadInput,
+    classify_exit_code,
+)
 from audiojob_types.outside.redaction import SECRETS
 from audiojob_types.reasons import Reason
 
@@ -119,6 +128,7 @@ class _Phase:
         self._tracker = Tracker(self._on_progress)
         self._held_bytes = 0
         self._keeping: PartialFolders | None = None
+        self._read: tuple[ReadInput, ...] = ()
 
     def run(self, worker: Worker) -> int:
         """All steps; the exit code."""
@@ -126,21 +136,22 @@ class _Phase:
         worker.follow_output(lambda line: self._log_pieces.write_line(logs.wrap_output(line, source)))
         with self._watchdog.watching():
             try:
-                published: Published | None = self._work(worker)
+                done: Published | ManifestRef | None = self._work(worker)
                 error = None
             except Exception as failed:  # noqa: BLE001 - whatever it is, it must end in a termination message
-                published, error = None, as_phase_error(failed, self._input.task.value)
+                done, error = None, as_phase_error(failed, self._input.task.value)
                 if error is not failed:
                     _log.error("%s", error.message, exc_info=failed)
             finally:
                 worker.end()
                 # From here to the exit only seconds pass, and the result is written whatever happens.
                 block_stop_signals()
-        code = self._finish(published, error)
+        code = self._finish(done, error)
         self._tidy(error)
         return code
 
-    def _work(self, worker: Worker) -> Published:
+    def _work(self, worker: Worker) -> Published | ManifestRef:
+        """What the attempt published, or the donor's manifest, which stands for it."""
         store = open_store(self._input.store, self._paths.credentials)
         self._log_pieces.start(store, f"{self._folder}/{LOG_FOLDER}")
         _log.info(
@@ -158,10 +169,15 @@ class _Phase:
         earlier = find_published(store, self._input.output_prefix, mark)
         if earlier is not None:
             _log.info("Attempt %d already published this result: %s", earlier.manifest.attempt, earlier.ref.key)
+            self._read = self._check_inputs(store)
             return earlier
         run_dir = self._make_run_dir()
         try:
-            outcome = self._run_task(worker, store, run_dir)
+            inputs = self._inputs(store, run_dir)
+            if self._input.donor is not None:
+                _log.info("The inputs are what was recorded: %s stands for this phase.", self._input.donor.key)
+                return self._input.donor
+            outcome = self._run_task(worker, run_dir, inputs)
             published = self._publish(store, mark, outcome)
         finally:
             worker.end()
@@ -171,13 +187,23 @@ class _Phase:
             os._exit(CRASHED)
         return published
 
-    def _run_task(self, worker: Worker, store: Store, run_dir: Path) -> TaskResult:
+    def _inputs(self, store: Store, run_dir: Path) -> tuple[TaskInput, ...]:
+        """The task's inputs. Their bytes are hashed before the worker, which decodes them, is told of any."""
         if self._input.task.descriptor.runs_program:
-            # The program has run already; what is left of the phase is to collect what it made.
+            # The program has run already; what is left of the phase is to collect what it made. The program could
+            # write where its inputs were put, so the hashes are taken in the store.
+            self._read = self._check_inputs(store)
             self._tracker.say(TASK_SHARE, "Collecting the outputs")
-            inputs: tuple[TaskInput, ...] = (made_by_program(self._paths, self._input),)
-        else:
-            inputs = self._fetch_inputs(store, run_dir)
+            return (made_by_program(self._paths, self._input),)
+        inputs = self._fetch_inputs(store, run_dir)
+        self._read = read_inputs(self._input.inputs, inputs)
+        return inputs
+
+    def _check_inputs(self, store: Store) -> tuple[ReadInput, ...]:
+        fetcher = Fetcher(store, self._paths.scratch, None, self._beat)
+        return tuple(read for item in self._input.inputs if (read := fetcher.check(item)) is not None)
+
+    def _run_task(self, worker: Worker, run_dir: Path, inputs: tuple[TaskInput, ...]) -> TaskResult:
         self._watchdog.beat()
         self._tracker.begin(f"{self._input.task.value} starts")
         worker.order(Order(inputs=inputs, run_dir=run_dir, keeping=self._keeping))
@@ -194,7 +220,11 @@ class _Phase:
             if library.name in named
         }
         fetcher = Fetcher(store, run_dir / "inputs", self._input.limits.max_input_bytes, self._beat, libraries)
-        return tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
+        found = tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
+        if self._input.task.descriptor.reads_metadata:
+            return found
+        # What a producer claims of its output has no part in what this task makes, so it is the same for equal bytes.
+        return tuple(replace(each, metadata={}, media_type=None) for each in found)
 
     def _publish(self, store: Store, mark: str, outcome: TaskResult) -> Published:
         total = max(1, total_bytes(outcome.outputs))
@@ -231,21 +261,18 @@ class _Phase:
             tidying.start()
             tidying.join(TIDY_SECONDS)
 
-    def _finish(self, published: Published | None, error: PhaseError | None) -> int:
+    def _finish(self, done: Published | ManifestRef | None, error: PhaseError | None) -> int:
         """Log pieces, the last progress, the termination message; in that order, each within its time."""
         stopped = self._interruption.error is not None
-        if published is not None:
+        if done is not None:
             self._tracker.say(100, "Done")
         elif error is not None:
             _log.error("The phase failed (%s): %s", error.reason.value, error.message)
         self._log_pieces.close(STOPPED_CLOSE_SECONDS if stopped else LOG_CLOSE_SECONDS)
         if self._reporter is not None:
             self._reporter.close(STOPPED_CLOSE_SECONDS if stopped else REPORT_CLOSE_SECONDS)
-        if published is not None:
-            result.write(
-                self._paths.termination_file,
-                result.success(published, self._log_pieces.first_key, self._peak_bytes()),
-            )
+        if done is not None:
+            result.write(self._paths.termination_file, self._success(done))
             return int(ExitCode.OK)
         assert error is not None
         result.write(self._paths.termination_file, self._failure(error))
@@ -271,6 +298,11 @@ class _Phase:
         with suppress(Exception):
             result.write(self._paths.termination_file, self._failure(error))
         os._exit(error.exit_code)
+
+    def _success(self, done: Published | ManifestRef) -> PhaseResult:
+        if isinstance(done, ManifestRef):
+            return result.confirmed(done, self._read, self._log_pieces.first_key)
+        return result.success(done, self._log_pieces.first_key, self._peak_bytes(), self._read)
 
     def _failure(self, error: PhaseError) -> PhaseResult:
         return result.failure(error, self._log_pieces.first_key, self._peak_bytes())

@@ -112,6 +112,32 @@ def test_an_input_from_an_earlier_phase_and_an_upload_reach_the_task(pod: PodFol
     assert ended.code == ExitCode.OK, ended.stderr
     assert ended.result.manifest is not None
     assert store.manifest(ended.result.manifest.key).metadata["inputs"] == ["audio", "page", "source"]
+    assert [each.name for each in ended.result.inputs] == ["audio"], "of uploads and addresses nothing is recorded"
+    again = pod.run("0b000000-0000-4000-8000-000000000002")
+    assert again.result.manifest == ended.result.manifest, "the work was done"
+    assert again.result.inputs == ended.result.inputs, "and was looked at again"
+
+
+def test_a_donor_stands_for_the_work_once_the_inputs_are_what_was_recorded(pod: PodFolder, store: StoreFolder) -> None:
+    ref = store.put_manifest("demo/u/before/1-aaaaaaaa", {"audio": b"sound" * 1000})
+    donor = {"key": "demo/other/work/1-bbbbbbbb/manifest.json", "sha256": "d" * 64, "count": 1}
+    sha256 = hashlib.sha256(b"sound" * 1000).hexdigest()
+    audio = {"name": "audio", "manifest": ref, "output": "audio", "recordedSha256": sha256}
+    pod.write_phase(inputs=[audio], donor=donor)
+    before = store.published()
+
+    ended = pod.run()
+
+    assert ended.code == ExitCode.OK, ended.stderr
+    assert ended.result.manifest is not None
+    assert ended.result.manifest.to_wire() == donor
+    assert [each.to_wire() for each in ended.result.inputs] == [{"name": "audio", "sha256": sha256}]
+    assert store.published() == before
+
+    pod.write_phase(inputs=[{**audio, "recordedSha256": "e" * 64}], donor=donor)
+    refused = pod.run()
+    assert (refused.code, refused.result.reason) == (ExitCode.SOURCE_UNAVAILABLE, "ChecksumMismatch")
+    assert (refused.result.manifest, refused.result.inputs) == (None, ())
 
 
 def _gone(store: StoreFolder, ref: dict[str, Any]) -> None:
@@ -140,6 +166,18 @@ def _other_output(store: StoreFolder, ref: dict[str, Any]) -> None:
     ref["sha256"] = store.put(ref["key"], json.dumps(content).encode())
 
 
+def _manifest_of_another(store: StoreFolder, ref: dict[str, Any]) -> None:
+    content = json.loads(store.read(ref["key"])) | {"uid": "another"}
+    ref["sha256"] = store.put(ref["key"], json.dumps(content).encode())
+
+
+def _recorded_otherwise(store: StoreFolder, ref: dict[str, Any]) -> None:
+    """The pod that published named the sha256 of another's song in its result; its file and its manifest agree."""
+    content = json.loads(store.read(ref["key"]))
+    content["outputs"][0]["sha256"] = store.put("demo/u/before/1-aaaaaaaa/audio.bin", b"stems" * 1000)
+    ref["sha256"] = store.put(ref["key"], json.dumps(content).encode())
+
+
 @pytest.mark.parametrize(
     ("damage", "code", "reason", "named"),
     [
@@ -147,6 +185,8 @@ def _other_output(store: StoreFolder, ref: dict[str, Any]) -> None:
         pytest.param(_manifest_gone, 66, "InputMissing", "manifest.json", id="the manifest is gone"),
         pytest.param(_changed, 66, "ChecksumMismatch", "'audio'", id="the file was changed"),
         pytest.param(_manifest_changed, 66, "ChecksumMismatch", "manifest.json", id="the manifest was changed"),
+        pytest.param(_manifest_of_another, 66, "ChecksumMismatch", "another phase", id="the manifest is another's"),
+        pytest.param(_recorded_otherwise, 66, "ChecksumMismatch", "'audio'", id="another file than was recorded"),
         pytest.param(_manifest_garbled, 64, "InvalidSpec", "manifest.json", id="the manifest is not one"),
         pytest.param(_other_output, 64, "InvalidSpec", "it published: video", id="there is no such output"),
     ],
@@ -160,8 +200,9 @@ def test_a_bad_input_ends_the_phase_before_the_task_begins(
     named: str,
 ) -> None:
     ref = store.put_manifest("demo/u/before/1-aaaaaaaa", {"audio": b"sound" * 1000})
+    recorded = hashlib.sha256(b"sound" * 1000).hexdigest()
     damage(store, ref)
-    pod.write_phase(inputs=[{"name": "audio", "manifest": ref, "output": "audio"}])
+    pod.write_phase(inputs=[{"name": "audio", "manifest": ref, "output": "audio", "recordedSha256": recorded}])
     before = store.published()
 
     ended = pod.run()

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.support.podrunner import read_by
+
 from audiojob_operator.deciding.children.observe import observe_job
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
@@ -122,7 +124,9 @@ def result_message(
     """The termination message of the pod of a phase Job, as the runner would leave it."""
     given = phase_input_of(job)
     succeeded = outcome == ResultOutcome.SUCCEEDED
-    manifest = ManifestRef(
+    if succeeded and given.donor is not None:
+        outputs = ()  # the runner has only compared its inputs
+    manifest = given.donor or ManifestRef(
         key=f"{given.output_prefix}/{given.attempt}-abcd1234/manifest.json", sha256=SHA, count=len(outputs)
     )
     result = PhaseResult(
@@ -131,7 +135,7 @@ def result_message(
         outputs=tuple(OutputRef(name=name, media_type="audio/flac", bytes=10, sha256=SHA) for name in outputs)
         if succeeded
         else (),
-        **more,
+        **{"inputs": read_by(given) if succeeded else (), **more},
     )
     return json.dumps(result.to_wire())
 

@@ -15,6 +15,7 @@ from audiojob_operator.records.observation import (
     Running,
     Succeeded,
 )
+from audiojob_operator.records.reuse import Donor
 from audiojob_operator.records.settings import Disruption
 from audiojob_types.contract import FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -52,18 +53,28 @@ def judge(
         return Verdict(_lost(Reason.CHILD_LOST, "The Job of the attempt was deleted."))
     match child.outcome:
         case Succeeded() as success:
-            return Verdict(_checked(success, prefix))
+            return Verdict(_checked(success, prefix, child.donor))
         case Failed() as failed:
             return Verdict(failed)
         case Running():
             return _running(child, phase, now, ran=ran, disruption=disruption)
 
 
-def _checked(success: Succeeded, prefix: str) -> Outcome:
-    """A result is written by the pod: its manifest counts only where that phase of that job may publish."""
+def _checked(success: Succeeded, prefix: str, donor: Donor | None) -> Outcome:
+    """A result is written by the pod: its manifest counts only where that phase of that job may publish.
+
+    Or it is the donor's that the attempt was offered.
+    """
     manifest = success.result.manifest
+    if donor is not None and manifest == donor.manifest:
+        return success
     if manifest is not None and manifest.key.startswith(f"{prefix}/") and ".." not in manifest.key.split("/"):
         return success
+    return not_its_own(success)
+
+
+def not_its_own(success: Succeeded) -> Failed:
+    """What becomes of a pod that names another's result as its own."""
     return Failed(
         failure_class=FailureClass.RETRY,
         reason=Reason.NO_RESULT,

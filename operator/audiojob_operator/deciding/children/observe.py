@@ -14,6 +14,7 @@ from audiojob_operator.deciding.children.diagnose import condition_of, container
 from audiojob_operator.records.changes import clean, clip
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, PodObservation, Running, Succeeded
+from audiojob_operator.records.reuse import donor_from_text
 from audiojob_types import constants as c
 from audiojob_types.contract import COOL_DOWN_REASONS, EXIT_CODES, Device, FailureClass, PhaseResult, classify_exit_code
 from audiojob_types.contract import Outcome as ResultOutcome
@@ -60,6 +61,7 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         device_reason=annotations.get(c.ANNOTATION_DEVICE_REASON),
         memory_bytes=_number(annotations.get(c.ANNOTATION_MEMORY)),
         reuse_key=annotations.get(c.ANNOTATION_REUSE_KEY),
+        donor=donor_from_text(annotations.get(c.ANNOTATION_DONOR)),
         failed_at=failed_at(job),
         finished=end is not None or (bool(pods) and all(_ended(each) for each in pods)),
     )

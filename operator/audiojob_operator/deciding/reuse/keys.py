@@ -20,9 +20,10 @@ from audiojob_types.contract import PhaseInputFile
 from audiojob_types.descriptor import Reuse, TaskParameters
 from audiojob_types.models import KNOWN_MODELS
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.job import AudioJob, AudioJobSpec, JobOutput, PhaseState, PhaseStatus
+from audiojob_types.resources.job import AudioJob, AudioJobSpec, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
 
+_INPUTS_COMPARED_SINCE: Final = 2  # contract
 _TURN_COMES: Final = frozenset({Reason.WAITING_FOR_KUEUE, Reason.EVICTED_BY_KUEUE})
 
 
@@ -50,17 +51,19 @@ class Work:
     phase: Phase
     revision: Revision
     inputs: Sequence[PhaseInputFile]
-    outputs: Sequence[JobOutput]
-    source_sha256: str | None = None  # of what spec.source.jobRef led to
 
 
 def reuse_key(work: Work, settings: DecideSettings) -> str | None:
     """sha256 of task, effective parameters, inputs by content, image or program, and model.
 
     None where the work cannot be known by a key: an input is a file of unknown content (an upload may be replaced under
-    its name), or the work is not repeatable, such as recording a broadcast. Raises ``InvalidParameters``.
+    its name), its runner does not compare inputs with what is recorded of them, or the work is not repeatable, such as
+    recording a broadcast. Raises ``InvalidParameters``.
     """
     phase = work.phase
+    from_phases = any(file.manifest is not None for file in work.inputs)
+    if from_phases and work.revision.contract < _INPUTS_COMPARED_SINCE:
+        return None
     inputs: dict[str, str] = {}
     for file in work.inputs:
         known = _identity(file, work)
@@ -77,6 +80,8 @@ def reuse_key(work: Work, settings: DecideSettings) -> str | None:
         "image": work.revision.images.for_task(phase.task),
         "model": model_identity(parameters),
     }
+    if from_phases:
+        record["inputsVerified"] = True  # so that no key is one of before readers compared, which may be poisoned
     if (program := program_of(phase)) is not None:
         record["program"] = program.sha256
     if phase.task.descriptor.fetches:
@@ -108,12 +113,11 @@ def _identity(file: PhaseInputFile, work: Work) -> str | None:
         return f"sha256:{file.sha256}"
     if file.manifest is None:
         return None
-    bound = next(binding for binding in work.phase.inputs if binding.name == file.name)
-    known = [each.sha256 for each in work.outputs if (each.phase, each.name) == (bound.from_, file.output)]
-    if bound.from_ == "Job" and work.source_sha256 is not None:
-        known = [work.source_sha256]
-    # Status lists the first outputs only. The same manifest still has the same files.
-    return f"sha256:{known[0]}" if known else f"manifest:{file.manifest.sha256}/{file.output}"
+    reads_more = file.about is not None or work.phase.task.descriptor.reads_metadata
+    if reads_more or file.recorded_sha256 is None:
+        # The same manifest has the same files, and says the same of them.
+        return f"manifest:{file.manifest.sha256}/{file.output}"
+    return f"sha256:{file.recorded_sha256}"
 
 
 # ---------------------------------------------------------------- donors

@@ -89,6 +89,7 @@ def _output_of(other: AudioJob, wanted: str | None) -> Lookup:
         manifest=record.manifest,
         output=output.name,
         sha256=output.sha256,
+        verified=output.verified,
         duration_milliseconds=output.duration_milliseconds,
     )
 

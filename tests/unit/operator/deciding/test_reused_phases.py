@@ -10,13 +10,13 @@ from tests.unit.operator.builders import (
     NAMESPACE,
     URL,
     World,
-    ask_others,
     audio_job,
     phase,
     pipeline,
     result_message,
     separate_pipeline,
 )
+from tests.unit.operator.town import OUTPUTS, STEPS, Town, donors
 
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.revisions import parse_revision
@@ -25,39 +25,12 @@ from audiojob_operator.records.observed import Retried
 from audiojob_types import constants as c
 from audiojob_types.reasons import Reason
 
-OUTPUTS = {"download": ("source",), "normalize": ("audio",), "separate": ("vocals", "accompaniment")}
-STEPS = tuple(OUTPUTS)
 FULL = Admission(False, Reason.QUEUE_FULL, "2 of 2 jobs are running.")
-
-
-class Town:
-    """Jobs of one namespace that know of each other."""
-
-    def __init__(self) -> None:
-        self.worlds: list[World] = []
-
-    def add(self, name: str, line: Any = None, **spec: Any) -> World:
-        given = {"source": {"url": URL}, **spec}
-        world = World(
-            audiojob=audio_job(name, pipeline="separate", uid=f"uid-{name}", **given),
-            pipeline=line or separate_pipeline(),
-        )
-        others = [*self.worlds]
-        world.ask = lambda wanted: ask_others([*others, *self._after(world)], wanted)
-        self.worlds.append(world)
-        return world
-
-    def _after(self, world: World) -> list[World]:
-        return self.worlds[self.worlds.index(world) + 1 :]
 
 
 @pytest.fixture
 def town() -> Town:
     return Town()
-
-
-def donors(world: World) -> list[str | None]:
-    return [record.reused_from for record in world.job.status.phases]
 
 
 def condition(world: World) -> str:
@@ -264,7 +237,11 @@ def test_an_old_download_is_fetched_again_and_what_it_proves_equal_is_taken(town
     assert second.phase("download").state == "Running"
     second.succeed("download", "source")
     second.turn()
+    second.succeed("normalize")
+    second.turn()
     assert (second.state(), donors(second)) == ("Succeeded", [None, "first", "first"])
+    assert [second.phase(name).attempt for name in STEPS] == [1, 1, 0], "one pod compared, which does for the rest"
+    assert second.phase("separate").manifest == town.worlds[0].phase("separate").manifest
 
 
 def test_a_result_that_was_taken_over_is_as_old_as_the_work(town: Town) -> None:

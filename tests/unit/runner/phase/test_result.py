@@ -19,6 +19,7 @@ from audiojob_types.contract import (
     Outcome,
     OutputRef,
     PhaseResult,
+    ReadInput,
 )
 from audiojob_types.reasons import Reason
 
@@ -64,6 +65,17 @@ def test_durations_are_left_out_before_outputs_are_and_the_first_is_kept_longest
     kept = [output.duration_milliseconds is not None for output in read.outputs]
     assert kept == sorted(kept, reverse=True)
     assert (kept[0], kept[-1]) == (True, False)
+
+
+def test_a_result_without_room_says_nothing_of_its_inputs_before_it_loses_outputs() -> None:
+    refs = tuple(OutputRef(name=f"{n:063}", media_type="audio/flac", bytes=2**53, sha256="a" * 64) for n in range(11))
+    inputs = tuple(ReadInput(name=f"{n:063}", sha256="a" * 64) for n in range(12))
+    made = PhaseResult(outcome=Outcome.SUCCEEDED, manifest=REF, outputs=refs, inputs=inputs)
+
+    read = PhaseResult.model_validate_json(result.encode(made))
+
+    assert (read.inputs, len(read.outputs)) == ((), 11)
+    assert PhaseResult.model_validate_json(result.encode(made.model_copy(update={"outputs": ()}))).inputs == inputs
 
 
 def output(**metadata: Any) -> ManifestOutput:

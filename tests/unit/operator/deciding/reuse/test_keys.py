@@ -34,6 +34,7 @@ from audiojob_types.tasks.separate import SeparateParameters
 
 DOWNLOAD = Phase.model_validate(phase("download", "Download", inputs=[{"name": "source", "from": "Job"}]))
 SEPARATE = Phase.model_validate(phase("separate", "Separate", inputs=[{"name": "audio", "from": "normalize"}]))
+TRANSCODE = Phase.model_validate(phase("transcode", "Transcode", inputs=[{"name": "audio", "from": "normalize"}]))
 MANIFEST = ManifestRef(key=f"{NAMESPACE}/uid/normalize/1-abcd1234/manifest.json", sha256="a" * 64, count=1)
 
 
@@ -50,18 +51,22 @@ def revision(images: Images = SETTINGS.images, **changes: Any) -> Revision:
 
 
 def fetching(url: str = URL, **changes: Any) -> Work:
-    return Work(spec(**changes), DOWNLOAD, revision(), (PhaseInputFile(name="source", url=url),), ())
+    return Work(spec(**changes), DOWNLOAD, revision(), (PhaseInputFile(name="source", url=url),))
 
 
-def separating(manifest: ManifestRef = MANIFEST, outputs: tuple[JobOutput, ...] = (output(),), **changes: Any) -> Work:
-    inputs = (PhaseInputFile(name="audio", manifest=manifest, output="audio"),)
-    return Work(spec(**changes), SEPARATE, revision(), inputs, outputs)
+def separating(manifest: ManifestRef = MANIFEST, recorded: str | None = SHA, **changes: Any) -> Work:
+    inputs = (PhaseInputFile(name="audio", manifest=manifest, output="audio", recorded_sha256=recorded),)
+    return Work(spec(**changes), SEPARATE, revision(), inputs)
+
+
+def transcoding(manifest: ManifestRef = MANIFEST) -> Work:
+    return replace(separating(manifest), phase=TRANSCODE)
 
 
 def running(text: str = "hello", **changes: Any) -> Work:
     """A program of the administrator, given a text."""
     program = phase("speak", "Container", image="docker.io/team/speak:1", reuse="Allowed", **changes)
-    return Work(spec(), Phase.model_validate(program), revision(), (PhaseInputFile(name="script", text=text),), ())
+    return Work(spec(), Phase.model_validate(program), revision(), (PhaseInputFile(name="script", text=text),))
 
 
 OTHER_IMAGES = Images({family: f"docker.io/audiojob/{family.value}:2" for family in ImageFamily})
@@ -81,10 +86,14 @@ STEMS = {"separate": {"stems": "FourStems", "model": "htdemucs"}}  # what the de
         pytest.param(fetching(), fetching(parameters={"separate": {"seed": 5}}), True, id="parameters of another task"),
         pytest.param(fetching(), fetching(priority=9, queueName="night", name="b"), True, id="how urgent it is"),
         pytest.param(separating(), separating(ELSEWHERE), True, id="the same content in another folder"),
-        pytest.param(separating(), separating(outputs=(output("c" * 64),)), False, id="another content"),
-        pytest.param(separating(), separating(outputs=()), False, id="a content that status does not list"),
-        pytest.param(separating(outputs=()), separating(outputs=()), True, id="the same manifest says enough"),
-        pytest.param(separating(outputs=()), separating(ELSEWHERE, ()), False, id="another manifest does not"),
+        pytest.param(separating(), separating(recorded="c" * 64), False, id="another content"),
+        pytest.param(separating(), separating(recorded=None), False, id="a content that status does not list"),
+        pytest.param(separating(recorded=None), separating(recorded=None), True, id="the same manifest says enough"),
+        pytest.param(separating(recorded=None), separating(ELSEWHERE, None), False, id="another manifest does not"),
+        pytest.param(transcoding(), transcoding(), True, id="tags of the same manifest"),
+        pytest.param(
+            transcoding(), transcoding(ELSEWHERE), False, id="tags of another manifest, though the bytes are the same"
+        ),
         pytest.param(separating(), separating(parameters=STEMS), True, id="defaults that are written out"),
         pytest.param(
             separating(), separating(parameters={"separate": {"model": "mdx"}}), False, id="another model"
@@ -105,6 +114,12 @@ def test_the_key(one: Work, other: Work, same: bool) -> None:
     assert first is not None
     assert len(first) == 64
     assert (first == second) is same
+
+
+def test_a_runner_that_does_not_compare_its_inputs_gives_and_takes_nothing_made_from_them() -> None:
+    before = replace(revision(), contract=1)
+    assert reuse_key(replace(separating(), revision=before), SETTINGS) is None
+    assert reuse_key(replace(fetching(), revision=before), SETTINGS) == reuse_key(fetching(), SETTINGS)
 
 
 def test_networks_that_may_be_fetched_from_are_part_of_a_download_only() -> None:
@@ -137,9 +152,10 @@ def test_an_upload_has_no_key_for_it_may_be_replaced() -> None:
 
 
 def test_an_output_of_another_job_is_known_by_its_content() -> None:
-    inputs = (PhaseInputFile(name="source", manifest=MANIFEST, output="audio"),)
-    one = Work(spec(), DOWNLOAD, revision(), inputs, (), source_sha256="d" * 64)
-    moved = (PhaseInputFile(name="source", manifest=ELSEWHERE, output="audio"),)
+    bound = phase("normalize", "Normalize", inputs=[{"name": "source", "from": "Job"}])
+    inputs = (PhaseInputFile(name="source", manifest=MANIFEST, output="audio", recorded_sha256="d" * 64),)
+    one = Work(spec(), Phase.model_validate(bound), revision(), inputs)
+    moved = (PhaseInputFile(name="source", manifest=ELSEWHERE, output="audio", recorded_sha256="d" * 64),)
     assert reuse_key(one, SETTINGS) == reuse_key(replace(one, inputs=moved), SETTINGS)
 
 
