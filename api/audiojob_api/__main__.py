@@ -8,11 +8,13 @@ import sys
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from audiojob_api.app import Backend, create_app
 from audiojob_api.cluster.jobs import KubeJobs
 from audiojob_api.cluster.reviews import KubeAuthorizer
+from audiojob_api.http.connection import ConnectionLimits, protocol
 from audiojob_api.settings import ApiSettings
 from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
@@ -42,19 +44,35 @@ async def serve(settings: ApiSettings) -> None:
     client = connect(load_connection(settings.kubeconfig), user_agent=MANAGER_API, field_manager=MANAGER_API)
     try:
         stopping = asyncio.Event()
-        config = uvicorn.Config(
-            create_app(settings, _backend(client, settings.namespace), stopping),
-            host=settings.host,
-            port=settings.port,
-            log_level=settings.log_level.lower(),
-            access_log=False,
-            log_config=None,  # its own would print what h11 says without our formatter
-            server_header=False,
-            timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-        )
-        await _Server(config, stopping).serve()
+        app = create_app(settings, _backend(client, settings.namespace), stopping)
+        await _Server(_config(app, settings), stopping).serve()
     finally:
         await client.aclose()
+
+
+def _config(app: FastAPI, settings: ApiSettings) -> uvicorn.Config:
+    limits = ConnectionLimits(
+        head_seconds=settings.head_seconds,
+        body_seconds=settings.body_seconds,
+        send_seconds=settings.send_seconds,
+        most=settings.max_connections,
+    )
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=protocol(limits),  # type: ignore[arg-type] # uvicorn calls it, whatever it is
+        ws="none",  # no route is one, and its connections would not have our limits
+        h11_max_incomplete_event_size=settings.max_head_bytes,
+        # Without this, what comes through `kubectl port-forward` could name any address as its own.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        log_level=settings.log_level.lower(),
+        access_log=False,
+        log_config=None,  # its own would print what h11 says without our formatter
+        server_header=False,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+    )
 
 
 def _backend(client: KubeClient, namespace: str) -> Backend:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from audiojob_api.access.attempts import Attempts
 from audiojob_api.access.authenticator import Authenticator
 from audiojob_api.access.authorizer import Authorizer
 from audiojob_api.http import docs_page
+from audiojob_api.http.audit import AuditLog
 from audiojob_api.http.deps import Services, install
 from audiojob_api.http.errors import install_handlers
-from audiojob_api.http.limits import BodyLimit
+from audiojob_api.http.limits import BodyLimit, HeadRules
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
 from audiojob_api.http.openapi import DescribedApp
 from audiojob_api.http.routes import control, events, health, jobs
@@ -64,6 +66,8 @@ def create_app(settings: ApiSettings, backend: Backend, stopping: asyncio.Event)
     for module in (health, jobs, control, events, docs_page):
         app.include_router(module.router)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(HeadRules, max_bytes=settings.max_head_bytes)
+    app.add_middleware(AuditLog, namespace=settings.namespace)
     app.add_middleware(RequestTimer, metrics=services.metrics)
     return app
 
@@ -75,6 +79,7 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event) 
         backend.authorizer,
         audience=settings.audience,
         cache_seconds=settings.auth_cache_seconds,
+        attempts=Attempts(settings.attempts_per_minute, settings.attempts_per_minute_in_all),
         count=lambda outcome: metrics.auth.labels(outcome).inc(),
     )
     return Services(

@@ -26,6 +26,26 @@ class ApiSettings(BaseSettings):
     auth_cache_seconds: Annotated[
         float, Field(ge=0, le=60, description="How long the review of a token is cached.")
     ] = 10
+    attempts_per_minute: Annotated[
+        int, Field(ge=1, description="Unknown tokens of one client address that are looked up in a minute.")
+    ] = 30
+    attempts_per_minute_in_all: Annotated[
+        int, Field(ge=1, description="Unknown tokens that are looked up in a minute, whoever sends them.")
+    ] = 300
+    stream_recheck_seconds: Annotated[
+        float, Field(gt=0, le=30, description="How often token and rights are looked at while events are streamed.")
+    ] = 15
+    trusted_proxies: Annotated[
+        str,
+        Field(description="Addresses or networks, with commas, whose X-Forwarded-For names the client; none if empty."),
+    ] = ""
+    max_connections: Annotated[
+        int, Field(ge=1, description="Most connections; the one that has sent no whole request for longest goes first.")
+    ] = 800
+    head_seconds: Annotated[float, Field(gt=0, description="Time to send a request's head.")] = 10
+    body_seconds: Annotated[float, Field(gt=0, description="Time to send a request's body.")] = 30
+    send_seconds: Annotated[float, Field(gt=0, description="How long a client may take in nothing of its answer.")] = 30
+    max_head_bytes: Annotated[int, Field(ge=1_024, description="Largest head of a request.")] = 32 * 1024
     max_body_bytes: Annotated[int, Field(ge=1_024, description="Largest request body.")] = 256 * 1024
     stale_after_seconds: Annotated[
         float, Field(ge=10, description="Not ready once the API server was last heard from this long ago.")

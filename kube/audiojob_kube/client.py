@@ -16,6 +16,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from audiojob_kube.agent import agent_of
 from audiojob_kube.errors import ConfigError, Gone, NotFound, TransportError, error_from_response, error_from_status
 from audiojob_kube.lines import LineSplitter, LineTooLongError
 from audiojob_kube.objects import EventType, Object, ObjectList, WatchEvent
@@ -72,8 +73,8 @@ class AiohttpKubeClient:
         self, connection: Connection, *, user_agent: str, field_manager: str, limit: int, timeouts: Timeouts
     ) -> None:
         self._connection = connection
+        self._program = user_agent
         self._headers = {
-            "User-Agent": user_agent,
             "Accept": _JSON,
             # The server would compress answers above 128 KiB, which costs both sides more than it saves.
             "Accept-Encoding": "identity",
@@ -272,6 +273,7 @@ class AiohttpKubeClient:
         """The response's head; after 401 once more, if the token provider has another token by then."""
         query = f"?{urlencode(parameters)}" if parameters else ""
         url = URL(f"{self._connection.host}{path}{query}", encoded=True)
+        sent = {**headers, "User-Agent": agent_of(self._program)}
         provider = self._connection.token
         token = await provider.get()
         while True:
@@ -279,7 +281,7 @@ class AiohttpKubeClient:
                 method,
                 url,
                 data=data,
-                headers={**headers, "Authorization": f"Bearer {token}"} if token else headers,
+                headers=sent | ({"Authorization": f"Bearer {token}"} if token else {}),
                 timeout=limits,
                 allow_redirects=False,
                 server_hostname=self._connection.server_hostname,

@@ -1,15 +1,20 @@
-"""Who calls, and what they may do: a token review, then an access review, both cached for some seconds."""
+"""Who calls, and what they may do: a token review, then access reviews, all cached for some seconds."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Final, Generic, TypeVar
 
+from audiojob_api.access.attempts import Attempts
 from audiojob_api.access.authorizer import Authorizer, Identity
+from audiojob_api.access.rights import Right
 from audiojob_api.problems import Problem, unavailable
 from audiojob_kube.errors import ApiError, TooManyRequests
 
@@ -17,8 +22,10 @@ _log = logging.getLogger(__name__)
 
 V = TypeVar("V")
 
-_MAX_TOKEN_CHARACTERS = 16_384
-_CACHE_ENTRIES = 10_000
+_MAX_TOKEN_CHARACTERS: Final = 16_384
+_CACHE_ENTRIES: Final = 10_000
+# A token that was good this recently is no guess: looking it up again is not an attempt.
+_PROVEN_SECONDS: Final = 3_600.0
 
 
 class ExpiringCache(Generic[V]):
@@ -29,16 +36,25 @@ class ExpiringCache(Generic[V]):
         self._clock = clock
         self._entries: OrderedDict[str, tuple[float, V]] = OrderedDict()
 
+    def find(self, key: str) -> V | None:
+        """The cached value; None if there is none."""
+        entry = self._entries.get(key)
+        return entry[1] if entry is not None and self._clock() < entry[0] else None
+
+    def put(self, key: str, value: V) -> None:
+        """Keep a value from now on."""
+        self._entries[key] = (self._clock() + self._seconds, value)
+        self._entries.move_to_end(key)
+        while len(self._entries) > _CACHE_ENTRIES:
+            self._entries.popitem(last=False)
+
     async def get(self, key: str, load: Callable[[], Awaitable[V]]) -> V:
         """The cached value, or what ``load`` returns now. A ``load`` that raises leaves nothing behind."""
         entry = self._entries.get(key)
         if entry is not None and self._clock() < entry[0]:
             return entry[1]
         value = await load()
-        self._entries[key] = (self._clock() + self._seconds, value)
-        self._entries.move_to_end(key)
-        while len(self._entries) > _CACHE_ENTRIES:
-            self._entries.popitem(last=False)
+        self.put(key, value)
         return value
 
 
@@ -46,42 +62,70 @@ class Authenticator:
     """Answers for one process. Tokens are kept as hashes only. ``count`` is called with the outcome of each request."""
 
     def __init__(
-        self, authorizer: Authorizer, *, audience: str, cache_seconds: float, count: Callable[[str], None]
+        self,
+        authorizer: Authorizer,
+        *,
+        audience: str,
+        cache_seconds: float,
+        attempts: Attempts,
+        count: Callable[[str], None],
     ) -> None:
         self._authorizer = authorizer
         self._audience = audience
+        self._attempts = attempts
         self._count = count
-        self._identities: ExpiringCache[Identity | None] = ExpiringCache(cache_seconds)
+        # Apart from each other: what strangers send must not push out what callers have.
+        self._identities: ExpiringCache[Identity] = ExpiringCache(cache_seconds)
+        self._refused: ExpiringCache[bool] = ExpiringCache(cache_seconds)
+        self._proven: ExpiringCache[bool] = ExpiringCache(_PROVEN_SECONDS)
         self._rights: ExpiringCache[bool] = ExpiringCache(cache_seconds)
 
-    async def authorize(self, headers: Sequence[str], verb: str) -> Identity:
-        """The caller's identity, from the Authorization headers of the request or handshake.
+    async def identify(self, headers: Sequence[str], address: str) -> Identity:
+        """Who calls, from the Authorization headers of a request or handshake that came from ``address``.
 
-        Raises a 401, 403 or 503 :class:`Problem`, or TooManyRequests or TransportError.
+        Raises a 401, 429 or 503 :class:`Problem`, or TooManyRequests or TransportError.
         """
-        try:
-            return await self._authorize(headers, verb)
-        except TooManyRequests:
-            raise
-        except ApiError as error:
-            # Our own rights or the cluster's set-up, never the caller's fault.
-            _log.error("a token or its rights cannot be reviewed: %s", error)
-            raise unavailable("Your token cannot be reviewed at the moment; the API's log has the details.") from None
-
-    async def _authorize(self, headers: Sequence[str], verb: str) -> Identity:
         token = bearer_token(headers)
         if token is None:
             raise self._unauthenticated()
         digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
-        identity = await self._identities.get(digest, lambda: self._authorizer.review_token(token, self._audience))
+        identity = self._identities.find(digest)
+        if identity is None and not self._refused.find(digest):
+            with _reviewing():
+                identity = await self._review(token, digest, address)
         if identity is None:
             raise self._unauthenticated()
-        if not await self._rights.get(f"{digest} {verb}", lambda: self._authorizer.may(identity, verb)):
-            self._count("forbidden")
-            raise Problem(
-                403, "forbidden", f"You may not {verb} audiojobs in this namespace; ask for a Role that allows it."
-            )
+        return identity
+
+    async def require(self, identity: Identity, rights: Sequence[Right]) -> None:
+        """Raise a 403 or 503 :class:`Problem`, or TooManyRequests or TransportError, unless the caller has them all."""
+        for right in rights:
+            key = hashlib.sha256(repr((identity, right)).encode("utf-8", "surrogatepass")).hexdigest()
+            with _reviewing():
+                allowed = await self._rights.get(key, partial(self._authorizer.may, identity, right))
+            if not allowed:
+                self._count("forbidden")
+                raise Problem(
+                    403, "forbidden", f"You may not {right} in this namespace; ask for a Role that allows it."
+                )
         self._count("allowed")
+
+    async def _review(self, token: str, digest: str, address: str) -> Identity | None:
+        """Ask the API server; None for a token that is not valid. An unknown one is an attempt until it is."""
+        proven = self._proven.find(digest)
+        if not proven and (wait := self._attempts.take(address)):
+            self._count("limited")
+            seconds = math.ceil(wait)
+            detail = f"Too many tokens from your address were not valid; try again in {seconds} s."
+            raise Problem(429, "too-many-requests", detail, headers={"Retry-After": str(seconds)})
+        identity = await self._authorizer.review_token(token, self._audience)
+        if identity is None:
+            self._refused.put(digest, True)
+            return None
+        if not proven:
+            self._attempts.give_back(address)
+        self._proven.put(digest, True)
+        self._identities.put(digest, identity)
         return identity
 
     def _unauthenticated(self) -> Problem:
@@ -90,6 +134,19 @@ class Authenticator:
         audience = self._audience
         detail = f"Send a bearer token with audience {audience}: kubectl create token NAME --audience {audience}"
         return Problem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+@contextmanager
+def _reviewing() -> Iterator[None]:
+    """Turns a refused review into a 503 :class:`Problem`; that the API server is busy stays what it is."""
+    try:
+        yield
+    except TooManyRequests:
+        raise
+    except ApiError as error:
+        # Our own rights or the cluster's set-up, never the caller's fault.
+        _log.error("a token or its rights cannot be reviewed: %s", error)
+        raise unavailable("Your token cannot be reviewed at the moment; the API's log has the details.") from None
 
 
 def bearer_token(headers: Sequence[str]) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from audiojob_api.access.rights import Right
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -22,5 +24,5 @@ class Authorizer(Protocol):
     async def review_token(self, token: str, audience: str) -> Identity | None:
         """The token's owner; None if the token is not valid for ``audience``."""
 
-    async def may(self, identity: Identity, verb: str) -> bool:
-        """Whether ``identity`` may ``verb`` AudioJobs in the namespace."""
+    async def may(self, identity: Identity, right: Right) -> bool:
+        """Whether ``identity`` has this right in the namespace."""

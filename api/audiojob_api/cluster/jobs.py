@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
+from audiojob_api.jobs.idempotency import ANNOTATION_REQUEST
 from audiojob_api.jobs.paging import Filter, Page, page
 from audiojob_api.jobs.ports import Listener, Object
 from audiojob_api.problems import unavailable
 from audiojob_kube.errors import Conflict, Invalid, is_failed_json_patch_test
 from audiojob_kube.protocol import KubeClient
-from audiojob_kube.reflector import Reflector
+from audiojob_kube.reflector import Pace, Reflector
 from audiojob_kube.resources import AUDIOJOBS
+from audiojob_types.constants import LABEL_USER
+
+# Whole objects of one page are in memory at a time, and a user can make one as large as etcd takes.
+_PACE: Final = Pace(page_size=50)
+_METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+_LONGEST_MARK: Final = 256
+
+
+def kept(job: Object) -> Object:
+    """A job as far as an answer reads it. Labels and annotations of others, of any size, are not kept."""
+    metadata = job["metadata"]
+    small = {key: metadata[key] for key in _METADATA if key in metadata}
+    for part, name in (("labels", LABEL_USER), ("annotations", ANNOTATION_REQUEST)):
+        value = (metadata.get(part) or {}).get(name)
+        if value is not None and len(value) <= _LONGEST_MARK:
+            small[part] = {name: value}
+    return {"metadata": small, "spec": job.get("spec") or {}, "status": job.get("status") or {}}
 
 
 class KubeJobs:
@@ -21,7 +40,7 @@ class KubeJobs:
         self._namespace = namespace
         self._listeners: dict[str, set[Listener]] = {}
         self._reflector: Reflector[Object] = Reflector(
-            client, AUDIOJOBS, namespace=namespace, project=lambda obj: obj, on_change=self._changed
+            client, AUDIOJOBS, namespace=namespace, project=kept, on_change=self._changed, pace=_PACE
         )
 
     # ---------------------------------------------------------------- JobReader
@@ -70,7 +89,7 @@ class KubeJobs:
         """Create an AudioJob; the read model has it at once."""
         created = await self._client.create(AUDIOJOBS, job, self._namespace)
         self._reflector.put(created)
-        return created
+        return kept(created)
 
     async def change(self, name: str, uid: str, operations: Sequence[Object]) -> Object:
         """Apply these JSON Patch operations to the job with this uid. Raises Conflict where a test of them fails."""
@@ -82,7 +101,7 @@ class KubeJobs:
                 raise Conflict(409, "Conflict", "The job has changed meanwhile; read it and try again.") from None
             raise
         self._reflector.put(changed)
-        return changed
+        return kept(changed)
 
     async def read(self, name: str) -> Object:
         """The AudioJob straight from the API server."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.rights import Right
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOJOBS, SUBJECTACCESSREVIEWS, TOKENREVIEWS
 from audiojob_types.constants import GROUP
@@ -34,8 +35,9 @@ class KubeAuthorizer:
             extra=user.get("extra", {}),
         )
 
-    async def may(self, identity: Identity, verb: str) -> bool:
-        """Whether ``identity`` may ``verb`` AudioJobs in the namespace."""
+    async def may(self, identity: Identity, right: Right) -> bool:
+        """Whether ``identity`` has this right in the namespace."""
+        named = {} if right.name is None else {"name": right.name}
         body = {
             "apiVersion": SUBJECTACCESSREVIEWS.api_version,
             "kind": SUBJECTACCESSREVIEWS.kind,
@@ -48,7 +50,8 @@ class KubeAuthorizer:
                     "group": GROUP,
                     "resource": AUDIOJOBS.plural,
                     "namespace": self._namespace,
-                    "verb": verb,
+                    "verb": right.verb,
+                    **named,
                 },
             },
         }

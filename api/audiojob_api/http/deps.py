@@ -7,7 +7,7 @@ connection, so that a WebSocket can depend on them too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -17,12 +17,17 @@ from starlette.requests import HTTPConnection
 
 from audiojob_api.access.authenticator import Authenticator
 from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.rights import Call, Right, rights_of
+from audiojob_api.http.audit import note
 from audiojob_api.http.metrics import ApiMetrics
+from audiojob_api.http.refusals import from_kubernetes
 from audiojob_api.jobs.create import Requester
+from audiojob_api.jobs.following import Recheck
 from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs
 from audiojob_api.jobs.views import Show
 from audiojob_api.problems import Problem
 from audiojob_api.settings import ApiSettings
+from audiojob_kube.errors import ApiError, TransportError
 
 # ---------------------------------------------------------------- services
 
@@ -102,19 +107,42 @@ _SCHEME = HTTPBearer(
 )
 
 
-async def authorize(connection: HTTPConnection, verb: str) -> Identity:
-    """The caller of a request or WebSocket who may ``verb`` AudioJobs. Raises a 401, 403 or 503 :class:`Problem`."""
-    headers = connection.headers.getlist("authorization")
-    return await services_of(connection).authenticator.authorize(headers, verb)
+async def authorize(connection: HTTPConnection, call: Call) -> Identity:
+    """The caller of a request or WebSocket, who has the rights that this call needs.
+
+    Raises a 401, 403, 429 or 503 :class:`Problem`.
+    """
+    caller = await _identify(connection)
+    note(connection, caller, call)
+    rights = rights_of(call, connection.path_params.get("name"))
+    await services_of(connection).authenticator.require(caller, rights)
+    return caller
 
 
-def caller_who_may(verb: str) -> Callable[..., Awaitable[Identity]]:
-    """A dependency that admits callers who may ``verb`` AudioJobs."""
+async def _identify(connection: HTTPConnection) -> Identity:
+    address = connection.client.host if connection.client else ""
+    return await services_of(connection).authenticator.identify(connection.headers.getlist("authorization"), address)
+
+
+def recheck(connection: HTTPConnection, call: Call) -> Recheck:
+    """For streams: the same question again, with the token and the rights of that moment."""
+
+    async def check() -> None:
+        try:
+            await authorize(connection, call)
+        except (ApiError, TransportError) as error:
+            raise from_kubernetes(error) from None
+
+    return Recheck(services_of(connection).settings.stream_recheck_seconds, check)
+
+
+def caller_who_may(call: Call) -> Callable[..., Awaitable[Identity]]:
+    """A dependency that admits callers who have the rights for this call."""
 
     async def authorized(
         request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)]
     ) -> Identity:
-        return await authorize(request, verb)
+        return await authorize(request, call)
 
     return authorized
 
@@ -135,8 +163,27 @@ IdempotencyKey = Annotated[
 LastEventId = Annotated[str | None, Header(max_length=64, description="Version of the job that the caller has seen.")]
 
 
-async def _requester(
-    caller: Annotated[Identity, Depends(caller_who_may("create"))],
+Require = Callable[[Sequence[Right]], Awaitable[None]]
+"""Raises a 403 Problem unless the caller has these rights too."""
+
+
+async def _require(request: Request) -> Require:
+    async def require(rights: Sequence[Right]) -> None:
+        await services_of(request).authenticator.require(await _identify(request), rights)
+
+    return require
+
+
+async def _creator(
+    caller: Annotated[Identity, Depends(caller_who_may(Call.CREATE))],
+    settings: Settings,
+    idempotency_key: IdempotencyKey = None,
+) -> Requester:
+    return Requester(settings.namespace, caller.username, idempotency_key)
+
+
+async def _retrier(
+    caller: Annotated[Identity, Depends(caller_who_may(Call.RETRY))],
     settings: Settings,
     idempotency_key: IdempotencyKey = None,
 ) -> Requester:
@@ -157,6 +204,8 @@ async def require_json(request: Request) -> None:
         raise Problem(415, "unsupported-media-type", "Send the body as Content-Type: application/json.")
 
 
-RequestedBy = Annotated[Requester, Depends(_requester)]
+Creator = Annotated[Requester, Depends(_creator)]
+Retrier = Annotated[Requester, Depends(_retrier)]
+Required = Annotated[Require, Depends(_require)]
 ExistingJob = Annotated[dict[str, Any], Depends(_existing_job)]
 """The job that the path names. Raises a 404 :class:`Problem`, or 503 while that is not known yet."""

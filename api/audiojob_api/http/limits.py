@@ -9,6 +9,38 @@ from audiojob_api.http.errors import answer
 from audiojob_api.problems import Problem
 
 _LENGTH_DIGITS = 18
+_SEPARATORS = len(": \r\n")
+# What follows on the connection cannot be trusted to be a request.
+_CLOSE = {"Connection": "close"}
+
+
+class HeadRules:
+    """ASGI middleware: a head over ``max_bytes`` is answered with 431, one of doubtful framing with 400.
+
+    The parser itself only limits what comes in pieces. A proxy that believes Content-Length where we believe
+    Transfer-Encoding would take a part of one caller's body for another's request.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = self._problem(scope) if scope["type"] in ("http", "websocket") else None
+        await (answer(problem) if problem else self._app)(scope, receive, send)
+
+    def _problem(self, scope: Scope) -> Problem | None:
+        size = len(scope.get("raw_path") or scope["path"].encode()) + len(scope["query_string"])
+        size += sum(len(name) + len(value) + _SEPARATORS for name, value in scope["headers"])
+        if size > self._max_bytes:
+            detail = f"Address and headers have more than {self._max_bytes} bytes."
+            return Problem(431, "request-header-fields-too-large", detail, headers=_CLOSE)
+        names = {name for name, _ in scope["headers"]}
+        chunked = b"transfer-encoding" in names
+        if chunked and (b"content-length" in names or scope.get("http_version") == "1.0"):
+            detail = "Send Content-Length or Transfer-Encoding, not both; HTTP/1.0 has no Transfer-Encoding."
+            return Problem(400, "ambiguous-length", detail, headers=_CLOSE)
+        return None
 
 
 class BodyLimit:

@@ -6,7 +6,7 @@ A slow client gets the newest snapshot, never a backlog, but always the end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,11 +42,27 @@ class JobFeed:
         self._value = value
         self._fresh.set()
 
+    def fresh(self) -> bool:
+        """Whether there is a value that was not fetched yet."""
+        return self._fresh.is_set()
+
+    async def wait(self) -> None:
+        """Wait for such a value, without fetching it."""
+        await self._fresh.wait()
+
     async def next(self) -> Object | None:
         """Wait for a value that was not fetched yet."""
         await self._fresh.wait()
         self._fresh.clear()
         return self._value
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """How often it is asked whether the client may still follow; ``check`` raises a Problem where it may not."""
+
+    seconds: float
+    check: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +74,14 @@ class Following:
     reader: JobReader
     live: LiveJobs
     stopping: asyncio.Event
+    recheck: Recheck
 
     async def snapshots(self) -> AsyncGenerator[Snapshot, None]:
-        """Snapshots until the job has ended or is deleted, or until ``stopping`` is set."""
-        feed, seen = JobFeed(), self.seen
+        """Snapshots until the job has ended or is deleted, or until ``stopping`` is set.
+
+        Raises a :class:`Problem` once the client may not follow any more: a stream must not outlive its token.
+        """
+        feed, seen, due = JobFeed(), self.seen, _now() + self.recheck.seconds
         unsubscribe = self.live.subscribe(self.name, feed.put)
         try:
             job = await self.reader.find(self.name)
@@ -71,7 +91,11 @@ class Following:
                     yield Snapshot(self.name, job)
                 if has_ended(job):
                     return
-                job = await _next_or_stop(feed, self.stopping)
+                # The time of a check comes also where changes never stop, and where the client was slow to take one.
+                while _now() >= due or not await _ready(feed, self.stopping, due - _now()):
+                    await self.recheck.check()
+                    due = _now() + self.recheck.seconds
+                job = None if self.stopping.is_set() and not feed.fresh() else await feed.next()
             if not self.stopping.is_set():
                 yield Snapshot(self.name, None)
         finally:
@@ -89,13 +113,16 @@ def version(job: Object) -> str:
     return found
 
 
-async def _next_or_stop(feed: JobFeed, stopping: asyncio.Event) -> Object | None:
-    """The next version; None when the job is deleted or the process shuts down."""
-    change = asyncio.ensure_future(feed.next())
-    stop = asyncio.ensure_future(stopping.wait())
+async def _ready(feed: JobFeed, stopping: asyncio.Event, seconds: float) -> bool:
+    """Wait for a new version or for shutdown; False if neither comes in time."""
+    waits = [asyncio.ensure_future(feed.wait()), asyncio.ensure_future(stopping.wait())]
     try:
-        await asyncio.wait((change, stop), return_when=asyncio.FIRST_COMPLETED)
-        return change.result() if change.done() else None
+        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
     finally:
-        change.cancel()
-        stop.cancel()
+        for each in waits:
+            each.cancel()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

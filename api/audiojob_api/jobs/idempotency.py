@@ -1,6 +1,7 @@
 """One job for one Idempotency-Key: the key makes the name, and the API server keeps names unique.
 
-Each job carries the mark of the request that made it: which key of which caller, and which body.
+Each job carries the mark of the request that made it: which key of which caller, and which body. Others may write
+marks too, so a mark alone proves nothing: the job must be what the request asks for.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from typing import Any
+
+from pydantic import ValidationError
 
 from audiojob_api.problems import Problem
 from audiojob_types.constants import GROUP, LABEL_USER
@@ -29,7 +32,9 @@ def mark(digest: str | None, fingerprint: str) -> str:
 
 
 def is_same_request(wanted: Object, existing: Object) -> bool:
-    """Whether ``existing`` was made by the same key and body. Raises a 422 :class:`Problem` for another body."""
+    """Whether ``existing`` has the mark of this caller, key and body. Raises a 422 :class:`Problem` for another body."""
+    if _user(wanted) != _user(existing):
+        return False
     key, body = _marks(wanted)
     other_key, other_body = _marks(existing)
     if key and key == other_key and body != other_body:
@@ -52,19 +57,22 @@ def refuse_reused_key(wanted: Object, jobs: Iterable[Object]) -> None:
 def does_the_same(wanted: Object, existing: Object) -> bool:
     """Whether a stored job is what is wanted, for the same user: a mark that no policy guards proves nothing.
 
-    What may change of a spec may have changed, and the API server has added defaults.
+    What may change of a spec may have changed, and the API server has added defaults; nothing else may be there.
     """
-    given = {name: value for name, value in wanted["spec"].items() if name not in AudioJobSpec.MUTABLE}
-    users = [(job["metadata"].get("labels") or {}).get(LABEL_USER) for job in (wanted, existing)]
-    return users[0] == users[1] and _within(given, existing.get("spec", {}))
+    return _user(wanted) == _user(existing) and _made_of(wanted) == _made_of(existing)
 
 
-def _within(given: object, stored: object) -> bool:
-    if isinstance(given, dict) and isinstance(stored, dict):
-        return all(name in stored and _within(value, stored[name]) for name, value in given.items())
-    if isinstance(given, list) and isinstance(stored, list):
-        return len(given) == len(stored) and all(map(_within, given, stored))
-    return given == stored
+def _user(job: Object) -> object:
+    return (job["metadata"].get("labels") or {}).get(LABEL_USER)
+
+
+def _made_of(job: Object) -> Object | None:
+    """What a request fixes for good, with the defaults that the API server adds; None for what cannot be read."""
+    try:
+        spec = AudioJobSpec.read(job.get("spec", {})).model_dump(mode="json", by_alias=True)
+    except ValidationError:
+        return None
+    return {key: value for key, value in spec.items() if key not in AudioJobSpec.MUTABLE}
 
 
 def _marks(job: Object) -> tuple[str, str]:

@@ -84,10 +84,14 @@ class Api:
         self.server.rest.request("PATCH", path, operations, content_type=JSON_PATCH)
 
 
-def allow(server: LocalApiServer, namespace: str, account: str, verbs: list[str]) -> None:
-    """A ServiceAccount with these verbs on AudioJobs."""
+def allow(
+    server: LocalApiServer, namespace: str, account: str, verbs: list[str], named: dict[str, list[str]] | None = None
+) -> None:
+    """A ServiceAccount with these verbs on AudioJobs, and with others on single ones."""
     server.ensure_service_account(namespace, account)
-    rules = [{"apiGroups": ["audiojobs.dev"], "resources": ["audiojobs"], "verbs": verbs}]
+    audiojobs: dict[str, Any] = {"apiGroups": ["audiojobs.dev"], "resources": ["audiojobs"]}
+    rules = [{**audiojobs, "verbs": verbs}]
+    rules += [{**audiojobs, "verbs": some, "resourceNames": [name]} for name, some in (named or {}).items()]
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules}
     binding = {
         "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.rights import Right
 from audiojob_api.app import Backend
 from audiojob_api.jobs.paging import Filter, Page, page
 from audiojob_api.jobs.ports import Listener
@@ -28,7 +29,12 @@ class MemoryBackend:
         self.stopping = asyncio.Event()
         self.objects: dict[str, Object] = {}
         self.reviews = 0
+        self.users = {GOOD_TOKEN: "system:serviceaccount:team:caller", READER_TOKEN: "reader"}
+        self.verbs: dict[str, Collection[str]] = {"reader": {"get", "list"}}
+        self.hidden: set[str | None] = set()
+        self.asked: list[Right] = []
         self.failure: Exception | None = None
+        self.review_failure: Exception | None = None
         self.is_synced = True
         self.seconds_old = 1.0
         self._listeners: dict[str, list[Listener]] = {}
@@ -40,11 +46,14 @@ class MemoryBackend:
 
     async def review_token(self, token: str, audience: str) -> Identity | None:
         self.reviews += 1
-        known = {GOOD_TOKEN: "system:serviceaccount:team:caller", READER_TOKEN: "reader"}
-        return Identity(known[token]) if audience == "audiojob-api" and token in known else None
+        if self.review_failure:
+            raise self.review_failure
+        return Identity(self.users[token]) if audience == "audiojob-api" and token in self.users else None
 
-    async def may(self, identity: Identity, verb: str) -> bool:
-        return identity.username != "reader" or verb in ("get", "list")
+    async def may(self, identity: Identity, right: Right) -> bool:
+        self.asked.append(right)
+        verbs = self.verbs.get(identity.username, frozenset({"create", "get", "list", "update"}))
+        return right.verb in verbs and right.name not in self.hidden
 
     async def create(self, job: Object) -> Object:
         if self.failure:

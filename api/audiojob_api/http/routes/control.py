@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
+from audiojob_api.access.rights import Call
 from audiojob_api.http.deps import ExistingJob, Shown, Writer, caller_who_may, require_json
 from audiojob_api.http.errors import responses
 from audiojob_api.jobs.control import CANCEL, RESUME, SUSPEND, Switch, add_review, change_priority, turn
@@ -35,7 +36,7 @@ def _serve(method: str, path: str, switch: Switch, summary: str) -> None:
         name=switch.verb,
         status_code=202,
         response_model=JobView,
-        dependencies=[Depends(caller_who_may("update"))],
+        dependencies=[Depends(caller_who_may(Call(switch.verb)))],
         summary=summary,
     )
 
@@ -47,7 +48,7 @@ for _row in _SWITCHES:
 @router.patch(
     "/{name}",
     response_model=JobView,
-    dependencies=[Depends(caller_who_may("update")), Depends(require_json)],
+    dependencies=[Depends(caller_who_may(Call.CHANGE)), Depends(require_json)],
     responses=responses(400, 413, 415),
     summary="Change the priority of a job that waits",
 )
@@ -60,7 +61,7 @@ async def change(body: JobChange, job: ExistingJob, writer: Writer, show: Shown)
     "/{name}/reviews",
     status_code=201,
     response_model=JobView,
-    dependencies=[Depends(caller_who_may("update")), Depends(require_json)],
+    dependencies=[Depends(caller_who_may(Call.REVIEW)), Depends(require_json)],
     responses=responses(400, 413, 415),
     summary="Approve a phase at which the job stops, or end the job there",
 )

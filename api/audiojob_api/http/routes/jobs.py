@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
+from audiojob_api.access.rights import Call, rights_to_create
 from audiojob_api.http.deps import (
+    Creator,
     ExistingJob,
     Live,
     Reader,
-    RequestedBy,
+    Require,
+    Required,
+    Retrier,
     Shown,
     Writer,
     caller_who_may,
     require_json,
 )
 from audiojob_api.http.errors import responses
-from audiojob_api.jobs.create import Created, create_once, new_job, retry_job
+from audiojob_api.jobs.create import Requester, create_once, new_job, retry_job
 from audiojob_api.jobs.paging import Filter
+from audiojob_api.jobs.ports import JobWriter, LiveJobs
 from audiojob_api.jobs.request import JobRequest, check
 from audiojob_api.jobs.views import JobPage, JobView, Show
 from audiojob_types.base import ObjectName
@@ -30,6 +36,31 @@ router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(401
 _MADE_BEFORE: dict[int | str, dict[str, Any]] = {200: {"model": JobView, "description": "The job made before"}}
 
 
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """What the routes that create a job share: the rights that the job itself needs, the creation, the answer."""
+
+    require: Require
+    writer: JobWriter
+    live: LiveJobs
+    show: Show
+
+    async def make(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Response:
+        """201 with the new job, 200 with the one that the same request made before."""
+        await self.require(rights_to_create(wanted, may_exist=requester.idempotency_key is not None))
+        created = await create_once(wanted, requester, self.writer, self.live)
+        location = request.url_for("get_job", name=created.job["metadata"]["name"]).path
+        status = 201 if created.new else 200
+        return JSONResponse(self.show(created.job), status_code=status, headers={"Location": location})
+
+
+async def _maker(require: Required, writer: Writer, live: Live, show: Shown) -> _Maker:
+    return _Maker(require, writer, live, show)
+
+
+Maker = Annotated[_Maker, Depends(_maker)]
+
+
 @router.post(
     "",
     status_code=201,
@@ -38,12 +69,10 @@ _MADE_BEFORE: dict[int | str, dict[str, Any]] = {200: {"model": JobView, "descri
     responses={**_MADE_BEFORE, **responses(400, 409, 413, 415)},
     summary="Create a job",
 )
-async def create(
-    request: Request, body: JobRequest, requester: RequestedBy, writer: Writer, live: Live, show: Shown
-) -> Response:
+async def create(request: Request, body: JobRequest, requester: Creator, maker: Maker) -> Response:
     """201 with the job; 200 with the job that the same idempotency key and body made before."""
     check(body)
-    return _answer(request, await create_once(new_job(body, requester), requester, writer, live), show)
+    return await maker.make(request, new_job(body, requester), requester)
 
 
 @router.post(
@@ -53,16 +82,9 @@ async def create(
     responses={**_MADE_BEFORE, **responses(404, 409)},
     summary="Try a job again that failed or was cancelled",
 )
-async def retry(
-    request: Request, requester: RequestedBy, job: ExistingJob, writer: Writer, live: Live, show: Shown
-) -> Response:
+async def retry(request: Request, requester: Retrier, job: ExistingJob, maker: Maker) -> Response:
     """201 with a new job of the same spec, which keeps what the old one finished. The old job does not change."""
-    return _answer(request, await create_once(retry_job(job, requester), requester, writer, live), show)
-
-
-def _answer(request: Request, created: Created, show: Show) -> Response:
-    location = request.url_for("get_job", name=created.job["metadata"]["name"]).path
-    return JSONResponse(show(created.job), status_code=201 if created.new else 200, headers={"Location": location})
+    return await maker.make(request, retry_job(job, requester), requester)
 
 
 async def _filter(
@@ -76,7 +98,7 @@ async def _filter(
 @router.get(
     "",
     response_model=JobPage,
-    dependencies=[Depends(caller_who_may("list"))],
+    dependencies=[Depends(caller_who_may(Call.LIST))],
     responses=responses(400),
     summary="List jobs, newest first",
 )
@@ -99,7 +121,7 @@ async def list_jobs(
     "/{name}",
     name="get_job",
     response_model=JobView,
-    dependencies=[Depends(caller_who_may("get"))],
+    dependencies=[Depends(caller_who_may(Call.GET))],
     responses=responses(404),
     summary="Get a job",
 )

@@ -8,6 +8,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.rights import Right
 from audiojob_api.cluster.reviews import KubeAuthorizer
 
 AUDIENCE = "audiojob-api"
@@ -51,9 +52,16 @@ async def test_rights_are_asked_for_the_whole_identity_in_the_one_namespace(
     status: dict[str, Any] | None, allowed: bool
 ) -> None:
     reviewer, client = authorizer(status)
-    assert await reviewer.may(ANN, "create") is allowed
+    assert await reviewer.may(ANN, Right("create")) is allowed
     spec = client.create.await_args.args[1]["spec"]
     assert (spec["user"], spec["uid"], spec["groups"], spec["extra"]) == ("ann", "1", ["team"], {"pod": ["a"]})
     assert spec["resourceAttributes"] == {
         "group": "audiojobs.dev", "resource": "audiojobs", "namespace": "team", "verb": "create",
     }  # fmt: skip
+
+
+async def test_a_right_to_one_job_is_asked_for_by_its_name() -> None:
+    reviewer, client = authorizer({"allowed": True})
+    assert await reviewer.may(ANN, Right("get", "song"))
+    attributes = client.create.await_args.args[1]["spec"]["resourceAttributes"]
+    assert (attributes["verb"], attributes["name"]) == ("get", "song")

@@ -7,11 +7,13 @@ import json
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 from starlette.types import Message
 from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.app import create_app
 from audiojob_api.settings import ApiSettings
+from audiojob_kube.errors import TransportError
 
 NAME = "song"
 
@@ -31,6 +33,36 @@ def test_a_client_that_has_seen_the_end_need_not_come_back(client: Any, backend:
     answer = client.get(f"/api/v1/jobs/{NAME}/events", headers={"Last-Event-ID": version})
     assert answer.status_code == 204
     assert answer.content == b""
+
+
+@pytest.mark.parametrize(
+    ("lose", "why"),
+    [
+        (lambda backend: backend.users.clear(), "unauthenticated"),
+        (lambda backend: backend.verbs.update({"system:serviceaccount:team:caller": {"list"}}), "forbidden"),
+        (lambda backend: setattr(backend, "review_failure", TransportError("away")), "unavailable"),
+    ],
+    ids=["its token", "its right", "whoever could say"],
+)
+def test_a_stream_ends_with_the_reason_when_the_client_loses(
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch, lose: Any, why: str
+) -> None:
+    backend.put(NAME, state="Running")
+    settings = ApiSettings(namespace="team", stream_recheck_seconds=0.01, auth_cache_seconds=0)
+    headers = {"Authorization": f"Bearer {GOOD_TOKEN}"}
+    with TestClient(create_app(settings, backend.backend(), backend.stopping)) as client:
+        subscribe = backend.subscribe
+
+        def subscribed(*arguments: Any) -> Any:
+            lose(backend)  # once the stream has begun
+            return subscribe(*arguments)
+
+        monkeypatch.setattr(backend, "subscribe", subscribed)
+        text = client.get(f"/api/v1/jobs/{NAME}/events", headers=headers).text
+    last = text.strip().split("\n\n")[-1].splitlines()
+    assert last[0] == "event: refused"
+    assert json.loads(last[1].removeprefix("data: "))["type"] == f"/problems/{why}"
+    assert backend.listeners(NAME) == 0
 
 
 async def test_a_quiet_stream_is_kept_alive(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,3 +98,18 @@ def test_a_trailing_slash_is_not_redirected(client: TestClient) -> None:
     answer = client.get(f"{JOBS}/", headers={"Host": "evil.example"}, follow_redirects=False)
     assert answer.status_code == 404
     assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Transfer-Encoding": "chunked", "Content-Length": "2"}, 400),
+        ({"X-Long": "x" * 40_000}, 431),
+    ],
+    ids=["two lengths", "a head of 40,000 bytes"],
+)
+def test_hostile_heads(client: TestClient, backend: MemoryBackend, headers: dict[str, str], status: int) -> None:
+    answer = client.post(JOBS, content=b'{"pipeline":"x"}', headers={**JSON, **headers})
+    assert answer.status_code == status, answer.text
+    assert answer.headers["connection"] == "close"
+    assert not backend.objects

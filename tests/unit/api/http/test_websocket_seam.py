@@ -12,8 +12,9 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
+from audiojob_api.access.rights import Call
 from audiojob_api.app import create_app
-from audiojob_api.http.deps import Live, Reader, Shown, Stopping, authorize
+from audiojob_api.http.deps import Live, Reader, Shown, Stopping, authorize, recheck
 from audiojob_api.jobs.following import Following
 from audiojob_api.jobs.paging import Filter, Page, page
 from audiojob_api.problems import Problem
@@ -29,12 +30,14 @@ def serve_snapshots(app: FastAPI) -> None:
     @app.websocket(PATH)
     async def follow(socket: WebSocket, name: str, reader: Reader, live: Live, stopping: Stopping, show: Shown) -> None:
         try:
-            await authorize(socket, "get")
+            await authorize(socket, Call.FOLLOW)
         except Problem:
             await socket.close(1008)
             return
         await socket.accept()
-        async with aclosing(Following(name, None, reader, live, stopping).snapshots()) as snapshots:
+        async with aclosing(
+            Following(name, None, reader, live, stopping, recheck(socket, Call.FOLLOW)).snapshots()
+        ) as snapshots:
             async for snapshot in snapshots:
                 await socket.send_json(show(snapshot.job) if snapshot.job else {"gone": name})
         await socket.close()

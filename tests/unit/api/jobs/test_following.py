@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import pytest
 from tests.unit.api.fakes import MemoryBackend
 
-from audiojob_api.jobs.following import Following, JobFeed, Snapshot
+from audiojob_api.jobs.following import Following, JobFeed, Recheck, Snapshot
+from audiojob_api.problems import Problem
 
 NAME = "song"
 
@@ -26,8 +27,15 @@ async def collect(stream: AsyncIterator[Snapshot]) -> list[str]:
     return [state(snapshot) async for snapshot in stream]
 
 
-def follow(backend: MemoryBackend, seen: str | None = None) -> AsyncGenerator[Snapshot, None]:
-    return Following(NAME, seen, backend, backend, backend.stopping).snapshots()
+async def allowed() -> None:
+    pass
+
+
+HOUR = Recheck(3_600, allowed)
+
+
+def follow(backend: MemoryBackend, seen: str | None = None, recheck: Recheck = HOUR) -> AsyncGenerator[Snapshot, None]:
+    return Following(NAME, seen, backend, backend, backend.stopping, recheck).snapshots()
 
 
 async def settle() -> None:
@@ -120,3 +128,39 @@ async def test_the_feed_keeps_an_end_before_a_deletion() -> None:
     first = await feed.next()
     assert first is not None
     assert first["status"]["state"] == "Cancelled"
+
+
+async def refused() -> None:
+    raise Problem(403, "forbidden", "not any more")
+
+
+async def test_a_quiet_stream_ends_when_the_client_may_not_follow_any_more(backend: MemoryBackend) -> None:
+    backend.put(NAME, state="Running")
+    stream = follow(backend, recheck=Recheck(0.01, refused))
+    assert state(await anext(stream)) == "Running"
+    with pytest.raises(Problem, match="not any more"):
+        await anext(stream)
+    assert backend.listeners(NAME) == 0
+
+
+async def test_a_stream_that_is_never_quiet_ends_too_and_shows_nothing_more(backend: MemoryBackend) -> None:
+    backend.put(NAME, state="Running")
+    stream = follow(backend, recheck=Recheck(0, refused))
+    await anext(stream)
+    backend.put(NAME, state="Succeeded")
+    with pytest.raises(Problem):
+        await anext(stream)
+
+
+async def test_checks_go_on_while_they_pass(backend: MemoryBackend) -> None:
+    backend.put(NAME)
+    checks = 0
+
+    async def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks == 3:
+            backend.put(NAME, state="Succeeded")
+
+    assert await collect(follow(backend, recheck=Recheck(0.001, check))) == ["Pending", "Succeeded"]
+    assert checks == 3

@@ -1,0 +1,137 @@
+"""Connections that end in time: uvicorn waits without limit for heads, for bodies, and for clients that do not read.
+
+HTTP is parsed by h11 alone. What a request says is judged by the middleware of `limits`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, cast
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Seconds for a head, for a body, and for taking in some of an answer; connections at the same time."""
+
+    head_seconds: float
+    body_seconds: float
+    send_seconds: float
+    most: int
+
+
+def protocol(limits: ConnectionLimits) -> Callable[..., asyncio.Protocol]:
+    """What uvicorn makes one of for each connection."""
+    return partial(LimitedProtocol, limits)
+
+
+class LimitedProtocol(H11Protocol):
+    """uvicorn's protocol with a deadline for whatever the client has to do next.
+
+    With too many connections the one goes that has sent no whole request for longest, so that idle ones do not keep
+    others out; where all are being answered, the new one goes.
+    """
+
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._waiting_for: object = None
+        self._receive_deadline: asyncio.TimerHandle | None = None
+        self._send_deadline: asyncio.TimerHandle | None = None
+        self.waiting_since: float | None = None
+        """When the client began to owe a part of a request; None while it has one in progress."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Begin to wait for a head, if there is room."""
+        super().connection_made(transport)
+        self._watch()
+        if len(self.connections) > self._limits.most:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave no timer behind: it would keep the whole connection in memory."""
+        self._stop_waiting()
+        self.resume_writing()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Look what is still to come."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, or for the rest of a body that the answer did not wait for."""
+        super().on_response_complete()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        """Give a client that takes in nothing some time."""
+        super().pause_writing()
+        if self._send_deadline is None:
+            self._send_deadline = self.loop.call_later(self._limits.send_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It goes on."""
+        super().resume_writing()
+        if self._send_deadline is not None:
+            self._send_deadline.cancel()
+            self._send_deadline = None
+
+    def drop(self, answer: bytes) -> None:
+        """End the connection; a client that still waits for an answer gets this one."""
+        if self.transport.is_closing():
+            return
+        self._stop_waiting()  # it makes room once only
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+            return
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        if cycle is None or cycle.response_complete or not cycle.response_started:
+            self.transport.write(answer)
+        self.transport.close()
+
+    def _watch(self) -> None:
+        """One deadline for each part of each request: sending a byte now and then does not move it."""
+        state = self.conn.their_state
+        if self.transport.is_closing() or state not in (h11.IDLE, h11.SEND_BODY):
+            self._stop_waiting()
+            return
+        part = (state, self.cycle)
+        if part != self._waiting_for:
+            self._stop_waiting()
+            seconds = self._limits.head_seconds if state is h11.IDLE else self._limits.body_seconds
+            self._waiting_for = part
+            self.waiting_since = self.loop.time()
+            self._receive_deadline = self.loop.call_later(seconds, self.drop, _TOO_SLOW)
+
+    def _stop_waiting(self) -> None:
+        self._waiting_for = self.waiting_since = None
+        if self._receive_deadline is not None:
+            self._receive_deadline.cancel()
+            self._receive_deadline = None
+
+    def _make_room(self) -> None:
+        others = (each for each in self.connections if isinstance(each, LimitedProtocol) and each is not self)
+        waiting = [(each.waiting_since, each) for each in others if each.waiting_since is not None]
+        if waiting:
+            min(waiting, key=lambda pair: pair[0])[1].drop(_TOO_SLOW)
+        else:
+            self.drop(_BUSY)

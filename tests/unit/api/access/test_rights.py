@@ -1,0 +1,117 @@
+"""The table of calls and rights: every route asks for its row, before it looks at any job, and the page shows it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from tests.unit.api.fakes import READER_TOKEN, MemoryBackend
+
+from audiojob_api.access.rights import CHANGES, VERBS, Call, Right, rights_of, rights_to_create
+
+JOBS = "/api/v1/jobs"
+PAGE = (Path(__file__).parents[4] / "docs/api.md").read_text(encoding="utf-8")
+REVIEW = {"phase": "publish", "approved": True}
+# Call, method, path, body.
+ROUTES: list[tuple[Call, str, str, Any]] = [
+    (Call.CREATE, "POST", "", {"pipeline": "download"}),
+    (Call.LIST, "GET", "", None),
+    (Call.GET, "GET", "/song", None),
+    (Call.FOLLOW, "GET", "/song/events", None),
+    (Call.CANCEL, "POST", "/song/cancel", None),
+    (Call.CANCEL, "DELETE", "/song", None),
+    (Call.SUSPEND, "POST", "/song/suspend", None),
+    (Call.RESUME, "POST", "/song/resume", None),
+    (Call.CHANGE, "PATCH", "/song", {"priority": 1}),
+    (Call.REVIEW, "POST", "/song/reviews", REVIEW),
+    (Call.RETRY, "POST", "/song/retry", None),
+]
+EACH_MISSING = [(*route, verb) for route in ROUTES for verb in VERBS[route[0]]]
+
+
+@pytest.mark.parametrize(
+    "case",
+    EACH_MISSING,
+    ids=[f"{method} {path or '/'} without {missing}" for _, method, path, _, missing in EACH_MISSING],
+)
+def test_each_call_needs_each_of_its_rights(
+    anonymous: TestClient, backend: MemoryBackend, case: tuple[Call, str, str, Any, str]
+) -> None:
+    call, method, path, body, missing = case
+    before = backend.put("song", state="Failed")
+    backend.verbs["reader"] = {"create", "get", "list", "update"} - {missing}
+    headers = {"Authorization": f"Bearer {READER_TOKEN}"}
+    for name in (path, path.replace("song", "nothing")):
+        answer = anonymous.request(method, JOBS + name, json=body, headers=headers)
+        assert answer.status_code == 403, (call, answer.text)
+        assert answer.json()["detail"].startswith(f"You may not {missing} ")
+    assert backend.objects == {"song": before}
+
+
+def test_every_route_is_in_the_table(anonymous: TestClient) -> None:
+    paths = anonymous.get("/openapi.json").json()["paths"]
+    served = {(method.upper(), path) for path in paths for method in paths[path] if path.startswith(JOBS)}
+    assert served == {(method, JOBS + path.replace("song", "{name}")) for _, method, path, _ in ROUTES}
+    assert {call for call, *_ in ROUTES} == set(VERBS) == set(Call)
+
+
+def test_every_change_shows_the_job_and_so_needs_the_right_to_see_it() -> None:
+    for call in CHANGES - {Call.CREATE}:
+        assert "get" in VERBS[call]
+        assert Right("get", "song") in rights_of(call, "song")
+    assert rights_of(Call.RETRY, "song") == (Right("create"), Right("get", "song"))
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({}, []),
+        ({"source": {"url": "https://example.org/a"}}, []),
+        ({"source": {"jobRef": {"name": "other", "output": "song"}}}, ["other"]),
+        ({"retryOf": "other"}, ["other"]),
+        ({"source": {"jobRef": {"name": "one", "output": "song"}}, "retryOf": "two"}, ["one", "two"]),
+        ({"source": None}, []),
+    ],
+    ids=["no other job", "a URL", "another job's output", "another job's phases", "both", "no source"],
+)
+def test_a_job_that_takes_over_files_needs_the_right_to_see_where_they_come_from(
+    change: dict[str, Any], wanted: list[str]
+) -> None:
+    job = {"metadata": {"name": "new"}, "spec": {"pipeline": "x", **change}}
+    assert [right.name for right in rights_to_create(job, may_exist=False)] == wanted
+    assert [right.name for right in rights_to_create(job, may_exist=True)] == [*wanted, "new"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"),
+    [
+        ("", {"pipeline": "x", "source": {"jobRef": {"name": "secret", "output": "vocals"}}}, {}),
+        ("", {"pipeline": "x", "retryOf": "secret"}, {}),
+        ("", {"pipeline": "x", "name": "secret"}, {"Idempotency-Key": "k"}),
+        ("/mine/retry", None, {}),
+        ("/secret/retry", None, {}),
+    ],
+    ids=["jobRef", "retryOf", "a key, and the job's name", "retry of a job that names it", "retry"],
+)
+def test_no_job_is_made_of_one_that_the_caller_may_not_get(
+    client: TestClient, backend: MemoryBackend, path: str, body: Any, headers: dict[str, str]
+) -> None:
+    backend.hidden = {"secret"}
+    backend.put("secret", state="Failed")
+    mine = backend.put("mine", state="Failed")
+    mine["spec"]["source"] = {"jobRef": {"name": "secret", "output": "vocals"}}
+    answer = client.post(JOBS + path, json=body, headers=headers)
+    assert (answer.status_code, set(backend.objects)) == (403, {"secret", "mine"}), answer.text
+
+
+def test_the_page_shows_the_table() -> None:
+    section = PAGE[PAGE.index("### Rights") : PAGE.index("## Calls")]
+    shown: dict[str, tuple[str, ...]] = {}
+    for calls, rights in re.findall(r"^\| ([^|]+) \| (`[^|]+) \|$", section, re.MULTILINE):
+        verbs = tuple(re.findall(r"`(create|get|list|update)`", rights.split(";")[0]))
+        shown |= dict.fromkeys(calls.split(", "), verbs)
+    assert shown.pop("events") == VERBS[Call.FOLLOW]
+    assert shown == {str(call): verbs for call, verbs in VERBS.items() if call != Call.FOLLOW}
