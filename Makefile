@@ -5,6 +5,7 @@
 #   REGISTRY=host/p push images there (for a CONTEXT that cannot be loaded directly)
 #   PYTHON=python3  the interpreter that .venv starts from (3.11 or later)
 #   ARGS="-k word"  further arguments of pytest
+#   SECONDS=600     how long `make fuzz` takes for each parser
 #   JOBS=3          files of tests beside each other in `make test`; 0: one after the other, the cheapest first
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,6 +18,7 @@ CONTEXT ?=
 REGISTRY ?=
 ARGS ?=
 JOBS ?= 3
+SECONDS := 600
 export PYTHON CONTEXT REGISTRY
 
 VENV := .venv
@@ -43,6 +45,10 @@ $(VENV)/.installed: requirements/uv.txt requirements/dev.txt pyproject.toml dev/
 .PHONY: test-unit
 test-unit: venv ## Run the pure tests (seconds, no cluster)
 	@$(PYTEST) tests/unit -n 2 $(ARGS)
+
+.PHONY: fuzz
+fuzz: venv ## Throw inputs by chance at what parses strangers' bytes, SECONDS=600 each (in `make test`: one second each)
+	@FUZZ_SECONDS=$(SECONDS) $(PYTEST) tests/fuzz -n $(JOBS) --dist load $(ARGS)
 
 .PHONY: lint
 lint: venv ## Check style, formatting, types and the direction of imports

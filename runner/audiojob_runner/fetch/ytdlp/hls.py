@@ -38,9 +38,19 @@ class MediaPlaylist:
 
 
 def parse_playlist(text: str, base_url: str) -> MediaPlaylist | None:
-    """The playlist in this text, its addresses made absolute; None where it is none, or one of other playlists."""
+    """The playlist in this text, its addresses made absolute.
+
+    None where it is none, one of other playlists, or one with an address that is none.
+    """
     if not text.lstrip("\ufeff").startswith("#EXTM3U"):
         return None
+    try:
+        return _parse(text, base_url)
+    except ValueError:  # urljoin: brackets that hold no IPv6 address
+        return None
+
+
+def _parse(text: str, base_url: str) -> MediaPlaylist | None:
     segments: list[Segment] = []
     number, seconds, target = 0, 0.0, 10.0
     ended = encrypted = False

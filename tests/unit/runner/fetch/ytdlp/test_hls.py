@@ -61,6 +61,8 @@ def test_what_every_segment_needs_before_it() -> None:
         pytest.param("", id="nothing"),
         pytest.param("<html>", id="a page"),
         pytest.param("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8", id="a list of lists"),
+        pytest.param("#EXTM3U\n#EXTINF:1,\nhttp://[\n", id="an address with half a bracket"),
+        pytest.param('#EXTM3U\n#EXT-X-MAP:URI="//[a]b"\na.ts', id="a beginning whose address is none"),
     ],
 )
 def test_what_is_no_media_playlist(text: str) -> None:
