@@ -75,6 +75,7 @@ generate: venv ## Write the CRDs, the admission policies, docs/{reasons,metrics,
 	@$(RUN) -m audiojob_types.generate.crd crds charts/audiojob/crds
 	@$(RUN) -m audiojob_types.generate.runner_policy charts/audiojob/templates/runner-policy.yaml
 	@$(RUN) -m audiojob_types.generate.metadata_policy charts/audiojob/templates/metadata-policy.yaml
+	@$(RUN) -m audiojob_types.generate.reference_policy charts/audiojob/templates/reference-policy.yaml
 	@$(RUN) -m audiojob_types.generate.address_policy charts/audiojob/templates/address-policy.yaml
 	@$(RUN) -m audiojob_types.generate.chart_values charts/audiojob
 	@$(RUN) -m audiojob_types.generate.reasons_doc docs/reasons.md

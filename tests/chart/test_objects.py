@@ -19,6 +19,7 @@ from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.descriptor import Output
 from audiojob_types.generate import address_policy as addresspolicy
 from audiojob_types.generate import metadata_policy as metadatapolicy
+from audiojob_types.generate import reference_policy as referencepolicy
 from audiojob_types.generate import runner_policy as policy
 from audiojob_types.generate.crd import CRDS, HEADER, to_yaml
 from audiojob_types.resources.pipeline import AudioPipelineSpec
@@ -149,11 +150,13 @@ def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
     assert of_kind(objects, "ValidatingAdmissionPolicy") == [
         addresspolicy.policy([]),
         metadatapolicy.policy(),
+        referencepolicy.policy(),
         policy.policy(),
     ]
     assert of_kind(objects, "ValidatingAdmissionPolicyBinding") == [
         addresspolicy.binding(),
         metadatapolicy.binding(),
+        referencepolicy.binding(),
         policy.binding(),
     ]
     without = helm.render(merged(MINIMAL, {"admissionPolicies": {"enabled": False}}))

@@ -62,6 +62,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "api.enabled": (False, {}),
     "api.namespace": ("speech", {"jobNamespaces": ["music", "speech"]}),
     "api.replicas": (2, {}),
+    "api.trustedProxies": (["10.0.0.0/8"], {}),
     "api.service.type": ("NodePort", {}),
     "api.service.port": (8080, {}),
     "api.service.annotations": ({"a": "b"}, {}),

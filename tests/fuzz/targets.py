@@ -16,13 +16,13 @@ from audiojob_api.access.authenticator import bearer_token
 from audiojob_api.jobs.paging import Filter, page
 from audiojob_api.problems import Problem
 from audiojob_operator.deciding.children.observe import _result_of
-from audiojob_runner.fetch.common import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 from audiojob_runner.fetch.egress.http import ClientSide, ProxyRequest, ServerSide
 from audiojob_runner.fetch.egress.refusals import RefusedError
 from audiojob_runner.fetch.partial.resumption import Version, judge, part_of, version_of
 from audiojob_runner.fetch.ytdlp.hls import parse_playlist
 from audiojob_runner.tasks.program_folder import parse_progress
 from audiojob_types.contract import Manifest, PhaseInput
+from audiojob_types.outside.headers import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 
 _NOW: Final = datetime(2026, 11, 28, tzinfo=UTC)
 _BASE: Final = "https://example.org/live/list.m3u8"

@@ -32,7 +32,7 @@ def mark(digest: str | None, fingerprint: str) -> str:
 
 
 def is_same_request(wanted: Object, existing: Object) -> bool:
-    """Whether ``existing`` has the mark of this caller, key and body. Raises a 422 :class:`Problem` for another body."""
+    """Whether ``existing`` has the mark of caller, key and body. Raises a 422 :class:`Problem` for another body."""
     if _user(wanted) != _user(existing):
         return False
     key, body = _marks(wanted)

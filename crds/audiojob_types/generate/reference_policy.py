@@ -1,0 +1,66 @@
+"""The ValidatingAdmissionPolicy for references between AudioJobs, generated as a template of the chart.
+
+``python -m audiojob_types.generate.reference_policy FILE`` writes it. A job takes over files of the jobs that it names,
+and the operator reads those with its own rights: so whoever creates it must have the right to get them. The API asks
+for its callers itself, since here it is the one who creates.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from audiojob_types.constants import GROUP
+from audiojob_types.generate.admission_policy import LABELS, bind, template, write
+
+NAME: Final = "audiojob-references"
+# Field, and the variable that holds the name in it; '' where it is not set.
+_FIELDS: Final = {"source.jobRef.name": "source", "retryOf": "retried"}
+
+
+def policy() -> dict[str, Any]:
+    """The policy."""
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": NAME, "labels": LABELS},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["audiojobs"]}
+                ]
+            },
+            "variables": [
+                {"name": "source", "expression": "object.spec.?source.?jobRef.?name.orValue('')"},
+                {"name": "retried", "expression": "object.spec.?retryOf.orValue('')"},
+                {
+                    "name": "jobs",
+                    "expression": f"authorizer.group('{GROUP}').resource('audiojobs').namespace(request.namespace)",
+                },
+            ],
+            "validations": [_validation(field, variable) for field, variable in _FIELDS.items()],
+        },
+    }
+
+
+def _validation(field: str, variable: str) -> dict[str, Any]:
+    name = f"variables.{variable}"
+    return {
+        "expression": f"{name} == '' || variables.jobs.name({name}).check('get').allowed()",
+        "message": f"spec.{field}: you may not get the AudioJob that it names; ask for a Role that allows it",
+        "reason": "Forbidden",
+    }
+
+
+def binding() -> dict[str, Any]:
+    """Puts the policy in force in every namespace."""
+    return bind(NAME)
+
+
+def to_text() -> str:
+    """The Helm template: policy and binding."""
+    return template(policy())
+
+
+if __name__ == "__main__":
+    write(to_text())
