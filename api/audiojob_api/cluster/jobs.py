@@ -16,8 +16,8 @@ from audiojob_kube.resources import AUDIOJOBS
 from audiojob_types.constants import LABEL_USER
 
 # Whole objects of one page are in memory at a time, and a user can make one as large as etcd takes.
-_PACE: Final = Pace(page_size=50)
-_METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+_PACE: Final = Pace(page_size=20)
+_METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp")
 _LONGEST_MARK: Final = 256
 
 
