@@ -126,18 +126,18 @@ def _run_watched(run: LocalRun, worker: Worker, display: Display) -> tuple[list[
         try:
             worker.order(Order(inputs=run.inputs, run_dir=Path(folder)))
             result = worker.wait(interruption, tracker.task)
-            kept = _keep(run, result, interruption)
+            kept = _keep(run, result, Path(folder), interruption)
             tracker.say(100, "Done")
             return kept, result.metadata
         finally:
             worker.end()
 
 
-def _keep(run: LocalRun, result: TaskResult, interruption: Interruption) -> list[dict[str, Any]]:
+def _keep(run: LocalRun, result: TaskResult, made_in: Path, interruption: Interruption) -> list[dict[str, Any]]:
     """Put the outputs into the folder, each as a whole; the list of what is there."""
     _refuse_overwriting(run, result.outputs)
     store = open_folder(FolderStore(root=str(run.out.resolve())))
-    publisher = Publisher(store, "", lambda _count: interruption.check())
+    publisher = Publisher(store, "", made_in, lambda _count: interruption.check())
     kept = publisher.put_all(result.outputs)
     return [{**output.to_wire(), "file": str(run.out / output.file)} for output in kept]
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
@@ -27,10 +28,14 @@ _FILE_NAME = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class Publisher:
-    """Puts outputs below ``folder``, a key or "" for the top. ``on_bytes`` is called for each piece and may raise."""
+    """Puts outputs below ``folder``, a key or "" for the top. ``on_bytes`` is called for each piece and may raise.
+
+    ``made_in`` is where the task may make its files: who names another that can be read here would publish it.
+    """
 
     store: Store
     folder: str
+    made_in: Path
     on_bytes: Callable[[int], None]
 
     def publish(self, phase_input: PhaseInput, mark: str, result: TaskResult) -> Published:
@@ -56,7 +61,7 @@ class Publisher:
 
     def put_all(self, outputs: list[TaskOutput]) -> list[ManifestOutput]:
         """All outputs without a manifest. On failure what was written is removed again."""
-        _check_names(outputs)
+        self._check(outputs)
         written: list[str] = []
         try:
             return [self._put(output, written) for output in outputs]
@@ -72,19 +77,20 @@ class Publisher:
         digest = hashlib.sha256()
         size = 0
 
-        def chunks() -> Iterator[bytes]:
+        def chunks(file: BinaryIO) -> Iterator[bytes]:
             nonlocal size
-            for chunk in _read(output.path):
+            while chunk := file.read(CHUNK_BYTES):
                 self.on_bytes(len(chunk))
                 digest.update(chunk)
                 size += len(chunk)
                 yield chunk
 
-        written.append(key)
-        if output.path.stat().st_size <= CHUNK_BYTES:
-            self.store.write(key, b"".join(chunks()))
-        else:
-            self.store.write_stream(key, chunks())
+        with self._open(output) as opened:
+            written.append(key)
+            if os.fstat(opened.fileno()).st_size <= CHUNK_BYTES:
+                self.store.write(key, b"".join(chunks(opened)))
+            else:
+                self.store.write_stream(key, chunks(opened))
         try:
             return ManifestOutput(
                 name=output.name,
@@ -98,6 +104,29 @@ class Publisher:
             first = error.errors(include_url=False)[0]
             raise _bad_output(output, f"{first['loc'][0]}: {first['msg']}") from None
 
+    def _open(self, output: TaskOutput) -> BinaryIO:
+        """The worker still lives and may have swapped the file, or a folder on the way to it, since it was checked."""
+        try:
+            descriptor = trees.open_file(self.made_in, output.path.relative_to(self.made_in).as_posix())
+        except OSError as error:
+            raise _bad_output(output, f"{output.path.name} cannot be read ({error.strerror})") from error
+        return os.fdopen(descriptor, "rb")
+
+    def _check(self, outputs: list[TaskOutput]) -> None:
+        names: set[str] = set()
+        files: set[str] = set()
+        for output in outputs:
+            if not output.path.is_relative_to(self.made_in) or ".." in output.path.parts:
+                raise _bad_output(output, "its file lies outside the folder that the task may write into")
+            if not _FILE_NAME.fullmatch(output.path.name) or output.path.name in RESERVED_NAMES:
+                raise _bad_output(output, f"the file name {output.path.name!r} is not allowed")
+            if output.path.is_symlink() or not output.path.is_file():
+                raise _bad_output(output, f"{output.path.name} is not a file")
+            if output.name in names or output.path.name in files:
+                raise _bad_output(output, "there are two of that name")
+            names.add(output.name)
+            files.add(output.path.name)
+
     def _remove(self, keys: list[str]) -> None:
         for key in keys:
             with suppress(PhaseError):
@@ -107,27 +136,6 @@ class Publisher:
 def total_bytes(outputs: list[TaskOutput]) -> int:
     """Size of all outputs."""
     return sum(output.path.stat().st_size for output in outputs)
-
-
-def _read(path: Path) -> Iterator[bytes]:
-    # The worker still lives and may have swapped the file for a pipe or a link since it was checked.
-    with os.fdopen(trees.open_file(path.parent, path.name), "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
-
-
-def _check_names(outputs: list[TaskOutput]) -> None:
-    names: set[str] = set()
-    files: set[str] = set()
-    for output in outputs:
-        if not _FILE_NAME.fullmatch(output.path.name) or output.path.name in RESERVED_NAMES:
-            raise _bad_output(output, f"the file name {output.path.name!r} is not allowed")
-        if output.path.is_symlink() or not output.path.is_file():
-            raise _bad_output(output, f"{output.path.name} is not a file")
-        if output.name in names or output.path.name in files:
-            raise _bad_output(output, "there are two of that name")
-        names.add(output.name)
-        files.add(output.path.name)
 
 
 def _bad_output(output: TaskOutput, what: str) -> PhaseError:

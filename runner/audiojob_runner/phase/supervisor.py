@@ -178,7 +178,7 @@ class _Phase:
                 _log.info("The inputs are what was recorded: %s stands for this phase.", self._input.donor.key)
                 return self._input.donor
             outcome = self._run_task(worker, run_dir, inputs)
-            published = self._publish(store, mark, outcome)
+            published = self._publish(store, mark, outcome, run_dir)
         finally:
             worker.end()
             with suppress(OSError):
@@ -226,7 +226,7 @@ class _Phase:
         # What a producer claims of its output has no part in what this task makes, so it is the same for equal bytes.
         return tuple(replace(each, metadata={}, media_type=None) for each in found)
 
-    def _publish(self, store: Store, mark: str, outcome: TaskResult) -> Published:
+    def _publish(self, store: Store, mark: str, outcome: TaskResult, run_dir: Path) -> Published:
         total = max(1, total_bytes(outcome.outputs))
         done = 0
 
@@ -236,7 +236,8 @@ class _Phase:
             self._beat()
             self._tracker.say(TASK_SHARE + min(1, done // total), "Publishing the outputs")
 
-        publisher = Publisher(store, self._folder, on_bytes)
+        made_in = self._paths.work if self._input.task.descriptor.runs_program else run_dir
+        publisher = Publisher(store, self._folder, made_in, on_bytes)
         try:
             published = publisher.publish(self._input, mark, outcome)
         except PhaseError as error:

@@ -33,13 +33,17 @@ def made(tmp_path: Path) -> Path:
     for name in ("one.wav", "two.wav", "manifest.json", "log", "bad name.wav", "-x.wav"):
         (folder / name).write_bytes(name.encode() * 1000)
     (folder / "link.wav").symlink_to(folder / "one.wav")
+    (tmp_path / "secret.wav").write_bytes(b"a password")
+    (folder / "away").symlink_to(tmp_path)
     return folder
 
 
 def publisher(tmp_path: Path, on_bytes: Any = lambda _count: None) -> Publisher:
     root = tmp_path / "store"
     root.mkdir(exist_ok=True)
-    return Publisher(open_store(FolderStore(root=str(root)), root), "demo/u/work/1-abcdef01", on_bytes)
+    return Publisher(
+        open_store(FolderStore(root=str(root)), root), "demo/u/work/1-abcdef01", tmp_path / "work", on_bytes
+    )
 
 
 def left(tmp_path: Path) -> list[str]:
@@ -59,6 +63,9 @@ def left(tmp_path: Path) -> list[str]:
         pytest.param("one", "two.wav", "two of that name", id="the same name twice"),
         pytest.param("two", "one.wav", "two of that name", id="the same file twice"),
         pytest.param("Two Words", "two.wav", "name", id="an output name that pipelines cannot use"),
+        pytest.param("two", "../secret.wav", "outside", id="a file above the folder"),
+        pytest.param("two", "/etc/hostname", "outside", id="another file of the container"),
+        pytest.param("two", "away/secret.wav", "cannot be published", id="a file behind a folder that is a link"),
     ],
 )
 def test_a_bad_output_is_refused_and_nothing_stays(tmp_path: Path, made: Path, name: str, file: str, said: str) -> None:
@@ -93,7 +100,7 @@ def test_an_interruption_at_any_output_or_before_the_manifest_leaves_nothing(
 def test_work_that_another_pod_published_meanwhile_stays_the_only_one(tmp_path: Path, made: Path) -> None:
     outputs = [TaskOutput("one", made / "one.wav", "audio/wav", {"durationSeconds": 1.5})]
     first = publisher(tmp_path).publish(PHASE, "f" * 64, TaskResult(outputs, {"tool": "1"}))
-    other = Publisher(publisher(tmp_path).store, "demo/u/work/1-zzzzzzzz", lambda _count: None)
+    other = Publisher(publisher(tmp_path).store, "demo/u/work/1-zzzzzzzz", tmp_path / "work", lambda _count: None)
 
     second = other.publish(PHASE, "f" * 64, TaskResult(outputs))
 
