@@ -58,11 +58,12 @@ class StoreFolder:
             }
             for name, content in outputs.items()
         ]
+        namespace, uid, phase, _ = folder.split("/")
         manifest = {
             "job": "song",
-            "namespace": "demo",
-            "uid": "u",
-            "phase": "before",
+            "namespace": namespace,
+            "uid": uid,
+            "phase": phase,
             "attempt": 1,
             "task": "Simulate",
             "fingerprint": "0" * 64,
