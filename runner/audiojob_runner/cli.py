@@ -13,7 +13,10 @@ from typing import Any
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import check_url
 from audiojob_runner.library.filenames import UNTITLED
-from audiojob_runner.local import LocalRun, describe, parse_inputs, parse_parameters, run_local
+from audiojob_runner.local.advice import advice
+from audiojob_runner.local.arguments import Target, parse_inputs, parse_parameters
+from audiojob_runner.local.display import describe
+from audiojob_runner.local.run import LocalRun, run_local
 from audiojob_runner.phase.supervisor import run_phase
 from audiojob_runner.program.fetch import run_fetch
 from audiojob_runner.program.watch import run_watch
@@ -69,7 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("task", choices=[task.value for task in Task], metavar="TASK", help="see: tasks")
     run.add_argument("--input", action="append", default=[], metavar="NAME=FILE|URL", help="an input; repeatable")
-    run.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter; repeatable")
+    run.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter, such as keep=vocals,drums; repeatable",
+    )
     run.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the outputs; made if absent")
     run.add_argument("--models", type=Path, default=Path(MODELS_ROOT), metavar="DIR", help="default: %(default)s")
     run.add_argument("--device", choices=[device.value for device in Device], default=Device.CPU.value)
@@ -80,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CIDR",
         help="a private network that may be fetched from; repeatable",
     )
-    run.add_argument("--library", type=Path, metavar="DIR", help="folder that Publish adds files to")
+    run.add_argument("--library", type=Path, metavar="DIR", help="existing folder that Publish adds files to")
     run.add_argument("--layout", choices=[layout.value for layout in Layout], default=Layout.ARTIST.value)
     run.add_argument("--force", action="store_true", help="overwrite files in --out")
     run.add_argument("--verbose", action="store_true", help="show the task's log")
@@ -190,24 +199,23 @@ def _tasks(_options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     task = Task(options.task)
     try:
-        parameters = resolve_parameters(task, parse_parameters(options.param))
+        parameters = resolve_parameters(task, parse_parameters(options.param, task.descriptor.parameters))
         inputs = parse_inputs(options.input)
     except InvalidParameters as error:
         sys.stderr.write(f"{error}\nSee: python -m audiojob_runner tasks\n")
         return int(ExitCode.USAGE)
     except PhaseError as error:
-        sys.stderr.write(f"{error.message}\n{error.suggestion}\n")
+        sys.stderr.write(f"{error.message}\n{advice(error, (), options.models)}\n")
         return error.exit_code
     return run_local(
         LocalRun(
             task=task,
             parameters=parameters,
             inputs=inputs,
-            out=options.out,
+            target=Target(options.out, options.force, options.library),
             models=options.models.resolve(),
             device=Device(options.device),
             allowed_cidrs=tuple(options.allow_cidr),
-            force=options.force,
             verbose=options.verbose,
             publishing=_publishing(options),
         )

@@ -202,7 +202,7 @@ class SeparateParameters(TaskParameters):
             raise ValueError(f"bitDepth: Float32 needs format: wav, not {self.format}")
         if len(set(self.keep)) != len(self.keep):
             raise ValueError("keep names a stem twice")
-        there = self._stem_names()
+        there = self.stem_names
         if unknown := [name for name in self.keep if name not in there]:
             raise ValueError(
                 f"keep: there is no stem {', '.join(unknown)} with model {self.model} and stems {self.stems}; "
@@ -210,7 +210,8 @@ class SeparateParameters(TaskParameters):
             )
         return self
 
-    def _stem_names(self) -> tuple[StemName, ...]:
+    @property
+    def stem_names(self) -> tuple[StemName, ...]:
         """What the model gives with these stems; what it cannot give is found when it is loaded."""
         if self.model == PROOF_MODEL:
             return "tonal", "percussive"

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from audiojob_runner import cpus
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import UNKNOWN_EXTENSION, Fetched, file_kind, path_extension, too_large
+from audiojob_runner.fetch.kinds import check_no_page, media_kind
 from audiojob_runner.fetch.mediainfo import labels
 from audiojob_runner.media.containers import CONTAINERS, Container, CoverForm, merged_extension
-from audiojob_runner.media.examine import examine_streams, explained
+from audiojob_runner.media.examine import examine_streams, explained, head_of
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError
-from audiojob_runner.media.ffmpeg_encode import COPY, Chapter, EncodeRequest, EncodeStream, StreamKind, encode
+from audiojob_runner.media.ffmpeg_encode import (
+    COPY,
+    Chapter,
+    CoverError,
+    EncodeRequest,
+    EncodeStream,
+    StreamKind,
+    encode,
+)
+from audiojob_runner.media.ffmpeg_still import PICTURE_DECODERS
 from audiojob_runner.media.streams import MediaFile
 from audiojob_runner.task import TaskContext
 from audiojob_types.contract import ExitCode
@@ -56,28 +66,26 @@ def assemble(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> 
 
 def _as_it_came(parts: Parts, context: TaskContext) -> Fetched:
     (file,) = parts.files
-    folder = context.work_dir
-    extension = path_extension(file.name)
-    known, media_type = file_kind("", extension or UNKNOWN_EXTENSION)
-    path = file
-    if file.parent != folder:
-        path = folder / f"source.{known}"
-        file.rename(path)
-    return Fetched(path, known, parts.media_type or media_type, _own_labels(path, context))
-
-
-def _own_labels(path: Path, context: TaskContext) -> dict[str, Any]:
-    """What the file's own tags say. Whether it is media at all is for the phases to find out that read it."""
+    called = path_extension(file.name)
     try:
-        return dict(labels(examine_streams(path, context.cancelled).tags))
+        found = examine_streams(file, context.cancelled)
     except PhaseError as error:
         if error.reason is Reason.STOPPED:
             raise
-        return {}
+        check_no_page(file)
+        # Nothing contradicts what it is called. Whether it is media at all, the phases find out that read it.
+        extension, media_type = file_kind("", called or UNKNOWN_EXTENSION)
+        return Fetched(_stored(file, extension, context), extension, parts.media_type or media_type, {})
+    extension, media_type = media_kind(found, head_of(file), called)
+    return Fetched(_stored(file, extension, context), extension, media_type, dict(labels(found.tags)))
+
+
+def _stored(file: Path, extension: str, context: TaskContext) -> Path:
+    return file.rename(context.work_dir / f"source.{extension}")
 
 
 def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> Fetched:
-    examined = [(path, examine_streams(path, context.cancelled)) for path in parts.files]
+    examined = [(path, _examined(path, context)) for path in parts.files]
     name: str = wanted.container
     if name == "original":
         name = _fitting(merged_extension([path.suffix.removeprefix(".") for path in parts.files]), examined)
@@ -87,7 +95,7 @@ def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> 
     played = max((media.duration_seconds or 0.0 for _, media in examined), default=0.0)
     target = context.work_dir / f"out.{name}"
     request = EncodeRequest(
-        streams=(*streams, *_cover(parts.cover, container)),
+        streams=(*streams, *_covers(parts.cover, examined[0], container)),
         target=target,
         container=name,
         max_seconds=wanted.max_duration_seconds + _SLACK_SECONDS,
@@ -103,7 +111,11 @@ def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> 
 
     parts.finish(0.0, doing)
     try:
-        encode(request, position, context.cancelled)
+        try:
+            encode(request, position, context.cancelled)
+        except CoverError as error:
+            context.log.warning("The cover was left out, for it cannot be read: %s", error.complaint)
+            encode(replace(request, streams=streams), position, context.cancelled)
     except FfmpegError as error:
         context.log.warning("ffmpeg: %s", error.complaint)
         if error.failure is Failure.TOO_LARGE:
@@ -115,6 +127,15 @@ def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> 
     converted = sorted({stream.codec for stream in streams if stream.codec != COPY})
     metadata: dict[str, Any] = {**labels(examined[0][1].tags), **({"converted": converted} if converted else {})}
     return Fetched(path, name, container.media_type, metadata)
+
+
+def _examined(path: Path, context: TaskContext) -> MediaFile:
+    try:
+        return examine_streams(path, context.cancelled)
+    except PhaseError as error:
+        if error.reason is not Reason.STOPPED:
+            check_no_page(path)
+        raise
 
 
 def choose_streams(examined: Sequence[tuple[Path, MediaFile]], container: Container) -> tuple[EncodeStream, ...]:
@@ -160,11 +181,19 @@ def _fitting(name: str, examined: Sequence[tuple[Path, MediaFile]]) -> str:
     return name if all(map(container.holds, codecs)) else "mkv"
 
 
-def _cover(path: Path | None, container: Container) -> tuple[EncodeStream, ...]:
-    if path is None or container.cover is CoverForm.NONE:
+def _covers(page: Path | None, first: tuple[Path, MediaFile], container: Container) -> tuple[EncodeStream, ...]:
+    """The page's picture, else the file's own, the likeliest first."""
+    if container.cover is CoverForm.NONE:
         return ()
-    demuxer, codec = _COVERS[path.suffix.removeprefix(".")]
-    return (EncodeStream(path, demuxer, 0, StreamKind.COVER, codec),)
+    if page is not None:
+        demuxer, codec = _COVERS[page.suffix.removeprefix(".")]
+        return (EncodeStream(page, demuxer, 0, StreamKind.COVER, codec),)
+    path, media = first
+    return tuple(
+        EncodeStream(path, media.demuxer, cover.index, StreamKind.COVER, cover.codec)
+        for cover in media.covers
+        if cover.codec in PICTURE_DECODERS
+    )
 
 
 def _chapters(parts: Parts, examined: Sequence[tuple[Path, MediaFile]]) -> tuple[Chapter, ...]:

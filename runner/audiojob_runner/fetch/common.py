@@ -41,6 +41,7 @@ MEDIA_TYPES: Final[dict[str, str]] = {
     "ogv": "video/ogg",
     "opus": "audio/ogg",
     "ts": "video/mp2t",
+    "w64": "audio/x-w64",
     "wav": "audio/wav",
     "weba": "audio/webm",
     "webm": "video/webm",

@@ -47,7 +47,17 @@ _NUMBERS: Final[dict[str, str]] = {
 _LABELS: Final = ("title", "artist", "uploader", "album", "date")
 _ID_NAMES: Final = frozenset({"v", "id", "list"})
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,16}")
+_NUMBERING: Final = frozenset({"Generic", "HTML5MediaEmbed"})
 _DAY: Final = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})(?:[T ].*)?")
+
+
+def alone(info: Info) -> dict[str, Any]:
+    """The one item of a page. yt-dlp numbers what it finds in pages, also where it finds no more than one."""
+    title = info.get("title")
+    numbered = isinstance(title, str) and title.endswith(" (1)") and str(info.get("id")).endswith("-1")
+    if numbered and info.get("extractor_key") in _NUMBERING:
+        return {**info, "title": str(title).removesuffix(" (1)")}
+    return dict(info)
 
 
 def describe_item(info: Info) -> dict[str, Any]:
@@ -88,7 +98,7 @@ def tags(info: Info) -> dict[str, str]:
 
 def labels(texts: Mapping[str, object]) -> dict[str, str]:
     """By what a piece is filed: title, artist, uploader, album and date, those that ``texts`` (a file's tags) tell."""
-    found = {name: text for name in _LABELS if (text := plain_text(texts.get(name), MAX_LABEL))}
+    found = {name: text for name in _LABELS if (text := plain_text(_joined(texts.get(name)), MAX_LABEL))}
     if date := plain_date(found.get("date")):
         found["date"] = date
     return found

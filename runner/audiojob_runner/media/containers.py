@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from audiojob_runner.media.tags.place import TagForm
+
 # The tags that are kept or set. Others are left behind: what strangers write into files is not passed on unseen.
 TAG_NAMES: Final = ("title", "artist", "album", "date", "comment", "track", "genre")
 
@@ -43,6 +45,7 @@ class Container:
     video: tuple[str, ...] = ()
     cover: CoverForm = CoverForm.NONE
     chapters: bool = False
+    tags: TagForm = TagForm.SINGLE
     front_index: bool = False  # an index that can be moved to the front, for players that start before the end
 
     def holds(self, codec: str) -> bool:
@@ -60,16 +63,18 @@ _MATROSKA_AUDIO: Final = ("opus", "vorbis", "aac", "mp3", "flac", "ac3", "eac3",
 CONTAINERS: Final[dict[str, Container]] = {
     container.name: container
     for container in (
-        Container("mp3", "mp3", "audio/mpeg", ("mp3",), cover=CoverForm.STREAM, chapters=True),
+        Container("mp3", "mp3", "audio/mpeg", ("mp3",), cover=CoverForm.STREAM, chapters=True, tags=TagForm.ID3),
         Container(
-            "m4a", "ipod", "audio/mp4", ("aac", "alac"), cover=CoverForm.STREAM, chapters=True, front_index=True
+            "m4a", "ipod", "audio/mp4", ("aac", "alac"), cover=CoverForm.STREAM, chapters=True, tags=TagForm.MP4,
+            front_index=True,
         ),
-        Container("opus", "opus", "audio/ogg", ("opus",), cover=CoverForm.TAG, chapters=True),
-        Container("flac", "flac", "audio/flac", ("flac",), cover=CoverForm.STREAM),
+        Container("opus", "opus", "audio/ogg", ("opus",), cover=CoverForm.TAG, chapters=True, tags=TagForm.VORBIS),
+        Container("flac", "flac", "audio/flac", ("flac",), cover=CoverForm.STREAM, tags=TagForm.VORBIS),
         Container("wav", "wav", "audio/wav", _PCM),
-        Container("ogg", "ogg", "audio/ogg", ("vorbis",), cover=CoverForm.TAG),
+        Container("ogg", "ogg", "audio/ogg", ("vorbis",), cover=CoverForm.TAG, tags=TagForm.VORBIS),
         Container(
-            "mp4", "mp4", "video/mp4", _MP4_AUDIO, _MP4_VIDEO, CoverForm.STREAM, chapters=True, front_index=True
+            "mp4", "mp4", "video/mp4", _MP4_AUDIO, _MP4_VIDEO, CoverForm.STREAM, chapters=True, tags=TagForm.MP4,
+            front_index=True,
         ),
         Container(
             "mkv", "matroska", "video/x-matroska", _MATROSKA_AUDIO,

@@ -13,7 +13,9 @@ from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
 from audiojob_runner.media.ffmpeg import FfmpegError
 from audiojob_runner.media.probe import MediaInfo
-from audiojob_runner.media.streams import MediaFile, read_streams
+from audiojob_runner.media.streams import MediaFile, PictureStream, read_streams
+from audiojob_runner.media.tags.pictures import picture_kind
+from audiojob_runner.media.tags.read import read_pictures, read_tags
 from audiojob_runner.media.wavheader import wav_seconds
 
 
@@ -24,14 +26,24 @@ def examine_sound(source: Path, cancelled: threading.Event) -> MediaInfo:
 
 def examine_streams(source: Path, cancelled: threading.Event) -> MediaFile:
     """All that is in the file. Raises :class:`PhaseError` (NotMedia, CorruptMedia) for what we do not take."""
-    return read_streams(_probe(source, cancelled, details=True))
+    return _with_tags(source, read_streams(_probe(source, cancelled, details=True)))
 
 
 def examine_file(source: Path, cancelled: threading.Event) -> tuple[MediaFile, MediaInfo | None]:
     """All that is in the file, and its sound where it has some. Raises :class:`PhaseError` for what we do not take."""
     document = _probe(source, cancelled, details=True)
-    found = read_streams(document)
+    found = _with_tags(source, read_streams(document))
     return found, sound_of(source, document) if found.sounds else None
+
+
+def _with_tags(source: Path, found: MediaFile) -> MediaFile:
+    """With what our own readers find: ffprobe knows one value for a name, and believes what tags say of themselves."""
+    kinds = [picture_kind(picture.data) for picture in read_pictures(source, found.demuxer)]
+    covers = tuple(
+        PictureStream(-1 - number, kind.codec if kind else "unknown", 0, 0, None, None, cover=True)
+        for number, kind in enumerate(kinds)
+    )
+    return replace(found, tags={**found.tags, **read_tags(source, found.demuxer)}, covers=covers or found.covers)
 
 
 def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from audiojob_runner.media.containers import TAG_NAMES
+from audiojob_runner.media.tags.found import TagValue
+from audiojob_runner.media.tags.place import TagForm, value_for
 
 MAX_TAG_CHARACTERS: Final = 10_000
 MAX_CHAPTERS: Final = 1_000
@@ -26,16 +28,22 @@ class Chapter:
     title: str = ""
 
 
-def ffmetadata(tags: Mapping[str, str], chapters: Sequence[Chapter] = (), cover: bytes | None = None) -> str:
+def ffmetadata(
+    tags: Mapping[str, TagValue],
+    chapters: Sequence[Chapter] = (),
+    cover: bytes | None = None,
+    form: TagForm = TagForm.SINGLE,
+) -> str:
     """The file's text. ``cover`` is a JPEG that goes among the tags, as Ogg files hold it.
 
-    Unknown tags raise ValueError; long ones are cut, and chapters beyond ``MAX_CHAPTERS`` left out.
+    Several values of a tag are marked for ``form`` (see `tags.place`). Unknown tags raise ValueError; long ones are
+    cut, and chapters beyond ``MAX_CHAPTERS`` left out.
     """
     unknown = set(tags) - set(TAG_NAMES)
     if unknown:
         raise ValueError(f"tags that are not known: {sorted(unknown)}")
     lines = [";FFMETADATA1"]
-    lines += [f"{name}={_escape(tags[name])}" for name in TAG_NAMES if tags.get(name)]
+    lines += [f"{name}={_tag(name, tags[name], form)}" for name in TAG_NAMES if tags.get(name)]
     if cover is not None:
         lines.append(f"METADATA_BLOCK_PICTURE={_escape(_picture_block(cover), limit=None)}")
     for chapter in chapters[:MAX_CHAPTERS]:
@@ -45,8 +53,18 @@ def ffmetadata(tags: Mapping[str, str], chapters: Sequence[Chapter] = (), cover:
     return "\n".join(lines) + "\n"
 
 
+def _tag(name: str, value: TagValue, form: TagForm) -> str:
+    if isinstance(value, str):
+        return _escape(value)
+    clean = tuple(_UNWANTED.sub("", each)[: MAX_TAG_CHARACTERS // len(value)] for each in value)
+    return _quote(value_for(form, name, clean))
+
+
 def _escape(value: str, limit: int | None = MAX_TAG_CHARACTERS) -> str:
-    text = _UNWANTED.sub("", value)[:limit]
+    return _quote(_UNWANTED.sub("", value)[:limit])
+
+
+def _quote(text: str) -> str:
     if text.endswith("\\"):
         text += " "  # ffmpeg 5.1 takes even an escaped backslash before a line's end as its continuation
     return re.sub(r"([=;#\\\n])", r"\\\1", text)

@@ -47,7 +47,7 @@ OPENABLE_DECODERS: Final = (
 MAX_STREAMS: Final = 100
 MAX_ALLOCATION_BYTES: Final = 256 * 1024**2
 MAX_ADDRESS_SPACE_BYTES: Final = 4 * 1024**3
-MAX_ANSWER_BYTES: Final = 4 * 1024**2
+MAX_ANSWER_BYTES: Final = 16 * 1024**2
 MAX_COMPLAINT_BYTES: Final = 16 * 1024
 PROBE_SECONDS: Final = 60
 # ffmpeg tells its position twice a second; a decoder that stands still for so long will not go on.
@@ -70,6 +70,9 @@ _DETAILS: Final = (
     ":stream=index,codec_type,codec_name,codec_tag_string,channels,sample_rate,duration,width,height,avg_frame_rate"
     f":stream_disposition=default,attached_pic:stream_tags=DURATION,rotate,{_TAGS}:format_tags={_TAGS}"
     ":stream_side_data=rotation:chapter=start_time,end_time:chapter_tags=title"
+)
+_WITHOUT_TEXT: Final = (
+    _DETAILS.replace(f":format_tags={_TAGS}", "").replace(f",{_TAGS}", "").replace(":chapter_tags=title", "")
 )
 # The whole environment of a tool: nothing of ours, in particular no proxy and no credentials.
 _ENVIRONMENT_NAMES: Final = ("PATH", "LD_LIBRARY_PATH")
@@ -118,22 +121,33 @@ class WavRequest:
 def probe(source: Path, cancelled: threading.Event, details: bool = False) -> dict[str, Any]:
     """ffprobe's JSON about container and streams, with ``details`` also about pictures, tags and chapters.
 
-    Raises :class:`FfmpegError`.
+    Bytes of texts that are not UTF-8 are lone surrogates in it. Raises :class:`FfmpegError`.
     """
-    answer = bytearray()
-
-    def keep(data: bytes) -> bool:
-        answer.extend(data)
-        if len(answer) > MAX_ANSWER_BYTES:
-            raise FfmpegError(Failure.REFUSED, "ffprobe's answer is too long")
-        return True
-
-    run_tool(probe_command(source, details), keep, cancelled, total_seconds=PROBE_SECONDS)
+    # Tags may be longer than all that is of use in them: then they are left out.
+    for entries in (_DETAILS, _WITHOUT_TEXT) if details else (_ENTRIES,):
+        answer = _ask(source, entries, cancelled)
+        if answer is not None:
+            break
+    else:
+        raise FfmpegError(Failure.REFUSED, "ffprobe's answer is too long")
     try:
-        document = json.loads(answer)
+        document = json.loads(answer.decode("utf-8", "surrogateescape"))
     except ValueError as error:
         raise FfmpegError(Failure.REFUSED, "ffprobe's answer is not JSON") from error
     return document if isinstance(document, dict) else {}
+
+
+def _ask(source: Path, entries: str, cancelled: threading.Event) -> bytes | None:
+    """ffprobe's answer; None where it is too long."""
+    answer = bytearray()
+
+    def keep(data: bytes) -> bool:
+        if len(answer) <= MAX_ANSWER_BYTES:
+            answer.extend(data)
+        return True
+
+    run_tool(probe_command(source, entries), keep, cancelled, total_seconds=PROBE_SECONDS)
+    return bytes(answer) if len(answer) <= MAX_ANSWER_BYTES else None
 
 
 def decode_to_wav(request: WavRequest, position: Callable[[float], None], cancelled: threading.Event) -> None:
@@ -156,15 +170,16 @@ def version() -> str:
     return words[2] if len(words) > 2 else "unknown"
 
 
-def probe_command(source: Path, details: bool = False) -> list[str]:
+def probe_command(source: Path, entries: str = _ENTRIES) -> list[str]:
     """The whole ffprobe command for one file."""
     return [
         "ffprobe", "-hide_banner", "-v", "error",
         *guards(),
         "-codec_whitelist:v", ",".join(OPENABLE_DECODERS),
         "-codec_whitelist:s", ",".join(OPENABLE_DECODERS),
-        "-print_format", "json",
-        "-show_entries", _DETAILS if details else _ENTRIES,
+        # Text as it is in the file: what is not UTF-8 is read by `tags.text`, and not thrown away here.
+        "-print_format", "json=string_validation=ignore",
+        "-show_entries", entries,
         file_argument(source),
     ]  # fmt: skip
 

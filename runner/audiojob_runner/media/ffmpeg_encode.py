@@ -29,7 +29,18 @@ from audiojob_runner.media.ffmpeg import (
     guards,
     run_tool,
 )
-from audiojob_runner.media.ffmpeg_still import MAX_PIXELS, PICTURE_DEMUXERS, VIDEO_DECODERS, StillRequest, still
+from audiojob_runner.media.ffmpeg_still import (
+    MAX_PIXELS,
+    MAX_SIDE,
+    PICTURE_DEMUXERS,
+    VIDEO_DECODERS,
+    StillRequest,
+    still,
+)
+from audiojob_runner.media.tags.found import TagValue
+from audiojob_runner.media.tags.pictures import picture_kind
+from audiojob_runner.media.tags.place import id3_version, place_values
+from audiojob_runner.media.tags.read import read_pictures
 
 __all__ = ["COPY", "Chapter", "CoverError", "EncodeRequest", "EncodeStream", "StreamKind", "encode", "encode_command"]
 
@@ -61,7 +72,8 @@ class EncodeStream:
     ``codec`` is ``COPY`` or a coding of :mod:`audiojob_runner.media.containers`. None keeps what the source has.
     ``bit_rate`` is bits a second (of video: at most so many). ``gain_decibels`` changes the level. ``max_height``
     limits the shorter side of the picture, ``fps`` sets pictures a second. A cover always becomes a JPEG of at most
-    ``COVER_PIXELS``; its file may be a picture (``jpeg_pipe``, ``png_pipe``, ``webp_pipe``).
+    ``COVER_PIXELS``; its file may be a picture (``jpeg_pipe``, ``png_pipe``, ``webp_pipe``), and an ``index`` below 0
+    counts the pictures among the file's tags.
     """
 
     path: Path
@@ -81,7 +93,8 @@ class EncodeStream:
 
 @dataclass(frozen=True, slots=True)
 class EncodeRequest:
-    """What to write. ``container`` is a name of ``CONTAINERS``; ``tags`` have names of ``TAG_NAMES``.
+    """What to write. ``container`` is a name of ``CONTAINERS``; ``tags`` have names of ``TAG_NAMES``. Of several covers
+    the first that can be read is taken.
 
     The result plays at most ``max_seconds`` and is smaller than ``max_bytes``. The same request gives the same bytes
     where ``bit_exact`` is set and no picture is encoded on another number of ``threads``.
@@ -92,7 +105,7 @@ class EncodeRequest:
     container: str
     max_seconds: int
     max_bytes: int
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, TagValue] = field(default_factory=dict)
     chapters: tuple[Chapter, ...] = ()
     threads: int = 1
     front_index: bool = True  # mp4 and m4a: players can start before they have the whole file
@@ -121,6 +134,7 @@ def encode(request: EncodeRequest, position: Callable[[float], None], cancelled:
         # ffmpeg ends at its limit of size as if nothing were wrong.
         if request.target.stat().st_size >= request.max_bytes:
             raise FfmpegError(Failure.TOO_LARGE)
+        place_values(request.target, CONTAINERS[request.container].tags, request.tags)
     except BaseException:
         request.target.unlink(missing_ok=True)
         raise
@@ -241,12 +255,17 @@ def audio_filters(stream: EncodeStream) -> str:
 
 
 def video_filters(stream: EncodeStream) -> str:
-    """The filter chain of a picture stream: even sides, as H.264 wants them, in the form that every player knows."""
+    """The filter chain of a picture stream: even sides, as H.264 wants them, in the form that every player knows.
+
+    Pixels come out square, for not every player stretches them.
+    """
     filters = [] if stream.fps is None else [f"fps=fps={stream.fps}"]
     limit = MAX_PIXELS if stream.max_height is None else stream.max_height
-    short = f"max(2,2*trunc(min(min(iw,ih),{limit})/2))"
-    filters.append(f"scale=w='if(gt(iw,ih),-2,{short})':h='if(gt(iw,ih),{short},-2)':flags=bicubic")
-    return ",".join([*filters, "format=yuv420p"])
+    # As it is shown the picture is iw*sar wide. The limit is for the shorter side.
+    share = f"min(1,{limit}/min(iw*sar,ih))"
+    width, height = (f"min({MAX_SIDE},max(2,2*round({side}*{share}/2)))" for side in ("iw*sar", "ih"))
+    filters.append(f"scale=w='{width}':h='{height}':flags=bicubic")
+    return ",".join([*filters, "setsar=1", "format=yuv420p"])
 
 
 def _tag_options(metadata: int, container: Container, streams: int) -> list[str]:
@@ -274,7 +293,7 @@ def _container_options(request: EncodeRequest, container: Container) -> list[str
     if container.name == "wav":
         options += ["-rf64", "auto"]
     if container.name == "mp3":
-        options += ["-id3v2_version", "3"]  # what car radios read
+        options += ["-id3v2_version", str(id3_version(request.tags))]
     return [*options, "-f", container.muxer, "-y", file_argument(request.target)]
 
 
@@ -284,31 +303,55 @@ def _side_files(request: EncodeRequest, cancelled: threading.Event) -> Iterator[
     metadata = request.target.with_name(f"{request.target.name}.metadata")
     cover = request.target.with_name(f"{request.target.name}.cover")
     try:
-        picture = next((stream for stream in request.streams if stream.kind is StreamKind.COVER), None)
-        if picture is not None:
-            _make_cover(picture, cover, cancelled)
-        inline = cover.read_bytes() if picture is not None and container.cover is CoverForm.TAG else None
+        pictures = [stream for stream in request.streams if stream.kind is StreamKind.COVER]
+        if pictures:
+            _make_cover(pictures, cover, cancelled)
+        inline = cover.read_bytes() if pictures and container.cover is CoverForm.TAG else None
         chapters = request.chapters if container.chapters else ()
-        metadata.write_text(ffmetadata(request.tags, chapters, inline), encoding="utf-8")
-        yield SideFiles(metadata, cover if picture is not None else None)
+        metadata.write_text(ffmetadata(request.tags, chapters, inline, container.tags), encoding="utf-8")
+        yield SideFiles(metadata, cover if pictures else None)
     finally:
         metadata.unlink(missing_ok=True)
         cover.unlink(missing_ok=True)
 
 
-def _make_cover(stream: EncodeStream, target: Path, cancelled: threading.Event) -> None:
-    request = StillRequest(
-        source=stream.path,
-        target=target,
-        demuxer=stream.demuxer,
-        index=stream.index,
-        codec=stream.source_codec,
-        max_width=COVER_PIXELS,
-        max_height=COVER_PIXELS,
-    )
+def _make_cover(streams: list[EncodeStream], target: Path, cancelled: threading.Event) -> None:
+    for number, stream in enumerate(streams, 1):
+        try:
+            with picture_source(stream.path, stream.demuxer, stream.index, target) as (source, demuxer, index):
+                request = StillRequest(
+                    source=source,
+                    target=target,
+                    demuxer=demuxer,
+                    index=index,
+                    codec=stream.source_codec,
+                    max_width=COVER_PIXELS,
+                    max_height=COVER_PIXELS,
+                )
+                still(request, cancelled)
+                return
+        except FfmpegError as error:
+            if error.failure in (Failure.CANCELLED, Failure.DISK_FULL, Failure.MISSING):
+                raise
+            if number == len(streams):
+                raise CoverError(error.failure, error.complaint) from error
+
+
+@contextmanager
+def picture_source(source: Path, demuxer: str, index: int, beside: Path) -> Iterator[tuple[Path, str, int]]:
+    """What ffmpeg is to read for a picture: the file, its demuxer and stream. A picture of the tags (``index`` below 0)
+    is a file of its own meanwhile, for ffmpeg goes by what the tag says that it is."""
+    if index >= 0:
+        yield source, demuxer, index
+        return
+    pictures = read_pictures(source, demuxer)
+    picture = pictures[-index - 1].data if -index <= len(pictures) else b""
+    kind = picture_kind(picture)
+    if kind is None:
+        raise FfmpegError(Failure.REFUSED, "the picture is gone")
+    path = beside.with_name(f"{beside.name}.{kind.extension}")
     try:
-        still(request, cancelled)
-    except FfmpegError as error:
-        if error.failure in (Failure.CANCELLED, Failure.DISK_FULL, Failure.MISSING):
-            raise
-        raise CoverError(error.failure, error.complaint) from error
+        path.write_bytes(picture)
+        yield path, kind.demuxer, 0
+    finally:
+        path.unlink(missing_ok=True)

@@ -80,11 +80,9 @@ def still_command(request: StillRequest, slow: bool = False) -> list[str]:
     if decoders is None or request.demuxer not in (*DEMUXERS, *PICTURE_DEMUXERS):
         raise FfmpegError(Failure.REFUSED, f"{request.codec} in {request.demuxer}")
     seek = [] if request.seconds is None else ["-ss", f"{request.seconds:.3f}"]
-    # Both sides come out within the box and at least 1; `force_original_aspect_ratio` alone would enlarge.
-    size = (
-        f"scale=w='min(iw,{request.max_width})':h='min(ih,{request.max_height})'"
-        ":force_original_aspect_ratio=decrease,setsar=1"
-    )
+    # As it is shown: pixels need not be square. Both sides come out within the box and at least 1, never enlarged.
+    share = f"min(1,min({request.max_width}/(iw*sar),{request.max_height}/ih))"
+    size = f"scale=w='max(1,round(iw*sar*{share}))':h='max(1,round(ih*{share}))',setsar=1"
     return [
         "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "error",
         *guards((request.demuxer,), decoders), "-max_pixels", str(MAX_PIXELS), "-threads", "1",
@@ -93,17 +91,6 @@ def still_command(request: StillRequest, slow: bool = False) -> list[str]:
         *_encoder(request), "-fs", str(MAX_STILL_BYTES),
         "-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "image2pipe", "-y", file_argument(request.target),
     ]  # fmt: skip
-
-
-def sniff_picture(head: bytes) -> str | None:
-    """The picture demuxer for a file that starts so, or None."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg_pipe"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png_pipe"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp_pipe"
-    return None
 
 
 def _size(path: Path) -> int:

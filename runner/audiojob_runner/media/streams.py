@@ -14,6 +14,8 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.media.containers import TAG_NAMES
 from audiojob_runner.media.ffmetadata import MAX_TAG_CHARACTERS, Chapter
 from audiojob_runner.media.ffmpeg import DEMUXERS
+from audiojob_runner.media.tags.found import TagValue
+from audiojob_runner.media.tags.text import repair
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -35,7 +37,8 @@ class SoundStream:
 
 @dataclass(frozen=True, slots=True)
 class PictureStream:
-    """One film, or one cover where ``cover``. Sizes are 0 and ``fps`` None where the file does not say them.
+    """One film, or one cover where ``cover``. Sizes are 0 and ``fps`` None where the file does not say them. An
+    ``index`` below 0 is not of a stream: it counts the pictures among the tags, from -1 on.
 
     ``quarter_turns`` is how often it is turned by 90 degrees before it is shown.
     """
@@ -48,12 +51,16 @@ class PictureStream:
     duration_seconds: float | None
     quarter_turns: int = 0
     cover: bool = False
+    shows: str = ""  # of a cover: what the file says is on it, in ffmpeg's words
     encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MediaFile:
-    """One file. ``tags`` are those of ``TAG_NAMES`` that it has; the lists keep the order of the file."""
+    """One file. ``tags`` are those of ``TAG_NAMES`` that it has; the lists keep the order of the file.
+
+    Of covers, the likeliest comes first.
+    """
 
     demuxer: str
     duration_seconds: float | None
@@ -61,7 +68,7 @@ class MediaFile:
     films: tuple[PictureStream, ...] = ()
     covers: tuple[PictureStream, ...] = ()
     others: int = 0  # subtitles, data, attachments
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, TagValue] = field(default_factory=dict)
     chapters: tuple[Chapter, ...] = ()
 
     @property
@@ -86,7 +93,7 @@ def read_streams(document: Mapping[str, Any]) -> MediaFile:
         duration_seconds=_number(container.get("duration")),
         sounds=tuple(sounds),
         films=tuple(picture for picture in pictures if not picture.cover),
-        covers=tuple(picture for picture in pictures if picture.cover),
+        covers=tuple(sorted((picture for picture in pictures if picture.cover), key=_cover_rank)),
         others=len(streams) - len(pictures) - len(sounds),
         tags=tags,
         chapters=tuple(_chapter(chapter) for chapter in document.get("chapters") or []),
@@ -115,17 +122,25 @@ def _picture(stream: Mapping[str, Any]) -> PictureStream:
         duration_seconds=_duration(stream),
         quarter_turns=_quarter_turns(stream),
         cover=bool((stream.get("disposition") or {}).get("attached_pic")),
+        shows=repair(str((stream.get("tags") or {}).get("comment", "")))[:100],
         encrypted=str(stream.get("codec_tag_string")) in _ENCRYPTED,
     )
 
 
+def _cover_rank(picture: PictureStream) -> int:
+    """Files may hold the back, the artist and an icon too, and any of them first."""
+    return {"cover (front)": 0, "": 1, "other": 1}.get(picture.shows.lower(), 3 if "icon" in picture.shows else 2)
+
+
 def _chapter(chapter: Mapping[str, Any]) -> Chapter:
     start = _number(chapter.get("start_time")) or 0.0
-    return Chapter(start, _number(chapter.get("end_time")) or start, str((chapter.get("tags") or {}).get("title", "")))
+    return Chapter(
+        start, _number(chapter.get("end_time")) or start, repair(str((chapter.get("tags") or {}).get("title", "")))
+    )
 
 
 def _tags(holder: Mapping[str, Any]) -> dict[str, str]:
-    found = {str(name).lower(): str(value) for name, value in (holder.get("tags") or {}).items()}
+    found = {str(name).lower(): repair(str(value)) for name, value in (holder.get("tags") or {}).items()}
     return {name: found[name][:MAX_TAG_CHARACTERS] for name in TAG_NAMES if found.get(name)}
 
 

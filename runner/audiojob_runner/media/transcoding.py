@@ -14,6 +14,7 @@ from audiojob_runner.media.ffmpeg_still import PICTURE_DECODERS
 from audiojob_runner.media.films import check_film, first_film, limited_frame_rate
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile
+from audiojob_runner.media.tags.found import TagValue
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks.transcode import TranscodeParameters
@@ -42,7 +43,7 @@ class Plan:
 
     container: Container
     streams: tuple[EncodeStream, ...]
-    tags: dict[str, str]
+    tags: dict[str, TagValue]
     chapters: tuple[Chapter, ...]
     warnings: tuple[str, ...]
 
@@ -156,19 +157,20 @@ def _cover(
 ) -> list[EncodeStream]:
     if not found.covers or not wanted.keep_cover:
         return []
-    cover = found.covers[0]
     if container.cover is CoverForm.NONE:
         warnings.append(f"The cover was left out: {container.name} files hold none.")
         return []
-    if cover.codec not in PICTURE_DECODERS:
-        warnings.append(f"The cover was left out: its codec {cover.codec} is not supported.")
-        return []
-    return [EncodeStream(source, found.demuxer, cover.index, StreamKind.COVER, cover.codec)]
+    usable = [cover for cover in found.covers if cover.codec in PICTURE_DECODERS]
+    if not usable:
+        codec = found.covers[0].codec
+        why = "it cannot be read" if codec == "unknown" else f"its codec {codec} is not supported"
+        warnings.append(f"The cover was left out: {why}.")
+    return [EncodeStream(source, found.demuxer, cover.index, StreamKind.COVER, cover.codec) for cover in usable]
 
 
 def _texts(
     found: MediaFile, container: Container, wanted: TranscodeParameters, warnings: list[str]
-) -> tuple[dict[str, str], tuple[Chapter, ...]]:
+) -> tuple[dict[str, TagValue], tuple[Chapter, ...]]:
     tags = dict(found.tags) if wanted.keep_tags else {}
     for name in TAG_NAMES:
         value = getattr(wanted, name)

@@ -94,7 +94,7 @@ def _missing(name: str, file: str) -> PhaseError:
     return PhaseError(
         ExitCode.USAGE,
         Reason.MODEL_MISSING,
-        f"Model '{name}' is not installed in this namespace: {file} is not in the models volume.",
+        f"Model '{name}' is not installed here: {file} is not in the models folder.",
     )
 
 

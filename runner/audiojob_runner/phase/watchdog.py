@@ -20,7 +20,8 @@ TICK_SECONDS: Final = 0.25
 # A frozen or paused process sees one long tick afterwards; it was not idle in that time.
 MAX_TICK_SECONDS: Final = 2.0
 LAST_RESORT_SECONDS: Final = 8.0
-STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+# The last is what a terminal sends that is closed; where `nohup` has it ignored, it stays so.
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +123,8 @@ class Watchdog:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Watch inside the block. Main thread only: it takes over the stop signals."""
-        previous = {number: signal.signal(number, _noted) for number in STOP_SIGNALS}
+        taken = [number for number in STOP_SIGNALS if not _stays_ignored(number)]
+        previous = {number: signal.signal(number, _noted) for number in taken}
         # The C-level handler writes the number here at once, also while the main thread is inside a long call.
         previous_descriptor = signal.set_wakeup_fd(self._signals_in.fileno(), warn_on_full_buffer=False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -169,6 +171,10 @@ class Watchdog:
 def block_stop_signals() -> None:
     """Hold stop signals back until the watchdog runs: the kernel would drop them, as this is process 1."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+
+
+def _stays_ignored(number: signal.Signals) -> bool:
+    return number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _noted(number: int, frame: object) -> None:

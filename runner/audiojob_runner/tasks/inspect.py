@@ -19,7 +19,7 @@ from audiojob_runner.fetch.common import (
     is_media,
     path_extension,
 )
-from audiojob_runner.fetch.mediainfo import describe_item, describe_list
+from audiojob_runner.fetch.mediainfo import alone, describe_item, describe_list
 from audiojob_runner.fetch.session import SessionLimits, fetch_session
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
@@ -109,5 +109,5 @@ def _by_ytdlp(
                 ExitCode.SOURCE_UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, "There is no audio or video at this address."
             )
         listed = info.get("_type") in ("playlist", "multi_video")
-        found = describe_list(info, parameters.max_entries) if listed else describe_item(info)
+        found = describe_list(info, parameters.max_entries) if listed else describe_item(alone(info))
     return found, ytdlp.warnings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media.examine import examine_streams, explained
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError
+from audiojob_runner.media.ffmpeg_encode import picture_source
 from audiojob_runner.media.ffmpeg_still import PICTURE_DECODERS, StillRequest, still
 from audiojob_runner.media.films import check_film, check_size, first_film
 from audiojob_runner.media.streams import MediaFile, PictureStream
@@ -61,8 +63,8 @@ def choose(found: MediaFile, origin: str) -> PictureStream:
     if film is not None:
         check_film(film)
         return film
-    cover = next(iter(found.covers), None) if origin in ("Auto", "Cover") else None
-    if cover is None:
+    covers = found.covers if origin in ("Auto", "Cover") else ()
+    if not covers:
         missing = {"Still": "film", "Cover": "cover", "Auto": "film and no cover"}[origin]
         raise PhaseError(
             ExitCode.NOT_MEDIA,
@@ -70,13 +72,12 @@ def choose(found: MediaFile, origin: str) -> PictureStream:
             f"The source has no {missing} to take a picture from.",
             "Use a film, or a song with a cover.",
         )
-    if cover.codec not in PICTURE_DECODERS:
-        raise PhaseError(
-            ExitCode.NOT_MEDIA,
-            Reason.NOT_MEDIA,
-            f"The source's cover has the codec {cover.codec}, which is not supported.",
-            "Covers may be JPEG, PNG or WebP.",
-        )
+    cover = next((cover for cover in covers if cover.codec in PICTURE_DECODERS), None)
+    if cover is None:
+        what, reason = f"has the codec {covers[0].codec}, which is not supported", Reason.NOT_MEDIA
+        if covers[0].codec == "unknown":
+            what, reason = "cannot be read", Reason.CORRUPT_MEDIA
+        raise PhaseError(ExitCode.NOT_MEDIA, reason, f"The source's cover {what}.", "Covers may be JPEG, PNG or WebP.")
     check_size(cover)
     return cover
 
@@ -97,8 +98,10 @@ def moment(found: MediaFile, film: PictureStream, wanted_milliseconds: int | Non
 
 
 def _take(request: StillRequest, source: Path, context: TaskContext) -> None:
+    place = (request.source, request.demuxer, request.index)
     try:
-        still(request, context.cancelled)
+        with picture_source(*place, request.target) as (path, demuxer, index):
+            still(replace(request, source=path, demuxer=demuxer, index=index), context.cancelled)
     except FfmpegError as error:
         context.log.warning("ffmpeg: %s", error)
         if error.failure is Failure.REFUSED:

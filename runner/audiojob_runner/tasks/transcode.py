@@ -28,6 +28,7 @@ from audiojob_runner.media.ffmpeg_loudness import Loudness, LoudnessRequest, mea
 from audiojob_runner.media.films import first_film
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile
+from audiojob_runner.media.tags.found import flat
 from audiojob_runner.media.transcoding import Plan, plan
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
@@ -206,7 +207,7 @@ class _Transcoding:
         metadata: dict[str, Any] = {
             name: str(self._about[name]) for name in ("title", "artist", "album", "date") if self._about.get(name)
         }
-        metadata |= {**result.tags, "durationSeconds": round(seconds, 3)}
+        metadata |= {**flat(result.tags), "durationSeconds": round(seconds, 3)}
         if result.sound is not None:
             metadata |= {"sampleRate": result.sound.sample_rate, "channels": result.sound.channels}
         film = first_film(result)

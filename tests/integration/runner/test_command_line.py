@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -52,6 +53,11 @@ def test_outputs_are_overwritten_only_by_force(tmp_path: Path) -> None:
         pytest.param(["Simulate", "--param", "colour=red"], 64, "parameters.simulate.colour", id="unknown parameter"),
         pytest.param(["Simulate", "--input", "source=/no/file"], 66, "/no/file", id="an input that is not there"),
         pytest.param(["Simulate", "--param", "exitCode=69"], 69, "BlockedAddress", id="a task that fails"),
+        pytest.param(["Normalize", "--input", f"audio={__file__}"], 64, "--input source=FILE", id="a wrong name"),
+        pytest.param(["Publish", "--input", f"audio={__file__}"], 64, "--library DIR", id="no library"),
+        pytest.param(
+            ["Separate", "--input", f"audio={__file__}", "--param", "keep=voices"], 64, "vocals", id="no such stem"
+        ),
     ],
 )
 def test_failures_end_with_the_contracts_codes(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
@@ -60,6 +66,33 @@ def test_failures_end_with_the_contracts_codes(tmp_path: Path, arguments: list[s
     assert (ended.returncode, ended.stdout) == (code, ""), ended.stderr
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_what_is_there_already_is_said_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "output.bin").touch()
+
+    ended = run("run", "Simulate", "--param", "durationMilliseconds=3600000", "--out", str(tmp_path))
+
+    assert (ended.returncode, "already has output.bin" in ended.stderr) == (64, True)
+    assert "%" not in ended.stderr, "no work has begun"
+
+
+def test_publish_names_a_file_by_its_tags_or_its_name(tmp_path: Path) -> None:
+    for name in ("library", "tagged"):
+        (tmp_path / name).mkdir()
+    songs = {"plain song.wav": [], "tagged/x.flac": ["-metadata", "title=Für Élise", "-metadata", "artist=Alice"]}
+    tone = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=duration=0.1"]
+    for name, tags in songs.items():
+        subprocess.run([*tone, *tags, str(tmp_path / name)], check=True, timeout=60)
+
+        ended = run(
+            "run", "Publish", "--input", f"audio={tmp_path / name}", "--library", str(tmp_path / "library"),
+            "--out", str(tmp_path / "out" / name),
+        )  # fmt: skip
+
+        assert ended.returncode == 0, ended.stderr
+    files = sorted(str(path.relative_to(tmp_path / "library")) for path in (tmp_path / "library").rglob("*.*"))
+    assert files == ["Alice/Für Élise.flac", "Unknown artist/plain song.wav"]
 
 
 def test_an_output_folder_that_is_a_file_is_a_clear_failure(tmp_path: Path) -> None:
@@ -71,17 +104,32 @@ def test_an_output_folder_that_is_a_file_is_a_clear_failure(tmp_path: Path) -> N
     assert str(tmp_path / "out") in ended.stderr
 
 
-def test_ctrl_c_ends_it_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
+def test_a_stop_ends_it_at_once_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     command = [*COMMAND, "run", "Simulate", "--param", "durationMilliseconds=3600000", "--out", str(tmp_path / "out")]
+    (tmp_path / "scratch").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
+    assert process.stderr is not None
+    eventually(lambda: "Step" in process.stderr.readline() if process.stderr else "", "the task runs")
+
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=10)
+
+    assert (process.returncode, "Stopped" in stderr) == (143, True)
+    assert list((tmp_path / "out").iterdir()) == list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_what_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
+    command = ["nohup", *COMMAND, "run", "Simulate", "--param", "durationMilliseconds=1000", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     eventually(lambda: "Step" in process.stderr.readline() if process.stderr else "", "the task runs")
 
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=10)
+    process.send_signal(signal.SIGHUP)
+    _, stderr = process.communicate(timeout=20)
 
-    assert (process.returncode, "Stopped" in stderr) == (143, True)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert process.returncode == 0, stderr
 
 
 def test_the_list_of_tasks_names_every_parameter() -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from yt_dlp.networking.exceptions import HTTPError
-from yt_dlp.utils import DownloadError, GeoRestrictedError
+from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError
 
 from audiojob_runner.errors import PhaseError, is_disk_full
 from audiojob_runner.fetch.common import host_of
+from audiojob_runner.fetch.kinds import first_words
 from audiojob_runner.fetch.plainhttp import asked_to_wait, status_error
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -107,6 +108,14 @@ TABLE: Final[tuple[Row, ...]] = (
         ExitCode.SOURCE_UNAVAILABLE,
         Reason.LOGIN_REQUIRED,
         "The source needs a login.",
+    ),
+    Row(
+        (),
+        ("looks truncated", "incomplete youtube id"),
+        ExitCode.USAGE,
+        Reason.INVALID_SPEC,
+        "The source's address is not whole: its end is missing.",
+        "Copy the whole address, and put it in quotes where a shell reads it.",
     ),
     Row(
         ("UnsupportedError",),
@@ -203,7 +212,7 @@ def explain(error: BaseException) -> PhaseError:
         found.retry_after_seconds = wait if limited else None
         found.refused_by = host_of(answer.response.url) if limited and answer is not None else None
         return found
-    return PhaseError(*_LATER, f"yt-dlp failed: {type(chain[-1]).__name__}.", "The log has the details.")
+    return PhaseError(*_LATER, _own_words(chain), "The log has the details.")
 
 
 def find_row(types: set[str], text: str) -> Row | None:
@@ -232,6 +241,13 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         if isinstance(cause, BaseException):
             waiting.append(cause)
         waiting.extend((current.__cause__, current.__context__))
+
+
+def _own_words(chain: list[BaseException]) -> str:
+    """What yt-dlp itself says, for want of a row."""
+    said = next((each.orig_msg for each in chain if isinstance(each, ExtractorError)), "")
+    words = first_words(str(said).partition("; please report")[0]).rstrip(".")
+    return f"yt-dlp failed: {words or type(chain[-1]).__name__}."
 
 
 def _from_row(row: Row, chain: list[BaseException]) -> PhaseError:

@@ -19,18 +19,13 @@ from yt_dlp.utils import YoutubeDLError
 from audiojob_runner.errors import is_disk_full
 from audiojob_runner.fetch.common import FetchTools, stopped
 from audiojob_runner.fetch.mediainfo import describe_item
+from audiojob_runner.media.tags.pictures import picture_kind
 from audiojob_runner.task import TaskOutput
 from audiojob_types.tasks.download import DownloadParameters
 
 MAX_PICTURE_BYTES: Final = 20 * 1024**2
 MAX_SUBTITLE_BYTES: Final = 20 * 1024**2
 MAX_PICTURE_TRIES: Final = 3
-# By their first bytes: whatever a server calls it. No SVG, which may lead elsewhere.
-_PICTURES: Final[tuple[tuple[int, bytes, str, str], ...]] = (
-    (0, b"\xff\xd8\xff", "jpg", "image/jpeg"),
-    (0, b"\x89PNG\r\n\x1a\n", "png", "image/png"),
-    (8, b"WEBP", "webp", "image/webp"),
-)
 _SUBTITLES: Final = {
     "vtt": "text/vtt",
     "srt": "application/x-subrip",
@@ -97,11 +92,11 @@ def _picture(downloader: yt_dlp.YoutubeDL, info: dict[str, Any], tools: FetchToo
         except (YoutubeDLError, OSError, ValueError, _UnusableError) as error:
             problem = error
             continue
-        for offset, magic, extension, media_type in _PICTURES:
-            if content[offset:].startswith(magic):
-                path = tools.folder / f"thumbnail.{extension}"
-                path.write_bytes(content)
-                return TaskOutput("thumbnail", path, media_type)
+        kind = picture_kind(content)
+        if kind is not None:
+            path = tools.folder / f"thumbnail.{kind.extension}"
+            path.write_bytes(content)
+            return TaskOutput("thumbnail", path, kind.media_type)
         problem = _UnusableError("it is no JPEG, PNG or WebP")
     raise problem
 

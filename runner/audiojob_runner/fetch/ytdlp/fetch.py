@@ -14,7 +14,7 @@ from yt_dlp.networking.exceptions import HTTPError
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import FetchTools, check_whole, describe_bytes, too_large
-from audiojob_runner.fetch.mediainfo import item_labels, plain_text
+from audiojob_runner.fetch.mediainfo import alone, item_labels, plain_text
 from audiojob_runner.fetch.progress import Percentage
 from audiojob_runner.fetch.ytdlp import formats as ytformats
 from audiojob_runner.fetch.ytdlp import session as ytdlp
@@ -187,7 +187,7 @@ def single(downloader: yt_dlp.YoutubeDL, url: str) -> dict[str, Any]:
             "There is no audio or video at this address.",
             "Give the address of one audio or video file, or of a page with one.",
         )
-    return dict(info)
+    return alone(info)
 
 
 def check_item(info: dict[str, Any], wanted: DownloadParameters, tools: FetchTools) -> None:

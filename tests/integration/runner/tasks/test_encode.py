@@ -15,6 +15,7 @@ from audiojob_runner.media.examine import examine_streams
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError
 from audiojob_runner.media.ffmpeg_encode import COPY, Chapter, EncodeRequest, EncodeStream, StreamKind, encode
 from audiojob_runner.media.streams import MediaFile
+from audiojob_runner.media.tags.found import TagValue, joined
 
 TAGS = {
     "title": "Tïtle = 1; #2 \\.",
@@ -73,6 +74,53 @@ def test_tags_cover_and_chapters_are_there_when_read_back(
     assert found.films == ()
     assert positions == sorted(positions)
     assert list(tmp_path.iterdir()) == [target], "nothing but the result is left"
+
+
+SEVERAL: dict[str, TagValue] = {
+    "artist": ("Alice", "Björk", "C; D"),
+    "genre": ("Jazz", "Bebop"),
+    "comment": ("one", "two"),
+    "title": "Élise",
+    "date": "2001",
+    "track": "3",
+}
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "several"),
+    [
+        ("mp3", "mp3", True), ("m4a", "aac", True), ("mp4", "aac", True), ("opus", "opus", True),
+        ("flac", "flac", True), ("ogg", "vorbis", True), ("wav", "pcm_s16le", False), ("mkv", "opus", False),
+    ],
+)  # fmt: skip
+def test_several_values_stay_apart_where_the_form_has_them(
+    sounds: Path, tmp_path: Path, container: str, codec: str, several: bool
+) -> None:
+    target = tmp_path / f"out.{container}"
+    picture = [cover(sounds)] if container not in ("wav", "mkv") else []
+    run(target, container, sound(sounds, codec), *picture, tags=SEVERAL)
+    found = read_back(target)
+    want = SEVERAL if several else {name: joined(value, "; ") for name, value in SEVERAL.items()}
+    assert dict(found.tags) == want
+    assert len(found.covers) == len(picture)
+    checked = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", str(target), "-map", "0:a", "-f", "null", "-"], capture_output=True, check=True
+    )
+    assert checked.stderr == b"", "every other reader takes the file as well"
+
+
+@pytest.mark.parametrize("comment", ["plain", "Ünïcode\n2nd line", "x" * 20_000])
+def test_comments_of_mp3_are_where_players_look(sounds: Path, tmp_path: Path, comment: str) -> None:
+    target = tmp_path / "out.mp3"
+    run(target, "mp3", sound(sounds, "mp3"), cover(sounds), tags={"comment": comment, "title": "T"})
+    content = target.read_bytes()
+    assert (content.count(b"COMM"), content.count(b"TXXX")) == (1, 0)
+    assert dict(read_back(target).tags) == {"comment": comment[:10_000], "title": "T"}
+    shown = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_entries", "format_tags=comment", "-of", "csv=p=0", str(target)],
+        capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    assert shown.stdout.strip().startswith((comment[:5], f'"{comment[:5]}'))
 
 
 def test_film_and_sound_from_two_files_are_put_together_unchanged(sounds: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from audiojob_runner.media.containers import AUDIO_ENCODERS, CONTAINERS, TAG_NAM
 from audiojob_runner.media.ffmetadata import Chapter, ffmetadata
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError
 from audiojob_runner.media.ffmpeg_encode import COPY, EncodeRequest, EncodeStream, SideFiles, StreamKind
-from audiojob_runner.media.ffmpeg_still import StillRequest, sniff_picture
+from audiojob_runner.media.ffmpeg_still import StillRequest
 
 SONG = Path("/work/-i concat:a|b.mp3")
 FILM = Path("/work/film.mp4")
@@ -161,22 +161,6 @@ def test_sound_filters(fields: dict[str, Any], want: str) -> None:
 def test_each_container_can_be_encoded_to(container: Any) -> None:
     assert container.audio[0] in AUDIO_ENCODERS
     assert container.name not in ("wav", "webm") or container.cover is CoverForm.NONE
-
-
-@pytest.mark.parametrize(
-    ("head", "want"),
-    [
-        (b"\xff\xd8\xff\xe0", "jpeg_pipe"),
-        (b"\x89PNG\r\n\x1a\n", "png_pipe"),
-        (b"RIFF\0\0\0\0WEBPVP8 ", "webp_pipe"),
-        (b"RIFF\0\0\0\0WAVE", None),
-        (b"<svg xmlns=", None),
-        (b"GIF89a", None),
-        (b"", None),
-    ],
-)
-def test_pictures_are_told_by_their_first_bytes(head: bytes, want: str | None) -> None:
-    assert sniff_picture(head) == want
 
 
 def test_tags_and_chapters_cannot_become_others() -> None:

@@ -72,6 +72,7 @@ CASES = [
     ("a resolver that is down", TransportError("<urlopen error [Errno -3] Temporary failure in name resolution>"), 75, Reason.DNS_ERROR, "resolved"),
     ("a failed conversion", PostProcessingError("Conversion failed!"), 65, Reason.CORRUPT_MEDIA, "converted"),
     ("cookies in another form", CookieLoadError("failed to load cookies"), 77, Reason.CREDENTIALS_REFUSED, "cookies"),
+    ("an address without its end", extractor("The YouTube ID is incomplete: it looks truncated"), 64, Reason.INVALID_SPEC, "not whole"),
     ("a full disk", OSError(errno.ENOSPC, "No space left on device"), 78, Reason.DISK_FULL, "disk"),
     ("a page that is not open to strangers", extractor("Unable to download webpage", cause=http_error(401)), 66, Reason.LOGIN_REQUIRED, "401"),
 ]  # fmt: skip

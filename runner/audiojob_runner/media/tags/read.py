@@ -1,0 +1,60 @@
+"""Reads the tags and pictures of a file by the container that the probe found. What is not there is for ffprobe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from audiojob_runner.media.tags.ape import read_ape
+from audiojob_runner.media.tags.found import MAX_PICTURES, Found, Picture, TagValue
+from audiojob_runner.media.tags.id3 import read_id3, read_id3v1
+from audiojob_runner.media.tags.mp4 import read_mp4
+from audiojob_runner.media.tags.riff import read_riff
+from audiojob_runner.media.tags.vorbis import read_flac, read_ogg
+
+
+def read_tags(path: Path, demuxer: str) -> dict[str, TagValue]:
+    """The texts by their names. Empty for containers whose text ffprobe reads as well."""
+    tags: dict[str, TagValue] = {}
+    for found in _blocks(path, demuxer):
+        tags = {**found.tags(), **tags}
+    return tags
+
+
+def read_pictures(path: Path, demuxer: str) -> tuple[Picture, ...]:
+    """The pictures, the likeliest cover first. None of Matroska, whose pictures are streams."""
+    pictures = [picture for found in _blocks(path, demuxer) for picture in found.pictures]
+    return tuple(sorted(pictures, key=lambda picture: picture.rank)[:MAX_PICTURES])
+
+
+def _blocks(path: Path, demuxer: str) -> list[Found]:
+    """What there is, the more telling first."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        return [found for found in _read(file, size, demuxer) if found is not None]
+
+
+def _read(file: BinaryIO, size: int, demuxer: str) -> list[Found | None]:
+    if demuxer in ("mp3", "aac"):
+        return [read_id3(file), read_ape(file, size), read_id3v1(file, size)]
+    if demuxer == "flac":
+        return [read_flac(file, _after_id3(file)), read_id3(file)]
+    if demuxer == "ogg":
+        return [read_ogg(file)]
+    if demuxer == "mov":
+        return [read_mp4(file, size)]
+    if demuxer in ("wav", "aiff"):
+        return list(read_riff(file, size))
+    return []
+
+
+def _after_id3(file: BinaryIO) -> int:
+    """Where a FLAC file begins, which some programs have put an ID3 tag before."""
+    file.seek(0)
+    head = file.read(10)
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size
