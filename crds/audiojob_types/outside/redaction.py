@@ -53,7 +53,8 @@ _SECRET_NAME: Final = re.compile(rf"{_STRONG}|^(?:\w*_)?(?:sig|auth|policy|key|h
 # Long, of letters and digits in no order of words; a number alone is an id or a time.
 _TOKEN: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_~.+=-]{20,}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_WORD: Final = re.compile(r"[A-Za-z]{1,15}[0-9]{0,4}|[0-9]{1,8}")
+# Eight hexadecimal digits are what names of files have of a checksum, such as a model's: too few for a secret.
+_WORD: Final = re.compile(r"[A-Za-z]{1,15}[0-9]{0,4}|[0-9]{1,8}|[0-9a-f]{1,8}")
 # Addresses of our own stores name folders by uid and checksum.
 _OWN_SCHEMES: Final = frozenset({"s3", "file"})
 

@@ -84,6 +84,12 @@ def test_names_of_songs_and_videos_are_no_secrets() -> None:
     assert redact("dQw4w9WgXcQ Summer Hits english 2", secrets) == "dQw4w9WgXcQ Summer Hits english 2"
 
 
+@pytest.mark.parametrize("name", ["aaaaaaaa-74357bb4.th", "955717e8-8726e21a.th", "song-2026-11-28-5f3a9c1e.flac"])
+def test_names_of_files_with_a_checksum_are_no_secrets(name: str) -> None:
+    secrets = learned(f"https://models.example/demucs/{name}")
+    assert redact(f"{name} is damaged", secrets) == f"{name} is damaged"
+
+
 def test_json_is_redacted_in_depth() -> None:
     told = {"a": [f"https://h.example/?x={S}", 1, None], "b": {"c": f"Cookie: {S}"}}
     assert S not in str(redact_all(told, Secrets()))
