@@ -16,7 +16,7 @@ from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile, PictureStream, read_streams
 from audiojob_runner.media.tags.pictures import picture_kind
 from audiojob_runner.media.tags.read import read_pictures, read_tags
-from audiojob_runner.media.wavheader import wav_seconds
+from audiojob_runner.media.wavheader import wav_length
 
 
 def examine_sound(source: Path, cancelled: threading.Event) -> MediaInfo:
@@ -52,9 +52,10 @@ def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:
     if info.demuxer == "wav":
         # ffprobe goes by the file's size, which hides that a file was cut off.
         with source.open("rb") as file:
-            promised = wav_seconds(file)
-        if promised is not None:
-            info = replace(info, duration_seconds=promised, exact=True)
+            said = wav_length(file, source.stat().st_size)
+        exact = said.seconds is not None
+        seconds = said.seconds if exact else info.duration_seconds
+        info = replace(info, duration_seconds=seconds, exact=exact, goes_on=said.goes_on)
     return info
 
 

@@ -28,7 +28,8 @@ MAX_MISSING_SHARE: Final = 0.02
 class MediaInfo:
     """One file and the sound in it. ``duration_seconds`` is what the file says; None where it says nothing.
 
-    ``exact`` tells whether that duration can be held against what is decoded.
+    ``exact`` tells whether that duration can be held against what is decoded. ``bits`` is how fine its samples are,
+    0 where the coding has no such thing. ``goes_on``: there is sound behind the end that the header names.
     """
 
     demuxer: str
@@ -39,6 +40,8 @@ class MediaInfo:
     duration_seconds: float | None
     exact: bool
     has_video: bool
+    bits: int = 0
+    goes_on: bool = False
 
 
 def sniff(head: bytes) -> str | None:
@@ -117,12 +120,22 @@ def _sound(
         duration_seconds=own if own is not None else whole,
         exact=exact,
         has_video=has_video,
+        bits=_bits(stream),
     )
 
 
+def _bits(stream: Mapping[str, Any]) -> int:
+    """Bits of a sample, of codings that keep them."""
+    for name in ("bits_per_raw_sample", "bits_per_sample"):
+        text = str(stream.get(name, ""))
+        if text.isdigit() and 0 < int(text) <= 64:
+            return int(text)
+    return 0
+
+
 def check_length(info: MediaInfo, max_seconds: int) -> None:
-    """Refuse, before any work, what says that it plays too long."""
-    if info.duration_seconds is not None and info.duration_seconds > max_seconds:
+    """Refuse, before any work, what says that it plays too long. An estimate refuses nothing."""
+    if info.exact and info.duration_seconds is not None and info.duration_seconds > max_seconds:
         raise too_long(max_seconds, info.duration_seconds)
 
 

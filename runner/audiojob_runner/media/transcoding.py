@@ -29,8 +29,8 @@ VIDEO_SIZES: Final = {
 # More channels than the format's encoder takes are mixed down; bits a second that one channel may use at most.
 MAX_CHANNELS: Final = {"mp3": 2}
 MAX_BITS_PER_CHANNEL: Final = {"mp3": 320_000, "opus": 256_000, "vorbis": 240_000, "aac": 288_000}
-# What is finer than 16 bits stays so in WAV.
-FINE_CODINGS: Final = ("pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le")
+# What is finer than 16 bits stays so in WAV: integers by their bits, floats by their names.
+FLOAT_CODINGS: Final = ("pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be")
 MAX_FLAC_RATE: Final = 384_000
 MIN_VORBIS_BITS_PER_CHANNEL: Final = 32_000
 # Below this rate Vorbis, MP3 and AAC have their own small limits of bits: the encoder refuses what a user would ask.
@@ -109,7 +109,7 @@ def _sound(
     if wanted.copy_sound and container.holds(sound.codec) and changed == (None,) * 4:
         return base
     codec = container.audio[0]
-    if container.name == "wav" and sound.codec in FINE_CODINGS:
+    if container.name == "wav" and (sound.bits > 16 or sound.codec in FLOAT_CODINGS):
         codec = "pcm_s24le"
     channels = min(wanted.channels or sound.channels, MAX_CHANNELS.get(codec, 8))
     most = MAX_BITS_PER_CHANNEL.get(codec, 0) * (1 if codec == "mp3" else channels)

@@ -85,9 +85,9 @@ class _Transcoding:
         return self._result(target, made, (found, sound, result), loudness)
 
     def _check_length(self, found: MediaFile, sound: MediaInfo | None) -> None:
-        seconds = _seconds(found, sound)
-        if seconds is not None and seconds > self._max_seconds:
-            raise media.too_long(self._max_seconds, seconds)
+        info = sound or _film_info(found)
+        if info is not None:
+            media.check_length(info, self._max_seconds)
 
     def _measure(self, sound: MediaInfo | None) -> Loudness | None:
         if sound is None or self._parameters.loudness_lufs is None:

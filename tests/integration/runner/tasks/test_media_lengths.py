@@ -1,0 +1,61 @@
+"""How long files are: by what is decoded, and not by what a header of a stream or an estimate says."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from tests.integration.runner.tasks.conftest import Bench
+from tests.integration.runner.tasks.test_transcode import make
+
+from audiojob_runner.errors import PhaseError
+from audiojob_types.reasons import Reason
+from audiojob_types.tasks import Task
+
+RATE = 44_100
+
+
+def with_data_size(folder: Path, size: int, seconds: float = 0.5) -> Path:
+    """A WAV file whose header says that its sound has ``size`` bytes."""
+    path = folder / f"{size:x}.wav"
+    soundfile.write(path, 0.5 * np.sin(np.arange(round(RATE * seconds)) * 0.05), RATE, subtype="PCM_16")
+    content = bytearray(path.read_bytes())
+    content[40:44] = struct.pack("<I", size)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFF_F000, 0x7FFF_0024, 0x8000_0000, 0xFFFF_FFFF], ids=hex)
+def test_a_wav_that_was_piped_is_as_long_as_its_sound(bench: Bench, tmp_path: Path, size: int) -> None:
+    source = with_data_size(tmp_path, size)
+    assert bench.run(Task.NORMALIZE, source).outputs[0].metadata["samples"] == RATE // 2
+    assert bench.run(Task.TRANSCODE, source, format="flac").outputs[0].metadata["durationSeconds"] == 0.5
+
+
+def test_an_mp3_whose_length_is_only_estimated_is_measured(bench: Bench, tmp_path: Path) -> None:
+    """Its silent beginning has few bits: by them it would play much longer."""
+    sound = "aevalsrc='if(lt(t,2),0,random(0)-0.5)':s=44100:d=8"
+    source = make(
+        tmp_path, "vbr.mp3", "-f", "lavfi", "-i", sound, "-c:a", "libmp3lame", "-q:a", "0", "-write_xing", "0"
+    )
+    (output,) = bench.run(Task.NORMALIZE, source, maxDurationSeconds=9).outputs
+    assert output.metadata["durationSeconds"] == pytest.approx(8, abs=0.1)
+    (output,) = bench.run(Task.TRANSCODE, source, format="flac", maxDurationSeconds=9).outputs
+    assert output.metadata["durationSeconds"] == pytest.approx(8, abs=0.1)
+    for task, more in ((Task.NORMALIZE, {}), (Task.TRANSCODE, {"format": "flac"})):
+        with pytest.raises(PhaseError) as caught:
+            bench.run(task, source, maxDurationSeconds=5, **more)
+        assert caught.value.reason is Reason.TOO_LONG
+
+
+@pytest.mark.parametrize("coding", ["flac", "alac", "pcm_s24be", "pcm_f32be"])
+def test_what_is_finer_than_16_bits_stays_so_whatever_its_coding(bench: Bench, tmp_path: Path, coding: str) -> None:
+    name = {"flac": "fine.flac", "alac": "fine.m4a", "pcm_s24be": "fine.aiff", "pcm_f32be": "fine.aiff"}[coding]
+    sound = ["-f", "lavfi", "-i", "aevalsrc=0.0001*sin(2764*t):s=44100:d=0.2", "-c:a", coding]
+    form = [] if coding.startswith("pcm") else ["-sample_fmt", "s32p" if coding == "alac" else "s32"]
+    source = make(tmp_path, name, *sound, *form)
+    (output,) = bench.run(Task.TRANSCODE, source, format="wav").outputs
+    assert soundfile.info(output.path).subtype == "PCM_24"
