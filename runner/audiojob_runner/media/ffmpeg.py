@@ -56,6 +56,16 @@ IDLE_SECONDS: Final = 120
 MAX_ERROR_RATE: Final = 0.02
 EXIT_ERROR_RATE: Final = 69
 
+# Which speakers each side hears (ITU-R BS.775). A channel that a file does not have counts for nothing, and `<` scales
+# by the sum of those that it has, so that no mix is louder than full scale.
+_LEFT: Final = "FL+FLC+DL+0.707107*FC+0.707107*BL+0.707107*SL+0.5*BC"
+_RIGHT: Final = "FR+FRC+DR+0.707107*FC+0.707107*BR+0.707107*SR+0.5*BC"
+_BOTH: Final = (
+    "FC+0.5*FL+0.5*FR+0.5*FLC+0.5*FRC+0.5*DL+0.5*DR+0.353553*BL+0.353553*BR+0.353553*SL+0.353553*SR+0.353553*BC"
+)
+# Layouts with more channels have speakers that the mix does not name.
+_MAX_MIXED: Final = 8
+
 _UNWRITTEN: Final = ("Error writing trailer", "Error closing file")
 
 _ENTRIES: Final = (
@@ -201,6 +211,16 @@ def wav_command(request: WavRequest) -> list[str]:
         "-fflags", "+bitexact", "-flags:a", "+bitexact", "-f", "wav", "-rf64", "auto",
         "-y", file_argument(request.target),
     ]  # fmt: skip
+
+
+def channel_mix(source_channels: int, channels: int) -> str | None:
+    """The filter that brings any layout to one or two channels, each source at its own level; None where ffmpeg does.
+
+    It goes by the speakers' names: ffmpeg makes the filters anew where the layout changes within a file.
+    """
+    if source_channels > _MAX_MIXED or channels not in (1, 2):
+        return None
+    return f"pan=mono|FC<{_BOTH}" if channels == 1 else f"pan=stereo|FL<{_LEFT}|FR<{_RIGHT}"
 
 
 class ProgressReader:

@@ -25,6 +25,7 @@ from audiojob_runner.media.ffmpeg import (
     Failure,
     FfmpegError,
     ProgressReader,
+    channel_mix,
     file_argument,
     guards,
     run_tool,
@@ -244,13 +245,15 @@ def _output_options(number: int, stream: EncodeStream, threads: str) -> list[str
 def audio_filters(stream: EncodeStream) -> str:
     """The filter chain of a sound stream."""
     filters = []
-    if stream.source_codec.startswith("pcm_f"):
-        # Floats may hold infinities and what is no number; encoders must not see them.
-        filters.append("aformat=sample_fmts=s32")
-    if (stream.source_channels, stream.channels) == (1, 2):
-        filters.append("pan=stereo|c0=c0|c1=c0")  # at its own level; ffmpeg alone would lower it by 3 dB
+    mix = channel_mix(stream.source_channels or 0, stream.channels or stream.source_channels or 0)
+    if mix is not None:
+        filters.append(mix)
     if stream.gain_decibels:
         filters.append(f"volume={stream.gain_decibels:.3f}dB:precision=double")
+    if stream.source_codec.startswith("pcm_f"):
+        # Floats may hold infinities and what is no number; encoders must not see them. After the gain, for floats may
+        # also be above full scale.
+        filters.append("aformat=sample_fmts=s32")
     return ",".join(filters) or "anull"
 
 

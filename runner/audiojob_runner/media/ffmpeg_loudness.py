@@ -42,6 +42,11 @@ class Loudness:
         """Whether there is nothing that could be made louder."""
         return self.integrated <= SILENCE_LUFS or not math.isfinite(self.true_peak)
 
+    @property
+    def too_short(self) -> bool:
+        """Whether there is sound, but less than the 0.4 s that EBU R 128 measures at once."""
+        return self.integrated <= SILENCE_LUFS < self.true_peak
+
     def gain(self, target: float) -> float:
         """Decibels that bring the whole to ``target`` LUFS, less where its peaks would rise above the limit."""
         return 0.0 if self.silent else min(target - self.integrated, MAX_TRUE_PEAK - self.true_peak)

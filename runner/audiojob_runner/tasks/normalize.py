@@ -42,7 +42,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         target=target,
         demuxer=info.demuxer,
         stream_index=info.stream_index,
-        filters=sound_filters(info.channels),
+        filters=ffmpeg.channel_mix(info.channels, CHANNELS) or "anull",
         # One second more than allowed, so that a source without a stated length shows that it is too long.
         max_seconds=max_seconds + 1,
         sample_rate=SAMPLE_RATE,
@@ -85,11 +85,6 @@ def _describe(info: MediaInfo) -> dict[str, Any]:
         },
         "ffmpeg": ffmpeg.version(),
     }
-
-
-def sound_filters(channels: int) -> str:
-    """The filter chain: one channel goes to both sides at its own level (ffmpeg alone would lower it by 3 dB)."""
-    return "pan=stereo|c0=c0|c1=c0" if channels == 1 else "anull"
 
 
 def _source(inputs: Mapping[str, TaskInput]) -> Path:

@@ -72,7 +72,7 @@ class _Transcoding:
         self._check_length(found, sound)
         # Whatever cannot be done is refused before the first pass over the sound.
         made = plan(self._source, found, sound, self._parameters)
-        loudness = self._measure(sound)
+        loudness = self._measure(sound, made)
         target_lufs = self._parameters.loudness_lufs
         if sound is not None and loudness is not None and target_lufs is not None:
             gain = loudness.gain(target_lufs)
@@ -89,10 +89,11 @@ class _Transcoding:
         if info is not None:
             media.check_length(info, self._max_seconds)
 
-    def _measure(self, sound: MediaInfo | None) -> Loudness | None:
+    def _measure(self, sound: MediaInfo | None, made: Plan) -> Loudness | None:
+        """The loudness in the channels that are written: one channel on two sides is louder than on one."""
         if sound is None or self._parameters.loudness_lufs is None:
             return None
-        stream = EncodeStream(self._source, sound.demuxer, sound.stream_index, StreamKind.AUDIO, sound.codec)
+        stream = next(stream for stream in made.streams if _is_sound(stream))
         request = LoudnessRequest(
             self._source, sound.demuxer, sound.stream_index, self._max_seconds + 1, audio_filters(stream)
         )
@@ -233,6 +234,8 @@ def _is_sound(stream: EncodeStream) -> bool:
 
 
 def _loudness_warnings(loudness: Loudness, gain: float, target: float) -> tuple[str, ...]:
+    if loudness.too_short:
+        return ("The level was left as it is: the sound is too short to be measured.",)
     if loudness.silent:
         return ("The level was left as it is: there is only silence.",)
     reached = loudness.integrated + gain

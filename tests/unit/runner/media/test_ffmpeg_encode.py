@@ -148,7 +148,13 @@ def test_a_still_from_what_is_on_no_list_starts_nothing(wrong: StillRequest) -> 
     ("fields", "want"),
     [
         pytest.param({}, "anull", id="nothing to do"),
-        pytest.param({"source_channels": 1, "channels": 2}, "pan=stereo|c0=c0|c1=c0", id="one side to both"),
+        pytest.param({"source_channels": 9, "channels": 2}, "anull", id="speakers that no mix names"),
+        pytest.param({"source_channels": 6, "channels": 6}, "anull", id="as many as there are"),
+        pytest.param(
+            {"source_codec": "pcm_f32le", "gain_decibels": -3.5},
+            "volume=-3.500dB:precision=double,aformat=sample_fmts=s32",
+            id="the gain before full scale cuts off",
+        ),
         pytest.param({"gain_decibels": -3.5}, "volume=-3.500dB:precision=double", id="another level"),
         pytest.param({"source_codec": "pcm_f64le"}, "aformat=sample_fmts=s32", id="floats that may be no numbers"),
     ],

@@ -1,0 +1,100 @@
+"""Levels: layouts that change within a file, floats above full scale, loudness and mixes of what is written."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from tests.integration.runner.tasks.conftest import Bench
+
+from audiojob_types.tasks import Task
+
+RATE = 44_100
+
+
+def ffmpeg(*arguments: str) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments], check=True)
+
+
+def tone(path: Path, layout: str, *frequencies: int, level: float = 0.5, seconds: float = 2) -> Path:
+    """A tone on each speaker of the layout."""
+    channels = "|".join(f"{level}*sin(2*PI*{each}*t)" for each in frequencies)
+    source = f"aevalsrc={channels}:s={RATE}:d={seconds}:c={layout}"
+    ffmpeg("-f", "lavfi", "-i", source, *(("-c:a", "pcm_f32le") if path.suffix == ".wav" else ()), str(path))
+    return path
+
+
+def joined(folder: Path, *parts: Path) -> Path:
+    """MP3 files one behind the other, as stations and podcasts make them."""
+    whole = folder / "joined.mp3"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return whole
+
+
+def level(sound: np.ndarray[Any, Any], frequency: int) -> float:
+    """Amplitude of a tone."""
+    turns = np.exp(-2j * np.pi * frequency / RATE * np.arange(len(sound)))
+    return float(2 * np.abs(np.mean(sound * turns)))
+
+
+def read(path: Path) -> np.ndarray[Any, Any]:
+    return np.asarray(soundfile.read(path, dtype="float64", always_2d=True)[0])
+
+
+@pytest.mark.parametrize(
+    ("task", "parameters"), [(Task.NORMALIZE, {}), (Task.TRANSCODE, {"format": "flac", "channels": 2})]
+)
+@pytest.mark.parametrize("first", ["mono", "stereo"])
+def test_each_part_keeps_its_own_level_where_the_layout_changes(
+    bench: Bench, tmp_path: Path, task: Task, parameters: dict[str, object], first: str
+) -> None:
+    mono = tone(tmp_path / "mono.mp3", "mono", 440)
+    stereo = tone(tmp_path / "stereo.mp3", "stereo", 440, 1500)
+    order = (mono, stereo) if first == "mono" else (stereo, mono)
+
+    result = bench.run(task, joined(tmp_path, *order), **parameters)
+
+    sound = read(result.outputs[0].path)
+    half = len(sound) // 2
+    parts = dict(zip((path.stem for path in order), (sound[: half - 4410], sound[half + 4410 :]), strict=True))
+    assert [level(parts["mono"][:, side], 440) for side in (0, 1)] == pytest.approx([0.5, 0.5], rel=0.1)
+    assert level(parts["stereo"][:, 0], 440) == pytest.approx(0.5, rel=0.1)
+    assert level(parts["stereo"][:, 1], 1500) == pytest.approx(0.5, rel=0.1)
+
+
+def test_floats_above_full_scale_are_made_quieter_before_they_could_be_cut(bench: Bench, tmp_path: Path) -> None:
+    source = tone(tmp_path / "loud.wav", "stereo", 440, 440, level=2)
+    result = bench.run(Task.TRANSCODE, source, format="flac", loudnessLufs=-20)
+    sound = read(result.outputs[0].path)[4410:-4410, 0]
+    assert level(sound, 440) > 100 * level(sound, 1320)  # a cut sine has its third harmonic
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+def test_the_loudness_is_that_of_what_is_written(bench: Bench, tmp_path: Path, layout: str, channels: int) -> None:
+    frequencies = {"mono": (997,), "stereo": (997, 500), "5.1": (997, 500, 700, 60, 800, 900)}[layout]
+    source = tone(tmp_path / "tone.wav", layout, *frequencies, level=0.1, seconds=5)
+    result = bench.run(Task.TRANSCODE, source, format="flac", loudnessLufs=-20, channels=channels)
+    again = bench.run(Task.TRANSCODE, result.outputs[0].path, format="flac", loudnessLufs=-20, channels=channels)
+    assert again.metadata["loudness"]["beforeLufs"] == pytest.approx(-20, abs=0.2)
+
+
+def test_what_is_too_short_to_be_measured_is_not_called_silent(bench: Bench, tmp_path: Path) -> None:
+    source = tone(tmp_path / "short.wav", "stereo", 440, 440, seconds=0.3)
+    result = bench.run(Task.TRANSCODE, source, format="flac", loudnessLufs=-23)
+    assert result.metadata["warnings"] == ["The level was left as it is: the sound is too short to be measured."]
+
+
+def test_a_mix_of_many_channels_has_one_level_in_every_format(bench: Bench, tmp_path: Path) -> None:
+    source = tone(tmp_path / "loud.wav", "5.1", 440, 440, 440, 60, 440, 440, level=0.9)
+    peaks = {}
+    for form in ("wav", "flac", "mp3", "opus", "ogg"):
+        result = bench.run(Task.TRANSCODE, source, format=form, channels=2)
+        plain = tmp_path / f"{form}.plain.wav"
+        ffmpeg("-i", str(result.outputs[0].path), "-c:a", "pcm_f32le", str(plain))
+        peaks[form] = float(np.abs(read(plain)[8820:-8820]).max())
+    assert list(peaks.values()) == pytest.approx([0.9] * 5, rel=0.08), peaks
