@@ -56,6 +56,8 @@ IDLE_SECONDS: Final = 120
 MAX_ERROR_RATE: Final = 0.02
 EXIT_ERROR_RATE: Final = 69
 
+# Silence until sound that starts late, and in its gaps: most formats of sound alone have no timeline.
+FROM_THE_START: Final = "aresample=async=1:first_pts=0"
 # Which speakers each side hears (ITU-R BS.775). A channel that a file does not have counts for nothing, and `<` scales
 # by the sum of those that it has, so that no mix is louder than full scale.
 _LEFT: Final = "FL+FLC+DL+0.707107*FC+0.707107*BL+0.707107*SL+0.5*BC"

@@ -21,6 +21,7 @@ from audiojob_runner.media.ffmetadata import Chapter, ffmetadata
 from audiojob_runner.media.ffmpeg import (
     AUDIO_DECODERS,
     DEMUXERS,
+    FROM_THE_START,
     MAX_ERROR_RATE,
     Failure,
     FfmpegError,
@@ -71,10 +72,10 @@ class EncodeStream:
     """One stream: of which file, and what becomes of it. ``demuxer`` and ``source_codec`` are what the probe found.
 
     ``codec`` is ``COPY`` or a coding of :mod:`audiojob_runner.media.containers`. None keeps what the source has.
-    ``bit_rate`` is bits a second (of video: at most so many). ``gain_decibels`` changes the level. ``max_height``
-    limits the shorter side of the picture, ``fps`` sets pictures a second. A cover always becomes a JPEG of at most
-    ``COVER_PIXELS``; its file may be a picture (``jpeg_pipe``, ``png_pipe``, ``webp_pipe``), and an ``index`` below 0
-    counts the pictures among the file's tags.
+    ``bit_rate`` is bits a second (of video: at most so many). ``gain_decibels`` changes the level; sound that
+    ``starts_late`` gets silence before it. ``max_height`` limits the shorter side of the picture, ``fps`` sets pictures
+    a second. A cover always becomes a JPEG of at most ``COVER_PIXELS``; its file may be a picture (``jpeg_pipe``,
+    ``png_pipe``, ``webp_pipe``), and an ``index`` below 0 counts the pictures among the file's tags.
     """
 
     path: Path
@@ -88,6 +89,7 @@ class EncodeStream:
     channels: int | None = None
     source_channels: int | None = None
     gain_decibels: float = 0.0
+    starts_late: bool = False
     max_height: int | None = None
     fps: int | None = None
 
@@ -244,7 +246,7 @@ def _output_options(number: int, stream: EncodeStream, threads: str) -> list[str
 
 def audio_filters(stream: EncodeStream) -> str:
     """The filter chain of a sound stream."""
-    filters = []
+    filters = [FROM_THE_START] if stream.starts_late else []
     mix = channel_mix(stream.source_channels or 0, stream.channels or stream.source_channels or 0)
     if mix is not None:
         filters.append(mix)

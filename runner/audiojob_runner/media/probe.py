@@ -19,6 +19,9 @@ MAX_CHANNELS: Final = 8
 MAX_SAMPLE_RATE: Final = 768_000
 # Containers whose header tells the true length. MP3 and ADTS have none: ffmpeg guesses from the bit rate.
 EXACT_LENGTH: Final = frozenset({"wav", "w64", "aiff", "caf", "flac", "mov", "matroska"})
+# Containers that say when a stream starts beside the others, and their sound may start late.
+TIMELINES: Final = frozenset({"mov", "matroska"})
+LEAST_LATE_SECONDS: Final = 0.01
 # A file that ends earlier than it says is damaged; encoders' padding and rounding stay below this.
 MAX_MISSING_SECONDS: Final = 0.25
 MAX_MISSING_SHARE: Final = 0.02
@@ -30,6 +33,7 @@ class MediaInfo:
 
     ``exact`` tells whether that duration can be held against what is decoded. ``bits`` is how fine its samples are,
     0 where the coding has no such thing. ``goes_on``: there is sound behind the end that the header names.
+    ``start_seconds``: what the timeline of the file has before its sound.
     """
 
     demuxer: str
@@ -42,6 +46,12 @@ class MediaInfo:
     has_video: bool
     bits: int = 0
     goes_on: bool = False
+    start_seconds: float = 0.0
+
+    @property
+    def starts_late(self) -> bool:
+        """Whether there may be silence before the sound: whether the film begins earlier, ffmpeg knows."""
+        return self.start_seconds >= LEAST_LATE_SECONDS
 
 
 def sniff(head: bytes) -> str | None:
@@ -121,6 +131,7 @@ def _sound(
         exact=exact,
         has_video=has_video,
         bits=_bits(stream),
+        start_seconds=(_seconds(stream.get("start_time")) or 0.0) if demuxer in TIMELINES else 0.0,
     )
 
 
@@ -150,6 +161,8 @@ def too_long(max_seconds: int, seconds: float | None = None) -> PhaseError:
 def check_decoded(info: MediaInfo, decoded_seconds: float) -> None:
     """Refuse a decoded file that is empty, or shorter than its header promised."""
     promised = info.duration_seconds if info.exact and info.duration_seconds is not None else 0.0
+    if info.demuxer == "matroska":
+        promised -= info.start_seconds  # it names the end of a stream, and not its length
     if promised - decoded_seconds > MAX_MISSING_SECONDS + MAX_MISSING_SHARE * promised:
         raise _corrupt(f"The source ends after {decoded_seconds:.1f} s, but its header says {promised:.1f} s.")
     if decoded_seconds <= 0:

@@ -130,6 +130,7 @@ def _sound(
         channels=channels,
         source_channels=sound.channels,
         gain_decibels=gain_decibels,
+        starts_late=sound.starts_late,
     )
 
 

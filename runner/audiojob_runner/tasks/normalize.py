@@ -42,7 +42,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         target=target,
         demuxer=info.demuxer,
         stream_index=info.stream_index,
-        filters=ffmpeg.channel_mix(info.channels, CHANNELS) or "anull",
+        filters=sound_filters(info),
         # One second more than allowed, so that a source without a stated length shows that it is too long.
         max_seconds=max_seconds + 1,
         sample_rate=SAMPLE_RATE,
@@ -85,6 +85,13 @@ def _describe(info: MediaInfo) -> dict[str, Any]:
         },
         "ffmpeg": ffmpeg.version(),
     }
+
+
+def sound_filters(info: MediaInfo) -> str:
+    """The filter chain: silence before sound that starts late, and both sides of any layout."""
+    filters = [ffmpeg.FROM_THE_START] if info.starts_late else []
+    mix = ffmpeg.channel_mix(info.channels, CHANNELS)
+    return ",".join([*filters, *([mix] if mix else [])]) or "anull"
 
 
 def _source(inputs: Mapping[str, TaskInput]) -> Path:

@@ -59,3 +59,31 @@ def test_what_is_finer_than_16_bits_stays_so_whatever_its_coding(bench: Bench, t
     source = make(tmp_path, name, *sound, *form)
     (output,) = bench.run(Task.TRANSCODE, source, format="wav").outputs
     assert soundfile.info(output.path).subtype == "PCM_24"
+
+
+@pytest.mark.parametrize(
+    ("name", "codings"),
+    [
+        pytest.param("late.mkv", ("mpeg4", "flac"), id="mkv"),
+        pytest.param("late.webm", ("libvpx", "libopus"), id="webm"),
+        pytest.param("late.mp4", ("libx264", "aac"), id="mp4"),
+    ],
+)
+def test_sound_that_starts_late_has_silence_before_it(
+    bench: Bench, tmp_path: Path, name: str, codings: tuple[str, str]
+) -> None:
+    shown = ["-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=3"]
+    heard = ["-itsoffset", "1", "-f", "lavfi", "-i", "sine=f=440:r=48000:d=2"]
+    source = make(tmp_path, name, *shown, *heard, "-c:v", codings[0], "-c:a", codings[1])
+    for task, parameters in ((Task.NORMALIZE, {}), (Task.TRANSCODE, {"format": "flac"})):
+        (output,) = bench.run(task, source, **parameters).outputs
+        sound, rate = soundfile.read(output.path, always_2d=True)
+        assert len(sound) / rate == pytest.approx(3, abs=0.05)
+        assert np.abs(sound[: round(0.95 * rate)]).max() < 0.001
+        assert np.abs(sound[round(1.05 * rate) : round(1.2 * rate)]).max() > 0.05
+
+
+def test_sound_alone_that_starts_late_is_no_damage(bench: Bench, tmp_path: Path) -> None:
+    source = make(tmp_path, "late.mka", "-itsoffset", "60", "-f", "lavfi", "-i", "sine=f=440:d=2", "-c:a", "flac")
+    (output,) = bench.run(Task.NORMALIZE, source).outputs
+    assert output.metadata["durationSeconds"] == pytest.approx(2, abs=0.01)
