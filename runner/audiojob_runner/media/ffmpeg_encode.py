@@ -55,6 +55,11 @@ BIT_RATE_CODECS: Final = (*DEFAULT_BIT_RATES, "vorbis")
 VORBIS_QUALITY: Final = "5"  # about 80 kbit/s a channel; unlike a bit rate it fits any number of channels
 
 
+# Floats may hold infinities and what is no number, which nothing behind may see; and they may be above full scale, by
+# up to 36 dB here, which the gain brings down before anything is cut off.
+_FINITE: Final = "volume=0.015625:precision=double,aformat=sample_fmts=s32,volume=64:precision=double"
+
+
 class CoverError(FfmpegError):
     """The cover alone cannot be used; the rest may be written without it."""
 
@@ -247,15 +252,13 @@ def _output_options(number: int, stream: EncodeStream, threads: str) -> list[str
 def audio_filters(stream: EncodeStream) -> str:
     """The filter chain of a sound stream."""
     filters = [FROM_THE_START] if stream.starts_late else []
+    if stream.source_codec.startswith("pcm_f"):
+        filters.append(_FINITE)
     mix = channel_mix(stream.source_channels or 0, stream.channels or stream.source_channels or 0)
     if mix is not None:
         filters.append(mix)
     if stream.gain_decibels:
         filters.append(f"volume={stream.gain_decibels:.3f}dB:precision=double")
-    if stream.source_codec.startswith("pcm_f"):
-        # Floats may hold infinities and what is no number; encoders must not see them. After the gain, for floats may
-        # also be above full scale.
-        filters.append("aformat=sample_fmts=s32")
     return ",".join(filters) or "anull"
 
 

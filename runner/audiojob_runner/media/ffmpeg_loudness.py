@@ -43,8 +43,8 @@ class Loudness:
         return self.integrated <= SILENCE_LUFS or not math.isfinite(self.true_peak)
 
     @property
-    def too_short(self) -> bool:
-        """Whether there is sound, but less than the 0.4 s that EBU R 128 measures at once."""
+    def unmeasured(self) -> bool:
+        """Whether there is sound, but less than the 0.4 s that EBU R 128 measures at once, or a click in silence."""
         return self.integrated <= SILENCE_LUFS < self.true_peak
 
     def gain(self, target: float) -> float:

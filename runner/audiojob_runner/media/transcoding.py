@@ -61,7 +61,7 @@ def plan(
         warnings.append(f"The film was left out: {container.name} holds sound only.")
     if sound is not None:
         streams.append(_sound(source, sound, container, wanted, gain_decibels))
-        warnings += _mixed_down(sound, streams[-1])
+        warnings += _channels(sound, streams[-1], container, wanted)
     elif not container.video:
         raise PhaseError(
             ExitCode.NOT_MEDIA,
@@ -147,10 +147,14 @@ def supported_rate(codec: str, rate: int) -> int:
     return next((known for known in rates if known >= rate), rates[-1])
 
 
-def _mixed_down(sound: MediaInfo, stream: EncodeStream) -> list[str]:
-    if stream.codec == COPY or stream.channels is None or stream.channels >= sound.channels:
+def _channels(sound: MediaInfo, stream: EncodeStream, container: Container, wanted: TranscodeParameters) -> list[str]:
+    if stream.codec == COPY or stream.channels is None:
         return []
-    return [f"{sound.channels} channels were mixed down to {stream.channels}."]
+    if wanted.channels is not None and stream.channels < wanted.channels:
+        return [f"The result has {stream.channels} channels and not {wanted.channels}: {container.name} holds no more."]
+    if stream.channels < sound.channels:
+        return [f"{sound.channels} channels were mixed down to {stream.channels}."]
+    return []
 
 
 def _cover(

@@ -234,8 +234,8 @@ def _is_sound(stream: EncodeStream) -> bool:
 
 
 def _loudness_warnings(loudness: Loudness, gain: float, target: float) -> tuple[str, ...]:
-    if loudness.too_short:
-        return ("The level was left as it is: the sound is too short to be measured.",)
+    if loudness.unmeasured:
+        return ("The level was left as it is: the sound is too short or too quiet to be measured.",)
     if loudness.silent:
         return ("The level was left as it is: there is only silence.",)
     reached = loudness.integrated + gain

@@ -32,12 +32,14 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[str]:
-    """The address of a server with ``song.wav``: two tones, a little more than 3 seconds."""
+    """The address of a server with ``song.wav``, two tones of a little over 3 seconds, and ``film.mp4``, silent."""
     folder = tmp_path / "site"
     folder.mkdir()
     time = np.arange(SAMPLES) / 44_100
     tones = np.stack([np.sin(2 * np.pi * 440 * time), np.sin(2 * np.pi * 660 * time)], axis=1) * 0.3
     soundfile.write(folder / "song.wav", tones, 44_100, subtype="PCM_16")
+    film = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=64x64:d=1", str(folder / "film.mp4")]
+    subprocess.run(film, check=True, timeout=60)
     handler = functools.partial(QuietHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -113,8 +115,9 @@ def test_a_song_from_the_web_becomes_stems_as_long_as_itself(pod: PodFolder, sto
     ("path", "content", "expected"),
     [
         pytest.param("absent.wav", None, ("download", 66, "SourceUnavailable"), id="an address that answers 404"),
-        pytest.param("text.mp3", b"once upon a time\n" * 100, ("normalize", 65, "NotMedia"), id="a text named .mp3"),
-        pytest.param("empty.mp3", b"", ("normalize", 65, "NotMedia"), id="an empty file"),
+        pytest.param("text.mp3", b"once upon a time\n" * 100, ("download", 65, "NotMedia"), id="a text named .mp3"),
+        pytest.param("empty.mp3", b"", ("download", 65, "NotMedia"), id="an empty file"),
+        pytest.param("film.mp4", None, ("normalize", 65, "EmptyMedia"), id="a film without sound"),
     ],
 )
 def test_a_bad_source_ends_in_its_phase_with_its_reason(

@@ -106,7 +106,9 @@ def test_an_output_folder_that_is_a_file_is_a_clear_failure(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
 def test_a_stop_ends_it_at_once_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    command = [*COMMAND, "run", "Simulate", "--param", "durationMilliseconds=3600000", "--out", str(tmp_path / "out")]
+    # A run of the tests that is to outlive its terminal has all that it starts pass over SIGHUP.
+    command = ["env", "--default-signal", *COMMAND, "run", "Simulate"]
+    command += ["--param", "durationMilliseconds=3600000", "--out", str(tmp_path / "out")]
     (tmp_path / "scratch").mkdir()
     environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)

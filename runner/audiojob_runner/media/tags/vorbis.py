@@ -89,8 +89,9 @@ def comment_packet(file: BinaryIO) -> list[tuple[int, int]] | None:
                 return None
             if number == len(page.parts) - 1 and page.open_end:
                 break
-            file.seek(parts[0][0])
-            if file.read(8).startswith(_HEADS):
+            at, size = parts[0]
+            file.seek(at)
+            if file.read(min(size, 8)).startswith(_HEADS):
                 return parts
             open_parts[page.serial] = []
     return None

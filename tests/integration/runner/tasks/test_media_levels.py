@@ -67,10 +67,12 @@ def test_each_part_keeps_its_own_level_where_the_layout_changes(
 
 
 def test_floats_above_full_scale_are_made_quieter_before_they_could_be_cut(bench: Bench, tmp_path: Path) -> None:
-    source = tone(tmp_path / "loud.wav", "stereo", 440, 440, level=2)
+    source = tone(tmp_path / "loud.wav", "stereo", 440, 440, level=2.5)
     result = bench.run(Task.TRANSCODE, source, format="flac", loudnessLufs=-20)
     sound = read(result.outputs[0].path)[4410:-4410, 0]
     assert level(sound, 440) > 100 * level(sound, 1320)  # a cut sine has its third harmonic
+    again = bench.run(Task.TRANSCODE, result.outputs[0].path, format="flac", loudnessLufs=-20)
+    assert again.metadata["loudness"]["beforeLufs"] == pytest.approx(-20, abs=0.2)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -86,7 +88,9 @@ def test_the_loudness_is_that_of_what_is_written(bench: Bench, tmp_path: Path, l
 def test_what_is_too_short_to_be_measured_is_not_called_silent(bench: Bench, tmp_path: Path) -> None:
     source = tone(tmp_path / "short.wav", "stereo", 440, 440, seconds=0.3)
     result = bench.run(Task.TRANSCODE, source, format="flac", loudnessLufs=-23)
-    assert result.metadata["warnings"] == ["The level was left as it is: the sound is too short to be measured."]
+    assert result.metadata["warnings"] == [
+        "The level was left as it is: the sound is too short or too quiet to be measured."
+    ]
 
 
 def test_a_mix_of_many_channels_has_one_level_in_every_format(bench: Bench, tmp_path: Path) -> None:
@@ -98,3 +102,9 @@ def test_a_mix_of_many_channels_has_one_level_in_every_format(bench: Bench, tmp_
         ffmpeg("-i", str(result.outputs[0].path), "-c:a", "pcm_f32le", str(plain))
         peaks[form] = float(np.abs(read(plain)[8820:-8820]).max())
     assert list(peaks.values()) == pytest.approx([0.9] * 5, rel=0.08), peaks
+
+
+def test_fewer_channels_than_were_asked_for_are_said(bench: Bench, tmp_path: Path) -> None:
+    source = tone(tmp_path / "tone.wav", "stereo", 440, 440)
+    result = bench.run(Task.TRANSCODE, source, format="mp3", channels=6)
+    assert result.metadata["warnings"] == ["The result has 2 channels and not 6: mp3 holds no more."]

@@ -152,11 +152,11 @@ def test_a_still_from_what_is_on_no_list_starts_nothing(wrong: StillRequest) -> 
         pytest.param({"source_channels": 6, "channels": 6}, "anull", id="as many as there are"),
         pytest.param(
             {"source_codec": "pcm_f32le", "gain_decibels": -3.5},
-            "volume=-3.500dB:precision=double,aformat=sample_fmts=s32",
+            f"{ffmpeg_encode._FINITE},volume=-3.500dB:precision=double",
             id="the gain before full scale cuts off",
         ),
         pytest.param({"gain_decibels": -3.5}, "volume=-3.500dB:precision=double", id="another level"),
-        pytest.param({"source_codec": "pcm_f64le"}, "aformat=sample_fmts=s32", id="floats that may be no numbers"),
+        pytest.param({"source_codec": "pcm_f64le"}, ffmpeg_encode._FINITE, id="floats that may be no numbers"),
     ],
 )
 def test_sound_filters(fields: dict[str, Any], want: str) -> None:
