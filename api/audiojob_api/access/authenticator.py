@@ -50,9 +50,9 @@ class ExpiringCache(Generic[V]):
 
     async def get(self, key: str, load: Callable[[], Awaitable[V]]) -> V:
         """The cached value, or what ``load`` returns now. A ``load`` that raises leaves nothing behind."""
-        entry = self._entries.get(key)
-        if entry is not None and self._clock() < entry[0]:
-            return entry[1]
+        found = self.find(key)
+        if found is not None:
+            return found
         value = await load()
         self.put(key, value)
         return value

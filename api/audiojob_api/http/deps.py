@@ -174,20 +174,17 @@ async def _require(request: Request) -> Require:
     return require
 
 
-async def _creator(
-    caller: Annotated[Identity, Depends(caller_who_may(Call.CREATE))],
-    settings: Settings,
-    idempotency_key: IdempotencyKey = None,
-) -> Requester:
-    return Requester(settings.namespace, caller.username, idempotency_key)
+def _requester_who_may(call: Call) -> Callable[..., Awaitable[Requester]]:
+    """A dependency: for whom a job is made, with the key that makes it once."""
 
+    allowed = Depends(caller_who_may(call))  # no annotation: FastAPI cannot see a closure's names there
 
-async def _retrier(
-    caller: Annotated[Identity, Depends(caller_who_may(Call.RETRY))],
-    settings: Settings,
-    idempotency_key: IdempotencyKey = None,
-) -> Requester:
-    return Requester(settings.namespace, caller.username, idempotency_key)
+    async def requester(
+        settings: Settings, caller: Identity = allowed, idempotency_key: IdempotencyKey = None
+    ) -> Requester:
+        return Requester(settings.namespace, caller.username, idempotency_key)
+
+    return requester
 
 
 async def _existing_job(name: JobName, reader: Reader) -> dict[str, Any]:
@@ -204,8 +201,8 @@ async def require_json(request: Request) -> None:
         raise Problem(415, "unsupported-media-type", "Send the body as Content-Type: application/json.")
 
 
-Creator = Annotated[Requester, Depends(_creator)]
-Retrier = Annotated[Requester, Depends(_retrier)]
+Creator = Annotated[Requester, Depends(_requester_who_may(Call.CREATE))]
+Retrier = Annotated[Requester, Depends(_requester_who_may(Call.RETRY))]
 Required = Annotated[Require, Depends(_require)]
 ExistingJob = Annotated[dict[str, Any], Depends(_existing_job)]
 """The job that the path names. Raises a 404 :class:`Problem`, or 503 while that is not known yet."""

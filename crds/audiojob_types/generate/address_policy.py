@@ -11,8 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from audiojob_types.constants import GROUP
-from audiojob_types.generate.admission_policy import LABELS, bind, template, write
+from audiojob_types.generate.admission_policy import bind, policy_of, template, write
 from audiojob_types.outside.networks import DEFAULT_PORTS
 from audiojob_types.resources.urlrules import PRIVATE_NETWORKS, host_of
 
@@ -36,49 +35,40 @@ def policy(allowed: Iterable[str]) -> dict[str, Any]:
 
 def _policy(allowed: str) -> dict[str, Any]:
     networks = ", ".join(f"'{network}'" for network in PRIVATE_NETWORKS)
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": NAME, "labels": LABELS},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {
-                "resourceRules": [
-                    {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["audiojobs"]}
-                ]
+    return policy_of(
+        NAME,
+        {"operations": ["CREATE"], "resources": ["audiojobs"]},
+        variables=[
+            {"name": "url", "expression": "object.spec.?source.?url.orValue('')"},
+            {"name": "host", "expression": host_of("variables.url")},
+            {
+                "name": "port",
+                "expression": (
+                    "[variables.url.find('^https?://[^/?#]*').find(':[0-9]*$')].map(p, p in ['', ':'] ? "
+                    "(variables.url.startsWith('https:') ? ':443' : ':80') : p)[0]"
+                ),
             },
-            "variables": [
-                {"name": "url", "expression": "object.spec.?source.?url.orValue('')"},
-                {"name": "host", "expression": host_of("variables.url")},
-                {
-                    "name": "port",
-                    "expression": (
-                        "[variables.url.find('^https?://[^/?#]*').find(':[0-9]*$')].map(p, p in ['', ':'] ? "
-                        "(variables.url.startsWith('https:') ? ':443' : ':80') : p)[0]"
-                    ),
-                },
-                {"name": "private", "expression": f"[{networks}]"},
-                {"name": "allowed", "expression": allowed},
-            ],
-            "validations": [
-                {
-                    # The schema admits networks that are none to the API server, such as 1::2::/64: they allow nothing.
-                    "expression": (
-                        f"!isIP(variables.host) || !variables.private.exists(n, {_CONTAINS}) || "
-                        f"variables.allowed.exists(n, isCIDR({_NETWORK}) && "
-                        f"cidr({_NETWORK}).containsIP(variables.host) && {_OPENS})"
-                    ),
-                    "message": "spec.source.url: the address is not public",
-                    # The API takes the field from the beginning.
-                    "messageExpression": (
-                        "'spec.source.url: ' + variables.host + ' is not a public address. Use a public one, or ask "
-                        "the administrator to allow it with its port in fetch.allowedCIDRs'"
-                    ),
-                    "reason": "Invalid",
-                }
-            ],
-        },
-    }
+            {"name": "private", "expression": f"[{networks}]"},
+            {"name": "allowed", "expression": allowed},
+        ],
+        validations=[
+            {
+                # The schema admits networks that are none to the API server, such as 1::2::/64: they allow nothing.
+                "expression": (
+                    f"!isIP(variables.host) || !variables.private.exists(n, {_CONTAINS}) || "
+                    f"variables.allowed.exists(n, isCIDR({_NETWORK}) && "
+                    f"cidr({_NETWORK}).containsIP(variables.host) && {_OPENS})"
+                ),
+                "message": "spec.source.url: the address is not public",
+                # The API takes the field from the beginning.
+                "messageExpression": (
+                    "'spec.source.url: ' + variables.host + ' is not a public address. Use a public one, or ask "
+                    "the administrator to allow it with its port in fetch.allowedCIDRs'"
+                ),
+                "reason": "Invalid",
+            }
+        ],
+    )
 
 
 def binding() -> dict[str, Any]:

@@ -6,11 +6,29 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from audiojob_types.constants import GROUP
 from audiojob_types.generate.crd import HEADER, to_yaml
 
 CONDITION: Final = "# {{ if .Values.admissionPolicies.enabled }}\n"
 END: Final = "# {{ end }}\n"
 LABELS: Final = {"app.kubernetes.io/part-of": "audiojob"}
+
+
+def policy_of(name: str, rule: dict[str, Any], **spec: list[dict[str, str]]) -> dict[str, Any]:
+    """A policy for what the rule of resources matches, in all API versions. Where it cannot be asked, nothing passes.
+
+    ``spec``: its ``matchConditions``, ``variables`` and ``validations``.
+    """
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name, "labels": LABELS},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {"resourceRules": [{"apiGroups": [GROUP], "apiVersions": ["*"], **rule}]},
+            **spec,
+        },
+    }
 
 
 def bind(policy: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from audiojob_types import constants as c
-from audiojob_types.generate.admission_policy import LABELS, bind, template, write
+from audiojob_types.generate.admission_policy import bind, policy_of, template, write
 
 NAME: Final = "audiojob-metadata"
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -33,9 +33,15 @@ def _key_sum(at: str, depth: int = _FIELD_DEPTH) -> str:
     return f"{at}.map({name}, size({name}) + {_key_sum(f'{at}[{name}]', depth - 1)}).sum()"
 
 
+def _states(field: str) -> tuple[str, str]:
+    """The variables that hold the field as it is and as it was."""
+    name = f"{field[0].upper()}{field[1:]}"
+    return f"new{name}", f"old{name}"
+
+
 def _of(field: str, empty: str, measure: str) -> list[dict[str, str]]:
     """Variables: the field as it is and as it was, and how much of it there is. ``measure`` says so of ``%s``."""
-    now, before = f"new{field[0].upper()}{field[1:]}", f"old{field[0].upper()}{field[1:]}"
+    now, before = _states(field)
     return [
         {"name": now, "expression": f"object.metadata.?{field}.orValue({empty})"},
         {
@@ -60,7 +66,7 @@ def _variables() -> list[dict[str, str]]:
 
 
 def _limit(field: str, count: int, size: int) -> dict[str, str]:
-    now, before = f"variables.new{field[0].upper()}{field[1:]}", f"variables.old{field[0].upper()}{field[1:]}"
+    now, before = (f"variables.{state}" for state in _states(field))
     return {
         "expression": (
             f"(size({now}) <= {count} || size({now}) <= size({before})) && "
@@ -88,7 +94,7 @@ def _last_applied() -> dict[str, str]:
 
 
 def _reserved(field: str) -> dict[str, str]:
-    now, before = f"variables.new{field.capitalize()}", f"variables.old{field.capitalize()}"
+    now, before = (f"variables.{state}" for state in _states(field))
     ours = f"(k.startsWith('{c.GROUP}/') || k.contains('.{c.GROUP}/'))"
     return {
         "expression": (
@@ -107,36 +113,25 @@ def _reserved(field: str) -> dict[str, str]:
 
 def policy() -> dict[str, Any]:
     """The ValidatingAdmissionPolicy."""
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": NAME, "labels": LABELS},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {
-                "resourceRules": [
-                    {
-                        "apiGroups": [c.GROUP],
-                        "apiVersions": ["*"],
-                        "operations": ["CREATE", "UPDATE"],
-                        # Not their status: who writes that changes no metadata, and nobody's metadata may hinder it.
-                        "resources": ["audiojobs", "audiopipelines", "audioqueues"],
-                    }
-                ]
-            },
-            "variables": _variables(),
-            "validations": [
-                _limit("labels", c.MAX_LABELS, c.MAX_LABELS_BYTES),
-                _limit("annotations", c.MAX_ANNOTATIONS, c.MAX_ANNOTATIONS_BYTES),
-                _last_applied(),
-                _limit("finalizers", c.MAX_FINALIZERS, c.MAX_FINALIZERS_BYTES),
-                _limit("ownerReferences", c.MAX_OWNERS, c.MAX_OWNERS_BYTES),
-                _limit("managedFields", c.MAX_MANAGERS, c.MAX_MANAGED_FIELDS_BYTES),
-                _reserved("labels"),
-                _reserved("annotations"),
-            ],
+    return policy_of(
+        NAME,
+        {
+            "operations": ["CREATE", "UPDATE"],
+            # Not their status: who writes that changes no metadata, and nobody's metadata may hinder it.
+            "resources": ["audiojobs", "audiopipelines", "audioqueues"],
         },
-    }
+        variables=_variables(),
+        validations=[
+            _limit("labels", c.MAX_LABELS, c.MAX_LABELS_BYTES),
+            _limit("annotations", c.MAX_ANNOTATIONS, c.MAX_ANNOTATIONS_BYTES),
+            _last_applied(),
+            _limit("finalizers", c.MAX_FINALIZERS, c.MAX_FINALIZERS_BYTES),
+            _limit("ownerReferences", c.MAX_OWNERS, c.MAX_OWNERS_BYTES),
+            _limit("managedFields", c.MAX_MANAGERS, c.MAX_MANAGED_FIELDS_BYTES),
+            _reserved("labels"),
+            _reserved("annotations"),
+        ],
+    )
 
 
 def binding() -> dict[str, Any]:

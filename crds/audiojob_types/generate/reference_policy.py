@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from audiojob_types.constants import GROUP
-from audiojob_types.generate.admission_policy import LABELS, bind, template, write
+from audiojob_types.generate.admission_policy import bind, policy_of, template, write
 
 NAME: Final = "audiojob-references"
 # Field, and the variable that holds the name in it; '' where it is not set.
@@ -19,31 +19,22 @@ _FIELDS: Final = {"source.jobRef.name": "source", "retryOf": "retried"}
 
 def policy() -> dict[str, Any]:
     """The policy."""
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": NAME, "labels": LABELS},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {
-                "resourceRules": [
-                    {"apiGroups": [GROUP], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["audiojobs"]}
-                ]
+    return policy_of(
+        NAME,
+        {"operations": ["CREATE"], "resources": ["audiojobs"]},
+        variables=[
+            {"name": "source", "expression": "object.spec.?source.?jobRef.?name.orValue('')"},
+            {"name": "retried", "expression": "object.spec.?retryOf.orValue('')"},
+            {
+                "name": "jobs",
+                "expression": f"authorizer.group('{GROUP}').resource('audiojobs').namespace(request.namespace)",
             },
-            "variables": [
-                {"name": "source", "expression": "object.spec.?source.?jobRef.?name.orValue('')"},
-                {"name": "retried", "expression": "object.spec.?retryOf.orValue('')"},
-                {
-                    "name": "jobs",
-                    "expression": f"authorizer.group('{GROUP}').resource('audiojobs').namespace(request.namespace)",
-                },
-            ],
-            "validations": [_validation(field, variable) for field, variable in _FIELDS.items()],
-        },
-    }
+        ],
+        validations=[_validation(field, variable) for field, variable in _FIELDS.items()],
+    )
 
 
-def _validation(field: str, variable: str) -> dict[str, Any]:
+def _validation(field: str, variable: str) -> dict[str, str]:
     name = f"variables.{variable}"
     return {
         "expression": f"{name} == '' || variables.jobs.name({name}).check('get').allowed()",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from audiojob_types.constants import GROUP, MANAGER_RUNNER, RUNNER_SERVICE_ACCOUNT
-from audiojob_types.generate.admission_policy import LABELS, bind, template, write
+from audiojob_types.constants import MANAGER_RUNNER, RUNNER_SERVICE_ACCOUNT
+from audiojob_types.generate.admission_policy import bind, policy_of, template, write
 from audiojob_types.resources.job import AudioJobStatus, PhaseState
 
 NAME: Final = "audiojob-runner-progress"
@@ -97,43 +97,29 @@ def _validations() -> list[dict[str, str]]:
 
 def policy() -> dict[str, Any]:
     """The ValidatingAdmissionPolicy."""
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": NAME, "labels": LABELS},
-        "spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {
-                "resourceRules": [
-                    {
-                        "apiGroups": [GROUP],
-                        "apiVersions": ["*"],
-                        "operations": ["CREATE", "UPDATE", "DELETE"],
-                        "resources": ["*/*"],  # with and without subresource
-                    }
-                ]
-            },
-            "matchConditions": [
-                {
-                    "name": "runner",
-                    "expression": (
-                        "request.userInfo.username.startsWith('system:serviceaccount:') && "
-                        f"request.userInfo.username.endsWith(':{RUNNER_SERVICE_ACCOUNT}')"
-                    ),
-                }
-            ],
-            "variables": [
-                {"name": "isReport", "expression": _IS_REPORT},
-                {"name": "podName", "expression": _POD_NAME},
-                {"name": "own", "expression": _OWN_PHASES},
-                {"name": "managers", "expression": "object.?metadata.?managedFields.orValue([])"},
-                {"name": "oldManagers", "expression": "oldObject.?metadata.?managedFields.orValue([])"},
-                {"name": "old", "expression": "oldObject.?status.?progress.orValue({})"},
-                {"name": "new", "expression": "object.?status.?progress.orValue({})"},
-            ],
-            "validations": _validations(),
-        },
-    }
+    return policy_of(
+        NAME,
+        {"operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["*/*"]},  # with and without subresource
+        matchConditions=[
+            {
+                "name": "runner",
+                "expression": (
+                    "request.userInfo.username.startsWith('system:serviceaccount:') && "
+                    f"request.userInfo.username.endsWith(':{RUNNER_SERVICE_ACCOUNT}')"
+                ),
+            }
+        ],
+        variables=[
+            {"name": "isReport", "expression": _IS_REPORT},
+            {"name": "podName", "expression": _POD_NAME},
+            {"name": "own", "expression": _OWN_PHASES},
+            {"name": "managers", "expression": "object.?metadata.?managedFields.orValue([])"},
+            {"name": "oldManagers", "expression": "oldObject.?metadata.?managedFields.orValue([])"},
+            {"name": "old", "expression": "oldObject.?status.?progress.orValue({})"},
+            {"name": "new", "expression": "object.?status.?progress.orValue({})"},
+        ],
+        validations=_validations(),
+    )
 
 
 def binding() -> dict[str, Any]:

@@ -11,5 +11,8 @@ Message = Annotated[str, Field(max_length=1_024)]
 ReasonText = Annotated[str, Field(max_length=63)]
 Generation = Annotated[int, Field(ge=0, le=2**53)]
 
+Atomic = {"x-kubernetes-list-type": "atomic"}
+"""A list that its field manager owns as a whole."""
+
 TERMINAL_STATES: Final = "['Succeeded','Failed','Cancelled']"
 """States in which a job never changes again, as a list in CEL."""

@@ -10,7 +10,7 @@ from audiojob_types.base import StatusModel, WireModel, cel
 from audiojob_types.constants import API_VERSION, MAX_PHASES
 from audiojob_types.descriptor import Reuse
 from audiojob_types.parameters import parameters_schema
-from audiojob_types.resources.fields import Generation
+from audiojob_types.resources.fields import Atomic, Generation
 from audiojob_types.resources.job import PhaseName, Retry
 from audiojob_types.resources.metadata import Metadata
 from audiojob_types.resources.podtemplate import Templates
@@ -18,7 +18,6 @@ from audiojob_types.tasks import Task
 
 _QUANTITY = r"^([0-9]+)(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 Quantity = Annotated[str, Field(pattern=_QUANTITY, max_length=32)]
-Atomic = {"x-kubernetes-list-type": "atomic"}
 
 
 class PhaseInputBinding(WireModel):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from audiojob_types.base import WireModel
+from audiojob_types.resources.fields import Atomic
 
 
 class Toleration(WireModel):
@@ -30,11 +31,7 @@ class PodTemplate(WireModel):
     ] = Field(default_factory=dict)
     tolerations: Annotated[
         tuple[Toleration, ...],
-        Field(
-            max_length=16,
-            json_schema_extra={"x-kubernetes-list-type": "atomic"},
-            description="tolerations of the pods.",
-        ),
+        Field(max_length=16, json_schema_extra=Atomic, description="tolerations of the pods."),
     ] = ()
     runtime_class_name: (
         Annotated[str, Field(max_length=253, description="runtimeClassName of the pods, such as nvidia.")] | None

@@ -17,8 +17,8 @@ from audiojob_operator.records.observed import Observed
 from audiojob_operator.records.plan import EventRecord
 from audiojob_operator.records.reuse import ReuseAsk
 from audiojob_operator.records.settings import Revision
-from audiojob_types.constants import MAX_STATUS_WARNINGS
-from audiojob_types.contract import MAX_WARNING_CHARACTERS
+from audiojob_types.constants import MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
+from audiojob_types.contract import MAX_WARNING_CHARACTERS, OutputRef
 from audiojob_types.progress import overall_percent
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import JobOutput, JobWarning, PhaseState, PhaseStatus, ResolvedSource
@@ -148,6 +148,15 @@ class Draft:
         if done and all(record.reused_from is not None for record in done) and (ref := done[-1].manifest) is not None:
             return "/".join(ref.key.split("/")[:2])
         return output_prefix(self.observed.job.metadata.namespace, self.uid)
+
+    def put_outputs(self, phase: str, outputs: Iterable[OutputRef]) -> None:
+        """Put what a phase published in place of what it had published before.
+
+        The last phases' outputs are what people came for; all of them are in the manifests.
+        """
+        others = [output for output in self.outputs if output.phase != phase]
+        own = [JobOutput(**{**output.model_dump(), "phase": phase}) for output in outputs]
+        self.outputs = [*others, *own][-MAX_STATUS_OUTPUTS:]
 
     def warn_of(self, phase: str, messages: Iterable[str]) -> None:
         """Put what a phase could not do in place of what was said of it before."""

@@ -38,10 +38,9 @@ from audiojob_operator.deciding.reused_phases import (
 from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.observation import Failed, PhaseObservation, Running, Succeeded
 from audiojob_types.base import format_time
-from audiojob_types.constants import MAX_STATUS_OUTPUTS
 from audiojob_types.contract import Device, FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
-from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus
+from audiojob_types.resources.job import PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
 
 _STOPPABLE: Final = (PhaseState.RUNNING, PhaseState.WAITING)
@@ -153,10 +152,7 @@ def _succeeded(draft: Draft, phase: Phase, success: Succeeded, child: PhaseObser
         return take_offered(draft, phase, child.donor)
     if not confirmed:
         record = updated(record, {"reuse_key": None})
-    others = [output for output in draft.outputs if output.phase != record.name]
-    own = [JobOutput(phase=record.name, **output.model_dump()) for output in success.result.outputs]
-    # The last phases' outputs are what people came for; all of them are in the manifests.
-    draft.outputs = [*others, *own][-MAX_STATUS_OUTPUTS:]
+    draft.put_outputs(record.name, success.result.outputs)
     draft.warn_of(record.name, success.result.warnings)
     return after_success(record, success, child, draft.now)
 

@@ -21,11 +21,10 @@ from audiojob_operator.records.observation import Failed, PhaseObservation, Succ
 from audiojob_operator.records.observed import Retried
 from audiojob_operator.records.reuse import Donor, SameWork
 from audiojob_types import constants as c
-from audiojob_types.constants import MAX_STATUS_OUTPUTS
 from audiojob_types.contract import PhaseInputFile
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.job import JobOutput, PhaseState, PhaseStatus
+from audiojob_types.resources.job import PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
 
 _LOST_FILES: Final = frozenset({Reason.INPUT_MISSING, Reason.CHECKSUM_MISMATCH})
@@ -36,10 +35,9 @@ def phase_reuse_key(draft: Draft, phase: Phase) -> str | None:
     if not may_donate(phase):
         return None
     assert draft.revision is not None, "a pipeline is bound before its phases are looked at"
-    job = draft.observed.job
     try:
-        inputs = phase_inputs(job, phase, draft.phases, draft.outputs, draft.source)
-        return reuse_key(Work(job.spec, phase, draft.revision, inputs), draft.observed.settings)
+        work = Work(draft.observed.job.spec, phase, draft.revision, _inputs(draft, phase))
+        return reuse_key(work, draft.observed.settings)
     except (InvalidSpecError, InvalidParameters):
         return None  # said when the phase starts
 
@@ -117,8 +115,7 @@ def _take(draft: Draft, phase: Phase) -> None:
 def _given(draft: Draft, phase: Phase, donor: Donor, key: str, message: str) -> PhaseStatus:
     """The phase with the donor's result, and its outputs among the job's."""
     record = taken_over(draft.phases[phase.name], donor, key)
-    own = [JobOutput(**{**output.model_dump(), "phase": phase.name}) for output in donor.outputs]
-    draft.outputs = [*(each for each in draft.outputs if each.phase != phase.name), *own][-MAX_STATUS_OUTPUTS:]
+    draft.put_outputs(phase.name, donor.outputs)
     draft.warn_of(phase.name, donor.warnings)
     draft.emit(Reason.PHASE_REUSED, message, phase=phase.name, attempt=record.attempt)
     return record

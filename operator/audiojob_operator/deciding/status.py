@@ -16,6 +16,9 @@ from audiojob_types.resources.state import derive_state
 
 # The runner's keys: percent is raised at phase ends only, progress is never touched.
 _NOT_OURS: Final = frozenset({"percent", "progress"})
+_OURS: Final = tuple(
+    key for name, field in AudioJobStatus.model_fields.items() if (key := field.alias or name) not in _NOT_OURS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def status_patch(uid: str, raw: Mapping[str, Any], new: AudioJobStatus, percent:
     changes: list[Object] = [
         {"op": "add", "path": f"/status/{key}", "value": value} for key, value in wire.items() if raw.get(key) != value
     ]
-    changes += [{"op": "remove", "path": f"/status/{key}"} for key in _own_keys() if key in raw and key not in wire]
+    changes += [{"op": "remove", "path": f"/status/{key}"} for key in _OURS if key in raw and key not in wire]
     stored = raw.get("percent", 0)
     stored_percent = stored if isinstance(stored, int) else 0
     if percent > stored_percent:
@@ -106,13 +109,8 @@ def _test(path: str, value: object) -> Object:
 
 
 def _without_nodes(status: Mapping[str, Any]) -> Object:
-    told = {key: status[key] for key in _own_keys() if key in status and key != "nodeName"}
+    told = {key: status[key] for key in _OURS if key in status and key != "nodeName"}
     told["phases"] = [
         {key: value for key, value in phase.items() if key != "nodeName"} for phase in told.get("phases", ())
     ]
     return told
-
-
-def _own_keys() -> tuple[str, ...]:
-    keys = (field.alias or name for name, field in AudioJobStatus.model_fields.items())
-    return tuple(key for key in keys if key not in _NOT_OURS)

@@ -25,8 +25,8 @@ from audiojob_runner.media.ffmpeg_encode import (
     StreamKind,
     encode,
 )
-from audiojob_runner.media.ffmpeg_still import PICTURE_DECODERS
 from audiojob_runner.media.streams import MediaFile
+from audiojob_runner.media.transcoding import cover_streams
 from audiojob_runner.task import TaskContext
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
@@ -188,12 +188,7 @@ def _covers(page: Path | None, first: tuple[Path, MediaFile], container: Contain
     if page is not None:
         demuxer, codec = _COVERS[page.suffix.removeprefix(".")]
         return (EncodeStream(page, demuxer, 0, StreamKind.COVER, codec),)
-    path, media = first
-    return tuple(
-        EncodeStream(path, media.demuxer, cover.index, StreamKind.COVER, cover.codec)
-        for cover in media.covers
-        if cover.codec in PICTURE_DECODERS
-    )
+    return tuple(cover_streams(*first))
 
 
 def _chapters(parts: Parts, examined: Sequence[tuple[Path, MediaFile]]) -> tuple[Chapter, ...]:

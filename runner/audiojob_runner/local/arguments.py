@@ -140,12 +140,7 @@ def refuse_overwriting(target: Target, names: Iterable[str]) -> None:
     """Raises :class:`PhaseError` where one of these files is there already and may not be overwritten."""
     there = [name for name in names if (target.out / name).exists()]
     if there and not target.force:
-        raise PhaseError(
-            ExitCode.USAGE,
-            Reason.INVALID_SPEC,
-            f"{target.out} already has {', '.join(there)}.",
-            "Choose another --out, or overwrite with --force.",
-        )
+        raise usage(f"{target.out} already has {', '.join(there)}.", "Choose another --out, or overwrite with --force.")
 
 
 def usage(message: str, suggestion: str = HELP) -> PhaseError:

@@ -15,7 +15,7 @@ from audiojob_runner.media.ffmpeg import FfmpegError
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile, PictureStream, read_streams
 from audiojob_runner.media.tags.pictures import picture_kind
-from audiojob_runner.media.tags.read import read_pictures, read_tags
+from audiojob_runner.media.tags.read import read
 from audiojob_runner.media.wavheader import wav_length
 
 
@@ -38,12 +38,13 @@ def examine_file(source: Path, cancelled: threading.Event) -> tuple[MediaFile, M
 
 def _with_tags(source: Path, found: MediaFile) -> MediaFile:
     """With what our own readers find: ffprobe knows one value for a name, and believes what tags say of themselves."""
-    kinds = [picture_kind(picture.data) for picture in read_pictures(source, found.demuxer)]
+    tags, pictures = read(source, found.demuxer)
+    kinds = [picture_kind(picture.data) for picture in pictures]
     covers = tuple(
         PictureStream(-1 - number, kind.codec if kind else "unknown", 0, 0, None, None, cover=True)
         for number, kind in enumerate(kinds)
     )
-    return replace(found, tags={**found.tags, **read_tags(source, found.demuxer)}, covers=covers or found.covers)
+    return replace(found, tags={**found.tags, **tags}, covers=covers or found.covers)
 
 
 def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:
@@ -55,7 +56,7 @@ def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:
             said = wav_length(file, source.stat().st_size)
         exact = said.seconds is not None
         seconds = said.seconds if exact else info.duration_seconds
-        info = replace(info, duration_seconds=seconds, exact=exact, goes_on=said.goes_on)
+        info = replace(info, duration_seconds=seconds, exact=exact)
     return info
 
 

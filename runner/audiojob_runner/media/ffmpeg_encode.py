@@ -42,7 +42,7 @@ from audiojob_runner.media.ffmpeg_still import (
 from audiojob_runner.media.tags.found import TagValue
 from audiojob_runner.media.tags.pictures import picture_kind
 from audiojob_runner.media.tags.place import id3_version, place_values
-from audiojob_runner.media.tags.read import read_pictures
+from audiojob_runner.media.tags.read import read
 
 __all__ = ["COPY", "Chapter", "CoverError", "EncodeRequest", "EncodeStream", "StreamKind", "encode", "encode_command"]
 
@@ -352,7 +352,7 @@ def picture_source(source: Path, demuxer: str, index: int, beside: Path) -> Iter
     if index >= 0:
         yield source, demuxer, index
         return
-    pictures = read_pictures(source, demuxer)
+    _, pictures = read(source, demuxer)
     picture = pictures[-index - 1].data if -index <= len(pictures) else b""
     kind = picture_kind(picture)
     if kind is None:

@@ -32,7 +32,7 @@ class MediaInfo:
     """One file and the sound in it. ``duration_seconds`` is what the file says; None where it says nothing.
 
     ``exact`` tells whether that duration can be held against what is decoded. ``bits`` is how fine its samples are,
-    0 where the coding has no such thing. ``goes_on``: there is sound behind the end that the header names.
+    0 where the coding has no such thing.
     ``start_seconds``: what the timeline of the file has before its sound.
     """
 
@@ -45,7 +45,6 @@ class MediaInfo:
     exact: bool
     has_video: bool
     bits: int = 0
-    goes_on: bool = False
     start_seconds: float = 0.0
 
     @property

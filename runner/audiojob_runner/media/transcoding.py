@@ -165,12 +165,21 @@ def _cover(
     if container.cover is CoverForm.NONE:
         warnings.append(f"The cover was left out: {container.name} files hold none.")
         return []
-    usable = [cover for cover in found.covers if cover.codec in PICTURE_DECODERS]
-    if not usable:
+    streams = cover_streams(source, found)
+    if not streams:
         codec = found.covers[0].codec
         why = "it cannot be read" if codec == "unknown" else f"its codec {codec} is not supported"
         warnings.append(f"The cover was left out: {why}.")
-    return [EncodeStream(source, found.demuxer, cover.index, StreamKind.COVER, cover.codec) for cover in usable]
+    return streams
+
+
+def cover_streams(source: Path, found: MediaFile) -> list[EncodeStream]:
+    """The covers that can be decoded, the likeliest first."""
+    return [
+        EncodeStream(source, found.demuxer, cover.index, StreamKind.COVER, cover.codec)
+        for cover in found.covers
+        if cover.codec in PICTURE_DECODERS
+    ]
 
 
 def _texts(

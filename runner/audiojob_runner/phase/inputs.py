@@ -55,7 +55,7 @@ class Fetcher:
             output = self._find_output(item)
             if item.about:
                 return TaskInput(name=item.name, media_type=output.media_type, metadata=output.metadata)
-            key = f"{item.manifest.key.rpartition('/')[0]}/{output.file}"
+            key = _key_of(item.manifest, output)
             path = self._local(number, item.name, key, output.sha256)
             return TaskInput(
                 name=item.name,
@@ -77,7 +77,7 @@ class Fetcher:
         if item.manifest is None or item.output is None or item.about:
             return None
         output = self._find_output(item)
-        key = f"{item.manifest.key.rpartition('/')[0]}/{output.file}"
+        key = _key_of(item.manifest, output)
         try:
             digest = self._digest(self.store.stream(key))
         except FileNotFoundError:
@@ -172,6 +172,11 @@ class Fetcher:
                 digest.update(chunk)
                 self.beat()
         return digest.hexdigest()
+
+
+def _key_of(ref: ManifestRef, output: ManifestOutput) -> str:
+    """Files lie beside the manifest that lists them."""
+    return f"{ref.key.rpartition('/')[0]}/{output.file}"
 
 
 def read_inputs(files: Sequence[PhaseInputFile], fetched: Sequence[TaskInput]) -> tuple[ReadInput, ...]:

@@ -84,11 +84,11 @@ def frames_of(file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, int, int,
     head = file.read(10)
     if len(head) < 10 or head[:3] != b"ID3" or head[3] not in (2, 3, 4):
         return
-    version, size = head[3], _syncsafe(head[6:10])
+    version, size = head[3], syncsafe(head[6:10])
     at, end = start + 10, start + 10 + size
     if head[5] & 0x40 and version > 2:
         extended = file.read(4)
-        at += _syncsafe(extended) if version == 4 else 4 + int.from_bytes(extended, "big")
+        at += syncsafe(extended) if version == 4 else 4 + int.from_bytes(extended, "big")
     length = 6 if version == 2 else 10
     for _ in range(MAX_FRAMES):
         file.seek(at)
@@ -107,14 +107,12 @@ def frames_of(file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, int, int,
 def _wanted(file: BinaryIO, start: int) -> Iterator[Frame]:
     file.seek(start)
     head = file.read(10)
-    if len(head) < 10 or head[:3] != b"ID3" or _syncsafe(head[6:10]) > MAX_TAG_BYTES:
+    if len(head) < 10 or head[:3] != b"ID3" or syncsafe(head[6:10]) > MAX_TAG_BYTES:
         return
     version = head[3]
     if head[5] & 0x80 and version < 4:
-        body = file.read(_syncsafe(head[6:10])).replace(b"\xff\0", b"\xff")
-        size = len(body)
-        sizes = bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
-        file, start = io.BytesIO(head[:5] + bytes([head[5] & 0x7F]) + sizes + body), 0
+        body = file.read(syncsafe(head[6:10])).replace(b"\xff\0", b"\xff")
+        file, start = io.BytesIO(head[:5] + bytes([head[5] & 0x7F]) + to_syncsafe(len(body)) + body), 0
     for raw, at, size, flags in frames_of(file, start):
         name = raw.decode("ascii")
         picture = name in _PICTURES
@@ -133,7 +131,7 @@ def _frame_size(file: BinaryIO, at: int, head: bytes, version: int, end: int) ->
     plain = int.from_bytes(head[4:8], "big")
     if version == 3 or any(byte & 0x80 for byte in head[4:8]):
         return plain
-    safe = _syncsafe(head[4:8])
+    safe = syncsafe(head[4:8])
     if safe == plain:
         return safe
     # Some programs write plain numbers where the version wants others: what the next frame begins behind is right.
@@ -214,8 +212,14 @@ def _add_picture(found: Found, frame: Frame) -> None:
     found.add_picture(kind, data)
 
 
-def _syncsafe(raw: bytes) -> int:
+def syncsafe(raw: bytes) -> int:
+    """A size of seven bits a byte, as heads and version 2.4 have it."""
     size = 0
     for byte in raw:
         size = size << 7 | byte & 0x7F
     return size
+
+
+def to_syncsafe(size: int) -> bytes:
+    """The four bytes of such a size."""
+    return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))

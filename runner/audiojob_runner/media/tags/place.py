@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from audiojob_runner.media.tags.found import TagValue, joined
-from audiojob_runner.media.tags.id3 import frames_of
+from audiojob_runner.media.tags.id3 import frames_of, to_syncsafe
 from audiojob_runner.media.tags.mp4 import tag_items
 from audiojob_runner.media.tags.vorbis import (
     FLAC_COMMENTS,
     comment_packet,
     flac_blocks,
+    head_bytes,
     ogg_pages,
     read_parts,
     split_comments,
@@ -89,7 +90,7 @@ def _rewrite_id3(file: BinaryIO) -> None:
         placed, body = _comment(name, file.read(size))
         # In a tag with several values all texts are Latin-1 or UTF-8: see `id3_version`.
         body = _MARKS.sub(b"\0", body) if placed.startswith(b"T") or placed == b"COMM" else body
-        length = _syncsafe(len(body)) if head[3] == 4 else len(body).to_bytes(4, "big")
+        length = to_syncsafe(len(body)) if head[3] == 4 else len(body).to_bytes(4, "big")
         frames.append(placed + length + flags.to_bytes(2, "big") + body)
     written = b"".join(frames)
     file.seek(10)
@@ -131,8 +132,7 @@ def _rewrite_ogg(file: BinaryIO) -> None:
     parts = comment_packet(file)
     if parts is None:
         return
-    head = read_parts(file, parts)[:8]
-    _write(file, parts, 7 if head.startswith(b"\x03vorbis") else 8)
+    _write(file, parts, head_bytes(read_parts(file, parts)))
     last = parts[-1][0] + parts[-1][1]
     for page in ogg_pages(file):
         if page.at > last:
@@ -186,7 +186,3 @@ def _ogg_checksum(content: bytes | bytearray) -> int:
     for byte in content:
         rest = (rest << 8 & 0xFFFF_FFFF) ^ _TABLE[rest >> 24 ^ byte]
     return rest
-
-
-def _syncsafe(size: int) -> bytes:
-    return bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))

@@ -7,24 +7,23 @@ from typing import BinaryIO
 
 from audiojob_runner.media.tags.ape import read_ape
 from audiojob_runner.media.tags.found import MAX_PICTURES, Found, Picture, TagValue
-from audiojob_runner.media.tags.id3 import read_id3, read_id3v1
+from audiojob_runner.media.tags.id3 import read_id3, read_id3v1, syncsafe
 from audiojob_runner.media.tags.mp4 import read_mp4
 from audiojob_runner.media.tags.riff import read_riff
 from audiojob_runner.media.tags.vorbis import read_flac, read_ogg
 
 
-def read_tags(path: Path, demuxer: str) -> dict[str, TagValue]:
-    """The texts by their names. Empty for containers whose text ffprobe reads as well."""
+def read(path: Path, demuxer: str) -> tuple[dict[str, TagValue], tuple[Picture, ...]]:
+    """The texts by their names, and the pictures, the likeliest cover first.
+
+    Empty for containers whose text ffprobe reads as well, and of Matroska, whose pictures are streams.
+    """
     tags: dict[str, TagValue] = {}
+    pictures: list[Picture] = []
     for found in _blocks(path, demuxer):
         tags = {**found.tags(), **tags}
-    return tags
-
-
-def read_pictures(path: Path, demuxer: str) -> tuple[Picture, ...]:
-    """The pictures, the likeliest cover first. None of Matroska, whose pictures are streams."""
-    pictures = [picture for found in _blocks(path, demuxer) for picture in found.pictures]
-    return tuple(sorted(pictures, key=lambda picture: picture.rank)[:MAX_PICTURES])
+        pictures += found.pictures
+    return tags, tuple(sorted(pictures, key=lambda picture: picture.rank)[:MAX_PICTURES])
 
 
 def _blocks(path: Path, demuxer: str) -> list[Found]:
@@ -54,7 +53,4 @@ def _after_id3(file: BinaryIO) -> int:
     head = file.read(10)
     if head[:3] != b"ID3" or len(head) < 10:
         return 0
-    size = 0
-    for byte in head[6:10]:
-        size = size << 7 | byte & 0x7F
-    return 10 + size
+    return 10 + syncsafe(head[6:10])

@@ -74,7 +74,7 @@ def read_ogg(file: BinaryIO) -> Found | None:
         return None
     packet = read_parts(file, parts)
     found = Found()
-    _add_comments(found, packet[len(next(head for head in _HEADS if packet.startswith(head))) :])
+    _add_comments(found, packet[head_bytes(packet) :])
     return found
 
 
@@ -95,6 +95,11 @@ def comment_packet(file: BinaryIO) -> list[tuple[int, int]] | None:
                 return parts
             open_parts[page.serial] = []
     return None
+
+
+def head_bytes(packet: bytes) -> int:
+    """How long the name is that a packet of :func:`comment_packet` begins with."""
+    return len(next(head for head in _HEADS if packet.startswith(head)))
 
 
 def read_parts(file: BinaryIO, parts: list[tuple[int, int]]) -> bytes:

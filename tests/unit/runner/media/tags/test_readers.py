@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audiojob_runner.media.tags.found import Found, TagValue
 from audiojob_runner.media.tags.id3 import read_id3
-from audiojob_runner.media.tags.read import read_pictures, read_tags
+from audiojob_runner.media.tags.read import read
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(50)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
@@ -38,7 +38,7 @@ def id3(*frames: bytes, version: int = 3, flags: int = 0, padding: int = 20) -> 
 
 def tags_of(path: Path, demuxer: str, content: bytes) -> dict[str, TagValue]:
     path.write_bytes(content)
-    return read_tags(path, demuxer)
+    return read(path, demuxer)[0]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_several_values_of_vorbis_comments(tmp_path: Path) -> None:
     for head, packet in ((b"\x01vorbis", b"\x03vorbis" + comments(*SEVERAL, long) + b"\x01"),
                          (b"OpusHead", b"OpusTags" + comments(*SEVERAL, long))):  # fmt: skip
         assert tags_of(tmp_path / "a.ogg", "ogg", ogg(head, packet, b"sound")) == READ
-        assert [picture.data[:4] for picture in read_pictures(tmp_path / "a.ogg", "ogg")] == [JPEG[:4]]
+        assert [picture.data[:4] for picture in read(tmp_path / "a.ogg", "ogg")[1]] == [JPEG[:4]]
 
 
 def test_the_front_cover_goes_before_others(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_the_front_cover_goes_before_others(tmp_path: Path) -> None:
     }
     for demuxer, content in files.items():
         (tmp_path / demuxer).write_bytes(content)
-        assert [read_pictures(tmp_path / demuxer, demuxer)[0].data] == [JPEG]
+        assert [read(tmp_path / demuxer, demuxer)[1][0].data] == [JPEG]
 
 
 def atom(name: bytes, *contents: bytes) -> bytes:
@@ -204,7 +204,7 @@ def test_several_values_of_mp4(tmp_path: Path) -> None:
     large = b"\0\0\0\x01mdat" + (16 + 50).to_bytes(8, "big") + bytes(50)
     want = {"artist": ("Alice", "Bob"), "genre": ("Jazz", "Bebop"), "title": "Élise"}
     assert tags_of(tmp_path / "a.m4a", "mov", atom(b"ftyp", b"M4A ") + large + moov) == want
-    assert [picture.data for picture in read_pictures(tmp_path / "a.m4a", "mov")] == [JPEG]
+    assert [picture.data for picture in read(tmp_path / "a.m4a", "mov")[1]] == [JPEG]
 
 
 def test_texts_of_wav_and_aiff(tmp_path: Path) -> None:
@@ -241,9 +241,8 @@ def test_no_bytes_stop_the_readers(tmp_path_factory: pytest.TempPathFactory, dat
         content[at] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.getbasetemp() / "fuzzed"
     path.write_bytes(content + data.draw(st.binary(max_size=50)))
-    for value in read_tags(path, demuxer).values():
+    for value in read(path, demuxer)[0].values():
         assert value
-    read_pictures(path, demuxer)
 
 
 def test_what_is_found_is_bounded() -> None:
