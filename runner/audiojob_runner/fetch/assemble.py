@@ -157,7 +157,8 @@ def choose_streams(examined: Sequence[tuple[Path, MediaFile]], container: Contai
             found.append(
                 EncodeStream(
                     path, media.demuxer, sound.index, StreamKind.AUDIO, sound.codec, codec,
-                    source_channels=sound.channels,
+                    sample_rate=sound.sample_rate if codec == COPY else None, source_channels=sound.channels,
+                    timing=sound.timing,
                 )
             )  # fmt: skip
             break

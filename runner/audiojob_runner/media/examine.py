@@ -12,11 +12,12 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
 from audiojob_runner.media.ffmpeg import FfmpegError
+from audiojob_runner.media.lengths.read import played_samples
+from audiojob_runner.media.lengths.wav import wav_length
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile, PictureStream, read_streams
 from audiojob_runner.media.tags.pictures import picture_kind
 from audiojob_runner.media.tags.read import read
-from audiojob_runner.media.wavheader import wav_length
 
 
 def examine_sound(source: Path, cancelled: threading.Event) -> MediaInfo:
@@ -26,14 +27,23 @@ def examine_sound(source: Path, cancelled: threading.Event) -> MediaInfo:
 
 def examine_streams(source: Path, cancelled: threading.Event) -> MediaFile:
     """All that is in the file. Raises :class:`PhaseError` (NotMedia, CorruptMedia) for what we do not take."""
-    return _with_tags(source, read_streams(_probe(source, cancelled, details=True)))
+    document = _probe(source, cancelled, details=True)
+    found = _with_tags(source, read_streams(document))
+    try:
+        info = sound_of(source, document) if found.sounds else None
+    except PhaseError:
+        return found  # what of it cannot be read, those say who read it
+    return found if info is None else _with_timing(source, found, info)
 
 
 def examine_file(source: Path, cancelled: threading.Event) -> tuple[MediaFile, MediaInfo | None]:
     """All that is in the file, and its sound where it has some. Raises :class:`PhaseError` for what we do not take."""
     document = _probe(source, cancelled, details=True)
     found = _with_tags(source, read_streams(document))
-    return found, sound_of(source, document) if found.sounds else None
+    if not found.sounds:
+        return found, None
+    info = sound_of(source, document)
+    return _with_timing(source, found, info), info
 
 
 def _with_tags(source: Path, found: MediaFile) -> MediaFile:
@@ -50,14 +60,35 @@ def _with_tags(source: Path, found: MediaFile) -> MediaFile:
 def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:
     """The sound that ffprobe's answer is about, held against the file's own header."""
     info = media.read_probe(document)
+    if info.demuxer == "mov":
+        samples = played_samples(source, info.demuxer, info.codec, info.stream_index, info.sample_rate)
+        if samples is not None:
+            played = samples / info.sample_rate
+            return replace(info, duration_seconds=played, exact=True, timing=replace(info.timing, seconds=played))
     if info.demuxer == "wav":
         # ffprobe goes by the file's size, which hides that a file was cut off.
         with source.open("rb") as file:
             said = wav_length(file, source.stat().st_size)
         exact = said.seconds is not None
         seconds = said.seconds if exact else info.duration_seconds
-        info = replace(info, duration_seconds=seconds, exact=exact)
+        timing = replace(info.timing, past_end=said.goes_on)
+        return replace(info, duration_seconds=seconds, exact=exact, timing=timing)
     return info
+
+
+def _with_timing(source: Path, found: MediaFile, info: MediaInfo) -> MediaFile:
+    """With what is known of the sound that is used."""
+    seconds = info.duration_seconds if info.exact else None
+    if seconds is None:
+        samples = played_samples(source, info.demuxer, info.codec, info.stream_index, info.sample_rate)
+        seconds = None if samples is None else samples / info.sample_rate
+    sounds = tuple(
+        replace(each, timing=info.timing, duration_seconds=each.duration_seconds if seconds is None else seconds)
+        if each.index == info.stream_index
+        else each
+        for each in found.sounds
+    )
+    return replace(found, sounds=sounds)
 
 
 def _probe(source: Path, cancelled: threading.Event, details: bool) -> dict[str, Any]:

@@ -26,10 +26,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
+from audiojob_runner.media.timing import PLAIN, Timing, timing_options
+
 # Containers, by ffmpeg's demuxer names. No playlist, no image sequence, no device, no network format.
 DEMUXERS: Final = ("wav", "w64", "aiff", "caf", "flac", "mp3", "aac", "ogg", "mov", "matroska", "mpegts")
 AUDIO_DECODERS: Final = (
-    "aac", "ac3", "alac", "eac3", "flac", "mp1float", "mp2float", "mp3", "mp3float", "opus", "vorbis",
+    "aac", "ac3", "alac", "eac3", "flac", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "opus", "vorbis",
     "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8",
     "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be",
     "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be",
@@ -56,8 +58,6 @@ IDLE_SECONDS: Final = 120
 MAX_ERROR_RATE: Final = 0.02
 EXIT_ERROR_RATE: Final = 69
 
-# Silence until sound that starts late, and in its gaps: most formats of sound alone have no timeline.
-FROM_THE_START: Final = "aresample=async=1:first_pts=0"
 # Which speakers each side hears (ITU-R BS.775). A channel that a file does not have counts for nothing, and `<` scales
 # by the sum of those that it has, so that no mix is louder than full scale.
 _LEFT: Final = "FL+FLC+DL+0.707107*FC+0.707107*BL+0.707107*SL+0.5*BC"
@@ -119,6 +119,7 @@ class FfmpegError(Exception):
 class WavRequest:
     """What to decode: one stream of one file, by the demuxer that the probe found.
 
+    ``filters`` begin with those of ``timing``.
     The result has ``sample_rate`` Hz, ``channels`` channels of 16 bits, and at most ``max_seconds``.
     """
 
@@ -130,6 +131,7 @@ class WavRequest:
     max_seconds: int
     sample_rate: int = 44_100
     channels: int = 2
+    timing: Timing = PLAIN
 
 
 def probe(source: Path, cancelled: threading.Event, details: bool = False) -> dict[str, Any]:
@@ -206,7 +208,7 @@ def wav_command(request: WavRequest) -> list[str]:
         "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "error",
         "-progress", "pipe:1", "-stats_period", "0.5",
         "-max_error_rate", str(MAX_ERROR_RATE),
-        *guards(), "-f", request.demuxer, "-i", file_argument(request.source),
+        *guards(), "-f", request.demuxer, *timing_options(request.timing), "-i", file_argument(request.source),
         "-map", f"0:{request.stream_index}", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1",
         "-t", str(request.max_seconds), "-af", request.filters,
         "-ar", str(request.sample_rate), "-ac", str(request.channels), "-c:a", "pcm_s16le",

@@ -21,7 +21,6 @@ from audiojob_runner.media.ffmetadata import Chapter, ffmetadata
 from audiojob_runner.media.ffmpeg import (
     AUDIO_DECODERS,
     DEMUXERS,
-    FROM_THE_START,
     MAX_ERROR_RATE,
     Failure,
     FfmpegError,
@@ -43,6 +42,7 @@ from audiojob_runner.media.tags.found import TagValue
 from audiojob_runner.media.tags.pictures import picture_kind
 from audiojob_runner.media.tags.place import id3_version, place_values
 from audiojob_runner.media.tags.read import read
+from audiojob_runner.media.timing import PLAIN, Timing, timing_filters, timing_options
 
 __all__ = ["COPY", "Chapter", "CoverError", "EncodeRequest", "EncodeStream", "StreamKind", "encode", "encode_command"]
 
@@ -77,8 +77,8 @@ class EncodeStream:
     """One stream: of which file, and what becomes of it. ``demuxer`` and ``source_codec`` are what the probe found.
 
     ``codec`` is ``COPY`` or a coding of :mod:`audiojob_runner.media.containers`. None keeps what the source has.
-    ``bit_rate`` is bits a second (of video: at most so many). ``gain_decibels`` changes the level; sound that
-    ``starts_late`` gets silence before it. ``max_height`` limits the shorter side of the picture, ``fps`` sets pictures
+    ``bit_rate`` is bits a second (of video: at most so many). ``gain_decibels`` changes the level; ``timing``
+    says what of the sound is played. ``max_height`` limits the shorter side of the picture, ``fps`` sets pictures
     a second. A cover always becomes a JPEG of at most ``COVER_PIXELS``; its file may be a picture (``jpeg_pipe``,
     ``png_pipe``, ``webp_pipe``), and an ``index`` below 0 counts the pictures among the file's tags.
     """
@@ -94,7 +94,7 @@ class EncodeStream:
     channels: int | None = None
     source_channels: int | None = None
     gain_decibels: float = 0.0
-    starts_late: bool = False
+    timing: Timing = PLAIN
     max_height: int | None = None
     fps: int | None = None
 
@@ -160,7 +160,9 @@ def encode_command(request: EncodeRequest, side: SideFiles) -> list[str]:
     ]  # fmt: skip
     for path, demuxer in inputs:
         own = [stream for stream in streams if stream.path == path and stream.demuxer == demuxer]
-        command += [*_input_guards(demuxer, own), "-threads", threads, "-f", demuxer, "-i", file_argument(path)]
+        command += [*_input_guards(demuxer, own), "-threads", threads, "-f", demuxer]
+        timing = next((stream.timing for stream in own if stream.timing is not PLAIN), PLAIN)
+        command += [*timing_options(timing), "-i", file_argument(path)]
     shown_cover = side.cover is not None and container.cover is CoverForm.STREAM
     if side.cover is not None and shown_cover:
         command += [*guards(("jpeg_pipe",), ("mjpeg",)), "-f", "jpeg_pipe", "-i", file_argument(side.cover)]
@@ -251,7 +253,7 @@ def _output_options(number: int, stream: EncodeStream, threads: str) -> list[str
 
 def audio_filters(stream: EncodeStream) -> str:
     """The filter chain of a sound stream."""
-    filters = [FROM_THE_START] if stream.starts_late else []
+    filters = timing_filters(stream.timing)
     if stream.source_codec.startswith("pcm_f"):
         filters.append(_FINITE)
     mix = channel_mix(stream.source_channels or 0, stream.channels or stream.source_channels or 0)
@@ -296,6 +298,10 @@ def _container_options(request: EncodeRequest, container: Container) -> list[str
     options = ["-t", str(request.max_seconds), "-fs", str(request.max_bytes)]
     if request.bit_exact:
         options += ["-fflags", "+bitexact", "-flags", "+bitexact"]
+    if container.muxer in ("mp4", "ipod"):
+        rates = [stream.sample_rate for stream in request.streams if stream.sample_rate is not None]
+        # Else the edit list counts in milliseconds, and says so the length.
+        options += ["-movie_timescale", str(rates[0])] if rates else []
     if container.front_index and request.front_index:
         options += ["-movflags", "+faststart"]
     if container.name == "wav":

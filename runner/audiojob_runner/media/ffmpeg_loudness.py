@@ -20,6 +20,7 @@ from audiojob_runner.media.ffmpeg import (
     guards,
     run_tool,
 )
+from audiojob_runner.media.timing import PLAIN, Timing, timing_options
 
 # Encoders overshoot a little; players must not clip.
 MAX_TRUE_PEAK: Final = -1.0
@@ -61,6 +62,7 @@ class LoudnessRequest:
     index: int
     max_seconds: int
     filters: str = "anull"
+    timing: Timing = PLAIN
 
 
 def measure(request: LoudnessRequest, position: Callable[[float], None], cancelled: threading.Event) -> Loudness:
@@ -75,7 +77,8 @@ def loudness_command(request: LoudnessRequest) -> list[str]:
     return [
         "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "info",
         "-progress", "pipe:1", "-stats_period", "0.5", "-max_error_rate", str(MAX_ERROR_RATE),
-        *guards((request.demuxer,)), "-f", request.demuxer, "-i", file_argument(request.source),
+        *guards((request.demuxer,)), "-f", request.demuxer, *timing_options(request.timing),
+        "-i", file_argument(request.source),
         "-map", f"0:{request.index}", "-map_metadata", "-1", "-map_chapters", "-1", "-t", str(request.max_seconds),
         "-af", f"{request.filters},ebur128=peak=true:framelog=verbose", "-f", "null", "-",
     ]  # fmt: skip

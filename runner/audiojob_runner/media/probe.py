@@ -10,6 +10,7 @@ from typing import Any, Final
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.media.ffmpeg import AUDIO_DECODERS, DEMUXERS, Failure
 from audiojob_runner.media.streams import clock_seconds
+from audiojob_runner.media.timing import PLAIN, Timing
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -21,10 +22,13 @@ MAX_SAMPLE_RATE: Final = 768_000
 EXACT_LENGTH: Final = frozenset({"wav", "w64", "aiff", "caf", "flac", "mov", "matroska"})
 # Containers that say when a stream starts beside the others, and their sound may start late.
 TIMELINES: Final = frozenset({"mov", "matroska"})
+# Those that say when each piece of sound plays, and it may have gaps.
+_STAMPED: Final = frozenset({*TIMELINES, "mpegts"})
 LEAST_LATE_SECONDS: Final = 0.01
 # A file that ends earlier than it says is damaged; encoders' padding and rounding stay below this.
 MAX_MISSING_SECONDS: Final = 0.25
 MAX_MISSING_SHARE: Final = 0.02
+PAST_END: Final = "The source's header names an end before its sound ends: what follows was read too."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,7 @@ class MediaInfo:
     """One file and the sound in it. ``duration_seconds`` is what the file says; None where it says nothing.
 
     ``exact`` tells whether that duration can be held against what is decoded. ``bits`` is how fine its samples are,
-    0 where the coding has no such thing.
-    ``start_seconds``: what the timeline of the file has before its sound.
+    0 where the coding has no such thing. ``start_seconds``: what the timeline of the file has before its sound.
     """
 
     demuxer: str
@@ -46,11 +49,7 @@ class MediaInfo:
     has_video: bool
     bits: int = 0
     start_seconds: float = 0.0
-
-    @property
-    def starts_late(self) -> bool:
-        """Whether there may be silence before the sound: whether the film begins earlier, ffmpeg knows."""
-        return self.start_seconds >= LEAST_LATE_SECONDS
+    timing: Timing = PLAIN
 
 
 def sniff(head: bytes) -> str | None:
@@ -131,7 +130,18 @@ def _sound(
         has_video=has_video,
         bits=_bits(stream),
         start_seconds=(_seconds(stream.get("start_time")) or 0.0) if demuxer in TIMELINES else 0.0,
+        timing=_timing(demuxer, codec, stream, container),
     )
+
+
+def _timing(demuxer: str, codec: str, stream: Mapping[str, Any], container: Mapping[str, Any]) -> Timing:
+    if demuxer not in _STAMPED:
+        return PLAIN
+    own, first = _number(stream.get("start_time")) or 0.0, _number(container.get("start_time")) or 0.0
+    late = own - max(0.0, first) >= LEAST_LATE_SECONDS
+    # Opus is told by its own header, and its decoder cuts it.
+    lead = max(0.0, -first) if own < 0 and demuxer in TIMELINES and codec != "opus" else 0.0
+    return Timing(timeline=True, starts_late=late, lead_seconds=lead, shifted=late and demuxer == "mpegts")
 
 
 def _bits(stream: Mapping[str, Any]) -> int:
@@ -230,11 +240,16 @@ _FAILURES: Final[dict[Failure, tuple[ExitCode, Reason, str, str]]] = {
 
 
 def _seconds(value: object) -> float | None:
+    seconds = _number(value)
+    return seconds if seconds is not None and seconds >= 0 else None
+
+
+def _number(value: object) -> float | None:
     try:
-        seconds = float(str(value))
+        number = float(str(value))
     except ValueError:
         return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    return number if math.isfinite(number) else None
 
 
 def _not_media(message: str, suggestion: str = "") -> PhaseError:

@@ -16,6 +16,7 @@ from audiojob_runner.media.ffmetadata import MAX_TAG_CHARACTERS, Chapter
 from audiojob_runner.media.ffmpeg import DEMUXERS
 from audiojob_runner.media.tags.found import TagValue
 from audiojob_runner.media.tags.text import repair
+from audiojob_runner.media.timing import PLAIN, Timing
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -33,6 +34,7 @@ class SoundStream:
     duration_seconds: float | None
     default: bool = False
     encrypted: bool = False
+    timing: Timing = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

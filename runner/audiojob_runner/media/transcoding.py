@@ -12,7 +12,7 @@ from audiojob_runner.media.ffmetadata import MAX_CHAPTERS, Chapter
 from audiojob_runner.media.ffmpeg_encode import COPY, EncodeStream, StreamKind
 from audiojob_runner.media.ffmpeg_still import PICTURE_DECODERS
 from audiojob_runner.media.films import check_film, first_film, limited_frame_rate
-from audiojob_runner.media.probe import MediaInfo
+from audiojob_runner.media.probe import PAST_END, MediaInfo
 from audiojob_runner.media.streams import MediaFile
 from audiojob_runner.media.tags.found import TagValue
 from audiojob_types.contract import ExitCode
@@ -61,6 +61,7 @@ def plan(
         warnings.append(f"The film was left out: {container.name} holds sound only.")
     if sound is not None:
         streams.append(_sound(source, sound, container, wanted, gain_decibels))
+        warnings += [PAST_END] if sound.timing.past_end else []
         warnings += _channels(sound, streams[-1], container, wanted)
     elif not container.video:
         raise PhaseError(
@@ -103,8 +104,9 @@ def _sound(
     source: Path, sound: MediaInfo, container: Container, wanted: TranscodeParameters, gain_decibels: float
 ) -> EncodeStream:
     base = EncodeStream(
-        source, sound.demuxer, sound.stream_index, StreamKind.AUDIO, sound.codec, source_channels=sound.channels
-    )
+        source, sound.demuxer, sound.stream_index, StreamKind.AUDIO, sound.codec, source_channels=sound.channels,
+        sample_rate=sound.sample_rate, timing=sound.timing,
+    )  # fmt: skip
     changed = (wanted.bitrate_kilobits, wanted.sample_rate, wanted.channels, wanted.loudness_lufs)
     if wanted.copy_sound and container.holds(sound.codec) and changed == (None,) * 4:
         return base
@@ -130,7 +132,7 @@ def _sound(
         channels=channels,
         source_channels=sound.channels,
         gain_decibels=gain_decibels,
-        starts_late=sound.starts_late,
+        timing=sound.timing,
     )
 
 

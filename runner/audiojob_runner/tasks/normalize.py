@@ -14,6 +14,7 @@ from audiojob_runner.media import probe as media
 from audiojob_runner.media.examine import examine_sound, explained
 from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
 from audiojob_runner.media.probe import MediaInfo
+from audiojob_runner.media.timing import timing_filters
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
@@ -47,6 +48,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         max_seconds=max_seconds + 1,
         sample_rate=SAMPLE_RATE,
         channels=CHANNELS,
+        timing=info.timing,
     )
     try:
         ffmpeg.decode_to_wav(request, _reporter(info, context), context.cancelled)
@@ -57,7 +59,10 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         raise media.too_long(max_seconds)
     media.check_decoded(info, samples / SAMPLE_RATE)
     context.progress(100, "Converted")
-    return TaskResult(outputs=[_output(target, samples)], metadata=_describe(info))
+    metadata = _describe(info)
+    if info.timing.past_end:
+        metadata["warnings"] = [media.PAST_END]
+    return TaskResult(outputs=[_output(target, samples)], metadata=metadata)
 
 
 def _output(path: Path, samples: int) -> TaskOutput:
@@ -88,10 +93,9 @@ def _describe(info: MediaInfo) -> dict[str, Any]:
 
 
 def sound_filters(info: MediaInfo) -> str:
-    """The filter chain: silence before sound that starts late, and both sides of any layout."""
-    filters = [ffmpeg.FROM_THE_START] if info.starts_late else []
+    """The filter chain: what of the sound is played, and both sides of any layout."""
     mix = ffmpeg.channel_mix(info.channels, CHANNELS)
-    return ",".join([*filters, *([mix] if mix else [])]) or "anull"
+    return ",".join([*timing_filters(info.timing), *([mix] if mix else [])]) or "anull"
 
 
 def _source(inputs: Mapping[str, TaskInput]) -> Path:

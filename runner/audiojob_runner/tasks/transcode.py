@@ -95,7 +95,12 @@ class _Transcoding:
             return None
         stream = next(stream for stream in made.streams if _is_sound(stream))
         request = LoudnessRequest(
-            self._source, sound.demuxer, sound.stream_index, self._max_seconds + 1, audio_filters(stream)
+            self._source,
+            sound.demuxer,
+            sound.stream_index,
+            self._max_seconds + 1,
+            audio_filters(stream),
+            sound.timing,
         )
         try:
             return measure(
@@ -136,7 +141,7 @@ class _Transcoding:
         """What came out, held against what the source said. Raises :class:`PhaseError` for what is cut off."""
         try:
             result = self._read_back(target, sound)
-            seconds = max(_result_seconds(result), self._last_position)
+            seconds = _result_seconds(result) or self._last_position
             if seconds > self._max_seconds + 0.1:
                 raise media.too_long(self._max_seconds)
             info = sound or _film_info(found)
@@ -203,7 +208,7 @@ class _Transcoding:
         loudness: Loudness | None,
     ) -> TaskResult:
         found, sound, result = files
-        seconds = max(_result_seconds(result), self._last_position)
+        seconds = _result_seconds(result) or self._last_position
         # Publish names files by these: what the file says of itself, else what its page said.
         metadata: dict[str, Any] = {
             name: str(self._about[name]) for name in ("title", "artist", "album", "date") if self._about.get(name)

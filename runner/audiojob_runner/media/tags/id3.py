@@ -78,6 +78,13 @@ def read_id3v1(file: BinaryIO, size: int) -> Found | None:
     return found
 
 
+def id3_end(file: BinaryIO) -> int:
+    """Where a file begins that may have a tag before it."""
+    file.seek(0)
+    head = file.read(10)
+    return 10 + syncsafe(head[6:10]) if head[:3] == b"ID3" and len(head) == 10 else 0
+
+
 def frames_of(file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, int, int, int]]:
     """Of the tag that begins there: each frame's name, place and size in ``file``, and its flags."""
     file.seek(start)

@@ -51,21 +51,22 @@ def tag_items(file: BinaryIO, size: int) -> Iterator[tuple[Atom, Atom]]:
     """Each tag, with each of its atoms of data."""
     inside: list[Atom] = [Atom(b"", 0, 0, size)]
     for name in (b"moov", b"udta", b"meta", b"ilst"):
-        inside = [child for parent in inside for child in _children(file, parent) if child.name == name]
+        inside = [child for parent in inside for child in children(file, parent) if child.name == name]
     for listed in inside:
-        for item in _children(file, listed):
-            for data in _children(file, item):
+        for item in children(file, listed):
+            for data in children(file, item):
                 if data.name == b"data" and data.end - data.begin >= 8:
                     yield item, data
 
 
-def _children(file: BinaryIO, parent: Atom) -> Iterator[Atom]:
+def children(file: BinaryIO, parent: Atom, most: int = MAX_ATOMS) -> Iterator[Atom]:
+    """The atoms inside another one."""
     at = parent.begin
     if parent.name == b"meta":
         file.seek(at)
         # QuickTime leaves out the version that others begin with.
         at += 0 if file.read(8)[4:] in (b"hdlr", b"ilst", b"keys") else 4
-    for _ in range(MAX_ATOMS):
+    for _ in range(most):
         file.seek(at)
         head = file.read(16)
         if len(head) < 8 or at + 8 > parent.end:

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from audiojob_runner.media.tags.ape import read_ape
 from audiojob_runner.media.tags.found import MAX_PICTURES, Found, Picture, TagValue
-from audiojob_runner.media.tags.id3 import read_id3, read_id3v1, syncsafe
+from audiojob_runner.media.tags.id3 import id3_end, read_id3, read_id3v1
 from audiojob_runner.media.tags.mp4 import read_mp4
 from audiojob_runner.media.tags.riff import read_riff
 from audiojob_runner.media.tags.vorbis import read_flac, read_ogg
@@ -37,7 +37,7 @@ def _read(file: BinaryIO, size: int, demuxer: str) -> list[Found | None]:
     if demuxer in ("mp3", "aac"):
         return [read_id3(file), read_ape(file, size), read_id3v1(file, size)]
     if demuxer == "flac":
-        return [read_flac(file, _after_id3(file)), read_id3(file)]
+        return [read_flac(file, id3_end(file)), read_id3(file)]
     if demuxer == "ogg":
         return [read_ogg(file)]
     if demuxer == "mov":
@@ -45,12 +45,3 @@ def _read(file: BinaryIO, size: int, demuxer: str) -> list[Found | None]:
     if demuxer in ("wav", "aiff"):
         return list(read_riff(file, size))
     return []
-
-
-def _after_id3(file: BinaryIO) -> int:
-    """Where a FLAC file begins, which some programs have put an ID3 tag before."""
-    file.seek(0)
-    head = file.read(10)
-    if head[:3] != b"ID3" or len(head) < 10:
-        return 0
-    return 10 + syncsafe(head[6:10])

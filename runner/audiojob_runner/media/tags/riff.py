@@ -45,7 +45,7 @@ def _chunks(file: BinaryIO, at: int, end: int, order: Literal["big", "little"]) 
     for _ in range(MAX_CHUNKS):
         file.seek(at)
         head = file.read(8)
-        if len(head) < 8 or at >= end:
+        if len(head) < 8 or at + 8 > end:
             return
         size = int.from_bytes(head[4:], order)
         yield head[:4], at + 8, min(size, end - at - 8)

@@ -255,3 +255,8 @@ def test_what_is_found_is_bounded() -> None:
     assert len(found.tags()["artist"]) == 100
     assert (len(found.pictures), found.pictures[0].data) == (4, PNG)
     assert read_id3(io.BytesIO(b"ID3\x04\0\0\x7f\x7f\x7f\x7f")) is None
+
+
+def test_a_list_of_texts_that_is_shorter_than_its_name_holds_none(tmp_path: Path) -> None:
+    wav = b"RIFF\0\0\0\0WAVELIST\x05\0\0\0INFOIART\0\0\0\0"
+    assert tags_of(tmp_path / "a.wav", "wav", wav) == {}

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from audiojob_runner.media.wavheader import WavLength, wav_length
+from audiojob_runner.media.lengths.wav import WavLength, wav_length
 
 BYTE_RATE = 1_000
 SOUND = bytes(range(1, 251)) * 8  # two seconds

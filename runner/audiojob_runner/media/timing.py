@@ -1,0 +1,55 @@
+"""Which part of what ffmpeg decodes is played, and when: options and filters that hold it to what the file says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+# Silence until sound that starts late, and in its gaps: most formats of sound alone have no timeline.
+_FROM_THE_START: Final = "aresample=async=1:first_pts=0"
+# What is before sound that does not start late is the delay of its coding.
+_FILLED: Final = "aresample=async=1,asetpts=PTS-STARTPTS"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How one sound track is to be read.
+
+    ``seconds`` of it are played, and what is decoded behind them is padding; None is all of it. So is what comes
+    ``lead_seconds`` before the beginning. ``timeline``: the container says when each piece plays; sound that
+    ``starts_late`` has silence before it. ``shifted``: ffmpeg would leave it out unless the film is read too.
+    ``past_end``: read on behind the end that the header names.
+    """
+
+    seconds: float | None = None
+    lead_seconds: float = 0.0
+    timeline: bool = False
+    starts_late: bool = False
+    shifted: bool = False
+    past_end: bool = False
+
+
+PLAIN: Final = Timing()
+
+
+def timing_options(timing: Timing) -> list[str]:
+    """Options before the input."""
+    options = ["-ignore_length", "1"] if timing.past_end else []
+    if timing.lead_seconds:
+        # ffmpeg counts from the first packet, and not from the beginning.
+        options += ["-itsoffset", f"-{timing.lead_seconds:.6f}"]
+    elif timing.shifted:
+        # MPEG-TS begins anywhere. ffmpeg counts from the first stream that is used, unless an offset is given.
+        options += ["-itsoffset", "0.000001"]
+    return options
+
+
+def timing_filters(timing: Timing) -> list[str]:
+    """The first filters of the chain."""
+    bounds = ["start=0"] if timing.lead_seconds else []
+    if timing.seconds is not None:
+        bounds.append(f"duration={timing.seconds:.6f}")
+    filters = [f"atrim={':'.join(bounds)}"] if bounds else []
+    if timing.timeline:
+        filters.append(_FROM_THE_START if timing.starts_late else _FILLED)
+    return filters
