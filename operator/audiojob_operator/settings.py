@@ -20,6 +20,7 @@ from audiojob_operator.records.settings import (
 )
 from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules
 from audiojob_types.base import Time
+from audiojob_types.constants import MODELS_CLAIM, STORE_CLAIM
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.descriptor import ImageFamily
 from audiojob_types.destination import LibraryName
@@ -108,6 +109,12 @@ class Library(_Group):
     def _one_place(self) -> Library:
         if (self.claim_name is None) == (self.prefix is None):
             raise ValueError(f"library {self.name} needs exactly one of claimName and prefix")
+        if self.claim_name in (STORE_CLAIM, MODELS_CLAIM) and not self.read_only:
+            # Whoever publishes could leave a link in the way of the mounts of other pods.
+            raise ValueError(
+                f"library {self.name} would be written into at the top of claim {self.claim_name}, which is not a "
+                "library's; use a prefix of the store or another claim, or make it readOnly"
+            )
         return self
 
 

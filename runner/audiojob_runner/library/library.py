@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from audiojob_runner.errors import PhaseError, is_disk_full
-from audiojob_runner.store import Store
+from audiojob_runner.store import Store, trees
 from audiojob_runner.store.base import CHUNK_BYTES, check_key
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
@@ -29,7 +30,6 @@ PART_SUFFIX: Final = ".part"
 STALE_PART_SECONDS: Final = 86_400
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
-_AT_FDCWD: Final = -100
 _RENAME_NOREPLACE: Final = 1
 
 
@@ -87,53 +87,66 @@ class FolderLibrary:
 
     def add(self, key: str, piece: Piece) -> Added:
         """See :class:`Library`."""
-        target = self.root / check_key(key)
+        above, _, name = check_key(key).rpartition("/")
         try:
-            return self._add(target, piece)
+            # Others write here too: everything is done below the descriptor of the folder, whatever its way is by then.
+            with trees.folder(self.root, self._without_links(above), create=True) as folder:
+                return self._add(folder, name, piece)
         except PhaseError:
             raise
         except OSError as error:
             raise self._explained(error, key) from error
 
-    def _add(self, target: Path, piece: Piece) -> Added:
-        there = next(folder for folder in target.parents if folder.exists())
-        if not there.resolve().is_relative_to(self.root.resolve()):
-            raise PhaseError(
-                ExitCode.USAGE,
-                Reason.INVALID_SPEC,
-                f"{there.name} is a link that leads out of library {self.name}.",
-                "Ask the administrator to make it a folder.",
-            )
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (found := self._compare(target, piece)) is not None:
+    def _without_links(self, key: str) -> str:
+        """What the folder's key leads to: people may have made links in their library, but none that leads out."""
+        root = self.root.resolve()
+        place = root
+        for part in filter(None, key.split("/")):
+            try:
+                place = (place / part).resolve()
+            except RuntimeError as error:  # how Python 3.11 and 3.12 answer a circle of links
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), part) from error
+            if not place.is_relative_to(root):
+                raise PhaseError(
+                    ExitCode.USAGE,
+                    Reason.INVALID_SPEC,
+                    f"{part} is a link that leads out of library {self.name}.",
+                    "Ask the administrator to make it a folder.",
+                )
+        return "" if place == root else place.relative_to(root).as_posix()
+
+    def _add(self, folder: int, name: str, piece: Piece) -> Added:
+        if (found := self._compare(folder, name, piece)) is not None:
             return found
-        _remove_stale_parts(target.parent)
-        part = target.parent / f"{PART_PREFIX}{secrets.token_hex(8)}{PART_SUFFIX}"
+        _remove_stale_parts(folder)
+        part = f"{PART_PREFIX}{secrets.token_hex(8)}{PART_SUFFIX}"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
         try:
-            with part.open("xb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 for chunk in piece.chunks():
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                rename_new(part, target)
+                rename_new(part, name, folder)
             except FileExistsError:  # somebody was faster
-                return self._compare(target, piece) or Added.TAKEN
+                return self._compare(folder, name, piece) or Added.TAKEN
         finally:
-            part.unlink(missing_ok=True)
-        _force_names(target.parent)
+            with suppress(FileNotFoundError):
+                os.unlink(part, dir_fd=folder)
+        _force_names(folder)
         return Added.NEW
 
-    def _compare(self, target: Path, piece: Piece) -> Added | None:
+    def _compare(self, folder: int, name: str, piece: Piece) -> Added | None:
         """What the name holds already; None if nothing."""
         try:
-            status = target.lstat()
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
-        if not target.is_file() or target.is_symlink() or status.st_size != piece.size:
+        if not stat.S_ISREG(status.st_mode) or status.st_size != piece.size:
             return Added.TAKEN
         digest = hashlib.sha256()
-        with target.open("rb") as file:
+        with os.fdopen(trees.open_in(folder, name), "rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
                 piece.on_bytes(0)
@@ -221,43 +234,47 @@ def open_library(store: Store, name: str) -> Library:
     return FolderLibrary(store.root, name) if store.root is not None else BucketLibrary(store, name)
 
 
-def rename_new(source: Path, target: Path) -> None:
-    """Give a file another name, never one that is taken. Raises :class:`FileExistsError`, or another OSError."""
+def rename_new(source: str, target: str, folder: int) -> None:
+    """Give a file another name, never one that is taken. Raises :class:`FileExistsError`, or another OSError.
+
+    Both are names in the folder of the descriptor.
+    """
     try:
-        os.link(source, target, follow_symlinks=False)
+        os.link(source, target, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except FileExistsError:
         raise
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        _rename_no_replace(source, target)
+        _rename_no_replace(source, target, folder)
         return
-    source.unlink()
+    os.unlink(source, dir_fd=folder)
 
 
-def _rename_no_replace(source: Path, target: Path) -> None:
+def _rename_no_replace(source: str, target: str, folder: int) -> None:
     """renameat2(2), for file systems without hard links."""
     libc = ctypes.CDLL(None, use_errno=True)
-    arguments = (_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE)
+    arguments = (folder, os.fsencode(source), folder, os.fsencode(target), _RENAME_NOREPLACE)
     if libc.renameat2(*arguments) != 0:
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(target))
+        raise OSError(number, os.strerror(number), target)
 
 
-def _remove_stale_parts(folder: Path) -> None:
+def _remove_stale_parts(folder: int) -> None:
     """Parts that a killed process left behind."""
     oldest = time.time() - STALE_PART_SECONDS
-    for part in folder.glob(f"{PART_PREFIX}*{PART_SUFFIX}"):
-        with suppress(OSError):
-            if part.lstat().st_mtime < oldest:
-                part.unlink()
+    for name in os.listdir(folder):
+        if name.startswith(PART_PREFIX) and name.endswith(PART_SUFFIX):
+            with suppress(OSError):
+                if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime < oldest:
+                    os.unlink(name, dir_fd=folder)
 
 
-def _force_names(folder: Path) -> None:
-    """Names must survive a crash of the node as the files do."""
-    for path in (folder, folder.parent):
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _force_names(folder: int) -> None:
+    """Names must survive a crash of the node as the files do: that of the file, and that of a folder that is new."""
+    os.fsync(folder)
+    above = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(above)
+    finally:
+        os.close(above)

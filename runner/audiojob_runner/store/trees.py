@@ -57,7 +57,12 @@ def open_file(root: Path, key: str) -> int:
     """A descriptor of a regular file, to read it. Raises :class:`OSError`; EINVAL for a pipe, a device or a folder."""
     above, name = _split(key)
     with folder(root, above) as parent:
-        descriptor = os.open(name, _FILE, dir_fd=parent)
+        return open_in(parent, name)
+
+
+def open_in(parent: int, name: str) -> int:
+    """As :func:`open_file`, for a name in the folder of the descriptor."""
+    descriptor = os.open(name, _FILE, dir_fd=parent)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "It is no regular file", name)

@@ -183,6 +183,8 @@ NO_LIBRARIES = {
         '[{"name": "a", "prefix": "lib"}, {"name": "b", "prefix": "lib/deep/b"}]',
         "prefix lib/deep/b of library b lies in that of library a",
     ),
+    "the jobs' own claim as a whole": ('[{"name": "a", "claimName": "audiojob-store"}]', "which is not a library's"),
+    "the models' claim": ('[{"name": "a", "claimName": "audiojob-models"}]', "which is not a library's"),
     "one name twice": ('[{"name": "a", "prefix": "b"}, {"name": "a", "prefix": "c"}]', "duplicate library name"),
 }
 

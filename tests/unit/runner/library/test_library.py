@@ -6,13 +6,17 @@ import errno
 import hashlib
 import os
 import time
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.runner.swapping import attack_before_call, swap
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.library.library import Added, FolderLibrary, Piece, rename_new
+from audiojob_runner.store import trees
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -59,15 +63,15 @@ def test_new_then_already_there_then_taken(library: FolderLibrary, tmp_path: Pat
 
 @pytest.mark.usefixtures("links")
 def test_a_name_is_given_once(tmp_path: Path) -> None:
-    first, second, target = tmp_path / "1", tmp_path / "2", tmp_path / "target"
-    first.write_bytes(b"1")
-    second.write_bytes(b"2")
+    for name in ("1", "2"):
+        (tmp_path / name).write_bytes(name.encode())
 
-    rename_new(first, target)
-    with pytest.raises(FileExistsError):
-        rename_new(second, target)
+    with trees.folder(tmp_path, "") as folder:
+        rename_new("1", "target", folder)
+        with pytest.raises(FileExistsError):
+            rename_new("2", "target", folder)
 
-    assert (target.read_bytes(), first.exists(), second.exists()) == (b"1", False, True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"2": b"2", "target": b"1"}
 
 
 def test_somebody_faster_keeps_the_name(
@@ -75,8 +79,8 @@ def test_somebody_faster_keeps_the_name(
 ) -> None:
     given = piece(tmp_path, b"blue")
 
-    def faster(_source: Path, target: Path) -> None:
-        target.write_bytes(b"rose")
+    def faster(_source: str, target: str, _folder: int) -> None:
+        (library.root / target).write_bytes(b"rose")
         raise FileExistsError(target)
 
     monkeypatch.setattr("audiojob_runner.library.library.rename_new", faster)
@@ -140,3 +144,52 @@ def test_a_key_stays_in_the_library(library: FolderLibrary, tmp_path: Path, key:
     with pytest.raises(PhaseError):
         library.add(key, piece(tmp_path, b"blue"))
     assert seen(library) == {}
+
+
+SWAPS: dict[str, Any] = {
+    "the folder becomes a link to another library": lambda nas: swap(nas / "A/B", nas.parent / "other"),
+    "the folder above becomes a link": lambda nas: swap(nas / "A", nas.parent / "other"),
+    "the folder becomes a link upwards": lambda nas: swap(nas / "A/B", "../../../other"),
+    "a link takes the file's name": lambda nas: swap(nas / "A/B/Blue.flac", nas.parent / "other/B/Blue.flac"),
+    "a link to the same bytes takes the file's name": lambda nas: swap(
+        nas / "A/B/Blue.flac", nas.parent / "other/same"
+    ),
+}
+
+
+@pytest.mark.parametrize("before", [None, b"blue"], ids=["a new file", "a file that is there"])
+@pytest.mark.parametrize("attack", SWAPS)
+@pytest.mark.usefixtures("links")
+def test_nothing_outside_is_written_or_read_whatever_becomes_a_link_and_whenever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: str, before: bytes | None
+) -> None:
+    for number in count(1):
+        library = FolderLibrary(tmp_path / str(number) / "nas", "nas")
+        other = library.root.parent / "other"
+        for path in (library.root / "A/B", other / "B"):
+            path.mkdir(parents=True)
+        if before is not None:
+            (library.root / "A/B/Blue.flac").write_bytes(before)
+        (other / "same").write_bytes(b"blue")
+        given = piece(tmp_path, b"blue")
+        with attack_before_call(monkeypatch, number, SWAPS[attack](library.root)) as seen, suppress(PhaseError):
+            library.add("A/B/Blue.flac", given)
+        left = {str(path.relative_to(other)) for path in other.rglob("*")}
+        assert left == {"B", "same"}, f"before call {number}, {seen[number - 1]}"
+        if len(seen) < number:
+            assert number > 5
+            return
+
+
+def test_a_link_within_the_library_is_the_folder_that_it_leads_to(library: FolderLibrary, tmp_path: Path) -> None:
+    (library.root / "Beatles, The").mkdir()
+    (library.root / "The Beatles").symlink_to("Beatles, The")
+    assert library.add("The Beatles/Help/Blue.flac", piece(tmp_path, b"blue")) is Added.NEW
+    assert list(seen(library)) == ["Beatles, The/Help/Blue.flac"]
+
+
+def test_a_circle_of_links_is_told(library: FolderLibrary, tmp_path: Path) -> None:
+    (library.root / "A").symlink_to("B")
+    (library.root / "B").symlink_to("A")
+    with pytest.raises(PhaseError, match="nas failed"):
+        library.add("A/Blue.flac", piece(tmp_path, b"blue"))

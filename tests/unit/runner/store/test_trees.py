@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.unit.runner.swapping import attack_before_call, swap
 
 from audiojob_runner.store import trees
 
-CALLS = ("open", "scandir", "unlink", "rmdir", "rename", "stat", "mkdir", "chmod")
 MINE = "job/work/1-aaaaaaaa"
 
 
@@ -38,44 +38,6 @@ def intact(root: Path) -> dict[str, str]:
     """What is not the attacker's."""
     places = (root / "victim", root.parent / "outside")
     return {str(path): path.read_text() for place in places for path in place.rglob("*") if path.is_file()}
-
-
-@contextmanager
-def attack_before_call(monkeypatch: pytest.MonkeyPatch, number: int, attack: Callable[[], None]) -> Iterator[list[str]]:
-    """Between two system calls of the code under test, before the one of that number, somebody else acts."""
-    seen: list[str] = []
-
-    def watched(name: str) -> Callable[..., object]:
-        real = getattr(os, name)
-
-        def call(*args: object, **kwargs: object) -> object:
-            seen.append(name)
-            if len(seen) == number:
-                with monkeypatch.context() as unwatched:
-                    for each, function in originals.items():
-                        unwatched.setattr(os, each, function)
-                    attack()
-            return real(*args, **kwargs)
-
-        return call
-
-    originals = {name: getattr(os, name) for name in CALLS}
-    with monkeypatch.context() as patch:
-        for name in CALLS:
-            patch.setattr(os, name, watched(name))
-        yield seen
-
-
-def swap(path: Path, target: Path | str) -> Callable[[], None]:
-    """The folder moves away and a link takes its name."""
-
-    def act() -> None:
-        with suppress(OSError):
-            path.rename(path.with_name("away"))
-        with suppress(OSError):
-            path.symlink_to(target)
-
-    return act
 
 
 ATTACKS: dict[str, Callable[[Path], Callable[[], None]]] = {
