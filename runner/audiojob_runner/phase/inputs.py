@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import BinaryIO, Final, NoReturn
 
 from pydantic import ValidationError
 
@@ -35,7 +36,9 @@ FALLBACK_NAME: Final = "input"
 class Fetcher:
     """Makes inputs local. ``folder`` takes what is fetched; ``beat`` is called for each piece and may raise.
 
-    ``in_place``: a file of a folder store is read where it lies; else it is copied like any other.
+    ``held`` takes the open files of a folder store that are read where they lie, by input; None: they are copied like
+    any other. Whoever can write there may put another file, or a link, in the place of one whose hash was taken: only
+    the open file is surely what was read here.
     """
 
     store: Store
@@ -43,7 +46,7 @@ class Fetcher:
     max_bytes: int | None
     beat: Callable[[], None]
     libraries: Mapping[str, Store] = field(default_factory=dict)
-    in_place: bool = True
+    held: dict[str, BinaryIO] | None = None
 
     def fetch(self, number: int, item: PhaseInputFile) -> TaskInput:
         """One input; ``number`` is its place. Raises :class:`PhaseError`: InputMissing, ChecksumMismatch, TooLarge."""
@@ -134,20 +137,17 @@ class Fetcher:
         return manifest
 
     def _local(self, number: int, name: str, key: str, sha256: str | None) -> Path:
-        size = self.store.size(key)
-        if size is None:
-            _missing(name, key)
-        if self.max_bytes is not None and size > self.max_bytes:
-            raise PhaseError(
-                ExitCode.NOT_MEDIA,
-                Reason.TOO_LARGE,
-                f"Input {name!r} has {size} bytes; the limit is {self.max_bytes}.",
-            )
         try:
-            if self.in_place and self.store.root is not None:
-                digest = self._digest(self.store.stream(key)) if sha256 is not None else None
+            if self.held is not None and self.store.root is not None:
+                file = self.held[name] = self.store.open(key)
+                self._check_size(name, os.fstat(file.fileno()).st_size)
+                digest = self._digest(self.store.chunks(file, key)) if sha256 is not None else None
                 path = self.store.root / key
             else:
+                size = self.store.size(key)
+                if size is None:
+                    _missing(name, key)
+                self._check_size(name, size)
                 path = self.folder / str(number) / local_name(key)
                 path.parent.mkdir(parents=True)
                 digest = self._copy(self.store.stream(key), path)
@@ -156,6 +156,14 @@ class Fetcher:
         if sha256 is not None and digest != sha256:
             _differs(name, key)
         return path
+
+    def _check_size(self, name: str, size: int) -> None:
+        if self.max_bytes is not None and size > self.max_bytes:
+            raise PhaseError(
+                ExitCode.NOT_MEDIA,
+                Reason.TOO_LARGE,
+                f"Input {name!r} has {size} bytes; the limit is {self.max_bytes}.",
+            )
 
     def _digest(self, chunks: Iterator[bytes]) -> str:
         digest = hashlib.sha256()

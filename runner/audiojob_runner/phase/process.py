@@ -7,9 +7,10 @@ import logging
 import os
 import select
 import signal
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ _log = logging.getLogger(__name__)
 class Worker:
     """One forked worker. Made by :meth:`fork` while the process has a single thread."""
 
-    def __init__(self, pid: int, control: int, events: int, output: int) -> None:
+    def __init__(self, pid: int, control: socket.socket, events: int, output: int) -> None:
         self._pid = pid
         self._control = control
         self._events = events
@@ -45,32 +46,34 @@ class Worker:
     @classmethod
     def fork(cls, spec: WorkerSpec) -> Worker:
         """Start the worker. It loads its task at once and waits for :meth:`order`."""
-        control_read, control_write = os.pipe()
+        control, workers_control = socket.socketpair()  # not a pipe: it carries open files
         events_read, events_write = os.pipe()
         output_read, output_write = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.setsid()
-            for descriptor in (control_write, events_read, output_read):
+            control.close()
+            for descriptor in (events_read, output_read):
                 os.close(descriptor)
             _redirect_standard_streams(output_write)
-            run_worker(spec, control_read, events_write)
-        for descriptor in (control_read, events_write, output_write):
+            run_worker(spec, workers_control, events_write)
+        workers_control.close()
+        for descriptor in (events_write, output_write):
             os.close(descriptor)
-        return cls(pid, control_write, events_read, output_read)
+        return cls(pid, control, events_read, output_read)
 
     def follow_output(self, write_line: Callable[[str], None]) -> None:
         """Hand each line that the worker and its programs print to ``write_line``, on a thread."""
         self._pump = threading.Thread(target=_pump, args=(self._output, write_line), name="output", daemon=True)
         self._pump.start()
 
-    def order(self, order: Order) -> None:
-        """Let the worker begin."""
-        line = memoryview(order.to_json().encode() + b"\n")
+    def order(self, order: Order, held: Sequence[int] = ()) -> None:
+        """Let the worker begin. ``held`` are the descriptors of the files that ``order.held`` names."""
+        line = order.to_json().encode() + b"\n"
         try:
-            while line:
-                line = line[os.write(self._control, line) :]
-        except BrokenPipeError:
+            socket.send_fds(self._control, [line[:1]], held)
+            self._control.sendall(line[1:])
+        except (BrokenPipeError, ConnectionResetError):
             _log.warning("The worker ended before it got its inputs.")
 
     def wait(self, interruption: Interruption, on_progress: Callable[[float, str], None]) -> TaskResult:
@@ -99,7 +102,7 @@ class Worker:
         _, self._status = os.waitpid(self._pid, 0)
         if self._pump is not None:
             self._pump.join(OUTPUT_SECONDS)
-        os.close(self._control)
+        self._control.close()
         os.close(self._events)
 
     def _records(self, interruption: Interruption) -> Iterator[dict[str, Any]]:

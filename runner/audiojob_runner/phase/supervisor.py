@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from audiojob_runner import logs
 from audiojob_runner.errors import PhaseError, as_phase_error, is_disk_full
@@ -129,6 +129,7 @@ class _Phase:
         self._held_bytes = 0
         self._keeping: PartialFolders | None = None
         self._read: tuple[ReadInput, ...] = ()
+        self._held: dict[str, BinaryIO] = {}
 
     def run(self, worker: Worker) -> int:
         """All steps; the exit code."""
@@ -181,6 +182,8 @@ class _Phase:
             published = self._publish(store, mark, outcome, run_dir)
         finally:
             worker.end()
+            for file in self._held.values():
+                file.close()
             with suppress(OSError):
                 trees.remove_tree(run_dir.parent, run_dir.name)
         if outcome.crash_after_publishing:
@@ -206,7 +209,8 @@ class _Phase:
     def _run_task(self, worker: Worker, run_dir: Path, inputs: tuple[TaskInput, ...]) -> TaskResult:
         self._watchdog.beat()
         self._tracker.begin(f"{self._input.task.value} starts")
-        worker.order(Order(inputs=inputs, run_dir=run_dir, keeping=self._keeping))
+        order = Order(inputs=inputs, run_dir=run_dir, keeping=self._keeping, held=tuple(self._held))
+        worker.order(order, [file.fileno() for file in self._held.values()])
         return worker.wait(self._interruption, self._on_task_progress)
 
     def _fetch_inputs(self, store: Store, run_dir: Path) -> tuple[TaskInput, ...]:
@@ -219,7 +223,9 @@ class _Phase:
             for library in self._input.libraries
             if library.name in named
         }
-        fetcher = Fetcher(store, run_dir / "inputs", self._input.limits.max_input_bytes, self._beat, libraries)
+        fetcher = Fetcher(
+            store, run_dir / "inputs", self._input.limits.max_input_bytes, self._beat, libraries, self._held
+        )
         found = tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
         if self._input.task.descriptor.reads_metadata:
             return found

@@ -11,11 +11,13 @@ import logging
 import math
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -29,6 +31,7 @@ from audiojob_types.outside.redaction import redact
 from audiojob_types.tasks import Task
 
 REPORT_SECONDS: Final = 0.1
+_MOST_DESCRIPTORS: Final = 253  # the kernel's limit for one message
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +53,22 @@ class WorkerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker gets once the inputs are ready. ``run_dir`` is an empty folder of this run."""
+    """What a worker gets once the inputs are ready. ``run_dir`` is an empty folder of this run.
+
+    ``held`` names the inputs that come as open files, in the order in which these are sent.
+    """
 
     inputs: tuple[TaskInput, ...]
     run_dir: Path
     keeping: PartialFolders | None = None
+    held: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One line."""
         inputs = [{**asdict(item), "path": str(item.path) if item.path else None} for item in self.inputs]
         keeping = self.keeping.to_record() if self.keeping is not None else None
-        return json.dumps({"inputs": inputs, "run_dir": str(self.run_dir), "keeping": keeping})
+        record = {"inputs": inputs, "run_dir": str(self.run_dir), "keeping": keeping, "held": self.held}
+        return json.dumps(record)
 
     @classmethod
     def from_json(cls, line: str) -> Order:
@@ -70,7 +78,20 @@ class Order:
             TaskInput(**{**item, "path": Path(item["path"]) if item["path"] else None}) for item in record["inputs"]
         )
         keeping = PartialFolders.from_record(record["keeping"]) if record["keeping"] is not None else None
-        return cls(inputs=inputs, run_dir=Path(record["run_dir"]), keeping=keeping)
+        return cls(inputs=inputs, run_dir=Path(record["run_dir"]), keeping=keeping, held=tuple(record["held"]))
+
+    def reading(self, descriptors: Sequence[int]) -> dict[str, TaskInput]:
+        """The inputs by name. The path of one that came as an open file leads to just that file, in this process and
+        in those that it starts, wherever the file's name leads by now."""
+        found = {item.name: item for item in self.inputs}
+        for name, descriptor in zip(self.held, descriptors, strict=True):
+            given = found[name]
+            assert given.path is not None, "only files are held"
+            link = self.run_dir / "held" / str(descriptor) / given.path.name
+            link.parent.mkdir(parents=True)
+            link.symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
+            found[name] = replace(given, path=link)
+        return found
 
 
 def result_to_record(result: TaskResult) -> dict[str, Any]:
@@ -119,8 +140,8 @@ class ProgressSender:
                 return
 
 
-def run_worker(spec: WorkerSpec, control: int, events: int) -> NoReturn:
-    """The life of the forked process. ``control`` and ``events`` are pipe ends; standard error is the log."""
+def run_worker(spec: WorkerSpec, control: socket.socket, events: int) -> NoReturn:
+    """The life of the forked process. ``events`` is the end of a pipe; standard error is the log."""
     cancelled = threading.Event()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, lambda _number, _frame: cancelled.set())
@@ -145,22 +166,21 @@ def run_worker(spec: WorkerSpec, control: int, events: int) -> NoReturn:
 
 
 def _work(
-    spec: WorkerSpec, control: int, send: Callable[[dict[str, Any]], None], cancelled: threading.Event
+    spec: WorkerSpec, control: socket.socket, send: Callable[[dict[str, Any]], None], cancelled: threading.Event
 ) -> dict[str, Any]:
     """Load the task, wait for the order, run; the ending as a record."""
     log = logging.getLogger(f"audiojob_runner.{spec.task.parameter_key}")
     try:
         wait_without_spinning(os.environ)
         run = tasks.load(spec.task)
-        with os.fdopen(control, "rb", buffering=0, closefd=False) as pipe:
-            line = _read_line(pipe.read)
+        line, descriptors = _receive(control)
         if not line:  # told nothing: the supervisor had no work or died
             os._exit(0)
         threading.Thread(target=_die_with_supervisor, args=(control,), name="guard", daemon=True).start()
         order = Order.from_json(line.decode())
         progress = ProgressSender(send)
         context = _make_context(spec, order, progress, log, cancelled)
-        result = run({item.name: item for item in order.inputs}, spec.parameters, context)
+        result = run(order.reading(descriptors), spec.parameters, context)
         progress.close()
         record = {"result": result_to_record(result)}
         json.dumps(record, allow_nan=False)
@@ -210,21 +230,25 @@ def _make_context(
     )
 
 
-def _read_line(read: Callable[[int], bytes | None]) -> bytes:
-    """Bytes up to a line end; empty when the other side closed first."""
-    line = bytearray()
+def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
+    """Bytes up to a line end, and the open files that came along; no bytes when the other side closed first."""
+    line, descriptors = bytearray(), list[int]()
     while not line.endswith(b"\n"):
-        chunk = read(65_536)
+        chunk, received, _, _ = socket.recv_fds(control, 65_536, _MOST_DESCRIPTORS)
+        for descriptor in received:
+            os.set_inheritable(descriptor, False)  # Python's own call leaves them open to programs
+        descriptors += received
         if not chunk:
-            return b""
+            return b"", descriptors
         line += chunk
-    return bytes(line)
+    return bytes(line), descriptors
 
 
-def _die_with_supervisor(control: int) -> None:
+def _die_with_supervisor(control: socket.socket) -> None:
     """Wait for the end of the supervisor, then end this session: a task must not outlive the one who publishes it."""
-    while os.read(control, 1):
-        pass
+    with suppress(ConnectionResetError):
+        while control.recv(1):
+            pass
     os.killpg(0, signal.SIGKILL)
 
 

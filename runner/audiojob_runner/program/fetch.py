@@ -138,7 +138,7 @@ class _Fetch:
             )
         place = store if item.library is None else self._library(item.library)
         limit = self._input.limits.max_input_bytes
-        fetcher = Fetcher(place, self._inputs / _PARTS, limit, self._beat, in_place=False)
+        fetcher = Fetcher(place, self._inputs / _PARTS, limit, self._beat)
         fetched: TaskInput = fetcher.fetch(number, item.model_copy(update={"library": None}))
         assert fetched.path is not None, "only addresses have no path"
         size = fetched.path.stat().st_size

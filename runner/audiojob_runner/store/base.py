@@ -85,12 +85,23 @@ class Store:
         """The content of a large object in pieces. Raises :class:`FileNotFoundError` where there is none."""
         with self._failures(f"reading {key}"):
             if self.root is not None:
-                with _opened(self.root, check_key(key)) as file:
-                    while piece := file.read(CHUNK_BYTES):
-                        yield piece
+                with self.open(key) as file:
+                    yield from self.chunks(file, key)
                 return
             for chunk in obstore.get(self.objects, check_key(key)).stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(chunk)
+
+    def open(self, key: str) -> BinaryIO:
+        """A file of a folder store, to read. Raises :class:`FileNotFoundError` where there is none."""
+        assert self.root is not None, "objects of a bucket are copied"
+        with self._failures(f"reading {key}"):
+            return _opened(self.root, check_key(key))
+
+    def chunks(self, file: BinaryIO, key: str) -> Iterator[bytes]:
+        """What is left of the file that :meth:`open` gave for ``key``, in pieces."""
+        with self._failures(f"reading {key}"):
+            while piece := file.read(CHUNK_BYTES):
+                yield piece
 
     def write(self, key: str, content: bytes) -> None:
         """Write a small object as a whole: readers see all of it or nothing."""
@@ -231,8 +242,7 @@ class Store:
         )
 
 
-@contextmanager
-def _opened(root: Path, key: str) -> Iterator[BinaryIO]:
+def _opened(root: Path, key: str) -> BinaryIO:
     """A regular file to read. Raises :class:`FileNotFoundError` for anything else: what is no file is absent."""
     try:
         descriptor = trees.open_file(root, key)
@@ -240,8 +250,7 @@ def _opened(root: Path, key: str) -> Iterator[BinaryIO]:
         if error.errno in _NO_FILE:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), key) from error
         raise
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
+    return os.fdopen(descriptor, "rb")
 
 
 def _check_size(key: str, size: int, limit: int) -> None:

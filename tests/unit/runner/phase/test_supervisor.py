@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ class FailingWorker(Worker):
     def follow_output(self, write_line: Callable[[str], None]) -> None:
         """It prints nothing."""
 
-    def order(self, order: Order) -> None:
+    def order(self, order: Order, held: Sequence[int] = ()) -> None:
         assert order.keeping is not None
         order.keeping.own.mkdir(parents=True)
         (order.keeping.own / "data").write_bytes(b"a part")
