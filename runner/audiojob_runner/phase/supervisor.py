@@ -22,6 +22,7 @@ from audiojob_runner.phase.process import Worker
 from audiojob_runner.phase.progress import TASK_SHARE, Progress, Tracker
 from audiojob_runner.phase.publish import Publisher, total_bytes
 from audiojob_runner.phase.report import Reporter, find_target
+from audiojob_runner.phase.untraceable import refuse_tracers
 from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.phase.worker import Order, WorkerSpec
 from audiojob_runner.settings import Paths, PodIdentity, node_name, read_parameters, read_phase_input, read_pod_identity
@@ -85,6 +86,7 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
             publishing=_publishing(phase_input, paths),
         )
     )
+    refuse_tracers()
     return _Phase(environ, paths, pod, phase_input, parameters).run(worker)
 
 
