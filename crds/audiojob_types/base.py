@@ -7,6 +7,7 @@ is read with :meth:`WireModel.read`, which passes over unknown fields at any dep
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -47,6 +49,7 @@ class WireModel(BaseModel):
         frozen=True,
         use_enum_values=False,
         serialize_by_alias=True,
+        allow_inf_nan=False,  # JSON has no way to write them
     )
 
     def to_wire(self) -> dict[str, Any]:
@@ -63,6 +66,24 @@ class WireModel(BaseModel):
         if isinstance(content, bytes | str):
             return cls.model_validate_json(content, extra="ignore", context=_READING)
         return cls.model_validate(content, extra="ignore", context=_READING)
+
+
+def _finite(value: Any) -> Any:
+    """Raises ValueError for numbers that JSON cannot write: parsers make infinity of 1e999."""
+    match value:
+        case float() if not math.isfinite(value):
+            raise ValueError("has a number that is not finite")
+        case dict():
+            for each in value.values():
+                _finite(each)
+        case list():
+            for each in value:
+                _finite(each)
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_finite)]
+"""An object whose fields somebody else defines. It is written as it was read."""
 
 
 def is_reading(info: ValidationInfo) -> bool:

@@ -8,7 +8,7 @@ and ends with one of :class:`ExitCode`. Progress reports are for display only an
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     Field,
@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from audiojob_types.base import Since, StatusModel, Time, WireModel, is_reading
+from audiojob_types.base import JsonObject, Since, StatusModel, Time, WireModel, is_reading
 from audiojob_types.constants import API_VERSION
 from audiojob_types.destination import Layout, LibraryName
 from audiojob_types.reasons import Reason
@@ -273,7 +273,7 @@ class PhaseInput(WireModel):
     attempt: Annotated[int, Field(ge=1)]
     task: Task
     device: Device = Device.CPU
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: JsonObject = Field(default_factory=dict)
     program: PhaseProgram | None = None  # of a Container phase
     inputs: tuple[PhaseInputFile, ...] = ()
     output_prefix: Key  # <namespace>/<uid>/<phase>; the runner adds /<attempt>-<first 8 of the pod uid>
@@ -311,7 +311,7 @@ class ManifestOutput(StatusModel):
     media_type: str
     bytes: int
     sha256: Sha256
-    metadata: dict[str, Any] = Field(default_factory=dict)  # durationSeconds, sampleRate, channels, …
+    metadata: JsonObject = Field(default_factory=dict)  # durationSeconds, sampleRate, channels, …
 
 
 class Manifest(StatusModel):
@@ -332,7 +332,7 @@ class Manifest(StatusModel):
     expires_time: Time | None = None
     pipeline: str | None = None
     intermediate: bool = False  # its outputs only serve later phases: it goes alone, the job's results may stay
-    metadata: dict[str, Any] = Field(default_factory=dict)  # tool versions, source title, untrained, …
+    metadata: JsonObject = Field(default_factory=dict)  # tool versions, source title, untrained, …
 
 
 class Outcome(StrEnum):

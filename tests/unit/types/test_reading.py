@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterator
 from typing import Any
@@ -112,6 +113,23 @@ RESULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_a_result_stands_without_what_is_not_valid_here(given: dict[str, Any], read: dict[str, Any]) -> None:
     result = PhaseResult.read({"outcome": "Failed", **given})
     assert {name: getattr(result, name) for name in read} == read
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+@pytest.mark.parametrize(
+    ("model", "record", "field"),
+    [
+        pytest.param(PhaseInput, PHASE_FILE, "parameters", id="parameters of a phase"),
+        pytest.param(Manifest, MANIFEST, "metadata", id="metadata of a manifest"),
+    ],
+)
+def test_a_number_that_cannot_be_written_again_is_not_read(
+    model: type[WireModel], record: dict[str, Any], field: str, number: str
+) -> None:
+    text = json.dumps(record | {field: {"deep": [{"number": 7}]}})
+    model.read(text)
+    with pytest.raises(ValidationError, match="not finite"):
+        model.read(text.replace(": 7}", f": {number}}}"))
 
 
 @pytest.mark.parametrize("outcome", [None, 3, ["Succeeded"]])
