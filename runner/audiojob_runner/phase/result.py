@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,7 @@ def duration_milliseconds(output: ManifestOutput) -> int | None:
     seconds = output.metadata.get("durationSeconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
-    if not math.isfinite(seconds) or not 0 <= seconds <= _MAX_DURATION_MILLISECONDS / 1000:
+    if not 0 <= seconds <= _MAX_DURATION_MILLISECONDS / 1000:
         return None
     return round(seconds * 1000)
 
