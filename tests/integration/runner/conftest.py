@@ -48,7 +48,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             assert process.poll() is None, f"versitygw ended with {process.returncode}"
             yield Gateway(f"http://127.0.0.1:{port}", root)
         finally:
-            process.terminate()
+            process.kill()  # told to end, it waits half a minute for connections that clients keep
 
 
 @pytest.fixture
