@@ -7,7 +7,7 @@ resend is after 401 with a new token, where the server has done nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlencode
@@ -33,10 +33,17 @@ _REFUSED_FROM = 300  # redirects are not followed: they would carry the token el
 _UNAUTHORIZED = 401
 _EVENT_TYPES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 _LIST_RESTARTS = 5
+# Answers of ordinary objects stay below it. Users can make objects of 1.5 MB: then pages have fewer of them.
+_PAGE_BYTES = 4 * 1024 * 1024
+_SMALLER, _LARGER = 8, 2  # a page above the limit is read in vain, one far below it costs little
 # TimeoutError and TLS errors are OSErrors; other errors are bugs and stay visible as they are.
 _TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, LineTooLongError, orjson.JSONDecodeError, ConfigError)
 
 __all__ = ["AiohttpKubeClient", "KubeClient", "Timeouts", "connect"]
+
+
+class _PageTooLargeError(Exception):
+    """The objects of a page are larger than the page may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +136,16 @@ class AiohttpKubeClient:
         page_size: int = DEFAULT_PAGE_SIZE,
     ) -> AsyncIterator[ObjectList]:
         path = _path(resource, namespace)
-        parameters = _selectors(label_selector, field_selector) | {"limit": str(page_size)}
+        parameters = _selectors(label_selector, field_selector)
+        limit = page_size
         while True:
-            answer = await self._call("GET", path, parameters)
+            try:
+                answer, size = await self._read_page(path, parameters | {"limit": str(limit)}, alone=limit == 1)
+            except _PageTooLargeError:
+                limit = max(1, limit // _SMALLER)
+                continue
+            if size * _LARGER * 2 < _PAGE_BYTES:
+                limit = min(page_size, limit * _LARGER)
             metadata = answer.get("metadata") or {}
             if "resourceVersion" not in metadata:
                 raise TransportError(f"GET {path}: the answer is no list: this is not a Kubernetes API server")
@@ -145,6 +159,24 @@ class AiohttpKubeClient:
             if not token:
                 return
             parameters["continue"] = token
+
+    async def _read_page(self, path: str, parameters: Mapping[str, str], *, alone: bool) -> tuple[Object, int]:
+        """One page and its bytes; raises as soon as it grows too large, if it may have more than one object."""
+        size = 0
+
+        async def read(response: aiohttp.ClientResponse) -> bytes:
+            nonlocal size
+            body = bytearray()
+            async for chunk in response.content.iter_any():
+                body += chunk
+                if len(body) > _PAGE_BYTES and not alone:
+                    response.close()  # the rest is not drained
+                    raise _PageTooLargeError
+            size = len(body)
+            return bytes(body)
+
+        answer = await self._call("GET", path, parameters, read=read)
+        return answer, size
 
     async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
         if resource.namespaced:
@@ -249,6 +281,8 @@ class AiohttpKubeClient:
         parameters: Mapping[str, str] | None = None,
         body: object = None,
         content_type: str = _JSON,
+        *,
+        read: Callable[[aiohttp.ClientResponse], Awaitable[bytes]] = aiohttp.ClientResponse.read,
     ) -> Object:
         timeout = aiohttp.ClientTimeout(total=self._timeouts.call, sock_connect=self._timeouts.connect)
         headers = {"Content-Type": content_type} if body is not None else {}
@@ -257,7 +291,7 @@ class AiohttpKubeClient:
             try:
                 async with await self._send(method, path, parameters, data, headers, timeout) as response:
                     await _raise_for_status(response)
-                    return _json_object(await response.read())
+                    return _json_object(await read(response))
             except _TRANSPORT_ERRORS as error:
                 raise _transport_error(method, path, error) from error
 

@@ -41,8 +41,9 @@ class KubeClient(Protocol):
         field_selector: str | None = None,
         page_size: int = DEFAULT_PAGE_SIZE,
     ) -> AsyncIterator[ObjectList]:
-        """The same list page by page, for callers that keep less than whole objects. All pages carry the
-        same resource_version. Raises Gone when a continue token has expired: drop the pages, start again."""
+        """The same list page by page, for callers that keep less than whole objects. A page has at most
+        `page_size` objects, fewer where they are large. All pages carry the same resource_version. Raises
+        Gone when a continue token has expired: drop the pages, start again."""
 
     async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
         """The created object. `namespace` defaults to the body's own. Unknown fields raise BadRequest."""

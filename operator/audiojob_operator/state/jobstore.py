@@ -11,6 +11,7 @@ from typing import TypeVar
 from audiojob_kube.objects import Object, key_of, resource_version_of
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state.listener import JobListener
+from audiojob_operator.state.projections import trim_audiojob
 from audiojob_types.resources.job import FINISHED_STATES, AudioJob
 
 V = TypeVar("V")
@@ -79,12 +80,11 @@ class JobStore:
     def put(self, obj: Object, *, ours: bool = False) -> bool:
         """Take over one version of an AudioJob, unless it or a newer one is known. `ours`: the answer to our write,
         which is no news. Returns whether it was newer."""
-        key = key_of(obj)
+        key, obj = key_of(obj), trim_audiojob(obj)
         known = Known(obj, resource_version_of(obj))
         old = self.get(key)
         if (old is not None and old.version >= known.version) or self._gone.get(key, -1) >= known.version:
             return False
-        obj["metadata"].pop("managedFields", None)
         if known.finished:
             self._active.pop(key, None)
             _remember(self._finished, key, known)
@@ -139,7 +139,6 @@ def _essence(raw: Object) -> tuple[object, ...]:
         metadata["uid"],
         metadata.get("deletionTimestamp"),
         metadata.get("labels"),
-        metadata.get("annotations"),
         raw.get("spec"),
         status,
     )

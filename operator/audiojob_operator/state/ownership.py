@@ -14,6 +14,7 @@ from typing import Final
 from audiojob_kube.objects import Object, key_of, resource_version_of
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state.jobstore import JobStore
+from audiojob_operator.state.projections import trim_audiojob
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import FINISHED_STATES
 
@@ -89,7 +90,7 @@ class Intake:
             loop = asyncio.get_running_loop()
             self._timers[key] = loop.call_later(self._patience_seconds, self._take_up, key)
         if before is None or resource_version_of(before) <= resource_version_of(obj):
-            self._unanswered[key] = obj
+            self._unanswered[key] = trim_audiojob(obj)
 
     def _take_up(self, key: Key) -> None:
         del self._timers[key]

@@ -20,6 +20,16 @@ _METADATA = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
+_AUDIOJOB_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+)
+_AUDIOJOB_LABELS = (c.LABEL_USER,)
 _JOB_SPEC = ("suspend",)
 _POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
 # What decisions read of a status. All else (counts, addresses, readiness) moves with nearly every write of others.
@@ -37,6 +47,17 @@ class NodeRow:
 
     ready: bool
     gpus: int
+
+
+def trim_audiojob(obj: Object) -> Object:
+    """An AudioJob without the metadata that no decision reads: users write as much of it as etcd takes.
+
+    A tombstone has neither spec nor status, and gets none.
+    """
+    metadata = obj["metadata"]
+    labels = _only(metadata.get("labels") or {}, _AUDIOJOB_LABELS)
+    kept = _only(metadata, _AUDIOJOB_METADATA) | ({"labels": labels} if labels else {})
+    return {"metadata": kept, **_only(obj, ("spec", "status"))}
 
 
 def trim_job(obj: Object) -> Object:

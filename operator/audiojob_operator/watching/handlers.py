@@ -2,7 +2,8 @@
 
 `on.event` only: kopf then writes nothing to the objects and keeps no state between handlers. Some errors in a watch
 end `kopf.operator()`; the thread is started again then. Neither then nor when kopf lists anew by itself does it report
-what was deleted meanwhile, so both are reported as a gap.
+what was deleted meanwhile, so both are reported as a gap. Of each event the core
+loop gets what decisions read.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from audiojob_kube.config import Connection
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS
 from audiojob_operator.metrics import Metrics
+from audiojob_operator.state.projections import trim_audiojob
 from audiojob_operator.watching.selectors import ACTIVE_SELECTOR
 from audiojob_types import constants as c
 
@@ -94,7 +96,7 @@ def kopf_settings(silence_seconds: float) -> kopf.OperatorSettings:
     settings.persistence.progress_storage = _NoProgress()
     settings.queueing.idle_timeout = 0.05
     settings.queueing.worker_limit = None
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = 20  # whole objects are in memory, and a user can make one as large as etcd takes
     settings.watching.inactivity_timeout = silence_seconds
     settings.watching.connect_timeout = 10
     settings.watching.field_selectors[AUDIOJOBS.group, AUDIOJOBS.plural] = ACTIVE_SELECTOR
@@ -241,6 +243,6 @@ class KopfShell:
 
         @kopf.on.event(AUDIOJOBS.group, AUDIOJOBS.version, AUDIOJOBS.plural, registry=registry)
         async def changed(event: kopf.RawEvent, **_: Any) -> None:
-            core.call_soon_threadsafe(self._deliver, event["type"], dict(event["object"]))
+            core.call_soon_threadsafe(self._deliver, event["type"], trim_audiojob(dict(event["object"])))
 
         return registry

@@ -269,6 +269,26 @@ async def test_a_list_that_keeps_expiring_ends_in_gone(server: ScriptedServer, c
         await client.list(AUDIOJOBS, "music")
 
 
+async def test_pages_of_large_objects_have_fewer_of_them(
+    server: ScriptedServer, client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiojob_kube.client._PAGE_BYTES", 2_000)
+    large: dict[str, Any] = {"labels": {"note": "x" * 1_500}}
+    server.lists.extend(
+        [
+            listing(7, job("a", 1, **large), job("b", 2, **large), more="t1"),  # in vain
+            listing(7, job("a", 1, **large), more="t2"),
+            listing(7, job("b", 2, labels={"note": "x" * 9_000}), more="t3"),  # larger than a page, and alone in it
+            listing(7, job("c", 3), more="t4"),
+            listing(7, job("d", 4)),
+        ]
+    )
+    answer = await client.list(AUDIOJOBS, "music", page_size=8)
+    assert [item["metadata"]["name"] for item in answer.items] == ["a", "b", "c", "d"]
+    asked = [(seen.query["limit"], seen.query.get("continue")) for seen in server.seen]
+    assert asked == [("8", None), ("1", None), ("1", "t2"), ("1", "t3"), ("2", "t4")]
+
+
 async def test_items_of_a_list_carry_their_kind(server: ScriptedServer, client: KubeClient) -> None:
     server.lists.append(listing(7, {"metadata": {"name": "p"}}))
     [item] = (await client.list(PODS)).items

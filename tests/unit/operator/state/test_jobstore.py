@@ -12,6 +12,7 @@ from tests.unit.operator.listening import Heard
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state import jobstore
 from audiojob_operator.state.jobstore import JobStore
+from audiojob_types.constants import LABEL_USER
 
 Object = dict[str, Any]
 
@@ -78,7 +79,12 @@ def change_deletion(job: Object) -> None:
 
 
 def change_labels(job: Object) -> None:
+    job["metadata"]["labels"] = {LABEL_USER: "ada"}
+
+
+def change_other_labels(job: Object) -> None:
     job["metadata"]["labels"] = {"a": "b"}
+    job["metadata"]["annotations"] = {"a": "b"}
 
 
 def change_progress(job: Object) -> None:
@@ -99,7 +105,8 @@ def change_nothing(_job: Object) -> None:
         pytest.param(change_spec, True, id="a changed spec wakes"),
         pytest.param(change_state, True, id="a changed state wakes"),
         pytest.param(change_deletion, True, id="a deletion under way wakes"),
-        pytest.param(change_labels, True, id="changed labels wake"),
+        pytest.param(change_labels, True, id="a changed user wakes"),
+        pytest.param(change_other_labels, False, id="labels and annotations that no decision reads wake nobody"),
         pytest.param(change_progress, False, id="a progress report wakes nobody"),
         pytest.param(change_percent, False, id="a percent wakes nobody"),
         pytest.param(change_nothing, False, id="a new version of the same wakes nobody"),
