@@ -50,6 +50,10 @@ test-unit: venv ## Run the pure tests (seconds, no cluster)
 fuzz: venv ## Throw inputs by chance at what parses strangers' bytes, SECONDS=600 each (in `make test`: one second each)
 	@FUZZ_SECONDS=$(SECONDS) $(PYTEST) tests/fuzz -n $(JOBS) --dist load $(ARGS)
 
+.PHONY: media-matrix
+media-matrix: venv ## Try every container with every oddity through the media tasks (two minutes; in `make test`: one of each oddity)
+	@MEDIA_MATRIX=all $(PYTEST) tests/integration/runner/tasks/media_matrix -n $(JOBS) --dist load $(ARGS)
+
 .PHONY: lint
 lint: venv ## Check style, formatting, types and the direction of imports
 	@$(VENV)/bin/ruff check .

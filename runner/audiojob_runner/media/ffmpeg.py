@@ -71,7 +71,7 @@ _MAX_MIXED: Final = 8
 _UNWRITTEN: Final = ("Error writing trailer", "Error closing file")
 
 _ENTRIES: Final = (
-    "format=format_name,duration,nb_streams"
+    "format=format_name,start_time,duration,nb_streams"
     ":stream=index,codec_type,codec_name,codec_tag_string,channels,sample_rate,duration"
     ",start_time,bits_per_raw_sample,bits_per_sample"
     ":stream_disposition=default,attached_pic:stream_tags=DURATION"
@@ -79,7 +79,7 @@ _ENTRIES: Final = (
 # The same and more, for tasks that keep more than the sound. Free text is asked for by name: nothing else can be long.
 _TAGS: Final = "title,artist,album,date,comment,track,genre"
 _DETAILS: Final = (
-    "format=format_name,duration,nb_streams"
+    "format=format_name,start_time,duration,nb_streams"
     ":stream=index,codec_type,codec_name,codec_tag_string,channels,sample_rate,duration,width,height,avg_frame_rate"
     ",start_time,bits_per_raw_sample,bits_per_sample"
     f":stream_disposition=default,attached_pic:stream_tags=DURATION,rotate,{_TAGS}:format_tags={_TAGS}"

@@ -138,10 +138,10 @@ def _timing(demuxer: str, codec: str, stream: Mapping[str, Any], container: Mapp
     if demuxer not in _STAMPED:
         return PLAIN
     own, first = _number(stream.get("start_time")) or 0.0, _number(container.get("start_time")) or 0.0
-    late = own - max(0.0, first) >= LEAST_LATE_SECONDS
+    late = own - first if own - max(0.0, first) >= LEAST_LATE_SECONDS else 0.0
     # Opus is told by its own header, and its decoder cuts it.
     lead = max(0.0, -first) if own < 0 and demuxer in TIMELINES and codec != "opus" else 0.0
-    return Timing(timeline=True, starts_late=late, lead_seconds=lead, shifted=late and demuxer == "mpegts")
+    return Timing(timeline=True, late_seconds=late, lead_seconds=lead, shifted=late > 0 and demuxer == "mpegts")
 
 
 def _bits(stream: Mapping[str, Any]) -> int:

@@ -184,3 +184,21 @@ def test_sound_of_a_broadcast_that_starts_late_has_silence_before_it(bench: Benc
         sound, rate = soundfile.read(output.path, always_2d=True)
         assert len(sound) / rate == pytest.approx(3, abs=0.06)
         assert np.abs(sound[: round(0.9 * rate)]).max() < 0.001
+
+
+def test_sound_that_starts_late_gets_its_silence_once_where_the_layout_changes(bench: Bench, tmp_path: Path) -> None:
+    """ffmpeg makes the filters anew at the change, and each of them put silence before what it saw first."""
+    shown = ["-f", "lavfi", "-i", "testsrc=s=64x64:r=25:d=3"]
+    heard = ["-itsoffset", "1", "-f", "lavfi", "-i", f"sine=f=440:r={RATE}:d=2"]
+    parts = [
+        make(tmp_path, f"{channels}.ts", *shown, *heard, "-ac", channels, "-c:v", "mpeg2video", "-c:a", "mp2")
+        for channels in ("1", "2")
+    ]
+    whole = tmp_path / "whole.ts"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    (output,) = bench.run(Task.NORMALIZE, whole).outputs
+    sound, _ = soundfile.read(output.path)
+    assert 5 - 0.1 < len(sound) / RATE < 6 + 0.1  # the second part's film may be counted
+    assert np.abs(sound[: round(0.9 * RATE)]).max() < 0.001
+    assert np.abs(sound[round(1.1 * RATE) : round(2.9 * RATE)]).max() > 0.05
+    assert np.abs(sound[-round(1.8 * RATE) :]).max() > 0.05
