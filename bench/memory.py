@@ -118,11 +118,8 @@ class Bench:
             list(writers.map(lambda number: self._server.rest.request("POST", _JOBS, make(number)), range(jobs)))
 
     def _all_answered(self) -> bool:
-        """Whether each job has a status; a Table holds their columns and none of their metadata."""
-        accept = "application/json;as=Table;g=meta.k8s.io;v=v1"
-        table = self._server.rest.request("GET", f"{_JOBS}?includeObject=None", accept=accept, timeout=120)
-        state = next(place for place, column in enumerate(table["columnDefinitions"]) if column["name"] == "State")
-        return all(row["cells"][state] for row in table["rows"])
+        """Whether each job has a state; the API server looks in its cache and sends only those that have none."""
+        return not self._server.rest.request("GET", f"{_JOBS}?fieldSelector=status.state%3D&resourceVersion=0")["items"]
 
 
 def _peaks(pids: dict[str, int]) -> dict[str, float]:
