@@ -140,6 +140,24 @@ def test_each_job_namespace_gets_the_objects_that_the_operator_looks_for(helm: H
     assert of_kind(objects, "Namespace", "Secret") == []
 
 
+def test_one_user_cannot_take_all_slots_unless_the_administrator_says_so(helm: Helm) -> None:
+    def limits(**queue: Any) -> list[Any]:
+        objects = helm.render(merged(MINIMAL, {"defaultQueue": queue}))
+        return [each["spec"].get("maxRunningPerUser") for each in of_kind(objects, "AudioQueue")]
+
+    assert set(limits()) == {5}
+    assert set(limits(maxRunningPerUser=20)) == {20}
+    assert set(limits(maxRunningPerUser=None)) == {None}
+
+
+def test_a_quota_counts_the_audiojobs_of_each_namespace(helm: Helm) -> None:
+    values = {"jobNamespaces": ["a", "b"]}
+    assert of_kind(helm.render(values), "ResourceQuota") == []
+    quotas = of_kind(helm.render({**values, "quota": {"audioJobs": 2_000}}), "ResourceQuota")
+    assert [each["metadata"]["namespace"] for each in quotas] == ["a", "b"]
+    assert {json.dumps(each["spec"]["hard"]) for each in quotas} == {'{"count/audiojobs.audiojobs.dev": "2000"}'}
+
+
 def test_an_s3_store_needs_no_claim(helm: Helm) -> None:
     names = {claim["metadata"]["name"] for claim in of_kind(helm.render(EVERYTHING), "PersistentVolumeClaim")}
     assert names == {c.MODELS_CLAIM}

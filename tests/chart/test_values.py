@@ -127,6 +127,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "defaultQueue.maxGPUs": (0, {}),
     "defaultQueue.maxRunningPerUser": (2, {}),
     "defaultQueue.weight": (1, {}),
+    "quota.audioJobs": (2_000, {}),
     "defaultQueue.kueueLocalQueue": ("team", {}),
     "pipelines.enabled": (False, {}),
     "pipelines.device": ("CPU", {}),

@@ -107,7 +107,10 @@ def product(tools: Cluster, cluster: TestCluster, media: Media) -> Iterator[Prod
     before = cluster_objects(tools)
     for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
         install.ensure_namespace(tools, name)
-    others = {"libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}]}
+    others = {
+        "libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}],
+        "defaultQueue.maxRunningPerUser": None,  # all tests are one user
+    }
     install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, install.only(media.base), others)
     tools.kubectl("-n", WITHOUT_CLAIM, "delete", "pvc", "audiojob-store", "--wait=false")
     yield Product(tools, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
