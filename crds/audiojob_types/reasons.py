@@ -34,6 +34,7 @@ class Reason(StrEnum):
     VOLUME_MISSING = "VolumeMissing"
     POD_STARTING = "PodStarting"
     CREATE_REFUSED = "CreateRefused"
+    STATUS_REFUSED = "StatusRefused"
     ADMITTED = "Admitted"
     # Running and done
     RUNNING = "Running"
@@ -188,6 +189,11 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.CREATE_REFUSED: Explanation(
         "The API server refuses the phase's Job.",
         "See the message: a quota, a policy of the cluster, or the pipeline's resources prevent it.",
+    ),
+    Reason.STATUS_REFUSED: Explanation(
+        "The API server refuses each write of the job's status: nothing more is done for it, and others get its place.",
+        "Delete the job, or correct what the message names; with each change of its spec, labels or annotations it is "
+        "tried again.",
     ),
     Reason.POD_STARTING: Explanation(
         "The pod is starting.", "Wait; if the message names a problem, tell the administrator."

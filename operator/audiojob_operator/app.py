@@ -162,6 +162,7 @@ class Operator:
 
     def job_gone(self, key: Key) -> None:
         """The AudioJob does not exist any more."""
+        self._caches.refusals.forget(key)
         self._admitter.changed(key)
         if self._reuse is not None:
             self._reuse.gone(key)
@@ -203,6 +204,7 @@ class Operator:
         metrics.queue_length.set(len(self._queue))
         metrics.scheduled.set(self._queue.scheduled)
         metrics.active.set(len(self._caches.audiojobs))
+        metrics.unwritable.set(self._caches.refusals.given_up)
         metrics.depth.counts = depth(known.status for _, known in self._caches.audiojobs.active())
         for name, age in self._watch_ages().items():
             metrics.watch_age.labels(name).set(age)

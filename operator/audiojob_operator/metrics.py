@@ -88,6 +88,9 @@ class Metrics:
         self.foreign = self._gauge(
             "foreign_audiojobs", "Unfinished AudioJobs in other namespaces, left to another operator."
         )
+        self.unwritable = self._gauge(
+            "unwritable_audiojobs", "AudioJobs given up because the API server refuses every write of their status."
+        )
         self.queue_length = self._gauge("queue_length", "AudioJobs in the work queue.")
         self.scheduled = self._gauge("scheduled", "AudioJobs to reconcile again at a set time.")
         self.active = self._gauge("active_audiojobs", "AudioJobs that are not finished.")

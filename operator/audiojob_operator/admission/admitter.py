@@ -287,6 +287,8 @@ def job_facts(caches: Caches, key: Key) -> JobFacts:
         job = known.job
     except ValidationError:
         return JobFacts(known.uid)  # reported when its own turn comes
+    if caches.is_given_up(key) and not caches.has_work(key):
+        return JobFacts(known.uid)  # its place and GPUs are free once nothing of its work is left
     active = key[0] in caches.namespaces and not known.finished
     return JobFacts(known.uid, job, caches.spec_of(known), caches.unready_models(key[0]), active)
 
@@ -303,4 +305,5 @@ def child_facts(caches: Caches, key: Key) -> ChildFacts:
         else:
             gpus += each.gpus
     downloads = tuple(SiteUse(each.host, each.created, each.live) for each in cache.fetches_of(key[1]))
-    return ChildFacts(cache.has_live_job(key[1]), gpus, kueue_gpus, downloads)
+    live = cache.has_live_job(key[1]) or (caches.is_given_up(key) and caches.has_work(key))
+    return ChildFacts(live, gpus, kueue_gpus, downloads)

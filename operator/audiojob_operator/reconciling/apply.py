@@ -24,12 +24,13 @@ from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS, Resource
 from audiojob_operator.deciding.transitions import bounded_reason
 from audiojob_operator.metrics import Metrics
-from audiojob_operator.reconciling.errors import ForeignChildError, RefusedError, StaleError
+from audiojob_operator.reconciling.errors import ForeignChildError, RefusedError, StaleError, StatusRefusedError
 from audiojob_operator.reconciling.events import event_object
 from audiojob_operator.records.observed import Refusal
 from audiojob_operator.records.plan import EventRecord, JobRef, Plan
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.projections import controller
+from audiojob_operator.state.refusals import is_permanent
 from audiojob_types.resources.metadata import Metadata
 
 _log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Applier:
         for body in plan.create_jobs:
             await self._create_job(body, job)
         for record in plan.events:
-            await self._tell(record, job)
+            await self.tell(record, job)
         if plan.status is not None:
             await self._write_status(list(plan.status), job)
         for ref in plan.delete_jobs:
@@ -103,7 +104,8 @@ class Applier:
         if (cache := self._caches.namespaces.get(job.namespace)) is not None:
             cache.jobs.put(created)
 
-    async def _tell(self, record: EventRecord, job: Metadata) -> None:
+    async def tell(self, record: EventRecord, job: Metadata) -> None:
+        """Write an event, once."""
         if job.namespace not in self._caches.namespaces:
             return  # no rights there; the status says it
         if record.name in self._recorded:
@@ -133,11 +135,17 @@ class Applier:
             )
         except NotFound as error:
             raise StaleError("the AudioJob is gone") from error
-        except Invalid as error:
-            if is_failed_json_patch_test(error):
-                raise StaleError(error.message) from error
-            self._metrics.bugs.labels(AUDIOJOBS.plural).inc()
+        except Conflict as error:
+            raise StaleError(error.message) from error
+        except ApiError as error:
+            if isinstance(error, Invalid):
+                if is_failed_json_patch_test(error):
+                    raise StaleError(error.message) from error
+                self._metrics.bugs.labels(AUDIOJOBS.plural).inc()
+            if is_permanent(error):
+                raise StatusRefusedError(str(error)) from error
             raise
+        self._caches.refusals.forget((job.namespace, job.name))
         self._caches.audiojobs.put(written, ours=True)
 
     async def _delete_self(self, job: Metadata) -> None:

@@ -27,6 +27,12 @@ class RefusedError(Exception):
         self.refusal = refusal
 
 
+class StatusRefusedError(ReconcileError):
+    """The API server does not take the AudioJob's status, and would not take it next time."""
+
+    result = "refused"
+
+
 class ForeignChildError(ReconcileError):
     """A Job of the wanted name exists and belongs to somebody else, such as the AudioJob's deleted predecessor."""
 

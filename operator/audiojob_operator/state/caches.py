@@ -15,6 +15,7 @@ from audiojob_operator.state.listener import Listener, WorkKey
 from audiojob_operator.state.namespace_cache import NamespaceCache
 from audiojob_operator.state.ownership import Intake
 from audiojob_operator.state.projections import NodeRow, controller, job_is_finished, project_node
+from audiojob_operator.state.refusals import Refusals
 from audiojob_types import constants as c
 from audiojob_types.models import ModelBook
 from audiojob_types.resources.job import PhaseState
@@ -31,6 +32,7 @@ class Caches:
     def __init__(self, client: KubeClient, namespaces: Iterable[str], listener: Listener) -> None:
         self._listener = listener
         self.audiojobs = JobStore(listener)
+        self.refusals = Refusals()
         self.namespaces = {name: NamespaceCache(client, name, self) for name in namespaces}
         self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
@@ -60,6 +62,16 @@ class Caches:
             return revision.spec
         pipeline = self.pipelines.get(("", known.raw["spec"]["pipeline"]))
         return pipeline.spec if pipeline is not None else None
+
+    def is_given_up(self, key: Key) -> bool:
+        """Whether the AudioJob is one that is worked on no more, because its status cannot be written."""
+        known = self.audiojobs.get(key)
+        return known is not None and not known.finished and self.refusals.of(key, known.raw) is not None
+
+    def has_work(self, key: Key) -> bool:
+        """Whether a Job or pod of the AudioJob, ended or not, is still there."""
+        cache = self.namespaces.get(key[0])
+        return cache is not None and cache.has_work(key[1])
 
     def models_of(self, namespace: str) -> ModelBook | None:
         """Where the models stand that are fetched ahead for a namespace; None if none are."""

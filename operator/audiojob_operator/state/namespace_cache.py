@@ -135,6 +135,11 @@ class NamespaceCache:
             not job_is_finished(job) and "deletionTimestamp" not in job["metadata"] for job in self.jobs_of(name)
         )
 
+    def has_work(self, name: str) -> bool:
+        """Whether anything is there of the Jobs of an AudioJob of that name: Jobs go before their pods do."""
+        pods = (pod["metadata"].get("labels") or {} for pod in self.pods.values())
+        return bool(self._jobs_by_owner.get(name)) or any(labels.get(c.LABEL_JOB) == name for labels in pods)
+
     def workers_on(self, reuse_key: str) -> set[str]:
         """Names of the AudioJobs whose live Jobs do the work of that key."""
         return set(self._live_work.get(reuse_key, {}).values())

@@ -58,6 +58,9 @@ class WorldGatherer:
     def is_foreign(self, known: Known) -> bool:
         return False
 
+    def given_up(self, key: Key, known: Known) -> None:
+        return None
+
     async def observe(self, key: Key, known: Known, admission: Admission) -> Observed:
         return self.world.observed()
 
