@@ -11,7 +11,7 @@ from typing import TypeVar
 from audiojob_kube.objects import Object, key_of, resource_version_of
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state.listener import JobListener
-from audiojob_operator.state.projections import trim_audiojob
+from audiojob_operator.state.projections import METADATA_DIGEST, trim_audiojob
 from audiojob_types.resources.job import FINISHED_STATES, AudioJob
 
 V = TypeVar("V")
@@ -139,6 +139,7 @@ def _essence(raw: Object) -> tuple[object, ...]:
         metadata["uid"],
         metadata.get("deletionTimestamp"),
         metadata.get("labels"),
+        metadata.get(METADATA_DIGEST),
         raw.get("spec"),
         status,
     )

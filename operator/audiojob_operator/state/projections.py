@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -30,6 +32,9 @@ _AUDIOJOB_METADATA = (
     "deletionTimestamp",
 )
 _AUDIOJOB_LABELS = (c.LABEL_USER,)
+_AUDIOJOB_REST = ("labels", "annotations", "finalizers", "ownerReferences")
+METADATA_DIGEST = "digest"
+"""Of the metadata that is not kept: its change may be why a status write is taken that was refused."""
 _JOB_SPEC = ("suspend",)
 _POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
 # What decisions read of a status. All else (counts, addresses, readiness) moves with nearly every write of others.
@@ -57,7 +62,15 @@ def trim_audiojob(obj: Object) -> Object:
     metadata = obj["metadata"]
     labels = _only(metadata.get("labels") or {}, _AUDIOJOB_LABELS)
     kept = _only(metadata, _AUDIOJOB_METADATA) | ({"labels": labels} if labels else {})
+    if digest := metadata.get(METADATA_DIGEST) or _digest(metadata):
+        kept[METADATA_DIGEST] = digest
     return {"metadata": kept, **_only(obj, ("spec", "status"))}
+
+
+def _digest(metadata: Object) -> str:
+    if not (rest := {name: value for name in _AUDIOJOB_REST if (value := metadata.get(name))}):
+        return ""
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def trim_job(obj: Object) -> Object:

@@ -14,6 +14,7 @@ from typing import Final
 
 from audiojob_kube.errors import ApiError
 from audiojob_operator.records.objects import Key, Object
+from audiojob_operator.state.projections import METADATA_DIGEST
 
 MOST: Final = 8
 """After so many refusals in a row a job is given up. With the backoff between them that is half a minute."""
@@ -23,7 +24,7 @@ _PERMANENT: Final = frozenset(
 )
 # What the database says of an object that outgrew it comes as a 500, of which all others pass.
 _TOO_LARGE: Final = ("request is too large", "trying to send message larger than max")
-_ESSENCE_OF_METADATA: Final = ("labels", "annotations", "finalizers", "ownerReferences", "deletionTimestamp")
+_ESSENCE_OF_METADATA: Final = ("labels", METADATA_DIGEST, "deletionTimestamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def is_permanent(error: ApiError) -> bool:
 
 
 def essence(raw: Object) -> str:
-    """A hash of what people write of an AudioJob: only a change of it promises another answer."""
+    """A hash of what people write of a trimmed AudioJob: only a change of it promises another answer."""
     metadata = raw["metadata"]
     known = [raw.get("spec"), *(metadata.get(name) for name in _ESSENCE_OF_METADATA)]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -106,7 +106,7 @@ def change_nothing(_job: Object) -> None:
         pytest.param(change_state, True, id="a changed state wakes"),
         pytest.param(change_deletion, True, id="a deletion under way wakes"),
         pytest.param(change_labels, True, id="a changed user wakes"),
-        pytest.param(change_other_labels, False, id="labels and annotations that no decision reads wake nobody"),
+        pytest.param(change_other_labels, True, id="other labels wake: a job that was given up may be written now"),
         pytest.param(change_progress, False, id="a progress report wakes nobody"),
         pytest.param(change_percent, False, id="a percent wakes nobody"),
         pytest.param(change_nothing, False, id="a new version of the same wakes nobody"),

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.operator.builders import World, phase, pipeline
 
 from audiojob_operator.deciding.decide import decide
-from audiojob_operator.state.projections import trim_audiojob
+from audiojob_operator.state.projections import METADATA_DIGEST, trim_audiojob
 from audiojob_types import constants as c
 from audiojob_types.resources.job import AudioJob
 
@@ -44,11 +44,28 @@ def test_of_metadata_only_what_decisions_read_is_kept() -> None:
     kept = trim_audiojob(whole)
     labels = {c.LABEL_USER: "ada"}
     assert kept == {
-        "metadata": metadata | {"labels": labels},
+        "metadata": metadata | {"labels": labels, METADATA_DIGEST: kept["metadata"][METADATA_DIGEST]},
         "spec": {"pipeline": "p"},
         "status": {"state": "Queued"},
     }
     assert trim_audiojob(kept) == kept
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"labels": {"a": "b"}}, id="a label"),
+        pytest.param({"annotations": {"a": "b"}}, id="an annotation"),
+        pytest.param({"finalizers": ["a/b"]}, id="a finalizer"),
+        pytest.param({"ownerReferences": [{"uid": "o"}]}, id="an owner"),
+    ],
+)
+def test_a_digest_tells_that_the_rest_has_changed(other: Object) -> None:
+    plain = trim_audiojob({"metadata": {"name": "song"}})["metadata"]
+    changed, again = (trim_audiojob({"metadata": {"name": "song"} | other})["metadata"] for _ in range(2))
+    assert METADATA_DIGEST not in plain
+    assert len(changed[METADATA_DIGEST]) == 64
+    assert again == changed
 
 
 def test_a_tombstone_gets_no_spec_and_no_status() -> None:
