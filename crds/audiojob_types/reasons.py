@@ -192,8 +192,8 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.STATUS_REFUSED: Explanation(
         "The API server refuses each write of the job's status: nothing more is done for it, and others get its place.",
-        "Delete the job, or correct what the message names; with each change of its spec, labels or annotations it is "
-        "tried again.",
+        "Delete the job, or correct what the message names: each change of its spec, labels or annotations brings one "
+        "more try.",
     ),
     Reason.POD_STARTING: Explanation(
         "The pod is starting.", "Wait; if the message names a problem, tell the administrator."
