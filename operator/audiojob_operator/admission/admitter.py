@@ -283,14 +283,15 @@ def job_facts(caches: Caches, key: Key) -> JobFacts:
     known = caches.audiojobs.get(key)
     if known is None:
         return JobFacts()
+    if key[0] not in caches.namespaces:
+        return JobFacts(known.uid, active=False)
     try:
         job = known.job
     except ValidationError:
         return JobFacts(known.uid)  # reported when its own turn comes
     if caches.is_given_up(key) and not caches.has_work(key):
         return JobFacts(known.uid)  # its place and GPUs are free once nothing of its work is left
-    active = key[0] in caches.namespaces and not known.finished
-    return JobFacts(known.uid, job, caches.spec_of(known), caches.unready_models(key[0]), active)
+    return JobFacts(known.uid, job, caches.spec_of(known), caches.unready_models(key[0]), not known.finished)
 
 
 def child_facts(caches: Caches, key: Key) -> ChildFacts:

@@ -124,11 +124,11 @@ class Gatherer:
 
     async def observe(self, key: Key, known: Known, admission: Admission) -> Observed:
         """Everything that a decision on the job depends on."""
-        job = known.job
         cache = self._caches.namespaces.get(key[0])
+        job = known.job if cache else known.read()  # anybody may fill namespaces that are not prepared
         children = await self._children(cache, job) if cache else ()
         revision = await self._revision(cache, job, children)
-        return self._observed(known, admission, children, revision, await self._references(key, job))
+        return self._observed(job, known.status, admission, children, revision, await self._references(key, job))
 
     def orphans(self, key: Key, uid: str | None) -> list[Object]:
         """Live Jobs of AudioJobs that had this name and are gone; `uid` is that of the present one, if any."""
@@ -139,17 +139,17 @@ class Gatherer:
 
     def _observed(
         self,
-        known: Known,
+        job: AudioJob,
+        status: Object,
         admission: Admission,
         children: tuple[PhaseObservation, ...],
         revision: Revision | Unreadable | None,
         references: _References,
     ) -> Observed:
-        job = known.job
         cache = self._caches.namespaces.get(job.metadata.namespace)
         return Observed(
             job=job,
-            raw_status=known.status,
+            raw_status=status,
             pipeline=self._caches.pipelines.get(("", job.spec.pipeline)),
             revision=revision,
             children=children,

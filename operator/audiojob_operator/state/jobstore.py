@@ -47,7 +47,11 @@ class Known:
 
     @cached_property
     def job(self) -> AudioJob:
-        """The parsed object. Raises pydantic.ValidationError for one that this version cannot read."""
+        """The parsed object, kept. Raises pydantic.ValidationError for one that this version cannot read."""
+        return self.read()
+
+    def read(self) -> AudioJob:
+        """The object parsed anew, for one that is looked at once. Raises as :attr:`job` does."""
         return AudioJob.model_validate(self.raw)
 
 

@@ -11,7 +11,7 @@ from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.resources import CONTROLLERREVISIONS
-from audiojob_operator.admission.admitter import Admitter
+from audiojob_operator.admission.admitter import Admitter, job_facts
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Key
@@ -213,3 +213,24 @@ async def test_a_retry_is_not_remembered_as_waiting_for_a_job_that_has_ended() -
     observed = await shell.gatherer.observe(ME, known, Admission(True))
     assert observed.retried is not None
     assert shell.gatherer._dependents == {}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "kept"),
+    [
+        pytest.param(NAMESPACE, True, id="a job namespace, whose jobs are looked at again and again"),
+        pytest.param("elsewhere", False, id="a namespace that is not prepared, where anybody may make thousands"),
+    ],
+)
+async def test_what_is_kept_parsed(namespace: str, kept: bool) -> None:
+    shell = Shell()
+    obj = audio_job("song", uid="uid-song")
+    obj["metadata"] |= {"namespace": namespace, "resourceVersion": "7"}
+    shell.caches.audiojobs.put(obj)
+    key = (namespace, "song")
+    known = shell.caches.audiojobs.get(key)
+    assert known is not None
+    observed = await shell.gatherer.observe(key, known, Admission(True))
+    job_facts(shell.caches, key)
+    assert observed.job.metadata.name == "song"
+    assert ("job" in vars(known)) is kept
