@@ -48,6 +48,10 @@ _PAIR: Final = re.compile(
     rf"(?<![\w-])([\w-]{{0,40}}(?:{_STRONG})[\w-]{{0,40}}|sig|auth|policy)(=|%(?:25){{0,3}}3d)(?!\*\*\*)[^\s&;,\"'<>)\]}}\\]+",
     re.IGNORECASE,
 )
+# The same in JSON, or in what Python prints of a dict.
+_MEMBER: Final = re.compile(
+    rf"""(\\?["'][\w-]{{0,40}}(?:{_STRONG})[\w-]{{0,40}}\\?["']\s*:\s*b?\\?["'])(?!\*\*\*)[^"'\\\r\n]+""", re.IGNORECASE
+)
 _STRONG_NAME: Final = re.compile(_STRONG, re.IGNORECASE)
 _SECRET_NAME: Final = re.compile(rf"{_STRONG}|^(?:\w*_)?(?:sig|auth|policy|key|hash|sid|ticket|nonce)$", re.IGNORECASE)
 # Long, of letters and digits in no order of words; a number alone is an id or a time.
@@ -115,6 +119,8 @@ def redact(text: str, secrets: Secrets = SECRETS) -> str:
         text = _RELATIVE.sub(rf"\1?{HIDDEN}", text) if "?" in text else text
     if ":" in text or "=" in text or "," in text:
         text = _HEADER.sub(lambda found: f"{found[1]}{found[2]}{_quote_of(found[3])}{HIDDEN}", text)
+    if ":" in text and ('"' in text or "'" in text):
+        text = _MEMBER.sub(rf"\1{HIDDEN}", text)
     if "=" in text or "%" in text:
         text = _PAIR.sub(rf"\1\2{HIDDEN}", text)
     return _SCHEME_OF_HEADER.sub(rf"\1{HIDDEN}", text)
