@@ -43,7 +43,9 @@ Object = dict[str, Any]
 
 
 @contextmanager
-def simulated_cluster(namespaces: Sequence[str], run_milliseconds: int = 0) -> Iterator[SimulatedCluster]:
+def simulated_cluster(
+    namespaces: Sequence[str], run_milliseconds: int = 0, start_milliseconds: int = 0
+) -> Iterator[SimulatedCluster]:
     """A fresh control plane with ten nodes, our types, these namespaces, and the two-phase pipeline."""
     with Progress() as progress:
         programs, kwok_program = kwok.ensure(paths_from_environment(), progress)
@@ -54,7 +56,8 @@ def simulated_cluster(namespaces: Sequence[str], run_milliseconds: int = 0) -> I
             cluster.apply_crds(repository() / "crds")
             cluster.start_controllers()
             nodes = [kwok.node(f"node-{number}") for number in range(_NODES)]
-            cluster.start_nodes(nodes, kwok.node_stages() + kwok.pod_stages(run_milliseconds=run_milliseconds))
+            pods = kwok.pod_stages(start_milliseconds=start_milliseconds, run_milliseconds=run_milliseconds)
+            cluster.start_nodes(nodes, kwok.node_stages() + pods)
             for namespace in namespaces:
                 cluster.create_namespace(namespace)
                 cluster.ensure_service_account(namespace, RUNNER_SERVICE_ACCOUNT)

@@ -90,10 +90,12 @@ phase: Running
     return [_stage("node-ready", "Node", [is_not_ready], {"statusTemplate": conditions})]
 
 
-def pod_stages(*, run_milliseconds: int = 0, message: str | None = None) -> list[Object]:
-    """A scheduled pod runs, succeeds `run_milliseconds` later with `message` (a Go template), and stops when deleted.
+def pod_stages(*, start_milliseconds: int = 0, run_milliseconds: int = 0, message: str | None = None) -> list[Object]:
+    """A scheduled pod runs after `start_milliseconds`, succeeds `run_milliseconds` later, and stops when deleted.
 
-    Two status writes for each pod; a real kubelet makes four.
+    `message` is a Go template of its result.
+    Two status writes for each pod; a real kubelet makes four. Without delays kwok repeats a write where an event from
+    before it comes after it, the more the busier the machine is.
     """
     lives = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
     is_new = {"key": ".status.podIP", "operator": "DoesNotExist"}
@@ -104,8 +106,10 @@ def pod_stages(*, run_milliseconds: int = 0, message: str | None = None) -> list
     ends = _ended(0, "Completed", "Succeeded", message or result_template())
     complete = _stage("pod-complete", "Pod", [lives, runs], {"statusTemplate": ends})
     complete["spec"]["delay"] = {"durationMilliseconds": run_milliseconds}
+    run = _stage("pod-run", "Pod", [lives, is_new], {"statusTemplate": _RUNNING})
+    run["spec"]["delay"] = {"durationMilliseconds": start_milliseconds}
     return [
-        _stage("pod-run", "Pod", [lives, is_new], {"statusTemplate": _RUNNING}),
+        run,
         complete,
         _stage(
             "pod-stop", "Pod", [is_deleted, has_not_ended], {"statusTemplate": _ended(143, "Error", "Failed", '""')}
