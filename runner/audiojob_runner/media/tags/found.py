@@ -67,7 +67,8 @@ class Found:
         decoded = dict(zip(raws, decode_all(raws), strict=True))
         found: dict[str, TagValue] = {}
         for name, values in self._values.items():
-            texts = tuple(decoded[value] if isinstance(value, bytes) else value for value in values)
+            given = [decoded[value] if isinstance(value, bytes) else value for value in values]
+            texts = tuple(text for text in given if text)  # of a control character nothing is left
             if texts:
                 found[name] = texts[0] if len(texts) == 1 else texts
         return found

@@ -219,6 +219,11 @@ def test_texts_of_wav_and_aiff(tmp_path: Path) -> None:
     assert tags_of(tmp_path / "a.aiff", "aiff", aiff) == {"title": "Jóga"}
 
 
+def test_a_value_of_which_no_text_is_left_is_none(tmp_path: Path) -> None:
+    content = flac((4, comments(b"TRACKNUMBER=\x9d", b"ARTIST=\x9d", b"ARTIST=Bob")))
+    assert tags_of(tmp_path / "a.flac", "flac", content) == {"artist": "Bob"}
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_no_bytes_stop_the_readers(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
