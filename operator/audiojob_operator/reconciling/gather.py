@@ -97,7 +97,7 @@ class Gatherer:
 
     def given_up(self, key: Key, known: Known) -> Refused | None:
         """Why nothing more is to be done for the job; None for nearly all."""
-        return None if known.finished else self._caches.refusals.of(key, known.raw)
+        return self._caches.given_up(key, known)
 
     def refused(self, key: Key, known: Known, message: str) -> Refused | None:
         """Its status was refused for good. Returns that refusal if it is given up now."""

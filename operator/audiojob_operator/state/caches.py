@@ -15,7 +15,7 @@ from audiojob_operator.state.listener import Listener, WorkKey
 from audiojob_operator.state.namespace_cache import NamespaceCache
 from audiojob_operator.state.ownership import Intake
 from audiojob_operator.state.projections import NodeRow, controller, job_is_finished, project_node
-from audiojob_operator.state.refusals import Refusals
+from audiojob_operator.state.refusals import Refusals, Refused
 from audiojob_types import constants as c
 from audiojob_types.models import ModelBook
 from audiojob_types.resources.job import PhaseState
@@ -63,10 +63,14 @@ class Caches:
         pipeline = self.pipelines.get(("", known.raw["spec"]["pipeline"]))
         return pipeline.spec if pipeline is not None else None
 
+    def given_up(self, key: Key, known: Known) -> Refused | None:
+        """Why an AudioJob is worked on no more whose status cannot be written; None for nearly all."""
+        return None if known.finished else self.refusals.of(key, known.raw)
+
     def is_given_up(self, key: Key) -> bool:
-        """Whether the AudioJob is one that is worked on no more, because its status cannot be written."""
+        """Whether the AudioJob is one of those."""
         known = self.audiojobs.get(key)
-        return known is not None and not known.finished and self.refusals.of(key, known.raw) is not None
+        return known is not None and self.given_up(key, known) is not None
 
     def has_work(self, key: Key) -> bool:
         """Whether a Job or pod of the AudioJob, ended or not, is still there."""

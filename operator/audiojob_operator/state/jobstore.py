@@ -142,7 +142,6 @@ def _essence(raw: Object) -> tuple[object, ...]:
     return (
         metadata["uid"],
         metadata.get("deletionTimestamp"),
-        metadata.get("labels"),
         metadata.get(METADATA_DIGEST),
         raw.get("spec"),
         status,

@@ -34,7 +34,7 @@ _AUDIOJOB_METADATA = (
 _AUDIOJOB_LABELS = (c.LABEL_USER,)
 _AUDIOJOB_REST = ("labels", "annotations", "finalizers", "ownerReferences")
 METADATA_DIGEST = "digest"
-"""Of the metadata that is not kept: its change may be why a status write is taken that was refused."""
+"""Of all metadata that people write, kept or not: its change may be why a status write is taken that was refused."""
 _JOB_SPEC = ("suspend",)
 _POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
 # What decisions read of a status. All else (counts, addresses, readiness) moves with nearly every write of others.

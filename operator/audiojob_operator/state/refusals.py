@@ -24,7 +24,6 @@ _PERMANENT: Final = frozenset(
 )
 # What the database says of an object that outgrew it comes as a 500, of which all others pass.
 _TOO_LARGE: Final = ("request is too large", "trying to send message larger than max")
-_ESSENCE_OF_METADATA: Final = ("labels", METADATA_DIGEST, "deletionTimestamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def is_permanent(error: ApiError) -> bool:
 def essence(raw: Object) -> str:
     """A hash of what people write of a trimmed AudioJob: only a change of it promises another answer."""
     metadata = raw["metadata"]
-    known = [raw.get("spec"), *(metadata.get(name) for name in _ESSENCE_OF_METADATA)]
+    known = [raw.get("spec"), metadata.get(METADATA_DIGEST), metadata.get("deletionTimestamp")]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 

@@ -2,8 +2,7 @@
 
 `on.event` only: kopf then writes nothing to the objects and keeps no state between handlers. Some errors in a watch
 end `kopf.operator()`; the thread is started again then. Neither then nor when kopf lists anew by itself does it report
-what was deleted meanwhile, so both are reported as a gap. Of each event the core
-loop gets what decisions read.
+what was deleted meanwhile, so both are reported as a gap. Of each event the core loop gets what decisions read.
 """
 
 from __future__ import annotations
