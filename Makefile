@@ -20,6 +20,8 @@ ARGS ?=
 JOBS ?= 3
 SECONDS := 600
 export PYTHON CONTEXT REGISTRY
+# Where images of CI set it, each of the hundreds of processes of `make test` would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 RUN := $(VENV)/bin/python

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.support.operator_process import OperatorProcess
+from tests.support.operator_process import PROGRAM, OperatorProcess
 
 from audiojob_dev.cluster import apiserver, kwok
 from audiojob_dev.cluster.kwok import SimulatedCluster
@@ -91,7 +91,7 @@ def open_client(cluster: SimulatedCluster) -> AiohttpKubeClient:
 def operator_process(cluster: SimulatedCluster, namespace: str, log: Path, **settings: str) -> OperatorProcess:
     """The real operator, not started yet. Phases use an S3 store, which is never asked: no pod has a process."""
     store = {"AUDIOJOB_STORE": json.dumps({"kind": "S3", "bucket": "bench"})}
-    return OperatorProcess(cluster.kubeconfig, [namespace], log, **{**store, **settings})
+    return OperatorProcess(cluster.kubeconfig, [namespace], log, PROGRAM, **{**store, **settings})
 
 
 async def follow(

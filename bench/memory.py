@@ -23,7 +23,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.harness import machine, settle, usage
-from tests.support.operator_process import OperatorProcess
+from tests.support.operator_process import PROGRAM, OperatorProcess
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment, repository
@@ -88,7 +88,8 @@ class Bench:
         }
         environment = {**os.environ, **{f"AUDIOJOB_{name}": value for name, value in settings.items()}}
         store = {"AUDIOJOB_STORE": json.dumps({"kind": "S3", "bucket": "bench"}), "AUDIOJOB_LISTEN_PORT": str(metrics)}
-        operator = OperatorProcess(self._server.kubeconfig, [PREPARED], self._folder / "operator.log", **store)
+        operator_log = self._folder / "operator.log"
+        operator = OperatorProcess(self._server.kubeconfig, [PREPARED], operator_log, PROGRAM, **store)
         with (self._folder / "api.log").open("ab") as log, operator:
             api = subprocess.Popen([sys.executable, "-m", "audiojob_api"], env=environment, stdout=log, stderr=log)
             try:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.product import Product, simulate_pipeline
 from tests.support.cluster import TestCluster
-from tests.support.operator_process import OperatorProcess
+from tests.support.operator_process import PROGRAM, OperatorProcess
 
 from audiojob_dev.cluster.embedded import Cluster as EmbeddedCluster
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
@@ -94,6 +94,7 @@ def earlier_operator(product: Product, earlier: Earlier, runner: str, folder: Pa
         product.cluster.kubeconfig,
         [product.namespace],
         folder / "earlier-operator.log",
+        PROGRAM,
         AUDIOJOB_IMAGES__RUNNER=runner,
         AUDIOJOB_IMAGES__RUNNER_TORCH=runner,
         AUDIOJOB_LEASE__NAMESPACE=RELEASE_NAMESPACE,

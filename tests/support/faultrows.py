@@ -140,7 +140,7 @@ def operating(
     spaces: Mapping[str, Space],
     rules: Sequence[Rule] = (),
     *,
-    module: str = "audiojob_operator",
+    module: str | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Rows]:
     """An operator over all spaces, ready to decide. ``settings`` are added to its environment."""

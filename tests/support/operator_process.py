@@ -10,11 +10,16 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.support import forks
+
+PROGRAM = "audiojob_operator"
+
 
 class OperatorProcess:
     """``python -m audiojob_operator``, killed at the end if it still runs. Its log is appended to ``log``.
 
-    ``module`` is another entry to the same program.
+    It is forked from a process that has imported it (tests/support/forks.py), unless ``module`` is given: that is
+    started in an interpreter of its own, for measurements, other sources and other entries to the program.
     """
 
     def __init__(
@@ -22,7 +27,7 @@ class OperatorProcess:
         kubeconfig: Path,
         namespaces: Iterable[str],
         log: Path,
-        module: str = "audiojob_operator",
+        module: str | None = None,
         **settings: str,
     ) -> None:
         self._log = log
@@ -40,7 +45,7 @@ class OperatorProcess:
             "AUDIOJOB_LOG_FORMAT": "text",
             **settings,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | forks.Fork | None = None
 
     def __enter__(self) -> OperatorProcess:
         self.start()
@@ -58,6 +63,9 @@ class OperatorProcess:
     def start(self) -> None:
         """Start it; it must not run already."""
         assert self._process is None
+        if self._module is None:
+            self._process = forks.start(PROGRAM, self._environment, self._log)
+            return
         command = [sys.executable, "-m", self._module]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
