@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 import uuid
@@ -80,3 +81,9 @@ def cluster_namespace(cluster: TestCluster) -> Iterator[str]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesBesideEachOther:
     """Where there are several workers: files beside each other, but all end-to-end tests on one."""
     return scheduler(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is looked for among what tests make: modules and thousands of collected tests stay to the end."""
+    gc.collect()
+    gc.freeze()
