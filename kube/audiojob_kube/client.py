@@ -34,7 +34,7 @@ _UNAUTHORIZED = 401
 _EVENT_TYPES = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK"})
 _LIST_RESTARTS = 5
 # Answers of ordinary objects stay below it. Users can make objects of 1.5 MB: then pages have fewer of them.
-_PAGE_BYTES = 4 * 1024 * 1024
+_PAGE_BYTES = 1024 * 1024  # parsed it takes four times as much
 _SMALLER, _LARGER = 8, 2  # a page above the limit is read in vain, one far below it costs little
 # TimeoutError and TLS errors are OSErrors; other errors are bugs and stay visible as they are.
 _TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, LineTooLongError, orjson.JSONDecodeError, ConfigError)

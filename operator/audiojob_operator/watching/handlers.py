@@ -27,6 +27,7 @@ from audiojob_kube.resources import AUDIOJOBS
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.state.projections import trim_audiojob
 from audiojob_operator.watching.selectors import ACTIVE_SELECTOR
+from audiojob_operator.watching.trimmed import TrimmedResponse
 from audiojob_types import constants as c
 
 _log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def kopf_settings(silence_seconds: float) -> kopf.OperatorSettings:
     settings.persistence.progress_storage = _NoProgress()
     settings.queueing.idle_timeout = 0.05
     settings.queueing.worker_limit = None
-    settings.watching.chunk_size = 20  # whole objects are in memory, and a user can make one as large as etcd takes
+    settings.watching.chunk_size = 10  # whole objects are in memory, and a user can make one as large as etcd takes
     settings.watching.inactivity_timeout = silence_seconds
     settings.watching.connect_timeout = 10
     settings.watching.field_selectors[AUDIOJOBS.group, AUDIOJOBS.plural] = ACTIVE_SELECTOR
@@ -229,6 +230,7 @@ class KopfShell:
             headers={"User-Agent": c.MANAGER_OPERATOR, "Accept-Encoding": "identity"},
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(authorize,),
+            response_class=TrimmedResponse,
             proxy=self._connection.proxy,
         )
 

@@ -102,7 +102,7 @@ class Sweeper:
         """
         self._tell_orphans()
         late_before = datetime.now(UTC) - _LATE_AFTER
-        missed = sum(_created(obj) < late_before for obj in await self.active())
+        missed = sum(created < late_before for created in await self.active())
         if missed:
             self._metrics.missed.inc(missed)
             _log.warning("the watch has not brought %d AudioJobs; the sweep found them", missed)
@@ -117,10 +117,13 @@ class Sweeper:
                 _log.warning("Job %s/%s was made for AudioJob %s, and no AudioJob owns it", *key, present[key])
         self._orphans = frozenset(key for present in found.values() for key in present)
 
-    async def active(self) -> list[Object]:
-        """Take over every unfinished AudioJob, and forget those that the list lacks. Returns the new ones."""
+    async def active(self) -> list[datetime]:
+        """Take over every unfinished AudioJob, and forget those that the list lacks.
+
+        Returns when those were made that are new. (The objects themselves may be large, and a restart finds all new.)
+        """
         listed: set[Key] = set()
-        new: list[Object] = []
+        new: list[datetime] = []
         foreign = 0
         known = set(self._caches.audiojobs.keys())
         async for page in self._client.pages(AUDIOJOBS, field_selector=ACTIVE_SELECTOR):
@@ -130,7 +133,7 @@ class Sweeper:
                 foreign += concern(obj, self._caches.namespaces) is Concern.FOREIGN
                 was_known = self._caches.audiojobs.get(key) is not None
                 if self._caches.intake.put(obj) and not was_known:
-                    new.append(obj)
+                    new.append(_created(obj))
         for key in known - listed:
             # Finished or deleted, and no watch reported it: forgotten here, so that its reconcile reads the object.
             if (row := self._caches.audiojobs.get(key)) is not None:
