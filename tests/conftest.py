@@ -17,6 +17,9 @@ from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_dev.tools import binaries
+from audiojob_runner.cpus import wait_without_spinning
+
+wait_without_spinning(os.environ)  # as every phase does, before anything imports torch
 
 
 @pytest.fixture(scope="session")

@@ -101,9 +101,9 @@ def canary(address: str) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tools: Cluster, cluster: TestCluster, media: Media) -> Iterator[Product]:
-    """The chart, installed by helm for two of three namespaces; taken down again at the end."""
+    """The chart, installed by helm for two of three namespaces; taken down again after the last end-to-end test."""
     before = cluster_objects(tools)
     for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
         install.ensure_namespace(tools, name)
