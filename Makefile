@@ -87,6 +87,7 @@ generate: venv ## Write the CRDs, the admission policies, docs/{reasons,metrics,
 	@$(RUN) -m audiojob_types.generate.reasons_doc docs/reasons.md
 	@$(RUN) -m audiojob_types.generate.tasks_doc docs/tasks.md
 	@$(RUN) -m audiojob_operator.metrics_doc docs/metrics.md
+	@$(RUN) -m audiojob_operator.operator_policy charts/audiojob/templates/operator-policy.yaml
 
 .PHONY: verify
 verify: generate lint ## Generate and lint, then fail if anything in the tree differs from the commit

@@ -141,6 +141,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     },
     "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),
     "admissionPolicies.enabled": (False, {}),
+    "images.earlierRepositories": (["example.org/old/runner"], {}),
     "rbac.aggregate": (False, {}),
 }
 

@@ -57,6 +57,27 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/* The operator's account, as the API server names it. */}}
+{{- define "audiojob.operatorUser" -}}
+{{- printf "system:serviceaccount:%s:%s-operator" .Release.Namespace (include "audiojob.fullname" .) -}}
+{{- end -}}
+
+{{/* Repositories of the images of phases: today's, and those of earlier releases. JSON. */}}
+{{- define "audiojob.phaseRepositories" -}}
+{{- concat (list .Values.images.runner.repository .Values.images.runnerTorch.repository) .Values.images.earlierRepositories | uniq | toJson -}}
+{{- end -}}
+
+{{/* How pods of each job namespace may mount each library. JSON: a list of objects whose members are all strings. */}}
+{{- define "audiojob.libraryMounts" -}}
+{{- $mounts := list -}}
+{{- range $library := .Values.libraries -}}
+{{- range default $.Values.jobNamespaces $library.namespaces -}}
+{{- $mounts = append $mounts (dict "namespace" . "folder" (printf "%s/libraries/%s" . $library.name) "volume" (printf "library-%s" $library.name) "claim" (default "" $library.claimName) "prefix" (default "" $library.prefix) "access" (ternary "read" "write" (default false $library.readOnly))) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $mounts -}}
+{{- end -}}
+
 {{/* Placement of a Deployment's pods. Call with .Values.operator or .Values.api. */}}
 {{- define "audiojob.placement" -}}
 {{- with .nodeSelector }}

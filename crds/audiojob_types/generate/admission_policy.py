@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,10 +43,27 @@ def bind(policy: str) -> dict[str, Any]:
     }
 
 
-def template(policy: dict[str, Any]) -> str:
-    """The file in the chart: the policy and its binding. Its condition is a comment to kubectl, which takes it too."""
-    text = f"{to_yaml(policy)}---\n{to_yaml(bind(policy['metadata']['name']))}"
+def template(*policies: dict[str, Any]) -> str:
+    """The file in the chart: policies and bindings. Its condition is a comment to kubectl, which takes it too."""
+    objects = [each for policy in policies for each in (policy, bind(policy["metadata"]["name"]))]
+    text = "---\n".join(map(to_yaml, objects))
     return f"{HEADER}{CONDITION}{text}{END}"
+
+
+def literal(value: Any) -> str:
+    """The value as CEL, whose lists and maps hold values of one type: others are marked as dynamic."""
+    if isinstance(value, dict):
+        pairs = zip(value, _alike(value.values()), strict=True)
+        return f"{{{', '.join(f'{json.dumps(key)}: {each}' for key, each in pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_alike(value))}]"
+    return json.dumps(value)  # of text, numbers and booleans CEL has JSON's spelling
+
+
+def _alike(values: Collection[Any]) -> list[str]:
+    if all(isinstance(each, str) for each in values):
+        return [literal(each) for each in values]
+    return [f"dyn({literal(each)})" for each in values]
 
 
 def write(text: str) -> None:

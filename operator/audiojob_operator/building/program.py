@@ -29,6 +29,10 @@ _INPUTS: Final = {"name": "work", "mountPath": f"{WORK_ROOT}/inputs", "subPath":
 _WORK: Final = {"name": "work", "mountPath": WORK_ROOT, "subPath": "work"}
 _CONTROL: Final = {"name": "work", "mountPath": CONTROL_ROOT, "subPath": "control"}
 _TEMPORARY: Final = f"{WORK_ROOT}/scratch"
+PROGRAM_MOUNTS: Final = (_WORK, {**_INPUTS, "readOnly": True})
+WORK_PLACES: Final = {mount["subPath"]: mount["mountPath"] for mount in (_WORK, _INPUTS, _CONTROL)}
+# The last words of our containers' commands: what each does.
+COMMANDS: Final = {c.CONTAINER_FETCH: "fetch", c.CONTAINER_REPORT: "watch"}
 # Of our own containers. They only move files; the pod's request is the largest of all, so this adds next to nothing.
 _OWN_SCRATCH: Final = "64Mi"
 _MOVER: Final = {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "256Mi"}
@@ -55,9 +59,9 @@ def split_pod(pod: Object, request: AttemptRequest) -> None:
     # Fetch reads wherever inputs lie: uploads, other jobs' phases, libraries. Publish needs the job's own folder only.
     sources = [mount for mount in publish["volumeMounts"] if mount not in (phase, token, scratch)]
     own = [mount for mount in sources if not mount.get("readOnly") or mount["mountPath"] == STORE_CREDENTIALS]
-    fetch = _own(publish, c.CONTAINER_FETCH, "fetch", _MOVER)
+    fetch = _own(publish, c.CONTAINER_FETCH, _MOVER)
     fetch["volumeMounts"] = [phase, scratch, *sources, _WORK, _INPUTS]
-    report = _own(publish, c.CONTAINER_REPORT, "watch", _REPORTER)
+    report = _own(publish, c.CONTAINER_REPORT, _REPORTER)
     # A native sidecar: Kubernetes starts it before the program and ends it after the last container.
     report |= {"restartPolicy": "Always", "volumeMounts": [phase, token, _read_only(_WORK), _read_only(_CONTROL)]}
     publish["resources"] = _bounded(_MOVER)
@@ -87,7 +91,7 @@ def _program(like: Object, request: AttemptRequest) -> Object:
         "terminationMessagePath": TERMINATION_FILE,
         # Its last lines, where it leaves no message of its own.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [_WORK, _read_only(_INPUTS)],
+        "volumeMounts": deepcopy(list(PROGRAM_MOUNTS)),
     }
     return container | {name: wire[name] for name in ("command", "args") if name in wire}
 
@@ -97,10 +101,10 @@ def _mount(container: Object, name: str) -> Object:
     return found
 
 
-def _own(like: Object, name: str, command: str, resources: dict[str, str]) -> Object:
+def _own(like: Object, name: str, resources: dict[str, str]) -> Object:
     container = deepcopy(like)
     container |= {"name": name, "resources": _bounded(resources)}
-    container["command"] = [*container["command"][:-1], command]
+    container["command"] = [*container["command"][:-1], COMMANDS[name]]
     return container
 
 

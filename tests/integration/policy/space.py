@@ -27,6 +27,25 @@ class Answer:
     body: dict[str, Any] = field(default_factory=dict)
 
 
+def send(
+    server: LocalApiServer, token: str, method: str, path: str, body: Any = None, content_type: str = MERGE_PATCH
+) -> Answer:
+    """Send a request with this token, as a runner would."""
+    parts = urllib.parse.urlsplit(server.url)
+    context = ssl.create_default_context(cafile=str(server.authority))
+    connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, context=context, timeout=30)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type, "User-Agent": "audiojob-runner"}
+    try:
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+    finally:
+        connection.close()
+    if response.status >= 400:
+        return Answer(response.status, answer["message"], answer)
+    return Answer(response.status, "", answer)
+
+
 class Namespace:
     """One prepared namespace. Everything but `send` acts as cluster admin."""
 
@@ -78,21 +97,7 @@ class Namespace:
 
     def send(self, token: str, method: str, path: str, body: Any = None, content_type: str = MERGE_PATCH) -> Answer:
         """Send a request below the namespace with this token."""
-        parts = urllib.parse.urlsplit(self.server.url)
-        context = ssl.create_default_context(cafile=str(self.server.authority))
-        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, context=context, timeout=30)
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": content_type, "User-Agent": "audiojob-runner"}
-        try:
-            connection.request(
-                method, f"{JOBS}/{self.name}/{path}", json.dumps(body) if body is not None else None, headers
-            )
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-        finally:
-            connection.close()
-        if response.status >= 400:
-            return Answer(response.status, answer["message"], answer)
-        return Answer(response.status, "", answer)
+        return send(self.server, token, method, f"{JOBS}/{self.name}/{path}", body, content_type)
 
     def grant(self, role: str, rules: list[dict[str, Any]]) -> None:
         """Give the runner's service account these rights."""
