@@ -97,7 +97,7 @@ def installed(server: LocalApiServer, values: Object) -> Iterator[Account]:
 def _in_force(account: Account) -> bool:
     """Whether each policy has refused what it must, once the rights are there, too."""
     metadata = {"name": "probe"}
-    bodies = {
+    bodies: dict[str, tuple[str, Object]] = {
         JOBS_NAME: ("apis/batch/v1 jobs", {"metadata": metadata, "spec": {"template": {"spec": PROBE}}}),
         REVISIONS_NAME: ("apis/apps/v1 controllerrevisions", {"metadata": metadata, "revision": 1, "data": {}}),
         EVENTS_NAME: ("api/v1 events", {"metadata": metadata, "involvedObject": {"namespace": account.namespace}}),

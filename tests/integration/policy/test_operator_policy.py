@@ -37,13 +37,13 @@ def built() -> list[Object]:
     bound = [{"name": "source", "from": "Job"}]
     made = [*map(goldens.built, goldens.CASES), *whole_jobs()]
     for task in Task:
-        runs = {"image": "example.org/any@sha256:" + "7" * 64} if task.descriptor.runs_program else {}
+        runs: Object = {"image": "example.org/any@sha256:" + "7" * 64} if task.descriptor.runs_program else {}
         given: Object = {"source": {"library": {"name": "old", "path": "a.flac"}}}
         if task.descriptor.fetches:
             given = {"source": {"url": URL}}
         if task.descriptor.publishes:
             given["destination"] = {"library": "nas"}
-        more = {"hardLimitSeconds": 60, "device": "Auto", "inputs": bound, **runs}
+        more: Object = {"hardLimitSeconds": 60, "device": "Auto", "inputs": bound, **runs}
         world = World(
             audiojob=audio_job(f"job-{task.value.lower()}", **given),
             pipeline=pipeline(phase("only", task.value, **more)),
@@ -70,12 +70,13 @@ def test_with_a_bucket_its_jobs_are_taken_and_volumes_of_other_values_are_refuse
             answer = account.create(JOBS, moved(job, account.namespace))
             assert answer.status == 201, f"{job['metadata']['name']}: {answer.message}"
         attacked = next(filter(in_bucket, built()))
-        for name, source in {
+        others: dict[str, Object] = {
             "store": {"persistentVolumeClaim": {"claimName": c.STORE_CLAIM}},
             "fetch": {"secret": {"secretName": c.FETCH_SECRET}},
             "models": {"persistentVolumeClaim": {"claimName": c.MODELS_CLAIM, "readOnly": True}},
             "library-nas": {"persistentVolumeClaim": {"claimName": "nas-music"}},
-        }.items():
+        }
+        for name, source in others.items():
             job = moved(attacked, account.namespace)
             volumes = job["spec"]["template"]["spec"]["volumes"]
             volumes[:] = [*(each for each in volumes if each["name"] != name), {"name": name, **source}]
