@@ -105,6 +105,12 @@ TOO_MUCH: dict[str, tuple[Object, str]] = {
     "an annotation of few, wide characters": (
         {"annotations": {"a": "𝄞" * (c.MAX_ANNOTATIONS_BYTES // 4 + 1)}}, "metadata.annotations",
     ),
+    "an annotation of characters that take six bytes": (
+        {"annotations": {"a": "<" * (c.MAX_ANNOTATIONS_BYTES // 6 + 1)}}, "metadata.annotations",
+    ),
+    "more than kubectl applies, in characters that take six bytes": (
+        {"annotations": {LAST_APPLIED: "\x01" * (c.MAX_LAST_APPLIED_BYTES // 6 + 1)}}, "kubectl apply --server-side",
+    ),
     "more than kubectl applies": (
         {"annotations": {LAST_APPLIED: "x" * (c.MAX_LAST_APPLIED_BYTES + 1)}}, "kubectl apply --server-side",
     ),
@@ -117,6 +123,10 @@ TOO_MUCH: dict[str, tuple[Object, str]] = {
         {"ownerReferences": [{"apiVersion": "v1", "kind": "A" * 9_000, "name": "a", "uid": "u"}]},
         "metadata.ownerReferences",
     ),
+    "an owner of few, wide characters": (
+        {"ownerReferences": [{"apiVersion": "v1", "kind": "A", "name": "a", "uid": "𝄞" * 2_050}]},
+        "metadata.ownerReferences",
+    ),
     "many managers": (
         {"managedFields": [manager(f"m{number}", nested(2, 1)) for number in range(17)]}, "metadata.managedFields",
     ),
@@ -125,6 +135,15 @@ TOO_MUCH: dict[str, tuple[Object, str]] = {
         "metadata.managedFields",
     ),
     "a manager of a field with a long name": ({"managedFields": [manager("m", nested(5, 70_000))]}, "managedFields"),
+    "a manager of a field of few, wide characters": (
+        {"managedFields": [manager("m", nested(2, 0) | {"f:" + "𝄞" * 17_000: {}})]}, "managedFields",
+    ),
+    "a manager of a field of characters that take six bytes": (
+        {"managedFields": [manager("m", {"f:" + "\x01" * 11_000: {}})]}, "managedFields",
+    ),
+    "a manager of thousands of short names": (
+        {"managedFields": [manager("m", {"f:spec": {f"f:{n}": {} for n in range(7_000)}})]}, "managedFields",
+    ),
     "a manager of fields that lie deep": ({"managedFields": [manager("m", nested(12, 300))]}, "managedFields"),
 }  # fmt: skip
 
@@ -164,11 +183,34 @@ def test_an_object_from_before_can_be_changed_and_made_smaller(users: Users) -> 
     assert users.patch("from-before", {"labels": {some: None}}, spec={"cancel": True}).status == 200
 
 
+def test_whoever_fills_the_record_of_managers_does_not_keep_others_from_ending_the_job(users: Users) -> None:
+    many = users.made(managedFields=[manager(f"m{number}", nested(2, 1)) for number in range(c.MAX_MANAGERS)])
+    full, left = users.made(), c.MAX_MANAGED_FIELDS_BYTES
+    fields: Object
+    while left:  # as close to the limit as it gets
+        fields = {"f:spec": {"f:" + "x" * left: {}}}
+        left = 0 if users.patch(full, {"managedFields": [manager("m", fields)]}).status == 200 else left - 5
+
+    def suspend(token: str, job: str) -> int:
+        return users.space.send(token, "PATCH", f"audiojobs/{job}?fieldManager=x", {"spec": {"suspend": True}}).status
+
+    assert suspend(users.user, many) == 200
+    assert suspend(users.user, full) == 422
+    assert suspend(users.api, full) == 200
+
+
+def test_what_kubectl_applied_does_not_grow_by_other_characters(users: Users) -> None:
+    job = users.made(annotations={LAST_APPLIED: "x" * c.MAX_LAST_APPLIED_BYTES})
+    assert users.patch(job, {"annotations": {LAST_APPLIED: "<" * c.MAX_LAST_APPLIED_BYTES}}).status == 422
+    assert users.patch(job, {"annotations": {LAST_APPLIED: "x"}}).status == 200
+
+
 RESERVED: dict[str, Object] = {
     "another's name": {"labels": {c.LABEL_USER: "alice"}},
     "a mark of a request": {"annotations": {f"{c.GROUP}/request": "a.b"}},
     "a name that is not used yet": {"annotations": {f"{c.GROUP}/new": ""}},
     "a name below ours": {"labels": {f"x.{c.GROUP}/user": "alice"}},
+    "a name in capital letters": {"annotations": {f"{c.GROUP.upper()}/request": "a.b"}},
 }
 
 
