@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from audiojob_operator.deciding.draft import Draft
-from audiojob_operator.deciding.plan import make_plan, plan_for_finished
+from audiojob_operator.deciding.plan import make_plan, plan_for_deleted, plan_for_finished
 from audiojob_operator.deciding.rules import RULES
 from audiojob_operator.deciding.status import Situation, is_finished
 from audiojob_operator.deciding.working import start_and_report
@@ -21,7 +21,7 @@ def decide(observed: Observed, now: datetime) -> Plan:
     """What to do about one AudioJob. Pure: the same arguments always give the same plan."""
     job = observed.job
     if job.metadata.deletion_timestamp is not None:
-        return Plan()  # its Jobs go with it, by their ownerReferences
+        return plan_for_deleted(observed, now)
     if is_finished(job):
         return plan_for_finished(observed, now)
     draft = Draft.of(observed, now)

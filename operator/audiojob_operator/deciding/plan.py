@@ -50,6 +50,11 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
     )
 
 
+def plan_for_deleted(observed: Observed, now: datetime) -> Plan:
+    """A deleted job has no place any more, so its work ends: a finalizer would keep it and its Jobs for ever."""
+    return Plan(delete_jobs=_leftovers(observed, frozenset(), now)[0])
+
+
 def plan_for_finished(observed: Observed, now: datetime) -> Plan:
     """A finished job is not written again: its leftovers go, and it goes itself when its time to live is over."""
     pipeline = observed.revision.spec if isinstance(observed.revision, Revision) else None

@@ -63,6 +63,17 @@ def test_a_temporary_failure_is_tried_again(here: Space) -> None:
     assert [phase["attempt"] for phase in job["status"]["phases"]] == [2, 2]
 
 
+def test_a_deleted_job_that_a_finalizer_keeps_does_not_go_on_without_its_place(here: Space) -> None:
+    name = unique("stays")
+    here.submit(name)
+    here.until(name, has_started, "its start")
+    path = f"{here.jobs_path}/{name}"
+    here.rest.request("PATCH", path, {"metadata": {"finalizers": ["example.org/stay"]}}, content_type=MERGE_PATCH)
+    here.rest.request("DELETE", path)
+    wait_until("no live Job", lambda: not children(here, name), seconds=20)
+    here.rest.request("PATCH", path, {"metadata": {"finalizers": None}}, content_type=MERGE_PATCH)
+
+
 def test_an_end_without_a_result_is_tried_once_more(here: Space) -> None:
     name = unique("silent")
     here.submit(name)
