@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, unquote_plus, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit
 
 HIDDEN: Final = "***"
 MAX_LEARNED: Final = 200
@@ -23,25 +23,30 @@ MAX_LEARNED: Final = 200
 MIN_LEARNED: Final = 6
 MAX_LEARNED_CHARACTERS: Final = 4_096
 MAX_DECODINGS: Final = 4
-_END: Final = r"""[^\s"'<>`{}|^\\]"""
+# What a URL goes on with. A secret may come after signs that belong into no URL, and after others as JSON writes them.
+_END: Final = r"""(?:[^\s"'<>\\]|\\(?=[^\s"'\\]))"""
+# A stroke as it is, as JSON and HTML write it, and percent-encoded, perhaps several times.
+_STROKE: Final = r"(?:\\?/|\\u002f|\\x2f|&#0{0,4}47;|&#x0{0,4}2f;|%(?:25){0,3}2f)"
 
-# A URL as texts have it: plain, as JSON with `\/`, or percent-encoded, perhaps several times.
-_URL: Final = re.compile(
-    rf"[a-z][a-z0-9+.-]{{1,15}}(?::|%(?:25){{0,3}}3a)(?:\\?/|%(?:25){{0,3}}2f){{2}}(?:{_END}|\\/)*", re.IGNORECASE
-)
+# A URL as texts have it.
+_URL: Final = re.compile(rf"[a-z][a-z0-9+.-]{{1,15}}(?::|%(?:25){{0,3}}3a){_STROKE}{{2}}{_END}*", re.IGNORECASE)
+_ESCAPED_STROKE: Final = re.compile(r"\\/|\\u002f|\\x2f|&#0{0,4}47;|&#x0{0,4}2f;", re.IGNORECASE)
 _PLAIN_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # A path and its query in messages that leave the host out: urllib3's "with url: /a.mp3?sig=…".
 _RELATIVE: Final = re.compile(rf"(?<![\w./:])(/[^\s?#\"'<>`{{}}|^\\]{{0,512}})\?{_END}+")
 _HEADER: Final = re.compile(
-    r"""((?:proxy-)?authorization|(?:set-)?cookie2?|x-amz-security-token|x-(?:api|auth|access|csrf)-(?:key|token)|api-key)"""
-    r"""(\\?["']?\s*[:=]\s*(?:b(?=["']))?|\\?["']\s*,\s*b?(?=\\?["']))(\\?"[^"\r\n]*|\\?'[^'\r\n]*|[^\s"'][^"'\r\n]*)""",
+    r"""((?:proxy-)?authorization|(?:set-)?cookie2?|(?:x-(?:[a-z0-9]{1,30}-){0,3}|private-)(?:token|secret|signature)"""
+    r"""|(?:x-(?:[a-z0-9]{1,30}-){0,3})?(?:api|auth|access|csrf)-key)"""
+    r"""(\\?["']?\s*[:=]\s*(?:b(?=["']))?|\\?["']\s*,\s*b?(?=\\?["']))"""
+    r"""(\\"[^"\r\n]*|\\'[^'\r\n]*|"(?:\\.|[^"\\\r\n])*|'(?:\\.|[^'\\\r\n])*|[^\s"'][^\r\n]*)""",
     re.IGNORECASE,
 )
 _SCHEME_OF_HEADER: Final = re.compile(
     r"\b(bearer\s+(?=\S*[0-9._=/+-])|basic\s+(?=\S*[0-9=]))[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE
 )
 _STRONG: Final = (
-    "signature|token|passw(?:or)?d|secret|credential|hmac|api_?key|access_?key|jwt|session_?id|hdnts|hdnea|hdntl"
+    "signature|token|passw(?:or)?d|passphrase|pwd|secret|credential|hmac|api_?key|access_?key|jwt|session_?id|"
+    "hdnts|hdnea|hdntl"
 )
 # `sig=…` outside of a URL, in a query or a setting that a message repeats.
 _PAIR: Final = re.compile(
@@ -114,7 +119,7 @@ def redact(text: str, secrets: Secrets = SECRETS) -> str:
     """The text as it may leave the process."""
     text = secrets.remove(text)
     # Most texts have none of these signs, and this runs for each of them.
-    if "/" in text or "%" in text:
+    if any(sign in text for sign in "/%\\&"):
         text = _URL.sub(lambda found: redact_url(found[0]), text)
         text = _RELATIVE.sub(rf"\1?{HIDDEN}", text) if "?" in text else text
     if ":" in text or "=" in text or "," in text:
@@ -144,7 +149,7 @@ def redact_links(text: str, secrets: Secrets = SECRETS) -> str:
 
 def redact_url(url: str) -> str:
     """An address with its host and the plain parts of its path."""
-    plain = _decoded(url.replace("\\/", "/"))
+    plain = _decoded(_ESCAPED_STROKE.sub("/", url))
     kept = plain.rstrip(".,:!)…")  # signs of the sentence around it
     sentence = plain[len(kept) :]
     try:
@@ -172,6 +177,9 @@ def _quote_of(value: str) -> str:
 
 def _plain_segment(segment: str) -> str:
     """A part of a path without its secret. After a ``;`` and after a ``=`` stands a parameter."""
+    path, mark, _ = unquote(segment).partition("?")
+    if mark:  # a whole address as one part of another
+        return f"{_plain_segment(path)}?{HIDDEN}"
     name, mark, _ = segment.partition(";")
     if mark:
         return f"{_plain_segment(name)};{HIDDEN}"
@@ -215,9 +223,11 @@ def _secrets_of(parts: SplitResult) -> Iterator[str]:
 
 
 def _spellings(value: str) -> tuple[str, ...]:
-    """How a value may be written, in lower case: decoded, encoded once or twice, in JSON, in HTML."""
+    """How a value may be written, in lower case: decoded, encoded up to three times, in JSON, in HTML, as bytes."""
     found = {value, unquote(value), unquote_plus(value)}
     for each in tuple(found):
         once = quote(each, safe="")
-        found |= {once, quote(each), quote(once, safe=""), json.dumps(each)[1:-1], html.escape(each)}
+        twice, in_json = quote(once, safe=""), json.dumps(each)[1:-1]
+        found |= {once, quote(each), twice, quote(twice, safe=""), quote_plus(each), html.escape(each)}
+        found |= {in_json, in_json.replace("/", "\\/"), repr(each.encode(errors="replace"))[2:-1]}
     return tuple({each.lower() for each in found if len(each) >= MIN_LEARNED})
