@@ -12,6 +12,7 @@ from tests.unit.operator.pool import Pool
 
 from audiojob_kube.errors import error_from_status
 from audiojob_operator.state.refusals import MOST, Refusals, is_permanent
+from audiojob_types import constants as c
 
 KEY = ("music", "song")
 
@@ -80,19 +81,48 @@ def test_all_is_forgotten_with(how: str) -> None:
     assert refusals.of(KEY, after) is None, "it is counted from one"
 
 
+def give_up(pool: Pool, key: tuple[str, str]) -> None:
+    for _ in range(MOST):
+        pool.caches.refusals.add(key, pool.known(key).raw, "422 Invalid")
+    pool.admitter.changed(key)
+
+
+def take_away(pool: Pool, kind: str) -> None:
+    """What a deletion does: all objects of the kind are gone."""
+    reflector = getattr(pool.caches.namespaces["music"], kind)
+    for key, found in list(reflector.items()):
+        reflector.forget(key, found["metadata"]["uid"])
+
+
+def pod_of(pool: Pool, owner: str) -> None:
+    metadata = {"name": f"{owner}-pod", "namespace": "music", "labels": {c.LABEL_JOB: owner}}
+    pool.add(pool.caches.namespaces["music"].pods, {"metadata": metadata, "spec": {}, "status": {"phase": "Running"}})
+
+
 async def test_a_place_is_free_when_nothing_of_the_jobs_work_is_left() -> None:
     pool = Pool(1)
     one, two = pool.put("one", started=True), pool.put("two")
     pool.fetch_job("one")
+    pod_of(pool, "one")
     assert not pool.answer(two).admitted
-    for _ in range(MOST):
-        pool.caches.refusals.add(one, pool.known(one).raw, "422 Invalid")
-    pool.admitter.changed(one)
+    give_up(pool, one)
     assert not pool.answer(two).admitted, "its Job is still there"
-    jobs = pool.caches.namespaces["music"].jobs
-    for key, found in list(jobs.items()):
-        jobs.forget(key, found["metadata"]["uid"])
+    take_away(pool, "jobs")
+    assert not pool.answer(two).admitted, "its pod is still there"
+    take_away(pool, "pods")
+    pool.admitter.changed(one)  # a pod that ends wakes nobody: the reconciler looks until nothing is left
     assert pool.answer(two).admitted
+
+
+async def test_gpus_are_free_with_the_place() -> None:
+    pool = Pool(None, node_gpus=1)
+    one, two = (pool.put(name, pipeline="onegpu", started=name == "one") for name in ("one", "two"))
+    pool.gpu_job("one")
+    assert pool.answer(two).gpus == 0
+    give_up(pool, one)
+    assert pool.answer(two).gpus == 0, "its Job is still there"
+    take_away(pool, "jobs")
+    assert pool.answer(two).gpus == 1
 
 
 @given(st.lists(st.sampled_from(("refuse", "change", "other error")), max_size=60))
