@@ -24,8 +24,8 @@ from audiojob_runner.media.ffmpeg_encode import (
     audio_filters,
     encode,
 )
-from audiojob_runner.media.ffmpeg_loudness import Loudness, LoudnessRequest, measure
 from audiojob_runner.media.films import first_film
+from audiojob_runner.media.levels.loudness import Loudness, LoudnessRequest, measure
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile
 from audiojob_runner.media.tags.found import flat

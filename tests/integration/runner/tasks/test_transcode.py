@@ -15,7 +15,7 @@ from tests.integration.runner.tasks.conftest import Bench
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.media.examine import examine_streams
-from audiojob_runner.media.ffmpeg_loudness import LoudnessRequest, measure
+from audiojob_runner.media.levels.loudness import LoudnessRequest, measure
 from audiojob_runner.media.streams import MediaFile
 from audiojob_types.contract import PhaseLimits
 from audiojob_types.reasons import Reason

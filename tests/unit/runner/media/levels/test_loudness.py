@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from audiojob_runner.media.ffmpeg import FfmpegError
-from audiojob_runner.media.ffmpeg_loudness import Loudness, LoudnessRequest, loudness_command, read_summary
+from audiojob_runner.media.levels.loudness import Loudness, LoudnessRequest, loudness_command, read_summary
 
 SUMMARY = """[Parsed_ebur128_0 @ 0x1] Summary:
 
