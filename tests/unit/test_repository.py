@@ -76,7 +76,7 @@ STARTERS = {
     "runner/audiojob_runner/media/ffmpeg.py",  # ffmpeg and ffprobe
 }
 COMMAND_BUILDERS = {f"runner/audiojob_runner/media/{name}.py" for name in (
-    "ffmpeg", "ffmpeg_encode", "loudness", "ffmpeg_still",
+    "ffmpeg", "ffmpeg_encode", "ffmpeg_still", "levels/loudness",
 )}  # fmt: skip
 
 

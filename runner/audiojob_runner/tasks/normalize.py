@@ -13,6 +13,8 @@ from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
 from audiojob_runner.media.examine import examine_sound, explained
 from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
+from audiojob_runner.media.levels.clipping import find_clipping
+from audiojob_runner.media.levels.loudness import LoudnessRequest, sample_peak
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.timing import timing_filters
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
@@ -52,6 +54,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     )
     try:
         ffmpeg.decode_to_wav(request, _reporter(info, context), context.cancelled)
+        warnings = _clipped(request, info, context)
     except FfmpegError as error:
         raise _explained(error, source, context) from error
     samples = _samples(target)
@@ -61,8 +64,19 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     context.progress(100, "Converted")
     metadata = _describe(info)
     if info.timing.past_end:
-        metadata["warnings"] = [media.PAST_END]
+        warnings.append(media.PAST_END)
+    if warnings:
+        metadata["warnings"] = warnings
     return TaskResult(outputs=[_output(target, samples)], metadata=metadata)
+
+
+def _clipped(made: WavRequest, info: MediaInfo, context: TaskContext) -> list[str]:
+    """What was cut off, as a warning. Raises :class:`FfmpegError`."""
+    request = LoudnessRequest(made.source, made.demuxer, made.stream_index, made.max_seconds, made.filters, made.timing)
+    found = find_clipping(
+        made.target, info, SAMPLE_RATE, CHANNELS, lambda: sample_peak(request, SAMPLE_RATE, context.cancelled)
+    )
+    return [found.warning] if found is not None else []
 
 
 def _output(path: Path, samples: int) -> TaskOutput:

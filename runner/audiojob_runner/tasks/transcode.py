@@ -25,7 +25,8 @@ from audiojob_runner.media.ffmpeg_encode import (
     encode,
 )
 from audiojob_runner.media.films import first_film
-from audiojob_runner.media.levels.loudness import Loudness, LoudnessRequest, measure
+from audiojob_runner.media.levels.clipping import find_clipping
+from audiojob_runner.media.levels.loudness import Loudness, LoudnessRequest, measure, sample_peak
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile
 from audiojob_runner.media.tags.found import flat
@@ -81,6 +82,7 @@ class _Transcoding:
         target = context.work_dir / f"media.{made.container.name}"
         made = self._encode(made, target, _seconds(found, sound), MEASURING_PERCENT if loudness else 0.0)
         result = self._checked(target, found, sound)
+        made = self._with_clipping(made, target, sound)
         context.progress(100, "Converted")
         return self._result(target, made, (found, sound, result), loudness)
 
@@ -93,23 +95,38 @@ class _Transcoding:
         """The loudness in the channels that are written: one channel on two sides is louder than on one."""
         if sound is None or self._parameters.loudness_lufs is None:
             return None
-        stream = next(stream for stream in made.streams if _is_sound(stream))
-        request = LoudnessRequest(
-            self._source,
-            sound.demuxer,
-            sound.stream_index,
-            self._max_seconds + 1,
-            audio_filters(stream),
-            sound.timing,
-        )
         try:
             return measure(
-                request,
+                self._sound_of(sound, made),
                 self._reporter("Measured", sound.duration_seconds, 0, MEASURING_PERCENT),
                 self._context.cancelled,
             )
         except FfmpegError as error:
             raise self._explained(error) from error
+
+    def _sound_of(self, sound: MediaInfo, made: Plan) -> LoudnessRequest:
+        """The sound as the plan has it, for a measurement."""
+        stream = next(stream for stream in made.streams if _is_sound(stream))
+        seconds = self._max_seconds + 1
+        return LoudnessRequest(
+            self._source, sound.demuxer, sound.stream_index, seconds, audio_filters(stream), sound.timing
+        )
+
+    def _with_clipping(self, made: Plan, target: Path, sound: MediaInfo | None) -> Plan:
+        """The plan, with a warning if samples were cut off."""
+        stream = next((stream for stream in made.streams if _is_sound(stream)), None)
+        if sound is None or stream is None or stream.codec == COPY:
+            return made
+        rate, channels = stream.sample_rate or sound.sample_rate, stream.channels or sound.channels
+
+        def peak() -> float:
+            return sample_peak(self._sound_of(sound, made), rate, self._context.cancelled)
+
+        try:
+            clipped = find_clipping(target, sound, rate, channels, peak)
+        except FfmpegError as error:
+            raise self._explained(error) from error
+        return made if clipped is None else replace(made, warnings=(*made.warnings, clipped.warning))
 
     def _encode(self, made: Plan, target: Path, seconds: float | None, start: float) -> Plan:
         request = EncodeRequest(

@@ -1,4 +1,4 @@
-"""Measures the loudness of an audio stream (EBU R 128), and the gain that brings it to a target."""
+"""Measures the loudness (EBU R 128) and the peak of an audio stream, and the gain that brings it to a target."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ SILENCE_LUFS: Final = -70.0
 
 _INTEGRATED: Final = re.compile(r"^\s*I:\s+(\S+) LUFS", re.MULTILINE)
 _PEAK: Final = re.compile(r"^\s*Peak:\s+(\S+) dBFS", re.MULTILINE)
+_METER: Final = "ebur128=peak=true:framelog=verbose"
+_SAMPLE_PEAK: Final = re.compile(r"Peak level dB: (\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,24 @@ def measure(request: LoudnessRequest, position: Callable[[float], None], cancell
     return read_summary(run_tool(loudness_command(request), ProgressReader(position).feed, cancelled, None))
 
 
-def loudness_command(request: LoudnessRequest) -> list[str]:
-    """The whole ffmpeg command that measures one stream."""
+def sample_peak(request: LoudnessRequest, rate: int, cancelled: threading.Event) -> float:
+    """The highest sample at this sample rate, in dB of full scale: above 0 for what integers do not hold.
+
+    Minus infinity for silence. Raises :class:`FfmpegError`.
+    """
+    meter = f"aformat=sample_fmts=dbl:sample_rates={rate},astats=measure_perchannel=none:measure_overall=Peak_level"
+    complaint = run_tool(loudness_command(request, meter), ProgressReader(lambda _: None).feed, cancelled, None)
+    found = _SAMPLE_PEAK.search(complaint.rpartition("Overall")[2])
+    if found is None:
+        raise FfmpegError(Failure.REFUSED, "no peak was measured")
+    try:
+        return float(found[1])
+    except ValueError as error:
+        raise FfmpegError(Failure.REFUSED, "the measured peak is no number") from error
+
+
+def loudness_command(request: LoudnessRequest, meter: str = _METER) -> list[str]:
+    """The whole ffmpeg command that measures one stream with a filter that writes what it has measured."""
     if request.demuxer not in DEMUXERS:
         raise FfmpegError(Failure.REFUSED, f"demuxer {request.demuxer}")
     return [
@@ -80,7 +98,7 @@ def loudness_command(request: LoudnessRequest) -> list[str]:
         *guards((request.demuxer,)), "-f", request.demuxer, *timing_options(request.timing),
         "-i", file_argument(request.source),
         "-map", f"0:{request.index}", "-map_metadata", "-1", "-map_chapters", "-1", "-t", str(request.max_seconds),
-        "-af", f"{request.filters},ebur128=peak=true:framelog=verbose", "-f", "null", "-",
+        "-af", f"{request.filters},{meter}", "-f", "null", "-",
     ]  # fmt: skip
 
 

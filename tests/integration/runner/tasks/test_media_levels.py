@@ -75,6 +75,48 @@ def test_floats_above_full_scale_are_made_quieter_before_they_could_be_cut(bench
     assert again.metadata["loudness"]["beforeLufs"] == pytest.approx(-20, abs=0.2)
 
 
+def square(path: Path) -> Path:
+    """A square wave at full scale, whose edges rise above it at another sample rate."""
+    source = "aevalsrc=if(lt(mod(t*300\\,1)\\,0.5)\\,1\\,-1):s=48000:d=2"
+    ffmpeg("-f", "lavfi", "-i", source, "-c:a", "pcm_s16le", str(path))
+    return path
+
+
+WORK = [
+    pytest.param(Task.NORMALIZE, {}, id="Normalize"),
+    pytest.param(Task.TRANSCODE, {"format": "wav", "sampleRate": RATE}, id="to WAV"),
+    pytest.param(Task.TRANSCODE, {"format": "flac", "sampleRate": RATE}, id="to FLAC"),
+]
+
+
+@pytest.mark.parametrize(("task", "parameters"), WORK)
+def test_samples_that_are_cut_off_are_counted(
+    bench: Bench, tmp_path: Path, task: Task, parameters: dict[str, object]
+) -> None:
+    source = tone(tmp_path / "loud.wav", "stereo", 440, 440, level=2)
+    result = bench.run(task, source, **parameters)
+    (warning,) = result.metadata["warnings"]
+    assert "by up to 6.0 dB" in warning
+    assert "loudnessLufs" in warning
+    count = int(warning.split()[1].replace(",", ""))
+    assert count == pytest.approx(np.count_nonzero(np.abs(read(source)) > 1), rel=0.01)
+    over = bench.run(task, square(tmp_path / "square.wav"), **parameters)
+    assert "rose above full scale" in over.metadata["warnings"][0], "by resampling"
+
+
+@pytest.mark.parametrize(("task", "parameters"), WORK)
+def test_nobody_is_warned_of_what_was_not_cut_off(
+    bench: Bench, tmp_path: Path, task: Task, parameters: dict[str, object]
+) -> None:
+    full = tmp_path / "full.wav"
+    soundfile.write(full, np.tile(np.array([[32767, -32768], [0, 0]], dtype=np.int16), (RATE, 1)), RATE)
+    quiet = tone(tmp_path / "quiet.wav", "stereo", 440, 440, level=0.99)
+    coded = tmp_path / "coded.mp3"
+    ffmpeg("-i", str(tone(tmp_path / "tone.wav", "stereo", 440, 440, level=1.05)), "-b:a", "320k", str(coded))
+    for source in (full, quiet, coded):
+        assert not bench.run(task, source, **parameters).metadata.get("warnings"), source.name
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
 def test_the_loudness_is_that_of_what_is_written(bench: Bench, tmp_path: Path, layout: str, channels: int) -> None:
