@@ -83,6 +83,7 @@ generate: venv ## Write the CRDs, the admission policies, docs/{reasons,metrics,
 	@$(RUN) -m audiojob_types.generate.metadata_policy charts/audiojob/templates/metadata-policy.yaml
 	@$(RUN) -m audiojob_types.generate.reference_policy charts/audiojob/templates/reference-policy.yaml
 	@$(RUN) -m audiojob_types.generate.address_policy charts/audiojob/templates/address-policy.yaml
+	@$(RUN) -m audiojob_types.generate.status_policy charts/audiojob/templates/status-policy.yaml
 	@$(RUN) -m audiojob_types.generate.chart_values charts/audiojob
 	@$(RUN) -m audiojob_types.generate.reasons_doc docs/reasons.md
 	@$(RUN) -m audiojob_types.generate.tasks_doc docs/tasks.md

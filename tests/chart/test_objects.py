@@ -22,6 +22,7 @@ from audiojob_types.generate import address_policy as addresspolicy
 from audiojob_types.generate import metadata_policy as metadatapolicy
 from audiojob_types.generate import reference_policy as referencepolicy
 from audiojob_types.generate import runner_policy as policy
+from audiojob_types.generate import status_policy as statuspolicy
 from audiojob_types.generate.crd import CRDS, HEADER, to_yaml
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
@@ -165,7 +166,8 @@ def test_an_s3_store_needs_no_claim(helm: Helm) -> None:
 
 
 def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
-    own = {policy["metadata"]["name"] for policy in operator_policies()}  # need values: policy/test_operator_policy.py
+    # Those for the operator need values: policy/test_operator_policy.py.
+    own = {policy["metadata"]["name"] for policy in [*operator_policies(), statuspolicy.policy()]}
     objects = [each for each in helm.render(MINIMAL) if each["metadata"]["name"] not in own]
     assert len(of_kind(helm.render(MINIMAL), "ValidatingAdmissionPolicyBinding")) == 4 + len(own)
     assert of_kind(objects, "ValidatingAdmissionPolicy") == [
@@ -249,7 +251,7 @@ def rules(objects: list[Object]) -> dict[str, list[str]]:
 RIGHTS = {
     "*/audiojob-operator": [
         "audiojobs.dev/audiojobs/status: patch",
-        "audiojobs.dev/audiojobs: get list watch delete",
+        "audiojobs.dev/audiojobs: get list watch",
         "audiojobs.dev/audiopipelines/status: patch",
         "audiojobs.dev/audiopipelines: get list watch",
         "audiojobs.dev/audioqueues/status: patch",
@@ -258,6 +260,7 @@ RIGHTS = {
     ],
     "audiojob-demo/audiojob-operator": [
         "apps/controllerrevisions: get list watch create delete",
+        "audiojobs.dev/audiojobs: delete",
         "batch/jobs: get list watch create delete",
         "core/configmaps['audiojob-models']: get list watch",
         "core/events: create",

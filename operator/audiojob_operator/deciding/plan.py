@@ -56,9 +56,12 @@ def plan_for_deleted(observed: Observed, now: datetime) -> Plan:
 
 
 def plan_for_finished(observed: Observed, now: datetime) -> Plan:
-    """A finished job is not written again: its leftovers go, and it goes itself when its time to live is over."""
+    """A finished job is not written again: its leftovers go, and it goes itself when its time to live is over.
+
+    Where the operator runs no jobs it deletes none: there people remove theirs.
+    """
     pipeline = observed.revision.spec if isinstance(observed.revision, Revision) else None
-    end = expiry(observed.job, pipeline)
+    end = expiry(observed.job, pipeline) if observed.namespace_prepared else None
     expired = end is not None and now >= end
     leftovers, expiries = _leftovers(observed, frozenset(), now)
     wakes = expiries if end is None else (*expiries, end)

@@ -67,7 +67,7 @@ class Right:
 _READ: Final = ("get", "list", "watch")
 
 RIGHTS: Final = (
-    Right(Scope.CLUSTER, AUDIOJOBS, (*_READ, "delete")),
+    Right(Scope.CLUSTER, AUDIOJOBS, _READ),
     Right(Scope.CLUSTER, AUDIOJOBS, ("patch",), "status"),
     Right(Scope.CLUSTER, AUDIOPIPELINES, _READ),
     Right(Scope.CLUSTER, AUDIOPIPELINES, ("patch",), "status"),
@@ -76,6 +76,7 @@ RIGHTS: Final = (
     Right(Scope.CLUSTER, NODES, _READ),
     Right(Scope.LEASE, LEASES, ("create",)),
     Right(Scope.NAMED_LEASE, LEASES, ("get", "patch")),
+    Right(Scope.JOB_NAMESPACES, AUDIOJOBS, ("delete",)),
     Right(Scope.JOB_NAMESPACES, JOBS, (*_READ, "create", "delete")),
     Right(Scope.JOB_NAMESPACES, PODS, _READ),
     Right(Scope.JOB_NAMESPACES, CONTROLLERREVISIONS, (*_READ, "create", "delete")),

@@ -158,9 +158,9 @@ class Sweeper:
         for state in sorted(FINISHED_STATES):
             async for page in self._client.pages(AUDIOJOBS, field_selector=in_state(state)):
                 for obj in page.items:
-                    if concern(obj, self._caches.namespaces) is Concern.FOREIGN:
-                        continue  # a reconcile would change nothing
-                    if self._on_finished is not None and key_of(obj)[0] in self._caches.namespaces:
+                    if key_of(obj)[0] not in self._caches.namespaces:
+                        continue  # nothing of it is deleted there
+                    if self._on_finished is not None:
                         self._on_finished(key_of(obj), obj)
                     if self._has_expired(obj, now) or self._has_old_failed_job(obj, now):
                         self._wake(key_of(obj))

@@ -18,6 +18,7 @@ from audiojob_dev.progress import Progress
 from audiojob_dev.rest import wait_until
 from audiojob_dev.tools import binaries
 from audiojob_operator.operator_policy import DELETIONS_NAME, EVENTS_NAME, JOBS_NAME, REVISIONS_NAME
+from audiojob_types.constants import API_VERSION
 
 Object = dict[str, Any]
 
@@ -53,6 +54,11 @@ class Account:
     def delete(self, plural: str, name: str) -> Answer:
         return self._try("DELETE", plural, None, f"/{name}")
 
+    def report(self, namespace: str, name: str, status: Object) -> Answer:
+        """Try to write an AudioJob's status."""
+        path = f"/apis/{API_VERSION}/namespaces/{namespace}/audiojobs/{name}/status?dryRun=All"
+        return send(self.server, self.token, "PATCH", path, {"status": status})
+
     def _try(self, method: str, plural: str, body: Object | None, name: str = "") -> Answer:
         api, kind = plural.split()
         path = f"/{api}/namespaces/{self.namespace}/{kind}{name}?dryRun=All"
@@ -79,7 +85,7 @@ def installed(server: LocalApiServer, values: Object) -> Iterator[Account]:
     with Progress() as progress:
         folder = binaries.ensure(paths_from_environment(), ("helm",), progress)
     release = ["template", RELEASE, str(CHART), "-n", system, "--skip-crds"]
-    shown = [f"--show-only=templates/{name}.yaml" for name in ("operator-rbac", "operator-policy")]
+    shown = [f"--show-only=templates/{name}.yaml" for name in ("operator-rbac", "operator-policy", "status-policy")]
     given = {"jobNamespaces": [music], "fullnameOverride": PREFIX, "images": IMAGES, **values}
     text = Helm(folder / "helm").run(*release, *shown, values=given)
     server.kubectl("apply", "-f", "-", stdin=text)

@@ -15,12 +15,14 @@ from tests.unit.operator.builders import SETTINGS, URL, World, audio_job, phase,
 from tests.unit.operator.building.test_mounts import whole_jobs
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
+from audiojob_dev.rest import MERGE_PATCH
 from audiojob_operator.deciding.revisions import make_revision, revision_object
 from audiojob_operator.operator_policy import DELETIONS_NAME, EVENTS_NAME, JOBS_NAME, REVISIONS_NAME
 from audiojob_operator.reconciling.events import event_object
 from audiojob_operator.records.libraries import Library
 from audiojob_operator.records.plan import EventRecord
 from audiojob_types import constants as c
+from audiojob_types.generate import status_policy
 from audiojob_types.resources.metadata import Metadata
 from audiojob_types.resources.pipeline import AudioPipeline
 from audiojob_types.tasks import Task
@@ -340,6 +342,53 @@ def test_the_operators_revisions_and_events_are_taken_and_others_refused(folder:
         assert (answer.status, EVENTS_NAME in answer.message) == (403, True)
 
 
+def made_in(account: Account, namespace: str, name: str, status: Object) -> None:
+    """An AudioJob with this status, which somebody else has written."""
+    rest, path = account.server.rest, f"/apis/{c.API_VERSION}/namespaces/{namespace}/audiojobs"
+    body = {"apiVersion": c.API_VERSION, "kind": "AudioJob", "metadata": {"name": name}, "spec": {"pipeline": "a"}}
+    rest.request("POST", path, body)
+    rest.request("PATCH", f"{path}/{name}/status", {"status": status}, content_type=MERGE_PATCH)
+
+
+@pytest.fixture
+def elsewhere(folder: Account) -> Iterator[str]:
+    """A namespace that is not one of the operator's."""
+    name = f"elsewhere-{uuid.uuid4().hex[:8]}"
+    folder.server.create_namespace(name)
+    yield name
+    folder.server.rest.request("DELETE", f"/apis/{c.API_VERSION}/namespaces/{name}/audiojobs")
+    folder.server.rest.request("DELETE", f"/api/v1/namespaces/{name}")
+
+
+def test_elsewhere_the_operator_says_that_a_namespace_is_not_prepared_and_nothing_else(
+    folder: Account, elsewhere: str
+) -> None:
+    made_in(folder, elsewhere, "waits", {"state": "Pending"})
+    specs: tuple[Object, ...] = ({}, {"cancel": True}, {"suspend": True})
+    for spec in specs:
+        world = World(audiojob=audio_job(**spec), prepared=False)
+        world.turn()
+        answer = folder.report(elsewhere, "waits", world.status)
+        assert answer.status == 200, f"{spec}: {answer.message}"
+    statuses: list[Object] = [
+        {"state": "Running"},
+        {"state": "Succeeded"},
+        {"percent": 50},
+        {"outputPrefix": "b/c"},
+        {"pipelineRevision": "a-1"},
+        {"startTime": "2026-03-01T12:00:00Z"},
+    ]
+    for status in statuses:
+        answer = folder.report(elsewhere, "waits", status)
+        assert (answer.status, status_policy.NAME in answer.message) == (403, True), f"{status}: {answer.message}"
+    made_in(folder, elsewhere, "begun", {"state": "Running", "pipelineRevision": "a-1"})
+    answer = folder.report(elsewhere, "begun", {"state": "Failed"})
+    assert (answer.status, "jobNamespaces" in answer.message) == (403, True)
+    made_in(folder, folder.namespace, "ours", {"state": "Running", "pipelineRevision": "a-1"})
+    assert folder.report(folder.namespace, "ours", {"state": "Succeeded", "percent": 100}).status == 200
+    folder.server.rest.request("DELETE", f"/apis/{c.API_VERSION}/namespaces/{folder.namespace}/audiojobs")
+
+
 def test_the_operator_deletes_what_it_made_and_audiojobs_that_have_ended(folder: Account) -> None:
     rest, base = folder.server.rest, f"/apis/batch/v1/namespaces/{folder.namespace}/jobs"
     own, others = (f"{word}-{uuid.uuid4().hex[:6]}" for word in ("own", "sweep"))
@@ -355,10 +404,7 @@ def test_the_operator_deletes_what_it_made_and_audiojobs_that_have_ended(folder:
     states = {"Pending": 403, "Running": 403, "Suspended": 403, "Succeeded": 200, "Failed": 200, "Cancelled": 200}
     for state, expected in states.items():
         name = f"song-{state.lower()}"
-        body = {"apiVersion": c.API_VERSION, "kind": "AudioJob", "metadata": {"name": name}, "spec": {"pipeline": "a"}}
-        rest.request("POST", path, body)
-        status = {"status": {"state": state}}
-        rest.request("PATCH", f"{path}/{name}/status", status, content_type="application/merge-patch+json")
+        made_in(folder, folder.namespace, name, {"state": state})
         answer = folder.delete(AUDIOJOBS, name)
         assert answer.status == expected, f"{state}: {answer.message}"
     rest.request("DELETE", path)

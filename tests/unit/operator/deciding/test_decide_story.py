@@ -116,6 +116,17 @@ def test_a_finished_job_asks_for_nothing_until_its_ttl_then_deletes_itself() -> 
     assert world.decide().delete_self
 
 
+def test_a_job_that_ended_where_the_operator_runs_none_is_left_to_people() -> None:
+    world = World(audiojob=audio_job(ttlSecondsAfterFinished=0, cancel=True), prepared=False)
+    world.turn()
+    assert world.state() is State.CANCELLED
+    world.pass_time(1)
+    assert world.decide().empty
+    assert world.decide().requeue_after is None
+    world.prepared = True
+    assert world.decide().delete_self
+
+
 @pytest.mark.parametrize(("seconds", "again"), [(0, 0.1), (1, 1.0), (3_600, 3_600.0)])
 def test_the_plan_that_ends_a_job_asks_for_a_look_at_the_end_of_its_ttl(seconds: int, again: float) -> None:
     """Nothing else need happen until then: no child changes any more."""

@@ -12,7 +12,7 @@ from tests.support.polling import eventually
 from audiojob_kube.errors import ApiError, Forbidden, NotFound, ServerError, TransportError, Unauthorized
 from audiojob_kube.objects import Object, ObjectList
 from audiojob_kube.protocol import KubeClient
-from audiojob_kube.resources import AUDIOQUEUES, JOBS, LEASES, PODS, SELFSUBJECTACCESSREVIEWS, Resource
+from audiojob_kube.resources import AUDIOJOBS, AUDIOQUEUES, JOBS, LEASES, PODS, SELFSUBJECTACCESSREVIEWS, Resource
 from audiojob_operator.metrics import Metrics
 from audiojob_operator.settings import ImageSettings, LeaseSettings, OperatorSettings
 from audiojob_operator.settings import Preflight as Pace
@@ -102,6 +102,10 @@ def test_what_is_needed_follows_the_settings() -> None:
     assert Access("patch", LEASES, "", "system", "one") in accesses
     assert Access("create", LEASES, "", "system") in accesses
     assert Access("patch", AUDIOQUEUES, "status") in accesses
+    assert [each.namespace for each in required(SETTINGS) if each.resource == AUDIOJOBS and each.verb == "delete"] == [
+        "music",
+        "voice",
+    ]
     assert Access("patch", JOBS, "", "music") not in accesses, "the operator never toggles what Kueue owns"
     assert len(accesses) == len(required(SETTINGS))
 
