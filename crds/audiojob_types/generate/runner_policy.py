@@ -65,6 +65,12 @@ def _validations() -> list[dict[str, str]]:
             f"request.options.?fieldManager.orValue('') in ['', '{MANAGER_RUNNER}'] && {_OWN_MANAGER}",
             f"runners must patch as field manager {MANAGER_RUNNER} and must not apply: managers stay for ever",
         ),
+        # For a patch that names another kind or version, which is stored as the right one all the same, the API server
+        # forgets who manages which fields. Policies see the right kind too, so its trace is what can be refused.
+        _validation(
+            "variables.managers.size() > 0 || variables.oldManagers.size() == 0",
+            "runners must not name another apiVersion or kind: the record of managers would be lost",
+        ),
         *(
             _validation(
                 f"object.?status.?{field} == oldObject.?status.?{field}",

@@ -329,41 +329,6 @@ def test_the_policy_holds_where_an_administrator_granted_too_much(space: Namespa
     )
 
 
-APPLY = "application/apply-patch+yaml"
-MANAGERS: dict[str, tuple[str, str]] = {
-    "as another manager": ("?fieldManager=m1", "application/merge-patch+json"),
-    "by apply": ("?fieldManager=audiojob-runner&force=true", APPLY),
-    "by apply as another manager": ("?fieldManager=m1&force=true", APPLY),
-}
-
-
-@pytest.mark.parametrize(("query", "kind"), MANAGERS.values(), ids=MANAGERS.keys())
-def test_reports_add_no_managers(space: Namespace, query: str, kind: str) -> None:
-    """Each manager that applies stays in the object for ever: thousands of them are what etcd takes."""
-    job = space.audiojob(STATUS)
-    token = space.pod(OWN_POD)
-    assert space.report(token, job, entry(percent=10)).status == 200
-    before = space.read(job)["metadata"]["managedFields"]
-    body = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "AudioJob", "metadata": {"name": job}, "status": entry()}
-    answer = space.send(token, "PATCH", f"audiojobs/{job}/status{query}", body, kind)
-    assert answer.status == 403, answer
-    assert "must patch as field manager audiojob-runner" in answer.message
-    assert space.read(job)["metadata"]["managedFields"] == before
-
-
-def test_a_report_does_not_bring_managers_along(space: Namespace) -> None:
-    job = space.audiojob(STATUS)
-    fields: dict[str, Any] = {"f:status": {f"f:{'x' * 90}{number}": {} for number in range(2_000)}}
-    managers = [
-        {"manager": name, "operation": "Update", "apiVersion": f"{GROUP}/v1alpha1", "subresource": "status",
-         "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": fields}
-        for name in ("audiojob-runner", "other")
-    ]  # fmt: skip
-    token = space.pod(OWN_POD)
-    space.report(token, job, entry(), metadata={"managedFields": managers})
-    assert len(str(space.read(job))) < 10_000
-
-
 def test_the_pod_of_a_real_job_with_the_longest_name_may_report(space: Namespace, controllers: LocalApiServer) -> None:
     """The Job controller chooses pods' names; it cuts long ones, which the policy would take for another's."""
     name = child_name("a" * 63, "uid", "b" * MAX_PHASE_NAME, 1000)
