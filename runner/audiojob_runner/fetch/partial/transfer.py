@@ -61,7 +61,7 @@ def open_session(proxy_url: str) -> requests.Session:
     # No proxy, no credentials and no certificates from the environment.
     session.trust_env = False
     session.max_redirects = MAX_REDIRECTS
-    session.hooks["response"].append(_learn)
+    session.hooks["response"] += [_learn, drop_redirect_body]
     session.proxies = {"http": proxy_url, "https": proxy_url}
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"})
     return session
@@ -71,6 +71,12 @@ def _learn(response: requests.Response, *_: object, **__: object) -> None:
     """What redirects lead to holds secrets as the first address does."""
     SECRETS.learn_url(response.url)
     SECRETS.learn_url(response.headers.get("Location", ""))
+
+
+def drop_redirect_body(response: requests.Response, *_: object, **__: object) -> None:
+    """A hook: nobody needs the body of a redirect, and requests would read all of it into memory, unpacked."""
+    if response.is_redirect:
+        response.raw.close()
 
 
 def body_length(headers: Mapping[str, str]) -> int | None:

@@ -22,6 +22,7 @@ from yt_dlp.utils import YoutubeDLError
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import FetchTools, host_of, refused_error, stopped, too_large
 from audiojob_runner.fetch.partial.resumption import is_coded
+from audiojob_runner.fetch.partial.transfer import drop_redirect_body
 from audiojob_runner.fetch.secrets import write_cookies
 from audiojob_runner.fetch.unpacking import Unpacking, check_coding
 from audiojob_runner.fetch.ytdlp.errors import explain
@@ -143,6 +144,20 @@ def _js_runtimes(name: str = "deno") -> dict[str, dict[str, str]]:
 
 class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
     """Reads no page, script or list without end into memory: what was packed may be a thousand times as large."""
+
+    def build_request_director(self, *args: Any, **kwargs: Any) -> Any:
+        """As in yt-dlp, but bodies of redirects are not read."""
+        director = super().build_request_director(*args, **kwargs)
+        handler = director.handlers["Requests"]
+        create = handler._create_instance  # noqa: SLF001 - yt-dlp makes its sessions there, and offers no hook
+
+        def created(**given: Any) -> Any:
+            session = create(**given)
+            session.hooks["response"].append(drop_redirect_body)
+            return session
+
+        handler._create_instance = created  # noqa: SLF001
+        return director
 
     def urlopen(self, req: Any) -> Any:
         """As in yt-dlp, but for a limit on what is read at once."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 import pytest
+import requests
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.web import Web
 
@@ -85,3 +86,25 @@ def test_a_coding_that_nobody_unpacks_is_not_stored_as_music(bench: Bench, web: 
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.NOT_MEDIA, Reason.NOT_MEDIA)
     assert "packed as" in caught.value.message
     assert on_disk(bench) == 0
+
+
+@pytest.mark.parametrize("way", ["a file", "a song of a page"])
+def test_the_body_of_a_redirect_is_not_read(bench: Bench, web: Web, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """It has no limit of its own, and would be unpacked in memory."""
+    read: list[int] = []
+    real = requests.Response.iter_content
+
+    def watched(response: requests.Response, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        for piece in real(response, *args, **kwargs):
+            read.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(requests.Response, "iter_content", watched)
+    music = bytes(range(256)) * 8_000
+    moved = {"Location": web.serve("/b.mp3", music, Content_Type="audio/mpeg"), "Content_Encoding": "gzip"}
+    url = web.serve("/a.mp3", packed("gzip", b""), 302, Content_Type="audio/mpeg", **moved)
+    if way == "a song of a page":
+        html = f"<html><body><audio src='{url}'></audio></body></html>".encode()
+        url = web.serve("/with", html, Content_Type="text/html")
+    assert bench.run(Task.DOWNLOAD, url).outputs[0].path.read_bytes() == music
+    assert sum(read) < MEBIBYTE
