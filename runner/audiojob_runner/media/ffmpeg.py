@@ -301,11 +301,17 @@ def run_tool(
 
 def _was_written(complaint: str) -> bool:
     """Whether the result came to its end: ffmpeg ends with 0 also when its last bytes did not reach the disk."""
-    return not any(text in complaint for text in _UNWRITTEN)
+    return not any(text in line for line in _own_lines(complaint) for text in _UNWRITTEN)
+
+
+def _own_lines(complaint: str) -> list[str]:
+    """What the tool says itself. Where it also lists its inputs, their tags are indented."""
+    return [line for line in complaint.splitlines() if not line.startswith(" ")]
 
 
 def failure_of(returncode: int, complaint: str) -> Failure:
     """Class of a tool that ended by itself with an error."""
+    complaint = "\n".join(_own_lines(complaint))
     if "No space left on device" in complaint or "Disk quota exceeded" in complaint:
         return Failure.DISK_FULL
     if "Cannot allocate memory" in complaint or returncode == -9:

@@ -127,6 +127,13 @@ def test_the_loudness_is_that_of_what_is_written(bench: Bench, tmp_path: Path, l
     assert again.metadata["loudness"]["beforeLufs"] == pytest.approx(-20, abs=0.2)
 
 
+def test_a_title_is_no_failure_of_the_measurement(bench: Bench, tmp_path: Path) -> None:
+    source = tmp_path / "titled.flac"
+    loud = tone(tmp_path / "tone.wav", "stereo", 440, 440)
+    ffmpeg("-i", str(loud), "-metadata", "title=Error writing trailer\nError closing file", str(source))
+    assert bench.run(Task.TRANSCODE, source, format="flac", loudnessLufs=-20).metadata["loudness"]
+
+
 def test_what_is_too_short_to_be_measured_is_not_called_silent(bench: Bench, tmp_path: Path) -> None:
     source = tone(tmp_path / "short.wav", "stereo", 440, 440, seconds=0.3)
     result = bench.run(Task.TRANSCODE, source, format="flac", loudnessLufs=-23)

@@ -51,6 +51,7 @@ def test_a_demuxer_that_is_not_listed_is_never_forced() -> None:
         (-9, "", Failure.OUT_OF_MEMORY),
         (69, "", Failure.DAMAGED),
         (0, "Error writing trailer of file:x: No space left on device", Failure.DISK_FULL),
+        (1, "  Metadata:\n    title           : No space left on device", Failure.REFUSED),
         (0, "Error closing file file:x: Input/output error", Failure.UNWRITTEN),
         (1, "Invalid data found when processing input", Failure.REFUSED),
         (-11, "", Failure.REFUSED),
