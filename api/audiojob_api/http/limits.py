@@ -15,7 +15,7 @@ _CLOSE = {"Connection": "close"}
 
 
 class HeadRules:
-    """ASGI middleware: a head over ``max_bytes`` is answered with 431, one of doubtful framing with 400.
+    """ASGI middleware: a head over ``max_bytes`` is answered with 431, one that can be read in two ways with 400.
 
     The parser itself only limits what comes in pieces. A proxy that believes Content-Length where we believe
     Transfer-Encoding would take a part of one caller's body for another's request.
@@ -40,6 +40,12 @@ class HeadRules:
         if chunked and (b"content-length" in names or scope.get("http_version") == "1.0"):
             detail = "Send Content-Length or Transfer-Encoding, not both; HTTP/1.0 has no Transfer-Encoding."
             return Problem(400, "ambiguous-length", detail, headers=_CLOSE)
+        if b"content-encoding" in names:
+            return Problem(
+                415, "unsupported-media-type", "Send the body as it is, without Content-Encoding.", headers=_CLOSE
+            )
+        if sum(name == b"idempotency-key" for name, _ in scope["headers"]) > 1:
+            return Problem(400, "ambiguous-idempotency-key", "Send the header Idempotency-Key once.", headers=_CLOSE)
         return None
 
 

@@ -113,3 +113,16 @@ def test_hostile_heads(client: TestClient, backend: MemoryBackend, headers: dict
     assert answer.status_code == status, answer.text
     assert answer.headers["connection"] == "close"
     assert not backend.objects
+
+
+def test_a_key_that_is_sent_twice_is_refused(client: TestClient) -> None:
+    twice = [("Idempotency-Key", "order-66"), ("Idempotency-Key", "order-67")]
+    answer = client.post(JOBS, json={"pipeline": "x"}, headers=twice)
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/ambiguous-idempotency-key")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity, br", ""])
+def test_a_packed_body_is_refused_whatever_it_holds(client: TestClient, coding: str) -> None:
+    answer = client.post(JOBS, json={"pipeline": "x"}, headers={"Content-Encoding": coding})
+    assert answer.status_code == 415
+    assert "without Content-Encoding" in answer.json()["detail"]
