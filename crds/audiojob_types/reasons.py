@@ -83,6 +83,7 @@ class Reason(StrEnum):
     GPU_OUT_OF_MEMORY = "GpuOutOfMemory"
     OUT_OF_MEMORY = "OutOfMemory"
     STALLED = "Stalled"
+    TOO_MANY_ATTEMPTS = "TooManyAttempts"
     SOFT_LIMIT = "SoftLimitExceeded"
     STOPPED = "Stopped"
     PROGRAM_FAILED = "ProgramFailed"
@@ -343,6 +344,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.STALLED: Explanation(
         "The phase made no progress for stallSeconds.",
         "See the log at logKey for where it stood; raise stallSeconds of the phase if it only needs more time.",
+    ),
+    Reason.TOO_MANY_ATTEMPTS: Explanation(
+        "The phase has had as many attempts as can be recorded: it was suspended or drained too often.",
+        "Create the job again, and leave it running.",
     ),
     Reason.SOFT_LIMIT: Explanation(
         "The phase ran longer than its soft limit.", "Raise the limit or use a shorter input."

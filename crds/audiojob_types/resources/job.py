@@ -13,6 +13,7 @@ from audiojob_types.resources.fields import Message, PhaseName
 from audiojob_types.resources.jobspec import AudioJobSpec, Retry, Review, end_rules
 from audiojob_types.resources.jobstatus import (
     FINISHED_STATES,
+    MAX_ATTEMPTS,
     AudioJobStatus,
     Condition,
     CoolDown,
@@ -29,6 +30,7 @@ from audiojob_types.resources.metadata import Metadata
 
 __all__ = [
     "FINISHED_STATES",
+    "MAX_ATTEMPTS",
     "AudioJob",
     "AudioJobSpec",
     "AudioJobStatus",

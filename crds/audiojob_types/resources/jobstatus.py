@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -11,6 +11,9 @@ from audiojob_types.base import ObjectName, StatusModel, Time, WrittenTime, cel
 from audiojob_types.constants import MAX_PHASES, MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
 from audiojob_types.contract import HOST_PATTERN, Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256, WarningText
 from audiojob_types.resources.fields import TERMINAL_STATES, Generation, Message, PhaseName, ReasonText
+
+MAX_ATTEMPTS: Final = 1_000
+"""Of one phase: a job that is suspended, drained or moved again and again must end some day."""
 
 
 class State(StrEnum):
@@ -82,7 +85,8 @@ class PhaseStatus(StatusModel):
         Field(description="state is Waiting (before and between attempts), Running, Succeeded, Failed or Cancelled."),
     ] = PhaseState.WAITING
     attempt: Annotated[
-        int, Field(ge=0, le=1_000, description="attempt is the number of the newest attempt; 0 before the first.")
+        int,
+        Field(ge=0, le=MAX_ATTEMPTS, description="attempt is the number of the newest attempt; 0 before the first."),
     ] = 0
     failures: Annotated[
         int, Field(ge=0, le=1_000, description="failures that count; the phase ends when they reach retry.limit.")
@@ -212,7 +216,7 @@ class JobError(StatusModel):
 class PhaseProgressReport(StatusModel):
     """What a runner reports while it works. Readers ignore a report of another attempt."""
 
-    attempt: Annotated[int, Field(ge=1, le=1_000, description="attempt that reports.")]
+    attempt: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS, description="attempt that reports.")]
     percent: Annotated[int, Field(ge=0, le=100, description="percent of the phase that is done.")]
     message: Annotated[str, Field(max_length=256, description="message says what it does now.")] = ""
     eta_seconds: Annotated[

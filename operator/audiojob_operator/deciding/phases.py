@@ -40,7 +40,7 @@ from audiojob_operator.records.observation import Failed, PhaseObservation, Runn
 from audiojob_types.base import format_time
 from audiojob_types.contract import Device, FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
-from audiojob_types.resources.job import PhaseState, PhaseStatus
+from audiojob_types.resources.job import MAX_ATTEMPTS, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
 
 _STOPPABLE: Final = (PhaseState.RUNNING, PhaseState.WAITING)
@@ -191,7 +191,7 @@ def start_ready(draft: Draft) -> None:
     """Create the next attempt of every phase that may have one now, and note what holds the others back.
 
     Raises ``InvalidParameters`` or ``InvalidSpecError`` for what cannot be built, :class:`EndJobError` for a review
-    that ends the job.
+    that ends the job, or for attempts without end.
     """
     observed = draft.observed
     supply = GpuSupply(
@@ -222,6 +222,9 @@ def _is_blocked(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
     """Whether the phase must not start yet, whatever device there is. Raises :class:`EndJobError`."""
     if (end := review_end(draft.observed.job.spec, phase, record, draft.now)) is not None:
         raise EndJobError(phase.name, *end)
+    if record.attempt >= MAX_ATTEMPTS:
+        message = f"The phase has had {MAX_ATTEMPTS} attempts, and no further one can be recorded."
+        raise EndJobError(phase.name, Reason.TOO_MANY_ATTEMPTS, message)
     found = blocker(phase, facts(draft), draft.now)
     if found is None:
         return False

@@ -13,7 +13,7 @@ from audiojob_operator.records.admission import Admission
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.job import AudioJob, State
+from audiojob_types.resources.job import MAX_ATTEMPTS, AudioJob, State
 
 FULL = Admission(False, Reason.QUEUE_FULL, "10 of 10 jobs are running; the job waits for a slot.")
 HELD = Admission(False, Reason.HELD, "Queue default is stopped.", drained=True)
@@ -221,6 +221,22 @@ def test_resuming_what_was_never_suspended_changes_nothing() -> None:
     assert (plan.create_jobs, plan.delete_jobs, plan.events) == ((), (), ())
     assert (world.state(), world.phase("first").attempt) == (State.RUNNING, 1)
     assert world.status["observedGeneration"] == 2
+
+
+@pytest.mark.parametrize("attempts", [1, 998, 999, 1_000])
+def test_who_suspends_and_resumes_a_job_without_end_does_not_keep_its_place(attempts: int) -> None:
+    world = first_runs()
+    world.edit(suspend=True)
+    world.turn()
+    world.status["phases"][0]["attempt"] = attempts
+    world.edit(suspend=False)
+    world.turn()
+    if attempts < MAX_ATTEMPTS:
+        assert (world.state(), world.phase("first").attempt) == (State.RUNNING, attempts + 1)
+        return
+    assert (world.state(), world.status["error"]["reason"]) == (State.FAILED, Reason.TOO_MANY_ATTEMPTS)
+    assert "1000 attempts" in world.status["error"]["message"]
+    assert world.condition(c.CONDITION_ADMITTED)["status"] == "False", "its place is free"
 
 
 def test_cancel_after_the_end_changes_nothing() -> None:
