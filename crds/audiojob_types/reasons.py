@@ -192,7 +192,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "See the message: a quota, a policy of the cluster, or the pipeline's resources prevent it.",
     ),
     Reason.STATUS_REFUSED: Explanation(
-        "The API server refuses each write of the job's status: nothing more is done for it, and others get its place.",
+        "The API server refuses each write of the job's status: nothing more is done for it, and others get its slot.",
         "Delete the job, or correct what the message names: each change of its spec, labels or annotations brings one "
         "more try.",
     ),

@@ -125,7 +125,8 @@ def product(tools: Cluster, cluster: TestCluster, media: Media) -> Iterator[Prod
 
 def cluster_objects(tools: Cluster) -> set[str]:
     """Everything cluster-scoped that a test run may leave; resource types stay after `helm uninstall` on purpose."""
-    kinds = "namespaces,audiopipelines,clusterroles,clusterrolebindings,validatingadmissionpolicies"
+    policies = "validatingadmissionpolicies,validatingadmissionpolicybindings"
+    kinds = f"namespaces,audiopipelines,clusterroles,clusterrolebindings,{policies}"
     try:
         return set(tools.kubectl("get", kinds, "-o", "name").split())
     except ToolError:  # the types are not there before the first installation

@@ -150,14 +150,6 @@ class Cluster:
         if not self.status().up:
             raise DevError("the embedded cluster is not up: python -m audiojob_dev up")
 
-    def set_gpus(self, count: int) -> None:
-        addons.offer_gpus(self.rest, count)
-
-    def ensure_volumes(self, free: int = FREE_VOLUMES) -> int:
-        """Make volumes until `free` are unbound; those of deleted claims are removed with their data."""
-        with self._locked():
-            return volumes.ensure(self.rest, self.paths.state / "volumes", free)
-
     def _locked(self) -> AbstractContextManager[None]:
         return locked(self.paths.state / ".lock", seconds=_LOCK_SECONDS, holder="another up or down of this cluster")
 

@@ -7,9 +7,7 @@ from typing import Final
 
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.phases import EndJobError, stop_phases
-from audiojob_operator.deciding.policies.waiting import (
-    Wait,
-)
+from audiojob_operator.deciding.policies.waiting import Wait
 from audiojob_operator.deciding.status import Situation, holds_slot
 from audiojob_operator.records.changes import clip, updated
 from audiojob_types import constants as c

@@ -235,8 +235,9 @@ def _queue_timeout(draft: Draft) -> Situation | None:
     if draft.now < deadline:
         draft.wake(deadline)
         return None
-    waited = draft.observed.job.status.message or "it was not looked at"
-    message = f"The job had not begun by {format_time(deadline)}. It waited because: {waited}"
+    waited = draft.observed.job.status.message
+    why = f"It waited because: {waited}" if waited else "The operator had not looked at it."
+    message = f"The job had not begun by {format_time(deadline)}. {why}"
     stop_phases(draft, PhaseState.FAILED, Reason.QUEUE_TIMEOUT, message)
     error = job_error(Reason.QUEUE_TIMEOUT, message)
     return fail(draft, updated(error, {"retryable": True}))

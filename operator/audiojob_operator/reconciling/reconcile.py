@@ -133,6 +133,6 @@ def _refusal(refused: Refused) -> str:
     answer = clip(refused.message, _MAX_ANSWER).rstrip(".")
     return (
         f"The API server has refused the job's status {refused.count} times in a row: {answer}. Nothing more is done "
-        "for the job, and others get its place. Delete it, or correct what the answer names: each change of its spec, "
+        "for the job, and others get its slot. Delete it, or correct what the answer names: each change of its spec, "
         "labels or annotations brings one more try."
     )

@@ -1,1 +1,1 @@
-"""Frozen records that the other folders exchange, and their errors. Imports the types, and settings nothing of ours."""
+"""Frozen records that the other folders exchange, and their errors. Imports the types alone."""

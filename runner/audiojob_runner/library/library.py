@@ -154,7 +154,9 @@ class FolderLibrary:
 
     def _explained(self, error: OSError, key: str) -> PhaseError:
         if is_disk_full(error):
-            return PhaseError(ExitCode.DISK_FULL, Reason.DISK_FULL, f"Library {self.name} was full while {key} came.")
+            return PhaseError(
+                ExitCode.DISK_FULL, Reason.DISK_FULL, f"Library {self.name} is full: {key} is not written."
+            )
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return PhaseError(
                 ExitCode.USAGE,

@@ -1,1 +1,1 @@
-"""Source separation by demucs in constant memory, and its output files. Imports models and root modules."""
+"""Source separation by demucs in constant memory, and its output files. Imports root modules."""

@@ -1,1 +1,1 @@
-"""Removes expired folders from the store of one namespace. Imports store and fetch."""
+"""Removes expired folders from the store of one namespace. Imports store."""

@@ -39,7 +39,7 @@ _PHRASES: Final = (
                 r"by another pod$"),
      "holds the volume of the store for another pod (ReadWriteOncePod)"),
     (re.compile(r"^node\(s\) unavailable due to one or more pvc\(s\) bound to non-existent pv\(s\)$"),
-     "looks in vain for the volume of the store: it does not exist any more"),
+     "would need the volume of the store, which does not exist any more"),
 )  # fmt: skip
 _PLURALS: Final = (
     ("has ", "have "),

@@ -85,7 +85,7 @@ def no_model(observed: Observed, now: datetime) -> Wait | None:
 
 
 def not_admitted(observed: Observed) -> Wait | None:
-    """Admission has not let the job in."""
+    """The job is not admitted."""
     if observed.admitted.admitted:
         return None
     reason = observed.admitted.reason

@@ -86,7 +86,7 @@ def _read(downloader: yt_dlp.YoutubeDL, each: dict[str, Any]) -> MediaPlaylist:
         text = answer.read(MAX_PLAYLIST_BYTES).decode("utf-8", "replace")
         playlist = parse_playlist(text, answer.url)
     if playlist is None:
-        raise PhaseError(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, "The live stream's playlist is not one.")
+        raise PhaseError(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, "The live stream has no HLS playlist.")
     return playlist
 
 

@@ -57,7 +57,7 @@ AFTERMATH = (
             "1 node(s) did not have enough free storage, 1 node(s) unavailable due to one or more pvc(s) bound to "
             "non-existent pv(s).",
             "No node can run the pod (0 of 3): 1 has no free volume for the claim, 1 has too little storage left for "
-            "the claim, 1 looks in vain for the volume of the store: it does not exist any more.",
+            "the claim, 1 would need the volume of the store, which does not exist any more.",
             id="no volume to be had",
         ),
         pytest.param(
