@@ -82,6 +82,7 @@ generate: venv ## Write the CRDs, the admission policies, docs/{reasons,metrics,
 	@$(RUN) -m audiojob_types.generate.runner_policy charts/audiojob/templates/runner-policy.yaml
 	@$(RUN) -m audiojob_types.generate.metadata_policy charts/audiojob/templates/metadata-policy.yaml
 	@$(RUN) -m audiojob_types.generate.reference_policy charts/audiojob/templates/reference-policy.yaml
+	@$(RUN) -m audiojob_types.generate.deletion_policy charts/audiojob/templates/deletion-policy.yaml
 	@$(RUN) -m audiojob_types.generate.address_policy charts/audiojob/templates/address-policy.yaml
 	@$(RUN) -m audiojob_types.generate.status_policy charts/audiojob/templates/status-policy.yaml
 	@$(RUN) -m audiojob_types.generate.chart_values charts/audiojob

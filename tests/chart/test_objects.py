@@ -19,6 +19,7 @@ from audiojob_types import constants as c
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.descriptor import Output
 from audiojob_types.generate import address_policy as addresspolicy
+from audiojob_types.generate import deletion_policy as deletionpolicy
 from audiojob_types.generate import metadata_policy as metadatapolicy
 from audiojob_types.generate import reference_policy as referencepolicy
 from audiojob_types.generate import runner_policy as policy
@@ -172,12 +173,14 @@ def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
     assert len(of_kind(helm.render(MINIMAL), "ValidatingAdmissionPolicyBinding")) == 4 + len(own)
     assert of_kind(objects, "ValidatingAdmissionPolicy") == [
         addresspolicy.policy([]),
+        deletionpolicy.policy(),
         metadatapolicy.policy(),
         referencepolicy.policy(),
         policy.policy(),
     ]
     assert of_kind(objects, "ValidatingAdmissionPolicyBinding") == [
         addresspolicy.binding(),
+        deletionpolicy.binding(),
         metadatapolicy.binding(),
         referencepolicy.binding(),
         policy.binding(),
