@@ -170,7 +170,7 @@ def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
     # Those for the operator need values: policy/test_operator_policy.py.
     own = {policy["metadata"]["name"] for policy in [*operator_policies(), statuspolicy.policy()]}
     objects = [each for each in helm.render(MINIMAL) if each["metadata"]["name"] not in own]
-    assert len(of_kind(helm.render(MINIMAL), "ValidatingAdmissionPolicyBinding")) == 4 + len(own)
+    assert len(of_kind(helm.render(MINIMAL), "ValidatingAdmissionPolicyBinding")) == 5 + len(own)
     assert of_kind(objects, "ValidatingAdmissionPolicy") == [
         addresspolicy.policy([]),
         deletionpolicy.policy(),

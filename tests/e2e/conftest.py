@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.product import TEST_LABEL, Media, Product
@@ -107,7 +108,9 @@ def product(tools: Cluster, cluster: TestCluster, media: Media) -> Iterator[Prod
     before = cluster_objects(tools)
     for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
         install.ensure_namespace(tools, name)
-    others = {
+    others: dict[str, Any] = {
+        # Of images that tests give the operator past the chart: an earlier version's, and one that does not exist.
+        "images.earlierRepositories": [f"docker.io/audiojob/{name}" for name in ("runner-earlier", "no-such-image")],
         "libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}],
         "defaultQueue.maxRunningPerUser": None,  # all tests are one user
     }
