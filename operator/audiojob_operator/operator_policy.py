@@ -18,7 +18,7 @@ from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT
 from audiojob_types.descriptor import Egress
-from audiojob_types.generate.admission_policy import literal, policy_of, template, write
+from audiojob_types.generate.admission_policy import OF_THE_OPERATOR, forbid, literal, policy_of, template, write
 from audiojob_types.resources.job import State
 
 JOBS_NAME: Final = "audiojob-operator-jobs"
@@ -51,16 +51,8 @@ def _only(path: str, keys: Any) -> str:
     return f"{path}.all(k, k in {literal(sorted(keys))})"
 
 
-def _rule(expression: str, message: str) -> dict[str, str]:
-    return {"expression": expression, "message": message, "reason": "Forbidden"}
-
-
 def _policy(name: str, rule: dict[str, Any], **spec: list[dict[str, str]]) -> dict[str, Any]:
-    user = {
-        "name": "operator",
-        "expression": "request.userInfo.username == '{{ include \"audiojob.operatorUser\" . }}'",
-    }
-    return policy_of(name, rule, matchConditions=[user], **spec)
+    return policy_of(name, rule, matchConditions=[OF_THE_OPERATOR], **spec)
 
 
 # ------------------------------------------------------------------ metadata
@@ -72,12 +64,12 @@ def _metadata() -> list[dict[str, str]]:
     known = literal([*shared, c.LABEL_EGRESS, *_JOB_CONTROLLER_LABELS])
     egress = literal([each.value for each in Egress])
     return [
-        _rule(
+        forbid(
             f"{ours} && {literal(list(_OF_ATTEMPTS))}.all(k, k in variables.labels)",
             f"metadata.labels: a Job of the operator names its AudioJob and attempt in {', '.join(_OF_ATTEMPTS)} and "
             f"is managed by {c.MANAGER_OPERATOR}; add what is missing",
         ),
-        _rule(
+        forbid(
             "size(variables.owners) == 1 && variables.owners.all(o, "
             f"o.apiVersion.startsWith('{c.GROUP}/') && o.kind == 'AudioJob' && o.?controller.orValue(false) && "
             f"variables.labels[?'{c.LABEL_JOB}'] == optional.of(o.name) && "
@@ -86,14 +78,14 @@ def _metadata() -> list[dict[str, str]]:
             "metadata.ownerReferences: a Job of the operator belongs to the AudioJob of its labels and nothing else, "
             "and goes with it; name that AudioJob as its controller, and no finalizer",
         ),
-        _rule(
+        forbid(
             f"{literal(list(shared))}.all(k, variables.podLabels[?k] == variables.labels[?k]) && "
             f"variables.podLabels.all(k, k in {known} || k.startsWith('{_KUEUE}')) && "
             f"variables.podLabels[?'{c.LABEL_EGRESS}'].orValue('') in {egress}",
             f"spec.template.metadata.labels: pods have the labels of their Job, {c.LABEL_EGRESS}, and no "
             f"others, by which Services and policies find pods; {_WEBHOOKS}",
         ),
-        _rule(
+        forbid(
             "object.spec.template.?metadata.orValue({}).all(k, k in ['labels', 'annotations', 'creationTimestamp']) && "
             "object.spec.template.?metadata.?annotations.orValue({}).all(k, "
             f"k in ['{c.ANNOTATION_PHASE}', 'kubectl.kubernetes.io/default-container'] || k.startsWith('{_KUEUE}'))",
@@ -112,26 +104,26 @@ def _pod() -> list[dict[str, str]]:
     as_built = " && ".join(f"variables.pod.?{key} == optional.of({literal(value)})" for key, value in fixed.items())
     account = c.RUNNER_SERVICE_ACCOUNT
     return [
-        _rule(
+        forbid(
             f"{_only('object.spec', [*job_skeleton()['spec'], 'suspend', *_DEFAULTED_JOB])} && "
             "object.spec.?parallelism.orValue(1) <= 1 && object.spec.?completions.orValue(1) <= 1 && "
             "!object.spec.?manualSelector.orValue(false)",
             "spec: a Job of the operator runs one pod, has its selector from the API server, and nothing that the "
             "operator does not set; leave out the rest",
         ),
-        _rule(
+        forbid(
             _only("variables.pod", [*skeleton, *_BY_PHASE, *_BY_PIPELINE, *_DEFAULTED_POD]),
             "spec.template.spec: pods of phases use neither the node's network, processes nor name, and have no field "
             f"that the operator does not set; {_WEBHOOKS}",
         ),
-        _rule(
+        forbid(
             f"{as_built} && variables.pod.?serviceAccount.orValue('{account}') == '{account}' && "
             "variables.pod.?dnsPolicy.orValue('ClusterFirst') == 'ClusterFirst'",
             f"spec.template.spec: pods of phases run as service account {account} without its automatic token, and as "
             f"user {skeleton['securityContext']['runAsUser']}; leave {', '.join(fixed)} as "
             "they are built",
         ),
-        _rule(
+        forbid(
             f"variables.containers.map(k, k.name) == ['{CONTAINER}'] && (variables.init == [] || "
             f"variables.init.map(k, [k.name, k.?restartPolicy.orValue('')]) == [['{c.CONTAINER_FETCH}', ''], "
             f"['{c.CONTAINER_REPORT}', 'Always'], ['{c.CONTAINER_PROGRAM}', '']])",
@@ -152,12 +144,12 @@ def _containers() -> list[dict[str, str]]:
     commands = {CONTAINER: like["command"]}
     commands |= {name: [*like["command"][:-1], word] for name, word in COMMANDS.items()}
     return [
-        _rule(
+        forbid(
             f"variables.all.all(k, k.?securityContext == optional.of({literal(like['securityContext'])}))",
             "spec.template.spec.containers[].securityContext: no container is privileged, may gain privileges, has "
             f"capabilities or writes to its image; leave it as it is built, and {_WEBHOOKS}",
         ),
-        _rule(
+        forbid(
             f"variables.own.all(k, {_only('k', filled)}) && variables.program.all(k, {_only('k', program)}) && "
             "variables.all.all(k, "
             f"k.?terminationMessagePath.orValue('') == '{like['terminationMessagePath']}' && "
@@ -166,18 +158,18 @@ def _containers() -> list[dict[str, str]]:
             "spec.template.spec.containers: containers have no field and ask for no device that the operator does not "
             f"set, such as hooks, ports or envFrom; {_WEBHOOKS}",
         ),
-        _rule(
+        forbid(
             f"variables.own.all(k, k.?command == {literal(commands)}[?k.name]) && "
             f"variables.own.all(k, k.?env.orValue([]).all(e, {literal(known)}[?e.name] == optional.of(e)))",
             "spec.template.spec.containers[].command and env: containers of ours run audiojob_runner with the "
             f"variables that it needs, so that nobody chooses their code; leave them as built, and {_WEBHOOKS}",
         ),
-        _rule(
+        forbid(
             "variables.program.all(k, k.?env.orValue([]).all(e, e.all(f, f in ['name', 'value'])))",
             f"spec.template.spec.initContainers[{c.CONTAINER_PROGRAM}].env: variables of a program have values and "
             "take none from Secrets or elsewhere; write the values into the AudioPipeline",
         ),
-        _rule(
+        forbid(
             "variables.own.all(k, variables.repositories.exists(r, k.image.startsWith(r) && "
             "k.image.substring(size(r)).matches('^(:[A-Za-z0-9_][-.A-Za-z0-9_]*)?(@sha256:[0-9a-f]{64})?$')))",
             "spec.template.spec.containers[].image: containers of ours have an image of the chart's values; name the "
@@ -209,7 +201,7 @@ def _volumes() -> dict[str, str]:
             f"(l.access == 'write' || {claim}.?readOnly.orValue(false)))"
         ),
     )
-    return _rule(
+    return forbid(
         f"variables.pod.?volumes.orValue([]).all(v, size(v) == 2 && ({' || '.join(f'({kind})' for kind in kinds)}))",
         "spec.template.spec.volumes: pods of phases have scratch space, their phase file, a short-lived token, and the "
         f"store, libraries, models and Secrets that the chart's values name, no others; {_WEBHOOKS}",
@@ -243,13 +235,13 @@ def _mounts() -> list[dict[str, str]]:
     mounts = "k.?volumeMounts.orValue([])"
     any_kind = " || ".join(f"({kind})" for kind in kinds)
     return [
-        _rule(
+        forbid(
             f"variables.own.all(k, {mounts}.all(m, m.all(f, f in ['name', 'mountPath', 'subPath', 'readOnly']) && "
             f"({any_kind})))",
             "spec.template.spec.containers[].volumeMounts: a volume is mounted where audiojob_runner looks for it, of "
             "the store only folders of the namespace, and of those only the phase's own writable; leave them as built",
         ),
-        _rule(
+        forbid(
             f"variables.program.all(k, k.?volumeMounts == optional.of({literal(list(PROGRAM_MOUNTS))})) && "
             f"(variables.init == [] || variables.own.all(k, k.name == '{c.CONTAINER_REPORT}' ? "
             f"{mounts}.all(m, m.name in ['phase', 'token', 'work']) : !{mounts}.exists(m, m.name == 'token')))",
@@ -300,7 +292,7 @@ def revisions_policy() -> dict[str, Any]:
         REVISIONS_NAME,
         {"apiGroups": ["apps"], "operations": ["CREATE", "UPDATE"], "resources": ["controllerrevisions"]},
         validations=[
-            _rule(
+            forbid(
                 f"{ours} && object.metadata.?labels[?'{c.LABEL_PIPELINE}'].hasValue() && "
                 "!has(object.metadata.ownerReferences) && !has(object.metadata.finalizers)",
                 f"metadata: a ControllerRevision of the operator has its labels, {c.LABEL_PIPELINE}, no owner and no "
@@ -316,7 +308,7 @@ def events_policy() -> dict[str, Any]:
         EVENTS_NAME,
         {"apiGroups": [""], "operations": ["CREATE", "UPDATE"], "resources": ["events"]},
         validations=[
-            _rule(
+            forbid(
                 "object.involvedObject.?kind == optional.of('AudioJob') && "
                 f"object.involvedObject.?apiVersion.orValue('').startsWith('{c.GROUP}/') && "
                 f"object.?source.?component == optional.of('{c.MANAGER_OPERATOR}')",
@@ -338,12 +330,12 @@ def deletions_policy() -> dict[str, Any]:
             "resources": ["jobs", "controllerrevisions", "audiojobs"],
         },
         validations=[
-            _rule(
+            forbid(
                 f"request.resource.resource == 'audiojobs' || {managed}",
                 f"metadata.labels: the operator deletes only what it has made, with {c.LABEL_MANAGED_BY}: "
                 f"{c.MANAGER_OPERATOR}; delete others yourself",
             ),
-            _rule(
+            forbid(
                 f"request.resource.resource != 'audiojobs' || oldObject.?status.?state.orValue('') in {ended}",
                 "status.state: the operator deletes only AudioJobs that have ended; cancel the job first",
             ),

@@ -24,6 +24,7 @@ from audiojob_types.generate import metadata_policy as metadatapolicy
 from audiojob_types.generate import reference_policy as referencepolicy
 from audiojob_types.generate import runner_policy as policy
 from audiojob_types.generate import status_policy as statuspolicy
+from audiojob_types.generate.admission_policy import bind
 from audiojob_types.generate.crd import CRDS, HEADER, to_yaml
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
@@ -179,11 +180,11 @@ def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
         policy.policy(),
     ]
     assert of_kind(objects, "ValidatingAdmissionPolicyBinding") == [
-        addresspolicy.binding(),
-        deletionpolicy.binding(),
-        metadatapolicy.binding(),
-        referencepolicy.binding(),
-        policy.binding(),
+        bind(addresspolicy.NAME),
+        bind(deletionpolicy.NAME),
+        bind(metadatapolicy.NAME),
+        bind(referencepolicy.NAME),
+        bind(policy.NAME),
     ]
     without = helm.render(merged(MINIMAL, {"admissionPolicies": {"enabled": False}}))
     assert of_kind(without, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding") == []

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from audiojob_types.generate.admission_policy import bind, policy_of, template, write
+from audiojob_types.generate.admission_policy import policy_of, template, write
 from audiojob_types.outside.networks import DEFAULT_PORTS
 from audiojob_types.resources.urlrules import PRIVATE_NETWORKS, host_of
 
@@ -69,11 +69,6 @@ def _policy(allowed: str) -> dict[str, Any]:
             }
         ],
     )
-
-
-def binding() -> dict[str, Any]:
-    """Puts the policy in force in every namespace."""
-    return bind(NAME)
 
 
 def to_text() -> str:

@@ -14,6 +14,11 @@ from audiojob_types.generate.crd import HEADER, to_yaml
 CONDITION: Final = "# {{ if .Values.admissionPolicies.enabled }}\n"
 END: Final = "# {{ end }}\n"
 LABELS: Final = {"app.kubernetes.io/part-of": "audiojob"}
+OF_THE_OPERATOR: Final = {
+    "name": "operator",
+    "expression": "request.userInfo.username == '{{ include \"audiojob.operatorUser\" . }}'",
+}
+"""A match condition for the chart: requests of the operator's account."""
 
 
 def policy_of(name: str, rule: dict[str, Any], **spec: list[dict[str, str]]) -> dict[str, Any]:
@@ -41,6 +46,11 @@ def bind(policy: str) -> dict[str, Any]:
         "metadata": {"name": policy, "labels": LABELS},
         "spec": {"policyName": policy, "validationActions": ["Deny"]},
     }
+
+
+def forbid(unless: str, message: str) -> dict[str, str]:
+    """A validation: what does not fulfil the expression is refused as Forbidden."""
+    return {"expression": unless, "message": message, "reason": "Forbidden"}
 
 
 def template(*policies: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from audiojob_types.generate.admission_policy import bind, policy_of, template, write
+from audiojob_types.generate.admission_policy import forbid, policy_of, template, write
 
 NAME: Final = "audiojob-deletions"
 _ORPHAN: Final = "orphan"
@@ -22,29 +22,18 @@ def policy() -> dict[str, Any]:
         NAME,
         {"operations": ["CREATE", "UPDATE", "DELETE"], "resources": ["audiojobs"]},
         validations=[
-            {
-                "expression": (
-                    "request.operation != 'DELETE' || (request.?options.?propagationPolicy.orValue('') != 'Orphan' && "
-                    "!request.?options.?orphanDependents.orValue(false))"
-                ),
-                "message": "an AudioJob takes its Jobs along; delete it without --cascade=orphan",
-                "reason": "Forbidden",
-            },
-            {
-                "expression": (
-                    f"request.operation == 'DELETE' || !('{_ORPHAN}' in object.{_FINALIZERS}) || "
-                    f"(request.operation == 'UPDATE' && '{_ORPHAN}' in oldObject.{_FINALIZERS})"
-                ),
-                "message": f"metadata.finalizers: an AudioJob takes its Jobs along; leave {_ORPHAN} out",
-                "reason": "Forbidden",
-            },
+            forbid(
+                "request.operation != 'DELETE' || (request.?options.?propagationPolicy.orValue('') != 'Orphan' && "
+                "!request.?options.?orphanDependents.orValue(false))",
+                "an AudioJob takes its Jobs along; delete it without --cascade=orphan",
+            ),
+            forbid(
+                f"request.operation == 'DELETE' || !('{_ORPHAN}' in object.{_FINALIZERS}) || "
+                f"(request.operation == 'UPDATE' && '{_ORPHAN}' in oldObject.{_FINALIZERS})",
+                f"metadata.finalizers: an AudioJob takes its Jobs along; leave {_ORPHAN} out",
+            ),
         ],
     )
-
-
-def binding() -> dict[str, Any]:
-    """Puts the policy in force in every namespace."""
-    return bind(NAME)
 
 
 def to_text() -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from audiojob_types import constants as c
-from audiojob_types.generate.admission_policy import bind, policy_of, template, write
+from audiojob_types.generate.admission_policy import forbid, policy_of, template, write
 
 NAME: Final = "audiojob-metadata"
 _LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
@@ -129,17 +129,12 @@ def _reserved(field: str) -> dict[str, str]:
     now, before = (f"variables.{state}" for state in _states(field))
     # Keys of annotations may have capital letters.
     ours = f"(k.lowerAscii().startsWith('{c.GROUP}/') || k.lowerAscii().contains('.{c.GROUP}/'))"
-    return {
-        "expression": (
-            f"({now}.all(k, !{ours} || (k in {before} && {before}[k] == {now}[k])) && "
-            f"{before}.all(k, !{ours} || k in {now})) || variables.mayAttest"
-        ),
-        "message": (
-            f"metadata.{field}: {c.GROUP}/… is reserved; leave it out, or as it is (it takes the right to "
-            f"{c.VERB_ATTEST}, which the API has)"
-        ),
-        "reason": "Forbidden",
-    }
+    return forbid(
+        f"({now}.all(k, !{ours} || (k in {before} && {before}[k] == {now}[k])) && "
+        f"{before}.all(k, !{ours} || k in {now})) || variables.mayAttest",
+        f"metadata.{field}: {c.GROUP}/… is reserved; leave it out, or as it is (it takes the right to "
+        f"{c.VERB_ATTEST}, which the API has)",
+    )
 
 
 def policy() -> dict[str, Any]:
@@ -163,11 +158,6 @@ def policy() -> dict[str, Any]:
             _reserved("annotations"),
         ],
     )
-
-
-def binding() -> dict[str, Any]:
-    """Puts the policy in force in every namespace."""
-    return bind(NAME)
 
 
 def to_text() -> str:

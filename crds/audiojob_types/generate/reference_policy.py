@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from audiojob_types.constants import GROUP
-from audiojob_types.generate.admission_policy import bind, policy_of, template, write
+from audiojob_types.generate.admission_policy import forbid, policy_of, template, write
 
 NAME: Final = "audiojob-references"
 # Field, and the variable that holds the name in it; '' where it is not set.
@@ -36,16 +36,10 @@ def policy() -> dict[str, Any]:
 
 def _validation(field: str, variable: str) -> dict[str, str]:
     name = f"variables.{variable}"
-    return {
-        "expression": f"{name} == '' || variables.jobs.name({name}).check('get').allowed()",
-        "message": f"spec.{field}: you may not get the AudioJob that it names; ask for a Role that allows it",
-        "reason": "Forbidden",
-    }
-
-
-def binding() -> dict[str, Any]:
-    """Puts the policy in force in every namespace."""
-    return bind(NAME)
+    return forbid(
+        f"{name} == '' || variables.jobs.name({name}).check('get').allowed()",
+        f"spec.{field}: you may not get the AudioJob that it names; ask for a Role that allows it",
+    )
 
 
 def to_text() -> str:

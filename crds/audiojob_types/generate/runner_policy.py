@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from audiojob_types.constants import MANAGER_RUNNER, RUNNER_SERVICE_ACCOUNT
-from audiojob_types.generate.admission_policy import bind, policy_of, template, write
+from audiojob_types.generate.admission_policy import policy_of, template, write
 from audiojob_types.resources.job import AudioJobStatus, PhaseState
 
 NAME: Final = "audiojob-runner-progress"
@@ -126,11 +126,6 @@ def policy() -> dict[str, Any]:
         ],
         validations=_validations(),
     )
-
-
-def binding() -> dict[str, Any]:
-    """Puts the policy in force in every namespace."""
-    return bind(NAME)
 
 
 def to_text() -> str:

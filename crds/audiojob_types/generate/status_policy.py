@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from audiojob_types.generate.admission_policy import literal, policy_of, template, write
+from audiojob_types.generate.admission_policy import OF_THE_OPERATOR, forbid, literal, policy_of, template, write
 from audiojob_types.resources.job import AudioJobStatus, State
 
 NAME: Final = "audiojob-operator-elsewhere"
@@ -26,10 +26,6 @@ def kept_fields() -> list[str]:
     return [name for name in names if name not in SAID_FIELDS]
 
 
-def _rule(expression: str, message: str) -> dict[str, str]:
-    return {"expression": expression, "message": message, "reason": "Forbidden"}
-
-
 def policy() -> dict[str, Any]:
     """The policy, with what helm fills in."""
     kept = kept_fields()
@@ -37,24 +33,21 @@ def policy() -> dict[str, Any]:
         NAME,
         {"operations": ["UPDATE"], "resources": ["audiojobs", "audiojobs/status"]},
         matchConditions=[
-            {
-                "name": "operator",
-                "expression": "request.userInfo.username == '{{ include \"audiojob.operatorUser\" . }}'",
-            },
+            OF_THE_OPERATOR,
             {"name": "elsewhere", "expression": "!(request.namespace in {{ toJson .Values.jobNamespaces }})"},
         ],
         validations=[
-            _rule(
+            forbid(
                 "oldObject.?status.?pipelineRevision.orValue('') == ''",
                 "status: the AudioJob began under another operator; leave it alone, or add its namespace to "
                 "jobNamespaces",
             ),
-            _rule(
+            forbid(
                 f"object.?status.?state.orValue('') in {literal([state.value for state in _STATES])} && "
                 "object.?status.?percent.orValue(0) == 0",
                 "status.state: nothing runs in a namespace that is not in jobNamespaces; add the namespace to them",
             ),
-            _rule(
+            forbid(
                 " && ".join(f"object.?status.?{field} == oldObject.?status.?{field}" for field in kept),
                 f"status: in a namespace that is not in jobNamespaces the operator leaves {', '.join(kept)} as they "
                 "are; add the namespace to them",

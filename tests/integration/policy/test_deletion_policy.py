@@ -13,7 +13,8 @@ from tests.integration.policy.test_metadata_policy import EDIT, account
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
 from audiojob_types import constants as c
-from audiojob_types.generate.deletion_policy import NAME, binding, policy
+from audiojob_types.generate.admission_policy import bind
+from audiojob_types.generate.deletion_policy import NAME, policy
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +32,7 @@ def space(apiserver: LocalApiServer) -> Iterator[Namespace]:
     """A namespace under the policy, with one AudioJob from before it that has the finalizer."""
     prepared = prepare(apiserver, f"deletions-{uuid.uuid4().hex[:8]}")
     create(prepared, account(prepared, "before", EDIT), "from-before", ["orphan"])
-    apiserver.kubectl.apply(policy(), binding())
+    apiserver.kubectl.apply(policy(), bind(NAME))
     try:
         wait_until("the policy", lambda: not orphaned_in_dry_run(prepared), seconds=30)
         yield prepared

@@ -14,7 +14,8 @@ from tests.integration.policy.space import JOBS, RBAC, Answer, Namespace, prepar
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
 from audiojob_types import constants as c
-from audiojob_types.generate.metadata_policy import NAME, binding, policy
+from audiojob_types.generate.admission_policy import bind
+from audiojob_types.generate.metadata_policy import NAME, policy
 
 pytestmark = pytest.mark.integration
 
@@ -69,7 +70,7 @@ def users(apiserver: LocalApiServer) -> Iterator[Users]:
     many = labels(c.MAX_LABELS + 1)
     before = found.create(found.user, name="from-before", labels=many)
     assert before.status == 201, before.message
-    apiserver.kubectl.apply(policy(), binding())
+    apiserver.kubectl.apply(policy(), bind(NAME))
     try:
         wait_until("the policy", lambda: NAME in found.create(found.user, labels=many).message, seconds=30)
         yield found

@@ -13,7 +13,8 @@ from tests.integration.policy.test_metadata_policy import EDIT, account
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
 from audiojob_types import constants as c
-from audiojob_types.generate.reference_policy import NAME, binding, policy
+from audiojob_types.generate.admission_policy import bind
+from audiojob_types.generate.reference_policy import NAME, policy
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +28,7 @@ def space(apiserver: LocalApiServer) -> Iterator[Namespace]:
     prepared = prepare(apiserver, f"references-{uuid.uuid4().hex[:8]}")
     blind = account(prepared, "probe", ("create",))
     assert create(prepared, blind, RETRY)[0] == 201, "as it was before the policy"
-    apiserver.kubectl.apply(policy(), binding())
+    apiserver.kubectl.apply(policy(), bind(NAME))
     try:
         wait_until("the policy", lambda: create(prepared, blind, RETRY)[0] != 201, seconds=30)
         yield prepared

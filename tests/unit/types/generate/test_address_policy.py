@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from audiojob_types.generate.address_policy import binding, policy, to_text
+from audiojob_types.generate.address_policy import NAME, policy, to_text
+from audiojob_types.generate.admission_policy import bind
 
 ROOT = Path(__file__).parents[4]
 
@@ -18,7 +19,7 @@ def test_it_looks_at_creation_only_and_fails_closed() -> None:
     assert (rule["operations"], rule["resources"]) == (["CREATE"], ["audiojobs"])
     assert spec["failurePolicy"] == "Fail"
     assert "namespaceSelector" not in spec["matchConstraints"]
-    assert binding()["spec"] == {"policyName": policy([])["metadata"]["name"], "validationActions": ["Deny"]}
+    assert bind(NAME)["spec"] == {"policyName": policy([])["metadata"]["name"], "validationActions": ["Deny"]}
 
 
 def test_a_refusal_names_the_field_in_both_sentences() -> None:

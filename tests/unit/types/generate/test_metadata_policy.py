@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from audiojob_types import constants as c
+from audiojob_types.generate.admission_policy import bind
 from audiojob_types.generate.crd import CRDS
-from audiojob_types.generate.metadata_policy import binding, policy, to_text
+from audiojob_types.generate.metadata_policy import NAME, policy, to_text
 
 ROOT = Path(__file__).parents[4]
 
@@ -18,7 +19,7 @@ def test_it_looks_at_all_of_our_kinds_and_fails_closed() -> None:
     assert set(rule["resources"]) == {crd()["spec"]["names"]["plural"] for crd in CRDS.values()}
     assert rule["operations"] == ["CREATE", "UPDATE"]
     assert spec["failurePolicy"] == "Fail"
-    assert binding()["spec"] == {"policyName": policy()["metadata"]["name"], "validationActions": ["Deny"]}
+    assert bind(NAME)["spec"] == {"policyName": policy()["metadata"]["name"], "validationActions": ["Deny"]}
 
 
 def test_every_refusal_names_the_field_and_what_to_do() -> None:

@@ -9,7 +9,8 @@ import pytest
 from pydantic import Field, create_model
 
 from audiojob_types.generate import runner_policy as module
-from audiojob_types.generate.runner_policy import RUNNER_FIELDS, binding, operator_fields, policy, to_text
+from audiojob_types.generate.admission_policy import bind
+from audiojob_types.generate.runner_policy import NAME, RUNNER_FIELDS, operator_fields, policy, to_text
 from audiojob_types.resources.job import AudioJobStatus
 
 ROOT = Path(__file__).parents[4]
@@ -44,7 +45,7 @@ def test_every_refusal_is_forbidden_and_says_why() -> None:
 
 def test_it_fails_closed_and_denies() -> None:
     assert policy()["spec"]["failurePolicy"] == "Fail"
-    assert binding()["spec"] == {"policyName": policy()["metadata"]["name"], "validationActions": ["Deny"]}
+    assert bind(NAME)["spec"] == {"policyName": policy()["metadata"]["name"], "validationActions": ["Deny"]}
     assert "namespaceSelector" not in policy()["spec"]["matchConstraints"]
 
 
