@@ -51,7 +51,7 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
 
 
 def plan_for_deleted(observed: Observed, now: datetime) -> Plan:
-    """A deleted job has no place any more, so its work ends: a finalizer would keep it and its Jobs for ever."""
+    """A deleted job holds no slot any more, so its work ends: a finalizer would keep it and its Jobs for ever."""
     return Plan(delete_jobs=_leftovers(observed, frozenset(), now)[0])
 
 

@@ -25,9 +25,8 @@ from audiojob_kube.config import Connection
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS
 from audiojob_operator.metrics import Metrics
-from audiojob_operator.state.projections import trim_audiojob
 from audiojob_operator.watching.selectors import ACTIVE_SELECTOR
-from audiojob_operator.watching.trimmed import TrimmedResponse
+from audiojob_operator.watching.trimmed import TrimmedResponse, concerns
 from audiojob_types import constants as c
 
 _log = logging.getLogger(__name__)
@@ -117,7 +116,7 @@ class Relists:
 
     def answered(self, method: str, url: URL, status: int) -> bool:
         """Take note of an answered request. Returns whether a watch has just followed a list."""
-        if method != "GET" or status != HTTPStatus.OK or not url.path.endswith(f"/{AUDIOJOBS.plural}"):
+        if method != "GET" or status != HTTPStatus.OK or not concerns(url):
             return False
         if "watch" not in url.query:
             self._listed = True
@@ -244,6 +243,6 @@ class KopfShell:
 
         @kopf.on.event(AUDIOJOBS.group, AUDIOJOBS.version, AUDIOJOBS.plural, registry=registry)
         async def changed(event: kopf.RawEvent, **_: Any) -> None:
-            core.call_soon_threadsafe(self._deliver, event["type"], trim_audiojob(dict(event["object"])))
+            core.call_soon_threadsafe(self._deliver, event["type"], dict(event["object"]))
 
         return registry
