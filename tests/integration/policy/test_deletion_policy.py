@@ -73,8 +73,9 @@ def change(space: Namespace, token: str, name: str, body: dict[str, Any]) -> Ans
     ],
 )
 def test_a_deletion_of(space: Namespace, token: str, path: str, options: dict[str, Any] | None, status: int) -> None:
-    create(space, token, "song", [])
-    answer = space.send(token, "DELETE", path, options, JSON)
+    name = f"song-{uuid.uuid4().hex[:8]}"  # one that is deleted with its Jobs first stays for a moment
+    assert create(space, token, name, []).status == 201
+    answer = space.send(token, "DELETE", path.replace("song", name), options, JSON)
     assert (answer.status, "--cascade=orphan" in answer.message) == (status, status == 403)
 
 
