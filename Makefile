@@ -88,7 +88,7 @@ generate: venv ## Write the CRDs, the admission policies, docs/{reasons,metrics,
 	@$(RUN) -m audiojob_types.generate.chart_values charts/audiojob
 	@$(RUN) -m audiojob_types.generate.reasons_doc docs/reasons.md
 	@$(RUN) -m audiojob_types.generate.tasks_doc docs/tasks.md
-	@$(RUN) -m audiojob_operator.metrics_doc docs/metrics.md
+	@$(RUN) -m audiojob_dev.metrics_page docs/metrics.md
 	@$(RUN) -m audiojob_operator.operator_policy charts/audiojob/templates/operator-policy.yaml
 
 .PHONY: verify

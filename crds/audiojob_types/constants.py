@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+RELEASE: Final = "0.1.0"  # as in pyproject.toml and the chart; images hold no metadata of distributions
+
 GROUP: Final = "audiojobs.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"

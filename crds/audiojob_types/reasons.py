@@ -100,6 +100,16 @@ class Reason(StrEnum):
     GPU_FAILED_BEFORE = "GpuFailedBefore"
 
 
+def _between(first: Reason, last: Reason) -> tuple[Reason, ...]:
+    """A group of the reasons above, which are written in this order."""
+    words = tuple(Reason)
+    return words[words.index(first) : words.index(last) + 1]
+
+
+JOB_FAILURES: Final = _between(Reason.INVALID_SPEC, Reason.SOURCE_JOB_FAILED)
+ATTEMPT_FAILURES: Final = _between(Reason.NOT_MEDIA, Reason.START_TIMEOUT)
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """What a reason means, and what a user or an administrator can do."""

@@ -14,7 +14,7 @@ from audiojob_operator.admission.queue_status import queue_status
 from audiojob_operator.admission.scheduler import QueueNumbers
 from audiojob_operator.deciding.pipeline_status import pipeline_status
 from audiojob_operator.deciding.transitions import depth
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer

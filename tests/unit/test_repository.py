@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from audiojob_types.constants import RELEASE
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
@@ -231,3 +234,9 @@ def test_images_run_as_the_user_of_the_contract_and_copy_code_last() -> None:
     for stage in images:
         assert "USER 10001:10001" in stage
         assert re.findall(r"^RUN", stage, re.MULTILINE) == [], "an image's own stage only copies code"
+
+
+def test_the_release_is_the_same_wherever_it_is_written() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    chart = yaml.safe_load((ROOT / "charts" / "audiojob" / "Chart.yaml").read_text(encoding="utf-8"))
+    assert {project["version"], chart["version"], chart["appVersion"]} == {RELEASE}

@@ -5,9 +5,33 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from audiojob_types.constants import RELEASE
+from audiojob_types.metric import Description
+
+# Each counter would be shown a second time with the moment of its birth, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+BUILD_INFO: Final = Description("audiojob_api_build_info", "gauge", "1, for the release.", ("version",))
+REQUEST_SECONDS: Final = Description(
+    "audiojob_api_request_seconds",
+    "histogram",
+    "Time until the answer's headers, by route, method and status.",
+    ("route", "method", "status"),
+    (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+)
+AUTHORIZATIONS: Final = Description(
+    "audiojob_api_authorizations_total", "counter", "Requests by outcome of authorization.", ("outcome",)
+)
+EVENT_STREAMS: Final = Description("audiojob_api_event_streams", "gauge", "Open event streams.")
+JOBS: Final = Description("audiojob_api_jobs", "gauge", "AudioJobs in the read model.")
+READ_MODEL_AGE_SECONDS: Final = Description(
+    "audiojob_api_read_model_age_seconds", "gauge", "Seconds since the API server was heard from."
+)
+
+OUTCOMES: Final = ("allowed", "forbidden", "limited", "unauthenticated")
 # Callers can invent methods; labels must not grow with them.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -17,22 +41,20 @@ class ApiMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Histogram(
-            "audiojob_api_request_seconds",
-            "Time until the answer's headers, by route, method and status.",
-            ["route", "method", "status"],
-            registry=self.registry,
-        )
-        self.auth = Counter(
-            "audiojob_api_authorizations", "Requests by outcome of authorization.", ["outcome"], registry=self.registry
-        )
-        self.streams = Gauge("audiojob_api_event_streams", "Open event streams.", registry=self.registry)
-        self.jobs = Gauge("audiojob_api_jobs", "AudioJobs in the read model.", registry=self.registry)
-        self.age = Gauge(
-            "audiojob_api_read_model_age_seconds",
-            "Seconds since the API server was heard from.",
-            registry=self.registry,
-        )
+        self.descriptions = (BUILD_INFO, REQUEST_SECONDS, AUTHORIZATIONS, EVENT_STREAMS, JOBS, READ_MODEL_AGE_SECONDS)
+        self._gauge(BUILD_INFO).labels(RELEASE).set(1)
+        about = REQUEST_SECONDS
+        self.requests = Histogram(about.name, about.text, about.labels, buckets=about.buckets, registry=self.registry)
+        about = AUTHORIZATIONS
+        self.auth = Counter(about.name, about.text, about.labels, registry=self.registry)
+        for outcome in OUTCOMES:
+            self.auth.labels(outcome)  # there from the start, at 0
+        self.streams = self._gauge(EVENT_STREAMS)
+        self.jobs = self._gauge(JOBS)
+        self.age = self._gauge(READ_MODEL_AGE_SECONDS)
+
+    def _gauge(self, about: Description) -> Gauge:
+        return Gauge(about.name, about.text, about.labels, registry=self.registry)
 
 
 # The first message of each kind that settles the answer, and the status where the message itself has none.

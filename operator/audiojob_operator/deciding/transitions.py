@@ -21,7 +21,7 @@ OTHER: Final = "Other"
 
 _REASONS: Final = frozenset(str(reason) for reason in Reason)
 _FINISHED: Final = frozenset(str(state) for state in FINISHED_STATES)
-_FALLBACKS: Final = frozenset({Reason.GPU_WAIT_EXPIRED, Reason.GPU_FAILED_BEFORE, Reason.NO_GPU_OFFERED})
+FALLBACK_REASONS: Final = frozenset({Reason.GPU_WAIT_EXPIRED, Reason.GPU_FAILED_BEFORE, Reason.NO_GPU_OFFERED})
 
 
 class AttemptClass(StrEnum):
@@ -172,7 +172,7 @@ def _phase(before: Object, after: Object, ready: datetime) -> Iterable[Transitio
 def _attempts(before: Object, after: Object, status: Object) -> Iterable[Transition]:
     name = after["name"]
     # Once for a phase: from then on it stays on the CPU, and says why.
-    if after.get("deviceReason") in _FALLBACKS and before.get("deviceReason") not in _FALLBACKS:
+    if after.get("deviceReason") in FALLBACK_REASONS and before.get("deviceReason") not in FALLBACK_REASONS:
         yield FellBack(name, str(after["deviceReason"]))
     moved_on = after.get("attempt", 0) > before.get("attempt", 0)
     if _state(before) == PhaseState.RUNNING and moved_on:

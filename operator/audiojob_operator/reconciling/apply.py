@@ -23,7 +23,7 @@ from audiojob_kube.errors import (
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS, Resource
 from audiojob_operator.deciding.transitions import bounded_reason
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.errors import ForeignChildError, RefusedError, StaleError, StatusRefusedError
 from audiojob_operator.reconciling.events import event_object
 from audiojob_operator.records.observed import Refusal

@@ -10,7 +10,7 @@ from audiojob_operator.admission.admitter import Admitter, Reservation
 from audiojob_operator.building.names import event_name
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.transitions import phase_transitions, status_after
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.errors import RefusedError, StatusRefusedError
 from audiojob_operator.reconciling.gather import Gatherer

@@ -24,7 +24,7 @@ from audiojob_kube.backoff import Backoff
 from audiojob_kube.config import Connection
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.watching.selectors import ACTIVE_SELECTOR
 from audiojob_operator.watching.trimmed import TrimmedResponse, concerns
 from audiojob_types import constants as c

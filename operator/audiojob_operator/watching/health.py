@@ -13,7 +13,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 
 # A healthy quiet watch is heard from at least every 80 s; kopf's thread beats every 5 s.
 WATCH_LIMIT_SECONDS = 240.0

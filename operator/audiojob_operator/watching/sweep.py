@@ -17,7 +17,7 @@ from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS
 from audiojob_operator.deciding.children.diagnose import parse_time
 from audiojob_operator.deciding.children.observe import failed_at
 from audiojob_operator.deciding.policies.ttl import expiry
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.settings import FAILED_JOB_SECONDS
 from audiojob_operator.settings import Sweep

@@ -12,7 +12,7 @@ from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import ApiError, Forbidden, Invalid
 from audiojob_kube.resources import JOBS, Resource
 from audiojob_operator.admission.admitter import Admitter
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.reconcile import Reconciler

@@ -9,7 +9,7 @@ from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import AlreadyExists, ApiError, ServerError
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.records.plan import EventRecord, Plan
 from audiojob_operator.state.caches import Caches

@@ -11,7 +11,7 @@ from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_operator.admission.admitter import Admitter
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer

@@ -7,7 +7,7 @@ import logging
 import pytest
 from prometheus_client import generate_latest
 
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.watching.health import Degradation, DegradedReason, liveness
 
 FRESH, SILENT = 30.0, 300.0

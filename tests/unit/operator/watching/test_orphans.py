@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.listening import Heard
 
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.settings import Sweep
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.watching.orphans import orphans
@@ -50,7 +50,7 @@ def test_an_orphan_is_logged_once_and_counted_as_long_as_it_works(
 
     def counted() -> float | None:
         sweep._tell_orphans()
-        return metrics.registry.get_sample_value("audiojob_operator_orphan_jobs", {"namespace": NAMESPACE})
+        return metrics.registry.get_sample_value("audiojob_operator_orphan_jobs", {"job_namespace": NAMESPACE})
 
     with caplog.at_level(logging.WARNING):
         assert counted() == 1

@@ -13,7 +13,7 @@ from audiojob_kube.errors import ApiError, Forbidden, NotFound, ServerError, Tra
 from audiojob_kube.objects import Object, ObjectList
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOJOBS, AUDIOQUEUES, JOBS, LEASES, PODS, SELFSUBJECTACCESSREVIEWS, Resource
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.settings import ImageSettings, LeaseSettings, OperatorSettings
 from audiojob_operator.settings import Preflight as Pace
 from audiojob_operator.watching import preflight

@@ -15,7 +15,7 @@ from tests.unit.operator.listening import Heard
 
 from audiojob_kube.errors import ServerError, TransportError
 from audiojob_kube.objects import ObjectList
-from audiojob_operator.metrics import Metrics
+from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.settings import Sweep
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.watching.sweep import Sweeper

@@ -1,0 +1,128 @@
+"""The operator's metrics as Prometheus scrapes them. All labels are bounded: our own words, and so many names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from audiojob_operator.deciding.transitions import (
+    AttemptClass,
+    AttemptEnded,
+    FellBack,
+    JobEnded,
+    PhaseEnded,
+    PhaseReused,
+    PhaseStarted,
+    Transition,
+)
+from audiojob_operator.metrics import known, table
+from audiojob_operator.metrics.bounded import Bounded
+from audiojob_types.constants import RELEASE
+from audiojob_types.contract import CONTRACT
+from audiojob_types.metric import Description
+
+# Each counter would be shown a second time with the moment of its birth, which nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+MAX_PLACES: Final = 100
+"""Pairs of pipeline and phase with series of their own: a pair has up to 64 of them."""
+
+
+class Depth(Collector):
+    """AudioJobs by state and reason; a pair that has none any more is gone from the page."""
+
+    def __init__(self) -> None:
+        self.counts: Mapping[tuple[str, str], int] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        """The one metric, from the newest counts."""
+        about = table.AUDIOJOBS
+        family = GaugeMetricFamily(about.name, about.text, labels=about.labels)
+        for labels, count in self.counts.items():
+            family.add_metric(labels, count)
+        yield family
+
+
+class Metrics:
+    """One set of metrics in its own registry, so that several operators can live in one test process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.depth = Depth()
+        self.registry.register(self.depth)
+        self.descriptions = [table.AUDIOJOBS]
+        self._places = Bounded(MAX_PLACES)
+        self._of_the_process()
+        self._of_the_work()
+
+    def _of_the_process(self) -> None:
+        self._gauge(table.BUILD_INFO).labels(RELEASE, str(CONTRACT)).set(1)
+        self.leading = self._gauge(table.LEADING)
+        self.degraded = self._gauge(table.DEGRADED)
+        self.reconciles = self._counter(table.RECONCILES, known.RECONCILES)
+        self.reconcile_seconds = self._histogram(table.RECONCILE_SECONDS)
+        self.writes = self._counter(table.WRITES, known.WRITES)
+        self.events = self._counter(table.FACTS)
+        self.bugs = self._counter(table.REFUSED_WRITES, known.REFUSED_WRITES)
+        self.kopf_restarts = self._counter(table.KOPF_RESTARTS)
+        self.missed = self._counter(table.MISSED_EVENTS)
+        self.orphans = self._gauge(table.ORPHAN_JOBS)
+        self.foreign = self._gauge(table.FOREIGN_AUDIOJOBS)
+        self.unwritable = self._gauge(table.UNWRITABLE_AUDIOJOBS)
+        self.queue_length = self._gauge(table.QUEUE_LENGTH)
+        self.scheduled = self._gauge(table.SCHEDULED)
+        self.active = self._gauge(table.ACTIVE_AUDIOJOBS)
+        self.watch_age = self._gauge(table.WATCH_AGE_SECONDS)
+
+    def _of_the_work(self) -> None:
+        self._wait_seconds = self._histogram(table.PHASE_WAIT_SECONDS)
+        self._run_seconds = self._histogram(table.PHASE_RUN_SECONDS)
+        self._attempts = self._counter(table.ATTEMPTS, known.ATTEMPTS)
+        self._fallbacks = self._counter(table.FALLBACKS, known.FALLBACKS)
+        self._disruptions = self._counter(table.DISRUPTIONS)
+        self._reused = self._counter(table.REUSED_PHASES)
+        self._finished = self._counter(table.FINISHED_AUDIOJOBS, known.FINISHED)
+
+    def reconciled(self, result: str, seconds: float) -> None:
+        """Count one reconcile of an AudioJob."""
+        self.reconciles.labels(result).inc()
+        self.reconcile_seconds.observe(seconds)
+
+    def record(self, pipeline: str, transitions: Iterable[Transition]) -> None:
+        """Count what a status write has recorded."""
+        for transition in transitions:
+            match transition:
+                case PhaseStarted(phase, device, seconds):
+                    self._wait_seconds.labels(*self._places.labels(pipeline, phase), device).observe(seconds)
+                case PhaseEnded(phase, device, seconds):
+                    self._run_seconds.labels(*self._places.labels(pipeline, phase), device).observe(seconds)
+                case AttemptEnded(_, kind, reason):
+                    self._attempts.labels(kind, reason).inc()
+                    if kind is AttemptClass.DISRUPTED:
+                        self._disruptions.inc()
+                case FellBack(_, reason):
+                    self._fallbacks.labels(reason).inc()
+                case PhaseReused(phase):
+                    self._reused.labels(*self._places.labels(pipeline, phase)).inc()
+                case JobEnded(state, reason):
+                    self._finished.labels(state, reason).inc()
+
+    def _counter(self, about: Description, known_labels: Iterable[tuple[str, ...]] = ()) -> Counter:
+        self.descriptions.append(about)
+        counter = Counter(about.name, about.text, about.labels, registry=self.registry)
+        for labels in known_labels:
+            counter.labels(*labels)
+        return counter
+
+    def _gauge(self, about: Description) -> Gauge:
+        self.descriptions.append(about)
+        return Gauge(about.name, about.text, about.labels, registry=self.registry)
+
+    def _histogram(self, about: Description) -> Histogram:
+        self.descriptions.append(about)
+        return Histogram(about.name, about.text, about.labels, buckets=about.buckets, registry=self.registry)

@@ -1,0 +1,77 @@
+"""Every metric of the operator. docs/metrics.md is generated from here; alerts and dashboards depend on the names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from audiojob_types.metric import Description
+
+_SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_LONG: Final = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0)
+
+
+def _counter(name: str, text: str, *labels: str) -> Description:
+    return Description(f"audiojob_operator_{name}_total", "counter", text, labels)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Description:
+    return Description(f"audiojob_operator_{name}", "gauge", text, labels)
+
+
+def _histogram(name: str, buckets: tuple[float, ...], text: str, *labels: str) -> Description:
+    return Description(f"audiojob_operator_{name}", "histogram", text, labels, buckets)
+
+
+# ---------------------------------------------------------------- the process
+
+BUILD_INFO: Final = _gauge("build_info", "1, for the release and the contract with runners.", "version", "contract")
+LEADING: Final = _gauge("leading", "1 while this process holds the Lease.")
+DEGRADED: Final = _gauge("degraded", "1 while the process lives but cannot do its work.", "reason")
+RECONCILES: Final = _counter("reconciles", "Reconciles of one AudioJob, by result.", "result")
+RECONCILE_SECONDS: Final = _histogram("reconcile_seconds", _SHORT, "Time of one reconcile.")
+WRITES: Final = _counter("writes", "Writes to the API server.", "verb", "resource", "result")
+FACTS: Final = _counter("facts", "Events written for AudioJobs.", "reason")
+REFUSED_WRITES: Final = _counter("refused_writes", "Writes that the API server refused as invalid.", "resource")
+KOPF_RESTARTS: Final = _counter("kopf_restarts", "Starts of the kopf thread beyond the first.")
+MISSED_EVENTS: Final = _counter("missed_events", "AudioJobs that the watch missed and a sweep found.")
+ORPHAN_JOBS: Final = _gauge("orphan_jobs", "Running Jobs that no AudioJob owns.", "job_namespace")
+FOREIGN_AUDIOJOBS: Final = _gauge(
+    "foreign_audiojobs", "Unfinished AudioJobs in other namespaces, left to another operator."
+)
+UNWRITABLE_AUDIOJOBS: Final = _gauge(
+    "unwritable_audiojobs", "AudioJobs given up because the API server refuses every write of their status."
+)
+QUEUE_LENGTH: Final = _gauge("queue_length", "AudioJobs in the work queue.")
+SCHEDULED: Final = _gauge("scheduled", "AudioJobs to reconcile again at a set time.")
+WATCH_AGE_SECONDS: Final = _gauge("watch_age_seconds", "Time since a watch last delivered anything.", "watch")
+
+# ---------------------------------------------------------------- the work
+
+ACTIVE_AUDIOJOBS: Final = _gauge("active_audiojobs", "AudioJobs that are not finished.")
+AUDIOJOBS: Final = _gauge(
+    "audiojobs",
+    "Unfinished AudioJobs by state and reason (a word of docs/reasons.md, or Other).",
+    "state",
+    "reason",
+)
+PHASE_WAIT_SECONDS: Final = _histogram(
+    "phase_wait_seconds",
+    _LONG,
+    "From when a phase could start until its first Job was created.",
+    "pipeline",
+    "phase",
+    "device",
+)
+PHASE_RUN_SECONDS: Final = _histogram(
+    "phase_run_seconds",
+    _LONG,
+    "From when a phase's first Job was created until the phase succeeded or failed, retries included.",
+    "pipeline",
+    "phase",
+    "device",
+)
+ATTEMPTS: Final = _counter("attempts", "Attempts that have ended, by class and reason.", "class", "reason")
+FALLBACKS: Final = _counter("fallbacks", "Phases that fell back to the CPU.", "reason")
+DISRUPTIONS: Final = _counter("disruptions", "Attempts lost to drains, evictions and lost nodes.")
+REUSED_PHASES: Final = _counter("reused_phases", "Phases that reused another job's result.", "pipeline", "phase")
+FINISHED_AUDIOJOBS: Final = _counter("finished_audiojobs", "AudioJobs that have ended.", "state", "reason")

@@ -1,0 +1,187 @@
+"""The operator's metrics: described, counted as recorded, there from the start where alerts use them, and bounded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+from prometheus_client import generate_latest
+
+from audiojob_dev.paths import repository
+from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS
+from audiojob_operator.deciding.transitions import (
+    OTHER,
+    AttemptClass,
+    AttemptEnded,
+    FellBack,
+    JobEnded,
+    PhaseEnded,
+    PhaseReused,
+    PhaseStarted,
+    Transition,
+)
+from audiojob_operator.metrics import known
+from audiojob_operator.metrics.registry import Metrics
+from audiojob_operator.reconciling.errors import ReconcileError
+from audiojob_operator.watching.health import Degradation
+from audiojob_types.constants import RELEASE
+from audiojob_types.contract import Device
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import FINISHED_STATES, State
+
+REASONS = (*Reason, OTHER)
+
+
+def lines(metrics: Metrics) -> list[str]:
+    return [line for line in generate_latest(metrics.registry).decode().splitlines() if not line.startswith("#")]
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+def test_every_metric_is_described_with_its_type(metrics: Metrics) -> None:
+    exposed = {(family.name, family.type, family.documentation) for family in metrics.registry.collect()}
+    described = {(each.name.removesuffix("_total"), each.kind, each.text) for each in metrics.descriptions}
+    assert described == exposed
+
+
+def test_what_a_write_has_recorded_is_counted(metrics: Metrics) -> None:
+    metrics.record(
+        "separate",
+        [
+            PhaseStarted("stems", "GPU", 12.0),
+            PhaseEnded("stems", "CPU", 90.0),
+            AttemptEnded("stems", AttemptClass.SUCCEEDED, ""),
+            AttemptEnded("stems", AttemptClass.DISRUPTED, "Disrupted"),
+            FellBack("stems", "GpuFailedBefore"),
+            PhaseReused("stems"),
+            JobEnded("Succeeded", "Completed"),
+        ],
+    )
+    shown = lines(metrics)
+    place = 'phase="stems",pipeline="separate"'
+    for line in (
+        f'audiojob_operator_phase_wait_seconds_bucket{{device="GPU",le="15.0",{place}}} 1.0',
+        f'audiojob_operator_phase_wait_seconds_bucket{{device="GPU",le="5.0",{place}}} 0.0',
+        f'audiojob_operator_phase_run_seconds_sum{{device="CPU",{place}}} 90.0',
+        'audiojob_operator_attempts_total{class="Succeeded",reason=""} 1.0',
+        'audiojob_operator_attempts_total{class="Disrupted",reason="Disrupted"} 1.0',
+        "audiojob_operator_disruptions_total 1.0",
+        'audiojob_operator_fallbacks_total{reason="GpuFailedBefore"} 1.0',
+        f"audiojob_operator_reused_phases_total{{{place}}} 1.0",
+        'audiojob_operator_finished_audiojobs_total{reason="Completed",state="Succeeded"} 1.0',
+    ):
+        assert line in shown
+
+
+def test_a_state_that_no_job_is_in_any_more_is_gone(metrics: Metrics) -> None:
+    metrics.depth.counts = {("Queued", "QueueFull"): 3}
+    assert 'audiojob_operator_audiojobs{reason="QueueFull",state="Queued"} 3.0' in lines(metrics)
+    metrics.depth.counts = {("Running", "Running"): 1}
+    shown = lines(metrics)
+    assert not [line for line in shown if "QueueFull" in line]
+    assert 'audiojob_operator_audiojobs{reason="Running",state="Running"} 1.0' in shown
+
+
+# ---------------------------------------------------------------- the first event
+
+
+FROM_THE_START = {
+    "a write that was refused": 'audiojob_operator_refused_writes_total{resource="audiojobs"}',
+    "a phase that found no GPU": 'audiojob_operator_fallbacks_total{reason="NoGpuOffered"}',
+    "a phase whose wait for a GPU ended": 'audiojob_operator_fallbacks_total{reason="GpuWaitExpired"}',
+    "a job that failed": 'audiojob_operator_finished_audiojobs_total{reason="DiskFull",state="Failed"}',
+    "a job that never began": 'audiojob_operator_finished_audiojobs_total{reason="QueueTimeout",state="Failed"}',
+    "a job that nobody can explain": 'audiojob_operator_finished_audiojobs_total{reason="Other",state="Failed"}',
+    "an attempt out of memory": 'audiojob_operator_attempts_total{class="Memory",reason="OutOfMemory"}',
+    "an attempt that is tried again": 'audiojob_operator_attempts_total{class="Retry",reason="TemporaryFailure"}',
+    "an attempt whose GPU failed": 'audiojob_operator_attempts_total{class="Device",reason="GpuError"}',
+    "an attempt lost with its node": 'audiojob_operator_attempts_total{class="Disrupted",reason="PodLost"}',
+    "an attempt that a site refused": 'audiojob_operator_attempts_total{class="CoolDown",reason="RateLimited"}',
+    "a fault of ours": 'audiojob_operator_reconciles_total{result="fault"}',
+    "a throttled write": 'audiojob_operator_writes_total{resource="audiojobs",result="429",verb="patch"}',
+    "a missed event": "audiojob_operator_missed_events_total",
+    "a restart of kopf": "audiojob_operator_kopf_restarts_total",
+}
+
+
+@pytest.mark.parametrize("series", FROM_THE_START.values(), ids=FROM_THE_START)
+def test_a_counter_that_alerts_use_is_there_at_0_before_its_first(metrics: Metrics, series: str) -> None:
+    assert f"{series} 0.0" in lines(metrics)
+
+
+def test_every_result_of_a_reconcile_has_its_counter_from_the_start() -> None:
+    kinds: list[type[ReconcileError]] = [ReconcileError, *ReconcileError.__subclasses__()]
+    assert {(kind.result,) for kind in kinds} <= set(known.RECONCILES)
+
+
+def test_the_release_is_shown(metrics: Metrics) -> None:
+    assert [line for line in lines(metrics) if f'version="{RELEASE}"' in line and line.endswith(" 1.0")]
+
+
+# ---------------------------------------------------------------- how many series
+
+
+def built_in() -> Iterator[tuple[str, str, str]]:
+    """Pipeline, phase and device of everything that the chart's own pipelines can run."""
+    for path in (repository() / "charts" / "audiojob" / "templates" / "pipelines").glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        for phase in re.split(r"^    - name: ", text, flags=re.MULTILINE)[1:]:
+            yield path.stem, phase.split("\n")[0], "CPU"
+            if "device:" in phase:
+                yield path.stem, phase.split("\n")[0], "GPU"
+
+
+def everything_of(phase: str, device: str) -> list[Transition]:
+    return [PhaseStarted(phase, device, 1.0), PhaseEnded(phase, device, 1.0), PhaseReused(phase)]
+
+
+def measured(metrics: Metrics, namespaces: int) -> None:
+    """The gauges, as a scrape finds them."""
+    Degradation(metrics)
+    metrics.depth.counts = dict.fromkeys(product((each for each in State if each not in FINISHED_STATES), REASONS), 1)
+    for number in range(namespaces):
+        metrics.orphans.labels(f"namespace-{number}").set(0)
+        for kind in ("jobs", "pods", "controllerrevisions", "configmaps"):
+            metrics.watch_age.labels(f"{kind}/namespace-{number}").set(1)
+
+
+def test_the_built_in_pipelines_make_at_most_2_000_series(metrics: Metrics) -> None:
+    places = list(built_in())
+    assert ("separate", "separate", "GPU") in places
+    for pipeline, phase, device in places:
+        metrics.record(pipeline, everything_of(phase, device))
+    measured(metrics, namespaces=2)
+    metrics.depth.counts = dict(list(metrics.depth.counts.items())[:60])
+    assert len(lines(metrics)) <= 2_000
+
+
+def test_whatever_happens_there_are_at_most_10_000_series(metrics: Metrics) -> None:
+    for number, device in product(range(1_000), Device):
+        metrics.record(f"pipeline-{number % 500}", everything_of(f"phase-{number}", device))
+    metrics.record("any", [AttemptEnded("any", kind, reason) for kind, reason in product(AttemptClass, REASONS)])
+    metrics.record("any", [JobEnded(state, reason) for state, reason in product(FINISHED_STATES, REASONS)])
+    metrics.record("any", [FellBack("any", reason) for reason in REASONS])
+    for reason in REASONS:
+        metrics.events.labels(reason).inc()
+    statuses = ("ok", "transport", *map(str, (400, 401, 403, 404, 409, 410, 413, 422, 429, 500, 502, 503, 504)))
+    written = (CONTROLLERREVISIONS, JOBS, EVENTS, AUDIOJOBS)
+    for verb, resource, result in product(("create", "patch", "delete"), written, statuses):
+        metrics.writes.labels(verb, resource.plural, result).inc()
+    measured(metrics, namespaces=50)
+    assert len(lines(metrics)) <= 10_000
+
+
+def test_pairs_of_pipeline_and_phase_beyond_the_hundredth_share_one_label(metrics: Metrics) -> None:
+    for number in range(110):
+        metrics.record(f"pipeline-{number % 55}", [PhaseStarted(f"phase-{number}", "CPU", 1.0)])
+    metrics.record("pipeline-3", [PhaseStarted("phase-3", "CPU", 1.0)])
+    counts = [line for line in lines(metrics) if line.startswith("audiojob_operator_phase_wait_seconds_count")]
+    assert len(counts) == 101
+    count = "audiojob_operator_phase_wait_seconds_count"
+    assert f'{count}{{device="CPU",phase="other",pipeline="other"}} 10.0' in counts
+    assert f'{count}{{device="CPU",phase="phase-3",pipeline="pipeline-3"}} 2.0' in counts
