@@ -54,7 +54,7 @@ fuzz: venv ## Throw inputs by chance at what parses strangers' bytes, SECONDS=60
 
 .PHONY: media-matrix
 media-matrix: venv ## Try every container with every oddity through the media tasks (two minutes; in `make test`: one of each oddity)
-	@MEDIA_MATRIX=all $(PYTEST) tests/integration/runner/tasks/media_matrix -n $(JOBS) --dist load $(ARGS)
+	@MEDIA_MATRIX=all $(PYTEST) tests/integration/runner/tasks/media/matrix -n $(JOBS) --dist load $(ARGS)
 
 .PHONY: lint
 lint: venv ## Check style, formatting, types and the direction of imports

@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.soak import Result, reference_run, soak_run
+from tests.support.faults.soak import Result, reference_run, soak_run
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment, repository

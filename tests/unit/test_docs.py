@@ -129,7 +129,7 @@ def test_a_command_names_only_files_that_exist(name: str) -> None:
 
 FAULT_PATHS = {
     "op/": "integration/operator/",
-    "rows/": "integration/operator/test_fault_rows_",
+    "rows/": "integration/operator/faults/test_",
     "tasks/": "integration/runner/tasks/",
     "runner/": "integration/runner/",
 }

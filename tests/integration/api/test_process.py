@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.faultproxy import FaultProxy
+from tests.support.faults.proxy import FaultProxy
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.tools import processes

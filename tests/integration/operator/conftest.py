@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.faultproxy import FaultProxy
+from tests.support.faults.proxy import FaultProxy
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import Behaviour, PodRunner
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.integration.runner.filling import Filling
 from tests.integration.runner.pods import PodFolder, eventually, make_pod
+from tests.integration.runner.prefetch.filling import Filling
 from tests.integration.runner.stores import StoreFolder
 from tests.integration.runner.tasks.web import Web, running
 

@@ -107,7 +107,7 @@ def test_an_error_of_the_encoder_reaches_the_one_who_writes(tmp_path: Path) -> N
 
 
 def test_a_full_disk_is_told_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real thing, a tmpfs of 1 MiB, is in tests/integration/runner/tasks/test_separate_rows.py."""
+    """The real thing, a tmpfs of 1 MiB, is in tests/integration/runner/tasks/separate/test_rows.py."""
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

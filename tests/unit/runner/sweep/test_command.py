@@ -1,4 +1,4 @@
-"""What the sweeper makes of a store's contents. Whole passes: tests/integration/runner/test_sweep.py."""
+"""What the sweeper makes of a store's contents. Whole passes: tests/integration/runner/sweep/test_sweep.py."""
 
 from __future__ import annotations
 
