@@ -9,7 +9,7 @@ from typing import Final
 
 from audiojob_api.http.metrics import OUTCOMES, ApiMetrics
 from audiojob_operator.deciding.transitions import AttemptClass
-from audiojob_operator.metrics.registry import MAX_PLACES, Metrics
+from audiojob_operator.metrics.registry import MAX_PLACES, MAX_QUEUES, Metrics
 from audiojob_operator.watching.health import DegradedReason
 from audiojob_types.metric import Description
 
@@ -25,7 +25,8 @@ that Prometheus adds (`namespace`, `pod`, `job`, …); a namespace of jobs is `j
 
 ## Operator
 
-Only the process that holds the Lease counts work, so sum over pods.
+Only the process that holds the Lease counts work, so sum over pods. It alone shows
+{leader}.
 
 """
 
@@ -44,9 +45,10 @@ _TAIL: Final = """
 
 No label contains text that a user wrote. `reason` is a word of [reasons.md](reasons.md), or `Other`. `pipeline` and
 `phase` are the administrator's names: the first {places} pairs that a process sees have their own series, all others
-share `other`. `device` is `CPU` or `GPU`. `watch` is a resource and, where it has one, the job namespace. `result` of
-a write is `ok`, the HTTP status of a refusal, or `transport` where no answer came. `route` is a template such as
-`/api/v1/jobs/{{name}}`, or `unmatched`; `method` is one of HTTP's, `WEBSOCKET` or `other`.
+share `other`. So do queues beyond {queues}, and those that only a job names. `device` is `CPU` or `GPU`. `watch` is a
+resource and, where it has one, the job namespace. `result` of a write is `ok`, the HTTP status of a refusal, or
+`transport` where no answer came. `route` is a template such as `/api/v1/jobs/{{name}}`, or `unmatched`; `method` is one
+of HTTP's, `WEBSOCKET` or `other`.
 
 - `class` of an attempt: {classes}.
   `Exhausted` reached the retry limit, `Device` continues on the CPU, `Memory` gets more memory next time, `Stopped` was
@@ -61,6 +63,8 @@ a write is `ok`, the HTTP status of a refusal, or `transport` where no answer ca
 | Does an operator hold the Lease? | `max(audiojob_operator_leading) == 1` |
 | What do jobs wait for? | `sum by (reason) (audiojob_operator_audiojobs{{state="Queued"}})` |
 | How long is a wait? | `histogram_quantile(0.9, sum by (le) (rate(audiojob_operator_phase_wait_seconds_bucket[1h])))` |
+| Which queue waits longest? | `topk(5, audiojob_operator_oldest_wait_seconds)` |
+| Are GPUs short? | `audiojob_operator_gpus{{state="wanted"}} > 0` |
 | How much fails? | `sum by (class, reason) (rate(audiojob_operator_attempts_total{{class!="Succeeded"}}[15m]))` |
 | Do the watches deliver? | `max by (watch) (audiojob_operator_watch_age_seconds) < 120` |
 | Can it work? | `max by (reason) (audiojob_operator_degraded) == 0` |
@@ -71,11 +75,14 @@ def metrics_page() -> str:
     """The page: a row for each metric, in alphabetical order."""
     tail = _TAIL.format(
         places=MAX_PLACES,
+        queues=MAX_QUEUES,
         classes=", ".join(f"`{kind}`" for kind in AttemptClass),
         degraded=", ".join(f"`{reason}`" for reason in DegradedReason),
         outcomes=", ".join(f"`{outcome}`" for outcome in OUTCOMES),
     )
-    return _HEAD + _rows(Metrics().descriptions) + _API + _rows(ApiMetrics().descriptions) + tail
+    operator = Metrics()
+    head = _HEAD.format(leader=", ".join(f"`{each.name}`" for each in operator.of_the_leader))
+    return head + _rows(operator.descriptions) + _API + _rows(ApiMetrics().descriptions) + tail
 
 
 def _rows(descriptions: Iterable[Description]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from typing import Protocol
 
 from audiojob_kube.objects import Object
@@ -15,6 +16,7 @@ from audiojob_operator.admission.scheduler import QueueNumbers
 from audiojob_operator.deciding.pipeline_status import pipeline_status
 from audiojob_operator.deciding.transitions import depth
 from audiojob_operator.metrics.registry import Metrics
+from audiojob_operator.metrics.table import AUDIOJOBS
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
@@ -205,6 +207,21 @@ class Operator:
         metrics.scheduled.set(self._queue.scheduled)
         metrics.active.set(len(self._caches.audiojobs))
         metrics.unwritable.set(self._caches.refusals.given_up)
-        metrics.depth.counts = depth(known.status for _, known in self._caches.audiojobs.active())
+        metrics.snapshot.show(AUDIOJOBS, depth(each.status for _, each in self._caches.audiojobs.active()).items())
         for name, age in self._watch_ages().items():
             metrics.watch_age.labels(name).set(age)
+        if self._lease.held.is_set():
+            self._measure_what_waits()
+        else:
+            metrics.hide_what_the_leader_shows()
+
+    def _measure_what_waits(self) -> None:
+        metrics, caches = self.metrics, self._caches
+        backlog, kueue = self._admitter.backlog(), caches.kueue_gpus
+        metrics.show_backlog(caches.known_queues(), backlog, datetime.now(UTC))
+        metrics.show_gpus(
+            offered=caches.gpus_offered,
+            held=self._admitter.gpus + kueue.held,
+            wanted=backlog.gpus_wanted + kueue.wanted,
+        )
+        metrics.show_unschedulable(caches.unschedulable_pods())

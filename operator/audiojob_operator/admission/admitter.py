@@ -16,7 +16,7 @@ from audiojob_operator.admission.cycle import ADMITTED, Limits
 from audiojob_operator.admission.roster import ChildFacts, JobFacts
 from audiojob_operator.admission.scheduler import QueueNumbers, Scheduler
 from audiojob_operator.deciding.policies.sites import site_host
-from audiojob_operator.records.admission import Admission, QueueKey
+from audiojob_operator.records.admission import Admission, Backlog, QueueKey
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.reuse import Fresh, ReuseAnswer, SameWork
 from audiojob_operator.records.sites import SiteRules, SiteUse
@@ -241,6 +241,15 @@ class Admitter:
     def numbers(self) -> Mapping[QueueKey, QueueNumbers]:
         """Queues at the last cycle."""
         return self._scheduler.numbers
+
+    def backlog(self) -> Backlog:
+        """What waits for slots and GPUs."""
+        return self._scheduler.backlog(self._current_limits(), datetime.now(UTC))
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of live Jobs, or given to phases that are about to start; those that Kueue counts are not in it."""
+        return self._scheduler.ledger.gpus
 
     @property
     def running(self) -> int:

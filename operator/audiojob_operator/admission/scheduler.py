@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from audiojob_operator.admission.backlog import find_backlog
 from audiojob_operator.admission.cooldowns import CoolDowns
 from audiojob_operator.admission.cycle import ADMITTED, Cycle, Limits, gpu_use, run_cycle
 from audiojob_operator.admission.ledger import GpuLimits, GrantState, Ledger, Reserved, Resource, Usage
@@ -19,7 +20,7 @@ from audiojob_operator.admission.positions import with_position
 from audiojob_operator.admission.roster import ChildFacts, JobFacts, Roster, Row, holding_of, make_row
 from audiojob_operator.deciding.attempts.cooldown import refusals
 from audiojob_operator.deciding.policies.sites import site_host
-from audiojob_operator.records.admission import Admission, QueueKey, SiteAnswer
+from audiojob_operator.records.admission import Admission, Backlog, QueueKey, SiteAnswer
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.sites import SiteRules
 from audiojob_operator.state.listener import WorkKey
@@ -219,6 +220,10 @@ class Scheduler:
     def cooling(self, host: str, namespace: str, now: datetime) -> datetime | None:
         """Until when jobs of a namespace must not ask a host; None if they may."""
         return self._cool_downs.until(host, namespace, now)
+
+    def backlog(self, limits: Limits, now: datetime) -> Backlog:
+        """What waits for slots and GPUs."""
+        return find_backlog(self._roster, self.ledger, limits, now)
 
     def answer(self, key: Key) -> Admission | None:
         """What the last cycle answered."""

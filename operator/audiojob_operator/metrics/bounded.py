@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 OTHER: Final = "other"
@@ -13,6 +14,10 @@ class Bounded:
     def __init__(self, most: int) -> None:
         self._most = most
         self._known: set[tuple[str, ...]] = set()
+
+    def forget_all_but(self, present: Collection[tuple[str, ...]]) -> None:
+        """Make room: sets that do not exist any more need no series."""
+        self._known.intersection_update(present)
 
     def labels(self, *values: str) -> tuple[str, ...]:
         """The values, or `other` for each of them."""

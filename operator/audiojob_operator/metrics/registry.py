@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter as Count
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from audiojob_operator.deciding.transitions import (
     AttemptClass,
@@ -21,9 +20,11 @@ from audiojob_operator.deciding.transitions import (
     Transition,
 )
 from audiojob_operator.metrics import known, table
-from audiojob_operator.metrics.bounded import Bounded
+from audiojob_operator.metrics.bounded import OTHER, Bounded
+from audiojob_operator.metrics.snapshot import Snapshot
+from audiojob_operator.records.admission import Backlog, QueueKey
 from audiojob_types.constants import RELEASE
-from audiojob_types.contract import CONTRACT
+from audiojob_types.contract import CONTRACT, Device
 from audiojob_types.metric import Description
 
 # Each counter would be shown a second time with the moment of its birth, which nobody asks for.
@@ -31,21 +32,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 MAX_PLACES: Final = 100
 """Pairs of pipeline and phase with series of their own: a pair has up to 64 of them."""
-
-
-class Depth(Collector):
-    """AudioJobs by state and reason; a pair that has none any more is gone from the page."""
-
-    def __init__(self) -> None:
-        self.counts: Mapping[tuple[str, str], int] = {}
-
-    def collect(self) -> Iterator[Metric]:
-        """The one metric, from the newest counts."""
-        about = table.AUDIOJOBS
-        family = GaugeMetricFamily(about.name, about.text, labels=about.labels)
-        for labels, count in self.counts.items():
-            family.add_metric(labels, count)
-        yield family
+MAX_QUEUES: Final = 200
+"""Queues with series of their own."""
 
 
 class Metrics:
@@ -53,10 +41,12 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.depth = Depth()
-        self.registry.register(self.depth)
-        self.descriptions = [table.AUDIOJOBS]
+        self.of_the_leader = (table.BACKLOG, table.OLDEST_WAIT_SECONDS, table.GPUS, table.UNSCHEDULABLE_PODS)
+        self.descriptions = [table.AUDIOJOBS, *self.of_the_leader]
+        self.snapshot = Snapshot(self.descriptions)
+        self.registry.register(self.snapshot)
         self._places = Bounded(MAX_PLACES)
+        self._queues = Bounded(MAX_QUEUES)
         self._of_the_process()
         self._of_the_work()
 
@@ -111,6 +101,34 @@ class Metrics:
                     self._reused.labels(*self._places.labels(pipeline, phase)).inc()
                 case JobEnded(state, reason):
                     self._finished.labels(state, reason).inc()
+
+    def show_backlog(self, queues: Collection[QueueKey], backlog: Backlog, now: datetime) -> None:
+        """What waits, with a 0 for each queue. A queue that only a job names, and does not exist, has no series."""
+        self._queues.forget_all_but(queues)
+        counts: Count[tuple[str, ...]] = Count()
+        seconds: dict[tuple[str, ...], float] = {}
+        for queue in sorted(queues):
+            for device in Device:
+                counts[*self._queues.labels(*queue), device] += 0
+        for (queue, device), waiting in backlog.waiting.items():
+            labels = (*(self._queues.labels(*queue) if queue in queues else (OTHER, OTHER)), device)
+            counts[labels] += waiting.count
+            seconds[labels] = max(seconds.get(labels, 0.0), (now - waiting.since).total_seconds())
+        self.snapshot.show(table.BACKLOG, counts.items())
+        self.snapshot.show(table.OLDEST_WAIT_SECONDS, ((labels, seconds.get(labels, 0.0)) for labels in counts))
+
+    def show_gpus(self, *, offered: int, held: int, wanted: int) -> None:
+        """GPUs of the whole cluster."""
+        self.snapshot.show(table.GPUS, ((("offered",), offered), (("held",), held), (("wanted",), wanted)))
+
+    def show_unschedulable(self, pods: Mapping[Device, int]) -> None:
+        """Pods that no node has room for."""
+        self.snapshot.show(table.UNSCHEDULABLE_PODS, (((device,), pods.get(device, 0)) for device in Device))
+
+    def hide_what_the_leader_shows(self) -> None:
+        """Where nothing is decided it would be said twice, or be out of date."""
+        for about in self.of_the_leader:
+            self.snapshot.show(about, ())
 
     def _counter(self, about: Description, known_labels: Iterable[tuple[str, ...]] = ()) -> Counter:
         self.descriptions.append(about)

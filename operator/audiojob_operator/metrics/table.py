@@ -54,6 +54,22 @@ AUDIOJOBS: Final = _gauge(
     "state",
     "reason",
 )
+BACKLOG: Final = _gauge(
+    "backlog",
+    "AudioJobs that wait for a slot (`CPU`), or for GPUs with or without one (`GPU`). 0 for each known queue.",
+    "job_namespace",
+    "queue",
+    "device",
+)
+OLDEST_WAIT_SECONDS: Final = _gauge(
+    "oldest_wait_seconds",
+    "Since when the first of them could have started, or its phase waits for GPUs.",
+    "job_namespace",
+    "queue",
+    "device",
+)
+GPUS: Final = _gauge("gpus", "GPUs that Ready nodes offer, that phases hold, and that others wait for.", "state")
+UNSCHEDULABLE_PODS: Final = _gauge("unschedulable_pods", "Pods that no node has room for.", "device")
 PHASE_WAIT_SECONDS: Final = _histogram(
     "phase_wait_seconds",
     _LONG,

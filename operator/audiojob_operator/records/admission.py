@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
 from audiojob_operator.records.objects import Key
+from audiojob_types.contract import Device
 from audiojob_types.reasons import Reason
 
 QueueKey: TypeAlias = tuple[str, str]  # (namespace, name) of an AudioQueue
@@ -76,3 +78,22 @@ class Candidate:
     def queue_key(self) -> QueueKey:
         """Its queue, which lies in its own namespace."""
         return self.key[0], self.queue
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """So many AudioJobs wait, the first of them since then."""
+
+    count: int
+    since: datetime
+
+    def __add__(self, other: Waiting) -> Waiting:
+        return Waiting(self.count + other.count, min(self.since, other.since))
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for admission, by queue and by what it waits for: GPUs, or a slot alone (CPU)."""
+
+    waiting: Mapping[tuple[QueueKey, Device], Waiting] = field(default_factory=dict)
+    gpus_wanted: int = 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
 from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, NODES
 from audiojob_operator.deciding.policies.models import progress_shown
+from audiojob_operator.records.admission import QueueKey
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state.jobstore import JobStore, Known
 from audiojob_operator.state.listener import Listener, WorkKey
@@ -17,10 +20,18 @@ from audiojob_operator.state.ownership import Intake
 from audiojob_operator.state.projections import NodeRow, controller, job_is_finished, project_node
 from audiojob_operator.state.refusals import Refusals, Refused
 from audiojob_types import constants as c
+from audiojob_types.contract import Device
 from audiojob_types.models import ModelBook
 from audiojob_types.resources.job import PhaseState
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.resources.queue import AudioQueue
+
+
+class KueueGpus(NamedTuple):
+    """GPUs of live Jobs that Kueue let in, and of those that wait for it."""
+
+    held: int
+    wanted: int
 
 
 class Caches:
@@ -52,6 +63,22 @@ class Caches:
     def gpus_offered(self) -> int:
         """GPUs of all Ready nodes, in use or not."""
         return sum(node.gpus for node in self.nodes.values() if node.ready)
+
+    @property
+    def kueue_gpus(self) -> KueueGpus:
+        """GPUs that Kueue counts."""
+        managed = [each for cache in self.namespaces.values() for each in cache.live_gpus.values() if each.managed]
+        wanted = sum(each.gpus for each in managed if each.waits)
+        return KueueGpus(sum(each.gpus for each in managed) - wanted, wanted)
+
+    def unschedulable_pods(self) -> Counter[Device]:
+        """How many pods no node has room for, by the device that they want."""
+        return Counter(device for cache in self.namespaces.values() for device in cache.unschedulable())
+
+    def known_queues(self) -> set[QueueKey]:
+        """Every AudioQueue of a job namespace, and the default one of each, which needs no object."""
+        listed = {key for key, _ in self.queues.items() if key[0] in self.namespaces}
+        return listed | {(namespace, c.DEFAULT_QUEUE) for namespace in self.namespaces}
 
     def spec_of(self, known: Known) -> AudioPipelineSpec | None:
         """The pipeline that the job runs, or would run if it started now."""

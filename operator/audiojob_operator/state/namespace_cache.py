@@ -12,7 +12,7 @@ from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector
 from audiojob_kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS
-from audiojob_operator.deciding.children.diagnose import parse_time
+from audiojob_operator.deciding.children.diagnose import diagnose_pod, parse_time
 from audiojob_operator.deciding.children.observe import gpus_of
 from audiojob_operator.deciding.revisions import parse_revision
 from audiojob_operator.records.objects import Key
@@ -20,7 +20,9 @@ from audiojob_operator.records.settings import Revision
 from audiojob_operator.state.listener import WorkKey
 from audiojob_operator.state.projections import controller, job_is_finished, read_models, trim_job, trim_pod
 from audiojob_types import constants as c
+from audiojob_types.contract import Device
 from audiojob_types.models import ModelBook
+from audiojob_types.reasons import Reason
 
 CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -30,11 +32,12 @@ _FINAL_POD_PHASES = ("Succeeded", "Failed")
 
 @dataclass(frozen=True, slots=True)
 class LiveGpus:
-    """GPUs of a live Job. ``owner`` is the AudioJob's name, ``managed``: Kueue admitted it."""
+    """GPUs of a live Job of the AudioJob ``owner``. ``managed``: Kueue admits it, and has not yet if it ``waits``."""
 
     owner: str
     gpus: int
     managed: bool
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,15 @@ class NamespaceCache:
         """Whether a pod of the Job is known that has ended."""
         return any(pod["status"].get("phase") in _FINAL_POD_PHASES for pod in self.pods_of(job))
 
+    def unschedulable(self) -> Iterator[Device]:
+        """Devices of the pods that no node has room for."""
+        for pod in self.pods.values():
+            if pod["status"].get("phase") != "Pending" or "deletionTimestamp" in pod["metadata"]:
+                continue
+            found = diagnose_pod(pod)
+            if found is not None and found.reason is Reason.UNSCHEDULABLE:
+                yield Device.GPU if _job_of(pod) in self.live_gpus else Device.CPU
+
     def _job_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         if old is not None and new is not None and controller(old).get("name") != controller(new).get("name"):
             self._job_changed(key, old, None)  # for the AudioJob that it was taken from, it is gone
@@ -169,7 +181,7 @@ class NamespaceCache:
             return  # somebody else's Job with our label, or one that has lost its owner
         if new is not None and not job_is_finished(new) and (gpus := gpus_of(new)):
             managed = c.KUEUE_QUEUE_LABEL in (new["metadata"].get("labels") or {})
-            self.live_gpus[key] = LiveGpus(owner, gpus, managed)
+            self.live_gpus[key] = LiveGpus(owner, gpus, managed, waits=managed and bool(new["spec"].get("suspend")))
         else:
             self.live_gpus.pop(key, None)
         self._note_fetch(key, owner, new)
@@ -205,7 +217,7 @@ class NamespaceCache:
     def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         pod = new or old
         assert pod is not None
-        job_key = (key[0], pod["metadata"].get("labels", {}).get(POD_JOB_LABEL, ""))
+        job_key = _job_of(pod)
         if new is not None:
             self._pods_by_job[job_key].add(key)
         else:
@@ -226,6 +238,10 @@ def _set_member(members: defaultdict[str, dict[Key, str]], group: str, key: Key,
         if not members[group]:
             del members[group]
     return was_there
+
+
+def _job_of(pod: Object) -> Key:
+    return pod["metadata"]["namespace"], (pod["metadata"].get("labels") or {}).get(POD_JOB_LABEL, "")
 
 
 def _is_owned_by(obj: Object, uid: str) -> bool:

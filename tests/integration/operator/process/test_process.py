@@ -105,6 +105,9 @@ def test_probes_and_metrics_answer(space: Space, proxy: FaultProxy, tmp_path: Pa
         f"audiojob_operator_phase_wait_seconds_count{{{place}}} 1.0",
         f"audiojob_operator_phase_run_seconds_count{{{place}}} 1.0",
         'audiojob_operator_degraded{reason="ApiServerUnreachable"} 0.0',
+        f'audiojob_operator_backlog{{device="GPU",job_namespace="{space.namespace}",queue="default"}} 0.0',
+        'audiojob_operator_gpus{state="wanted"} 0.0',
+        'audiojob_operator_unschedulable_pods{device="GPU"} 0.0',
     ):
         assert line in lines
     # Jobs of other tests' namespaces may be suspended too.

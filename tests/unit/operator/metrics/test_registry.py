@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
@@ -22,9 +23,10 @@ from audiojob_operator.deciding.transitions import (
     PhaseStarted,
     Transition,
 )
-from audiojob_operator.metrics import known
+from audiojob_operator.metrics import known, table
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.errors import ReconcileError
+from audiojob_operator.records.admission import Backlog, Waiting
 from audiojob_operator.watching.health import Degradation
 from audiojob_types.constants import RELEASE
 from audiojob_types.contract import Device
@@ -32,6 +34,7 @@ from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import FINISHED_STATES, State
 
 REASONS = (*Reason, OTHER)
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
 
 def lines(metrics: Metrics) -> list[str]:
@@ -79,9 +82,9 @@ def test_what_a_write_has_recorded_is_counted(metrics: Metrics) -> None:
 
 
 def test_a_state_that_no_job_is_in_any_more_is_gone(metrics: Metrics) -> None:
-    metrics.depth.counts = {("Queued", "QueueFull"): 3}
+    metrics.snapshot.show(table.AUDIOJOBS, [(("Queued", "QueueFull"), 3)])
     assert 'audiojob_operator_audiojobs{reason="QueueFull",state="Queued"} 3.0' in lines(metrics)
-    metrics.depth.counts = {("Running", "Running"): 1}
+    metrics.snapshot.show(table.AUDIOJOBS, [(("Running", "Running"), 1)])
     shown = lines(metrics)
     assert not [line for line in shown if "QueueFull" in line]
     assert 'audiojob_operator_audiojobs{reason="Running",state="Running"} 1.0' in shown
@@ -123,6 +126,67 @@ def test_the_release_is_shown(metrics: Metrics) -> None:
     assert [line for line in lines(metrics) if f'version="{RELEASE}"' in line and line.endswith(" 1.0")]
 
 
+# ---------------------------------------------------------------- what waits
+
+
+def waiting_in(queue: str, device: Device = Device.CPU, count: int = 3, seconds: int = 60) -> Backlog:
+    return Backlog({(("music", queue), device): Waiting(count, NOW - timedelta(seconds=seconds))})
+
+
+def backlog_of(metrics: Metrics) -> dict[str, float]:
+    """Queues that are shown with something in them, and how many jobs that is; with the seconds behind a slash."""
+    shown = {}
+    for line in lines(metrics):
+        if found := re.fullmatch(r'audiojob_operator_(backlog|oldest_wait_seconds)\{(.*),queue="(.*)"\} (.*)', line):
+            kind, rest, queue, value = found.groups()
+            if float(value):
+                shown[f"{queue} {rest.split(chr(34))[1]}{'/s' if kind != 'backlog' else ''}"] = float(value)
+    return shown
+
+
+def test_each_known_queue_has_its_zeros(metrics: Metrics) -> None:
+    metrics.show_backlog({("music", "default"), ("music", "night")}, Backlog(), NOW)
+    shown = [line for line in lines(metrics) if line.startswith("audiojob_operator_backlog")]
+    assert len(shown) == 4
+    assert 'audiojob_operator_backlog{device="GPU",job_namespace="music",queue="night"} 0.0' in shown
+    assert backlog_of(metrics) == {}
+
+
+def test_jobs_that_wait_are_counted_in_their_queue(metrics: Metrics) -> None:
+    metrics.show_backlog({("music", "default")}, waiting_in("default", Device.GPU), NOW)
+    assert backlog_of(metrics) == {"default GPU": 3, "default GPU/s": 60}
+
+
+def test_a_queue_that_only_a_job_names_has_no_series_of_its_own(metrics: Metrics) -> None:
+    metrics.show_backlog({("music", "default")}, waiting_in("a user's word"), NOW)
+    assert backlog_of(metrics) == {"other CPU": 3, "other CPU/s": 60}
+
+
+def test_a_job_created_by_a_clock_that_is_ahead_waits_no_time(metrics: Metrics) -> None:
+    metrics.show_backlog({("music", "default")}, waiting_in("default", seconds=-5), NOW)
+    assert backlog_of(metrics) == {"default CPU": 3}
+
+
+def test_queues_beyond_the_two_hundredth_share_one_label_until_others_go(metrics: Metrics) -> None:
+    queues = {("music", f"queue-{number:03}") for number in range(210)}
+    metrics.show_backlog(queues, waiting_in("queue-205"), NOW)
+    assert backlog_of(metrics) == {"other CPU": 3, "other CPU/s": 60}
+    assert len([line for line in lines(metrics) if line.startswith("audiojob_operator_backlog")]) == 402
+    metrics.show_backlog(queues - {("music", "queue-000")}, waiting_in("queue-200"), NOW)
+    assert backlog_of(metrics) == {"queue-200 CPU": 3, "queue-200 CPU/s": 60}
+
+
+def test_who_does_not_lead_shows_none_of_it(metrics: Metrics) -> None:
+    metrics.show_backlog({("music", "default")}, waiting_in("default"), NOW)
+    metrics.show_gpus(offered=4, held=3, wanted=2)
+    metrics.show_unschedulable({Device.GPU: 1})
+    assert 'audiojob_operator_gpus{state="wanted"} 2.0' in lines(metrics)
+    assert 'audiojob_operator_unschedulable_pods{device="GPU"} 1.0' in lines(metrics)
+    metrics.hide_what_the_leader_shows()
+    leaders = tuple(each.name for each in metrics.of_the_leader)
+    assert [line for line in lines(metrics) if line.startswith(leaders)] == []
+
+
 # ---------------------------------------------------------------- how many series
 
 
@@ -140,10 +204,14 @@ def everything_of(phase: str, device: str) -> list[Transition]:
     return [PhaseStarted(phase, device, 1.0), PhaseEnded(phase, device, 1.0), PhaseReused(phase)]
 
 
-def measured(metrics: Metrics, namespaces: int) -> None:
+def measured(metrics: Metrics, namespaces: int, queues: int, reasons: int = len(REASONS)) -> None:
     """The gauges, as a scrape finds them."""
     Degradation(metrics)
-    metrics.depth.counts = dict.fromkeys(product((each for each in State if each not in FINISHED_STATES), REASONS), 1)
+    unfinished = [state for state in State if state not in FINISHED_STATES]
+    metrics.snapshot.show(table.AUDIOJOBS, [(each, 1) for each in product(unfinished, REASONS[:reasons])])
+    metrics.show_backlog({("music", f"queue-{number}") for number in range(queues)}, waiting_in("elsewhere"), NOW)
+    metrics.show_gpus(offered=1, held=1, wanted=0)
+    metrics.show_unschedulable({})
     for number in range(namespaces):
         metrics.orphans.labels(f"namespace-{number}").set(0)
         for kind in ("jobs", "pods", "controllerrevisions", "configmaps"):
@@ -155,8 +223,7 @@ def test_the_built_in_pipelines_make_at_most_2_000_series(metrics: Metrics) -> N
     assert ("separate", "separate", "GPU") in places
     for pipeline, phase, device in places:
         metrics.record(pipeline, everything_of(phase, device))
-    measured(metrics, namespaces=2)
-    metrics.depth.counts = dict(list(metrics.depth.counts.items())[:60])
+    measured(metrics, namespaces=5, queues=20, reasons=12)
     assert len(lines(metrics)) <= 2_000
 
 
@@ -172,7 +239,7 @@ def test_whatever_happens_there_are_at_most_10_000_series(metrics: Metrics) -> N
     written = (CONTROLLERREVISIONS, JOBS, EVENTS, AUDIOJOBS)
     for verb, resource, result in product(("create", "patch", "delete"), written, statuses):
         metrics.writes.labels(verb, resource.plural, result).inc()
-    measured(metrics, namespaces=50)
+    measured(metrics, namespaces=50, queues=10_000)
     assert len(lines(metrics)) <= 10_000
 
 

@@ -289,3 +289,54 @@ def test_the_phases_input_is_not_kept() -> None:
     assert trim_pod(pod)["metadata"]["annotations"] == {"a": "b"}
     assert "template" not in trim_job(world.newest("first"))["spec"]
     assert UID in str(trim_job(world.newest("first"))["metadata"]["ownerReferences"])
+
+
+# ---------------------------------------------------------------- what gauges show
+
+NO_ROOM = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "status", "expected"),
+    [
+        pytest.param({}, {"phase": "Pending", "conditions": [NO_ROOM]}, {"CPU": 1}, id="no node has room"),
+        pytest.param(USES, {"phase": "Pending", "conditions": [NO_ROOM]}, {"GPU": 1}, id="no node has a free GPU"),
+        pytest.param(
+            {},
+            {
+                "phase": "Pending",
+                "conditions": [{**NO_ROOM, "message": 'persistentvolumeclaim "store" not found'}],
+            },
+            {},
+            id="a claim is missing, which no node would bring",
+        ),
+        pytest.param({}, {"phase": "Pending", "conditions": []}, {}, id="the scheduler has not looked yet"),
+        pytest.param({}, {"phase": "Failed", "conditions": [NO_ROOM]}, {}, id="the pod is over"),
+    ],
+)
+def test_pods_that_no_node_has_room_for(annotations: Object, status: Object, expected: Object) -> None:
+    followed = Followed()
+    followed.job["metadata"]["annotations"] = annotations
+    followed.pod["status"] = {}
+    followed.bring("job", {})
+    followed.bring("pod", status)
+    assert followed.caches.unschedulable_pods() == expected
+
+
+def test_gpus_of_a_job_that_kueue_keeps_waiting_are_not_held() -> None:
+    followed = Followed()
+    followed.job["metadata"] |= {"annotations": USES, "labels": {c.KUEUE_QUEUE_LABEL: "gpu"}}
+    followed.job["spec"]["suspend"] = True
+    followed.bring("job", {})
+    assert followed.caches.kueue_gpus == (0, 1)
+    followed.job["spec"]["suspend"] = False
+    followed.bring("job", {})
+    assert followed.caches.kueue_gpus == (1, 0)
+
+
+def test_each_job_namespace_has_its_default_queue_and_those_of_others_are_none_of_ours() -> None:
+    caches = Followed().caches
+    for namespace in (NAMESPACE, "elsewhere"):
+        about = {"name": "night", "namespace": namespace, "uid": f"uid-{namespace}", "resourceVersion": "1"}
+        caches.queues.put({"metadata": about, "spec": {}})
+    assert caches.known_queues() == {(NAMESPACE, "default"), (NAMESPACE, "night")}
