@@ -53,6 +53,8 @@ of HTTP's, `WEBSOCKET` or `other`.
 - `class` of an attempt: {classes}.
   `Exhausted` reached the retry limit, `Device` continues on the CPU, `Memory` gets more memory next time, `Stopped` was
   cancelled, suspended or drained.
+- `stage` of an attempt: `schedule` until its pod has a node, `kubelet` until its container runs (volumes, image),
+  `handover` from its end until that is recorded.
 - `reason` of `audiojob_operator_degraded`: {degraded}.
 - `outcome` of an authorization: {outcomes}.
 

@@ -65,11 +65,12 @@ class PhaseEnded:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """One attempt. `reason` is "" for a success."""
+    """One attempt, by its number. `reason` is "" for a success."""
 
     phase: str
     attempt_class: AttemptClass
     reason: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +179,11 @@ def _attempts(before: Object, after: Object, status: Object) -> Iterable[Transit
     if _state(before) == PhaseState.RUNNING and moved_on:
         # Its successor was made in the same write, which has taken the place of its reason.
         kind = _again(before, after)
-        yield AttemptEnded(name, kind, _KNOWN_REASONS.get(kind, OTHER))
+        yield AttemptEnded(name, kind, _KNOWN_REASONS.get(kind, OTHER), before.get("attempt", 0))
     if _state(after) != PhaseState.RUNNING and (moved_on or _state(before) == PhaseState.RUNNING):
         kind = _end(before, after, status)
         reason = "" if kind is AttemptClass.SUCCEEDED else bounded_reason(after.get("reason") or _reason_of(status))
-        yield AttemptEnded(name, kind, reason)
+        yield AttemptEnded(name, kind, reason, after.get("attempt", 0))
 
 
 def _end(before: Object, after: Object, status: Object) -> AttemptClass:

@@ -9,6 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from audiojob_operator.deciding.attempts.used import AttemptUsed
 from audiojob_operator.deciding.transitions import (
     AttemptClass,
     AttemptEnded,
@@ -73,6 +74,9 @@ class Metrics:
         self._wait_seconds = self._histogram(table.PHASE_WAIT_SECONDS)
         self._run_seconds = self._histogram(table.PHASE_RUN_SECONDS)
         self._attempts = self._counter(table.ATTEMPTS, known.ATTEMPTS)
+        self._start_seconds = self._histogram(table.ATTEMPT_START_SECONDS)
+        self._memory_ratio = self._histogram(table.ATTEMPT_PEAK_MEMORY_RATIO)
+        self._gpu_seconds = self._counter(table.ATTEMPT_GPU_SECONDS)
         self._fallbacks = self._counter(table.FALLBACKS, known.FALLBACKS)
         self._disruptions = self._counter(table.DISRUPTIONS)
         self._reused = self._counter(table.REUSED_PHASES)
@@ -91,7 +95,7 @@ class Metrics:
                     self._wait_seconds.labels(*self._places.labels(pipeline, phase), device).observe(seconds)
                 case PhaseEnded(phase, device, seconds):
                     self._run_seconds.labels(*self._places.labels(pipeline, phase), device).observe(seconds)
-                case AttemptEnded(_, kind, reason):
+                case AttemptEnded(_, kind, reason, _):
                     self._attempts.labels(kind, reason).inc()
                     if kind is AttemptClass.DISRUPTED:
                         self._disruptions.inc()
@@ -101,6 +105,15 @@ class Metrics:
                     self._reused.labels(*self._places.labels(pipeline, phase)).inc()
                 case JobEnded(state, reason):
                     self._finished.labels(state, reason).inc()
+
+    def attempt_used(self, used: AttemptUsed) -> None:
+        """Count what an attempt took whose end a status write has recorded."""
+        for stage, seconds in used.stages.items():
+            self._start_seconds.labels(stage, used.task, used.device).observe(seconds)
+        if used.memory_ratio is not None:
+            self._memory_ratio.labels(used.task, used.device).observe(used.memory_ratio)
+        if used.device is Device.GPU:
+            self._gpu_seconds.labels(used.task, used.device).inc(used.gpu_seconds)
 
     def show_backlog(self, queues: Collection[QueueKey], backlog: Backlog, now: datetime) -> None:
         """What waits, with a 0 for each queue. A queue that only a job names, and does not exist, has no series."""

@@ -7,6 +7,8 @@ from typing import Final
 from audiojob_types.metric import Description
 
 _SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_START: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
+_RATIO: Final = (0.5, 0.8, 0.9, 1.0)
 _LONG: Final = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0)
 
 
@@ -87,6 +89,24 @@ PHASE_RUN_SECONDS: Final = _histogram(
     "device",
 )
 ATTEMPTS: Final = _counter("attempts", "Attempts that have ended, by class and reason.", "class", "reason")
+ATTEMPT_START_SECONDS: Final = _histogram(
+    "attempt_start_seconds",
+    _START,
+    "What passes before and after an attempt's work, by stage.",
+    "stage",
+    "task",
+    "device",
+)
+ATTEMPT_PEAK_MEMORY_RATIO: Final = _histogram(
+    "attempt_peak_memory_ratio",
+    _RATIO,
+    "The most memory that an attempt used, as a part of what it was given.",
+    "task",
+    "device",
+)
+ATTEMPT_GPU_SECONDS: Final = _counter(
+    "attempt_gpu_seconds", "GPUs times the time for which attempts had them, from a node to the end.", "task", "device"
+)
 FALLBACKS: Final = _counter("fallbacks", "Phases that fell back to the CPU.", "reason")
 DISRUPTIONS: Final = _counter("disruptions", "Attempts lost to drains, evictions and lost nodes.")
 REUSED_PHASES: Final = _counter("reused_phases", "Phases that reused another job's result.", "pipeline", "phase")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from audiojob_operator.admission.admitter import Admitter, Reservation
 from audiojob_operator.building.names import event_name
+from audiojob_operator.deciding.attempts.used import attempts_used
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.transitions import phase_transitions, status_after
 from audiojob_operator.metrics.registry import Metrics
@@ -19,6 +20,7 @@ from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observed import Observed
 from audiojob_operator.records.plan import EventRecord, JobRef, Plan
+from audiojob_operator.records.settings import Revision
 from audiojob_operator.state.jobstore import Known
 from audiojob_operator.state.refusals import Refused
 from audiojob_types.reasons import Reason
@@ -125,7 +127,12 @@ class Reconciler:
         created = job.metadata.creation_timestamp or datetime.now(UTC)
         eligible = max(created, job.spec.start_time or created)
         after = status_after(before, plan.status)
-        self._metrics.record(job.spec.pipeline, phase_transitions(before, after, eligible))
+        transitions = phase_transitions(before, after, eligible)
+        self._metrics.record(job.spec.pipeline, transitions)
+        if isinstance(observed.revision, Revision):
+            tasks = {phase.name: phase.task.value for phase in observed.revision.spec.phases}
+            for used in attempts_used(transitions, observed.children, tasks, datetime.now(UTC)):
+                self._metrics.attempt_used(used)
 
 
 def _refusal(refused: Refused) -> str:

@@ -37,6 +37,8 @@ class PodObservation:
     created: datetime
     node_name: str | None = None
     start_time: datetime | None = None  # when its node accepted it
+    scheduled: datetime | None = None  # when it was given a node
+    began: datetime | None = None  # when the container began that has ended
     waiting: Diagnosis | None = None
     terminating_until: datetime | None = None
 

@@ -101,10 +101,19 @@ def _observe_pod(pod: Object) -> PodObservation:
         created=parse_time(metadata.get("creationTimestamp")) or _EPOCH,
         node_name=pod.get("spec", {}).get("nodeName"),
         start_time=_idle_since(status),
+        scheduled=_scheduled(pod),
+        began=parse_time(_terminated(pod).get("startedAt")),
         waiting=diagnose_pod(pod),
         # The API server sets deletionTimestamp to the moment when the grace period ends.
         terminating_until=parse_time(metadata.get("deletionTimestamp")),
     )
+
+
+def _scheduled(pod: Object) -> datetime | None:
+    condition = condition_of(pod, "PodScheduled")
+    if condition is None or condition.get("status") != "True":
+        return None
+    return parse_time(condition.get("lastTransitionTime"))
 
 
 def _idle_since(status: Object) -> datetime | None:

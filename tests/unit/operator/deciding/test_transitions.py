@@ -77,7 +77,7 @@ def test_a_clock_that_went_back_makes_no_negative_time() -> None:
 def test_a_success_ends_the_attempt_and_the_phase() -> None:
     done = running(state="Succeeded", completionTime=at(25))
     found = phase_transitions(status(running()), status(done), CREATED)
-    assert set(found) == {AttemptEnded("one", AttemptClass.SUCCEEDED, ""), PhaseEnded("one", "CPU", 20.0)}
+    assert set(found) == {AttemptEnded("one", AttemptClass.SUCCEEDED, "", 1), PhaseEnded("one", "CPU", 20.0)}
 
 
 def test_a_phase_that_began_and_ended_between_two_writes_is_all_there() -> None:
@@ -204,7 +204,7 @@ def test_a_phase_that_took_over_anothers_result_is_no_attempt() -> None:
     assert phase_transitions({}, status(taken), CREATED) == (PhaseReused("one"),)
     assert phase_transitions(status(taken), status(taken), CREATED) == ()
     failed = phase_transitions(status(running()), status({**taken, "attempt": 1, "failures": 1}), CREATED)
-    assert failed == (AttemptEnded("one", AttemptClass.RETRY, "Running"), PhaseReused("one"))
+    assert failed == (AttemptEnded("one", AttemptClass.RETRY, "Running", 1), PhaseReused("one"))
 
 
 def test_the_end_of_a_job_is_counted_once() -> None:

@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 
 from audiojob_dev.paths import repository
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS
+from audiojob_operator.deciding.attempts.used import AttemptUsed, Stage
 from audiojob_operator.deciding.transitions import (
     OTHER,
     AttemptClass,
@@ -32,6 +33,7 @@ from audiojob_types.constants import RELEASE
 from audiojob_types.contract import Device
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import FINISHED_STATES, State
+from audiojob_types.tasks import Task
 
 REASONS = (*Reason, OTHER)
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -58,8 +60,8 @@ def test_what_a_write_has_recorded_is_counted(metrics: Metrics) -> None:
         [
             PhaseStarted("stems", "GPU", 12.0),
             PhaseEnded("stems", "CPU", 90.0),
-            AttemptEnded("stems", AttemptClass.SUCCEEDED, ""),
-            AttemptEnded("stems", AttemptClass.DISRUPTED, "Disrupted"),
+            AttemptEnded("stems", AttemptClass.SUCCEEDED, "", 1),
+            AttemptEnded("stems", AttemptClass.DISRUPTED, "Disrupted", 2),
             FellBack("stems", "GpuFailedBefore"),
             PhaseReused("stems"),
             JobEnded("Succeeded", "Completed"),
@@ -230,9 +232,12 @@ def test_the_built_in_pipelines_make_at_most_2_000_series(metrics: Metrics) -> N
 def test_whatever_happens_there_are_at_most_10_000_series(metrics: Metrics) -> None:
     for number, device in product(range(1_000), Device):
         metrics.record(f"pipeline-{number % 500}", everything_of(f"phase-{number}", device))
-    metrics.record("any", [AttemptEnded("any", kind, reason) for kind, reason in product(AttemptClass, REASONS)])
+    metrics.record("any", [AttemptEnded("any", kind, reason, 1) for kind, reason in product(AttemptClass, REASONS)])
     metrics.record("any", [JobEnded(state, reason) for state, reason in product(FINISHED_STATES, REASONS)])
     metrics.record("any", [FellBack("any", reason) for reason in REASONS])
+    for task, device in product(Task, Device):
+        if device is Device.CPU or task.descriptor.uses_gpu:
+            metrics.attempt_used(AttemptUsed(task, device, dict.fromkeys(Stage, 1.0), 1.0, 0.5))
     for reason in REASONS:
         metrics.events.labels(reason).inc()
     statuses = ("ok", "transport", *map(str, (400, 401, 403, 404, 409, 410, 413, 422, 429, 500, 502, 503, 504)))

@@ -1,0 +1,91 @@
+"""What an attempt took, for statistics: pure, from what was observed of it when its end was recorded.
+
+Nothing is decided by it. A pod writes some of it, so a value that cannot be is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from audiojob_operator.deciding.transitions import AttemptEnded, Transition
+from audiojob_operator.records.observation import Failed, PhaseObservation, Running, Succeeded
+from audiojob_types.contract import Device
+
+_MOST_RATIO: Final = 2.0  # the kernel ends a process at 1; a little more is a matter of measuring
+
+
+class Stage(StrEnum):
+    """What passes before and after the work of an attempt."""
+
+    SCHEDULE = "schedule"  # from the pod's creation until it has a node
+    KUBELET = "kubelet"  # until its container runs: volumes, image
+    HANDOVER = "handover"  # from the container's end until it is recorded
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptUsed:
+    """One attempt that has ended. ``memory_ratio``: the most that it used of what it was given; None: not known."""
+
+    task: str
+    device: Device
+    stages: Mapping[Stage, float]
+    gpu_seconds: float = 0.0
+    memory_ratio: float | None = None
+
+
+def attempts_used(
+    transitions: Iterable[Transition],
+    children: Iterable[PhaseObservation],
+    tasks: Mapping[str, str],
+    now: datetime,
+) -> Iterator[AttemptUsed]:
+    """What the attempts took whose end was just recorded. ``tasks`` by phase; an attempt without a pod took nothing."""
+    by_attempt = {(child.phase, child.attempt): child for child in children}
+    for each in transitions:
+        if not isinstance(each, AttemptEnded):
+            continue
+        child, task = by_attempt.get((each.phase, each.attempt)), tasks.get(each.phase)
+        if child is not None and child.pod is not None and task is not None:
+            yield _used(child, task, now)
+
+
+def _used(child: PhaseObservation, task: str, now: datetime) -> AttemptUsed:
+    assert child.pod is not None, "an attempt without a pod took nothing"
+    pod, outcome = child.pod, child.outcome
+    finished = None if isinstance(outcome, Running) else outcome.finished
+    spans = {
+        Stage.SCHEDULE: (pod.created, pod.scheduled),
+        Stage.KUBELET: (pod.scheduled, pod.began),
+        Stage.HANDOVER: (finished, now),
+    }
+    found = {stage: _seconds(start, end) for stage, (start, end) in spans.items()}
+    held = _seconds(pod.scheduled, finished or now) or 0.0
+    return AttemptUsed(
+        task=task,
+        device=child.device,
+        stages={stage: seconds for stage, seconds in found.items() if seconds is not None},
+        gpu_seconds=child.gpus * held,
+        memory_ratio=_memory_ratio(outcome, child.memory_bytes),
+    )
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    """Not less than 0: the clocks of nodes and of the API server differ, and know whole seconds."""
+    return None if start is None or end is None else max(0.0, (end - start).total_seconds())
+
+
+def _memory_ratio(outcome: Succeeded | Failed | Running, given: int | None) -> float | None:
+    match outcome:
+        case Succeeded(result):
+            peak = result.peak_memory_bytes
+        case Failed():
+            peak = outcome.peak_memory_bytes
+        case _:
+            peak = None
+    if not peak or not given or peak > _MOST_RATIO * given:
+        return None
+    return peak / given

@@ -1,0 +1,105 @@
+"""What an attempt took, from its pod and its result: each once, and nothing that cannot be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from tests.unit.operator.builders import NOW, World, phase, pipeline
+
+from audiojob_operator.deciding.attempts.used import AttemptUsed, Stage, attempts_used
+from audiojob_operator.deciding.transitions import AttemptClass, AttemptEnded, PhaseEnded, Transition
+from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, PodObservation, Running, Succeeded
+from audiojob_types.contract import Device, FailureClass, ManifestRef, PhaseResult
+from audiojob_types.contract import Outcome as ResultOutcome
+
+GIB = 2**30
+ENDED = AttemptEnded("stems", AttemptClass.SUCCEEDED, "", 2)
+TASKS = {"stems": "Separate"}
+
+
+def at(seconds: int) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def succeeded(peak: int | None = GIB) -> Succeeded:
+    manifest = ManifestRef(key="k", sha256="a" * 64)
+    return Succeeded(PhaseResult(outcome=ResultOutcome.SUCCEEDED, manifest=manifest, peak_memory_bytes=peak), at(100))
+
+
+def failed(peak: int | None = None) -> Failed:
+    return Failed(FailureClass.RETRY, "Stalled", "It broke.", peak_memory_bytes=peak, finished=at(100))
+
+
+POD = PodObservation("pod", "uid", at(1), scheduled=at(3), began=at(10))
+CHILD = PhaseObservation(
+    "job", "uid", "stems", 2, "r", Device.GPU, at(0), succeeded(), POD, gpus=2, memory_bytes=2 * GIB
+)
+
+
+def used(child: PhaseObservation = CHILD, *transitions: Transition) -> list[AttemptUsed]:
+    return list(attempts_used(transitions or (ENDED,), (child,), TASKS, at(101)))
+
+
+def test_an_attempt_is_told_with_its_stages_its_gpus_and_its_memory() -> None:
+    stages = {Stage.SCHEDULE: 2.0, Stage.KUBELET: 7.0, Stage.HANDOVER: 1.0}
+    assert used() == [AttemptUsed("Separate", Device.GPU, stages, gpu_seconds=194.0, memory_ratio=0.5)]
+
+
+NOT_ONE = {
+    "another attempt": (CHILD, AttemptEnded("stems", AttemptClass.RETRY, "Stalled", 1)),
+    "another phase": (CHILD, AttemptEnded("publish", AttemptClass.SUCCEEDED, "", 2)),
+    "no end of an attempt": (CHILD, PhaseEnded("stems", "GPU", 1.0)),
+    "one that never had a pod": (replace(CHILD, pod=None), ENDED),
+    "one of a phase that the pipeline lacks": (replace(CHILD, phase="gone"), replace(ENDED, phase="gone")),
+}
+
+
+@pytest.mark.parametrize(("child", "transition"), NOT_ONE.values(), ids=NOT_ONE)
+def test_nothing_is_told_of(child: PhaseObservation, transition: Transition) -> None:
+    assert used(child, transition) == []
+
+
+RATIOS: dict[str, tuple[Outcome, int | None, float | None]] = {
+    "a success": (succeeded(GIB), 2 * GIB, 0.5),
+    "a failure": (failed(2 * GIB), 2 * GIB, 1.0),
+    "an older runner, or one that was killed, which tells nothing": (succeeded(None), GIB, None),
+    "zero": (succeeded(0), GIB, None),
+    "as much as nobody was given": (succeeded(2**53), GIB, None),
+    "a Job of an earlier operator, which does not say what it was given": (succeeded(GIB), None, None),
+    "an attempt that was stopped while it ran": (Running(), GIB, None),
+}
+
+
+@pytest.mark.parametrize(("outcome", "given", "expected"), RATIOS.values(), ids=RATIOS)
+def test_memory(outcome: Outcome, given: int | None, expected: float | None) -> None:
+    (found,) = used(replace(CHILD, outcome=outcome, memory_bytes=given))
+    assert found.memory_ratio == expected
+
+
+def test_an_attempt_that_was_stopped_had_its_gpus_until_now() -> None:
+    (found,) = used(replace(CHILD, outcome=Running(), pod=replace(POD, began=None)))
+    assert (found.gpu_seconds, found.stages) == (196.0, {Stage.SCHEDULE: 2.0})
+
+
+def test_clocks_that_differ_make_no_negative_time() -> None:
+    (found,) = used(replace(CHILD, pod=replace(POD, scheduled=at(0), began=at(-5))))
+    assert found.stages == {Stage.SCHEDULE: 0.0, Stage.KUBELET: 0.0, Stage.HANDOVER: 1.0}
+
+
+def test_a_pod_that_found_no_node_held_no_gpu() -> None:
+    (found,) = used(replace(CHILD, outcome=failed(), pod=replace(POD, scheduled=None, began=None)))
+    assert found.gpu_seconds == 0.0
+
+
+def test_times_are_read_from_the_pod() -> None:
+    world = World(pipeline=pipeline(phase("one")))
+    world.turn()
+    world.pod("one")["status"]["conditions"] = [
+        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-03-01T12:00:07Z"}
+    ]
+    world.end("one", 75, startedAt="2026-03-01T12:00:09Z")
+    (child,) = world.observed().children
+    assert child.pod is not None
+    assert (child.pod.scheduled, child.pod.began) == (at(7), at(9))
