@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiojob_types.constants import RELEASE
-from audiojob_types.metric import Description
+from audiojob_types.outside.metric import Description
 
 # Each counter would be shown a second time with the moment of its birth, which nobody asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]

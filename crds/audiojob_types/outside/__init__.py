@@ -1,1 +1,1 @@
-"""The border to the network: which private networks may be reached, what an answer asks for, what no text may tell."""
+"""The border to the network: which networks may be reached, what an answer asks for, what metrics and no text tell."""

@@ -26,7 +26,7 @@ from audiojob_operator.metrics.snapshot import Snapshot
 from audiojob_operator.records.admission import Backlog, QueueKey
 from audiojob_types.constants import RELEASE
 from audiojob_types.contract import CONTRACT, Device
-from audiojob_types.metric import Description
+from audiojob_types.outside.metric import Description
 
 # Each counter would be shown a second time with the moment of its birth, which nobody asks for.
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from audiojob_types.metric import Description
+from audiojob_types.outside.metric import Description
 
 
 class Snapshot(Collector):

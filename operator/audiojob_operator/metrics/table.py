@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from audiojob_types.metric import Description
+from audiojob_types.outside.metric import Description
 
 _SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _START: Final = (1.0, 5.0, 15.0, 60.0, 300.0)

@@ -13,7 +13,7 @@ from audiojob_dev.metrics_page import metrics_page
 from audiojob_dev.paths import repository
 from audiojob_operator.metrics import table
 from audiojob_operator.metrics.registry import Metrics
-from audiojob_types.metric import RESERVED_LABELS, Description
+from audiojob_types.outside.metric import RESERVED_LABELS, Description
 
 PAGE = repository() / "docs" / "metrics.md"
 DESCRIBED = [

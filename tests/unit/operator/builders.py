@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.support.podrunner import read_by
+from tests.unit.operator.jsonpatch import apply_patch
 
 from audiojob_operator.deciding.children.observe import observe_job
 from audiojob_operator.deciding.decide import decide
-from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
 from audiojob_operator.deciding.revisions import InvalidRevisionError, parse_revision, revision_name
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observed import Observed, Retried, Unreadable
 from audiojob_operator.records.plan import EventRecord, Plan
-from audiojob_operator.records.reuse import Fresh, ReuseAnswer, ReuseAsk, SameWork
+from audiojob_operator.records.reuse import ReuseAnswer, ReuseAsk
 from audiojob_operator.records.settings import DecideSettings, Images, Revision
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
@@ -91,31 +91,6 @@ def audio_job(name: str = "song", *, pipeline: str = "pair", uid: str = UID, **s
         "spec": {"pipeline": pipeline, "queueName": "default", "suspend": False, "cancel": False, **spec},
         "status": {"state": "Pending", "percent": 0, "message": "Waiting for the operator"},
     }
-
-
-class FailedTestError(Exception):
-    """A JSON Patch test did not hold: the API server's 422."""
-
-
-def apply_patch(obj: Object, operations: tuple[Object, ...]) -> Object:
-    """RFC 6902 for what the operator uses: test, add and remove of object members. All or nothing."""
-    patched = deepcopy(obj)
-    for operation in operations:
-        *path, last = operation["path"].lstrip("/").split("/")
-        target = patched
-        for part in path:
-            target = target[part]
-        match operation["op"]:
-            case "test":
-                if last not in target or target[last] != operation["value"]:
-                    raise FailedTestError(operation["path"])
-            case "add":
-                target[last] = deepcopy(operation["value"])
-            case "remove":
-                del target[last]
-            case other:
-                raise AssertionError(f"the operator does not use {other}")
-    return patched
 
 
 def result_message(
@@ -407,21 +382,6 @@ def _read_revision(stored: Object) -> Revision | Unreadable:
         return parse_revision(stored)
     except InvalidRevisionError as error:
         return Unreadable(str(error))
-
-
-def ask_others(others: Iterable[World], wanted: ReuseAsk) -> ReuseAnswer:
-    """The answer of a shell that knows these jobs and no others."""
-    donors = [donor for other in others if (donor := donor_in(other.job, wanted.key)) is not None]
-    fitting = [donor for donor in donors if fits(wanted, donor)]
-    if fitting:
-        return max(fitting, key=lambda donor: donor.finished or NOW)
-    for other in others:
-        for record in other.job.status.phases:
-            if record.reuse_key == wanted.key and record.state == "Running":
-                same = SameWork(other.job.metadata.name, other.job.spec.priority or 5, record.reason or "")
-                if must_wait(wanted, same):
-                    return same
-    return Fresh()
 
 
 def with_settings(**changes: Any) -> DecideSettings:

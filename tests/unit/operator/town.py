@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from tests.unit.operator.builders import URL, World, ask_others, audio_job, separate_pipeline
+from tests.unit.operator.builders import NOW, URL, World, audio_job, separate_pipeline
+
+from audiojob_operator.deciding.reuse.keys import donor_in, fits, must_wait
+from audiojob_operator.records.reuse import Fresh, ReuseAnswer, ReuseAsk, SameWork
 
 OUTPUTS = {"download": ("source",), "normalize": ("audio",), "separate": ("vocals", "accompaniment")}
 STEPS = tuple(OUTPUTS)
@@ -29,6 +33,21 @@ class Town:
 
     def _after(self, world: World) -> list[World]:
         return self.worlds[self.worlds.index(world) + 1 :]
+
+
+def ask_others(others: Iterable[World], wanted: ReuseAsk) -> ReuseAnswer:
+    """The answer of a shell that knows these jobs and no others."""
+    donors = [donor for other in others if (donor := donor_in(other.job, wanted.key)) is not None]
+    fitting = [donor for donor in donors if fits(wanted, donor)]
+    if fitting:
+        return max(fitting, key=lambda donor: donor.finished or NOW)
+    for other in others:
+        for record in other.job.status.phases:
+            if record.reuse_key == wanted.key and record.state == "Running":
+                same = SameWork(other.job.metadata.name, other.job.spec.priority or 5, record.reason or "")
+                if must_wait(wanted, same):
+                    return same
+    return Fresh()
 
 
 def donors(world: World) -> list[str | None]:

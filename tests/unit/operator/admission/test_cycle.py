@@ -9,18 +9,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.operator.builders import NOW, World, audio_job, pipeline
+from tests.unit.operator.builders import NOW, pipeline
 
-from audiojob_operator.admission.candidates import candidate
 from audiojob_operator.admission.cooldowns import CoolDowns
 from audiojob_operator.admission.cycle import Cycle, Limits, run_cycle
 from audiojob_operator.admission.ledger import Holding, Ledger
 from audiojob_operator.admission.roster import JobFacts, Roster, Row, needs_of
 from audiojob_operator.records.admission import Admission, Candidate, FetchRequest, GpuRequest, SiteAnswer
 from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules, SiteUse
-from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipeline
 from audiojob_types.resources.queue import AudioQueueSpec
 
@@ -334,57 +331,6 @@ def test_no_limit_is_ever_exceeded_by_what_a_cycle_gives(
         mine = [each for each in jobs if each.candidate.queue == name]
         if any(granted[each.name] for each in mine):
             assert sum(granted[each.name] + each.gpus_held for each in mine) <= queue_gpus
-
-
-# ---------------------------------------------------------------- jobs as candidates
-
-
-def job(**spec: Any) -> AudioJob:
-    return AudioJob.model_validate(audio_job(**spec))
-
-
-def test_a_jobs_priority_is_its_own_else_its_pipelines() -> None:
-    assert [found.priority for each in (job(priority=3), job()) if (found := candidate(each, PIPELINE, NOW))] == [3, 8]
-
-
-@pytest.mark.parametrize(
-    "made",
-    [
-        pytest.param(job(suspend=True), id="suspended"),
-        pytest.param(job(cancel=True), id="cancelled"),
-        pytest.param(job(startTime=format_time(NOW + timedelta(seconds=1))), id="its start lies ahead"),
-    ],
-)
-def test_a_job_that_does_not_want_to_start_takes_no_slot(made: AudioJob) -> None:
-    assert candidate(made, PIPELINE, NOW) is None
-
-
-def test_a_job_without_a_pipeline_takes_no_slot() -> None:
-    assert candidate(job(), None, NOW) is None
-
-
-def test_a_job_holds_its_slot_from_its_first_status_to_its_end() -> None:
-    world = World()
-    assert candidate(world.job, PIPELINE, NOW) == waiting("song", priority=8).candidate
-    assert candidate(world.job, PIPELINE, NOW, live=True) == waiting("song", priority=8, holds=True).candidate
-    world.turn()
-    held = candidate(world.job, None, NOW)
-    assert held is not None
-    assert held.holds_slot
-    world.finish()
-    assert candidate(world.job, PIPELINE, NOW) is None
-
-
-def test_a_suspended_job_gives_its_slot_up_and_asks_again_when_resumed() -> None:
-    world = World()
-    world.turn()
-    world.edit(suspend=True)
-    world.turn()
-    assert candidate(world.job, PIPELINE, NOW) is None
-    world.edit(suspend=False)
-    again = candidate(world.job, PIPELINE, NOW)
-    assert again is not None
-    assert not again.holds_slot
 
 
 # ---------------------------------------------------------------- sites

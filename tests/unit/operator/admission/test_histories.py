@@ -15,7 +15,8 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
-from tests.unit.operator.builders import NOW, World, ask_others, audio_job, phase, pipeline
+from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline
+from tests.unit.operator.town import ask_others
 
 from audiojob_operator.admission.candidates import candidate
 from audiojob_operator.admission.cycle import Limits

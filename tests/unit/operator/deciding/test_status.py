@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.operator.builders import NOW, UID, FailedTestError, World, apply_patch
+from tests.unit.operator.builders import NOW, UID, World
+from tests.unit.operator.jsonpatch import FailedTestError, apply_patch
 
 from audiojob_operator.deciding.status import Situation, conditions_for, status_patch
 from audiojob_types.base import format_time

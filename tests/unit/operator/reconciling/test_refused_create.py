@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from tests.unit.operator.builders import NAMESPACE, World, apply_patch
+from tests.unit.operator.builders import NAMESPACE, World
+from tests.unit.operator.jsonpatch import apply_patch
 from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,13 +26,12 @@ def attempt(
     age: timedelta = 30 * DAY,
     published: bool = True,
     expires: datetime | None = NOW - DAY,
-    size: int = 100,
-    remnant: int = 0,
-    intermediate: bool = False,
+    **more: Any,
 ) -> StoredAttempt:
-    """``size`` bytes, and ``remnant`` bytes in its partial/."""
+    """A hundred bytes, or ``size``; ``remnant`` bytes more are in its partial/. Other names are the record's own."""
+    size, remnant = more.pop("size", 100), more.pop("remnant", 0)
     folder = f"music/{uid}/{phase}/{number}-0000000{number}"
-    return StoredAttempt(folder, size + remnant, NOW - age, published, expires, remnant, intermediate)
+    return StoredAttempt(folder, size + remnant, NOW - age, published, expires, remnant, **more)
 
 
 def job(uid: str = "a", *attempts: StoredAttempt, absent: timedelta | None = 8 * DAY) -> StoredJob:

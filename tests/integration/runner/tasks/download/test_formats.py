@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
+from tests.integration.runner.tasks.download.conftest import TYPES
 from tests.integration.runner.tasks.web import Handler, Web, drip, ranged
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch import plainhttp
 from audiojob_runner.fetch.egress import rates
-from audiojob_runner.fetch.ytdlp import record
 from audiojob_runner.tasks import TaskResult
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
@@ -25,35 +25,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.usefixtures("collected", "loopback"),
 ]
-TYPES = {".m3u8": "application/vnd.apple.mpegurl", ".mpd": "application/dash+xml", ".ts": "video/mp2t"}
-
-
-@pytest.fixture(scope="session")
-def streams(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight seconds as HLS and as DASH: two pictures, 360 and 720 lines high, and sound apart."""
-    folder = tmp_path_factory.mktemp("streams")
-    made = [
-        "-f", "lavfi", "-i", "testsrc=duration=8:size=1280x720:rate=5",
-        "-f", "lavfi", "-i", "sine=440:duration=8:sample_rate=44100",
-        "-map", "0:v", "-map", "0:v", "-map", "1:a",
-        "-filter:v:1", "scale=640:360", "-c:v", "libx264", "-preset", "ultrafast", "-g", "10",
-        "-c:a", "aac", "-ac", "2", "-b:v:0", "400k", "-b:v:1", "100k", "-b:a", "64k",
-    ]  # fmt: skip
-    hls = ["-f", "hls", "-hls_time", "2", "-hls_playlist_type", "vod", "-master_pl_name", "master.m3u8"]
-    hls += ["-var_stream_map", "v:0,agroup:a v:1,agroup:a a:0,agroup:a,default:yes", "hls_%v.m3u8"]
-    dash = ["-f", "dash", "-seg_duration", "2", "-adaptation_sets", "id=0,streams=v id=1,streams=a", "manifest.mpd"]
-    for output in (hls, dash):
-        subprocess.run(["ffmpeg", "-v", "error", "-nostdin", *made, *output], cwd=folder, check=True, timeout=120)
-    return folder
-
-
-@pytest.fixture
-def site(web: Web, streams: Path) -> Web:
-    """The streams, and a page that tells of them."""
-    for path in streams.iterdir():
-        kind = TYPES.get(path.suffix, "application/octet-stream")
-        web.serve(f"/{path.name}", path.read_bytes(), Content_Type=kind)
-    return web
 
 
 def page(web: Web, media: str, *more: Any) -> str:
@@ -288,69 +259,6 @@ def test_B16_a_thumbnail_inside_the_network_is_not_asked_for(bench: Bench, site:
     url = page(site, "manifest.mpd", "thumbnailUrl", f"{canary.url}/cover.png")
     result = bench.run(Task.DOWNLOAD, url, thumbnail=True)
     assert "private" in result.metadata["warnings"][-1]
-
-
-class Live:
-    """A live stream: each look at its playlist finds one segment more, without end."""
-
-    def __init__(self, web: Web, streams: Path, *, pieces: int = 1_000) -> None:
-        self.names = sorted(path.name for path in streams.glob("hls_2*.ts"))
-        self.pieces, self.looks = pieces, 0
-        web.routes["/live.m3u8"] = self.answer
-
-    def answer(self, handler: Handler) -> None:
-        self.looks += 1
-        first, last = self.looks, min(self.looks + 2, self.pieces)
-        lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
-        for number in range(first, last + 1):
-            lines += ["#EXTINF:2,", f"/{self.names[number % len(self.names)]}"]
-        if last == self.pieces:
-            lines.append("#EXT-X-ENDLIST")
-        handler.answer(200, "\n".join(lines).encode(), Content_Type=TYPES[".m3u8"])
-
-
-def test_B20_a_live_stream_is_refused_unless_asked_for(bench: Bench, site: Web, streams: Path) -> None:  # noqa: N802
-    Live(site, streams)
-    error = failure(bench, f"{site.url}/live.m3u8")
-    assert (error.exit_code, error.reason) == (66, Reason.LIVE_NOT_ALLOWED)
-    assert not [path for path, _ in site.asked if path.endswith(".ts")]
-
-
-@pytest.mark.parametrize(
-    ("pieces", "asked"),
-    [pytest.param(1_000, 8, id="until it is long enough"), pytest.param(12, 60, id="until it ends")],
-)
-def test_a_live_stream_is_recorded_on_request(bench: Bench, site: Web, streams: Path, pieces: int, asked: int) -> None:
-    live = Live(site, streams, pieces=pieces)
-    result = bench.run(Task.DOWNLOAD, f"{site.url}/live.m3u8", allowLive=True, maxRecordingSeconds=asked)
-    fetched = [path.removeprefix("/") for path, _ in site.asked if path.endswith(".ts")]
-    assert result.outputs[0].path.read_bytes() == b"".join((streams / name).read_bytes() for name in fetched)
-    assert 4 <= len(fetched) <= 12
-    assert live.looks < 20
-    assert_one_percentage_of_few(bench)
-
-
-def test_a_live_stream_that_stands_still_ends(
-    bench: Bench, site: Web, streams: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(record, "PATIENT_ROUNDS", 2)
-    live = Live(site, streams)
-    frozen = site.routes["/live.m3u8"]
-
-    def answer(handler: Handler) -> None:
-        live.looks = 0
-        frozen(handler)
-
-    site.routes["/live.m3u8"] = answer
-    result = bench.run(Task.DOWNLOAD, f"{site.url}/live.m3u8", allowLive=True, maxRecordingSeconds=600)
-    assert result.outputs[0].path.stat().st_size > 0
-
-
-def test_cancelling_ends_a_recording(bench: Bench, site: Web, streams: Path) -> None:
-    Live(site, streams)
-    bench.on_progress = lambda: bench.cancelled.set() if bench.reports[-1][0] > 0 else None
-    error = failure(bench, f"{site.url}/live.m3u8", allowLive=True, maxRecordingSeconds=3_600)
-    assert (error.exit_code, error.reason) == (143, Reason.STOPPED)
 
 
 def test_addresses_that_the_site_itself_refuses_are_asked_for_once_more(bench: Bench, web: Web, sounds: Path) -> None:

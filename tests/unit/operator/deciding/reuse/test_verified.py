@@ -19,11 +19,6 @@ OTHER = "b" * 64  # of what really lies there
 REF = ManifestRef(key="music/u/normalize/1-abcd1234/manifest.json", sha256="a" * 64, count=2)
 
 
-@pytest.fixture
-def town() -> Town:
-    return Town()
-
-
 def claims(world: World) -> None:
     """The job's Download was taken over: it names the sha256 of another's song as that of its own file."""
     world.turn()

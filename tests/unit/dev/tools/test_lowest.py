@@ -10,7 +10,7 @@ import pytest
 
 from audiojob_dev.tools.lowest import EXTRAS, RECORD, floors, imported, reached, used
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 TRIED: dict[str, dict[str, Any]] = json.loads((ROOT / RECORD).read_text(encoding="utf-8"))
 FLOORS = floors(ROOT)
 
