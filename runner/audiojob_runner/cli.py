@@ -64,6 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     _describe_sweep(sweep)
     listing = commands.add_parser("tasks", help="list the tasks and their parameters")
     listing.set_defaults(run=_tasks)
+    _add_run(commands)
+    _add_prefetch(commands)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
     run = commands.add_parser(
         "run",
         help="run one task on files of this machine",
@@ -94,8 +100,6 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="overwrite files in --out")
     run.add_argument("--verbose", action="store_true", help="show the task's log")
     run.set_defaults(run=_run)
-    _add_prefetch(commands)
-    return parser
 
 
 def _add_prefetch(commands: Any) -> None:
