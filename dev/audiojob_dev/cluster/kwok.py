@@ -49,6 +49,7 @@ _CONTROLLERS_OF_NODES = (
 )
 _TIMES_OF_NODES = ("--node-monitor-period=1s", "--node-monitor-grace-period=5s", "--node-eviction-rate=10")
 _NODE_LEASE_SECONDS = 4
+_NEVER_MILLISECONDS = 24 * 3_600_000
 # 253 addresses are not enough for the pods of one benchmark.
 _POD_RANGE = "10.128.0.1/10"
 
@@ -94,7 +95,7 @@ def pod_stages(*, start_milliseconds: int = 0, run_milliseconds: int = 0, messag
     """A scheduled pod runs after `start_milliseconds`, succeeds `run_milliseconds` later, and stops when deleted.
 
     `message` is a Go template of its result.
-    Two status writes for each pod; a real kubelet makes four. Without delays kwok repeats a write where an event from
+    Two status writes for each pod; a real kubelet makes four. Without delays kwok repeats the first where an event from
     before it comes after it, the more the busier the machine is.
     """
     lives = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
@@ -108,6 +109,10 @@ def pod_stages(*, start_milliseconds: int = 0, run_milliseconds: int = 0, messag
     complete["spec"]["delay"] = {"durationMilliseconds": run_milliseconds}
     run = _stage("pod-run", "Pod", [lives, is_new], {"statusTemplate": _RUNNING})
     run["spec"]["delay"] = {"durationMilliseconds": start_milliseconds}
+    # kwok drops what it has planned for a pod only where the next event has a stage too: without this one an event from
+    # before the end, read after it, ends the pod again.
+    done = _stage("pod-done", "Pod", [lives, has_ended], {})
+    done["spec"]["delay"] = {"durationMilliseconds": _NEVER_MILLISECONDS}
     return [
         run,
         complete,
@@ -116,6 +121,7 @@ def pod_stages(*, start_milliseconds: int = 0, run_milliseconds: int = 0, messag
         ),
         # The finalizer of the Job controller stays: a kubelet would not touch it either.
         _stage("pod-delete", "Pod", [is_deleted, has_ended], {"delete": True}),
+        done,
     ]
 
 
