@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def shipped_modules() -> list[Path]:
     return [path for package, folder in PACKAGES.items() for path in sorted((ROOT / folder / package).rglob("*.py"))]
 
 
+@cache
 def words_of(path: Path) -> set[str]:
     """Imported modules, and strings of one word, of a module."""
     found: set[str] = set()

@@ -20,13 +20,28 @@ MINE = "job/work/1-aaaaaaaa"
 def make(base: Path) -> Path:
     """A store with an attempt of an attacker and one of another job, and files beside the store."""
     root = base / "store"
-    for path in (f"{MINE}/a/b/c.txt", f"{MINE}/d.txt", f"{MINE}/e/f.txt", "victim/work/song.wav", "victim/x/y"):
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(path)
-    (base / "outside/sub").mkdir(parents=True)
-    (base / "outside/keys").write_text("keys")
-    (base / "outside/sub/more").write_text("more")
+    for folder in (root / "victim/work", root / "victim/x", base / "outside/sub"):
+        folder.mkdir(parents=True)
+    for file in (root / "victim/work/song.wav", root / "victim/x/y", base / "outside/keys", base / "outside/sub/more"):
+        file.write_text(file.name)
+    make_attempt(root)
     return root
+
+
+def make_attempt(root: Path) -> None:
+    for folder in ("a/b", "e"):
+        (root / MINE / folder).mkdir(parents=True)
+    for file in ("a/b/c.txt", "d.txt", "e/f.txt"):
+        (root / MINE / file).write_text(file)
+
+
+def make_again(root: Path, away: Path) -> None:
+    """The attacker's attempt as at first; what became of it lies in a folder of its own."""
+    away.mkdir()
+    for path in root.iterdir():
+        if path.name != "victim":
+            path.rename(away / path.name)
+    make_attempt(root)
 
 
 @pytest.fixture
@@ -34,10 +49,10 @@ def root(tmp_path: Path) -> Path:
     return make(tmp_path)
 
 
-def intact(root: Path) -> dict[str, str]:
+def intact(root: Path) -> dict[Path, str]:
     """What is not the attacker's."""
-    places = (root / "victim", root.parent / "outside")
-    return {str(path): path.read_text() for place in places for path in place.rglob("*") if path.is_file()}
+    folders = [found for place in (root / "victim", root.parent / "outside") for found in os.walk(place)]
+    return {Path(folder, name): Path(folder, name).read_text() for folder, _, names in folders for name in names}
 
 
 ATTACKS: dict[str, Callable[[Path], Callable[[], None]]] = {
@@ -72,11 +87,11 @@ def become_pipe(path: Path) -> None:
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_nothing_else_is_touched_whenever_somebody_swaps_a_name(
-    attack: str, action: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    attack: str, action: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = intact(root)
     for number in count(1):
-        root = make(tmp_path / str(number))
-        before = intact(root)
+        make_again(root, tmp_path / str(number))
         with (
             attack_before_call(monkeypatch, number, ATTACKS[attack](root)) as seen,
             suppress(OSError),  # to give up is no harm
