@@ -6,10 +6,11 @@ import gc
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.support.cluster import NO_CLUSTER, TestCluster, find_cluster
 from tests.support.parallel import FilesBesideEachOther, scheduler
 
@@ -20,6 +21,11 @@ from audiojob_dev.tools import binaries
 from audiojob_runner.cpus import wait_without_spinning
 
 wait_without_spinning(os.environ)  # as every phase does, before anything imports torch
+
+# Everywhere the same inputs, so that a run fails for what was changed. `make properties` tries others, and many more.
+settings.register_profile("tests", max_examples=50, derandomize=True, database=None, deadline=None)
+settings.register_profile("long", max_examples=2_000, database=None, deadline=None, print_blob=True)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +92,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesBesi
     return scheduler(config, log)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """No garbage is looked for while modules are imported and tests collected: nearly all of that stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
 def pytest_collection_finish() -> None:
     """Garbage is looked for among what tests make: modules and thousands of collected tests stay to the end."""
-    gc.collect()
     gc.freeze()

@@ -359,7 +359,7 @@ class _GpuWorld(World):
         return replace(super().observed(), gpus_per_node=GPUS, admitted=self.admission)
 
 
-# Few, so that the unit tests stay fast; each run draws others. HISTORIES=1000 for a long look.
+# Few, so that the unit tests stay fast; HISTORIES=1000 with --hypothesis-profile long draws others, for a long look.
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
     max_examples=int(os.environ.get("HISTORIES", "8")), stateful_step_count=40, deadline=None
