@@ -42,8 +42,18 @@ class Pace:
 _DEFAULT_PACE = Pace()
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The objects that a reflector follows: of one type, in one namespace or all, that match both selectors."""
+
+    resource: Resource
+    namespace: str | None = None
+    label_selector: str | None = None
+    field_selector: str | None = None
+
+
 class Reflector(Generic[T]):
-    """The objects of one type, namespace and selector, each reduced by `project` to what the caller keeps.
+    """The objects of a selection, each reduced by `project` to what the caller keeps.
 
     `project` gets the object without `metadata.managedFields` and may keep parts of it. `on_change(key,
     old, new)` is called in the event loop for each changed value: `old` None = new object, `new` None =
@@ -51,28 +61,23 @@ class Reflector(Generic[T]):
     object that `project` fails on keeps its former value. Not thread-safe.
     """
 
-    def __init__(  # noqa: PLR0913 - what to follow, and the two callbacks
+    def __init__(
         self,
         client: KubeClient,
-        resource: Resource,
+        selection: Selection,
         *,
-        namespace: str | None = None,
-        label_selector: str | None = None,
-        field_selector: str | None = None,
         project: Callable[[Object], T],
         on_change: OnChange[T],
         clock: Callable[[], float] = time.monotonic,
         pace: Pace = _DEFAULT_PACE,
     ) -> None:
-        self.resource = resource
+        self.resource = selection.resource
+        self._selection = selection
         self.synced = asyncio.Event()
         """Set once the first complete list is in."""
         self.relists = 0
         """Complete lists so far."""
         self._client = client
-        self._namespace = namespace
-        self._label_selector = label_selector
-        self._field_selector = field_selector
         self._project = project
         self._clock = clock
         self._pace = pace
@@ -131,9 +136,9 @@ class Reflector(Generic[T]):
         version = 0
         pages = self._client.pages(
             self.resource,
-            self._namespace,
-            label_selector=self._label_selector,
-            field_selector=self._field_selector,
+            self._selection.namespace,
+            label_selector=self._selection.label_selector,
+            field_selector=self._selection.field_selector,
             page_size=self._pace.page_size,
         )
         # Page by page: whole objects of one page at a time, not of the whole list, are in memory.
@@ -158,10 +163,10 @@ class Reflector(Generic[T]):
         quiet = True
         stream = self._client.watch(
             self.resource,
-            self._namespace,
+            self._selection.namespace,
             resource_version=str(self._store.delivered),
-            label_selector=self._label_selector,
-            field_selector=self._field_selector,
+            label_selector=self._selection.label_selector,
+            field_selector=self._selection.field_selector,
             timeout_seconds=_spread(seconds),
         )
         try:
@@ -189,7 +194,9 @@ class Reflector(Generic[T]):
         state (a watch from a version still to come is kept open in silence).
         """
         # With the field selector: a right to one name is a right to lists that ask for it alone.
-        pages = self._client.pages(self.resource, self._namespace, field_selector=self._field_selector, page_size=1)
+        pages = self._client.pages(
+            self.resource, self._selection.namespace, field_selector=self._selection.field_selector, page_size=1
+        )
         try:
             version = int((await anext(pages)).resource_version)
         finally:

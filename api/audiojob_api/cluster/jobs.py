@@ -11,7 +11,7 @@ from audiojob_api.jobs.ports import Listener, Object
 from audiojob_api.problems import unavailable
 from audiojob_kube.errors import Conflict, Invalid, is_failed_json_patch_test
 from audiojob_kube.protocol import KubeClient
-from audiojob_kube.reflector import Pace, Reflector
+from audiojob_kube.reflector import Pace, Reflector, Selection
 from audiojob_kube.resources import AUDIOJOBS
 from audiojob_types.constants import LABEL_USER
 
@@ -40,7 +40,7 @@ class KubeJobs:
         self._namespace = namespace
         self._listeners: dict[str, set[Listener]] = {}
         self._reflector: Reflector[Object] = Reflector(
-            client, AUDIOJOBS, namespace=namespace, project=kept, on_change=self._changed, pace=_PACE
+            client, Selection(AUDIOJOBS, namespace), project=kept, on_change=self._changed, pace=_PACE
         )
 
     # ---------------------------------------------------------------- JobReader

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
-from audiojob_kube.reflector import Reflector
+from audiojob_kube.reflector import Reflector, Selection
 from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, NODES
 from audiojob_operator.deciding.policies.models import progress_shown
 from audiojob_operator.records.admission import QueueKey
@@ -47,11 +47,13 @@ class Caches:
         self.namespaces = {name: NamespaceCache(client, name, self) for name in namespaces}
         self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
-            client, AUDIOPIPELINES, project=AudioPipeline.read, on_change=self._pipeline_changed
+            client, Selection(AUDIOPIPELINES), project=AudioPipeline.read, on_change=self._pipeline_changed
         )
-        self.nodes: Reflector[NodeRow] = Reflector(client, NODES, project=project_node, on_change=self._moved)
+        self.nodes: Reflector[NodeRow] = Reflector(
+            client, Selection(NODES), project=project_node, on_change=self._moved
+        )
         self.queues: Reflector[AudioQueue] = Reflector(
-            client, AUDIOQUEUES, project=AudioQueue.read, on_change=self._moved
+            client, Selection(AUDIOQUEUES), project=AudioQueue.read, on_change=self._moved
         )
 
     @property

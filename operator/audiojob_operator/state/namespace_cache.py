@@ -10,7 +10,7 @@ from typing import Protocol
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
-from audiojob_kube.reflector import Reflector
+from audiojob_kube.reflector import Reflector, Selection
 from audiojob_kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS
 from audiojob_operator.deciding.children.diagnose import diagnose_pod, parse_time
 from audiojob_operator.deciding.children.observe import gpus_of
@@ -82,33 +82,26 @@ class NamespaceCache:
         self._ended_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # the same, as long as the Job is kept
         self.jobs: Reflector[Object] = Reflector(
             client,
-            JOBS,
-            namespace=namespace,
-            label_selector=CHILDREN_SELECTOR,
+            Selection(JOBS, namespace, label_selector=CHILDREN_SELECTOR),
             project=trim_job,
             on_change=self._job_changed,
         )
         self.pods: Reflector[Object] = Reflector(
             client,
-            PODS,
-            namespace=namespace,
-            label_selector=CHILDREN_SELECTOR,
+            Selection(PODS, namespace, label_selector=CHILDREN_SELECTOR),
             project=trim_pod,
             on_change=self._pod_changed,
         )
         self.revisions: Reflector[Revision] = Reflector(
             client,
-            CONTROLLERREVISIONS,
-            namespace=namespace,
-            label_selector=c.LABEL_PIPELINE,
+            Selection(CONTROLLERREVISIONS, namespace, label_selector=c.LABEL_PIPELINE),
             project=parse_revision,
             on_change=lambda key, _old, _new: listener.revision_changed(key),
         )
         self.models: Reflector[ModelBook] = Reflector(
             client,
-            CONFIGMAPS,
-            namespace=namespace,
-            field_selector=f"metadata.name={c.MODELS_CONFIGMAP}",  # by which the right to it is given, too
+            # The right to it is given by its name, too.
+            Selection(CONFIGMAPS, namespace, field_selector=f"metadata.name={c.MODELS_CONFIGMAP}"),
             project=read_models,
             on_change=lambda _key, old, new: listener.models_changed(namespace, old, new),
         )

@@ -24,7 +24,7 @@ from audiojob_dev.tools import binaries
 from audiojob_kube.client import AiohttpKubeClient, connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.objects import Key
-from audiojob_kube.reflector import Pace, Reflector
+from audiojob_kube.reflector import Pace, Reflector, Selection
 from audiojob_kube.resources import AUDIOJOBS
 
 pytestmark = pytest.mark.integration
@@ -44,12 +44,10 @@ async def following(
 
     reflector: Reflector[str] = Reflector(
         client,
-        AUDIOJOBS,
-        namespace=namespace,
+        Selection(AUDIOJOBS, namespace, **options),
         project=lambda obj: str(obj["status"]["state"]),
         on_change=on_change,
         pace=Pace(page_size=2),
-        **options,
     )
     task = asyncio.create_task(reflector.run())
     await asyncio.wait_for(reflector.synced.wait(), 20)

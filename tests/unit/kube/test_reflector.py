@@ -24,7 +24,7 @@ from audiojob_kube.backoff import Backoff
 from audiojob_kube.client import Timeouts, connect
 from audiojob_kube.config import Connection
 from audiojob_kube.objects import Key, Object
-from audiojob_kube.reflector import Pace, Reflector
+from audiojob_kube.reflector import Pace, Reflector, Selection
 from audiojob_kube.resources import AUDIOJOBS
 
 QUICK = Pace(page_size=2, backoff=Backoff(first_seconds=0.01, cap_seconds=0.05))
@@ -47,7 +47,8 @@ class Follower:
             "clock": lambda: self.now,
             "pace": QUICK,
         }
-        self.reflector: Reflector[str] = Reflector(self.client, AUDIOJOBS, **(defaults | options))
+        selection = options.pop("selection", Selection(AUDIOJOBS))
+        self.reflector: Reflector[str] = Reflector(self.client, selection, **(defaults | options))
         self.task = asyncio.create_task(self.reflector.run())
 
     def has(self, **versions: str) -> bool:
@@ -77,7 +78,9 @@ async def follow(server: ScriptedServer) -> AsyncIterator[Any]:
 async def test_pages_then_events(server: ScriptedServer, follow: Any) -> None:
     server.lists.extend([listing(7, job("a", 1), job("b", 2), more="t"), listing(7, job("c", 3))])
     server.watches.append([event("MODIFIED", job("a", 8)), event("DELETED", job("b", 9)), Hold()])
-    follower = follow(namespace="music", label_selector="x=y", field_selector="status.state!=Failed")
+    follower = follow(
+        selection=Selection(AUDIOJOBS, namespace="music", label_selector="x=y", field_selector="status.state!=Failed")
+    )
     assert not follower.reflector.synced.is_set()
     await eventually(lambda: follower.has(a="8", c="3"), "list and events are in")
     assert follower.reflector.synced.is_set()
@@ -157,7 +160,7 @@ async def test_a_broken_watch_is_continued_where_it_was(
 async def test_silence_where_nothing_changes_is_healthy(server: ScriptedServer, follow: Any) -> None:
     server.lists.extend([listing(7, job("a", 1)), listing(80, job("a", 1))])
     server.watches.extend([[Hold()], [event("MODIFIED", job("a", 90)), Hold()]])
-    follower = follow(label_selector="x=y")
+    follower = follow(selection=Selection(AUDIOJOBS, label_selector="x=y"))
     await asyncio.wait_for(follower.reflector.synced.wait(), 2)
     follower.now += 75
     await eventually(lambda: follower.reflector.age() == 0, "the server answers that it is there")
@@ -171,7 +174,7 @@ async def test_after_silence_no_more_is_asked_for_than_what_is_followed(server: 
     """A right to one object by its name does not reach further."""
     server.lists.extend([listing(7, job("a", 1)), listing(80, job("a", 1))])
     server.watches.extend([[Hold()], [event("MODIFIED", job("a", 90)), Hold()]])
-    follower = follow(field_selector="metadata.name=a")
+    follower = follow(selection=Selection(AUDIOJOBS, field_selector="metadata.name=a"))
     await eventually(lambda: follower.has(a="90"), "the next watch works")
     assert {seen.query.get("fieldSelector") for seen in server.requests(watch=False)} == {"metadata.name=a"}
 
