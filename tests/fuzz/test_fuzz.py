@@ -54,6 +54,7 @@ def test_inputs_by_chance_are_survived(name: str) -> None:
 
     @settings(
         max_examples=50,
+        derandomize=False,  # other inputs in every round, also where the profile wants the same ones
         deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink],
