@@ -56,6 +56,7 @@ def _config(app: FastAPI, settings: ApiSettings) -> uvicorn.Config:
         body_seconds=settings.body_seconds,
         send_seconds=settings.send_seconds,
         most=settings.max_connections,
+        head_bytes=settings.max_head_bytes,
     )
     return uvicorn.Config(
         app,
@@ -63,7 +64,6 @@ def _config(app: FastAPI, settings: ApiSettings) -> uvicorn.Config:
         port=settings.port,
         http=protocol(limits),  # type: ignore[arg-type] # uvicorn calls it, whatever it is
         ws="none",  # no route is one, and its connections would not have our limits
-        h11_max_incomplete_event_size=settings.max_head_bytes,
         # Without this, what comes through `kubectl port-forward` could name any address as its own.
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,

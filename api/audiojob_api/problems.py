@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 RETRY_SECONDS = 5
+_SHOWN = 100  # characters of a name that a caller has chosen
 
 
 class FieldProblem(BaseModel):
@@ -36,6 +37,13 @@ def invalid_field(name: str, message: str) -> Problem:
     """422 for one field of the body, named with dots."""
     found = FieldProblem(pointer=pointer(name.split(".")), detail=message)
     return Problem(422, "invalid-request", f"{name}: {message}", (found,))
+
+
+def repeated(name: str) -> Problem:
+    """400 for a field or parameter that a request gives twice: two readers may take different ones."""
+    shown = name[:_SHOWN]
+    detail = f"{shown}: given twice; send it once."
+    return Problem(400, "repeated-field", detail, (FieldProblem(pointer=pointer([shown]), detail=detail),))
 
 
 def unavailable(detail: str) -> Problem:

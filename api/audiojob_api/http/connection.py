@@ -1,11 +1,13 @@
 """Connections that end in time: uvicorn waits without limit for heads, for bodies, and for clients that do not read.
 
-HTTP is parsed by h11 alone. What a request says is judged by the middleware of `limits`.
+HTTP is parsed by h11 alone, which gets no head whose lines others may see elsewhere. What a request says is judged by
+the middleware of `limits`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,20 +21,50 @@ from uvicorn.server import ServerState
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
+# A line that does not end in CR LF, a CR inside one, and one that continues the line before.
+_BAD_LINES: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\n[ \t]")
+_HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 looks for it
+_LONGEST_MARK: Final = 3  # bytes, of what these find
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Seconds for a head, for a body, and for taking in some of an answer; connections at the same time."""
+    """Seconds for a head, for a body, and for taking in some of an answer; connections at the same time.
+
+    ``head_bytes`` is the most that is kept of a head that is not complete.
+    """
 
     head_seconds: float
     body_seconds: float
     send_seconds: float
     most: int
+    head_bytes: int
 
 
 def protocol(limits: ConnectionLimits) -> Callable[..., asyncio.Protocol]:
     """What uvicorn makes one of for each connection."""
     return partial(LimitedProtocol, limits)
+
+
+class StrictConnection(h11.Connection):
+    """h11 without what it forgives in heads: a proxy that sees other lines there sees other requests."""
+
+    _seen = 0  # bytes of the head that have been looked at
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Raises RemoteProtocolError for a bare LF or CR in a head, and for a line that is folded."""
+        if self.their_state is h11.IDLE:
+            self._check_lines(self.trailing_data[0])
+        else:
+            self._seen = 0
+        return super().next_event()
+
+    def _check_lines(self, received: bytes) -> None:
+        start = max(0, self._seen - _LONGEST_MARK)
+        end = _HEAD_END.search(received, start)
+        if _BAD_LINES.search(received, start, end.end() if end else len(received)):
+            raise h11.RemoteProtocolError("lines of a head must end in CR LF and must not be folded")
+        self._seen = len(received)
 
 
 class LimitedProtocol(H11Protocol):
@@ -51,6 +83,7 @@ class LimitedProtocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.conn = StrictConnection(h11.SERVER, limits.head_bytes)
         self._limits = limits
         self._waiting_for: object = None
         self._receive_deadline: asyncio.TimerHandle | None = None

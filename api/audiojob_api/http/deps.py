@@ -7,6 +7,7 @@ connection, so that a WebSocket can depend on them too.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -25,7 +26,7 @@ from audiojob_api.jobs.create import Requester
 from audiojob_api.jobs.following import Recheck
 from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs
 from audiojob_api.jobs.views import Show
-from audiojob_api.problems import Problem
+from audiojob_api.problems import Problem, repeated
 from audiojob_api.settings import ApiSettings
 from audiojob_kube.errors import ApiError, TransportError
 
@@ -187,18 +188,19 @@ def _requester_who_may(call: Call) -> Callable[..., Awaitable[Requester]]:
     return requester
 
 
+async def single_query(request: Request) -> None:
+    """Refuse a query that gives a parameter twice: we would take the last, a proxy may judge the first."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    for name, count in counts.items():
+        if count > 1:
+            raise repeated(name)
+
+
 async def _existing_job(name: JobName, reader: Reader) -> dict[str, Any]:
     job = await reader.find(name)
     if job is None:
         raise Problem(404, "not-found", f"There is no job {name!r}.")
     return job
-
-
-async def require_json(request: Request) -> None:
-    """Refuse bodies that are not declared as JSON."""
-    declared = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if declared != "application/json":
-        raise Problem(415, "unsupported-media-type", "Send the body as Content-Type: application/json.")
 
 
 Creator = Annotated[Requester, Depends(_requester_who_may(Call.CREATE))]

@@ -10,12 +10,14 @@ from audiojob_api.problems import Problem
 
 _LENGTH_DIGITS = 18
 _SEPARATORS = len(": \r\n")
+_VERSIONS = ("1.1", "1.0")  # h11 takes any number, and the rules of 1.1 for it
 # What follows on the connection cannot be trusted to be a request.
 _CLOSE = {"Connection": "close"}
 
 
 class HeadRules:
-    """ASGI middleware: a head over ``max_bytes`` is answered with 431, one that can be read in two ways with 400.
+    """ASGI middleware: a head over ``max_bytes`` is answered with 431, one that can be read in two ways with 400,
+    one of another version of HTTP with 505.
 
     The parser itself only limits what comes in pieces. A proxy that believes Content-Length where we believe
     Transfer-Encoding would take a part of one caller's body for another's request.
@@ -35,6 +37,8 @@ class HeadRules:
         if size > self._max_bytes:
             detail = f"Address and headers have more than {self._max_bytes} bytes."
             return Problem(431, "request-header-fields-too-large", detail, headers=_CLOSE)
+        if scope.get("http_version", "1.1") not in _VERSIONS:
+            return Problem(505, "http-version-not-supported", "Speak HTTP/1.1 or HTTP/1.0.", headers=_CLOSE)
         names = {name for name, _ in scope["headers"]}
         chunked = b"transfer-encoding" in names
         if chunked and (b"content-length" in names or scope.get("http_version") == "1.0"):

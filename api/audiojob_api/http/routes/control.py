@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 
 from audiojob_api.access.rights import Call
-from audiojob_api.http.deps import ExistingJob, Shown, Writer, caller_who_may, require_json
+from audiojob_api.http.bodies import require_json
+from audiojob_api.http.deps import ExistingJob, Shown, Writer, caller_who_may
 from audiojob_api.http.errors import responses
 from audiojob_api.jobs.control import CANCEL, RESUME, SUSPEND, Switch, add_review, change_priority, turn
 from audiojob_api.jobs.request import JobChange, ReviewRequest

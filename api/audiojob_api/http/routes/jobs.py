@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from audiojob_api.access.rights import Call, rights_to_create
+from audiojob_api.http.bodies import require_json
 from audiojob_api.http.deps import (
     Creator,
     ExistingJob,
@@ -20,7 +21,7 @@ from audiojob_api.http.deps import (
     Shown,
     Writer,
     caller_who_may,
-    require_json,
+    single_query,
 )
 from audiojob_api.http.errors import responses
 from audiojob_api.jobs.create import Requester, create_once, new_job, retry_job
@@ -98,7 +99,7 @@ async def _filter(
 @router.get(
     "",
     response_model=JobPage,
-    dependencies=[Depends(caller_who_may(Call.LIST))],
+    dependencies=[Depends(caller_who_may(Call.LIST)), Depends(single_query)],
     responses=responses(400),
     summary="List jobs, newest first",
 )

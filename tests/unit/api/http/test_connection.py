@@ -16,7 +16,7 @@ import uvicorn
 from audiojob_api.http.connection import ConnectionLimits, protocol
 from audiojob_api.http.limits import HeadRules
 
-LONG = ConnectionLimits(head_seconds=60, body_seconds=60, send_seconds=60, most=1_000)
+LONG = ConnectionLimits(head_seconds=60, body_seconds=60, send_seconds=60, most=1_000, head_bytes=4_096)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 ENDLESS = b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
@@ -55,7 +55,6 @@ async def serving(limits: ConnectionLimits) -> AsyncIterator[tuple[int, Any]]:
         ws="none",
         lifespan="off",
         log_level="error",
-        h11_max_incomplete_event_size=4_096,
         timeout_graceful_shutdown=1,
     )
     server = _Server(config)
@@ -197,6 +196,18 @@ async def test_a_request_in_progress_is_not_given_up_for_a_new_connection() -> N
         (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 1_000 + b"\r\n", 431),
         (b"GET / HTTP/1.1\r\nX : y\r\nHost: a\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
+        (GET.replace(b"\r\n", b"\n"), 400),
+        (b"GET / HTTP/1.1\r\nX: y\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: y\rz\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\t5\r\n\r\nabcde", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n", 400),
+        (b"GET / HTTP/1.9\r\nHost: a\r\n\r\n", 505),
+        (b"PRI * HTTP/2.0\r\n\r\n", 505),
     ],
     ids=[
         "two lengths",
@@ -209,6 +220,18 @@ async def test_a_request_in_progress_is_not_given_up_for_a_new_connection() -> N
         "many headers",
         "a blank before the colon",
         "TLS",
+        "lines that end in LF",
+        "one line that ends in LF",
+        "an empty line that ends in LF",
+        "a CR within a line",
+        "a folded line",
+        "a length on a folded line",
+        "two Hosts",
+        "no Host",
+        "a chunk's size that ends in LF",
+        "a chunk that ends in LF",
+        "a version that nobody speaks",
+        "HTTP/2",
     ],
 )
 async def test_heads_that_are_refused_end_their_connection(content: bytes, status: int) -> None:
@@ -217,6 +240,28 @@ async def test_heads_that_are_refused_end_their_connection(content: bytes, statu
         heads = [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
         assert len(heads) == 1, "what follows is not taken for another request"
         assert int(heads[0].split()[1]) in {status, 501 if status == 400 else status}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 1_000])
+async def test_lines_are_looked_at_however_a_head_is_cut_into_pieces(size: int) -> None:
+    good = POST + b" \n\t\n " + GET.replace(b"Host", b"Connection: close\r\nHost")
+    bad = POST + b" \n\t\n " + GET.replace(b"a\r", b"a")
+    async with serving(LONG) as (port, _):
+        assert (await in_pieces(port, good, size)).count(b"HTTP/1.1 200") == 2
+        assert (await in_pieces(port, bad, size)).count(b"HTTP/1.1 200") <= 1, "an answer that was sent can be lost"
+
+
+async def in_pieces(port: int, content: bytes, size: int) -> bytes:
+    """Send so many bytes at a time; what the server answers until it ends the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for begin in range(0, len(content), size):
+            writer.write(content[begin : begin + size])
+            await asyncio.sleep(0)
+        return await asyncio.wait_for(_everything(reader), 20)
+    finally:
+        await closed(writer)
 
 
 async def test_requests_one_after_the_other_are_answered_as_ever() -> None:

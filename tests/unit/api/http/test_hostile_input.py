@@ -69,6 +69,61 @@ def test_hostile_bodies(
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "content", "name"),
+    [
+        pytest.param("POST", JOBS, b'{"pipeline":"x","pipeline":"y"}', "pipeline", id="a field"),
+        pytest.param("POST", JOBS, b'{"pipeline":"x","pipeline":"x"}', "pipeline", id="with the same value"),
+        pytest.param("POST", JOBS, rb'{"pipeline":"x","p\u0069peline":"y"}', "pipeline", id="spelt in another way"),
+        pytest.param(
+            "POST",
+            JOBS,
+            b'{"pipeline":"x","source":{"url":"http://a/b","url":"http://c/d"}}',
+            "url",
+            id="within a field",
+        ),
+        pytest.param(
+            "POST",
+            JOBS,
+            b'{"pipeline":"x","parameters":{"separate":{"stems":1},"separate":{}}}',
+            "separate",
+            id="a task",
+        ),
+        pytest.param("POST", JOBS, rb'{"pipeline":"x","\ud800":1,"\ud800":2}', "\\ud800", id="half a surrogate pair"),
+        pytest.param("PATCH", f"{JOBS}/song", b'{"priority":1,"priority":9}', "priority", id="a change"),
+        pytest.param(
+            "POST", f"{JOBS}/song/reviews", b'{"phase":"a","approved":false,"approved":true}', "approved", id="a review"
+        ),
+    ],
+)
+def test_a_field_that_is_named_twice_is_refused(
+    client: TestClient, backend: MemoryBackend, method: str, path: str, content: bytes, name: str
+) -> None:
+    answer = client.request(method, path, content=content, headers=JSON)
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/repeated-field"), answer.text
+    assert answer.json()["errors"][0]["pointer"] == f"/{name}"
+    assert "send it once" in answer.json()["detail"]
+    assert not backend.objects
+
+
+@pytest.mark.parametrize("query", ["state=Running&state=Failed", "limit=1&limit=%31", "cursor=&x=1&cursor=", "x=1&x=1"])
+def test_a_parameter_that_is_given_twice_is_refused(client: TestClient, query: str) -> None:
+    answer = client.get(f"{JOBS}?{query}")
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/repeated-field"), answer.text
+
+
+def test_a_query_of_thousands_of_parameters_is_read(client: TestClient) -> None:
+    query = "&".join(f"{number}=" for number in range(4_000))
+    assert client.get(f"{JOBS}?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-32-be", "utf-8-sig"])
+def test_json_of_another_encoding_is_refused(client: TestClient, backend: MemoryBackend, coding: str) -> None:
+    answer = client.post(JOBS, content='{"pipeline":"x"}'.encode(coding), headers=JSON)
+    assert (answer.status_code, answer.json()["type"]) == (400, "/problems/invalid-json")
+    assert not backend.objects
+
+
+@pytest.mark.parametrize(
     "length", ["9" * 5_000, "1" + "0" * 18, "-1", "abc"], ids=["5,000 digits", "1 EB", "-1", "words"]
 )
 def test_hostile_lengths(client: TestClient, length: str) -> None:
