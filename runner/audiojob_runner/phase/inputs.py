@@ -220,5 +220,5 @@ def _not_recorded(name: str, key: str) -> NoReturn:
         ExitCode.SOURCE_UNAVAILABLE,
         Reason.CHECKSUM_MISMATCH,
         f"Input {name!r}: {key} names another sha256 than the result of the phase that published it.",
-        "Create a new job. If it fails in the same way, the phase that made the input does not tell the truth.",
+        "Create a new job. If it fails in the same way, the phase that made the input reported a wrong sha256.",
     )

@@ -66,7 +66,7 @@ class SiteLoad:
         if limit is None:
             return None
         if wanted.not_before is not None and self._now < wanted.not_before:
-            return SiteAnswer(False, f"{limit.host}: the next attempt is not due.", wanted.not_before)
+            return SiteAnswer(False, f"{limit.host}: the retry waits until its backoff has ended.", wanted.not_before)
         running = self._running[limit.host]
         if limit.max_running is not None and running >= limit.max_running:
             return SiteAnswer(False, f"{limit.host}: {running} of {limit.max_running} downloads are running.")

@@ -97,7 +97,7 @@ def test_no_limit_is_no_answer() -> None:
 def test_what_is_not_due_takes_no_turn() -> None:
     later = NOW + timedelta(seconds=9)
     assert load().answer(FetchRequest("youtube.com", only=True, not_before=later)) == SiteAnswer(
-        False, "youtube.com: the next attempt is not due.", later
+        False, "youtube.com: the retry waits until its backoff has ended.", later
     )
 
 
