@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tests.support.cluster import NO_CLUSTER, TestCluster, find_cluster
 from tests.support.parallel import FilesBesideEachOther, scheduler
 
@@ -23,7 +23,10 @@ from audiojob_runner.cpus import wait_without_spinning
 wait_without_spinning(os.environ)  # as every phase does, before anything imports torch
 
 # Everywhere the same inputs, so that a run fails for what was changed. `make properties` tries others, and many more.
-settings.register_profile("tests", max_examples=50, derandomize=True, database=None, deadline=None)
+PATIENT = [HealthCheck.too_slow]  # a busy machine is slow
+settings.register_profile(
+    "tests", max_examples=50, derandomize=True, database=None, deadline=None, suppress_health_check=PATIENT
+)
 settings.register_profile("long", max_examples=2_000, database=None, deadline=None, print_blob=True)
 settings.load_profile("tests")
 

@@ -175,9 +175,9 @@ def test_the_operator_works_with_the_rights_of_the_chart(running: Running) -> No
         events = release.get(f"/api/v1/namespaces/{release.music}/events")["items"]
         return "PhaseStarted" in {event["reason"] for event in events}
 
-    wait_until("the event", told, seconds=10)
+    wait_until("the event", told, seconds=60)
     running.change("song", release.music, {"cancel": True})
-    wait_until("the Job to be deleted", lambda: _deleted(running, job_path), seconds=20)
+    wait_until("the Job to be deleted", lambda: _deleted(running, job_path), seconds=60)
     wait_until("the AudioJob to be gone", lambda: running.gone(running.audiojob("song", release.music)), seconds=30)
 
     log = running.log.read_text().lower()

@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,9 @@ class Fork:
         self._source = source
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Signal it; one that has ended keeps its process id until it was waited for."""
-        os.kill(self.pid, number)
+        """Signal it, if it is still there: another thread may have waited for its end this moment."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -32,7 +32,7 @@ class ManyPods(PodRunner):
 
     def of(self, namespace: str) -> list[PhaseInput]:
         """What the pods of one namespace were given, in the order in which they appeared."""
-        return [phase for phase in self.seen.values() if phase.namespace == namespace]
+        return [phase for phase in list(self.seen.values()) if phase.namespace == namespace]
 
     def _run(self) -> None:
         while not self._stop.wait(_POLL_SECONDS):

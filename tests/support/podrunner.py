@@ -113,5 +113,8 @@ class PodRunner:
             raise
 
     def _has_ended(self, pod: Object) -> bool:
-        now = self._rest.request("GET", f"{self._path}/{pod['metadata']['name']}")
+        try:
+            now = self._rest.request("GET", f"{self._path}/{pod['metadata']['name']}")
+        except RestError as error:
+            return error.status == 404
         return now["status"].get("phase") in ("Succeeded", "Failed")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-async def eventually(check: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
+async def eventually(check: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
     """Waits until `check` holds, else fails naming `what`."""
     deadline = time.monotonic() + seconds
     while not check():

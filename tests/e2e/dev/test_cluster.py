@@ -163,4 +163,4 @@ def test_writes_of_the_cluster_are_in_its_audit_log(cluster: TestCluster, cluste
         lines = cluster.audit_log.read_text().splitlines()
         return any(f'"name":"{cluster_namespace}"' in line and '"resource":"namespaces"' in line for line in lines)
 
-    wait_until("the namespace's creation is recorded", recorded, seconds=10)
+    wait_until("the namespace's creation is recorded", recorded, seconds=60)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.chart.helm import CHART, KUBERNETES, Helm
+from tests.support.rights import until_allowed
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment
@@ -87,7 +88,7 @@ class Api:
 def allow(
     server: LocalApiServer, namespace: str, account: str, verbs: list[str], named: dict[str, list[str]] | None = None
 ) -> None:
-    """A ServiceAccount with these verbs on AudioJobs, and with others on single ones."""
+    """A ServiceAccount that has these verbs on AudioJobs, and others on single ones."""
     server.ensure_service_account(namespace, account)
     audiojobs: dict[str, Any] = {"apiGroups": ["audiojobs.dev"], "resources": ["audiojobs"]}
     rules = [{**audiojobs, "verbs": verbs}]
@@ -101,6 +102,7 @@ def allow(
     }
     metadata = {"metadata": {"name": account, "namespace": namespace}}
     server.kubectl.apply({**role, **metadata}, {**binding, **metadata})
+    until_allowed(server.rest, namespace, account, verbs[0])
 
 
 def chart_template(name: str, namespace: str) -> str:
@@ -148,7 +150,7 @@ def launched(server: LocalApiServer, namespace: str, kubeconfig: Path) -> Iterat
     try:
         yield running, process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == -signal.SIGTERM, running.log.read_text()  # uvicorn ends by the signal that it got
+        assert process.wait(60) == -signal.SIGTERM, running.log.read_text()  # uvicorn ends by the signal that it got
         assert "Application shutdown complete" in running.log.read_text()
     finally:
         process.kill()

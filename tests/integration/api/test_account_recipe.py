@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.integration.api.conftest import JOBS, Api, chart_template
 
+from audiojob_dev.rest import wait_until
+
 pytestmark = pytest.mark.integration
 
 PAGE = Path(__file__).parents[3] / "docs/api.md"
@@ -30,6 +32,7 @@ def test_an_account_made_by_the_recipe_may_do_what_the_page_shows(api: Api) -> N
     for command in made:
         api.server.kubectl(*command)
     token = api.server.kubectl(*token_of).strip()
+    wait_until("its rights", lambda: api.call("GET", JOBS, token=token)[0] == 200, seconds=60)
     status, answer = api.call("POST", JOBS, {"pipeline": "download", "name": "by-recipe"}, token=token)
     assert status == 201, answer
     assert api.call("GET", f"{JOBS}/by-recipe", token=token)[0] == 200

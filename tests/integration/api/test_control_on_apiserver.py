@@ -42,7 +42,7 @@ def made(api: Api, name: str, state: str = "Queued", **body: Any) -> str:
     assert api.create(name=name, **body)[0] == 201
     api.set_status(name, state=state, phases=PHASES)
     path = f"{JOBS}/{name}"
-    wait_until(f"{name} is known", lambda: api.call("GET", path)[1]["status"]["state"] == state, seconds=20)
+    wait_until(f"{name} is known", lambda: api.call("GET", path)[1]["status"]["state"] == state, seconds=60)
     return path
 
 
@@ -101,7 +101,7 @@ def test_a_retry_is_a_new_job_that_names_the_old_one(api: Api) -> None:
     assert (status, problem["type"]) == (409, "/problems/not-finished")
     api.call("POST", f"{path}/cancel")
     api.set_status("tried", state="Cancelled")
-    wait_until("it has ended", lambda: api.call("POST", f"{path}/retry")[0] == 201, seconds=20)
+    wait_until("it has ended", lambda: api.call("POST", f"{path}/retry")[0] == 201, seconds=60)
     names = [item["name"] for item in api.call("GET", JOBS)[1]["items"] if item["name"].startswith("tried-retry-")]
     assert len(names) == 1
     old, new = api.stored("tried")["spec"], api.stored(names[0])["spec"]
@@ -121,14 +121,14 @@ def test_a_queued_job_shows_its_position(api: Api) -> None:
         made(api, name, queueName="places")
         api.set_status(name, conditions=[condition("QueueFull")])
     path = f"{JOBS}/position-2"
-    wait_until("the position", lambda: api.call("GET", path)[1].get("queue") == {"position": 2, "ahead": 1}, seconds=20)
+    wait_until("the position", lambda: api.call("GET", path)[1].get("queue") == {"position": 2, "ahead": 1}, seconds=60)
     with api.events("position-2") as response:
         data = next(line for line in response if line.startswith(b"data:"))
     assert json.loads(data[5:])["queue"] == {"position": 2, "ahead": 1}
     assert api.call("PATCH", path, {"priority": 10})[0] == 200
-    wait_until("the first position", lambda: api.call("GET", path)[1]["queue"]["position"] == 1, seconds=20)
+    wait_until("the first position", lambda: api.call("GET", path)[1]["queue"]["position"] == 1, seconds=60)
     api.set_status("position-2", state="Running", conditions=[condition("Admitted")])
-    wait_until("no position any more", lambda: "queue" not in api.call("GET", path)[1], seconds=20)
+    wait_until("no position any more", lambda: "queue" not in api.call("GET", path)[1], seconds=60)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from tests.support.faults.proxy import FaultProxy
+from tests.support.rights import until_allowed
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.tools import processes
@@ -104,6 +105,7 @@ def token(apiserver: LocalApiServer, namespace: str) -> str:
             "subjects": [{"kind": "ServiceAccount", **metadata}],
         },
     )
+    until_allowed(apiserver.rest, namespace, CALLER, "get")
     return apiserver.service_account_token(namespace, CALLER, audiences=(API_AUDIENCE,))
 
 
@@ -127,13 +129,12 @@ def test_shutdown_ends_open_streams(
             assert stream.status == 200
             first = next(line for line in stream if line.startswith(b"data:"))
             assert json.loads(first[5:])["name"] == "followed"
-            began = time.monotonic()
             api.process.send_signal(signal.SIGTERM)
             rest = stream.read()  # raises IncompleteRead if the connection is cut
         api.process.wait(SECONDS)
         assert b"event: gone" not in rest, "the job is not gone, only this process"
-        assert time.monotonic() - began < 9, "it does not use up its time for open streams"
         text = api.log.read_text()
+        assert "timeout graceful shutdown exceeded" not in text, "it does not use up its time for open streams"
         assert "Application shutdown complete" in text
         assert "Traceback" not in text, text
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.integration.api.conftest import JOBS, Api, allow
+from tests.support.auditlog import whole_lines
 from tests.unit.api.access.test_rights import EACH_MISSING, ROUTES
 
 from audiojob_api.access.rights import VERBS
@@ -32,7 +33,7 @@ def tokens(api: Api) -> dict[str, str]:
     api.create(name=NAME, source={"url": SECRET})
     api.create(name="own")
     api.set_status(NAME, state="Failed")
-    wait_until("it has failed", lambda: api.call("GET", f"{JOBS}/{NAME}")[1]["status"]["state"] == "Failed", seconds=20)
+    wait_until("it has failed", lambda: api.call("GET", f"{JOBS}/{NAME}")[1]["status"]["state"] == "Failed", seconds=60)
     return {each: api.server.service_account_token(api.namespace, each, audiences=(API_AUDIENCE,)) for each in names}
 
 
@@ -120,10 +121,10 @@ def test_the_api_servers_audit_log_shows_the_caller(api: Api) -> None:
     assert api.call("POST", f"{JOBS}/audited/cancel")[0] == 202
 
     def agents() -> list[tuple[str, str]]:
-        lines = api.server.audit_log.read_text(encoding="utf-8").splitlines()
+        lines = whole_lines(api.server.audit_log)
         events = [json.loads(line) for line in lines if f'"{api.namespace}"' in line and '"audiojobs"' in line]
         return [(event["verb"], event["userAgent"]) for event in events if event["objectRef"].get("name") == "audited"]
 
     caller = f"system:serviceaccount:{api.namespace}:caller"
-    wait_until("the write", lambda: ("patch", f"audiojob-api (cancel for {caller})") in agents(), seconds=10)
+    wait_until("the write", lambda: ("patch", f"audiojob-api (cancel for {caller})") in agents(), seconds=60)
     assert f'"user": "{caller}"' in api.log.read_text()

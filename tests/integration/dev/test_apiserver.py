@@ -6,6 +6,7 @@ import base64
 import json
 
 import pytest
+from tests.support.auditlog import whole_lines
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import Rest, RestError, wait_until
@@ -65,10 +66,10 @@ def test_writes_are_audited_with_their_writer_and_reads_are_not(apiserver: Local
     client.request("GET", f"{path}/seen")
 
     def entries() -> list[dict[str, object]]:
-        lines = apiserver.audit_log.read_text().splitlines()
+        lines = whole_lines(apiserver.audit_log)
         return [entry for entry in map(json.loads, lines) if entry.get("userAgent") == agent]
 
-    wait_until("the write is in the audit log", lambda: bool(entries()), seconds=10)
+    wait_until("the write is in the audit log", lambda: bool(entries()), seconds=60)
     assert [entry["verb"] for entry in entries()] == ["create"]
 
 

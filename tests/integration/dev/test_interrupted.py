@@ -78,7 +78,7 @@ class Command:
 
     def run(self) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self._command, env=self._environment, capture_output=True, text=True, check=False, timeout=60
+            self._command, env=self._environment, capture_output=True, text=True, check=False, timeout=100
         )
 
     @contextmanager
@@ -99,7 +99,7 @@ class Command:
                         os.kill(pid, signal.SIGKILL)
 
     def until_nothing_is_left(self) -> None:
-        wait_until("the end of all that it started", lambda: not processes.tagged(self.tag), seconds=20, interval=0.05)
+        wait_until("the end of all that it started", lambda: not processes.tagged(self.tag), seconds=60, interval=0.05)
 
 
 def end(process: subprocess.Popen[bytes], how: str) -> int:
@@ -108,7 +108,7 @@ def end(process: subprocess.Popen[bytes], how: str) -> int:
         os.killpg(process.pid, signal.SIGINT)
     else:
         process.kill()
-    return process.wait(20)
+    return process.wait(60)
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "crash"])

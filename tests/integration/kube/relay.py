@@ -13,25 +13,27 @@ class Relay:
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self._writers: set[asyncio.StreamWriter] = set()
-        self._cut = False
+        self._cut = asyncio.Event()
         self.port = 0
 
     def cut(self) -> None:
         """Drops all connections, and new ones at once."""
-        self._cut = True
+        self._cut.set()
         for writer in self._writers:
             writer.transport.abort()
 
     def mend(self) -> None:
-        self._cut = False
+        self._cut.clear()
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            if not self._cut:
+            if not self._cut.is_set():
                 with suppress(OSError):
                     out_reader, out_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
                     self._writers.add(out_writer)
+                    if self._cut.is_set():  # while it was opened
+                        out_writer.transport.abort()
                     async with asyncio.TaskGroup() as group:
                         group.create_task(self._pump(reader, out_writer))
                         group.create_task(self._pump(out_reader, writer))

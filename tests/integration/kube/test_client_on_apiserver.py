@@ -161,7 +161,7 @@ async def test_a_watch_tells_each_change_in_order_then_a_bookmark_then_ends(clie
 
 async def test_a_version_from_before_the_servers_memory_is_gone(client: KubeClient) -> None:
     with pytest.raises(Gone, match="too old"):
-        await asyncio.wait_for(anext(client.watch(AUDIOJOBS, resource_version="1")), 20)
+        await asyncio.wait_for(anext(client.watch(AUDIOJOBS, resource_version="1")), 60)
 
 
 async def test_reviews_are_answered(client: KubeClient, apiserver: LocalApiServer, namespace: str) -> None:

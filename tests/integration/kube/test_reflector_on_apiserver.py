@@ -50,7 +50,7 @@ async def following(
         pace=Pace(page_size=2),
     )
     task = asyncio.create_task(reflector.run())
-    await asyncio.wait_for(reflector.synced.wait(), 20)
+    await asyncio.wait_for(reflector.synced.wait(), 60)
     try:
         yield reflector, changes
         assert not task.done()
@@ -104,7 +104,7 @@ def private_server() -> Iterator[LocalApiServer]:
     """An API server of this test's own, to be killed."""
     with Progress() as progress:
         programs = binaries.ensure(paths_from_environment(), ("etcd", "kube-apiserver", "kubectl"), progress)
-    with tempfile.TemporaryDirectory(prefix="audiojob-killed-") as folder:
+    with tempfile.TemporaryDirectory(prefix="audiojob-killed-", ignore_cleanup_errors=True) as folder:
         server = LocalApiServer(Path(folder), programs)
         server.start()
         try:

@@ -17,7 +17,7 @@ from audiojob_types.generate.runner_policy import NAME
 
 @pytest.fixture(scope="module")
 def enforced(apiserver: LocalApiServer) -> Iterator[LocalApiServer]:
-    """The API server with the chart's policy, once it is seen to refuse."""
+    """The API server with the chart's policy, from when it is seen to refuse until it is seen to be gone."""
     file = repository() / "charts" / "audiojob" / "templates" / "runner-policy.yaml"
     apiserver.kubectl("apply", "-f", str(file))
     probe = prepare(apiserver, f"policy-probe-{uuid.uuid4().hex[:6]}")
@@ -28,10 +28,14 @@ def enforced(apiserver: LocalApiServer) -> Iterator[LocalApiServer]:
         answer = probe.report(token, job, {"percent": 5})
         return answer.status == 403 and NAME in answer.message
 
-    wait_until("the policy", refused, seconds=30)
-    probe.delete()
-    yield apiserver
-    apiserver.kubectl("delete", "-f", str(file), "--ignore-not-found")
+    try:
+        wait_until("the policy", refused, seconds=30)
+        yield apiserver
+    finally:
+        apiserver.kubectl("delete", "-f", str(file), "--ignore-not-found")
+        # Else the next module takes what is left of this one's for its own, and it ends under that module's hands.
+        wait_until("the policy's end", lambda: probe.report(token, job, {"percent": 5}).status == 200, seconds=30)
+        probe.delete()
 
 
 @pytest.fixture

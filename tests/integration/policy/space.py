@@ -7,11 +7,14 @@ import json
 import ssl
 import urllib.parse
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.rights import until_allowed
+
 from audiojob_dev.cluster.apiserver import LocalApiServer
-from audiojob_dev.rest import MERGE_PATCH
+from audiojob_dev.rest import MERGE_PATCH, RestError
 from audiojob_types.constants import API_VERSION, GROUP, RUNNER_SERVICE_ACCOUNT, VERSION
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -80,7 +83,12 @@ class Namespace:
 
     def delete(self) -> None:
         """Delete the AudioJobs, so that the operators of other tests do not find them, and the namespace."""
-        self.server.rest.request("DELETE", f"{JOBS}/{self.name}/audiojobs")
+        path = f"{JOBS}/{self.name}/audiojobs"
+        self.server.rest.request("DELETE", path)
+        for held in self.server.rest.request("GET", path)["items"]:  # by finalizers
+            with suppress(RestError):  # it is gone meanwhile
+                name, change = held["metadata"]["name"], {"metadata": {"finalizers": None}}
+                self.server.rest.request("PATCH", f"{path}/{name}", change, content_type=MERGE_PATCH)
         self.server.rest.request("DELETE", f"/api/v1/namespaces/{self.name}")
 
     def operator_patch(self, job: str, status: dict[str, Any]) -> None:
@@ -100,7 +108,7 @@ class Namespace:
         return send(self.server, token, method, f"{JOBS}/{self.name}/{path}", body, content_type)
 
     def grant(self, role: str, rules: list[dict[str, Any]]) -> None:
-        """Give the runner's service account these rights."""
+        """Give the runner's service account these rights; returns once it has them."""
         path = f"{RBAC}/namespaces/{self.name}"
         self.server.rest.request("POST", f"{path}/roles", {"metadata": {"name": role}, "rules": rules})
         binding = {
@@ -109,6 +117,10 @@ class Namespace:
             "subjects": [{"kind": "ServiceAccount", "name": RUNNER_SERVICE_ACCOUNT, "namespace": self.name}],
         }
         self.server.rest.request("POST", f"{path}/rolebindings", binding)
+        for rule in rules:
+            resource, _, subresource = rule["resources"][0].partition("/")
+            asked = {"group": rule["apiGroups"][0], "resource": resource, "subresource": subresource}
+            until_allowed(self.server.rest, self.name, RUNNER_SERVICE_ACCOUNT, rule["verbs"][0], **asked)
 
 
 def prepare(server: LocalApiServer, name: str) -> Namespace:

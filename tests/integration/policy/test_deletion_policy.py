@@ -31,7 +31,8 @@ def token(space: Namespace) -> str:
 def space(apiserver: LocalApiServer) -> Iterator[Namespace]:
     """A namespace under the policy, with one AudioJob from before it that has the finalizer."""
     prepared = prepare(apiserver, f"deletions-{uuid.uuid4().hex[:8]}")
-    create(prepared, account(prepared, "before", EDIT), "from-before", ["orphan"])
+    assert create(prepared, account(prepared, "before", EDIT), "from-before", ["orphan"]).status == 201
+    assert orphaned_in_dry_run(prepared), "as it was before the policy"
     apiserver.kubectl.apply(policy(), bind(NAME))
     try:
         wait_until("the policy", lambda: not orphaned_in_dry_run(prepared), seconds=30)
@@ -39,7 +40,7 @@ def space(apiserver: LocalApiServer) -> Iterator[Namespace]:
     finally:
         apiserver.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", NAME)
         wait_until("the policy's end", lambda: orphaned_in_dry_run(prepared), seconds=30)
-        change(prepared, account(prepared, "after", EDIT), "from-before", {"metadata": {"finalizers": None}})
+        prepared.delete()
 
 
 def orphaned_in_dry_run(space: Namespace) -> bool:
@@ -82,7 +83,7 @@ def test_a_deletion_of(space: Namespace, token: str, path: str, options: dict[st
 def test_the_finalizer_that_leaves_jobs_behind_is_not_set(space: Namespace, token: str) -> None:
     refused = create(space, token, "orphaned", ["example.org/mine", "orphan"])
     assert (refused.status, "metadata.finalizers" in refused.message) == (403, True)
-    create(space, token, "changed", [])
+    assert create(space, token, "changed", []).status == 201
     assert change(space, token, "changed", {"metadata": {"finalizers": ["orphan"]}}).status == 403
     assert change(space, token, "changed", {"spec": {"cancel": True}}).status == 200
 

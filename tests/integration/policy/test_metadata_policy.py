@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.integration.policy.space import JOBS, RBAC, Answer, Namespace, prepare
+from tests.support.rights import until_allowed
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
@@ -60,6 +61,7 @@ def account(space: Namespace, name: str, verbs: tuple[str, ...]) -> str:
     subjects = [{"kind": "ServiceAccount", "name": name, "namespace": space.name}]
     bound = {"metadata": {"name": name}, "roleRef": reference, "subjects": subjects}
     server.rest.request("POST", f"{path}/rolebindings", bound)
+    until_allowed(server.rest, space.name, name, verbs[0])
     return server.service_account_token(space.name, name)
 
 

@@ -35,6 +35,7 @@ def space(apiserver: LocalApiServer) -> Iterator[Namespace]:
     finally:
         apiserver.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", NAME)
         wait_until("the policy's end", lambda: create(prepared, blind, RETRY)[0] == 201, seconds=30)
+        prepared.delete()
 
 
 def create(space: Namespace, token: str, spec: dict[str, Any]) -> tuple[int, str]:

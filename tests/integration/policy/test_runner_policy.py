@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.integration.policy.space import Namespace
+from tests.support.rights import until_allowed
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
@@ -225,6 +226,8 @@ def test_rights_in_another_namespace_do_not_help_a_runner(space: Namespace, else
         "-n", elsewhere.name, "create", "rolebinding", "wrong", "--role=audiojob-runner",
         f"--serviceaccount={space.name}:{RUNNER_SERVICE_ACCOUNT}",
     )  # fmt: skip
+    asked = {"namespace": elsewhere.name, "subresource": "status"}
+    until_allowed(space.server.rest, space.name, RUNNER_SERVICE_ACCOUNT, "patch", **asked)
     answer = elsewhere.report(space.pod(OWN_POD), job, entry())
     assert answer.status == 403
     assert "bound to that pod" in answer.message
@@ -362,5 +365,6 @@ def test_other_service_accounts_are_not_limited(space: Namespace) -> None:
         "-n", space.name, "create", "rolebinding", "operator-like", "--role=audiojob-runner",
         f"--serviceaccount={space.name}:operator-like",
     )  # fmt: skip
+    until_allowed(space.server.rest, space.name, "operator-like", "patch", subresource="status")
     token = space.server.service_account_token(space.name, "operator-like")
     assert space.report(token, job, {"message": "written by another"}).status == 200

@@ -65,11 +65,13 @@ class Write:
 
 @dataclass(slots=True)
 class Strike:
-    """What happens at write ``number`` (1 is the first): ``act`` once it is committed.
+    """What happens at write ``number`` (1 is the first) to the namespace: ``act`` once it is committed.
 
-    ``answered`` says whether the operator gets the answer before.
+    ``answered`` says whether the operator gets the answer before. Operators answer AudioJobs that other tests left in
+    other namespaces, too.
     """
 
+    namespace: str
     number: int
     answered: bool
     act: Callable[[], None]
@@ -82,6 +84,10 @@ class Record:
     writes: list[Write] = field(default_factory=list)
     calls: list[tuple[float, Call]] = field(default_factory=list)  # with time.monotonic(); also unanswered ones
     faults: list[tuple[Call, Fault]] = field(default_factory=list)
+
+    def writes_to(self, namespace: str) -> list[Write]:
+        """The writes to objects of one namespace."""
+        return [write for write in self.writes if f"/namespaces/{namespace}/" in write.path]
 
 
 class FaultProxy:
@@ -102,11 +108,11 @@ class FaultProxy:
 
     def __enter__(self) -> FaultProxy:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(60)
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         # Transports under TLS close in callbacks that nothing tells the end of; aiohttp's manual asks for this pause.
@@ -233,7 +239,8 @@ class FaultProxy:
         name = json.loads(body).get("metadata", {}).get("name", "") if request.method == "POST" else ""
         self.record.writes.append(Write(request.method, request.path, name, upstream.status))
         strike = self._strike
-        due = strike is not None and strike.number == len(self.record.writes)
+        mine = strike is not None and f"/namespaces/{strike.namespace}/" in request.path
+        due = mine and strike is not None and strike.number == len(self.record.writes_to(strike.namespace))
         if lost:
             return _cut(request)
         if strike is not None and due and not strike.answered:

@@ -177,7 +177,7 @@ def until_decides(rows: Rows, starts: int = 1) -> None:
 def stop(rows: Rows) -> None:
     """SIGKILL, so that nothing is put in order first."""
     rows.operator.send(signal.SIGKILL)
-    rows.operator.wait(10)
+    rows.operator.wait(60)
 
 
 def start(rows: Rows) -> None:

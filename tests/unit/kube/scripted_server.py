@@ -42,8 +42,9 @@ Step: TypeAlias = bytes | asyncio.Event | Hold | Cut
 
 @dataclass(frozen=True)
 class Seen:
-    """A request as it arrived."""
+    """A request as it arrived; ``time`` by the loop's clock."""
 
+    time: float
     method: str
     path: str
     raw_path: str
@@ -72,6 +73,7 @@ class ScriptedServer:
         text = await request.text()
         self.seen.append(
             Seen(
+                asyncio.get_running_loop().time(),
                 request.method,
                 request.path,
                 request.raw_path,

@@ -67,7 +67,7 @@ async def test_events_may_be_cut_anywhere(server: ScriptedServer, client: KubeCl
 async def test_an_event_arrives_before_the_stream_ends(server: ScriptedServer, client: KubeClient) -> None:
     server.watches.append([event("ADDED", job("a", 8)), Hold()])
     stream = client.watch(AUDIOJOBS, "music", resource_version="7")
-    assert _brief(await asyncio.wait_for(anext(stream), 2)) == ("ADDED", "a@8")
+    assert _brief(await asyncio.wait_for(anext(stream), 60)) == ("ADDED", "a@8")
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ async def test_nothing_is_synced_before_the_last_page(server: ScriptedServer, fo
     assert not follower.reflector.synced.is_set()
     assert follower.changes == []
     gate.set()
-    await asyncio.wait_for(follower.reflector.synced.wait(), 2)
+    await asyncio.wait_for(follower.reflector.synced.wait(), 60)
     assert follower.has(a="1", c="3")
 
 
@@ -161,7 +161,7 @@ async def test_silence_where_nothing_changes_is_healthy(server: ScriptedServer, 
     server.lists.extend([listing(7, job("a", 1)), listing(80, job("a", 1))])
     server.watches.extend([[Hold()], [event("MODIFIED", job("a", 90)), Hold()]])
     follower = follow(selection=Selection(AUDIOJOBS, label_selector="x=y"))
-    await asyncio.wait_for(follower.reflector.synced.wait(), 2)
+    await asyncio.wait_for(follower.reflector.synced.wait(), 60)
     follower.now += 75
     await eventually(lambda: follower.reflector.age() == 0, "the server answers that it is there")
     await eventually(lambda: follower.has(a="90"), "the next watch works")
@@ -242,10 +242,9 @@ async def test_the_servers_wish_to_wait_is_kept(server: ScriptedServer, follow: 
     server.lists.append(listing(7))
     server.watches.append(Answer(status_object(429, "busy"), 429, {"Retry-After": "1"}))
     follow()
-    await eventually(lambda: len(server.requests(watch=True)) == 1, "the first watch is refused")
-    began = asyncio.get_running_loop().time()
     await eventually(lambda: len(server.requests(watch=True)) == 2, "it watches again")
-    assert asyncio.get_running_loop().time() - began >= 0.95
+    first, second = server.requests(watch=True)
+    assert second.time - first.time >= 1
 
 
 @pytest.mark.parametrize(

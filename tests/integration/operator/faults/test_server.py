@@ -186,7 +186,7 @@ def test_F23_an_operator_whose_rights_are_taken_away_lives_and_heals_when_they_a
         space.finished("before", story=operator.story)
         server.rest.request("DELETE", f"{path}/f23")
         space.submit("after")
-        wait_until("a refusal to be told", lambda: "Forbidden" in log.read_text(), seconds=20)
+        wait_until("a refusal to be told", lambda: "Forbidden" in log.read_text(), seconds=60)
         assert space.job("after")["status"]["state"] in ("Pending", "Queued")
         server.rest.request("POST", path, binding)
         # Rights come back one by one: where the status could be written but no Job made, the next try is 30 s later.

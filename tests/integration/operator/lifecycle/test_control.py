@@ -70,7 +70,7 @@ def test_a_deleted_job_that_a_finalizer_keeps_does_not_go_on_without_its_place(h
     path = f"{here.jobs_path}/{name}"
     here.rest.request("PATCH", path, {"metadata": {"finalizers": ["example.org/stay"]}}, content_type=MERGE_PATCH)
     here.rest.request("DELETE", path)
-    wait_until("no live Job", lambda: not children(here, name), seconds=20)
+    wait_until("no live Job", lambda: not children(here, name), seconds=60)
     here.rest.request("PATCH", path, {"metadata": {"finalizers": None}}, content_type=MERGE_PATCH)
 
 
@@ -87,7 +87,7 @@ def test_a_missing_image_ends_the_job_in_time(here: Space) -> None:
     here.until(name, lambda status: "cannot start" in status.get("message", ""), "a line about the start")
     status = here.finished(name)["status"]
     assert status["error"]["reason"] == "ImagePullFailed"
-    wait_until("no live Job", lambda: not children(here, name), seconds=20)
+    wait_until("no live Job", lambda: not children(here, name), seconds=60)
 
 
 def test_cancel_ends_the_job_and_deletes_its_child(here: Space) -> None:
@@ -98,7 +98,7 @@ def test_cancel_ends_the_job_and_deletes_its_child(here: Space) -> None:
     status = here.finished(name)["status"]
     assert status["state"] == "Cancelled"
     assert status["phases"][0]["state"] == "Cancelled"
-    wait_until("its Job's end", lambda: not children(here, name), seconds=20)
+    wait_until("its Job's end", lambda: not children(here, name), seconds=60)
 
 
 def test_suspend_gives_up_the_child_and_resume_makes_the_next(here: Space) -> None:
@@ -107,7 +107,7 @@ def test_suspend_gives_up_the_child_and_resume_makes_the_next(here: Space) -> No
     here.until(name, has_started, "its start")
     here.patch(name, {"suspend": True})
     here.until(name, lambda status: status.get("state") == "Suspended", "suspension")
-    wait_until("its Job's end", lambda: not children(here, name), seconds=20)
+    wait_until("its Job's end", lambda: not children(here, name), seconds=60)
     here.patch(name, {"suspend": False})
     status = here.until(name, has_started, "its second start")["status"]
     assert status["phases"][0]["attempt"] == 2

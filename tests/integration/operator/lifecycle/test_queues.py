@@ -124,7 +124,7 @@ def test_a_full_queue_is_told_with_numbers_and_in_the_queues_own_status(
     job = here.until(second, says("QueueFull"), "the reason")
     said = f"1 of 1 jobs of queue {small} are running; the job waits for a slot. It was queued as number 1."
     assert job["status"]["message"] == said
-    wait_until("the queue's numbers", lambda: queue(here, small).get("status", {}).get("pending") == 1, seconds=10)
+    wait_until("the queue's numbers", lambda: queue(here, small).get("status", {}).get("pending") == 1, seconds=60)
     status = queue(here, small)["status"]
     assert (status["running"], status["message"]) == (1, "1 of 1 jobs are running, 1 wait.")
     here.patch(first, {"cancel": True})
@@ -140,7 +140,7 @@ def test_holding_a_queue_starts_nothing_and_draining_takes_back_what_runs(
     here.until(runs, has_started, "its start")
     edit_queue(here, team, stopPolicy="Hold")
     wait_until(
-        "the operator to see it", lambda: "Hold" in queue(here, team).get("status", {}).get("message", ""), seconds=10
+        "the operator to see it", lambda: "Hold" in queue(here, team).get("status", {}).get("message", ""), seconds=60
     )  # fmt: skip
     here.submit(waits, queueName=team)
     here.until(waits, says("Held"), "the reason")
@@ -340,7 +340,7 @@ def phases_column(space: Space, name: str) -> object:
 
 def test_a_pipeline_is_listed_with_all_its_phases_also_after_an_edit(here: Space) -> None:
     line = make_line(here, {"name": "download"}, {"name": "normalize"}, {"name": "separate"})
-    wait_until("three phases", lambda: phases_column(here, line) == "download, normalize, separate", seconds=10)
+    wait_until("three phases", lambda: phases_column(here, line) == "download, normalize, separate", seconds=60)
     spec = {"phases": [{"name": "look", "task": "Simulate"}]}
     here.rest.request("PATCH", f"{PIPELINES}/{line}", {"spec": spec}, content_type=MERGE_PATCH)
-    wait_until("one phase", lambda: phases_column(here, line) == "look", seconds=10)
+    wait_until("one phase", lambda: phases_column(here, line) == "look", seconds=60)

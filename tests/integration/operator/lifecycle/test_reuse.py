@@ -322,7 +322,7 @@ def test_a_killed_operator_starts_no_work_twice(
         proxy.write_kubeconfig(tmp_path / "config"), [space.namespace], tmp_path / "log", **settings
     )
     with operator, PodRunner(space.rest, space.namespace, play):
-        proxy.begin(Strike(number, answered, lambda: operator.send(signal.SIGKILL)))
+        proxy.begin(Strike(space.namespace, number, answered, lambda: operator.send(signal.SIGKILL)))
         names = [submit(space, "stays", url) for _ in range(4)]
         assert operator.wait(60) == -signal.SIGKILL, operator.story()
         proxy.begin()
@@ -333,7 +333,7 @@ def test_a_killed_operator_starts_no_work_twice(
 
         wait_until("three that wait", lambda: len(waiting()) == 3, seconds=90)
         leader = next(name for name in names if name not in waiting())
-        wait_until("its pod", lambda: len(space.pods()) == 1, seconds=20)
+        wait_until("its pod", lambda: len(space.pods()) == 1, seconds=60)
         end(space, leader, publish)
         assert {space.finished(name)["status"]["state"] for name in names} == {"Succeeded"}
         assert sorted(name for name in names if children(space, name)) == [leader]
@@ -354,12 +354,12 @@ def test_a_site_gets_no_more_downloads_than_its_limit(spaces: tuple[Space, Space
     def those(reason: str) -> list[tuple[Space, str]]:
         return [(space, name) for space, name in stay if says(reason)(space.job(name)["status"])]
 
-    wait_until("two that wait", lambda: len(those("SiteBusy")) == 2, seconds=20)
+    wait_until("two that wait", lambda: len(those("SiteBusy")) == 2, seconds=60)
     space, name = those("SiteBusy")[0]
     assert "busy.example.org: 2 of 2" in space.job(name)["status"]["message"]
     assert sum(len(children(space, name)) for space, name in stay) == 2
     while stay:
-        wait_until("a download", lambda: bool(those("Running")), seconds=20)
+        wait_until("a download", lambda: bool(those("Running")), seconds=60)
         at_work = those("Running")
         assert len(at_work) <= 2
         for space, name in at_work:

@@ -13,6 +13,7 @@ from tests.support.podrunner import succeed
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import repository
 from audiojob_dev.rest import RestError, wait_until
+from audiojob_types.constants import API_VERSION
 from audiojob_types.generate.crd import audiojob_crd, to_yaml
 
 pytestmark = pytest.mark.integration
@@ -35,15 +36,26 @@ def store(server: LocalApiServer, space: Space, times: dict[str, str], folder: P
     server.apply_crds(folder)
     try:
         for name, text in times.items():
-            wait_until(f"{text} to be taken", partial(taken, space, name, text), seconds=20)
+            wait_until(f"{text} to be taken", partial(taken, space, name, text), seconds=60)
     finally:
         server.apply_crds(repository() / "crds")
-    wait_until("times to be checked again", lambda: not taken(space, "probe", BAD["the year 0000"]), seconds=20)
+    wait_until("times to be checked again", lambda: not would_be_taken(space, BAD["the year 0000"]), seconds=60)
 
 
 def taken(space: Space, name: str, text: str) -> bool:
     try:
         space.submit(name.replace(" ", "-"), startTime=text)
+    except RestError:
+        return False
+    return True
+
+
+def would_be_taken(space: Space, text: str) -> bool:
+    """Nothing is stored: a name that is there would be refused for another reason."""
+    spec = {"pipeline": space.pipeline, "startTime": text}
+    body = {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": "probe"}, "spec": spec}
+    try:
+        space.rest.request("POST", f"{space.jobs_path}?dryRun=All", body)
     except RestError:
         return False
     return True

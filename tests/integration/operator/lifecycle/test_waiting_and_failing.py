@@ -75,7 +75,7 @@ def submitted(space: Space, kind: str, **spec: object) -> Iterator[str]:
         yield name
     finally:
         space.rest.request("DELETE", f"{space.jobs_path}/{name}", {"propagationPolicy": "Background"})
-        wait_until("its deletion", lambda: is_gone(space, name), seconds=20)
+        wait_until("its deletion", lambda: is_gone(space, name), seconds=60)
 
 
 def is_gone(space: Space, name: str) -> bool:

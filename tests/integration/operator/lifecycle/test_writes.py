@@ -38,7 +38,7 @@ def test_a_job_without_trouble_writes_little(
     with working(space, proxy, tmp_path, succeed):
         space.submit("song")
         assert space.finished("song")["status"]["state"] == "Succeeded"
-    ours = [write for write in proxy.record.writes if f"/namespaces/{space.namespace}/" in write.path]
+    ours = proxy.record.writes_to(space.namespace)
     assert Counter((write.method, write.path.rsplit("/", 1)[1]) for write in ours) == {
         ("POST", "controllerrevisions"): 1,
         ("POST", "jobs"): len(phases),
@@ -70,7 +70,7 @@ def test_two_long_phases_that_report_their_nodes_cost_three_writes(
         status = space.finished("song")["status"]
     assert [each["nodeName"] for each in status["phases"]] == ["node-of-one", "node-of-two"]
     assert status["nodeName"] == "node-of-two"
-    ours = [write for write in proxy.record.writes if f"/namespaces/{space.namespace}/" in write.path]
+    ours = proxy.record.writes_to(space.namespace)
     assert sum(write.path.endswith("/status") for write in ours) == 3
 
 

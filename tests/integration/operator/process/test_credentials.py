@@ -41,17 +41,17 @@ def test_refused_credentials_degrade_begin_nothing_twice_and_heal(
             PodRunner(space.rest, space.namespace, play) as pods,
         ):
             space.submit("before")
-            wait_until("its pod to run", lambda: len(pods.seen) == 1, seconds=20)
+            wait_until("its pod to run", lambda: len(pods.seen) == 1, seconds=60)
             proxy.follow(Plan((REFUSED,)))
-            wait_until("the refusal to be told", lambda: REASON in ask(log, "/readyz")[1], seconds=20)
+            wait_until("the refusal to be told", lambda: REASON in ask(log, "/readyz")[1], seconds=60)
             space.submit("meanwhile")
             finish_pod(space.rest, space.pods()[0])
             refused = "Ran out of valid credentials"  # it ends of that, and takes its time; see test_gaps.py
-            wait_until("kopf to have been refused", lambda: refused in log.read_text(), seconds=20)
+            wait_until("kopf to have been refused", lambda: refused in log.read_text(), seconds=60)
             assert ask(log, "/livez") == (200, "ok\n"), "a restart would bring no other token"
             assert f'audiojob_operator_degraded{{reason="{REASON}"}} 1.0' in ask(log, "/metrics")[1]
             proxy.follow()
-            wait_until("the operator to be well", lambda: ask(log, "/readyz") == (200, "ok, leads\n"), seconds=20)
+            wait_until("the operator to be well", lambda: ask(log, "/readyz") == (200, "ok, leads\n"), seconds=60)
             for name in ("before", "meanwhile"):
                 space.finished(name, story=operator.story)
             assert_nothing_was_doubled(space, proxy, pods, ["before", "meanwhile"])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.operator.conftest import Object, Space, make_space
-from tests.support.faults.proxy import FaultProxy, Write
+from tests.support.faults.proxy import FaultProxy
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import PodRunner, running
 
@@ -59,11 +59,6 @@ def ask(log: Path, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def of_namespace(proxy: FaultProxy, namespace: str) -> list[Write]:
-    """Writes to objects of one namespace; operators of other tests may have left jobs elsewhere."""
-    return [write for write in proxy.record.writes if f"/namespaces/{namespace}/" in write.path]
-
-
 def test_sigterm_ends_the_process_in_time_and_gives_the_lease_back(
     space: Space, proxy: FaultProxy, tmp_path: Path
 ) -> None:
@@ -72,10 +67,8 @@ def test_sigterm_ends_the_process_in_time_and_gives_the_lease_back(
         space.submit("song")
         space.until("song", lambda status: status.get("state") == "Running", "its start", story=operator.story)
         assert holder(space) == "test"
-        began = time.monotonic()
         operator.send(signal.SIGTERM)
-        assert operator.wait(30) == 0, operator.story()
-        assert time.monotonic() - began < 10, operator.story()  # a pod is given 30 s
+        assert operator.wait(30) == 0, operator.story()  # a pod is given as long
     assert holder(space) == ""
     text = log.read_text()
     assert "Traceback" not in text
@@ -92,6 +85,9 @@ def test_probes_and_metrics_answer(space: Space, proxy: FaultProxy, tmp_path: Pa
         space.finished("song")
         assert ask(log, "/livez") == (200, "ok\n")
         assert ask(log, "/readyz") == (200, "ok, leads\n")
+        # The end is counted once its write is answered: a moment after others can see it.
+        end = 'audiojob_operator_finished_audiojobs_total{reason="Completed",state="Succeeded"} 1.0'
+        wait_until("the end to be counted", lambda: end in ask(log, "/metrics")[1].splitlines(), seconds=60)
         status, text = ask(log, "/metrics")
     assert status == 200
     lines = text.splitlines()
@@ -101,7 +97,6 @@ def test_probes_and_metrics_answer(space: Space, proxy: FaultProxy, tmp_path: Pa
     place = f'device="CPU",phase="two",pipeline="{space.pipeline}"'
     for line in (
         'audiojob_operator_attempts_total{class="Succeeded",reason=""} 2.0',
-        'audiojob_operator_finished_audiojobs_total{reason="Completed",state="Succeeded"} 1.0',
         f"audiojob_operator_phase_wait_seconds_count{{{place}}} 1.0",
         f"audiojob_operator_phase_run_seconds_count{{{place}}} 1.0",
         'audiojob_operator_degraded{reason="ApiServerUnreachable"} 0.0',
@@ -149,14 +144,14 @@ def test_a_restart_beside_a_running_job_writes_nothing(space: Space, proxy: Faul
                 lambda: [pod["status"]["phase"] for pod in space.pods()] == ["Running"],
                 seconds=30,
             )
-        assert of_namespace(proxy, space.namespace), "the proxy sees this operator's writes"
+        assert proxy.record.writes_to(space.namespace), "the proxy sees this operator's writes"
         before = space.job("song")
         proxy.begin()
         with operating(space, proxy, tmp_path / "second", AUDIOJOB_SWEEP__ACTIVE_SECONDS="0.5") as operator:
             # A resync of everything, several times over; the round over the job is counted by the operator itself.
             wait_until("its rounds", lambda: rounds(tmp_path / "second") >= 1, seconds=30)
             time.sleep(2)  # what must not come has no state to wait for
-            assert of_namespace(proxy, space.namespace) == [], operator.story()
+            assert proxy.record.writes_to(space.namespace) == [], operator.story()
         assert space.job("song")["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
@@ -177,5 +172,5 @@ def test_no_event_is_tried_in_a_namespace_that_is_not_prepared(
         elsewhere.finished("stray", story=operator.story)
         elsewhere.submit("other")
         elsewhere.until("other", lambda status: status.get("state") == "Queued", "a reason", story=operator.story)
-    kinds = {(write.method, write.path.rsplit("/", 1)[1]) for write in of_namespace(proxy, elsewhere.namespace)}
+    kinds = {(write.method, write.path.rsplit("/", 1)[1]) for write in proxy.record.writes_to(elsewhere.namespace)}
     assert kinds == {("PATCH", "status")}

@@ -19,6 +19,7 @@ from audiojob_dev.rest import wait_until
 from audiojob_dev.tools import binaries
 from audiojob_operator.operator_policy import DELETIONS_NAME, EVENTS_NAME, JOBS_NAME, REVISIONS_NAME
 from audiojob_types.constants import API_VERSION
+from audiojob_types.generate import status_policy
 
 Object = dict[str, Any]
 
@@ -92,15 +93,21 @@ def installed(server: LocalApiServer, values: Object) -> Iterator[Account]:
     spec = {"suspend": True, "template": {"spec": PROBE}}
     path = f"/apis/batch/v1/namespaces/{music}/jobs"
     server.rest.request("POST", path, {"metadata": {"name": "probe"}, "spec": spec})
+    for namespace in (system, music):
+        body = {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": "probe"}, "spec": {"pipeline": "a"}}
+        server.rest.request("POST", f"/apis/{API_VERSION}/namespaces/{namespace}/audiojobs", body)
     account = Account(server, music, server.service_account_token(system, f"{PREFIX}-operator"))
     try:
-        wait_until("the policies", lambda: _in_force(account), seconds=30)
+        wait_until("the policies", lambda: _in_force(account, system), seconds=30)
         yield account
     finally:
         server.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=text)
+        for namespace in (system, music):
+            server.rest.request("DELETE", f"/apis/{API_VERSION}/namespaces/{namespace}/audiojobs")
+            server.rest.request("DELETE", f"/api/v1/namespaces/{namespace}")
 
 
-def _in_force(account: Account) -> bool:
+def _in_force(account: Account, elsewhere: str) -> bool:
     """Whether each policy has refused what it must, once the rights are there, too."""
     metadata = {"name": "probe"}
     bodies: dict[str, tuple[str, Object]] = {
@@ -110,4 +117,7 @@ def _in_force(account: Account) -> bool:
     }
     answers = {policy: account.create(plural, body).message for policy, (plural, body) in bodies.items()}
     answers[DELETIONS_NAME] = account.delete("apis/batch/v1 jobs", "probe").message
-    return all(policy in answer for policy, answer in answers.items())
+    answers[status_policy.NAME] = account.report(elsewhere, "probe", {"state": "Running"}).message
+    reported = account.report(account.namespace, "probe", {"percent": 1}).status == 200
+    deleted = account.delete(f"apis/{API_VERSION} audiojobs", "probe").message
+    return reported and DELETIONS_NAME in deleted and all(policy in answer for policy, answer in answers.items())

@@ -116,7 +116,7 @@ def test_a_stop_ends_it_at_once_and_leaves_nothing(tmp_path: Path, number: signa
     eventually(lambda: "Step" in process.stderr.readline() if process.stderr else "", "the task runs")
 
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=10)
+    _, stderr = process.communicate(timeout=60)
 
     assert (process.returncode, "Stopped" in stderr) == (143, True)
     assert list((tmp_path / "out").iterdir()) == list((tmp_path / "scratch").iterdir()) == []
@@ -129,7 +129,7 @@ def test_what_is_to_outlive_its_terminal_does(tmp_path: Path) -> None:
     eventually(lambda: "Step" in process.stderr.readline() if process.stderr else "", "the task runs")
 
     process.send_signal(signal.SIGHUP)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 0, stderr
 

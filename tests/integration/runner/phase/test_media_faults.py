@@ -73,10 +73,10 @@ def test_F33_a_stop_ends_ffmpeg_and_publishes_nothing(
     family = running.descendants()
 
     running.stop()
-    ended = running.wait(seconds=20)
+    ended = running.wait(seconds=60)
 
     assert (ended.code, ended.result.reason) == (ExitCode.STOPPED, "Stopped"), ended.stderr
-    eventually(lambda: not any(is_alive(pid) for pid in {tool, *family}), "nothing of the phase is left", seconds=5)
+    eventually(lambda: not any(is_alive(pid) for pid in {tool, *family}), "nothing of the phase is left", seconds=60)
     assert folder_store.published() == before
     assert list((phase.root / "scratch").iterdir()) == []
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.integration.runner.prefetch.filling import ONE, ONE_NAME, ONE_PATH, TWO_PATH, Filling, Process, sha256
+from tests.support.rights import until_allowed
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH
@@ -69,6 +70,8 @@ def place(apiserver: LocalApiServer, tmp_path: Path) -> Iterator[Place]:
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": PREFETCH_SERVICE_ACCOUNT}
     subject = {"kind": "ServiceAccount", "name": PREFETCH_SERVICE_ACCOUNT, "namespace": name}
     rest.request("POST", f"{RBAC}/{name}/rolebindings", {**metadata, "roleRef": role, "subjects": [subject]})
+    asked = {"group": "", "resource": "configmaps", "name": MODELS_CONFIGMAP}
+    until_allowed(rest, name, PREFETCH_SERVICE_ACCOUNT, "patch", **asked)
     made = Place(apiserver, name, tmp_path / "pod")
     wanted = {"metadata": {"name": MODELS_CONFIGMAP}, "data": {WANTED_KEY: '["htdemucs", "mdx"]'}}
     rest.request("POST", made.configmaps, wanted)

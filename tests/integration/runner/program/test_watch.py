@@ -62,7 +62,7 @@ def test_a_program_that_falls_silent_is_told_of_and_one_that_never_spoke_is_not(
     ended = folder_pod.run(entry="watch")
 
     assert (ended.code, ended.result.reason) == (ExitCode.TEMPORARY, "Stalled"), ended.stderr
-    assert 1 <= ended.seconds < 10
+    assert ended.seconds >= 1
 
 
 def test_a_program_that_takes_longer_than_its_soft_limit_is_told_of(folder_pod: PodFolder) -> None:

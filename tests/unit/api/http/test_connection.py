@@ -79,7 +79,7 @@ async def exchange(port: int, content: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(content)
-        return await asyncio.wait_for(reader.read(), 20)
+        return await asyncio.wait_for(reader.read(), 60)
     finally:
         await closed(writer)
 
@@ -88,7 +88,7 @@ async def _everything(reader: asyncio.StreamReader) -> bytes:
     """What comes until the end; bytes that cross the server's close reset the connection, and may lose its answer."""
     found = b""
     with suppress(ConnectionResetError):
-        while chunk := await asyncio.wait_for(reader.read(65_536), 20):
+        while chunk := await asyncio.wait_for(reader.read(65_536), 60):
             found += chunk
     return found
 
@@ -127,7 +127,7 @@ async def test_a_head_has_a_deadline_that_single_bytes_do_not_move(content: byte
     async with serving(replace(LONG, head_seconds=0.3)) as (port, connections):
         answer, seconds = await drip(port, content, slow)
         assert not answer or b"408 Request Timeout" in answer or b"400 Bad Request" in answer
-        assert seconds < 5
+        assert seconds < LONG.head_seconds
         assert not connections
 
 
@@ -144,7 +144,7 @@ async def test_a_body_has_a_deadline_that_single_bytes_do_not_move(head: bytes) 
     async with serving(replace(LONG, body_seconds=0.3)) as (port, connections):
         answer, seconds = await drip(port, head, b"x")
         assert not answer or answer.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 200 "))
-        assert seconds < 5
+        assert seconds < LONG.head_seconds
         assert not connections
 
 
@@ -273,7 +273,7 @@ async def test_requests_one_after_the_other_are_answered_as_ever() -> None:
 
 async def until(check: Any) -> None:
     """Wait for what the server does next."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not check():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)

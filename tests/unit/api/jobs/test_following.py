@@ -108,7 +108,7 @@ async def test_shutdown_ends_the_stream(backend: MemoryBackend) -> None:
     task = asyncio.create_task(collect(follow(backend)))
     await settle()
     backend.stopping.set()
-    assert await asyncio.wait_for(task, 5) == ["Running"]
+    assert await asyncio.wait_for(task, 60) == ["Running"]
 
 
 async def test_a_job_of_the_same_name_is_another_job(backend: MemoryBackend) -> None:

@@ -26,7 +26,7 @@ def pieces(root: Path) -> list[bytes]:
 
 
 def until(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not check():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -121,4 +121,4 @@ def test_a_volume_that_does_not_answer_holds_up_no_end(
     assert told(paths).reason == Reason.SOURCE_UNAVAILABLE.value
     assert not answered.is_set()
     answers.set()
-    assert answered.wait(10)
+    assert answered.wait(60)

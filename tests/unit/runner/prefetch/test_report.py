@@ -41,7 +41,7 @@ class Server:
 
     def wait(self, number: int) -> None:
         with self._got:
-            assert self._got.wait_for(lambda: len(self.bodies) >= number, 10)
+            assert self._got.wait_for(lambda: len(self.bodies) >= number, 60)
 
 
 def test_a_record_is_one_key_of_the_config_map() -> None:

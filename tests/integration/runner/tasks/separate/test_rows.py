@@ -211,9 +211,9 @@ def test_F33_a_stop_in_separate_ends_with_143_and_publishes_nothing(  # noqa: N8
     until_separating(running)
     children = running.descendants()
     running.stop()
-    ended = running.wait(20)
+    ended = running.wait()
     assert (ended.code, ended.result.reason) == (143, "Stopped"), ended.stderr
-    eventually(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "the worker is gone", 5)
+    eventually(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "the worker is gone")
     assert folder_store.published() == [MIX_KEY]
     assert list((pod_with_mix.root / "scratch").rglob("*.flac")) == []
 
