@@ -8,7 +8,7 @@ from audiojob_types.constants import GROUP
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
-def until_allowed(rest: Rest, namespace: str, account: str, verb: str, **asked: str) -> None:
+def until_allowed(rest: Rest, namespace: str, account: str, verb: str, /, **asked: str) -> None:
     """Wait until a service account has a right, to AudioJobs unless ``asked`` names something else.
 
     ``asked`` are fields of the review's ``resourceAttributes``.

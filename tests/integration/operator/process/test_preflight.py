@@ -261,5 +261,6 @@ def test_an_api_server_that_goes_away_degrades_and_one_that_comes_back_heals(
             assert space.finished("song", seconds=60, story=operator.story)["status"]["state"] == "Succeeded"
     finally:
         proxy.begin()
-    for reason in both:
-        assert log.read_text().count(f"degraded, {reason}") == 1
+    story = log.read_text()
+    for reason in both:  # on a slow machine a Lease is late more than once
+        assert story.count(f"degraded, {reason}") == story.count(f"not degraded any more: {reason}") >= 1
