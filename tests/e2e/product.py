@@ -148,6 +148,14 @@ def simulate_pipeline(name: str, *, phases: int = 1, memory: str = "128Mi", **ph
     }
 
 
+def long_then_short(name: str) -> Object:
+    """A pipeline of two Simulate phases: one in which a busy machine still gets to disturb it, and a short one."""
+    made = simulate_pipeline(name, phases=2)
+    for phase, milliseconds in zip(made["spec"]["phases"], (10_000, 200), strict=True):
+        phase["parameters"] = {"simulate": {"durationMilliseconds": milliseconds}}
+    return made
+
+
 def assert_explained(job: AudioJob, reason: str, *words: str) -> None:
     """The job failed for ``reason``, and says so in words that a person can act on."""
     assert job.status.state is State.FAILED, job.status
@@ -162,4 +170,4 @@ def assert_explained(job: AudioJob, reason: str, *words: str) -> None:
     assert failed.status == "True"
 
 
-__all__ = ["Media", "Product", "ToolError", "assert_explained", "simulate_pipeline"]
+__all__ = ["Media", "Product", "ToolError", "assert_explained", "long_then_short", "simulate_pipeline"]

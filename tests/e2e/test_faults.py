@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from tests.e2e.product import Product, assert_explained, simulate_pipeline
+from tests.e2e.product import Product, assert_explained, long_then_short, simulate_pipeline
 
 from audiojob_types.resources.job import State
 
@@ -14,6 +14,7 @@ from audiojob_types.resources.job import State
 def pipelines(product: Product) -> None:
     """The pipelines of this module."""
     product.apply(simulate_pipeline("e2e-simulate", phases=2))
+    product.apply(long_then_short("e2e-long"))
     product.apply(simulate_pipeline("e2e-small", memory="64Mi"))
     product.apply(simulate_pipeline("e2e-stall", stallSeconds=3))
 
@@ -45,7 +46,7 @@ def test_two_simulated_phases_succeed(product: Product) -> None:
 
 
 def test_a_killed_pod_is_tried_again(product: Product) -> None:
-    name = product.submit(unique("killed"), simulate(4_000))
+    name = product.submit(unique("killed"), {"pipeline": "e2e-long"})
     pod = running_pod(product, name)
     product.cluster.kubectl("-n", product.namespace, "delete", "pod", pod, "--grace-period=0", "--force")
     job = product.finished(name)
@@ -104,7 +105,7 @@ def test_cancel_ends_the_pod_and_the_job(product: Product) -> None:
 
 
 def test_suspend_stops_and_resume_goes_on(product: Product) -> None:
-    name = product.submit(unique("suspend"), simulate(3_000))
+    name = product.submit(unique("suspend"), {"pipeline": "e2e-long"})
     running_pod(product, name)
     product.patch(name, {"suspend": True})
     product.until(name, lambda job: job.status.state is State.SUSPENDED, "suspension")

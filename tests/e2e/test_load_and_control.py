@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.e2e.product import Product, simulate_pipeline
+from tests.e2e.product import Product, long_then_short, simulate_pipeline
 from tests.support.cluster import TestCluster
 
 from audiojob_types.constants import API_VERSION, GPU_RESOURCE
@@ -20,7 +20,7 @@ Object = dict[str, Any]
 @pytest.fixture(scope="module", autouse=True)
 def pipelines(product: Product) -> None:
     """The pipelines of this module."""
-    product.apply(simulate_pipeline("e2e-load", phases=2))
+    product.apply(long_then_short("e2e-load"))
     product.apply(simulate_pipeline("e2e-gpu", device="Auto", gpuWaitSeconds=5))
     resources = {"cpu": "50m", "memory": "64Mi", "memoryCap": "512Mi", "memoryGrowthPercent": 400, "scratch": "64Mi"}
     product.apply(simulate_pipeline("e2e-grow", resources=resources))
@@ -52,16 +52,12 @@ def unique(base: str) -> str:
     return f"{base}-{uuid.uuid4().hex[:6]}"
 
 
-def working(milliseconds: int, pipeline: str = "e2e-load") -> Object:
-    return {"pipeline": pipeline, "parameters": {"simulate": {"durationMilliseconds": milliseconds}}}
-
-
 def says(job: AudioJob, reason: str) -> bool:
     return any(each.type == "Progressing" and each.reason == reason for each in job.status.conditions)
 
 
 def test_an_evicted_pod_costs_no_attempt_of_the_budget(product: Product) -> None:
-    name = product.submit(unique("evicted"), working(4_000))
+    name = product.submit(unique("evicted"), {"pipeline": "e2e-load"})
     product.until(name, lambda _: any(p["status"].get("phase") == "Running" for p in product.pods(name)), "its pod")
     pod = product.pods(name)[-1]["metadata"]["name"]
     eviction = {
@@ -96,7 +92,9 @@ def taken_gpu(product: Product, cluster: TestCluster) -> Iterator[None]:
 
 
 def test_a_phase_whose_pod_finds_no_free_gpu_moves_to_the_cpu(product: Product, taken_gpu: None) -> None:
-    name = product.submit(unique("gpu"), working(100, "e2e-gpu"))
+    name = product.submit(
+        unique("gpu"), {"pipeline": "e2e-gpu", "parameters": {"simulate": {"durationMilliseconds": 100}}}
+    )
     job = product.until(name, lambda job: says(job, "Unschedulable"), "the reason")
     assert "too few GPUs left" in (job.status.message or "")
     job = product.finished(name)
@@ -116,7 +114,7 @@ def test_memory_grows_after_a_kill_until_the_work_fits(product: Product) -> None
 def test_a_drained_queue_stops_pods_and_goes_on_later(product: Product) -> None:
     queue = unique("team")
     product.apply({"apiVersion": API_VERSION, "kind": "AudioQueue", "metadata": {"name": queue}, "spec": {}})
-    name = product.submit(unique("drained"), {**working(3_000), "queueName": queue})
+    name = product.submit(unique("drained"), {"pipeline": "e2e-load", "queueName": queue})
     product.until(name, lambda _: any(p["status"].get("phase") == "Running" for p in product.pods(name)), "its pod")
 
     def stop(policy: str) -> None:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e.product import Product, assert_explained, simulate_pipeline
+from tests.e2e.product import Product, assert_explained, long_then_short
 
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
 from audiojob_types.resources.job import State
@@ -17,7 +17,7 @@ OPERATOR = f"deployment/{RELEASE}-operator"
 @pytest.fixture(scope="module", autouse=True)
 def pipeline(product: Product) -> None:
     """The pipeline of this module."""
-    product.apply(simulate_pipeline("e2e-outage", phases=2))
+    product.apply(long_then_short("e2e-outage"))
 
 
 @pytest.fixture
@@ -31,10 +31,7 @@ def restored(product: Product) -> Iterator[None]:
 
 def test_a_job_that_finishes_while_the_operator_is_down_is_not_lost(product: Product) -> None:
     system = ("-n", RELEASE_NAMESPACE)
-    name = product.submit(
-        f"down-{uuid.uuid4().hex[:6]}",
-        {"pipeline": "e2e-outage", "parameters": {"simulate": {"durationMilliseconds": 6_000}}},
-    )
+    name = product.submit(f"down-{uuid.uuid4().hex[:6]}", {"pipeline": "e2e-outage"})
     product.until(name, lambda job: job.status.state is State.RUNNING, "its start")
     product.cluster.kubectl(*system, "scale", OPERATOR, "--replicas=0")
     product.cluster.kubectl(

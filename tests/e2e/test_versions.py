@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.e2e.product import Product, simulate_pipeline
+from tests.e2e.product import Product, long_then_short
 from tests.support.cluster import TestCluster
 from tests.support.operator_process import PROGRAM, OperatorProcess
 
@@ -36,7 +36,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 EARLIER = "f72c2ec751490047f067d6da86fe6ae02a9bd0a2"
 OPERATOR = f"deployment/{RELEASE}-operator"
 SYSTEM = ("-n", RELEASE_NAMESPACE)
-LONG, SHORT = 8_000, 200  # milliseconds of the first phase, in which an operator goes, and of the second
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,7 @@ def earlier(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="module", autouse=True)
 def pipeline(product: Product) -> None:
     """The pipeline of this module."""
-    made = simulate_pipeline("e2e-versions", phases=2)
-    for phase, milliseconds in zip(made["spec"]["phases"], (LONG, SHORT), strict=True):
-        phase["parameters"] = {"simulate": {"durationMilliseconds": milliseconds}}
-    product.apply(made)
+    product.apply(long_then_short("e2e-versions"))
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def play(phase: PhaseInput, pod: Object) -> Object:
 @pytest.fixture(scope="module")
 def here(controllers: LocalApiServer, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
     """A namespace with an operator and somebody who plays the pods."""
-    space, folder = make_space(controllers, startTimeoutSeconds=2), tmp_path_factory.mktemp("control")
+    space, folder = make_space(controllers, startTimeoutSeconds=6), tmp_path_factory.mktemp("control")
     with working(space, proxy, folder, play, AUDIOJOB_SWEEP__FINISHED_SECONDS="1"):
         yield space
 
