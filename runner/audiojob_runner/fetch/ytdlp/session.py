@@ -26,6 +26,7 @@ from audiojob_runner.fetch.partial.transfer import drop_redirect_body
 from audiojob_runner.fetch.secrets import write_cookies
 from audiojob_runner.fetch.unpacking import Unpacking, check_coding
 from audiojob_runner.fetch.ytdlp.errors import explain
+from audiojob_runner.fetch.ytdlp.manifests import check_dash, check_hls, check_smooth
 from audiojob_runner.fetch.ytdlp.version import age_warning
 from audiojob_types.contract import COOL_DOWN_REASONS
 from audiojob_types.outside.redaction import SECRETS
@@ -39,6 +40,13 @@ BLOCK_BYTES: Final = 256 * 1024
 
 # Arguments of a hook: bytes of this file so far, and which share (0-1) of it that is, where it is known.
 OnBytes = Callable[[int, float | None], None]
+
+# What yt-dlp's extractors parse lists of pieces with, and what is held against the list first.
+_PARSERS: Final[tuple[tuple[str, Callable[[Any], None]], ...]] = (
+    ("_parse_m3u8_formats_and_subtitles", check_hls),
+    ("_parse_mpd_periods", check_dash),
+    ("_parse_ism_formats_and_subtitles", check_smooth),
+)
 
 
 def knows(url: str) -> bool:
@@ -145,6 +153,13 @@ def _js_runtimes(name: str = "deno") -> dict[str, dict[str, str]]:
 class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no types
     """Reads no page, script or list without end into memory: what was packed may be a thousand times as large."""
 
+    def add_info_extractor(self, ie: Any) -> None:
+        """As in yt-dlp, but lists that write themselves out are held against a limit."""
+        super().add_info_extractor(ie)
+        if not isinstance(ie, type):
+            for name, check in _PARSERS:
+                setattr(ie, name, _checked(getattr(ie, name), check))
+
     def build_request_director(self, *args: Any, **kwargs: Any) -> Any:
         """As in yt-dlp, but bodies of redirects are not read."""
         director = super().build_request_director(*args, **kwargs)
@@ -180,6 +195,14 @@ class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no type
 
         response.read = bounded
         return response
+
+
+def _checked(parse: Callable[..., Any], check: Callable[[Any], None]) -> Callable[..., Any]:
+    def checked(document: Any, *args: Any, **kwargs: Any) -> Any:
+        check(document)
+        return parse(document, *args, **kwargs)
+
+    return checked
 
 
 def _in_pieces(read: Callable[[int], bytes], most: int, unpacking: Unpacking) -> bytes:
