@@ -8,17 +8,22 @@ the link.
 from __future__ import annotations
 
 import logging
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import obstore
 from obstore.exceptions import BaseError
 
 from audiojob_runner.store import trees
 from audiojob_runner.store.base import Store, check_key
+
+# A file with holes takes no more than its blocks; below that some file systems count none.
+_HOLES_MATTER_BYTES: Final = 1024**2
 
 _log = logging.getLogger(__name__)
 
@@ -71,5 +76,14 @@ def remove_empty_folders(store: Store, folder: str) -> None:
 
 def _files(root: Path, prefix: str) -> Iterator[StoredObject]:
     for entry in trees.walk(root, prefix):
-        written = datetime.fromtimestamp(entry.status.st_mtime, UTC)
-        yield StoredObject(entry.key, entry.status.st_size, written, stat.S_ISDIR(entry.status.st_mode))
+        yield StoredObject(entry.key, _taken(entry.status), _written(entry.status), stat.S_ISDIR(entry.status.st_mode))
+
+
+def _taken(status: os.stat_result) -> int:
+    """Bytes on the disk: a size costs nothing to set, and counts in the share that a pass may remove."""
+    return min(status.st_size, max(_HOLES_MATTER_BYTES, status.st_blocks * 512))
+
+
+def _written(status: os.stat_result) -> datetime:
+    """When the file was written. Its owner can set any time, even one that is no date; the kernel alone sets ctime."""
+    return datetime.fromtimestamp(max(0.0, min(status.st_mtime, status.st_ctime)), UTC)

@@ -113,7 +113,7 @@ def _sweep(options: SweepOptions, environ: Mapping[str, str], paths: Paths) -> N
     live = live_jobs(environ, paths.service_account, options.namespace)
     stored = tuple(_stored_job(store, folder, found, now) for folder, found in sorted(contents.jobs.items()))
     plan = plan_sweep(stored, live, options.limits, now)
-    _apply(store, plan, contents.jobs, now, dry_run=options.dry_run)
+    failed = _apply(store, plan, contents.jobs, now, dry_run=options.dry_run)
     if not options.dry_run:
         _write_index(store, contents, plan, live)
     would = "would be " if options.dry_run else ""
@@ -123,11 +123,13 @@ def _sweep(options: SweepOptions, environ: Mapping[str, str], paths: Paths) -> N
         len(stored),
         sum(job.bytes for job in stored),
         len(live.uids),
-        len(plan.removals),
-        sum(removal.bytes for removal in plan.removals),
+        len(plan.removals) - len(failed),
+        sum(removal.bytes for removal in plan.removals) - sum(removal.bytes for removal, _ in failed),
         would,
         len(plan.held_back),
     )
+    if failed:
+        raise failed[0][1]
 
 
 def _read(store: Store, namespace: str) -> _Contents:
@@ -180,7 +182,7 @@ def _note(store: Store, key: str, folder: str) -> Noted | None:
     try:
         content = store.read(key, MAX_MANIFEST_BYTES)
         return note(Manifest.read(content), folder) if content is not None else None
-    except (ValidationError, PhaseError) as error:
+    except (ValidationError, PhaseError, OverflowError) as error:  # the last: a time that UTC does not have
         _log.warning("%s cannot be read, so its job is kept: %s", key, type(error).__name__)
         return None
 
@@ -196,20 +198,32 @@ def _read_mark(store: Store, key: str, now: datetime) -> datetime:
     return min(now, since if since.tzinfo is not None else since.replace(tzinfo=UTC))
 
 
-def _apply(store: Store, plan: SweepPlan, contents: dict[str, _Found], now: datetime, *, dry_run: bool) -> None:
+def _apply(
+    store: Store, plan: SweepPlan, contents: dict[str, _Found], now: datetime, *, dry_run: bool
+) -> list[tuple[Removal, PhaseError]]:
+    """Do what is planned; what could not be removed. A folder that one job made so does not keep all others."""
+    failed = []
     for removal in plan.held_back:
         _log.warning("held back %s (%d bytes): a pass removes a share of the store at most", *_words(removal))
     for removal in plan.removals:
         _log.info("%s %s (%d bytes): %s", "would remove" if dry_run else "removing", *_words(removal), removal.why)
-        if not dry_run:
+        if dry_run:
+            continue
+        try:
             _remove(store, removal, contents)
+        except PhaseError as error:
+            if store.root is None:  # a bucket fails as a whole
+                raise
+            _log.warning("%s was not removed: %s", removal.folder, error.message)
+            failed.append((removal, error))
     if dry_run:
-        return
+        return failed
     content = json.dumps({"absentSince": format_time(now)}).encode()
     for folder in plan.mark:
         store.write(f"{folder}/{MARK_NAME}", content)
     for folder in plan.unmark:
         store.delete(f"{folder}/{MARK_NAME}")
+    return failed
 
 
 def _write_index(store: Store, contents: _Contents, plan: SweepPlan, live: LiveJobs) -> None:
