@@ -23,6 +23,10 @@ FREE_BYTES: Final = 8 * 1024**2
 _KNOWN: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate", "br"})
 
 
+# urllib3's mark of a gzip body behind whose end came something else, which it passes over as others do.
+_PASSES_OVER: Final = 2
+
+
 def check_coding(headers: Mapping[str, str]) -> None:
     """Raises :class:`PhaseError` for a body in a coding that nobody here unpacks: it would be stored as it is."""
     codings = {each.strip().lower() for each in headers.get("Content-Encoding", "").split(",")}
@@ -33,6 +37,36 @@ def check_coding(headers: Mapping[str, str]) -> None:
             f"The source's server sends the file packed as {unknown[0][:40]!r}, which was not asked for.",
             "Use an address that serves the file without Content-Encoding.",
         )
+
+
+def unpacked_whole(body: object) -> bool:
+    """Whether a body of urllib3 that was read to its end had the end that its coding marks.
+
+    urllib3 does not ask: a song of which a cache kept one half would be taken for the whole.
+    """
+    return _has_ended(getattr(body, "_decoder", None))
+
+
+def _has_ended(decoder: object) -> bool:
+    chain = getattr(decoder, "_decoders", None)
+    if chain is not None:
+        return all(map(_has_ended, chain))
+    if getattr(decoder, "_state", None) == _PASSES_OVER:
+        return True
+    unpacker = getattr(decoder, "_obj", None)
+    is_finished = getattr(unpacker, "is_finished", None)  # of Brotli
+    return bool(is_finished() if is_finished is not None else getattr(unpacker, "eof", True))
+
+
+def undecodable(headers: Mapping[str, str]) -> PhaseError:
+    """The error for a body that is not what its head says. It is the same body next time."""
+    return PhaseError(
+        ExitCode.NOT_MEDIA,
+        Reason.CORRUPT_MEDIA,
+        f"The source's server says that it sends the file packed as {headers.get('Content-Encoding', '')[:40]!r}, but "
+        "what came cannot be unpacked.",
+        "Use an address that serves the file without Content-Encoding.",
+    )
 
 
 class Unpacking:

@@ -10,9 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import requests
+from urllib3.exceptions import DecodeError
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.partial.resumption import (
@@ -25,7 +26,7 @@ from audiojob_runner.fetch.partial.resumption import (
     resume_headers,
     version_of,
 )
-from audiojob_runner.fetch.unpacking import Unpacking, check_coding
+from audiojob_runner.fetch.unpacking import Unpacking, check_coding, undecodable, unpacked_whole
 from audiojob_types.contract import ExitCode
 from audiojob_types.outside.redaction import SECRETS
 from audiojob_types.reasons import Reason
@@ -151,8 +152,19 @@ class Transfer(ABC):
         assert self.path is not None
         with self.path.open("r+b" if self.received else "wb") as file:
             file.seek(self.received)
-            # Every piece counts, however small: a server that breaks off early still makes progress.
-            unpacking = Unpacking(response.raw.tell) if is_coded(response.headers) else None
+            self._append(file, response)
+        if part is not None and self.received > part.end:
+            self.forget()
+            raise StartOverError
+        # A part may be less than what was asked for: then the rest is requested again.
+        ends = {self.length, part.end if part else None}
+        if ends - {self.received, None}:
+            raise BrokenOffError(f"The download broke off after {self.received} of {self.length} bytes.")
+
+    def _append(self, file: BinaryIO, response: requests.Response) -> None:
+        """Write what comes. Every piece counts, however small: a server that breaks off early still makes progress."""
+        unpacking = Unpacking(response.raw.tell) if is_coded(response.headers) else None
+        try:
             while piece := response.raw.read1(PIECE_BYTES, decode_content=True):
                 if unpacking is not None:
                     unpacking.took(len(piece))
@@ -161,13 +173,10 @@ class Transfer(ABC):
                 self.took(piece)
                 if self.received > self.max_bytes:
                     raise self.too_large()
-        if part is not None and self.received > part.end:
-            self.forget()
-            raise StartOverError
-        # A part may be less than what was asked for: then the rest is requested again.
-        ends = {self.length, part.end if part else None}
-        if ends - {self.received, None}:
-            raise BrokenOffError(f"The download broke off after {self.received} of {self.length} bytes.")
+        except DecodeError as error:
+            raise undecodable(response.headers) from error
+        if unpacking is not None and self.received and not unpacked_whole(response.raw):
+            raise BrokenOffError("The download broke off: the packed file that came has no end.")
 
     def _learn_length(self, length: int | None) -> None:
         if length is None or self.length is not None:

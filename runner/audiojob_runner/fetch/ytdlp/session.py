@@ -17,6 +17,7 @@ from typing import Any, Final
 import yt_dlp
 import yt_dlp.globals
 import yt_dlp.version
+from yt_dlp.networking.exceptions import IncompleteRead
 from yt_dlp.utils import YoutubeDLError
 
 from audiojob_runner.errors import PhaseError
@@ -24,7 +25,7 @@ from audiojob_runner.fetch.common import FetchTools, host_of, refused_error, sto
 from audiojob_runner.fetch.partial.resumption import is_coded
 from audiojob_runner.fetch.partial.transfer import drop_redirect_body
 from audiojob_runner.fetch.secrets import write_cookies
-from audiojob_runner.fetch.unpacking import Unpacking, check_coding
+from audiojob_runner.fetch.unpacking import Unpacking, check_coding, unpacked_whole
 from audiojob_runner.fetch.ytdlp.errors import explain
 from audiojob_runner.fetch.ytdlp.manifests import check_dash, check_hls, check_smooth
 from audiojob_runner.fetch.ytdlp.version import age_warning
@@ -189,6 +190,8 @@ class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no type
                 content: bytes = read(most)
             else:
                 content = _in_pieces(read, most, unpacking)
+                if len(content) < most and packed is not None and packed() and not unpacked_whole(response.fp):
+                    raise IncompleteRead(partial=len(content))
             if len(content) > MAX_PAGE_BYTES:
                 raise too_large(MAX_PAGE_BYTES)
             return content

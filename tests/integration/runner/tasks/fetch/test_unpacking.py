@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -14,7 +15,8 @@ from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.web import Web
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetch import unpacking
+from audiojob_runner.fetch import plainhttp, unpacking
+from audiojob_runner.fetch.partial.transfer import MAX_BREAKS
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
@@ -74,6 +76,53 @@ def test_a_body_that_grows_too_much_ends_early(
 def test_music_that_a_server_packs_is_unpacked(bench: Bench, web: Web, coding: str) -> None:
     body = bytes(range(256)) * 8_000
     url = web.serve("/a.mp3", PACKED[coding](body), Content_Encoding=coding, Content_Type="audio/mpeg")
+    assert bench.run(Task.DOWNLOAD, url).outputs[0].path.read_bytes() == body
+
+
+def damaged(coding: str, how: str) -> bytes:
+    content = PACKED[coding](random.Random(1).randbytes(50_000))
+    if how == "flipped":
+        return content[:20_000] + bytes(each ^ 0xFF for each in content[20_000:20_100]) + content[20_100:]
+    return {"cut": content[:-20_000], "without its mark": content[:-2], "not packed": b"no such coding" * 999}[how]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, br"])
+@pytest.mark.parametrize("how", ["cut", "without its mark"])
+@pytest.mark.parametrize("way", ["a file", "a song of a page"])
+def test_a_packed_body_without_an_end_is_not_taken_for_the_whole(
+    bench: Bench, web: Web, monkeypatch: pytest.MonkeyPatch, coding: str, how: str, way: str
+) -> None:
+    """Its Content-Length is right: a cache kept one half."""
+    monkeypatch.setattr(plainhttp, "RESUME_SECONDS", 0.0)
+    url = web.serve("/a.mp3", damaged(coding, how), Content_Encoding=coding, Content_Type="audio/mpeg")
+    if way == "a song of a page":
+        html = f"<html><body><audio src='{url}'></audio></body></html>".encode()
+        url = web.serve("/with", html, Content_Type="text/html")
+    with pytest.raises(PhaseError) as caught:
+        bench.run(Task.DOWNLOAD, url)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE)
+    assert caught.value.message.endswith(".")
+    assert len(web.asked) <= MAX_BREAKS + 4
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "gzip, br"])
+@pytest.mark.parametrize("how", ["flipped", "not packed"])
+def test_a_body_that_is_not_what_its_head_says_is_not_asked_for_again(
+    bench: Bench, web: Web, coding: str, how: str
+) -> None:
+    url = web.serve("/a.mp3", damaged(coding, how), Content_Encoding=coding, Content_Type="audio/mpeg")
+    with pytest.raises(PhaseError) as caught:
+        bench.run(Task.DOWNLOAD, url)
+    assert (caught.value.exit_code, caught.value.reason) == (ExitCode.NOT_MEDIA, Reason.CORRUPT_MEDIA)
+    assert "cannot be unpacked" in caught.value.message
+    assert len(web.asked) == 1
+
+
+@pytest.mark.parametrize("more", [b"", b"junk" * 100], ids=["two parts", "and something else"])
+def test_several_parts_are_one_file(bench: Bench, web: Web, more: bytes) -> None:
+    body = bytes(range(256)) * 1_000
+    packed = gzip.compress(body[:1_000]) + gzip.compress(body[1_000:]) + more
+    url = web.serve("/a.mp3", packed, Content_Encoding="gzip", Content_Type="audio/mpeg")
     assert bench.run(Task.DOWNLOAD, url).outputs[0].path.read_bytes() == body
 
 
