@@ -79,7 +79,7 @@ def _dash_pieces(levels: Sequence[_Segments], seconds: float) -> float:
 
 def _named(element: Element, name: str) -> list[Element]:
     """Children of that name, whatever their namespace."""
-    return [child for child in element if isinstance(child.tag, str) and child.tag.rpartition("}")[2] == name]
+    return [child for child in element if child.tag.rpartition("}")[2] == name]
 
 
 def _check_formats(number: int) -> None:
