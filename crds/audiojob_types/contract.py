@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from audiojob_types.base import JsonObject, Since, StatusModel, Time, WireModel, is_reading
-from audiojob_types.constants import API_VERSION
+from audiojob_types.constants import API_VERSION, MAX_PHASE_NAME
 from audiojob_types.destination import Layout, LibraryName
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
@@ -269,7 +269,7 @@ class PhaseInput(WireModel):
     job: Name
     namespace: Name
     uid: Annotated[str, Field(min_length=1, max_length=63)]
-    phase: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=12)]
+    phase: Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=MAX_PHASE_NAME)]
     attempt: Annotated[int, Field(ge=1)]
     task: Task
     device: Device = Device.CPU

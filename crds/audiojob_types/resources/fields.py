@@ -6,7 +6,9 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-PhaseName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=12)]
+from audiojob_types.constants import MAX_PHASE_NAME
+
+PhaseName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=MAX_PHASE_NAME)]
 Message = Annotated[str, Field(max_length=1_024)]
 ReasonText = Annotated[str, Field(max_length=63)]
 Generation = Annotated[int, Field(ge=0, le=2**53)]

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from audiojob_types.base import ObjectName, StatusModel, Time, WrittenTime, cel
-from audiojob_types.constants import MAX_PHASES, MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
+from audiojob_types.constants import MAX_PHASE_NAME, MAX_PHASES, MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
 from audiojob_types.contract import HOST_PATTERN, Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256, WarningText
 from audiojob_types.resources.fields import TERMINAL_STATES, Generation, Message, PhaseName, ReasonText
 
@@ -292,7 +292,10 @@ class AudioJobStatus(StatusModel):
         ObjectName | None, Field(description="waitingFor is the AudioJob whose end this one waits for.")
     ] = None
     phase: (
-        Annotated[str, Field(max_length=12, description="phase is the name of the phase that runs or ran last.")] | None
+        Annotated[
+            str, Field(max_length=MAX_PHASE_NAME, description="phase is the name of the phase that runs or ran last.")
+        ]
+        | None
     ) = None
     node_name: Annotated[
         Annotated[str, Field(max_length=253)] | None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from audiojob_types.base import StatusModel, WireModel, cel
-from audiojob_types.constants import API_VERSION, MAX_PHASES
+from audiojob_types.constants import API_VERSION, MAX_PHASE_NAME, MAX_PHASES
 from audiojob_types.descriptor import Reuse
 from audiojob_types.parameters import parameters_schema
 from audiojob_types.resources.fields import Atomic, Generation
@@ -37,7 +37,7 @@ class PhaseInputBinding(WireModel):
         Field(
             alias="from",
             pattern=r"^(Job|[a-z]([-a-z0-9]*[a-z0-9])?)$",
-            max_length=12,
+            max_length=MAX_PHASE_NAME,
             description="from is Job (its source, or one of its inputs) or the name of an earlier phase.",
         ),
     ]
@@ -140,7 +140,7 @@ class Phase(WireModel):
         }
     )
 
-    name: Annotated[PhaseName, Field(description="name of the phase, at most 12 characters.")]
+    name: Annotated[PhaseName, Field(description=f"name of the phase, at most {MAX_PHASE_NAME} characters.")]
     task: Annotated[Task, Field(description="task is the code that runs.")]
     image: (
         Annotated[
