@@ -294,33 +294,28 @@ def run_tool(
         except BaseException:
             process.kill()
             raise
-    if process.returncode != 0 or not _was_written(complaint):
-        raise FfmpegError(failure_of(process.returncode, complaint), complaint)
+    if (failure := failure_of(process.returncode, complaint)) is not None:
+        raise FfmpegError(failure, complaint)
     return complaint
 
 
-def _was_written(complaint: str) -> bool:
-    """Whether the result came to its end: ffmpeg ends with 0 also when its last bytes did not reach the disk."""
-    return not any(text in line for line in _own_lines(complaint) for text in _UNWRITTEN)
+def failure_of(returncode: int, complaint: str) -> Failure | None:
+    """Class of a tool that ended by itself with an error; None if its result is whole.
 
-
-def _own_lines(complaint: str) -> list[str]:
-    """What the tool says itself. Where it also lists its inputs, their tags are indented."""
-    return [line for line in complaint.splitlines() if not line.startswith(" ")]
-
-
-def failure_of(returncode: int, complaint: str) -> Failure:
-    """Class of a tool that ended by itself with an error."""
-    complaint = "\n".join(_own_lines(complaint))
-    if "No space left on device" in complaint or "Disk quota exceeded" in complaint:
+    ffmpeg ends with 0 also when the last bytes of the result did not reach the disk.
+    """
+    # What the tool says itself. Where it also lists its inputs, their tags are indented.
+    own = "\n".join(line for line in complaint.splitlines() if not line.startswith(" "))
+    unwritten = any(text in own for text in _UNWRITTEN)
+    if returncode == 0 and not unwritten:
+        return None
+    if "No space left on device" in own or "Disk quota exceeded" in own:
         return Failure.DISK_FULL
-    if "Cannot allocate memory" in complaint or returncode == -9:
+    if "Cannot allocate memory" in own or returncode == -9:
         return Failure.OUT_OF_MEMORY
     if returncode == EXIT_ERROR_RATE:
         return Failure.DAMAGED
-    if not _was_written(complaint):
-        return Failure.UNWRITTEN
-    return Failure.REFUSED
+    return Failure.UNWRITTEN if unwritten else Failure.REFUSED
 
 
 def _pump(

@@ -55,9 +55,12 @@ def test_a_demuxer_that_is_not_listed_is_never_forced() -> None:
         (0, "Error closing file file:x: Input/output error", Failure.UNWRITTEN),
         (1, "Invalid data found when processing input", Failure.REFUSED),
         (-11, "", Failure.REFUSED),
+        (0, "", None),
+        (0, "Cannot allocate memory", None),
+        (0, "  Metadata:\n    title           : Error writing trailer", None),
     ],
 )
-def test_how_a_tool_failed(returncode: int, complaint: str, want: Failure) -> None:
+def test_how_a_tool_failed(returncode: int, complaint: str, want: Failure | None) -> None:
     assert failure_of(returncode, complaint) is want
 
 
