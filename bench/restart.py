@@ -147,7 +147,7 @@ async def measure_restart(cluster: SimulatedCluster, count: int, log: Path) -> N
                 await in_parallel([client.create(AUDIOJOBS, audiojob(name), NAMESPACE) for name in names])
                 await until("ten jobs run", lambda: len(seen.jobs.now) == _LIMIT)
                 await asyncio.sleep(_BEFORE_SECONDS)
-                # Only where all places are taken can a restart give one too many away.
+                # Only where all slots are taken can a restart give one too many away.
                 await until("ten jobs run again", lambda: len(seen.jobs.now) == _LIMIT)
                 before = usage(operator.pid)
                 operator.kill()
@@ -163,7 +163,7 @@ async def measure_restart(cluster: SimulatedCluster, count: int, log: Path) -> N
         print_restart(cluster, Span(offset, cluster.audit_log.stat().st_size), began)
     finally:
         await client.aclose()
-    print(f"most AudioJobs that held a place at once  {seen.jobs.most:6d}    (limit {_LIMIT})")
+    print(f"most AudioJobs that held a slot at once   {seen.jobs.most:6d}    (limit {_LIMIT})")
     print(f"most pods that lived at once              {seen.pods.most:6d}")
     print(f"operator peak RSS after the restart       {after.peak_mebibytes:6.0f} MiB")
     for what, running in (("AudioJobs", seen.jobs), ("pods", seen.pods)):

@@ -299,7 +299,7 @@ def job_facts(caches: Caches, key: Key) -> JobFacts:
     except ValidationError:
         return JobFacts(known.uid)  # reported when its own turn comes
     if caches.is_given_up(key) and not caches.has_work(key):
-        return JobFacts(known.uid)  # its place and GPUs are free once nothing of its work is left
+        return JobFacts(known.uid)  # its slot and GPUs are free once nothing of its work is left
     return JobFacts(known.uid, job, caches.spec_of(known), caches.unready_models(key[0]), not known.finished)
 
 

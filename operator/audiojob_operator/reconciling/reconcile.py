@@ -106,7 +106,7 @@ class Reconciler:
         return plan.requeue_after
 
     async def _let_go(self, key: Key, known: Known, refused: Refused) -> float | None:
-        """Work no more on a job whose status cannot be written. Its place is free when nothing is left of its work."""
+        """Work no more on a job whose status cannot be written. Its slot is free when nothing is left of its work."""
         about = Metadata.model_validate(known.raw["metadata"])
         name = event_name(key[1], known.uid, f"{Reason.STATUS_REFUSED}/{refused.essence}", "", 0)
         await self._applier.tell(EventRecord(name, "Warning", Reason.STATUS_REFUSED, _refusal(refused)), about)

@@ -1,6 +1,6 @@
 """AudioJobs whose status the API server refuses for good: how often, and whether they are given up.
 
-Such a job would hold its place for ever, and begin its work again and again: nothing that it does can be recorded.
+Such a job would hold its slot for ever, and begin its work again and again: nothing that it does can be recorded.
 Counts are of this process; after a restart they begin anew.
 """
 
@@ -56,7 +56,7 @@ def essence(raw: Object) -> str:
 def refused_again(before: Refused | None, raw: Object, message: str) -> Refused:
     """One more refusal of the job as it is in ``raw``.
 
-    A change of it does not reset the count: who changes a job again and again would hold a place with it.
+    A change of it does not reset the count: who changes a job again and again would hold a slot with it.
     """
     uid: str = raw["metadata"]["uid"]
     count = before.count if before is not None and before.uid == uid else 0

@@ -159,7 +159,7 @@ def operating(
 
 
 def forget(spaces: Iterable[Space]) -> None:
-    """Delete what is left, so that it takes no place from the jobs of the next operator."""
+    """Delete what is left, so that it takes no slot from the jobs of the next operator."""
     for space in spaces:
         with suppress(RestError):  # the whole namespace may be gone
             space.rest.request("DELETE", space.jobs_path, {"propagationPolicy": "Background"})

@@ -65,7 +65,7 @@ def test_F49_a_restart_with_many_queued_jobs_starts_work_soon_and_exceeds_no_lim
             space.submit(f"song-{number}")
         pods = [rows.pod_of("F49", f"stays-{number}") for number in range(AT_ONCE)]
         stop(rows)
-        for pod in pods:  # places become free while nobody looks
+        for pod in pods:  # slots become free while nobody looks
             finish_pod(space.rest, pod)
         before = set(rows.jobs_created("F49"))
         rows.operator.start()

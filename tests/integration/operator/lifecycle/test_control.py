@@ -63,7 +63,7 @@ def test_a_temporary_failure_is_tried_again(here: Space) -> None:
     assert [phase["attempt"] for phase in job["status"]["phases"]] == [2, 2]
 
 
-def test_a_deleted_job_that_a_finalizer_keeps_does_not_go_on_without_its_place(here: Space) -> None:
+def test_a_deleted_job_that_a_finalizer_keeps_does_not_go_on_without_its_slot(here: Space) -> None:
     name = unique("stays")
     here.submit(name)
     here.until(name, has_started, "its start")

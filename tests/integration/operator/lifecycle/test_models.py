@@ -91,7 +91,7 @@ def test_a_phase_waits_for_its_model_says_how_far_it_is_and_starts(here: Space, 
         assert [phase["state"] for phase in status["phases"]] == ["Succeeded", "Waiting"]
         assert not separations(here, name)
         with submitted(here, "other") as other:
-            assert here.finished(other)["status"]["state"] == "Succeeded", "the only place is free meanwhile"
+            assert here.finished(other)["status"]["state"] == "Succeeded", "the only slot is free meanwhile"
         record.say("htdemucs", state="Failed", message="The models volume is full.", suggestion="Enlarge it.")
         here.until(name, waits("prefetch failed: The models volume is full"), "what went wrong")
         record.say("htdemucs", state="Ready", percent=100)

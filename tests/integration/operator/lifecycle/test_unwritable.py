@@ -1,4 +1,4 @@
-"""A job whose status the API server refuses: it does not hold its place, and goes on when it can be written."""
+"""A job whose status the API server refuses: it does not hold its slot, and goes on when it can be written."""
 
 from __future__ import annotations
 

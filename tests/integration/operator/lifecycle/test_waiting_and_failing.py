@@ -68,7 +68,7 @@ def here(controllers: LocalApiServer, proxy: FaultProxy, tmp_path_factory: pytes
 
 @contextmanager
 def submitted(space: Space, kind: str, **spec: object) -> Iterator[str]:
-    """The name of a new job of the kind; it gives its place back at the end."""
+    """The name of a new job of the kind; it gives its slot back at the end."""
     name = f"{kind}-{uuid.uuid4().hex[:6]}"
     space.submit(name, **spec)
     try:
@@ -95,7 +95,7 @@ def admitted(status: Object) -> str:
     return next((str(one["reason"]) for one in status.get("conditions", ()) if one["type"] == "Admitted"), "")
 
 
-def test_a_full_pool_lets_the_next_job_wait_until_a_place_is_free(here: Space) -> None:
+def test_a_full_pool_lets_the_next_job_wait_until_a_slot_is_free(here: Space) -> None:
     with submitted(here, "stays") as first:
         here.until(first, lambda status: status.get("state") == "Running", "its start")
         with submitted(here, "short") as second:
@@ -107,7 +107,7 @@ def test_a_full_pool_lets_the_next_job_wait_until_a_place_is_free(here: Space) -
             assert here.finished(second)["status"]["state"] == "Succeeded"
 
 
-def test_a_deleted_job_gives_its_place_back(here: Space) -> None:
+def test_a_deleted_job_gives_its_slot_back(here: Space) -> None:
     with submitted(here, "stays") as first:
         here.until(first, lambda status: status.get("state") == "Running", "its start")
     wait_until("its Job's end", lambda: not children(here, first), seconds=30)

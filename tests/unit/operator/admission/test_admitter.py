@@ -58,7 +58,7 @@ async def test_a_job_that_is_made_more_urgent_while_it_waits_goes_before_the_oth
     assert pool.answer(newer).admitted
 
 
-async def test_a_started_job_keeps_its_place_and_is_never_asked_again() -> None:
+async def test_a_started_job_keeps_its_slot_and_is_never_asked_again() -> None:
     pool = Pool(1)
     running = pool.put("running", started=True)
     waiting = pool.put("waiting", priority=10, age=60)
@@ -66,11 +66,11 @@ async def test_a_started_job_keeps_its_place_and_is_never_asked_again() -> None:
     assert pool.answer(running).admitted
 
 
-async def test_a_place_given_is_not_given_again_before_the_status_tells_it() -> None:
+async def test_a_slot_given_is_not_given_again_before_the_status_tells_it() -> None:
     pool = Pool(1)
     first = pool.put("first")
     assert pool.answer(first).admitted
-    # The round over `first` is under way. A more urgent job comes meanwhile and must not get the same place.
+    # The round over `first` is under way. A more urgent job comes meanwhile and must not get the same slot.
     urgent = pool.put("urgent", priority=10)
     assert not pool.answer(urgent).admitted
     pool.put("first", started=True)
@@ -78,7 +78,7 @@ async def test_a_place_given_is_not_given_again_before_the_status_tells_it() -> 
     assert not pool.answer(urgent).admitted
 
 
-async def test_a_round_that_did_not_start_the_job_gives_the_place_back() -> None:
+async def test_a_round_that_did_not_start_the_job_gives_the_slot_back() -> None:
     pool = Pool(1)
     first = pool.put("first")
     assert pool.answer(first).admitted
@@ -102,7 +102,7 @@ async def test_an_end_wakes_the_next_in_line_and_nobody_else() -> None:
     assert pool.woken == pool.woken_first == [waiting[0]]
 
 
-async def test_who_got_a_place_is_looked_at_before_those_who_are_told_to_wait() -> None:
+async def test_who_got_a_slot_is_looked_at_before_those_who_are_told_to_wait() -> None:
     pool = Pool(1)
     older, younger = pool.put("older", age=5), pool.put("younger")
     pool.cycle()
@@ -110,14 +110,14 @@ async def test_who_got_a_place_is_looked_at_before_those_who_are_told_to_wait() 
     assert younger in pool.woken
 
 
-async def test_a_job_that_holds_a_place_goes_first_and_one_that_waits_does_not() -> None:
+async def test_a_job_that_holds_a_slot_goes_first_and_one_that_waits_does_not() -> None:
     pool = Pool(1)
     running, waiting = pool.put("running", started=True), pool.put("waiting")
     pool.answer(waiting)
     assert (pool.admitter.goes_first(running), pool.admitter.goes_first(waiting)) == (True, False)
 
 
-async def test_a_retry_whose_predecessor_cannot_be_read_keeps_no_place_from_others() -> None:
+async def test_a_retry_whose_predecessor_cannot_be_read_keeps_no_slot_from_others() -> None:
     pool = Pool(1)
     retry, other = pool.put("retry", retryOf="gone", age=5), pool.put("other")
     pool.known(retry).raw["status"] = {"waitingFor": "gone"}
@@ -146,7 +146,7 @@ def in_an_hour() -> str:
         pytest.param(lambda pool: pool.put("idle", namespace="elsewhere"), id="a job of an unprepared namespace"),
     ],
 )
-async def test_jobs_that_cannot_start_get_an_answer_at_once_and_take_no_place(make: Callable[[Pool], Key]) -> None:
+async def test_jobs_that_cannot_start_get_an_answer_at_once_and_take_no_slot(make: Callable[[Pool], Key]) -> None:
     pool = Pool(1)
     idle = make(pool)
     answer = pool.ask(idle)
@@ -233,7 +233,7 @@ async def test_what_a_pass_counted_is_what_queues_tell() -> None:
     assert (numbers.running, numbers.pending, numbers.gpus) == (1, 1, 0)
 
 
-async def test_a_job_whose_status_write_was_lost_holds_its_place_by_its_job() -> None:
+async def test_a_job_whose_status_write_was_lost_holds_its_slot_by_its_job() -> None:
     pool = Pool(1)
     first = pool.put("first")
     pool.gpu_job("first", 0)
@@ -242,7 +242,7 @@ async def test_a_job_whose_status_write_was_lost_holds_its_place_by_its_job() ->
     assert pool.answer(first).admitted
 
 
-async def test_no_place_is_given_away_before_all_that_hold_one_are_known() -> None:
+async def test_no_slot_is_given_away_before_all_that_hold_one_are_known() -> None:
     pool = Pool(1, known=False)
     first = pool.put("first")
     assert pool.ask(first) is None

@@ -1,4 +1,4 @@
-"""AudioJobs as candidates for a place: who asks for one, who holds one, and with which priority."""
+"""AudioJobs as candidates for a slot: who asks for one, who holds one, and with which priority."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs that wait for a model take no place from others, and news of it wake those whom it concerns."""
+"""Jobs that wait for a model take no slot from others, and news of it wake those whom it concerns."""
 
 from __future__ import annotations
 

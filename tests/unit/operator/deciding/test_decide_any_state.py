@@ -177,7 +177,7 @@ def test_suspend_stops_the_job_wherever_it_stands_and_counts_nothing(place: Call
     world.turn()
     assert world.state() is State.SUSPENDED
     assert world.condition(c.CONDITION_SUSPENDED)["reason"] == "Suspended"
-    assert world.condition(c.CONDITION_ADMITTED)["status"] == "False", "its place is free"
+    assert world.condition(c.CONDITION_ADMITTED)["status"] == "False", "its slot is free"
     assert _counted(world.job) == before
     quiet(world)
 
@@ -224,7 +224,7 @@ def test_resuming_what_was_never_suspended_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("attempts", [1, 998, 999, 1_000])
-def test_who_suspends_and_resumes_a_job_without_end_does_not_keep_its_place(attempts: int) -> None:
+def test_who_suspends_and_resumes_a_job_without_end_does_not_keep_its_slot(attempts: int) -> None:
     world = first_runs()
     world.edit(suspend=True)
     world.turn()
@@ -236,7 +236,7 @@ def test_who_suspends_and_resumes_a_job_without_end_does_not_keep_its_place(atte
         return
     assert (world.state(), world.status["error"]["reason"]) == (State.FAILED, Reason.TOO_MANY_ATTEMPTS)
     assert "1000 attempts" in world.status["error"]["message"]
-    assert world.condition(c.CONDITION_ADMITTED)["status"] == "False", "its place is free"
+    assert world.condition(c.CONDITION_ADMITTED)["status"] == "False", "its slot is free"
 
 
 def test_cancel_after_the_end_changes_nothing() -> None:

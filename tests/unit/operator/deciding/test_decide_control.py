@@ -30,7 +30,7 @@ def at_the_gate(world: World) -> None:
     world.turn()
 
 
-def test_a_gate_stops_the_job_before_its_phase_and_frees_its_place() -> None:
+def test_a_gate_stops_the_job_before_its_phase_and_frees_its_slot() -> None:
     world = reviewed_world()
     at_the_gate(world)
     assert (world.status["state"], "startTime" in world.status) == ("Suspended", False)
@@ -63,7 +63,7 @@ def test_an_approval_given_beforehand_needs_no_stop() -> None:
     assert "AwaitingReview" not in {event.reason for event in world.events.values()}
 
 
-def test_an_approved_job_waits_for_a_place_as_any_other() -> None:
+def test_an_approved_job_waits_for_a_slot_as_any_other() -> None:
     world = reviewed_world()
     at_the_gate(world)
     world.admission = Admission(False, Reason.QUEUE_FULL, "1 of 1 jobs are running.")
@@ -361,7 +361,7 @@ def test_what_cannot_be_retried_is_refused_naming_the_field(state: str | None, m
 @pytest.mark.parametrize(
     "line",
     [
-        pytest.param(pipeline(), id="for a place"),
+        pytest.param(pipeline(), id="for a slot"),
         pytest.param(None, id="for its pipeline"),
     ],
 )

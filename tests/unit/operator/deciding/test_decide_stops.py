@@ -29,7 +29,7 @@ FULL = Admission(admitted=False, reason=Reason.QUEUE_FULL, message="10 of 10 job
     [
         pytest.param({"prepared": False}, "NamespaceNotPrepared", "jobNamespaces", id="the namespace is not prepared"),
         pytest.param({"pipeline": None}, "PipelineNotFound", "kubectl get audiopipelines", id="no such pipeline"),
-        pytest.param({"admission": FULL}, "QueueFull", "10 of 10", id="all places are taken"),
+        pytest.param({"admission": FULL}, "QueueFull", "10 of 10", id="all slots are taken"),
     ],
 )
 def test_a_job_that_waits_says_why_in_one_write_and_starts_when_it_can(
@@ -196,7 +196,7 @@ def test_suspend_stops_the_attempt_uncounted_and_resuming_makes_the_next() -> No
     assert (world.phase("first").state, world.phase("first").attempt) == (PhaseState.RUNNING, 2)
 
 
-def test_a_suspended_job_waits_for_a_place_again_when_it_is_resumed() -> None:
+def test_a_suspended_job_waits_for_a_slot_again_when_it_is_resumed() -> None:
     world = World()
     world.turn()
     world.edit(suspend=True)

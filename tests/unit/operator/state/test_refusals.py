@@ -1,4 +1,4 @@
-"""AudioJobs whose status the API server refuses for good, and the places that they must not hold for ever."""
+"""AudioJobs whose status the API server refuses for good, and the slots that they must not hold for ever."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def pod_of(pool: Pool, owner: str) -> None:
     pool.add(pool.caches.namespaces["music"].pods, {"metadata": metadata, "spec": {}, "status": {"phase": "Running"}})
 
 
-async def test_a_place_is_free_when_nothing_of_the_jobs_work_is_left() -> None:
+async def test_a_slot_is_free_when_nothing_of_the_jobs_work_is_left() -> None:
     pool = Pool(1)
     one, two = pool.put("one", started=True), pool.put("two")
     pool.fetch_job("one")
@@ -114,7 +114,7 @@ async def test_a_place_is_free_when_nothing_of_the_jobs_work_is_left() -> None:
     assert pool.answer(two).admitted
 
 
-async def test_gpus_are_free_with_the_place() -> None:
+async def test_gpus_are_free_with_the_slot() -> None:
     pool = Pool(None, node_gpus=1)
     one, two = (pool.put(name, pipeline="onegpu", started=name == "one") for name in ("one", "two"))
     pool.gpu_job("one")

@@ -1,4 +1,4 @@
-"""Phases whose model is on its way: they wait, say how far it is, hold no place, and start when it is there."""
+"""Phases whose model is on its way: they wait, say how far it is, hold no slot, and start when it is there."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_jobs_are_not_told_every_percent(one: Object, other: Object, same: bool)
     assert (progress_shown(book(htdemucs=one)) == progress_shown(book(htdemucs=other))) is same
 
 
-def test_a_phase_without_its_model_asks_for_no_place_and_no_gpu() -> None:
+def test_a_phase_without_its_model_asks_for_no_slot_and_no_gpu() -> None:
     plan = AudioPipelineSpec.model_validate(pipeline(phase("separate", "Separate", device="GPU"))["spec"])
     unready = frozenset({"htdemucs"})
     assert not can_go_on(plan, Facts(spec_of(), unready=unready), NOW)
@@ -168,7 +168,7 @@ def only_world(said: ModelBook | None) -> World:
     return World(pipeline=pipeline(phase("separate", "Separate")), models=said)
 
 
-def test_what_needs_no_model_goes_on_meanwhile_and_the_place_is_free_then() -> None:
+def test_what_needs_no_model_goes_on_meanwhile_and_the_slot_is_free_then() -> None:
     world = chain_world(book(htdemucs=fetching()))
     world.turn()
     assert (world.status["state"], world.condition("Progressing")["reason"]) == ("Queued", "ModelMissing")
@@ -193,7 +193,7 @@ def test_the_phase_starts_when_its_model_is_there() -> None:
     assert world.status["state"] == "Succeeded"
 
 
-def test_a_job_that_has_not_begun_waits_for_its_model_and_not_for_a_place() -> None:
+def test_a_job_that_has_not_begun_waits_for_its_model_and_not_for_a_slot() -> None:
     world = only_world(book(htdemucs=fetching(7)))
     plan = world.turn()
     assert (world.status["state"], world.jobs) == ("Queued", {})

@@ -84,7 +84,7 @@ def test_the_key_of_a_start_whose_status_write_was_lost_comes_from_its_job(town:
     assert record.expires_time is not None
 
 
-def test_a_job_waits_for_one_that_does_the_same_and_holds_no_place(town: Town) -> None:
+def test_a_job_waits_for_one_that_does_the_same_and_holds_no_slot(town: Town) -> None:
     first, second = town.add("first"), town.add("second")
     first.turn()
     second.turn()
