@@ -350,7 +350,7 @@ def policies() -> list[dict[str, Any]]:
 
 def to_text() -> str:
     """The Helm template: policies and bindings."""
-    return template(*policies())
+    return template(*policies(), source="operator/audiojob_operator")
 
 
 if __name__ == "__main__":

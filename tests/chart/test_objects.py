@@ -25,7 +25,7 @@ from audiojob_types.generate import reference_policy as referencepolicy
 from audiojob_types.generate import runner_policy as policy
 from audiojob_types.generate import status_policy as statuspolicy
 from audiojob_types.generate.admission_policy import bind
-from audiojob_types.generate.crd import CRDS, HEADER, to_yaml
+from audiojob_types.generate.crd import CRDS, header, to_yaml
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 pytestmark = pytest.mark.chart
@@ -189,7 +189,7 @@ def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
     without = helm.render(merged(MINIMAL, {"admissionPolicies": {"enabled": False}}))
     assert of_kind(without, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding") == []
     for name, build in CRDS.items():
-        assert (CHART / "crds" / name).read_text(encoding="utf-8") == HEADER + to_yaml(build())
+        assert (CHART / "crds" / name).read_text(encoding="utf-8") == header() + to_yaml(build())
 
 
 def test_the_policy_for_addresses_has_the_networks_of_the_values(helm: Helm) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from audiojob_types.constants import GROUP
-from audiojob_types.generate.crd import HEADER, to_yaml
+from audiojob_types.generate.crd import SOURCE, header, to_yaml
 
 CONDITION: Final = "# {{ if .Values.admissionPolicies.enabled }}\n"
 END: Final = "# {{ end }}\n"
@@ -53,11 +53,14 @@ def forbid(unless: str, message: str) -> dict[str, str]:
     return {"expression": unless, "message": message, "reason": "Forbidden"}
 
 
-def template(*policies: dict[str, Any]) -> str:
-    """The file in the chart: policies and bindings. Its condition is a comment to kubectl, which takes it too."""
+def template(*policies: dict[str, Any], source: str = SOURCE) -> str:
+    """The file in the chart: policies and bindings. Its condition is a comment to kubectl, which takes it too.
+
+    ``source``: the folder of the code that makes them.
+    """
     objects = [each for policy in policies for each in (policy, bind(policy["metadata"]["name"]))]
     text = "---\n".join(map(to_yaml, objects))
-    return f"{HEADER}{CONDITION}{text}{END}"
+    return f"{header(source)}{CONDITION}{text}{END}"
 
 
 def literal(value: Any) -> str:
