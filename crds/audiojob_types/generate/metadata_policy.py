@@ -160,10 +160,5 @@ def policy() -> dict[str, Any]:
     )
 
 
-def to_text() -> str:
-    """The Helm template: policy and binding."""
-    return template(policy())
-
-
 if __name__ == "__main__":
-    write(to_text())
+    write(template(policy()))

@@ -42,10 +42,5 @@ def _validation(field: str, variable: str) -> dict[str, str]:
     )
 
 
-def to_text() -> str:
-    """The Helm template: policy and binding."""
-    return template(policy())
-
-
 if __name__ == "__main__":
-    write(to_text())
+    write(template(policy()))

@@ -128,10 +128,5 @@ def policy() -> dict[str, Any]:
     )
 
 
-def to_text() -> str:
-    """The file: policy and binding, also a valid Helm template."""
-    return template(policy())
-
-
 if __name__ == "__main__":
-    write(to_text())
+    write(template(policy()))

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from audiojob_types import constants as c
-from audiojob_types.generate.admission_policy import bind
+from audiojob_types.generate.admission_policy import bind, template
 from audiojob_types.generate.crd import CRDS
-from audiojob_types.generate.metadata_policy import NAME, policy, to_text
+from audiojob_types.generate.metadata_policy import NAME, policy
 
 ROOT = Path(__file__).parents[4]
 
@@ -30,7 +30,7 @@ def test_every_refusal_names_the_field_and_what_to_do() -> None:
 
 def test_the_committed_file_is_the_generated_one() -> None:
     file = ROOT / "charts" / "audiojob" / "templates" / "metadata-policy.yaml"
-    assert file.read_text(encoding="utf-8") == to_text(), "run `make generate`"
+    assert file.read_text(encoding="utf-8") == template(policy()), "run `make generate`"
 
 
 def depth(node: dict[str, Any]) -> int:

@@ -9,8 +9,8 @@ import pytest
 from pydantic import Field, create_model
 
 from audiojob_types.generate import runner_policy as module
-from audiojob_types.generate.admission_policy import bind
-from audiojob_types.generate.runner_policy import NAME, RUNNER_FIELDS, operator_fields, policy, to_text
+from audiojob_types.generate.admission_policy import bind, template
+from audiojob_types.generate.runner_policy import NAME, RUNNER_FIELDS, operator_fields, policy
 from audiojob_types.resources.job import AudioJobStatus
 
 ROOT = Path(__file__).parents[4]
@@ -51,11 +51,11 @@ def test_it_fails_closed_and_denies() -> None:
 
 def test_the_committed_file_is_the_generated_one() -> None:
     file = ROOT / "charts" / "audiojob" / "templates" / "runner-policy.yaml"
-    assert file.read_text(encoding="utf-8") == to_text(), "run `make generate`"
+    assert file.read_text(encoding="utf-8") == template(policy()), "run `make generate`"
 
 
 def test_the_file_asks_helm_only_whether_policies_are_wanted() -> None:
-    assert re.findall("^.*{{.*$", to_text(), re.MULTILINE) == [
+    assert re.findall("^.*{{.*$", template(policy()), re.MULTILINE) == [
         "# {{ if .Values.admissionPolicies.enabled }}",
         "# {{ end }}",
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiojob_types.generate.status_policy import SAID_FIELDS, kept_fields, policy, to_text
+from audiojob_types.generate.admission_policy import template
+from audiojob_types.generate.status_policy import SAID_FIELDS, kept_fields, policy
 from audiojob_types.resources.job import AudioJobStatus
 
 ROOT = Path(__file__).parents[4]
@@ -24,4 +25,4 @@ def test_refusals_are_such_as_the_operator_tries_again() -> None:
 
 def test_the_committed_file_is_the_generated_one() -> None:
     file = ROOT / "charts" / "audiojob" / "templates" / "status-policy.yaml"
-    assert file.read_text(encoding="utf-8") == to_text(), "run `make generate`"
+    assert file.read_text(encoding="utf-8") == template(policy()), "run `make generate`"
