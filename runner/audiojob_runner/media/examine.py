@@ -71,7 +71,7 @@ def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:
             said = wav_length(file, source.stat().st_size)
         exact = said.seconds is not None
         seconds = said.seconds if exact else info.duration_seconds
-        timing = replace(info.timing, past_end=said.goes_on)
+        timing = replace(info.timing, past_end=said.goes_on, seconds=said.seconds if said.padded else None)
         return replace(info, duration_seconds=seconds, exact=exact, timing=timing)
     return info
 

@@ -9,6 +9,8 @@ from typing import BinaryIO, Final
 
 # PCM, float, and "extensible", which holds one of both. Other codings have no fixed number of bytes a second.
 _EVEN_FORMATS: Final = frozenset({0x0001, 0x0003, 0xFFFE})
+# Microsoft's and IMA's ADPCM: blocks of a fixed number of samples, the last one padded, and no delay before them.
+_BLOCK_FORMATS: Final = frozenset({0x0002, 0x0011})
 # Programs that write to a pipe cannot go back and fill in the size. They leave 0, the largest number that they know
 # (of 31, 32 bits), or that number less what their headers take, rounded to their blocks.
 _PLACEHOLDERS: Final = (range(1), range(0x7F00_0000, 0x8001_0000), range(0xFFFF_0000, 1 << 32))
@@ -21,11 +23,22 @@ class WavLength:
     """``seconds`` are what the header promises, None where it promises nothing.
 
     ``goes_on`` tells that sound follows behind the end that the header names: a recorder that stopped before it
-    brought the header up to date, or more than 32 bits can count.
+    brought the header up to date, or more than 32 bits can count. ``padded``: what is decoded behind ``seconds`` is
+    the padding of the last block.
     """
 
     seconds: float | None = None
     goes_on: bool = False
+    padded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """How sound is coded in blocks, by the format chunk."""
+
+    rate: int
+    size: int
+    samples: int
 
 
 def is_placeholder(size: int, room: int) -> bool:
@@ -38,25 +51,43 @@ def wav_length(file: BinaryIO, file_size: int) -> WavLength:
     head = file.read(12)
     if head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return WavLength()
-    byte_rate = 0
+    byte_rate, blocks, samples = 0, None, 0
     for _ in range(_MAX_CHUNKS):
         chunk = file.read(8)
         if len(chunk) < 8:
             break
         name, size = struct.unpack("<4sI", chunk)
+        end = file.tell() + size + size % 2  # chunks start at even offsets
         if name == b"data":
-            return _promise(file, size, byte_rate, file_size)
+            return _counted(size, blocks, samples) if blocks else _promise(file, size, byte_rate, file_size)
         if name == b"fmt ":
-            fields = file.read(12)
+            fields = file.read(min(size, 20))
             if len(fields) < 12:
                 break
-            coding, _, _, byte_rate = struct.unpack("<HHII", fields)
-            if coding not in _EVEN_FORMATS:
+            coding, _, _, byte_rate = struct.unpack("<HHII", fields[:12])
+            blocks = _blocks(coding, fields)
+            if coding not in _EVEN_FORMATS and not blocks:
                 break
-            file.seek(size + size % 2 - 12, 1)
-        else:
-            file.seek(size + size % 2, 1)  # chunks start at even offsets
+        elif name == b"fact":
+            samples = int.from_bytes(file.read(min(size, 4)), "little")
+        file.seek(end)
     return WavLength()
+
+
+def _blocks(coding: int, fields: bytes) -> _Blocks | None:
+    """How a coding of blocks is laid out; None for other codings, and where the chunk does not say it."""
+    if coding not in _BLOCK_FORMATS or len(fields) < 20:
+        return None
+    rate, _, block_size, _, _, samples = struct.unpack("<IIHHHH", fields[4:20])
+    return _Blocks(rate, block_size, samples) if rate and block_size and samples else None
+
+
+def _counted(size: int, blocks: _Blocks, samples: int) -> WavLength:
+    """By the samples that the ``fact`` chunk counts. A count that does not end in the last block is none of these."""
+    count = -(-size // blocks.size)
+    if not (count - 1) * blocks.samples < samples <= count * blocks.samples:
+        return WavLength()
+    return WavLength(samples / blocks.rate, padded=True)
 
 
 def _promise(file: BinaryIO, size: int, byte_rate: int, file_size: int) -> WavLength:

@@ -35,6 +35,17 @@ def test_a_wav_that_was_piped_is_as_long_as_its_sound(bench: Bench, tmp_path: Pa
     assert bench.run(Task.TRANSCODE, source, format="flac").outputs[0].metadata["durationSeconds"] == 0.5
 
 
+@pytest.mark.parametrize("coding", ["adpcm_ms", "adpcm_ima_wav"])
+def test_the_padding_of_a_wav_s_last_block_is_not_played(bench: Bench, tmp_path: Path, coding: str) -> None:
+    tone = "sine=f=440:r=44100,atrim=end_sample=21050"
+    source = make(tmp_path, "blocks.wav", "-f", "lavfi", "-i", tone, "-c:a", coding)
+    content = bytearray(source.read_bytes())
+    at = content.index(b"fact")
+    content[at + 8 : at + 12] = struct.pack("<I", 21_050)  # ffmpeg counts the padding too
+    source.write_bytes(content)
+    assert bench.run(Task.NORMALIZE, source).outputs[0].metadata["samples"] == 21_050
+
+
 def test_an_mp3_whose_length_is_only_estimated_is_measured(bench: Bench, tmp_path: Path) -> None:
     """Its silent beginning has few bits: by them it would play much longer."""
     sound = "aevalsrc='if(lt(t,2),0,random(0)-0.5)':s=44100:d=8"

@@ -92,3 +92,32 @@ def fmt(coding: int = 1, byte_rate: int = 176_400) -> tuple[bytes, int, bytes]:
 )
 def test_what_a_wav_header_promises(content: bytes, want: float | None) -> None:
     assert length(content).seconds == want
+
+
+def blocks(size: int, samples: int, coding: int = 0x11, block: int = 256, each: int = 505) -> WavLength:
+    """Of a mono file at 1,000 Hz, whose ``fact`` chunk counts ``samples``."""
+    form = struct.pack("<HHIIHHHH", coding, 1, 1_000, 507, block, 4, 2, each)
+    return length(riff((b"fmt ", 20, form), (b"fact", 4, struct.pack("<I", samples)), (b"data", size, b"")))
+
+
+@pytest.mark.parametrize("coding", [0x02, 0x11], ids=hex)
+@pytest.mark.parametrize(
+    ("size", "samples", "want"),
+    [
+        pytest.param(512, 1_000, 1.0, id="the last block is padded"),
+        pytest.param(512, 1_010, 1.01, id="the last block is full"),
+        pytest.param(300, 506, 0.506, id="the last block is short"),
+        pytest.param(512, 1_011, None, id="more than the blocks hold"),
+        pytest.param(512, 505, None, id="a whole block less"),
+        pytest.param(512, 0, None, id="never filled in"),
+        pytest.param(512, 0xFFFF_FFFF, None, id="the largest number"),
+        pytest.param(0, 1_000, None, id="sound of unknown size"),
+    ],
+)
+def test_samples_that_a_file_of_blocks_counts(coding: int, size: int, samples: int, want: float | None) -> None:
+    assert blocks(size, samples, coding) == WavLength(want, padded=want is not None)
+
+
+@pytest.mark.parametrize(("block", "each"), [(0, 505), (256, 0)])
+def test_blocks_of_no_size_count_nothing(block: int, each: int) -> None:
+    assert blocks(512, 1_000, block=block, each=each) == WavLength()
