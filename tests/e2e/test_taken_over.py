@@ -42,6 +42,15 @@ def suffix(product: Product) -> str:
     return suffix
 
 
+@pytest.fixture(scope="module")
+def song(product: Product, suffix: str) -> Path:
+    """A song that no other job has read, so that nobody else's result is reused: its ID3v1 tag is its own."""
+    song = product.media.folder / f"song-{suffix}.mp3"
+    tag = b"TAG" + suffix.encode().ljust(30, b"\0") + bytes(95)
+    song.write_bytes((product.media.folder / "song.mp3").read_bytes() + tag)
+    return song
+
+
 def run_in(product: Product, job: AudioJob, attempt: int, *words: str) -> dict[str, Any]:
     """What the attacker, as a process in the container of the first phase's attempt, has to tell."""
 
@@ -99,32 +108,31 @@ def folder(product: Product, job: AudioJob) -> Path:
     return Path(store.place(f"{product.namespace}/{job.metadata.uid}"))
 
 
-def victim(product: Product, suffix: str, number: int) -> AudioJob:
+def victim(product: Product, suffix: str, song: Path, number: int) -> AudioJob:
     """A job with the song, each from another address."""
-    url = f"{product.media.url('song.mp3')}?victim={suffix}-{number}"
-    spec = {"pipeline": f"victims-{suffix}", "source": {"url": url}}
+    spec = {"pipeline": f"victims-{suffix}", "source": {"url": f"{product.media.url(song.name)}?victim={number}"}}
     job = product.finished(product.submit(f"victim-{suffix}-{number}", spec))
     assert job.status.state is State.SUCCEEDED, product.story(job.metadata.name)
     return job
 
 
 def test_who_forges_a_result_with_anothers_sha256_poisons_nobody(
-    product: Product, suffix: str, attacker: AudioJob, refused: dict[str, str]
+    product: Product, suffix: str, song: Path, attacker: AudioJob, refused: dict[str, str]
 ) -> None:
-    song = hashlib.sha256((product.media.folder / "song.mp3").read_bytes()).hexdigest()
-    forged = run_in(product, attacker, 2, "forge", song)
+    sha256 = hashlib.sha256(song.read_bytes()).hexdigest()
+    forged = run_in(product, attacker, 2, "forge", sha256)
     assert forged["told the supervisor"] == "done"
     job = product.finished(attacker.metadata.name)
     first, reader = job.status.phases
     assert (first.state, first.attempt) == ("Succeeded", 2), "the first ended with SIGTERM and a message of success"
     assert first.manifest is not None
     assert first.manifest.key == forged["key"], "the claim stands until somebody reads the bytes"
-    assert [(each.name, each.sha256) for each in job.status.outputs] == [("output", song)]
+    assert [(each.name, each.sha256) for each in job.status.outputs] == [("output", sha256)]
     assert (job.status.state, reader.reason) == (State.FAILED, "ChecksumMismatch"), product.story(job.metadata.name)
 
-    honest, again = victim(product, suffix, 1), victim(product, suffix, 2)
+    honest, again = victim(product, suffix, song, 1), victim(product, suffix, song, 2)
     assert [phase.reused_from for phase in honest.status.phases] == [None, None], product.story(honest.metadata.name)
-    assert [each.sha256 for each in honest.status.outputs if each.name == "source"] == [song]
+    assert [each.sha256 for each in honest.status.outputs if each.name == "source"] == [sha256]
     # The same song by another way: its pod compares, and then the honest job's result stands for its own.
     assert [(phase.attempt, phase.reused_from) for phase in again.status.phases] == [
         (1, None),
