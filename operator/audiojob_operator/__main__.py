@@ -1,4 +1,7 @@
-"""``python -m audiojob_operator``: run the operator until SIGTERM. It is configured by ``AUDIOJOB_…`` variables."""
+"""``python -m audiojob_operator``: run the operator until SIGTERM. It is configured by ``AUDIOJOB_…`` variables.
+
+``python -m audiojob_operator doctor`` looks at the installation instead, and says what is wrong with it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from audiojob_kube.client import Timeouts, connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
 from audiojob_operator.app import Operator
+from audiojob_operator.doctor.command import doctor
 from audiojob_operator.settings import OperatorSettings, SettingsError, load_settings
 from audiojob_operator.watching.handlers import KopfShell
 from audiojob_operator.watching.lease import LeaseLostError
@@ -86,16 +90,22 @@ def main() -> int:
         print(f"audiojob-operator: {error}", file=sys.stderr)
         return _EXIT_USAGE
     configure_logging(settings)
+    command, arguments = sys.argv[1:2], sys.argv[2:]
+    if command not in ([], ["doctor"]):
+        print(f"audiojob-operator: {command[0]} is no command; there is one, doctor", file=sys.stderr)
+        return _EXIT_USAGE
+    return_code = 0
     try:
-        asyncio.run(run(settings))
+        if command:
+            return_code = asyncio.run(doctor(arguments, settings))
+        else:
+            asyncio.run(run(settings))
     except* ConfigError as errors:
         _log.error("%s", _first(errors))
         return_code = _EXIT_USAGE
     except* (LeaseLostError, StartError) as errors:
         _log.error("%s", _first(errors))
         return_code = _EXIT_FAILED
-    else:
-        return_code = 0
     return return_code
 
 
