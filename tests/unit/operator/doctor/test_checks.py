@@ -23,7 +23,7 @@ def found(settings: OperatorSettings = SETTINGS, **changes: Any) -> list[Finding
 
 
 def answered(**changes: Any) -> ServerAnswer:
-    values = {"version": "v1.34.4", "date": NOW, "asked": NOW, "answered": NOW} | changes
+    values: dict[str, Any] = {"version": "v1.34.4", "date": NOW, "asked": NOW, "answered": NOW} | changes
     return ServerAnswer(**values)
 
 
