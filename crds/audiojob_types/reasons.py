@@ -35,6 +35,7 @@ class Reason(StrEnum):
     POD_STARTING = "PodStarting"
     CREATE_REFUSED = "CreateRefused"
     STATUS_REFUSED = "StatusRefused"
+    OPERATOR_FAULT = "OperatorFault"
     ADMITTED = "Admitted"
     # Running and done
     RUNNING = "Running"
@@ -153,8 +154,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Kueue evicted the phase's Job.", "Wait; the phase starts again when Kueue admits it."
     ),
     Reason.COOLING_DOWN: Explanation(
-        "The source's site limits requests, so no job asks it for a while.",
-        "Wait until the time in the message.",
+        "The source's site limits requests, so no job asks it for a while.", "Wait until the time in the message."
     ),
     Reason.SITE_BUSY: Explanation(
         "The limit of downloads from the source's site is reached, or one started less than pauseSeconds ago.",
@@ -206,6 +206,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Delete the job, or correct what the message names: each change of its spec, labels or annotations brings one "
         "more try.",
     ),
+    Reason.OPERATOR_FAULT: Explanation(
+        "The operator fails on the job, by a fault of its own: nothing new is begun, and others get its slot.",
+        "Tell the administrator: the operator's log has the traceback. A mended operator goes on with the job.",
+    ),
     Reason.POD_STARTING: Explanation(
         "The pod is starting.", "Wait; if the message names a problem, tell the administrator."
     ),
@@ -220,8 +224,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Nothing to do; to do the work again, create a job with spec.reuse: Never.",
     ),
     Reason.REUSE_FAILED: Explanation(
-        "Reused files of another job are no longer in the store.",
-        "Nothing to do; the phase runs after all.",
+        "Reused files of another job are no longer in the store.", "Nothing to do; the phase runs after all."
     ),
     Reason.REVIEW_IGNORED: Explanation("A review names a phase without a gate.", "Name the phase in the message."),
     Reason.COMPLETED: Explanation("All phases succeeded.", "The outputs are listed in status.outputs."),
@@ -229,8 +232,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "spec.cancel was set.", "To continue, create a new job with retryOf; it keeps the finished phases."
     ),
     Reason.INVALID_SPEC: Explanation(
-        "The spec does not fit its pipeline.",
-        "Correct the field that the message names and create a new job.",
+        "The spec does not fit its pipeline.", "Correct the field that the message names and create a new job."
     ),
     Reason.DEADLINE_EXCEEDED: Explanation(
         "The job or an attempt of a phase ran longer than its limit.",
@@ -323,8 +325,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "model to models.prefetch.models of the chart, or to put it into the models volume.",
     ),
     Reason.INPUT_MISSING: Explanation(
-        "An input is not in the store.",
-        "Check the key. Results of earlier phases may have expired: run the job again.",
+        "An input is not in the store.", "Check the key. Results of earlier phases may have expired: run the job again."
     ),
     Reason.CHECKSUM_MISMATCH: Explanation(
         "A stored file is not what was published.", "Check the store's health and run the job again."
@@ -370,8 +371,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "See the last lines of its log in the message, and the log of the pod's container program.",
     ),
     Reason.NO_RESULT: Explanation(
-        "The process ended without reporting a result.",
-        "See the log of the pod, and report it if it happens twice.",
+        "The process ended without reporting a result.", "See the log of the pod, and report it if it happens twice."
     ),
     Reason.DISRUPTED: Explanation(
         "The node was drained or the pod was evicted. This is not counted as a failure.",

@@ -20,6 +20,7 @@ from audiojob_operator.metrics.table import AUDIOJOBS
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
+from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.status_reporter import StatusReporter
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -67,7 +68,8 @@ class Operator:
         self._lease = Lease(client, settings.lease, changed=self._leads)
         gatherer = Gatherer(client, self._caches, self._admitter, settings.for_decisions(), self._reuse)
         applier = Applier(client, self._caches, self.metrics, self._lease.identity)
-        reconciler = Reconciler(self._queue, gatherer, applier, self._admitter, self.metrics)
+        giving_up = GivingUp(self._caches, self._admitter, applier, self._reuse)
+        reconciler = Reconciler(self._queue, gatherer, applier, self._admitter, giving_up, self.metrics)
         self._controller = Controller(self._queue, reconciler, self.metrics.reconciled)
         finished = self._reuse.learn if self._reuse is not None else None
         self._sweeper = Sweeper(client, self._caches, self._queue.add, self.metrics, settings.sweep, finished)
@@ -164,7 +166,7 @@ class Operator:
 
     def job_gone(self, key: Key) -> None:
         """The AudioJob does not exist any more."""
-        self._caches.refusals.forget(key)
+        self._caches.forget(key)
         self._admitter.changed(key)
         if self._reuse is not None:
             self._reuse.gone(key)
@@ -207,6 +209,7 @@ class Operator:
         metrics.scheduled.set(self._queue.scheduled)
         metrics.active.set(len(self._caches.audiojobs))
         metrics.unwritable.set(self._caches.refusals.given_up)
+        metrics.parked.set(self._caches.faults.parked)
         metrics.snapshot.show(AUDIOJOBS, depth(each.status for _, each in self._caches.audiojobs.active()).items())
         for name, age in self._watch_ages().items():
             metrics.watch_age.labels(name).set(age)

@@ -298,9 +298,10 @@ def job_facts(caches: Caches, key: Key) -> JobFacts:
         job = known.job
     except ValidationError:
         return JobFacts(known.uid)  # reported when its own turn comes
-    if caches.is_given_up(key) and not caches.has_work(key):
+    begins = not caches.begins_nothing(key)
+    if not begins and not caches.has_work(key):
         return JobFacts(known.uid)  # its slot and GPUs are free once nothing of its work is left
-    return JobFacts(known.uid, job, caches.spec_of(known), caches.unready_models(key[0]), not known.finished)
+    return JobFacts(known.uid, job, caches.spec_of(known), caches.unready_models(key[0]), not known.finished, begins)
 
 
 def child_facts(caches: Caches, key: Key) -> ChildFacts:
@@ -315,5 +316,5 @@ def child_facts(caches: Caches, key: Key) -> ChildFacts:
         else:
             gpus += each.gpus
     downloads = tuple(SiteUse(each.host, each.created, each.live) for each in cache.fetches_of(key[1]))
-    live = cache.has_live_job(key[1]) or (caches.is_given_up(key) and caches.has_work(key))
+    live = cache.has_live_job(key[1]) or (caches.begins_nothing(key) and caches.has_work(key))
     return ChildFacts(live, gpus, kueue_gpus, downloads)

@@ -34,6 +34,7 @@ class JobFacts:
 
     ``job`` is None where it is gone or this version cannot read it; ``pipeline`` is the one that it runs or would run,
     ``unready`` are models that are not there yet. ``active``: it is unfinished, and jobs can run in its namespace.
+    ``begins``: something new may be begun for it; else it keeps its slot for what is at work, and asks for no more.
     """
 
     uid: str = ""
@@ -41,6 +42,7 @@ class JobFacts:
     pipeline: AudioPipelineSpec | None = None
     unready: frozenset[str] = frozenset()
     active: bool = True
+    begins: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ def make_row(facts: JobFacts, live: bool, rules: SiteRules, now: datetime) -> Ro
     site = limit_for(rules, site_host(job.spec))
     if found is not None and site is None:
         found = replace(found, fetch=None)  # nobody counts its downloads
+    if found is not None and not facts.begins:
+        found = replace(found, requests=(), fetch=None)
     soon = gpus_soon(job.spec, spec, by_name(job.status.phases)) if spec is not None else 0
     return Row(facts, live, found, needs_of(found, now), soon, site, _until(job, found, now))
 

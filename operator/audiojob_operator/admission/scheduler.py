@@ -258,7 +258,7 @@ def _same(one: JobFacts, other: JobFacts) -> bool:
     return (
         one.job is other.job
         and one.pipeline is other.pipeline
-        and (one.uid, one.unready, one.active) == (other.uid, other.unready, other.active)
+        and (one.uid, one.unready, one.active, one.begins) == (other.uid, other.unready, other.active, other.begins)
     )
 
 

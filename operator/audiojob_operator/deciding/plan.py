@@ -5,17 +5,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from audiojob_operator.building.names import event_name
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.policies.ttl import expiry, expiry_of, failed_job_expiry
 from audiojob_operator.deciding.revisions import revision_object
-from audiojob_operator.deciding.status import Situation, conditions_for, status_patch
-from audiojob_operator.records.changes import clip
-from audiojob_operator.records.observed import Observed
-from audiojob_operator.records.plan import JobRef, Plan
+from audiojob_operator.deciding.status import Situation, conditions_for, is_finished, status_patch
+from audiojob_operator.records.changes import clip, updated
+from audiojob_operator.records.objects import Object
+from audiojob_operator.records.observed import Observed, Parked
+from audiojob_operator.records.plan import EventRecord, JobRef, Plan
 from audiojob_operator.records.settings import Revision
-from audiojob_types.resources.job import AudioJobStatus, PhaseState, State
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import AudioJob, AudioJobStatus, PhaseState, State
 
 _SOONEST_SECONDS: Final = 0.1
+_AGAIN: Final = "The operator looks at it again every ten minutes, after each change of it, and when it starts."
 
 
 def make_plan(draft: Draft, situation: Situation) -> Plan:
@@ -73,6 +77,22 @@ def plan_for_finished(observed: Observed, now: datetime) -> Plan:
     )
 
 
+def plan_for_parked(parked: Parked, now: datetime) -> Plan:
+    """What is done without a decision for a job on which the operator fails (``state.faults`` says why).
+
+    It is told; what has not come to work ends, or all that people want to end; the slot goes back once nothing works.
+    """
+    job = parked.job
+    spec, ended = job.spec, is_finished(job) or job.metadata.deletion_timestamp is not None
+    unwanted = ended or spec.cancel or spec.suspend
+    keeps_status = ended or parked.at_work or not parked.prepared
+    return Plan(
+        events=(_fault_event(job, parked.what),),
+        status=None if keeps_status else _without_slot(parked, now),
+        delete_jobs=tuple(each.ref for each in parked.live if unwanted or not each.on_node),
+    )
+
+
 def _status(draft: Draft, situation: Situation) -> AudioJobStatus:
     job, bound = draft.observed.job, draft.revision
     metadata = job.metadata
@@ -115,3 +135,32 @@ def _is_past(moment: datetime | None, now: datetime) -> bool:
 
 def _seconds(moment: datetime, now: datetime) -> float:
     return max(_SOONEST_SECONDS, (moment - now).total_seconds())
+
+
+def _fault_event(job: AudioJob, what: str) -> EventRecord:
+    """One for each fault, however often the operator meets it."""
+    name = event_name(job.metadata.name, job.metadata.uid, f"{Reason.OPERATOR_FAULT}/{what}", "", 0)
+    message = (
+        f"The operator fails on this job again and again, by a fault of its own: {what}. Nothing new is begun for it; "
+        f"what runs goes on, and then others get its slot. {_AGAIN} Report the fault with the traceback of its log."
+    )
+    return EventRecord(name, "Warning", Reason.OPERATOR_FAULT, message)
+
+
+def _without_slot(parked: Parked, now: datetime) -> tuple[Object, ...] | None:
+    """The status of a job that waits as before its start: it holds no slot, and its clock stands still."""
+    job = parked.job
+    message = f"The operator fails on this job, by a fault of its own: {parked.what}. {_AGAIN} Tell the administrator."
+    situation = Situation(State.QUEUED, Reason.OPERATOR_FAULT, message, admitted=False)
+    status = updated(
+        job.status,
+        {
+            "state": situation.state,
+            "conditions": conditions_for(situation, job.status.conditions, job.metadata.generation, now),
+            "message": message,
+            "start_time": None,
+            "waiting_for": None,
+            "wait_start_time": None,
+        },
+    )
+    return status_patch(job.metadata.uid, parked.raw_status, status, job.status.percent)

@@ -65,6 +65,7 @@ class Metrics:
         self.orphans = self._gauge(table.ORPHAN_JOBS)
         self.foreign = self._gauge(table.FOREIGN_AUDIOJOBS)
         self.unwritable = self._gauge(table.UNWRITABLE_AUDIOJOBS)
+        self.parked = self._gauge(table.PARKED_AUDIOJOBS)
         self.queue_length = self._gauge(table.QUEUE_LENGTH)
         self.scheduled = self._gauge(table.SCHEDULED)
         self.active = self._gauge(table.ACTIVE_AUDIOJOBS)

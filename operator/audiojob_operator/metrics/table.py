@@ -43,6 +43,9 @@ FOREIGN_AUDIOJOBS: Final = _gauge(
 UNWRITABLE_AUDIOJOBS: Final = _gauge(
     "unwritable_audiojobs", "AudioJobs given up because the API server refuses every write of their status."
 )
+PARKED_AUDIOJOBS: Final = _gauge(
+    "parked_audiojobs", "AudioJobs on which the operator has failed again and again, by a fault of its own."
+)
 QUEUE_LENGTH: Final = _gauge("queue_length", "AudioJobs in the work queue.")
 SCHEDULED: Final = _gauge("scheduled", "AudioJobs to reconcile again at a set time.")
 WATCH_AGE_SECONDS: Final = _gauge("watch_age_seconds", "Time since a watch last delivered anything.", "watch")

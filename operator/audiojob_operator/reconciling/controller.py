@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
-from pydantic import ValidationError
-
 from audiojob_kube.errors import ApiError, TransportError
 from audiojob_operator.reconciling.errors import ReconcileError, StaleError
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -31,6 +29,12 @@ class Kind(Protocol[K_contra]):
 
     async def refresh(self, key: K_contra, /) -> bool:
         """Read the object after a StaleError. Returns whether it is newer than what was decided from."""
+
+    def failed(self, key: K_contra, error: Exception, /) -> float | None:
+        """Take note of an exception that nobody expected: a fault of ours.
+
+        Returns the seconds until the next reconcile; None for the usual backoff.
+        """
 
 
 class Controller(Generic[K]):
@@ -70,14 +74,18 @@ class Controller(Generic[K]):
         except (ApiError, TransportError) as error:
             self._fail(key, error)
             return "refused" if isinstance(error, ApiError) else "transport"
-        except ValidationError as error:
-            self._fail(key, error)
-            return "unreadable"
-        except Exception:  # noqa: BLE001 - a fault of ours in one object must not stop the work on all others
-            _log.exception("%s: unexpected failure", _name(key))
-            self._queue.failed(key)
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one object must not stop the work on all others
+            self._fault(key, error)
             return "fault"
         return "ok"
+
+    def _fault(self, key: K, error: Exception) -> None:
+        _log.exception("%s: unexpected failure", _name(key))
+        delay = self._kind.failed(key, error)
+        if delay is None:
+            self._queue.failed(key)
+        else:
+            self._queue.succeeded(key, delay)
 
     async def _refresh(self, key: K, error: StaleError) -> None:
         """Decide again: at once if the object is newer now, else after a backoff."""
@@ -85,6 +93,9 @@ class Controller(Generic[K]):
             newer = await self._kind.refresh(key)
         except (ApiError, TransportError) as failure:
             self._fail(key, failure)
+            return
+        except Exception as fault:  # noqa: BLE001 - as in a reconcile
+            self._fault(key, fault)
             return
         if not newer:
             self._fail(key, error)

@@ -19,6 +19,12 @@ class StaleError(ReconcileError):
     result = "stale"
 
 
+class UnreadableError(ReconcileError):
+    """This version of the operator cannot read the object."""
+
+    result = "unreadable"
+
+
 class RefusedError(Exception):
     """The API server did not take a Job, by its rules or by somebody's policy."""
 

@@ -22,12 +22,12 @@ from audiojob_operator.deciding.revisions import (
     revision_name,
     unconfirmed_children,
 )
+from audiojob_operator.reconciling.errors import UnreadableError
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observation import PhaseObservation
 from audiojob_operator.records.observed import Observed, Retried, Unreadable
-from audiojob_operator.records.plan import JobRef
 from audiojob_operator.records.reuse import Donor, Fresh, ReuseAnswer, ReuseAsk, SameWork
 from audiojob_operator.records.settings import DecideSettings, Revision
 from audiojob_operator.state.caches import Caches
@@ -35,7 +35,6 @@ from audiojob_operator.state.jobstore import Known
 from audiojob_operator.state.namespace_cache import POD_JOB_LABEL, NamespaceCache
 from audiojob_operator.state.ownership import Concern, concern
 from audiojob_operator.state.projections import controller, job_is_finished, trim_job
-from audiojob_operator.state.refusals import Refused
 from audiojob_operator.state.reuse_index import ReuseIndex
 from audiojob_types import constants as c
 from audiojob_types.ordering import DEFAULT_PRIORITY
@@ -84,7 +83,7 @@ class Gatherer:
         except NotFound:
             if before is not None:
                 self._caches.audiojobs.gone(key, before.uid)
-            self._caches.refusals.forget(key)
+            self._caches.forget(key)
             if self._reuse is not None:
                 self._reuse.gone(key)
             return None
@@ -95,37 +94,13 @@ class Gatherer:
         """Whether another operator manages the job."""
         return concern(known.raw, self._caches.namespaces) is Concern.FOREIGN
 
-    def given_up(self, key: Key, known: Known) -> Refused | None:
-        """Why nothing more is to be done for the job; None for nearly all."""
-        return self._caches.given_up(key, known)
-
-    def refused(self, key: Key, known: Known, message: str) -> Refused | None:
-        """Its status was refused for good. Returns that refusal if it is given up now."""
-        if not known.finished:  # one that has ended holds nothing
-            self._caches.refusals.add(key, known.raw, message)
-        return self.given_up(key, known)
-
-    def present(self, key: Key, uid: str) -> list[JobRef]:
-        """The Jobs of this very AudioJob that nobody has asked to end yet; those that have ended among them."""
-        cache = self._caches.namespaces.get(key[0])
-        jobs = cache.jobs_of(key[1]) if cache else []
-        found = [job["metadata"] for job in jobs if controller(job).get("uid") == uid]
-        return [JobRef(each["name"], each["uid"]) for each in found if "deletionTimestamp" not in each]
-
-    def let_go(self, key: Key) -> bool:
-        """Tell admission and those that wait for the same work of a job that is given up.
-
-        Returns whether something of its work is left.
-        """
-        self._admitter.changed(key)
-        if self._reuse is not None:
-            self._reuse.gone(key)
-        return self._caches.has_work(key)
-
     async def observe(self, key: Key, known: Known, admission: Admission) -> Observed:
-        """Everything that a decision on the job depends on."""
+        """Everything that a decision on the job depends on. Raises UnreadableError for one of another version."""
         cache = self._caches.namespaces.get(key[0])
-        job = known.job if cache else known.read()  # anybody may fill namespaces that are not prepared
+        try:
+            job = known.job if cache else known.read()  # anybody may fill namespaces that are not prepared
+        except ValidationError as error:
+            raise UnreadableError(f"cannot be read: {_problem(error)}") from error
         children = await self._children(cache, job) if cache else ()
         revision = await self._revision(cache, job, children)
         return self._observed(job, known.status, admission, children, revision, await self._references(key, job))
@@ -213,15 +188,18 @@ class Gatherer:
         claimed = self._admitter.claimed_by(work)
         if claimed is not None and claimed != me:
             shown.append((claimed, ""))
-        shown = [each for each in shown if not self._caches.is_given_up(each[0])]  # no end of theirs would ever show
-        yield from shown
+        yield from (each for each in shown if self._tells_ends(each[0]))
         seen = {key[1] for key, _ in shown} | {me[1]}
         cache = self._caches.namespaces.get(work[0])
         if cache is None:
             return
         names = cache.workers_on(work[1])
         names |= {name for name, ended in cache.ended_on(work[1]) if not self._tells_of((work[0], name), ended)}
-        yield from (((work[0], name), "") for name in sorted(names - seen))
+        yield from (((work[0], name), "") for name in sorted(names - seen) if self._tells_ends((work[0], name)))
+
+    def _tells_ends(self, key: Key) -> bool:
+        """Whether it shows when the job's work ends; else nobody waits for it."""
+        return not self._caches.begins_nothing(key)
 
     def _tells_of(self, key: Key, ended: Object) -> bool:
         """Whether what became of an ended Job is in its AudioJob's status, or nobody will put it there any more."""

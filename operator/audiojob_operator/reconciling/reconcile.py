@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from audiojob_operator.admission.admitter import Admitter, Reservation
-from audiojob_operator.building.names import event_name
 from audiojob_operator.deciding.attempts.used import attempts_used
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.transitions import phase_transitions, status_after
@@ -15,36 +14,38 @@ from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.errors import RefusedError, StatusRefusedError
 from audiojob_operator.reconciling.gather import Gatherer
+from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.workqueue import WorkQueue
-from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observed import Observed
-from audiojob_operator.records.plan import EventRecord, JobRef, Plan
+from audiojob_operator.records.plan import JobRef, Plan
 from audiojob_operator.records.settings import Revision
 from audiojob_operator.state.jobstore import Known
-from audiojob_operator.state.refusals import Refused
-from audiojob_types.reasons import Reason
-from audiojob_types.resources.metadata import Metadata
 
 _log = logging.getLogger(__name__)
 
 # Those that ended well are looked at again by the sweep; a timer for each of them would be memory for nothing.
 # Failed Jobs are kept ten minutes.
 _LONGEST_TIMER_OF_FINISHED_SECONDS = 660.0
-_UNTIL_PODS_ARE_GONE_SECONDS = 2.0  # no event of ours comes when a pod goes whose Job went before
-_MAX_ANSWER = 500  # characters, so that a message has room for what to do
 
 
 class Reconciler:
     """AudioJobs as a controller's kind. ``queue`` takes the jobs that wait for the end of another."""
 
     def __init__(
-        self, queue: WorkQueue[Key], gatherer: Gatherer, applier: Applier, admitter: Admitter, metrics: Metrics
+        self,
+        queue: WorkQueue[Key],
+        gatherer: Gatherer,
+        applier: Applier,
+        admitter: Admitter,
+        giving_up: GivingUp,
+        metrics: Metrics,
     ) -> None:
         self._queue = queue
         self._gatherer = gatherer
         self._applier = applier
         self._admitter = admitter
+        self._giving_up = giving_up
         self._metrics = metrics
 
     async def reconcile(self, key: Key, /) -> float | None:
@@ -58,19 +59,26 @@ class Reconciler:
             return None
         if self._gatherer.is_foreign(known):
             return None
-        if (refused := self._gatherer.given_up(key, known)) is not None:
-            return await self._let_go(key, known, refused)
+        if (refused := self._giving_up.given_up(key, known)) is None:
+            try:
+                return await self._work_on(key, known)
+            except StatusRefusedError as error:
+                refused = self._giving_up.refused(key, known, str(error))
+                if refused is None:
+                    raise
+        await self._giving_up.let_go(key, known, refused)
+        return None
+
+    async def _work_on(self, key: Key, known: Known) -> float | None:
+        if (fault := self._giving_up.parked(key, known)) is not None:
+            return await self._giving_up.park(key, known, fault)
         with self._admitter.reservation(key, known) as reservation:
             if reservation.admission is None:
                 return None  # woken by the scheduling cycle that answers
             observed = await self._gatherer.observe(key, known, reservation.admission)
-            try:
-                return await self._step(key, known, observed, reservation)
-            except StatusRefusedError as error:
-                refused = self._gatherer.refused(key, known, str(error))
-                if refused is None:
-                    raise
-        return await self._let_go(key, known, refused)
+            again = await self._step(key, known, observed, reservation)
+            self._giving_up.decided(key, admitted=reservation.admission.admitted)
+            return again
 
     async def refresh(self, key: Key, /) -> bool:
         """Read the AudioJob again. Returns whether it is newer than the cached one, or gone."""
@@ -78,8 +86,12 @@ class Reconciler:
         after = await self._gatherer.read(key)
         newer = before is None or after is None or before.version != after.version
         if before is not None and not newer:
-            self._gatherer.refused(key, before, "409 Conflict: the status does not fit the stored object")
+            self._giving_up.refused(key, before, "409 Conflict: the status does not fit the stored object")
         return newer
+
+    def failed(self, key: Key, error: Exception, /) -> float | None:
+        """A fault of ours: after several of them in a row the job is parked."""
+        return self._giving_up.failed(key, error)
 
     async def _step(self, key: Key, known: Known, observed: Observed, reservation: Reservation) -> float | None:
         plan = decide(observed, datetime.now(UTC))
@@ -105,15 +117,6 @@ class Reconciler:
             return None
         return plan.requeue_after
 
-    async def _let_go(self, key: Key, known: Known, refused: Refused) -> float | None:
-        """Work no more on a job whose status cannot be written. Its slot is free when nothing is left of its work."""
-        about = Metadata.model_validate(known.raw["metadata"])
-        name = event_name(key[1], known.uid, f"{Reason.STATUS_REFUSED}/{refused.essence}", "", 0)
-        await self._applier.tell(EventRecord(name, "Warning", Reason.STATUS_REFUSED, _refusal(refused)), about)
-        for ref in self._gatherer.present(key, known.uid):
-            await self._applier.delete_job(ref, key[0])
-        return _UNTIL_PODS_ARE_GONE_SECONDS if self._gatherer.let_go(key) else None
-
     def _wake_dependents(self, key: Key) -> None:
         """Jobs whose source this one makes must learn that it has ended, or that it is gone."""
         for dependent in self._gatherer.ended(key):
@@ -133,13 +136,3 @@ class Reconciler:
             tasks = {phase.name: phase.task.value for phase in observed.revision.spec.phases}
             for used in attempts_used(transitions, observed.children, tasks, datetime.now(UTC)):
                 self._metrics.attempt_used(used)
-
-
-def _refusal(refused: Refused) -> str:
-    """What became of the job, for people."""
-    answer = clip(refused.message, _MAX_ANSWER).rstrip(".")
-    return (
-        f"The API server has refused the job's status {refused.count} times in a row: {answer}. Nothing more is done "
-        "for the job, and others get its slot. Delete it, or correct what the answer names: each change of its spec, "
-        "labels or annotations brings one more try."
-    )

@@ -5,13 +5,14 @@ Frozen, like all records; none does I/O or knows a clock. ``reconciling.gather``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import PhaseObservation
+from audiojob_operator.records.plan import JobRef
 from audiojob_operator.records.reuse import ReuseAnswer
 from audiojob_operator.records.settings import DecideSettings, Revision
 from audiojob_types.models import ModelBook
@@ -80,3 +81,26 @@ class Observed:
     reuse: Mapping[str, ReuseAnswer] | None = None
     running: int = 0
     models: ModelBook | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveJob:
+    """A Job that has not ended and that nobody has asked to end. ``on_node``: a node has its pod."""
+
+    ref: JobRef
+    on_node: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An AudioJob on which the operator fails, as far as it is seen without what it may fail on. ``what``: the fault.
+
+    ``at_work``: a Job or pod of it has not ended, or is on its way out. ``prepared``: jobs run in its namespace.
+    """
+
+    job: AudioJob
+    raw_status: Object
+    what: str
+    live: Sequence[LiveJob]
+    at_work: bool
+    prepared: bool = True

@@ -13,6 +13,7 @@ from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, NODES
 from audiojob_operator.deciding.policies.models import progress_shown
 from audiojob_operator.records.admission import QueueKey
 from audiojob_operator.records.objects import Key
+from audiojob_operator.state.faults import Faults
 from audiojob_operator.state.jobstore import JobStore, Known
 from audiojob_operator.state.listener import Listener, WorkKey
 from audiojob_operator.state.namespace_cache import NamespaceCache
@@ -44,6 +45,7 @@ class Caches:
         self._listener = listener
         self.audiojobs = JobStore(listener)
         self.refusals = Refusals()
+        self.faults = Faults()
         self.namespaces = {name: NamespaceCache(client, name, self) for name in namespaces}
         self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
@@ -96,13 +98,20 @@ class Caches:
         """Why an AudioJob is worked on no more whose status cannot be written; None for nearly all."""
         return None if known.finished else self.refusals.of(key, known.raw)
 
-    def is_given_up(self, key: Key) -> bool:
-        """Whether the AudioJob is one of those."""
+    def begins_nothing(self, key: Key) -> bool:
+        """Whether nothing new is begun for the AudioJob: it is given up, or parked (see :mod:`.faults`)."""
         known = self.audiojobs.get(key)
-        return known is not None and self.given_up(key, known) is not None
+        if known is None:
+            return False
+        return self.given_up(key, known) is not None or self.faults.of(key, known.uid) is not None
+
+    def forget(self, key: Key) -> None:
+        """The AudioJob does not exist any more."""
+        self.refusals.forget(key)
+        self.faults.forget(key)
 
     def has_work(self, key: Key) -> bool:
-        """Whether a Job or pod of the AudioJob, ended or not, is still there."""
+        """Whether a Job or pod of the AudioJob is still at work, or may come to it."""
         cache = self.namespaces.get(key[0])
         return cache is not None and cache.has_work(key[1])
 
@@ -139,6 +148,12 @@ class Caches:
         # A Job that has ended, of an AudioJob that is not followed any more, can change nothing.
         if (known is not None and not known.finished) or not job_is_finished(job):
             self._listener.wake(parent)
+
+    def straggler_changed(self, owner: Key) -> None:
+        """A pod whose Job is gone changed: an AudioJob for which nothing is begun keeps its slot until its end."""
+        if self.begins_nothing(owner):
+            self._listener.admission_changed(owner)
+            self._listener.wake(owner)
 
     def children_changed(self, owner: Key) -> None:
         """A Job was added to an AudioJob, changed, or was taken from it."""

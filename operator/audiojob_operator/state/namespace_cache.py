@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, KeysView
+from collections.abc import Hashable, Iterator, KeysView
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector, Selection
 from audiojob_kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS
+from audiojob_operator.building.names import label_value
 from audiojob_operator.deciding.children.diagnose import diagnose_pod, parse_time
 from audiojob_operator.deciding.children.observe import gpus_of
 from audiojob_operator.deciding.revisions import parse_revision
@@ -23,6 +24,8 @@ from audiojob_types import constants as c
 from audiojob_types.contract import Device
 from audiojob_types.models import ModelBook
 from audiojob_types.reasons import Reason
+
+K = TypeVar("K", bound=Hashable)
 
 CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -56,6 +59,9 @@ class NamespaceListener(Protocol):
     def child_changed(self, key: Key, job: Object) -> None:
         """A Job or one of its pods changed."""
 
+    def straggler_changed(self, owner: Key) -> None:
+        """A pod changed whose Job is gone."""
+
     def children_changed(self, owner: Key) -> None:
         """A Job was added to an AudioJob, changed, or was taken from it."""
 
@@ -76,6 +82,7 @@ class NamespaceCache:
         self._listener = listener
         self._jobs_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by the owner's name
         self._pods_by_job: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._pods_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by their label: Jobs go before their pods
         self.live_gpus: dict[Key, LiveGpus] = {}  # by Job
         self.fetches: dict[Key, Fetch] = {}  # by Job
         self._live_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # owners by reuse key and Job
@@ -132,9 +139,17 @@ class NamespaceCache:
         )
 
     def has_work(self, name: str) -> bool:
-        """Whether anything is there of the Jobs of an AudioJob of that name: Jobs go before their pods do."""
-        pods = (pod["metadata"].get("labels") or {} for pod in self.pods.values())
-        return bool(self._jobs_by_owner.get(name)) or any(labels.get(c.LABEL_JOB) == name for labels in pods)
+        """Whether a Job or pod of an AudioJob of that name has not ended; one that is being deleted has not."""
+        if any(not job_is_finished(job) for job in self.jobs_of(name)):
+            return True
+        pods = (self.pods.get(key) for key in self._pods_by_owner.get(label_value(name), ()))
+        return any(pod["status"].get("phase") not in _FINAL_POD_PHASES for pod in pods if pod is not None)
+
+    def is_on_node(self, job: Object) -> bool:
+        """Whether a node has a pod of the Job which is not being taken from it."""
+        return any(
+            pod["spec"].get("nodeName") and "deletionTimestamp" not in pod["metadata"] for pod in self.pods_of(job)
+        )
 
     def workers_on(self, reuse_key: str) -> set[str]:
         """Names of the AudioJobs whose live Jobs do the work of that key."""
@@ -179,12 +194,7 @@ class NamespaceCache:
             self.live_gpus.pop(key, None)
         self._note_fetch(key, owner, new)
         self._note_work(key, owner, job, new)
-        if new is not None:
-            self._jobs_by_owner[owner].add(key)
-        else:
-            self._jobs_by_owner[owner].discard(key)
-            if not self._jobs_by_owner[owner]:
-                del self._jobs_by_owner[owner]
+        _list_member(self._jobs_by_owner, owner, key, present=new is not None)
         self._listener.children_changed((key[0], owner))  # others may wait for what it used, though the owner be gone
         self._listener.child_changed(key, job)
 
@@ -210,15 +220,13 @@ class NamespaceCache:
     def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         pod = new or old
         assert pod is not None
-        job_key = _job_of(pod)
-        if new is not None:
-            self._pods_by_job[job_key].add(key)
-        else:
-            self._pods_by_job[job_key].discard(key)
-            if not self._pods_by_job[job_key]:
-                del self._pods_by_job[job_key]
+        job_key, owner = _job_of(pod), (pod["metadata"].get("labels") or {}).get(c.LABEL_JOB, "")
+        _list_member(self._pods_by_job, job_key, key, present=new is not None)
+        _list_member(self._pods_by_owner, owner, key, present=new is not None)
         if (job := self.jobs.get(job_key)) is not None:
             self._listener.child_changed(job_key, job)
+        else:
+            self._listener.straggler_changed((key[0], owner))
 
 
 def _set_member(members: defaultdict[str, dict[Key, str]], group: str, key: Key, value: str | None) -> bool:
@@ -231,6 +239,16 @@ def _set_member(members: defaultdict[str, dict[Key, str]], group: str, key: Key,
         if not members[group]:
             del members[group]
     return was_there
+
+
+def _list_member(members: defaultdict[K, set[Key]], group: K, key: Key, *, present: bool) -> None:
+    """List a member of a group, or strike it off; a group without members is none."""
+    if present:
+        members[group].add(key)
+        return
+    members[group].discard(key)
+    if not members[group]:
+        del members[group]
 
 
 def _job_of(pod: Object) -> Key:

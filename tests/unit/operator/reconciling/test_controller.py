@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from pydantic import BaseModel, ValidationError
 from tests.support.polling import eventually
 
 from audiojob_kube.backoff import Backoff
 from audiojob_kube.errors import ServerError, TooManyRequests, TransportError
 from audiojob_operator.reconciling.controller import Controller
-from audiojob_operator.reconciling.errors import ForeignChildError, ReconcileError, StaleError
+from audiojob_operator.reconciling.errors import ForeignChildError, ReconcileError, StaleError, UnreadableError
 from audiojob_operator.reconciling.workqueue import WorkQueue
 
 QUICK = Backoff(first_seconds=0.01, cap_seconds=0.02)
@@ -26,7 +25,9 @@ class Countdown:
     def __init__(self, **numbers: int) -> None:
         self.numbers = numbers
         self.trouble: dict[str, Exception] = {}
-        self.newer = True
+        self.newer: bool | Exception = True
+        self.park: float | None = None
+        self.faults: Counter[str] = Counter()
         self.refreshed: Counter[str] = Counter()
         self.at_work: Counter[str] = Counter()
         self.most_at_work = 0
@@ -45,16 +46,13 @@ class Countdown:
 
     async def refresh(self, key: str, /) -> bool:
         self.refreshed[key] += 1
+        if isinstance(self.newer, Exception):
+            raise self.newer
         return self.newer
 
-
-def unreadable() -> ValidationError:
-    class Number(BaseModel):
-        value: int
-
-    with pytest.raises(ValidationError) as caught:
-        Number.model_validate({"value": "none"})
-    return caught.value
+    def failed(self, key: str, error: Exception, /) -> float | None:
+        self.faults[key] += 1
+        return self.park
 
 
 @asynccontextmanager
@@ -90,7 +88,7 @@ async def test_each_object_is_brought_to_its_end_by_one_worker_at_a_time() -> No
         pytest.param(ReconcileError("later"), "failed", id="a kind's own error"),
         pytest.param(ServerError(500, "InternalError", "oops"), "refused", id="the API server refuses"),
         pytest.param(TransportError("no route"), "transport", id="the API server is not reached"),
-        pytest.param(unreadable(), "unreadable", id="the object cannot be read"),
+        pytest.param(UnreadableError("spec: ?"), "unreadable", id="the object cannot be read"),
         pytest.param(KeyError("bug"), "fault", id="a fault of ours"),
     ],
 )
@@ -110,6 +108,23 @@ async def test_a_stale_object_is_read_again_and_decided_again(newer: bool) -> No
     async with controlling(kind):
         await eventually(lambda: kind.numbers["a"] == 0, "it to reach zero")
     assert kind.refreshed == {"a": 1}
+
+
+async def test_a_fault_while_an_object_is_read_again_delays_it_as_well() -> None:
+    kind = Countdown(a=1, b=1)
+    kind.newer = KeyError("bug")
+    kind.trouble["a"] = StaleError("moved on")
+    async with controlling(kind):
+        await eventually(lambda: not any(kind.numbers.values()), "both to reach zero")
+    assert kind.faults == {"a": 1}
+
+
+async def test_an_object_on_which_the_operator_fails_is_left_alone_for_as_long_as_its_kind_says() -> None:
+    kind = Countdown(a=1, b=1)
+    kind.trouble["a"], kind.park = KeyError("bug"), 3_600.0
+    async with controlling(kind) as results:
+        await eventually(lambda: results == {"fault": 1, "ok": 1}, "both to be tried")
+    assert kind.numbers == {"a": 1, "b": 0}
 
 
 async def test_an_api_server_that_asks_for_time_gets_it() -> None:

@@ -15,6 +15,7 @@ from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
+from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.workqueue import WorkQueue
 from audiojob_operator.records.objects import Key, Object
@@ -46,7 +47,9 @@ async def test_rounds_that_never_wait_leave_the_loop_to_others_in_between() -> N
     client = cast("KubeClient", None)
     caches, queue, metrics, gatherer = Caches(client, (), Heard()), WorkQueue[Key](), Metrics(), NothingThere()
     admitter = Admitter(caches, Capacity(), lambda key, first: None)
-    reconciler = Reconciler(queue, gatherer, Applier(client, caches, metrics, "test"), admitter, metrics)
+    applier = Applier(client, caches, metrics, "test")
+    giving_up = GivingUp(caches, admitter, applier, None)
+    reconciler = Reconciler(queue, gatherer, applier, admitter, giving_up, metrics)
     controller = Controller(queue, reconciler, metrics.reconciled)
     for number in range(MANY):
         queue.add((NAMESPACE, f"job-{number}"))

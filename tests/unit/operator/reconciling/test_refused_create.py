@@ -16,6 +16,7 @@ from audiojob_operator.admission.admitter import Admitter
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.gather import Gatherer
+from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.workqueue import WorkQueue
 from audiojob_operator.records.admission import Admission
@@ -59,9 +60,6 @@ class WorldGatherer:
     def is_foreign(self, known: Known) -> bool:
         return False
 
-    def given_up(self, key: Key, known: Known) -> None:
-        return None
-
     async def observe(self, key: Key, known: Known, admission: Admission) -> Observed:
         return self.world.observed()
 
@@ -86,7 +84,8 @@ async def test_a_refused_job_is_told_in_status(refusal: ApiError, state: str, ag
     admitter = Admitter(caches, Capacity(), lambda key, first: None)
     admitter.open()
     applier = Applier(client, caches, metrics, "test")
-    reconciler = Reconciler(queue, cast("Gatherer", WorldGatherer(world)), applier, admitter, metrics)
+    giving_up = GivingUp(caches, admitter, applier, None)
+    reconciler = Reconciler(queue, cast("Gatherer", WorldGatherer(world)), applier, admitter, giving_up, metrics)
     assert await reconciler.reconcile((NAMESPACE, "song")) == again
     assert world.status["state"] == state
     assert refusal.message in world.status["message"]

@@ -110,7 +110,6 @@ async def test_a_slot_is_free_when_nothing_of_the_jobs_work_is_left() -> None:
     take_away(pool, "jobs")
     assert not pool.answer(two).admitted, "its pod is still there"
     take_away(pool, "pods")
-    pool.admitter.changed(one)  # a pod that ends wakes nobody: the reconciler looks until nothing is left
     assert pool.answer(two).admitted
 
 
