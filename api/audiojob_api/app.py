@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from fastapi import FastAPI
+from prometheus_client import ProcessCollector
 
 from audiojob_api.access.attempts import Attempts
 from audiojob_api.access.authenticator import Authenticator
@@ -74,6 +75,7 @@ def create_app(settings: ApiSettings, backend: Backend, stopping: asyncio.Event)
 
 def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event) -> Services:
     metrics = ApiMetrics()
+    ProcessCollector(registry=metrics.registry)  # its memory and CPU
     positions = QueuePositions(backend.live.jobs, settings.ageing_seconds)
     authenticator = Authenticator(
         backend.authorizer,

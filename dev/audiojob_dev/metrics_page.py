@@ -21,7 +21,10 @@ DO NOT EDIT. -->
 Operator and API serve Prometheus metrics at `/metrics`: the operator on port 8080, the API where it serves requests.
 Names and labels are stable. Counters start at zero with each process: use `rate` and `increase`. A counter whose labels
 are known beforehand is there from the start, at 0, so that `increase` sees its first event. No label is called like one
-that Prometheus adds (`namespace`, `pod`, `job`, …); a namespace of jobs is `job_namespace`.
+that Prometheus adds (`namespace`, `pod`, `job`, …); a namespace of jobs is `job_namespace`. Both also show what they
+use themselves: `process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_open_fds` and others.
+
+Alerts, runbooks and dashboards that use them: [monitoring.md](monitoring.md).
 
 ## Operator
 

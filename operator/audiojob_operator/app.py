@@ -7,6 +7,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Protocol
 
+from prometheus_client import ProcessCollector
+
 from audiojob_kube.objects import Object
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.reflector import Reflector
@@ -53,6 +55,7 @@ class Operator:
 
     def __init__(self, client: KubeClient, settings: OperatorSettings) -> None:
         self.metrics = Metrics()
+        ProcessCollector(registry=self.metrics.registry)  # its memory and CPU
         self._client = client
         self._settings = settings
         self._queue: WorkQueue[Key] = WorkQueue()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.chart.helm import CHART, Helm, Object, RefusedError, ci_values, default_values, leaves, merged, nested
 
+from audiojob_dev.monitoring.alerts import THRESHOLDS
 from audiojob_types.tasks import Task
 
 pytestmark = pytest.mark.chart
@@ -19,6 +20,9 @@ DIGEST = "sha256:" + "0" * 64
 S3: Object = {"store": {"kind": "S3", "s3": {"bucket": "music", "endpoint": "https://s3.example.org"}}}
 POLICIES: Object = {"networkPolicy": {"enabled": True}}
 MODELS: Object = {"models": {"enabled": True}}
+MONITORING: Object = {
+    "monitoring": {"podMonitor": {"enabled": True}, "rules": {"enabled": True}, "dashboards": {"enabled": True}}
+}
 PREFETCH: Object = {"models": {"enabled": True, "prefetch": {"enabled": True}}}
 
 
@@ -141,13 +145,23 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     },
     "pipelines.templates": ({"gpu": {"runtimeClassName": "nvidia"}}, {}),
     "admissionPolicies.enabled": (False, {}),
+    "monitoring.labels": ({"release": "prometheus"}, MONITORING),
+    "monitoring.podMonitor.enabled": (True, {}),
+    "monitoring.podMonitor.interval": ("10s", MONITORING),
+    "monitoring.rules.enabled": (True, {}),
+    "monitoring.rules.runbookURL": ("https://git.example.org/runbooks", MONITORING),
+    "monitoring.rules.disabled": (["AudiojobWaitLong"], MONITORING),
+    "monitoring.dashboards.enabled": (True, {}),
+    "monitoring.dashboards.labels.grafana_dashboard": ("2", MONITORING),
     "images.earlierRepositories": (["example.org/old/runner"], {}),
     "rbac.aggregate": (False, {}),
 }
 
 
 def test_every_value_is_in_the_table_above() -> None:
-    together = {"images.runner.pullPolicy", "images.runnerTorch.pullPolicy"}  # have a test of their own
+    # These have a test of their own.
+    together = {"images.runner.pullPolicy", "images.runnerTorch.pullPolicy"}
+    together |= {f"monitoring.rules.thresholds.{each.name}" for each in THRESHOLDS}
     assert CHANGES.keys() | together == {".".join(path) for path in leaves(default_values())}
 
 
