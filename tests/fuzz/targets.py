@@ -20,8 +20,14 @@ from audiojob_runner.fetch.egress.http import ClientSide, ProxyRequest, ServerSi
 from audiojob_runner.fetch.egress.refusals import RefusedError
 from audiojob_runner.fetch.partial.resumption import Version, judge, part_of, version_of
 from audiojob_runner.fetch.ytdlp.hls import parse_playlist
+from audiojob_runner.lyrics.draft import UnusableError
+from audiojob_runner.lyrics.read import read_lyrics
+from audiojob_runner.lyrics.record import record_of
+from audiojob_runner.lyrics.settle import Song, settle
+from audiojob_runner.lyrics.write import WRITERS
 from audiojob_runner.tasks.program_folder import parse_progress
 from audiojob_types.contract import Manifest, PhaseInput
+from audiojob_types.documents.lyrics import Form, Line, Lyrics, Origin, Place
 from audiojob_types.outside.headers import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 
 _NOW: Final = datetime(2026, 11, 28, tzinfo=UTC)
@@ -117,6 +123,29 @@ def playlist(content: bytes) -> None:
     assert found is None or (found.seconds >= 0 and found.target_seconds >= 0)
 
 
+def lyrics(content: bytes) -> None:
+    """Whatever people call lyrics is refused, or written in all forms, and WebVTT reads back as it was."""
+    with suppress(UnusableError):
+        found = _lyrics(content)
+        assert Lyrics.read(json.dumps(found.to_wire())) == found
+        written = {form: each.write(found) for form, each in WRITERS.items()}
+        timed = [_spoken(line) for line in found.lines if line.start_milliseconds is not None]
+        if timed:
+            assert [_spoken(line) for line in _lyrics(written[Form.WEBVTT].encode()).lines] == timed
+            for form in (Form.LRC, Form.SRT, Form.ASS):
+                _lyrics(written[form].encode(), form)
+
+
+def _lyrics(content: bytes, form: Form | None = None) -> Lyrics:
+    draft = read_lyrics(content, form)
+    return record_of(draft, settle(draft, Song()), Origin(place=Place.INPUT), None)[0]
+
+
+def _spoken(line: Line) -> list[object]:
+    times = [(word.text, word.start_milliseconds, word.end_milliseconds) for word in line.words]
+    return [line.start_milliseconds, line.end_milliseconds, line.voice, *times]
+
+
 def api_cursor(content: bytes) -> None:
     """A cursor is ours or a 400."""
     with suppress(Problem):
@@ -149,6 +178,12 @@ _HTTP: Final = (
     b"\r\n", b"\n", b" ", b":", b"GET ", b"CONNECT ", b"http://", b"[::1]", b"[", b"@", b":99999", b"%00", b"#", b"?",
     b"HTTP/1.1", b"HTTP/1.0", b"Host: ", b"Content-Length: ", b"Transfer-Encoding: chunked", b"0\r\n\r\n", b"\x00",
     b"\xff",
+)  # fmt: skip
+_LYRICS: Final = (
+    b"[00:01.00]", b"<00:01.50>", b"[offset:-900]", b"[-0:09]", b"\n", b"\n\n", b"WEBVTT\n\n", b"-->", b"<v Ann>",
+    b"00:00:01.000 --> 00:00:02,5\n", b"[Events]\nDialogue: 0,0:00:01.00,0:00:09.00,,,,,,,", b"{\\k50}", b"{\\p1}",
+    b"{", b"}", b"\\", b"&lt;", b"<b>", b"[Chorus]", "\N{RIGHT-TO-LEFT OVERRIDE}".encode(), b"\xff\xfe",
+    "\N{COMBINING ACUTE ACCENT}".encode(), "🎸".encode(), "♪".encode(), "ש".encode(),
 )  # fmt: skip
 _NUMBERS: Final = (b"0", b"-1", b"9" * 30, b"9" * 5_000, b"1e9", b"\xb2", b" ")
 
@@ -185,6 +220,7 @@ TARGETS: Final = {
             b"#EXT-X-ENDLIST",
         ),
     ),
+    "lyrics": Target(lyrics, _LYRICS),
     "api-cursor": Target(api_cursor, (b"WyJhIiwiYiJd", b"=", b"-", b"_", b"W1tbW1tb", b"bnVsbA==")),
     "api-token": Target(api_token, (b"Bearer ", b"bearer", b" ", b"\x00", b"\xff", b"Basic ", b"x" * 20_000)),
 }

@@ -1,0 +1,85 @@
+"""Lyrics from a stranger's bytes: decoded, told apart by form, read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from audiojob_runner.lyrics.ass import is_ass, read_ass
+from audiojob_runner.lyrics.cues import has_cues, read_srt, read_webvtt
+from audiojob_runner.lyrics.draft import MAX_BYTES, Draft, UnusableError
+from audiojob_runner.lyrics.lrc import has_stamps, read_lrc
+from audiojob_runner.lyrics.plain import read_plain
+from audiojob_runner.media.tags.text import decode, decode_utf16
+from audiojob_types.documents.lyrics import Form
+
+GUESSED: Final = "The lyrics are not in UTF-8: their encoding was guessed. Look at them, or save them as UTF-8."
+_READERS: Final[dict[Form, Callable[[str], Draft]]] = {
+    Form.PLAIN: read_plain,
+    Form.LRC: read_lrc,
+    Form.SRT: read_srt,
+    Form.WEBVTT: read_webvtt,
+    Form.ASS: read_ass,
+}
+_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
+# Text has hardly any, and of UTF-16 without a mark at least every other byte of a space or line end is one.
+_LEAST_ZEROS: Final = 0.05
+
+
+def read_lyrics(raw: bytes, form: Form | None = None) -> Draft:
+    """The draft; ``form`` where somebody says which it is. Raises :class:`UnusableError`."""
+    if len(raw) > MAX_BYTES:
+        raise UnusableError(f"The lyrics have {len(raw):,} bytes; at most {MAX_BYTES:,} are allowed.")
+    text, notes = to_text(raw)
+    if not text.strip("\0 \t\r\n"):
+        raise UnusableError("The lyrics are empty.")
+    draft = _READERS[form or form_of(text)](text)
+    if form is Form.LRC and all(row.start is None for row in draft.rows):
+        notes = (*notes, "The LRC has no times: its lines are taken as plain text.")
+    return Draft(draft.form, draft.rows, draft.title, draft.artist, draft.language, (*notes, *draft.notes))
+
+
+def form_of(text: str) -> Form:
+    """What a text looks like; plain text where it looks like nothing else."""
+    if text.lstrip().startswith("WEBVTT"):
+        return Form.WEBVTT
+    if is_ass(text):
+        return Form.ASS
+    if has_cues(text):
+        return Form.SRT
+    return Form.LRC if has_stamps(text) else Form.PLAIN
+
+
+def to_text(raw: bytes) -> tuple[str, tuple[str, ...]]:
+    """The text, and a sentence where its encoding had to be guessed."""
+    if raw.startswith(_MARKS) or raw.count(0) > len(raw) * _LEAST_ZEROS:
+        return decode_utf16(raw), ()
+    raw = raw.removeprefix(_UTF8_MARK)
+    try:
+        return raw.decode(), ()
+    except UnicodeDecodeError:
+        return _guessed(raw), (GUESSED,)
+
+
+def _guessed(raw: bytes) -> str:
+    """By the lines that need it: the head of a file tells nothing, and may be longer than what is looked at."""
+    lines = raw.splitlines()
+    odd = [number for number, line in enumerate(lines) if not line.isascii()]
+    texts = [line.decode("ascii", "replace") for line in lines]
+    valid = {number: text for number in odd if (text := _utf8(lines[number])) is not None}
+    if len(valid) * 2 > len(odd):  # it is UTF-8, but for some lines that came from elsewhere
+        odd = [number for number in odd if number not in valid]
+        for number, text in valid.items():
+            texts[number] = text
+    decoded = decode(b"\n".join(lines[number] for number in odd)).split("\n")
+    for number, text in zip(odd, decoded, strict=False):
+        texts[number] = text
+    return "\n".join(texts)
+
+
+def _utf8(line: bytes) -> str | None:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return None
