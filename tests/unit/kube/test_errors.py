@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
-from tests.unit.kube.scripted_server import status_object
 
 from audiojob_kube import errors
 from audiojob_kube.errors import ApiError, Cause, Invalid, error_from_response, is_failed_json_patch_test
+
+
+def status_object(code: int, message: str, reason: str = "", **extra: Any) -> dict[str, Any]:
+    return {"kind": "Status", "status": "Failure", "code": code, "message": message, "reason": reason} | extra
 
 
 @pytest.mark.parametrize(

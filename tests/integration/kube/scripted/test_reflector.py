@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.support.polling import eventually
-from tests.unit.kube.scripted_server import (
+from tests.integration.kube.scripted.scripted_server import (
     Answer,
     Cut,
     Hold,
@@ -19,6 +18,7 @@ from tests.unit.kube.scripted_server import (
     status_object,
     stream_error,
 )
+from tests.support.polling import eventually
 
 from audiojob_kube.backoff import Backoff
 from audiojob_kube.client import Timeouts, connect

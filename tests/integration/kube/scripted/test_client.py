@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from tests.support.polling import eventually
-from tests.unit.kube.conftest import QUICK, client_of
-from tests.unit.kube.scripted_server import (
+from tests.integration.kube.scripted.conftest import QUICK, client_of
+from tests.integration.kube.scripted.scripted_server import (
     Answer,
     ScriptedServer,
     job,
     listing,
     status_object,
 )
+from tests.support.polling import eventually
 
 from audiojob_kube.client import AiohttpKubeClient, KubeClient, Timeouts, connect
 from audiojob_kube.config import Connection, RefreshingToken

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.unit.kube.scripted_server import ScriptedServer, serve
+from tests.integration.kube.scripted.scripted_server import ScriptedServer, serve
 
 from audiojob_kube.client import AiohttpKubeClient, KubeClient, Timeouts, connect
 from audiojob_kube.config import Connection, StaticToken

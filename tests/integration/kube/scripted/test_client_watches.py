@@ -7,9 +7,8 @@ import itertools
 from typing import Any
 
 import pytest
-from tests.support.polling import eventually
-from tests.unit.kube.conftest import client_of
-from tests.unit.kube.scripted_server import (
+from tests.integration.kube.scripted.conftest import client_of
+from tests.integration.kube.scripted.scripted_server import (
     Answer,
     Cut,
     Hold,
@@ -20,6 +19,7 @@ from tests.unit.kube.scripted_server import (
     status_object,
     stream_error,
 )
+from tests.support.polling import eventually
 
 from audiojob_kube.client import KubeClient, Timeouts
 from audiojob_kube.errors import ApiError, Gone, TransportError
