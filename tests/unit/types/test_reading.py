@@ -21,6 +21,15 @@ from audiojob_types.resources.pipeline import AudioPipeline
 from audiojob_types.tasks import Task
 
 SHA = "0" * 64
+WITH_TORCH = {
+    "audiojob_runner.models.weights",
+    "audiojob_runner.separation.accelerator",
+    "audiojob_runner.separation.resampling",
+    "audiojob_runner.separation.separate",
+    "audiojob_runner.separation.stemfiles",
+    "audiojob_runner.tasks.separate",
+}
+"""Modules that import torch, which takes seconds: integration/runner/separation/test_records.py looks at them."""
 
 
 def subclasses(model: type[WireModel]) -> Iterator[type[WireModel]]:
@@ -33,7 +42,7 @@ def wire_models() -> list[type[WireModel]]:
     """Every wire model of the types and of the runner, which keeps records of its own in volumes."""
     for package in (audiojob_types, audiojob_runner):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.endswith("__main__"):
+            if not module.name.endswith("__main__") and module.name not in WITH_TORCH:
                 importlib.import_module(module.name)
     ours = {each for each in subclasses(WireModel) if each.__module__.startswith("audiojob_")}
     return sorted(ours, key=lambda each: f"{each.__module__}.{each.__name__}")

@@ -1,7 +1,8 @@
 """A token that the API server refuses for a while, on an operator at work: it says so, begins nothing twice, goes on.
 
 That a rotated token file is read again after a refusal is shown in unit/kube/test_config.py and
-integration/kube/scripted/test_client.py; here the refusals last, as where the token was revoked and its successor is late.
+integration/kube/scripted/test_client.py; here the refusals last, as where the token was revoked and its successor is
+late.
 """
 
 from __future__ import annotations
