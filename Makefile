@@ -99,6 +99,10 @@ generate: venv ## Write the CRDs, admission policies, rules, dashboards, docs/{r
 	@$(RUN) -m audiojob_dev.monitoring.generate charts/audiojob
 	@$(RUN) -m audiojob_operator.operator_policy charts/audiojob/templates/operator-policy.yaml
 
+.PHONY: release
+release: venv ## Make in dist/ what a release publishes (with REGISTRY: push the images there first)
+	@$(DEV) release
+
 .PHONY: verify
 verify: generate lint ## Generate and lint, then fail if anything in the tree differs from the commit
 	@git diff --exit-code --stat || { echo "verify: the files above differ from the commit; commit what 'make generate' wrote" >&2; exit 1; }

@@ -111,6 +111,16 @@ def _floors(_: argparse.Namespace) -> int:
     return 1 if faults else 0
 
 
+def _release(arguments: argparse.Namespace) -> int:
+    # Imported here: it needs the API and the SBOMs' library, the cluster does not.
+    from audiojob_dev.release.command import make  # noqa: PLC0415
+
+    with Progress() as progress:
+        made = make(paths_from_environment(), Path(arguments.into), os.environ.get("REGISTRY", ""), progress)
+    print("\n".join(str(file) for file in made))
+    return 0
+
+
 def _prepare(_: argparse.Namespace) -> int:
     with Progress() as progress:
         prepare.for_tests(paths_from_environment(), progress, os.environ, os.geteuid())
@@ -143,6 +153,10 @@ def parser() -> argparse.ArgumentParser:
         ("demo", _demo, "separate a piece of music, from nothing to stems"),
     ):
         commands.add_parser(name, help=text).set_defaults(run=run)
+
+    release = commands.add_parser("release", help="make what a release publishes")
+    release.add_argument("--into", default=str(repository() / "dist"), metavar="FOLDER", help="where; default dist/")
+    release.set_defaults(run=_release)
 
     load_image = commands.add_parser("load-image", help="load an image into the cluster")
     load_image.add_argument("image", help="an archive (docker save's or OCI's format), or the name of a built image")

@@ -140,6 +140,17 @@ def test_the_api_looks_up_its_services_in_one_module() -> None:
 # ---------------------------------------------------------------- locks
 
 
+@pytest.mark.parametrize("workflow", sorted(path.name for path in (ROOT / ".github/workflows").glob("*.yml")))
+def test_actions_are_pinned_by_commit_and_jobs_have_few_rights(workflow: str) -> None:
+    text = read(f".github/workflows/{workflow}")
+    actions = re.findall(r"uses: *(\S+)(.*)", text)
+
+    assert actions
+    assert all(re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", action) for action, _ in actions)
+    assert all(re.fullmatch(r" # v\d+(\.\d+)*", version) for _, version in actions)
+    assert yaml.safe_load(text)["permissions"] == {}
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_names_no_host_and_no_path(lock: str) -> None:
     text = read(f"requirements/{lock}")
