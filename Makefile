@@ -129,6 +129,10 @@ cluster-up: venv ## Start the embedded cluster
 cluster-down: venv ## Stop the embedded cluster and whatever a crash left of it
 	@$(DEV) down
 
+.PHONY: monitoring
+monitoring: venv ## Watch operator and API in a Prometheus on this machine, with the chart's rules (PROMETHEUS=path: that one)
+	@$(DEV) monitoring
+
 .PHONY: images
 images: venv ## Build the images and load them (or push, with REGISTRY)
 	@$(DEV) images

@@ -134,6 +134,14 @@ def _demo(_: argparse.Namespace) -> int:
     return run_demo()
 
 
+def _monitoring(arguments: argparse.Namespace) -> int:
+    # Imported here: it needs the product's packages, the cluster alone does not.
+    from audiojob_dev.monitoring.run import show  # noqa: PLC0415
+
+    show(paths_from_environment(), arguments.interval)
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m audiojob_dev", description="The embedded Kubernetes cluster.")
     commands = top.add_subparsers(required=True, metavar="command")
@@ -168,6 +176,10 @@ def parser() -> argparse.ArgumentParser:
     image_command.add_argument("--json", action="store_true", help="print the references as an object by name")
     image_command.add_argument("--values", action="store_true", help="print them as values for the chart (helm -f)")
     image_command.set_defaults(run=_images)
+
+    monitoring = commands.add_parser("monitoring", help="a Prometheus with the chart's rules, until Ctrl-C")
+    monitoring.add_argument("--interval", default="5s", help="how often it scrapes and evaluates; 5s by default")
+    monitoring.set_defaults(run=_monitoring)
 
     tools = commands.add_parser("tools", help="build kubectl and helm and print their paths")
     tools.add_argument("--json", action="store_true", help="print an object by name")

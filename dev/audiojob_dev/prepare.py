@@ -11,7 +11,7 @@ from audiojob_dev.images.buildah import Buildah
 from audiojob_dev.images.load import load
 from audiojob_dev.paths import Paths
 from audiojob_dev.progress import Progress
-from audiojob_dev.tools import binaries, packages
+from audiojob_dev.tools import binaries, debian, packages
 from audiojob_dev.tools.versions import KWOK
 
 _ALL_IMAGES = tuple(image.name for image in images.IMAGES)
@@ -88,3 +88,4 @@ def for_tests(paths: Paths, progress: Progress, environment: Mapping[str, str], 
         binaries.ensure(paths, _TEST_PROGRAMS, progress)
         progress.note("Tests with real pods will be skipped: they need root, or CONTEXT=<context>.")
     binaries.ensure_apart(paths, KWOK, progress)
+    debian.prometheus(paths, progress)

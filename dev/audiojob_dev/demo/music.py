@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from audiojob_dev.errors import DevError
+from audiojob_dev.tools import debian
 
 PACKAGE = "asc-music"
 PIECE = "machine_wars.mp3"  # the shortest of the three, 4:51
@@ -31,26 +32,12 @@ def find_music(cache: Path) -> Path:
     for candidate in (INSTALLED, cached):
         if candidate.is_file():
             return candidate
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise MusicMissingError(f"{PIECE} is missing: install Debian's package {PACKAGE}, or copy any mp3 to {cached}")
-    cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        if os.geteuid() == 0:
-            subprocess.run(
-                ["apt-get", "-qq", "update"], check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-            )
-        done = subprocess.run(
-            ["apt-get", "-qq", "download", PACKAGE],
-            check=False,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        packages = list(Path(folder).glob(f"{PACKAGE}_*.deb"))
-        if done.returncode != 0 or not packages:
-            raise MusicMissingError(f"cannot download Debian's package {PACKAGE}: {done.stderr.strip()}")
-        subprocess.run(["dpkg-deb", "-x", str(packages[0]), f"{folder}/root"], check=True, stdin=subprocess.DEVNULL)
+        try:
+            debian.unpack([PACKAGE], Path(folder) / "root")
+        except DevError as error:
+            raise MusicMissingError(f"{PIECE} is missing: {error} Or copy any mp3 to {cached}") from None
+        cache.mkdir(parents=True, exist_ok=True)
         fresh = cached.with_suffix(".new")
         shutil.copyfile(Path(folder) / "root" / INSTALLED.relative_to("/"), fresh)
         fresh.replace(cached)  # half a piece would be taken for the whole one ever after
