@@ -23,6 +23,7 @@ from pydantic import (
 from audiojob_types.base import JsonObject, Since, StatusModel, Time, WireModel, is_reading
 from audiojob_types.constants import API_VERSION, MAX_PHASE_NAME
 from audiojob_types.destination import Layout, LibraryName
+from audiojob_types.progress import PhaseUsage
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
 
@@ -54,7 +55,7 @@ MANIFEST_NAME: Final = "manifest.json"
 MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
 MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
 MAX_TEXTS_BYTES: Final = 64 * 1024  # of all text inputs of a job
-MAX_RESULT_BYTES: Final = 3_500  # kubelet cuts a termination message at 4,096 bytes
+MAX_RESULT_BYTES: Final = 3_750  # kubelet cuts a termination message at 4,096 bytes
 MAX_RESULT_OUTPUTS: Final = 12
 MAX_RESULT_INPUTS: Final = 12
 MAX_RESULT_WARNINGS: Final = 8
@@ -366,6 +367,7 @@ class PhaseResult(StatusModel):
     warnings: Annotated[tuple[WarningText, ...], Field(max_length=MAX_RESULT_WARNINGS)] = ()  # what is missing, and why
     log_key: Annotated[str, Field(max_length=1024)] | None = None
     peak_memory_bytes: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    usage: PhaseUsage | None = None
     retry_after_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None  # what a site asked for
     refused_by: Annotated[str, Field(pattern=HOST_PATTERN, max_length=253)] | None = None  # the host that limits us
 
@@ -379,7 +381,7 @@ class PhaseResult(StatusModel):
 
     @field_validator(
         "reason", "message", "suggestion", "outputs", "inputs", "log_key", "peak_memory_bytes", "retry_after_seconds",
-        "refused_by", mode="wrap",
+        "refused_by", "usage", mode="wrap",
     )  # fmt: skip
     @classmethod
     def _valid_or_left_out(cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:

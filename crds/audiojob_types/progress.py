@@ -1,8 +1,36 @@
-"""One number for a whole job: phase percents, weighted."""
+"""What phases tell of their work: how far it is, as one number for a whole job, and what it took."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from audiojob_types.base import StatusModel
+
+MAX_USAGE_BYTES: Final = 250
+"""Of a `PhaseUsage` in a termination message, with its key."""
+MAX_MEDIA_SECONDS: Final = 604_800
+"""A week: the longest sound that any task takes."""
+
+
+class PhaseUsage(StatusModel):
+    """What an attempt took, as its runner measured it; absent is not known. For statistics only: who reads it compares
+    it with what it knows itself.
+
+    ``work`` is the time in which the task ran, ``start`` that from the start of the process until then, ``media`` how
+    long the sound is that was worked on, ``cpu`` that of all processes of the phase. ``read`` and ``written`` are bytes
+    of inputs and outputs.
+    """
+
+    cpu_milliseconds: Annotated[int | None, Field(alias="cpu", ge=0, le=2**53)] = None
+    media_milliseconds: Annotated[int | None, Field(alias="media", ge=0, le=MAX_MEDIA_SECONDS * 1_000)] = None
+    work_milliseconds: Annotated[int | None, Field(alias="work", ge=0, le=2**53)] = None
+    start_milliseconds: Annotated[int | None, Field(alias="start", ge=0, le=2**53)] = None
+    gpu_peak_bytes: Annotated[int | None, Field(alias="gpuPeak", ge=0, le=2**53)] = None
+    read_bytes: Annotated[int | None, Field(alias="read", ge=0, le=2**53)] = None
+    written_bytes: Annotated[int | None, Field(alias="written", ge=0, le=2**53)] = None
 
 
 def overall_percent(weights: Mapping[str, int], percents: Mapping[str, int], previous: int = 0) -> int:

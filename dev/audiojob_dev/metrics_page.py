@@ -57,9 +57,19 @@ of HTTP's, `WEBSOCKET` or `other`.
   `Exhausted` reached the retry limit, `Device` continues on the CPU, `Memory` gets more memory next time, `Stopped` was
   cancelled, suspended or drained.
 - `stage` of an attempt: `schedule` until its pod has a node, `kubelet` until its container runs (volumes, image),
-  `handover` from its end until that is recorded.
+  `process` until its task begins (libraries, inputs), `handover` from its end until that is recorded.
+- `direction` of bytes: `read`, `written`.
+- `reason` of an attempt or of a finished job is `Other` too where it is not among those that its class or state is
+  known to have.
 - `reason` of `audiojob_operator_degraded`: {degraded}.
 - `outcome` of an authorization: {outcomes}.
+
+## What pods tell
+
+Phases of a few seconds end between two scrapes, so nobody scrapes them: CPU time, media time, work time, bytes and GPU
+memory come with the result of an attempt, and are counted when its end is recorded, once. An earlier runner, or one
+that was killed, tells none of it, and a figure that cannot be true is left out: time beyond that since the pod was
+created, CPU time beyond its cores, sound longer than a week, GPU memory without a GPU.
 
 ## Useful queries
 

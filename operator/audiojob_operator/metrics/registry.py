@@ -78,6 +78,11 @@ class Metrics:
         self._start_seconds = self._histogram(table.ATTEMPT_START_SECONDS)
         self._memory_ratio = self._histogram(table.ATTEMPT_PEAK_MEMORY_RATIO)
         self._gpu_seconds = self._counter(table.ATTEMPT_GPU_SECONDS)
+        self._cpu_seconds = self._counter(table.ATTEMPT_CPU_SECONDS, known.PLACES)
+        self._media_seconds = self._counter(table.ATTEMPT_MEDIA_SECONDS, known.PLACES)
+        self._work_seconds = self._counter(table.ATTEMPT_WORK_SECONDS, known.PLACES)
+        self._bytes = self._counter(table.ATTEMPT_BYTES, known.BYTES)
+        self._gpu_memory = self._histogram(table.ATTEMPT_GPU_MEMORY_BYTES)
         self._fallbacks = self._counter(table.FALLBACKS, known.FALLBACKS)
         self._disruptions = self._counter(table.DISRUPTIONS)
         self._reused = self._counter(table.REUSED_PHASES)
@@ -97,7 +102,7 @@ class Metrics:
                 case PhaseEnded(phase, device, seconds):
                     self._run_seconds.labels(*self._places.labels(pipeline, phase), device).observe(seconds)
                 case AttemptEnded(_, kind, reason, _):
-                    self._attempts.labels(kind, reason).inc()
+                    self._attempts.labels(*known.pair(kind, reason, known.ATTEMPTS)).inc()
                     if kind is AttemptClass.DISRUPTED:
                         self._disruptions.inc()
                 case FellBack(_, reason):
@@ -105,7 +110,7 @@ class Metrics:
                 case PhaseReused(phase):
                     self._reused.labels(*self._places.labels(pipeline, phase)).inc()
                 case JobEnded(state, reason):
-                    self._finished.labels(state, reason).inc()
+                    self._finished.labels(*known.pair(state, reason, known.FINISHED)).inc()
 
     def attempt_used(self, used: AttemptUsed) -> None:
         """Count what an attempt took whose end a status write has recorded."""
@@ -115,6 +120,18 @@ class Metrics:
             self._memory_ratio.labels(used.task, used.device).observe(used.memory_ratio)
         if used.device is Device.GPU:
             self._gpu_seconds.labels(used.task, used.device).inc(used.gpu_seconds)
+        told = used.told
+        for counter, labels, amount in (
+            (self._cpu_seconds, (used.task, used.device), told.cpu_seconds),
+            (self._media_seconds, (used.task, used.device), told.media_seconds),
+            (self._work_seconds, (used.task, used.device), told.work_seconds),
+            (self._bytes, (used.task, "read"), told.read_bytes),
+            (self._bytes, (used.task, "written"), told.written_bytes),
+        ):
+            if amount is not None:
+                counter.labels(*labels).inc(amount)
+        if told.gpu_peak_bytes is not None:
+            self._gpu_memory.labels(used.task).observe(told.gpu_peak_bytes)
 
     def show_backlog(self, queues: Collection[QueueKey], backlog: Backlog, now: datetime) -> None:
         """What waits, with a 0 for each queue. A queue that only a job names, and does not exist, has no series."""

@@ -7,6 +7,7 @@ from typing import Final
 from audiojob_types.outside.metric import Description
 
 _SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_MEMORY: Final = tuple(float(number * 2**30) for number in (1, 2, 4, 8, 16, 24, 48, 80))
 _START: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
 _RATIO: Final = (0.5, 0.8, 0.9, 1.0)
 _LONG: Final = (1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0)
@@ -106,6 +107,22 @@ ATTEMPT_PEAK_MEMORY_RATIO: Final = _histogram(
     "The most memory that an attempt used, as a part of what it was given.",
     "task",
     "device",
+)
+ATTEMPT_CPU_SECONDS: Final = _counter("attempt_cpu_seconds", "CPU time of attempts' processes.", "task", "device")
+ATTEMPT_WORK_SECONDS: Final = _counter(
+    "attempt_work_seconds", "Time in which the tasks of attempts ran, failed ones too.", "task", "device"
+)
+ATTEMPT_MEDIA_SECONDS: Final = _counter(
+    "attempt_media_seconds",
+    "Length of the sound that attempts worked on; one that fails adds none. Work ÷ media is what sound costs.",
+    "task",
+    "device",
+)
+ATTEMPT_BYTES: Final = _counter(
+    "attempt_bytes", "Bytes of inputs that attempts read, and of outputs that they wrote.", "task", "direction"
+)
+ATTEMPT_GPU_MEMORY_BYTES: Final = _histogram(
+    "attempt_gpu_memory_bytes", _MEMORY, "The most GPU memory that an attempt had allocated.", "task"
 )
 ATTEMPT_GPU_SECONDS: Final = _counter(
     "attempt_gpu_seconds", "GPUs times the time for which attempts had them, from a node to the end.", "task", "device"

@@ -133,6 +133,6 @@ class Reconciler:
         transitions = phase_transitions(before, after, eligible)
         self._metrics.record(job.spec.pipeline, transitions)
         if isinstance(observed.revision, Revision):
-            tasks = {phase.name: phase.task.value for phase in observed.revision.spec.phases}
-            for used in attempts_used(transitions, observed.children, tasks, datetime.now(UTC)):
+            phases = observed.revision.spec.phases
+            for used in attempts_used(transitions, observed.children, phases, datetime.now(UTC)):
                 self._metrics.attempt_used(used)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from audiojob_operator.records.reuse import Donor
 from audiojob_types.contract import Device, FailureClass, PhaseResult
+from audiojob_types.progress import PhaseUsage
 from audiojob_types.reasons import Reason
 
 
@@ -72,6 +73,7 @@ class Failed:
     disrupted: bool = False
     most: int | None = None
     peak_memory_bytes: int | None = None
+    usage: PhaseUsage | None = None
     finished: datetime | None = None
     retry_after_seconds: int | None = None  # what the source's site asked for
     refused_by: str | None = None  # the host that did

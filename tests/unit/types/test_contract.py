@@ -19,6 +19,7 @@ from audiojob_types.contract import (
     PhaseResult,
     classify_exit_code,
 )
+from audiojob_types.progress import MAX_MEDIA_SECONDS, MAX_USAGE_BYTES, PhaseUsage
 from audiojob_types.reasons import Reason
 
 SHA = "0" * 64
@@ -141,6 +142,23 @@ def test_success_must_name_its_manifest() -> None:
         PhaseResult.model_validate({"outcome": "Succeeded"})
 
 
+MOST_USAGE = PhaseUsage(
+    cpu_milliseconds=2**53,
+    media_milliseconds=MAX_MEDIA_SECONDS * 1_000,
+    work_milliseconds=2**53,
+    start_milliseconds=2**53,
+    gpu_peak_bytes=2**53,
+    read_bytes=2**53,
+    written_bytes=2**53,
+)
+
+
+def test_a_usage_is_short() -> None:
+    text = json.dumps({"usage": MOST_USAGE.to_wire()}, separators=(",", ":"))
+    assert set(MOST_USAGE.to_wire()) == {"cpu", "media", "work", "start", "gpuPeak", "read", "written"}
+    assert len(text) <= MAX_USAGE_BYTES
+
+
 def test_a_message_at_its_limit_leaves_no_room_for_more_than_kubernetes_keeps() -> None:
     """The limit of a termination message is 4,096 bytes; the runner cuts outputs until a result fits."""
     assert contract.MAX_RESULT_BYTES < 4096
@@ -149,7 +167,8 @@ def test_a_message_at_its_limit_leaves_no_room_for_more_than_kubernetes_keeps() 
     )
     output = {"name": "vocals", "mediaType": "audio/flac", "bytes": 2**40, "sha256": SHA}
     outputs = [output] * contract.MAX_RESULT_OUTPUTS
-    text = json.dumps({**result.to_wire(), "outputs": outputs}, separators=(",", ":"))
+    record = {**result.to_wire(), "outputs": outputs, "usage": MOST_USAGE.to_wire()}
+    text = json.dumps(record, separators=(",", ":"))
     assert len(text.encode()) <= contract.MAX_RESULT_BYTES
 
 

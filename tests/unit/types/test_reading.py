@@ -16,6 +16,7 @@ import audiojob_types
 from audiojob_types.base import StatusModel, WireModel
 from audiojob_types.contract import Manifest, Outcome, PhaseInput, PhaseResult
 from audiojob_types.models import ModelBook
+from audiojob_types.progress import PhaseUsage
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipeline
 from audiojob_types.tasks import Task
@@ -114,7 +115,16 @@ RESULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a negative peak of memory": ({"peakMemoryBytes": -1}, {"peak_memory_bytes": None}),
     "an absurd peak of memory": ({"peakMemoryBytes": 10**18}, {"peak_memory_bytes": None}),
     "a pause of years": ({"retryAfterSeconds": 10**9}, {"retry_after_seconds": None}),
-    "a new field": ({"usage": {"cpu": 1}}, {"outcome": Outcome.FAILED}),
+    "a new field": ({"joules": {"cpu": 1}}, {"outcome": Outcome.FAILED}),
+    "a field of the usage of a later version": (
+        {"usage": {"cpu": 1, "joules": 5}}, {"usage": PhaseUsage(cpu_milliseconds=1)},
+    ),
+    "a negative usage": ({"usage": {"cpu": -1}}, {"usage": None}),
+    "an absurd usage": ({"usage": {"work": 10**18}}, {"usage": None}),
+    "a usage in words": ({"usage": {"read": "much"}}, {"usage": None}),
+    "half a byte": ({"usage": {"written": 1.5}}, {"usage": None}),
+    "a usage that is no record": ({"usage": [1]}, {"usage": None}),
+    "sound of more than a week": ({"usage": {"media": 604_800_001}}, {"usage": None}),
 }  # fmt: skip
 
 
@@ -122,6 +132,12 @@ RESULTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def test_a_result_stands_without_what_is_not_valid_here(given: dict[str, Any], read: dict[str, Any]) -> None:
     result = PhaseResult.read({"outcome": "Failed", **given})
     assert {name: getattr(result, name) for name in read} == read
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 3_000])
+def test_a_result_stands_beside_a_usage_that_is_no_number(number: str) -> None:
+    result = PhaseResult.read(f'{{"outcome": "Failed", "reason": "Stalled", "usage": {{"cpu": {number}}}}}')
+    assert (result.reason, result.usage) == ("Stalled", None)
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])

@@ -6,15 +6,20 @@ Nothing is decided by it. A pod writes some of it, so a value that cannot be is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from audiojob_operator.building.quantity import quantity_cores
+from audiojob_operator.deciding.attempts.believed import Given, Usage, believed
 from audiojob_operator.deciding.transitions import AttemptEnded, Transition
 from audiojob_operator.records.observation import Failed, PhaseObservation, Running, Succeeded
 from audiojob_types.contract import Device
+from audiojob_types.resources.pipeline import Phase
 
+# The clocks of the operator and of the API server differ, and pods are created at whole seconds.
+_SLACK_SECONDS: Final = 5.0
 _MOST_RATIO: Final = 2.0  # the kernel ends a process at 1; a little more is a matter of measuring
 
 
@@ -23,37 +28,43 @@ class Stage(StrEnum):
 
     SCHEDULE = "schedule"  # from the pod's creation until it has a node
     KUBELET = "kubelet"  # until its container runs: volumes, image
+    PROCESS = "process"  # until its task begins: interpreter, libraries, inputs; the pod's own word
     HANDOVER = "handover"  # from the container's end until it is recorded
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptUsed:
-    """One attempt that has ended. ``memory_ratio``: the most that it used of what it was given; None: not known."""
+    """One attempt that has ended. ``memory_ratio``: the most that it used of what it was given; None: not known.
+
+    ``told``: what it says itself, as far as it can be true.
+    """
 
     task: str
     device: Device
     stages: Mapping[Stage, float]
     gpu_seconds: float = 0.0
     memory_ratio: float | None = None
+    told: Usage = field(default_factory=Usage)
 
 
 def attempts_used(
     transitions: Iterable[Transition],
     children: Iterable[PhaseObservation],
-    tasks: Mapping[str, str],
+    phases: Iterable[Phase],
     now: datetime,
 ) -> Iterator[AttemptUsed]:
-    """What the attempts took whose end was just recorded. ``tasks`` by phase; an attempt without a pod took nothing."""
+    """What the attempts took whose end was just recorded. An attempt without a pod took nothing."""
+    by_name = {phase.name: phase for phase in phases}
     by_attempt = {(child.phase, child.attempt): child for child in children}
     for each in transitions:
         if not isinstance(each, AttemptEnded):
             continue
-        child, task = by_attempt.get((each.phase, each.attempt)), tasks.get(each.phase)
-        if child is not None and child.pod is not None and task is not None:
-            yield _used(child, task, now)
+        child, phase = by_attempt.get((each.phase, each.attempt)), by_name.get(each.phase)
+        if child is not None and child.pod is not None and phase is not None:
+            yield _used(child, phase, now)
 
 
-def _used(child: PhaseObservation, task: str, now: datetime) -> AttemptUsed:
+def _used(child: PhaseObservation, phase: Phase, now: datetime) -> AttemptUsed:
     assert child.pod is not None, "an attempt without a pod took nothing"
     pod, outcome = child.pod, child.outcome
     finished = None if isinstance(outcome, Running) else outcome.finished
@@ -63,19 +74,41 @@ def _used(child: PhaseObservation, task: str, now: datetime) -> AttemptUsed:
         Stage.HANDOVER: (finished, now),
     }
     found = {stage: _seconds(start, end) for stage, (start, end) in spans.items()}
+    told = _told(child, phase, now)
+    if told.start_seconds is not None:
+        found[Stage.PROCESS] = told.start_seconds
     held = _seconds(pod.scheduled, finished or now) or 0.0
     return AttemptUsed(
-        task=task,
+        task=phase.task.value,
         device=child.device,
         stages={stage: seconds for stage, seconds in found.items() if seconds is not None},
         gpu_seconds=child.gpus * held,
         memory_ratio=_memory_ratio(outcome, child.memory_bytes),
+        told=told,
     )
 
 
 def _seconds(start: datetime | None, end: datetime | None) -> float | None:
     """Not less than 0: the clocks of nodes and of the API server differ, and know whole seconds."""
     return None if start is None or end is None else max(0.0, (end - start).total_seconds())
+
+
+def _told(child: PhaseObservation, phase: Phase, now: datetime) -> Usage:
+    assert child.pod is not None, "an attempt without a pod took nothing"
+    limit = phase.resources.cpu_limit
+    given = Given(
+        seconds=(_seconds(child.pod.created, now) or 0.0) + _SLACK_SECONDS,
+        cores=quantity_cores(limit) if limit is not None else None,
+        gpus=child.gpus if child.device is Device.GPU else 0,
+    )
+    match child.outcome:
+        case Succeeded(result):
+            return believed(result.usage, given)
+        case Failed():
+            # What was not finished is no music; the time for it has passed all the same.
+            return replace(believed(child.outcome.usage, given), media_seconds=None)
+        case Running():
+            return Usage()
 
 
 def _memory_ratio(outcome: Succeeded | Failed | Running, given: int | None) -> float | None:

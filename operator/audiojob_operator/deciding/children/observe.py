@@ -258,6 +258,7 @@ def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, fin
         suggestion=clean(result.suggestion) or _suggestion(own),
         log_key=result.log_key,
         peak_memory_bytes=result.peak_memory_bytes,
+        usage=result.usage,
         finished=finished,
         retry_after_seconds=result.retry_after_seconds,
         refused_by=result.refused_by,

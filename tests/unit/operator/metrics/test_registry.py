@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 
@@ -12,6 +13,7 @@ from prometheus_client import generate_latest
 
 from audiojob_dev.paths import repository
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS
+from audiojob_operator.deciding.attempts.believed import Usage
 from audiojob_operator.deciding.attempts.used import AttemptUsed, Stage
 from audiojob_operator.deciding.transitions import (
     OTHER,
@@ -83,6 +85,50 @@ def test_what_a_write_has_recorded_is_counted(metrics: Metrics) -> None:
         assert line in shown
 
 
+USED = AttemptUsed(
+    "Separate",
+    Device.GPU,
+    {Stage.PROCESS: 2.5},
+    told=Usage(150.0, 240.0, 80.5, 2.5, 3.0 * 2**30, 1_000.0, 2_000.0),
+)
+
+
+def test_what_an_attempt_took_is_counted(metrics: Metrics) -> None:
+    metrics.attempt_used(USED)
+    metrics.attempt_used(replace(USED, told=Usage()))
+    shown = lines(metrics)
+    place = 'device="GPU",task="Separate"'
+    for line in (
+        f"audiojob_operator_attempt_cpu_seconds_total{{{place}}} 150.0",
+        f"audiojob_operator_attempt_media_seconds_total{{{place}}} 240.0",
+        f"audiojob_operator_attempt_work_seconds_total{{{place}}} 80.5",
+        'audiojob_operator_attempt_bytes_total{direction="read",task="Separate"} 1000.0',
+        'audiojob_operator_attempt_bytes_total{direction="written",task="Separate"} 2000.0',
+        'audiojob_operator_attempt_gpu_memory_bytes_count{task="Separate"} 1.0',
+        'audiojob_operator_attempt_start_seconds_sum{device="GPU",stage="process",task="Separate"} 5.0',
+    ):
+        assert line in shown
+
+
+UNKNOWN: dict[str, tuple[Transition, str]] = {
+    "an attempt, by its class": (
+        AttemptEnded("one", AttemptClass.MEMORY, "NotMedia", 1),
+        'audiojob_operator_attempts_total{class="Memory",reason="Other"} 1.0',
+    ),
+    "a job, by its state": (
+        JobEnded("Cancelled", "NotMedia"),
+        'audiojob_operator_finished_audiojobs_total{reason="Other",state="Cancelled"} 1.0',
+    ),
+}
+
+
+@pytest.mark.parametrize(("transition", "series"), UNKNOWN.values(), ids=UNKNOWN)
+def test_a_reason_that_does_not_belong_there_is_other(metrics: Metrics, transition: Transition, series: str) -> None:
+    metrics.record("separate", [transition])
+    assert series in lines(metrics)
+    assert not [line for line in lines(metrics) if "NotMedia" in line and not line.endswith(" 0.0")]
+
+
 def test_a_state_that_no_job_is_in_any_more_is_gone(metrics: Metrics) -> None:
     metrics.snapshot.show(table.AUDIOJOBS, [(("Queued", "QueueFull"), 3)])
     assert 'audiojob_operator_audiojobs{reason="QueueFull",state="Queued"} 3.0' in lines(metrics)
@@ -107,6 +153,10 @@ FROM_THE_START = {
     "an attempt whose GPU failed": 'audiojob_operator_attempts_total{class="Device",reason="GpuError"}',
     "an attempt lost with its node": 'audiojob_operator_attempts_total{class="Disrupted",reason="PodLost"}',
     "an attempt that a site refused": 'audiojob_operator_attempts_total{class="CoolDown",reason="RateLimited"}',
+    "CPU time": 'audiojob_operator_attempt_cpu_seconds_total{device="GPU",task="Separate"}',
+    "time that sound lasts": 'audiojob_operator_attempt_media_seconds_total{device="CPU",task="Normalize"}',
+    "time of work": 'audiojob_operator_attempt_work_seconds_total{device="CPU",task="Download"}',
+    "bytes written": 'audiojob_operator_attempt_bytes_total{direction="written",task="Publish"}',
     "a fault of ours": 'audiojob_operator_reconciles_total{result="fault"}',
     "a throttled write": 'audiojob_operator_writes_total{resource="audiojobs",result="429",verb="patch"}',
     "a missed event": "audiojob_operator_missed_events_total",
@@ -237,7 +287,7 @@ def test_whatever_happens_there_are_at_most_10_000_series(metrics: Metrics) -> N
     metrics.record("any", [FellBack("any", reason) for reason in REASONS])
     for task, device in product(Task, Device):
         if device is Device.CPU or task.descriptor.uses_gpu:
-            metrics.attempt_used(AttemptUsed(task, device, dict.fromkeys(Stage, 1.0), 1.0, 0.5))
+            metrics.attempt_used(AttemptUsed(task, device, dict.fromkeys(Stage, 1.0), 1.0, 0.5, USED.told))
     for reason in REASONS:
         metrics.events.labels(reason).inc()
     statuses = ("ok", "transport", *map(str, (400, 401, 403, 404, 409, 410, 413, 422, 429, 500, 502, 503, 504)))

@@ -21,23 +21,29 @@ from audiojob_types.contract import (
     PhaseResult,
     ReadInput,
 )
+from audiojob_types.progress import PhaseUsage
 from audiojob_types.reasons import Reason
 
 REF = ManifestRef(key="k" * 1024, sha256="a" * 64, count=50)
 OUTPUT = OutputRef(name="n" * 63, media_type="m" * 100, bytes=2**53, sha256="b" * 64)
+USAGE = PhaseUsage(
+    cpu_milliseconds=2**53, media_milliseconds=604_800_000, work_milliseconds=2**53, start_milliseconds=2**53,
+    gpu_peak_bytes=2**53, read_bytes=2**53, written_bytes=2**53,
+)  # fmt: skip
 TIMED = OUTPUT.model_copy(update={"duration_milliseconds": 2**53})
 
 
 @given(message=st.text(max_size=2_000), suggestion=st.text(max_size=2_000), count=st.integers(0, 12))
 def test_any_result_fits_and_stays_valid(message: str, suggestion: str, count: int) -> None:
     error = PhaseError(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, message, suggestion)
-    made = result.failure(error, log_key="l" * 1024).model_copy(update={"outputs": (TIMED,) * count})
+    made = result.failure(error, log_key="l" * 1024).model_copy(update={"outputs": (TIMED,) * count, "usage": USAGE})
 
     content = result.encode(made)
 
     assert len(content) <= MAX_RESULT_BYTES
     assert b"\n" not in content
-    assert PhaseResult.model_validate_json(content).reason == "TemporaryFailure"
+    read = PhaseResult.model_validate_json(content)
+    assert (read.reason, read.usage) == ("TemporaryFailure", USAGE)
 
 
 def test_outputs_are_left_out_before_words_are() -> None:
@@ -55,8 +61,10 @@ def test_outputs_are_left_out_before_words_are() -> None:
 def test_durations_are_left_out_before_outputs_are_and_the_first_is_kept_longest() -> None:
     # Eleven outputs fit without their durations, and not with them.
     outputs = (TIMED.model_copy(update={"media_type": "audio/flac"}),) * 11
-    words = MAX_RESULT_BYTES - len(result.encode(PhaseResult(outcome=Outcome.FAILED, outputs=outputs))) + 60
-    made = PhaseResult(outcome=Outcome.FAILED, outputs=outputs, message="m" * words)
+    words = (
+        MAX_RESULT_BYTES - len(result.encode(PhaseResult(outcome=Outcome.FAILED, outputs=outputs, usage=USAGE))) + 60
+    )
+    made = PhaseResult(outcome=Outcome.FAILED, outputs=outputs, message="m" * words, usage=USAGE)
     assert words <= 1_024, "the case is what it says"
 
     read = PhaseResult.model_validate_json(result.encode(made))
@@ -70,7 +78,7 @@ def test_durations_are_left_out_before_outputs_are_and_the_first_is_kept_longest
 def test_a_result_without_room_says_nothing_of_its_inputs_before_it_loses_outputs() -> None:
     refs = tuple(OutputRef(name=f"{n:063}", media_type="audio/flac", bytes=2**53, sha256="a" * 64) for n in range(11))
     inputs = tuple(ReadInput(name=f"{n:063}", sha256="a" * 64) for n in range(12))
-    made = PhaseResult(outcome=Outcome.SUCCEEDED, manifest=REF, outputs=refs, inputs=inputs)
+    made = PhaseResult(outcome=Outcome.SUCCEEDED, manifest=REF, outputs=refs, inputs=inputs, usage=USAGE)
 
     read = PhaseResult.model_validate_json(result.encode(made))
 

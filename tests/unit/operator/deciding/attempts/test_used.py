@@ -8,15 +8,20 @@ from datetime import datetime, timedelta
 import pytest
 from tests.unit.operator.builders import NOW, World, phase, pipeline
 
+from audiojob_operator.deciding.attempts.believed import Usage
 from audiojob_operator.deciding.attempts.used import AttemptUsed, Stage, attempts_used
 from audiojob_operator.deciding.transitions import AttemptClass, AttemptEnded, PhaseEnded, Transition
 from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, PodObservation, Running, Succeeded
 from audiojob_types.contract import Device, FailureClass, ManifestRef, PhaseResult
 from audiojob_types.contract import Outcome as ResultOutcome
+from audiojob_types.progress import PhaseUsage
+from audiojob_types.resources.pipeline import Phase
 
 GIB = 2**30
 ENDED = AttemptEnded("stems", AttemptClass.SUCCEEDED, "", 2)
-TASKS = {"stems": "Separate"}
+PHASES = [
+    Phase.model_validate({"name": "stems", "task": "Separate", "device": "Auto", "resources": {"cpuLimit": "1500m"}})
+]
 
 
 def at(seconds: int) -> datetime:
@@ -39,7 +44,7 @@ CHILD = PhaseObservation(
 
 
 def used(child: PhaseObservation = CHILD, *transitions: Transition) -> list[AttemptUsed]:
-    return list(attempts_used(transitions or (ENDED,), (child,), TASKS, at(101)))
+    return list(attempts_used(transitions or (ENDED,), (child,), PHASES, at(101)))
 
 
 def test_an_attempt_is_told_with_its_stages_its_gpus_and_its_memory() -> None:
@@ -103,3 +108,91 @@ def test_times_are_read_from_the_pod() -> None:
     (child,) = world.observed().children
     assert child.pod is not None
     assert (child.pod.scheduled, child.pod.began) == (at(7), at(9))
+
+
+# ---------------------------------------------------------------- what it says itself
+
+# The pod lives from second 1 to 101, and 5 more are granted for clocks; 1.5 cores, 2 GPUs.
+TOLD = PhaseUsage(
+    cpu_milliseconds=150_000,
+    media_milliseconds=240_000,
+    work_milliseconds=80_500,
+    start_milliseconds=2_500,
+    gpu_peak_bytes=3 * GIB,
+    read_bytes=1_000,
+    written_bytes=2_000,
+)
+BELIEVED = Usage(150.0, 240.0, 80.5, 2.5, 3 * GIB, 1_000, 2_000)
+
+
+def telling(told: PhaseUsage | None, outcome: Succeeded | Failed | None = None) -> PhaseObservation:
+    match outcome or succeeded():
+        case Succeeded(result, finished):
+            return replace(CHILD, outcome=Succeeded(result.model_copy(update={"usage": told}), finished))
+        case Failed() as ended:
+            return replace(CHILD, outcome=replace(ended, usage=told))
+
+
+def test_what_an_attempt_says_is_believed_where_it_can_be() -> None:
+    (found,) = used(telling(TOLD))
+    assert found.told == BELIEVED
+    assert found.stages[Stage.PROCESS] == 2.5
+
+
+def test_an_attempt_that_failed_finished_no_sound() -> None:
+    (found,) = used(telling(TOLD, failed()))
+    assert found.told == replace(BELIEVED, media_seconds=None)
+
+
+IMPOSSIBLE: dict[str, tuple[dict[str, int], dict[str, None]]] = {
+    "more CPU time than its cores have": ({"cpu_milliseconds": 157_501}, {"cpu_seconds": None}),
+    "more work than time, and so no sound": (
+        {"work_milliseconds": 105_001}, {"work_seconds": None, "media_seconds": None},
+    ),
+    "a start that lasted longer than the pod": ({"start_milliseconds": 105_001}, {"start_seconds": None}),
+    "more memory than GPUs have": ({"gpu_peak_bytes": 2**41 + 1}, {"gpu_peak_bytes": None}),
+    "no memory of the GPU at all": ({"gpu_peak_bytes": 0}, {"gpu_peak_bytes": None}),
+    "more bytes than disks can give": ({"read_bytes": 2**53}, {"read_bytes": None}),
+    "more bytes than disks can take": ({"written_bytes": 2**53}, {"written_bytes": None}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "left_out"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_what_cannot_be_is_left_out_alone(said: dict[str, int], left_out: dict[str, None]) -> None:
+    (found,) = used(telling(TOLD.model_copy(update=said)))
+    assert found.told == replace(BELIEVED, **left_out)
+    assert found.memory_ratio == 0.5
+    assert (Stage.PROCESS in found.stages) is (found.told.start_seconds is not None)
+
+
+def test_without_a_limit_an_attempt_may_use_the_whole_machine() -> None:
+    child = telling(TOLD.model_copy(update={"cpu_milliseconds": 100 * 1_000_000}))
+    phases = [Phase.model_validate({"name": "stems", "task": "Separate"})]
+    (found,) = attempts_used([ENDED], [child], phases, at(101))
+    assert found.told.cpu_seconds == 100_000
+    (found,) = used(child)
+    assert found.told.cpu_seconds is None
+
+
+def test_who_had_no_gpu_used_none_of_its_memory() -> None:
+    (found,) = used(replace(telling(TOLD), device=Device.CPU))
+    assert found.told == replace(BELIEVED, gpu_peak_bytes=None)
+
+
+SILENT = {
+    "a runner of before": telling(None),
+    "a runner of before that failed": telling(None, failed()),
+    "one that was stopped while it ran": replace(CHILD, outcome=Running()),
+}
+
+
+@pytest.mark.parametrize("child", SILENT.values(), ids=SILENT)
+def test_nothing_is_made_up_of(child: PhaseObservation) -> None:
+    (found,) = used(child)
+    assert found.told == Usage()
+    assert Stage.PROCESS not in found.stages
+
+
+def test_a_clock_that_is_behind_the_pods_creation_leaves_only_what_clocks_may_differ_by() -> None:
+    (found,) = attempts_used([ENDED], [telling(TOLD)], PHASES, at(-600))
+    assert found.told == replace(BELIEVED, cpu_seconds=None, work_seconds=None, media_seconds=None)
