@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
-from audiojob_operator.admission.cycle import Limits
+from audiojob_operator.admission.limits import Limits
 from audiojob_operator.admission.roster import ChildFacts, JobFacts
 from audiojob_operator.admission.scheduler import Scheduler
 from audiojob_operator.records.objects import Key

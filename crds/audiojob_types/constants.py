@@ -49,6 +49,8 @@ ANNOTATION_DEVICE: Final = f"{GROUP}/device"
 ANNOTATION_DEVICE_REASON: Final = f"{GROUP}/device-reason"
 ANNOTATION_MEMORY: Final = f"{GROUP}/memory-bytes"
 ANNOTATION_GPUS: Final = f"{GROUP}/gpus"
+# The resource that the GPUs have on the node; absent: GPU_RESOURCE, which was the only one once.
+ANNOTATION_GPU_RESOURCE: Final = f"{GROUP}/gpu-resource"
 # What the attempt does, and whom it asks: identical work and the load on a site are counted from live Jobs.
 ANNOTATION_REUSE_KEY: Final = f"{GROUP}/reuse-key"
 # What stands for the attempt's work once its pod has found the inputs to be what was recorded.
@@ -72,6 +74,12 @@ API_AUDIENCE: Final = "audiojob-api"
 DEFAULT_QUEUE: Final = "default"
 KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 GPU_RESOURCE: Final = "nvidia.com/gpu"
+# What device plugins call GPUs and slices of them: nvidia.com/mig-1g.10gb, amd.com/gpu, gpu.intel.com/i915.
+_DOMAIN: Final = "[a-z0-9]([-.a-z0-9]*[a-z0-9])?"
+GPU_RESOURCE_PATTERN: Final = (
+    f"^({_DOMAIN}/([-_.A-Za-z0-9]*gpu[-_.A-Za-z0-9]*|mig-[-_.A-Za-z0-9]+)|"
+    r"([-.a-z0-9]*[-.])?gpu[-.][-.a-z0-9]*[a-z0-9]/[A-Za-z0-9][-_.A-Za-z0-9]*)$"
+)
 
 # Limits of Kubernetes that shape names and records.
 MAX_PHASE_NAME: Final = 12  # leaves room for job, attempt and hash in 57 characters, so that pod names are never cut

@@ -60,7 +60,7 @@ class Operator:
         self._settings = settings
         self._queue: WorkQueue[Key] = WorkQueue()
         self._reuse = ReuseIndex(self._queue.add, settings.reuse.remembered) if settings.reuse.enabled else None
-        self._caches = Caches(client, settings.job_namespaces, self)
+        self._caches = Caches(client, settings.job_namespaces, self, settings.gpu.resource_name)
         self._admitter = Admitter(self._caches, settings.capacity, self._queue.add, settings.site_rules(), self._reuse)
         self._reporters = (
             StatusReporter(client, self._caches.queues, self._queue_status),
@@ -226,7 +226,7 @@ class Operator:
         backlog, kueue = self._admitter.backlog(), caches.kueue_gpus
         metrics.show_backlog(caches.known_queues(), backlog, datetime.now(UTC))
         metrics.show_gpus(
-            offered=caches.gpus_offered,
+            offered=sum(caches.gpus_offered.values()),
             held=self._admitter.gpus + kueue.held,
             wanted=backlog.gpus_wanted + kueue.wanted,
         )

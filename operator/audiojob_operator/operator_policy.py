@@ -36,7 +36,7 @@ _DEFAULTED_JOB: Final = ("completions", "parallelism", "completionMode", "select
 _DEFAULTED_POD: Final = ("serviceAccount", "dnsPolicy", "schedulerName")
 _BY_PHASE: Final = ("terminationGracePeriodSeconds", "activeDeadlineSeconds", "initContainers")
 _BY_PIPELINE: Final = ("nodeSelector", "tolerations", "runtimeClassName", "priorityClassName")
-_RESOURCES: Final = ("cpu", "memory", "ephemeral-storage", c.GPU_RESOURCE)
+_RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 _GPUS_HIDDEN: Final = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}
 _KUEUE: Final = f"{c.KUEUE_QUEUE_LABEL.partition('/')[0]}/"
 _WEBHOOKS: Final = "a webhook that changes it must leave these Jobs out"
@@ -154,7 +154,7 @@ def _containers() -> list[dict[str, str]]:
             "variables.all.all(k, "
             f"k.?terminationMessagePath.orValue('') == '{like['terminationMessagePath']}' && "
             f"k.?resources.orValue({{}}).all(r, r in ['requests', 'limits'] && "
-            f"k.resources[r].all(n, n in {literal(list(_RESOURCES))})))",
+            f"k.resources[r].all(n, n in {literal(list(_RESOURCES))} || n.matches('{c.GPU_RESOURCE_PATTERN}'))))",
             "spec.template.spec.containers: containers have no field and ask for no device that the operator does not "
             f"set, such as hooks, ports or envFrom; {_WEBHOOKS}",
         ),

@@ -17,15 +17,17 @@ from audiojob_operator.records.settings import (
     DecideSettings,
     Disruption,
     Images,
+    SiteGpu,
 )
 from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules
 from audiojob_types.base import Time
-from audiojob_types.constants import MODELS_CLAIM, STORE_CLAIM
+from audiojob_types.constants import GPU_RESOURCE, MODELS_CLAIM, STORE_CLAIM
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.descriptor import ImageFamily
 from audiojob_types.destination import LibraryName
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 from audiojob_types.outside.networks import AllowedNetwork
+from audiojob_types.resources.podtemplate import GpuResource
 
 ENV_PREFIX = "AUDIOJOB_"
 # Parts that begin with a letter or a digit: no way up, nothing hidden.
@@ -165,6 +167,13 @@ class Capacity(_Group):
     ageing_seconds: Annotated[int, Field(ge=0)] = DEFAULT_AGEING_SECONDS
 
 
+class Gpu(_Group):
+    """The GPUs of phases whose pipeline names no others: the nodes' resource, and whether several pods share one."""
+
+    resource_name: GpuResource = GPU_RESOURCE
+    shared: bool = False
+
+
 class LeaseSettings(_Group):
     """The Lease that keeps one operator active. Seconds.
 
@@ -258,6 +267,7 @@ class OperatorSettings(BaseSettings):
     sites: tuple[Site, ...] = ()
     reuse: Reuse = Reuse()
     capacity: Capacity = Capacity()
+    gpu: Gpu = Gpu()
     lease: LeaseSettings = LeaseSettings()
     progress: Progress = Progress()
     disruption: DisruptionSettings = DisruptionSettings()
@@ -332,6 +342,7 @@ class OperatorSettings(BaseSettings):
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
             max_cool_down_seconds=self.fetch.cool_down.max_seconds,
             download_reuse_seconds=self.reuse.download_seconds,
+            gpu=SiteGpu(self.gpu.resource_name, self.gpu.shared),
             disruption=Disruption(**self.disruption.model_dump()),
             libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
             # Its Job is what a site's pause is counted from.

@@ -13,7 +13,7 @@ from audiojob_types.parameters import parameters_schema
 from audiojob_types.resources.fields import Atomic, Generation
 from audiojob_types.resources.job import PhaseName, Retry
 from audiojob_types.resources.metadata import Metadata
-from audiojob_types.resources.podtemplate import Templates
+from audiojob_types.resources.podtemplate import Gpu, Templates
 from audiojob_types.tasks import Task
 
 _QUANTITY = r"^([0-9]+)(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
@@ -136,6 +136,10 @@ class Phase(WireModel):
                     f"self.task == 'Container' || !({' || '.join(f'has(self.{name})' for name in _PROGRAM_FIELDS)})",
                     f"{', '.join(_PROGRAM_FIELDS)} must be left out unless task is Container",
                 ),
+                (
+                    "!has(self.gpu) || !has(self.gpu.shared) || !self.gpu.shared || self.gpus == 1",
+                    "gpus must be 1 where gpu.shared is true: two shares may be the same GPU",
+                ),
             )
         }
     )
@@ -214,6 +218,7 @@ class Phase(WireModel):
         Field(description="device: CPU, or Auto or GPU for phases that can use a GPU."),
     ] = "CPU"
     gpus: Annotated[int, Field(ge=1, le=16, description="gpus asked for when the phase runs on a GPU.")] = 1
+    gpu: Annotated[Gpu, Field(description="gpu is the kind of GPU that is asked for.")] | None = None
     gpu_wait_seconds: Annotated[
         int,
         Field(

@@ -1,4 +1,4 @@
-"""Where the pods of an AudioPipeline run: node selectors, tolerations and classes, by device."""
+"""Where the pods of an AudioPipeline run: node selectors, tolerations and classes, by device, and the kind of GPU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from audiojob_types.base import WireModel
+from audiojob_types.constants import GPU_RESOURCE_PATTERN
 from audiojob_types.resources.fields import Atomic
 
 
@@ -46,3 +47,31 @@ class Templates(WireModel):
 
     cpu: Annotated[PodTemplate, Field(description="cpu is for phases on the CPU.")] | None = None
     gpu: Annotated[PodTemplate, Field(description="gpu is for phases on a GPU.")] | None = None
+
+
+GpuResource = Annotated[str, Field(pattern=GPU_RESOURCE_PATTERN, max_length=253)]
+
+
+class Gpu(WireModel):
+    """The kind of GPU, in place of the one that the administrator has set for all phases."""
+
+    resource_name: (
+        Annotated[
+            GpuResource,
+            Field(
+                description="resourceName is the resource of nodes that is asked for, such as amd.com/gpu or "
+                "nvidia.com/mig-1g.10gb. Default: gpu.resourceName of the chart."
+            ),
+        ]
+        | None
+    ) = None
+    shared: (
+        Annotated[
+            bool,
+            Field(
+                description="shared: several pods share one GPU under this name, so a phase gets one at most. Default: "
+                "gpu.shared of the chart, and false where resourceName is given."
+            ),
+        ]
+        | None
+    ) = None

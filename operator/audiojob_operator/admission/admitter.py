@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,11 +13,12 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from audiojob_operator.admission.cycle import ADMITTED, Limits
+from audiojob_operator.admission.cycle import ADMITTED
+from audiojob_operator.admission.limits import GpuOffer, Limits
 from audiojob_operator.admission.roster import ChildFacts, JobFacts
 from audiojob_operator.admission.scheduler import QueueNumbers, Scheduler
 from audiojob_operator.deciding.policies.sites import site_host
-from audiojob_operator.records.admission import Admission, Backlog, QueueKey
+from audiojob_operator.records.admission import SITE_GPUS, Admission, Backlog, QueueKey
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.reuse import Fresh, ReuseAnswer, SameWork
 from audiojob_operator.records.sites import SiteRules, SiteUse
@@ -159,11 +161,15 @@ class Admitter:
     def _current_limits(self) -> Limits:
         if self._limits is None:
             capacity, caches = self._capacity, self._caches
+            offered, most = caches.gpus_offered, caches.gpus_per_node
+            site = caches.gpu_resource
             self._limits = Limits(
                 max_running=capacity.max_running,
-                gpus=caches.gpus_offered if capacity.gpus is None else capacity.gpus,
+                gpus=offered.get(site, 0) if capacity.gpus is None else capacity.gpus,
                 gpus_strict=capacity.gpus is not None,
-                gpus_per_node=caches.gpus_per_node,
+                gpus_per_node=most.get(site, 0),
+                gpu_resource=site,
+                other_gpus={name: GpuOffer(count, most[name]) for name, count in offered.items() if name != site},
                 queues={key: queue.spec for key, queue in caches.queues.items()},
                 ageing_seconds=capacity.ageing_seconds,
                 site_rules=self._sites,
@@ -309,12 +315,12 @@ def child_facts(caches: Caches, key: Key) -> ChildFacts:
     cache = caches.namespaces.get(key[0])
     if cache is None:
         return ChildFacts()
-    gpus = kueue_gpus = 0
+    kueue_gpus, gpus = 0, Counter[str]()
     for each in cache.gpus_of(key[1]):
         if each.managed:
             kueue_gpus += each.gpus
         else:
-            gpus += each.gpus
+            gpus[caches.gpu_pool(each.resource)] += each.gpus
     downloads = tuple(SiteUse(each.host, each.created, each.live) for each in cache.fetches_of(key[1]))
     live = cache.has_live_job(key[1]) or (caches.begins_nothing(key) and caches.has_work(key))
-    return ChildFacts(live, gpus, kueue_gpus, downloads)
+    return ChildFacts(live, gpus.pop(SITE_GPUS, 0), kueue_gpus, downloads, gpus)

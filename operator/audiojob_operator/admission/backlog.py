@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
-from audiojob_operator.admission.cycle import Limits
 from audiojob_operator.admission.ledger import GrantState, Ledger, Resource
+from audiojob_operator.admission.limits import Limits
 from audiojob_operator.admission.roster import Needs, Roster, Turn, is_due
-from audiojob_operator.records.admission import Backlog, Candidate, GpuRequest, QueueKey, Waiting
+from audiojob_operator.records.admission import Backlog, Candidate, QueueKey, Waiting
 from audiojob_types.contract import Device
 from audiojob_types.resources.job import AudioJob, PhaseState
 
@@ -37,7 +37,7 @@ def _without_slot(roster: Roster, limits: Limits) -> Iterator[_Found]:
 
 
 def _waits_for_gpu(needs: Needs, queue: QueueKey, limits: Limits) -> bool:
-    return needs.gpus > 0 and limits.is_asked_for(GpuRequest(needs.gpus, needs.must), queue)
+    return needs.gpus > 0 and limits.is_asked_for(needs.gpu_request, queue)
 
 
 def _since(line: Sequence[Turn], roster: Roster) -> datetime:

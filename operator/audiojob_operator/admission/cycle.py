@@ -13,71 +13,31 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from audiojob_operator.admission.cooldowns import CoolDowns
 from audiojob_operator.admission.ledger import Grant, Resource, Usage
+from audiojob_operator.admission.limits import GpuUse, Limits, gpu_use
 from audiojob_operator.admission.roster import Lines, Needs, Roster, Row, Turn, is_due
+from audiojob_operator.deciding.attempts.device import shortage
 from audiojob_operator.deciding.policies.sites import SiteLoad, limit_for
-from audiojob_operator.records.admission import Admission, Candidate, FetchRequest, GpuRequest, QueueKey, SiteAnswer
+from audiojob_operator.records.admission import (
+    SITE_GPUS,
+    Admission,
+    Candidate,
+    FetchRequest,
+    GpuRequest,
+    QueueKey,
+    SiteAnswer,
+)
 from audiojob_operator.records.objects import Key
-from audiojob_operator.records.sites import SiteRules
 from audiojob_types.constants import DEFAULT_QUEUE
-from audiojob_types.ordering import DEFAULT_AGEING_SECONDS, sort_key
+from audiojob_types.ordering import sort_key
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.queue import AudioQueueSpec
 
 ADMITTED: Final = Admission(admitted=True)
-_UNLIMITED: Final = AudioQueueSpec()
-_NO_SITES: Final = SiteRules()
 
 Urgency: TypeAlias = tuple[int, datetime, Key]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What there is to give.
-
-    ``max_running`` None is no limit. ``gpus_strict``: ``gpus`` is the administrator's number; else it is what nodes
-    offer, and a phase that must have a GPU may ask for a first one, so that a cluster autoscaler sees it wait.
-    ``gpus_per_node`` is the most that one node offers: a phase that may use the CPU waits for no more than that.
-    ``queues`` are those that exist.
-    """
-
-    max_running: int | None = None
-    gpus: int = 0
-    gpus_strict: bool = False
-    gpus_per_node: int = 0
-    queues: Mapping[QueueKey, AudioQueueSpec] = field(default_factory=dict)
-    ageing_seconds: int = DEFAULT_AGEING_SECONDS
-    site_rules: SiteRules = _NO_SITES
-
-    def queue(self, key: QueueKey) -> AudioQueueSpec:
-        """A queue's limits; a missing one has none."""
-        return self.queues.get(key, _UNLIMITED)
-
-    def managed(self, key: QueueKey) -> bool:
-        """Whether Kueue counts the GPUs of the queue's jobs."""
-        return self.queue(key).kueue_local_queue is not None
-
-    def is_asked_for(self, request: GpuRequest, queue: QueueKey) -> bool:
-        """Whether the phase would take GPUs at all: with device Auto it takes the CPU where no node offers as many."""
-        return request.must or self.managed(queue) or request.gpus <= self.gpus_per_node
-
-
-class GpuUse(NamedTuple):
-    """GPUs in use and in all, where the limit is that binds: in the queue, else in the cluster."""
-
-    used: int
-    total: int
-
-
-def gpu_use(limits: Limits, queue: QueueKey, in_queue: int, in_all: int) -> GpuUse:
-    """The numbers that say why a phase gets no GPU."""
-    most = limits.queue(queue).max_gpus
-    if most is not None and most - in_queue <= limits.gpus - in_all:
-        return GpuUse(in_queue, most)
-    return GpuUse(in_all, limits.gpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +85,7 @@ class _Cycle:
         self._total = usage.slots
         self._running = usage.queue_slots.copy()
         self._by_user = usage.user_slots.copy()
-        self._gpus = usage.gpus
+        self._pools = usage.pool_gpus.copy()
         self._queue_gpus = usage.queue_gpus.copy()
         self._sites = SiteLoad(limits.site_rules, usage.sites, now)
         self._answers: dict[Key, Admission] = {}
@@ -239,13 +199,12 @@ class _Cycle:
 
     def _needs_gpu_first(self, queue: QueueKey, needs: Needs) -> Admission | None:
         """A job that has not begun and could do nothing but wait for a GPU holds no slot meanwhile."""
-        request = GpuRequest(needs.gpus, needs.must)
-        if not needs.gpus or not self._limits.is_asked_for(request, queue) or self._fits(queue, request):
+        request, limits = needs.gpu_request, self._limits
+        if not needs.gpus or not limits.is_asked_for(request, queue) or self._fits(queue, request):
             return None
-        used, total = self._use(queue)
-        return _no(
-            Reason.WAITING_FOR_GPU, f"The job needs {needs.gpus}, {used} of {total} GPUs are in use; it waits for them."
-        )
+        resource, offered = needs.resource or limits.gpu_resource, limits.offered
+        missing = shortage(needs.gpus, resource, self._use(queue, limits.pool(needs.resource)), offered)
+        return _no(Reason.WAITING_FOR_GPU, f"The job needs {missing}; it waits for them.")
 
     def _needs_site_first(self, queue: QueueKey, needs: Needs) -> Admission | None:
         """A job that has not begun and could do nothing but wait for its site holds no slot meanwhile."""
@@ -262,11 +221,11 @@ class _Cycle:
         grants = list(self._offers.get(each.key, ()))
         admission = ADMITTED
         if each.requests and Resource.GPUS not in held:
-            gpus = self._take_gpus(each)
-            used, total = self._use(each.queue_key)
-            admission = replace(admission, gpus=gpus, gpus_used=used, gpus_total=total)
+            gpus, pool = self._take_gpus(each)
+            used, total = self._use(each.queue_key, pool)
+            admission = replace(admission, gpus=gpus, gpus_used=used, gpus_total=total, gpu_pool=pool)
             if gpus and not self._limits.managed(each.queue_key):
-                grants.append(Grant(Resource.GPUS, each.queue_key, each.user, gpus))
+                grants.append(Grant(Resource.GPUS, each.queue_key, each.user, gpus, pool=pool))
         fetch = each.fetch if Resource.DOWNLOAD not in held else None
         site = self._site(fetch, each.key[0]) if fetch is not None else None
         if fetch is not None and site is not None:
@@ -279,19 +238,25 @@ class _Cycle:
         if grants:
             self._offers[each.key] = tuple(grants)
 
-    def _take_gpus(self, each: Candidate) -> int:
+    def _take_gpus(self, each: Candidate) -> tuple[int, str]:
+        """So many of one kind: the first of which there are enough. A job that wants others too gets them later."""
         granted, queue = 0, each.queue_key
+        pool: str | None = None
         for request in each.requests:
             if not is_due(request, self._now) or not self._limits.is_asked_for(request, queue):
                 continue
+            kind = self._limits.pool(request.resource)
+            if granted and kind != pool:
+                continue
+            pool = kind
             if not self._fits(queue, request):
                 self._short_of_gpus = True
                 continue
             granted += request.gpus
             if not self._limits.managed(queue):
                 self._queue_gpus[queue] += request.gpus
-                self._gpus += request.gpus
-        return granted
+                self._pools[kind] += request.gpus
+        return granted, pool or SITE_GPUS
 
     def _fits(self, queue: QueueKey, request: GpuRequest) -> bool:
         if self._limits.managed(queue):
@@ -299,13 +264,13 @@ class _Cycle:
         most = self._limits.queue(queue).max_gpus
         if most is not None and self._queue_gpus[queue] + request.gpus > most:
             return False
-        if self._gpus + request.gpus <= self._limits.gpus:
+        pool = self._limits.pool(request.resource)
+        if self._pools[pool] + request.gpus <= self._limits.offer(pool).total:
             return True
-        # Nothing is offered at all: a pod that waits is what makes an autoscaler add a node.
-        return request.must and self._limits.gpus == 0 and not self._limits.gpus_strict
+        return self._limits.may_be_first(request)
 
-    def _use(self, queue: QueueKey) -> GpuUse:
-        return gpu_use(self._limits, queue, self._queue_gpus[queue], self._gpus)
+    def _use(self, queue: QueueKey, pool: str) -> GpuUse:
+        return gpu_use(self._limits, queue, self._queue_gpus[queue], pool, self._pools[pool])
 
     def _site(self, wanted: FetchRequest, namespace: str) -> SiteAnswer | None:
         until = self._cool_downs.until(wanted.host, namespace, self._now)

@@ -23,7 +23,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeAlias, TypeVar
 
-from audiojob_operator.records.admission import QueueKey
+from audiojob_operator.records.admission import SITE_GPUS, QueueKey
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.sites import SiteUsage, SiteUse
 from audiojob_operator.state.listener import WorkKey
@@ -59,7 +59,8 @@ _COUNTED: Final = frozenset({GrantState.OFFERED, GrantState.HELD})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """So much of a resource, counted in a queue and for a user; a download also at its site, from ``since`` on.
+    """So much of a resource, counted in a queue and for a user; a download also at its site, from ``since`` on, and
+    GPUs in the pool of their kind.
 
     ``baseline`` is how much of it showed when it was reserved: what shows beyond that is what the grant was used for.
     """
@@ -72,13 +73,15 @@ class Grant:
     since: datetime | None = None
     state: GrantState = GrantState.OFFERED
     baseline: int = 0
+    pool: str = SITE_GPUS
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What the status and the Jobs of one AudioJob show. ``downloads`` name the site, not the host.
 
-    ``gpus`` are those that admission counts, ``kueue_gpus`` those that Kueue counts.
+    ``gpus`` are those of the site that admission counts, ``other_gpus`` those of other kinds, ``kueue_gpus`` those that
+    Kueue counts.
     """
 
     queue: QueueKey
@@ -87,6 +90,12 @@ class Holding:
     gpus: int = 0
     kueue_gpus: int = 0
     downloads: tuple[SiteUse, ...] = ()
+    other_gpus: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def gpus_by_pool(self) -> dict[str, int]:
+        """The GPUs that admission counts."""
+        return {pool: gpus for pool, gpus in ({SITE_GPUS: self.gpus} | dict(self.other_gpus)).items() if gpus}
 
     def amount(self, grant: Grant) -> int:
         """How much of the grant's resource shows."""
@@ -94,14 +103,14 @@ class Holding:
             case Resource.SLOT:
                 return int(self.slot)
             case Resource.GPUS:
-                return self.gpus
+                return self.gpus_by_pool.get(grant.pool, 0)
             case Resource.DOWNLOAD:
                 return sum(each.live for each in self.downloads if each.host == grant.site)
 
 
 @dataclass(frozen=True, slots=True)
 class GpuLimits:
-    """The most GPUs that may be in use: in all, and in one queue (None: no limit of its own)."""
+    """The most GPUs that may be in use: of the site, and in one queue (None: no limit of its own)."""
 
     pool: int
     queue: int | None = None
@@ -109,15 +118,16 @@ class GpuLimits:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """What a reconcile may use: GPUs, and whether it may begin a download."""
+    """What a reconcile may use: GPUs of a kind, and whether it may begin a download."""
 
     gpus: int = 0
     download: bool = False
+    pool: str = SITE_GPUS
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is in use, held and offered: by pool, by queue, by user of a queue, and by site.
+    """What is in use, held and offered: in all, by queue, by user of a queue, by kind of GPU, and by site.
 
     ``held`` names the AudioJobs that a reconcile works on, with the resources it has reserved for them.
     """
@@ -125,11 +135,16 @@ class Usage:
     slots: int = 0
     queue_slots: Counter[QueueKey] = field(default_factory=Counter)
     user_slots: Counter[UserKey] = field(default_factory=Counter)
-    gpus: int = 0
+    pool_gpus: Counter[str] = field(default_factory=Counter)
     queue_gpus: Counter[QueueKey] = field(default_factory=Counter)
     kueue_gpus: Counter[QueueKey] = field(default_factory=Counter)
     sites: Mapping[str, SiteUsage] = field(default_factory=dict)
     held: Mapping[Key, frozenset[Resource]] = field(default_factory=dict)
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all kinds."""
+        return self.pool_gpus.total()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +152,7 @@ class _Share:
     """One AudioJob's part of all counters."""
 
     slots: tuple[UserKey, ...]
-    gpus: tuple[tuple[QueueKey, int], ...]
+    gpus: tuple[tuple[QueueKey, str, int], ...]
     kueue_gpus: tuple[tuple[QueueKey, int], ...]
     downloads: tuple[SiteUse, ...]
 
@@ -151,6 +166,7 @@ class Ledger:
         self._shares: dict[Key, _Share] = {}
         self._user_slots: Counter[UserKey] = Counter()
         self._queue_gpus: Counter[QueueKey] = Counter()
+        self._pool_gpus: Counter[str] = Counter()
         self._kueue_gpus: Counter[QueueKey] = Counter()
         self._downloads: dict[Key, tuple[SiteUse, ...]] = {}
         self._works: dict[WorkKey, Key] = {}
@@ -191,19 +207,20 @@ class Ledger:
         self._set(key, grants)
         gpus, download = grants.get(Resource.GPUS), grants.get(Resource.DOWNLOAD)
         return Reserved(
+            pool=gpus.pool if gpus is not None else SITE_GPUS,
             gpus=gpus.amount if gpus is not None and gpus.state is GrantState.HELD else 0,
             download=download is not None and download.state is GrantState.HELD,
         )
 
     def reserve_spare(self, key: Key, wanted: int, limits: GpuLimits) -> int:
-        """Reserve GPUs that nobody has and nobody was offered, for a phase that becomes ready in this reconcile.
+        """Reserve GPUs of the site that nobody has or was offered, for a phase that becomes ready in this reconcile.
 
         Returns how many: those wanted, or as many as there are.
         """
         shown = self._shown.get(key)
         if shown is None:
             return 0
-        left = limits.pool - self._queue_gpus.total()
+        left = limits.pool - self._pool_gpus[SITE_GPUS]
         if limits.queue is not None:
             left = min(left, limits.queue - self._queue_gpus[shown.queue])
         amount = max(0, min(wanted, left))
@@ -244,7 +261,7 @@ class Ledger:
             slots=self._user_slots.total(),
             queue_slots=queue_slots,
             user_slots=self._user_slots.copy(),
-            gpus=self._queue_gpus.total(),
+            pool_gpus=self._pool_gpus.copy(),
             queue_gpus=self._queue_gpus.copy(),
             kueue_gpus=self._kueue_gpus.copy(),
             sites=_by_site(self._downloads.values()),
@@ -255,6 +272,10 @@ class Ledger:
     def gpus(self) -> int:
         """GPUs in use, held and offered, in all queues."""
         return self._queue_gpus.total()
+
+    def pool_gpus(self, pool: str) -> int:
+        """GPUs of one kind in use, held and offered."""
+        return self._pool_gpus[pool]
 
     def queue_gpus(self, queue: QueueKey) -> int:
         """GPUs in use, held and offered in a queue."""
@@ -307,8 +328,9 @@ class Ledger:
     def _count(self, share: _Share, sign: int) -> None:
         for user in share.slots:
             _add(self._user_slots, user, sign)
-        for queue, gpus in share.gpus:
+        for queue, pool, gpus in share.gpus:
             _add(self._queue_gpus, queue, sign * gpus)
+            _add(self._pool_gpus, pool, sign * gpus)
         for queue, gpus in share.kueue_gpus:
             _add(self._kueue_gpus, queue, sign * gpus)
 
@@ -317,7 +339,7 @@ def _share(shown: Holding | None, grants: Grants) -> _Share | None:
     """What counts of one AudioJob: what shows, and what its grants are still good for."""
     counted = [(each, _unused(shown, each)) for each in grants.values() if each.state in _COUNTED]
     slots: list[UserKey] = [(shown.queue, shown.user)] if shown is not None and shown.slot else []
-    gpus: list[tuple[QueueKey, int]] = [(shown.queue, shown.gpus)] if shown is not None and shown.gpus else []
+    gpus = [(shown.queue, *pair) for pair in shown.gpus_by_pool.items()] if shown is not None else []
     downloads = list(shown.downloads) if shown is not None else []
     for grant, unused in counted:
         if not unused:
@@ -326,7 +348,7 @@ def _share(shown: Holding | None, grants: Grants) -> _Share | None:
             case Resource.SLOT:
                 slots.append((grant.queue, grant.user))
             case Resource.GPUS:
-                gpus.append((grant.queue, unused))
+                gpus.append((grant.queue, grant.pool, unused))
             case Resource.DOWNLOAD:
                 assert grant.since is not None, "a turn begins at a moment"
                 downloads.append(SiteUse(grant.site, grant.since, live=True))

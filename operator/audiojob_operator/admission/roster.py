@@ -10,8 +10,8 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
@@ -47,24 +47,35 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class ChildFacts:
-    """What the Jobs of one AudioJob use. ``live``: one of them runs, or will. ``downloads`` name their hosts."""
+    """What the Jobs of one AudioJob use. ``live``: one of them runs, or will. ``downloads`` name their hosts.
+
+    ``gpus`` are those of the site, ``other_gpus`` are counted by resource.
+    """
 
     live: bool = False
     gpus: int = 0
     kueue_gpus: int = 0
     downloads: tuple[SiteUse, ...] = ()
+    other_gpus: Mapping[str, int] = field(default_factory=dict)
 
 
 class Needs(NamedTuple):
     """What decides whether a waiting job may start: those that need the same wait for the same.
 
-    ``gpus``: its first phase waits for them (``must``: for ever), so it needs no slot before. ``fetch`` likewise.
+    ``gpus``: its first phase waits for them (``must``: for ever), so it needs no slot before; they are of the kind
+    ``resource`` (None: the site's). ``fetch`` likewise.
     """
 
     user: str = ""
     gpus: int = 0
     must: bool = False
     fetch: FetchRequest | None = None
+    resource: str | None = None
+
+    @property
+    def gpu_request(self) -> GpuRequest:
+        """The GPUs that it waits for."""
+        return GpuRequest(self.gpus, self.must, resource=self.resource)
 
 
 _NOTHING: Final = Needs()
@@ -102,7 +113,9 @@ def make_row(facts: JobFacts, live: bool, rules: SiteRules, now: datetime) -> Ro
 
 def holding_of(key: Key, facts: JobFacts, row: Row, children: ChildFacts, rules: SiteRules) -> Holding | None:
     """What a job holds for all to see; None for one that has nothing and wants nothing."""
-    if row.candidate is None and not (children.gpus or children.kueue_gpus or children.downloads):
+    if row.candidate is None and not (
+        children.gpus or children.other_gpus or children.kueue_gpus or children.downloads
+    ):
         return None
     limits = ((limit_for(rules, each.host), each) for each in children.downloads)
     return Holding(
@@ -111,6 +124,7 @@ def holding_of(key: Key, facts: JobFacts, row: Row, children: ChildFacts, rules:
         slot=row.candidate is not None and row.candidate.holds_slot,
         gpus=children.gpus,
         kueue_gpus=children.kueue_gpus,
+        other_gpus=children.other_gpus,
         downloads=tuple(SiteUse(limit.host, each.started, each.live) for limit, each in limits if limit is not None),
     )
 
@@ -126,7 +140,7 @@ def needs_of(found: Candidate | None, now: datetime) -> Needs:
         return _NOTHING
     first = found.requests[0] if found.requests else None
     if first is not None and is_due(first, now) and (first.must or (first.until is not None and now < first.until)):
-        needs = Needs(found.user, first.gpus, first.must)
+        needs = Needs(found.user, first.gpus, first.must, resource=first.resource)
     else:
         needs = Needs(found.user)
     return needs._replace(fetch=found.fetch) if found.fetch is not None and found.fetch.only else needs

@@ -14,13 +14,14 @@ from typing import Final
 
 from audiojob_operator.admission.backlog import find_backlog
 from audiojob_operator.admission.cooldowns import CoolDowns
-from audiojob_operator.admission.cycle import ADMITTED, Cycle, Limits, gpu_use, run_cycle
+from audiojob_operator.admission.cycle import ADMITTED, Cycle, run_cycle
 from audiojob_operator.admission.ledger import GpuLimits, GrantState, Ledger, Reserved, Resource, Usage
+from audiojob_operator.admission.limits import GpuUse, Limits, gpu_use
 from audiojob_operator.admission.positions import with_position
 from audiojob_operator.admission.roster import ChildFacts, JobFacts, Roster, Row, holding_of, make_row
 from audiojob_operator.deciding.attempts.cooldown import refusals
 from audiojob_operator.deciding.policies.sites import site_host
-from audiojob_operator.records.admission import Admission, Backlog, QueueKey, SiteAnswer
+from audiojob_operator.records.admission import SITE_GPUS, Admission, Backlog, QueueKey, SiteAnswer
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.sites import SiteRules
 from audiojob_operator.state.listener import WorkKey
@@ -194,13 +195,14 @@ class Scheduler:
         queue = row.candidate.queue_key
         if limits.managed(queue):
             return found  # Kueue counts them
-        gpus, spec = reserved.gpus, limits.queue(queue)
+        gpus, pool, spec = reserved.gpus, reserved.pool if reserved.gpus else found.gpu_pool, limits.queue(queue)
         if not gpus and row.gpus_soon and not self._cycle.contended:
             gpus = self.ledger.reserve_spare(key, row.gpus_soon, GpuLimits(limits.gpus, spec.max_gpus))
-        use = gpu_use(limits, queue, self.ledger.queue_gpus(queue), self.ledger.gpus)
-        return replace(
-            found, gpus=gpus, gpus_used=found.gpus_used or use.used, gpus_total=found.gpus_total or use.total
-        )
+            pool = SITE_GPUS if gpus else pool
+        use = gpu_use(limits, queue, self.ledger.queue_gpus(queue), pool, self.ledger.pool_gpus(pool))
+        if pool == found.gpu_pool and found.gpus_total:
+            use = GpuUse(found.gpus_used, found.gpus_total)
+        return replace(found, gpus=gpus, gpus_used=use.used, gpus_total=use.total, gpu_pool=pool)
 
     def _with_site(self, row: Row, found: Admission, reserved: Reserved) -> Admission:
         """Where the site has a limit, a download begins only if the last cycle has given a turn."""
@@ -269,7 +271,7 @@ def _is_over(row: Row, now: datetime) -> bool:
 def _gist(admission: Admission) -> tuple[object, ...]:
     """What a decision rests on; the numbers in the message are for people."""
     site = admission.site.granted if admission.site is not None else None
-    return admission.admitted, admission.reason, admission.gpus, admission.drained, site
+    return admission.admitted, admission.reason, admission.gpus, admission.gpu_pool, admission.drained, site
 
 
 def _is_news(before: Admission, after: Admission, stood: Mapping[Resource, GrantState]) -> bool:

@@ -66,6 +66,7 @@ def _annotations(request: AttemptRequest) -> dict[str, str]:
     }
     if request.device is Device.GPU:
         found[c.ANNOTATION_GPUS] = str(request.phase.gpus)
+        found[c.ANNOTATION_GPU_RESOURCE] = request.settings.gpu.resource_of(request.phase)
     if request.reuse_key is not None:
         found[c.ANNOTATION_REUSE_KEY] = request.reuse_key
     if request.donor is not None:
@@ -119,7 +120,7 @@ def _fill_container(container: Object, request: AttemptRequest) -> None:
     if resources.cpu_limit is not None:
         limits["cpu"] = resources.cpu_limit
     if request.device is Device.GPU:
-        limits[c.GPU_RESOURCE] = str(request.phase.gpus)
+        limits[request.settings.gpu.resource_of(request.phase)] = str(request.phase.gpus)
     else:
         # Images with CUDA ask for every GPU of the node by default, whether the pod was given one or not.
         container["env"].append({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"})

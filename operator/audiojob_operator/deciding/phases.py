@@ -17,7 +17,14 @@ from audiojob_operator.deciding.attempts.attempt import (
     after_success,
     started,
 )
-from audiojob_operator.deciding.attempts.device import GpuSupply, Use, WaitForGpu, choose_device, unscheduled_until
+from audiojob_operator.deciding.attempts.device import (
+    DeviceRequest,
+    GpuSupply,
+    Use,
+    WaitForGpu,
+    choose_device,
+    unscheduled_until,
+)
 from audiojob_operator.deciding.attempts.memory import next_request
 from audiojob_operator.deciding.attempts.verdict import UNSEEN_AFTER, Verdict, judge, not_its_own
 from audiojob_operator.deciding.draft import Draft
@@ -194,9 +201,11 @@ def start_ready(draft: Draft) -> None:
     that ends the job, or for attempts without end.
     """
     observed = draft.observed
+    site = observed.settings.gpu
     supply = GpuSupply(
         granted=observed.admitted.gpus,
         per_node=observed.gpus_per_node,
+        resource=observed.admitted.gpu_pool or site.resource_name,
         used=observed.admitted.gpus_used,
         total=observed.admitted.gpus_total,
         managed=observed.kueue_local_queue is not None,
@@ -206,8 +215,8 @@ def start_ready(draft: Draft) -> None:
         record = draft.phases[phase.name]
         if _is_blocked(draft, phase, record):
             continue
-        choice = choose_device(effective_device(observed.job.spec, phase), phase, record, supply, draft.now)
-        match choice:
+        wanted = DeviceRequest(effective_device(observed.job.spec, phase), phase, site.resource_of(phase))
+        match choose_device(wanted, record, supply, draft.now):
             case WaitForGpu(message, until):
                 since = record.gpu_wait_start_time or draft.now
                 draft.phases[phase.name] = updated(record, {"gpu_wait_start_time": since})

@@ -145,7 +145,9 @@ def _fits(draft: Draft) -> Situation | None:
     try:
         check_retried(draft.observed)
         if pipeline is not None:
-            check_spec(draft.observed.job, pipeline.spec, draft.observed.settings.libraries)
+            check_spec(
+                draft.observed.job, pipeline.spec, draft.observed.settings.libraries, draft.observed.settings.gpu
+            )
     except (InvalidSpecError, InvalidParameters) as error:
         return fail(draft, job_error(Reason.INVALID_SPEC, str(error)))
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
@@ -142,9 +143,10 @@ def check_gpus(nodes: SeenList) -> Iterator[Finding]:
         yield fault("nodes", f"none of {len(rows)} is Ready and schedulable.", "Look at kubectl get nodes.")
         return
     yield ok("nodes", f"{len(ready)} of {len(rows)} are Ready and schedulable.")
-    gpus = sum(row.gpus for row in ready)
+    gpus = sum((Counter(row.gpus) for row in ready), Counter[str]())
     if gpus:
-        yield ok("GPUs", f"{gpus} are offered by {sum(row.gpus > 0 for row in ready)} nodes.")
+        names = ", ".join(f"{count} {name}" for name, count in sorted(gpus.items()))
+        yield ok("GPUs", f"{names} are offered by {sum(bool(row.gpus) for row in ready)} nodes.")
     else:
         yield note(
             "GPUs",

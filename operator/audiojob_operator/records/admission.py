@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from audiojob_operator.records.objects import Key
 from audiojob_types.contract import Device
 from audiojob_types.reasons import Reason
 
 QueueKey: TypeAlias = tuple[str, str]  # (namespace, name) of an AudioQueue
+
+SITE_GPUS: Final = ""
+"""The kind of GPU that phases get whose pipeline names none; every other kind goes by the name of its resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,9 @@ class SiteAnswer:
 class Admission:
     """Whether a job may run, and if not, why it waits.
 
-    ``gpus`` is how many GPUs its phases may take now, beyond those of its live Jobs. ``drained``: the job has started
-    and its queue takes it back. ``gpus_used`` of ``gpus_total`` are in use where the phases look for theirs.
+    ``gpus`` is how many GPUs its phases may take now, beyond those of its live Jobs, all of the kind ``gpu_pool``.
+    ``gpus_used`` of ``gpus_total`` are in use where the phases look for theirs. ``drained``: the job has started and
+    its queue takes it back.
     ``site``: the answer for the next download from a site with a limit; None if there is no limit.
     """
 
@@ -38,6 +42,7 @@ class Admission:
     gpus: int = 0
     gpus_used: int = 0
     gpus_total: int = 0
+    gpu_pool: str = SITE_GPUS
     drained: bool = False
     site: SiteAnswer | None = None
 
@@ -53,12 +58,16 @@ class FetchRequest:
 
 @dataclass(frozen=True, slots=True)
 class GpuRequest:
-    """A phase that could start now if it had its GPUs. ``must``: it waits for ever; others use the CPU at ``until``."""
+    """A phase that could start now if it had its GPUs. ``must``: it waits for ever; others use the CPU at ``until``.
+
+    ``resource`` is the one that its pipeline names; None: the site's.
+    """
 
     gpus: int
     must: bool
     until: datetime | None = None
     not_before: datetime | None = None
+    resource: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

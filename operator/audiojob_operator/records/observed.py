@@ -54,9 +54,10 @@ class Observed:
     :class:`Unreadable` if it has values of a later version.
     ``known_revisions`` are names of revisions known to be stored in the job's namespace; unknown ones are created
     (AlreadyExists is success).
-    ``gpus_per_node`` is the most that any Ready node offers. ``source_job`` is the one that spec.source.jobRef names,
-    ``retried`` the one that spec.retryOf names; None if there is none of that name. ``cooling_until``: the host of the
-    source is not asked until then. ``running`` is how many AudioJobs run in all.
+    ``gpus_per_node`` is the most that any Ready node offers, by resource.
+    ``source_job`` is the one that spec.source.jobRef names, ``retried`` the one that spec.retryOf names; None if there
+    is none of that name. ``cooling_until``: the host of the source is not asked until then. ``running`` is how many
+    AudioJobs run in all.
     ``models``: where those that an administrator has fetched ahead stand; None if that is not done here.
     ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
     ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it
@@ -70,7 +71,7 @@ class Observed:
     children: tuple[PhaseObservation, ...]
     namespace_prepared: bool
     admitted: Admission
-    gpus_per_node: int
+    gpus_per_node: Mapping[str, int]
     settings: DecideSettings
     known_revisions: frozenset[str] = frozenset()
     refused: Refusal | None = None

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from audiojob_operator.records.libraries import Library
+from audiojob_types.constants import GPU_RESOURCE
 from audiojob_types.contract import CONTRACT, FolderStore, S3Store
 from audiojob_types.descriptor import ImageFamily
-from audiojob_types.resources.pipeline import AudioPipelineSpec
+from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
 from audiojob_types.tasks import Task
 
 MAX_COOL_DOWN_SECONDS: Final = 3_600
@@ -37,6 +38,24 @@ class Disruption:
 
 
 @dataclass(frozen=True, slots=True)
+class SiteGpu:
+    """The GPUs of phases whose pipeline names no others. ``shared``: several pods may be on one GPU."""
+
+    resource_name: str = GPU_RESOURCE
+    shared: bool = False
+
+    def resource_of(self, phase: Phase) -> str:
+        """The resource that the phase asks for."""
+        return (phase.gpu.resource_name if phase.gpu is not None else None) or self.resource_name
+
+    def is_shared(self, phase: Phase) -> bool:
+        """Whether other pods may be on the phase's GPU."""
+        if phase.gpu is not None and phase.gpu.shared is not None:
+            return phase.gpu.shared
+        return self.shared and self.resource_of(phase) == self.resource_name
+
+
+@dataclass(frozen=True, slots=True)
 class DecideSettings:
     """The administrator's settings that decisions and pods depend on."""
 
@@ -51,6 +70,7 @@ class DecideSettings:
     disruption: Disruption = Disruption()
     libraries: tuple[Library, ...] = ()
     max_cool_down_seconds: int = MAX_COOL_DOWN_SECONDS  # whatever a site asks for
+    gpu: SiteGpu = SiteGpu()
     failed_job_seconds: int = FAILED_JOB_SECONDS  # a failed Job is kept for so long after its end
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from audiojob_kube.client import KubeClient
@@ -11,7 +11,7 @@ from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector, Selection
 from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, NODES
 from audiojob_operator.deciding.policies.models import progress_shown
-from audiojob_operator.records.admission import QueueKey
+from audiojob_operator.records.admission import SITE_GPUS, QueueKey
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state.faults import Faults
 from audiojob_operator.state.jobstore import JobStore, Known
@@ -38,11 +38,15 @@ class KueueGpus(NamedTuple):
 class Caches:
     """All local copies. ``listener`` is notified of what changed.
 
-    `audiojobs` is fed from outside (kopf, sweeps) through `intake`; `run` follows everything else.
+    `audiojobs` is fed from outside (kopf, sweeps) through `intake`; `run` follows everything else. ``gpu_resource``
+    is that of the GPUs of phases whose pipeline names no others.
     """
 
-    def __init__(self, client: KubeClient, namespaces: Iterable[str], listener: Listener) -> None:
+    def __init__(
+        self, client: KubeClient, namespaces: Iterable[str], listener: Listener, gpu_resource: str = c.GPU_RESOURCE
+    ) -> None:
         self._listener = listener
+        self.gpu_resource = gpu_resource
         self.audiojobs = JobStore(listener)
         self.refusals = Refusals()
         self.faults = Faults()
@@ -59,14 +63,27 @@ class Caches:
         )
 
     @property
-    def gpus_per_node(self) -> int:
-        """The most GPUs that one Ready node offers."""
-        return max((node.gpus for node in self.nodes.values() if node.ready), default=0)
+    def gpus_per_node(self) -> dict[str, int]:
+        """The most GPUs that one Ready node offers, by resource."""
+        most: Counter[str] = Counter()
+        for node in self._ready_nodes():
+            most |= Counter(node.gpus)
+        return dict(most)
 
     @property
-    def gpus_offered(self) -> int:
-        """GPUs of all Ready nodes, in use or not."""
-        return sum(node.gpus for node in self.nodes.values() if node.ready)
+    def gpus_offered(self) -> dict[str, int]:
+        """GPUs of all Ready nodes, in use or not, by resource."""
+        found: Counter[str] = Counter()
+        for node in self._ready_nodes():
+            found.update(node.gpus)
+        return dict(found)
+
+    def _ready_nodes(self) -> Iterator[NodeRow]:
+        return (node for node in self.nodes.values() if node.ready)
+
+    def gpu_pool(self, resource: str) -> str:
+        """Under what name admission counts the resource."""
+        return SITE_GPUS if resource == self.gpu_resource else resource
 
     @property
     def kueue_gpus(self) -> KueueGpus:

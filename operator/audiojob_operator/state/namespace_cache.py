@@ -14,7 +14,7 @@ from audiojob_kube.reflector import Reflector, Selection
 from audiojob_kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS
 from audiojob_operator.building.names import label_value
 from audiojob_operator.deciding.children.diagnose import diagnose_pod, parse_time
-from audiojob_operator.deciding.children.observe import gpus_of
+from audiojob_operator.deciding.children.observe import gpu_resource_of, gpus_of
 from audiojob_operator.deciding.revisions import parse_revision
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.settings import Revision
@@ -39,6 +39,7 @@ class LiveGpus:
 
     owner: str
     gpus: int
+    resource: str
     managed: bool
     waits: bool = False
 
@@ -189,7 +190,8 @@ class NamespaceCache:
             return  # somebody else's Job with our label, or one that has lost its owner
         if new is not None and not job_is_finished(new) and (gpus := gpus_of(new)):
             managed = c.KUEUE_QUEUE_LABEL in (new["metadata"].get("labels") or {})
-            self.live_gpus[key] = LiveGpus(owner, gpus, managed, waits=managed and bool(new["spec"].get("suspend")))
+            waits = managed and bool(new["spec"].get("suspend"))
+            self.live_gpus[key] = LiveGpus(owner, gpus, gpu_resource_of(new), managed, waits)
         else:
             self.live_gpus.pop(key, None)
         self._note_fetch(key, owner, new)

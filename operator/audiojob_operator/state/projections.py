@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS
@@ -44,14 +45,15 @@ _JOB_STATUS = ("startTime",)
 _POD_STATUS = ("phase", "reason", "message", "startTime")
 _CONTAINERS = ("initContainerStatuses", "containerStatuses")
 _CONTAINER_STATUS = ("name", "image", "state", "lastState")
+_GPU = re.compile(c.GPU_RESOURCE_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """What matters of a node."""
+    """What matters of a node. ``gpus`` it offers by resource."""
 
     ready: bool
-    gpus: int
+    gpus: Mapping[str, int] = field(default_factory=dict)
 
 
 def trim_audiojob(obj: Object) -> Object:
@@ -106,8 +108,9 @@ def project_node(obj: Object) -> NodeRow:
     status = obj.get("status") or {}
     conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
     schedulable = not (obj.get("spec") or {}).get("unschedulable", False)
-    gpus = str((status.get("allocatable") or {}).get(c.GPU_RESOURCE, "0"))
-    return NodeRow(schedulable and conditions.get("Ready") == "True", int(gpus) if gpus.isdecimal() else 0)
+    offered = ((name, str(count)) for name, count in (status.get("allocatable") or {}).items() if _GPU.match(name))
+    gpus = {name: int(count) for name, count in offered if count.isdecimal() and int(count)}
+    return NodeRow(schedulable and conditions.get("Ready") == "True", gpus)
 
 
 def read_models(obj: Object) -> ModelBook:

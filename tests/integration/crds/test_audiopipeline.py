@@ -41,6 +41,8 @@ ACCEPTED: dict[str, Spec] = {
             phase("norm", "Normalize", inputs=[{"name": "source", "from": "get", "output": "source"}]),
         ]
     },
+    "a slice of a GPU": one(device="GPU", gpu={"resourceName": "nvidia.com/mig-1g.10gb"}),
+    "two GPUs of a maker": one(device="GPU", gpus=2, gpu={"resourceName": "gpu.intel.com/i915", "shared": False}),
     "a gate": {"phases": [phase("a"), phase("b", gate="Review", reviewTimeoutSeconds=60)]},
     "a phase whose results serve nobody else": one(reuse="Never"),
     "no waiting for a GPU": one(device="Auto", gpuWaitSeconds=0),
@@ -166,6 +168,9 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "a service account": (one(serviceAccountName="admin"), ["unknown field"]),
     "an unknown parameter": (one(parameters={"separate": {"gain": 1}}), ["unknown field", "gain"]),
     "a weight of zero": (one(weight=0), ["spec.phases[0].weight"]),
+    "two shares of a GPU": (one(gpus=2, gpu={"shared": True}), ["gpus must be 1 where gpu.shared is true"]),
+    "a resource that is no GPU": (one(gpu={"resourceName": "a.example/kvm"}), ["spec.phases[0].gpu.resourceName"]),
+    "a resource without a domain": (one(gpu={"resourceName": "gpu"}), ["spec.phases[0].gpu.resourceName"]),
     "17 GPUs": (one(gpus=17), ["spec.phases[0].gpus"]),
     "an unknown effect": (
         one() | {"templates": {"gpu": {"tolerations": [{"effect": "Never"}]}}},

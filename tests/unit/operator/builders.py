@@ -23,6 +23,7 @@ from audiojob_operator.records.reuse import ReuseAnswer, ReuseAsk
 from audiojob_operator.records.settings import DecideSettings, Images, Revision
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
+from audiojob_types.constants import GPU_RESOURCE
 from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult
 from audiojob_types.contract import Outcome as ResultOutcome
 from audiojob_types.descriptor import ImageFamily
@@ -136,6 +137,7 @@ class World:
     admission: Admission = field(default_factory=lambda: Admission(admitted=True))
     prepared: bool = True
     gpu: bool = False  # one node offers 8
+    gpus_in_all: int = 8
     granted: int = 8
     kueue: str | None = None
     cooling: datetime | None = None
@@ -171,10 +173,8 @@ class World:
             revision=_read_revision(stored) if stored else None,
             children=children,
             namespace_prepared=self.prepared,
-            admitted=replace(self.admission, gpus=self.granted, gpus_used=8 - self.granted, gpus_total=8)
-            if self.gpu
-            else self.admission,
-            gpus_per_node=8 if self.gpu else 0,
+            admitted=self._admitted() if self.gpu else self.admission,
+            gpus_per_node={GPU_RESOURCE: 8} if self.gpu else {},
             settings=self.settings,
             known_revisions=frozenset(self.revisions),
             kueue_local_queue=self.kueue,
@@ -185,6 +185,10 @@ class World:
             models=self.models,
             reuse=None if self.ask is None else {},
         )
+
+    def _admitted(self) -> Admission:
+        used = max(0, self.gpus_in_all - self.granted)
+        return replace(self.admission, gpus=self.granted, gpus_used=used, gpus_total=self.gpus_in_all)
 
     def decide(self) -> Plan:
         """The plan for this moment, carried out by nobody."""

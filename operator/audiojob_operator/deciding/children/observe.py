@@ -78,6 +78,11 @@ def gpus_of(job: Object) -> int:
     return _number((job["metadata"].get("annotations") or {}).get(c.ANNOTATION_GPUS)) or 0
 
 
+def gpu_resource_of(job: Object) -> str:
+    """The resource of those GPUs."""
+    return (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_GPU_RESOURCE) or c.GPU_RESOURCE
+
+
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from audiojob_types.constants import GPU_RESOURCE
+from audiojob_types.constants import GPU_RESOURCE, GPU_RESOURCE_PATTERN
 
 _WHOLE: Final = re.compile(r"^0/(?P<nodes>\d+) nodes are available: (?P<reasons>.*)$", re.DOTALL)
 _PART: Final = re.compile(r"^(?P<count>\d+) (?P<what>.+)$")
 # A list of taints may hold commas; every part begins with the number of its nodes.
 _BETWEEN: Final = re.compile(r", (?=\d+ )")
 _AFTERMATH: Final = re.compile(r"[.,] (no new claims to deallocate|preemption: |preemption is not)", re.IGNORECASE)
+_GPU: Final = re.compile(GPU_RESOURCE_PATTERN)
 _NAMES: Final = {
-    GPU_RESOURCE: "GPUs left",
     "ephemeral-storage": "disk left",
     "memory": "memory left",
     "cpu": "CPU left",
@@ -91,7 +91,9 @@ def _part(part: str) -> str:
 def _phrase(what: str) -> str | None:
     if what.startswith("Insufficient "):
         resource = what.removeprefix("Insufficient ")
-        return f"has too {'few' if resource == GPU_RESOURCE else 'little'} {_NAMES.get(resource, resource)}"
+        if _GPU.match(resource):
+            return f"has too few GPUs left{f' ({resource})' if resource != GPU_RESOURCE else ''}"
+        return f"has too little {_NAMES.get(resource, resource)}"
     for pattern, phrase in _PHRASES:
         if (match := pattern.match(what)) is not None:
             detail = match.groupdict().get("detail", "")

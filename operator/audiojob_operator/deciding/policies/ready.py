@@ -68,13 +68,17 @@ def gpu_requests(
                 must=wish == "GPU",
                 until=None if wish == "GPU" else since + timedelta(seconds=phase.gpu_wait_seconds),
                 not_before=found.until if found else None,
+                resource=phase.gpu.resource_name if phase.gpu is not None else None,
             )
         )
     return tuple(requests)
 
 
 def gpus_soon(spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]) -> int:
-    """The most GPUs that the job could ask for in its next step, whatever became of its running phases."""
+    """The most GPUs of the site that the job could ask for in its next step, whatever became of its running phases.
+
+    Phases that name others ask for them in a scheduling cycle.
+    """
     near = (PhaseState.SUCCEEDED, PhaseState.RUNNING)
 
     def may_be_done(name: str) -> bool:
@@ -89,6 +93,7 @@ def gpus_soon(spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[s
         phase.gpus
         for phase in pipeline.phases
         if may_use_gpu(phase)
+        and (phase.gpu is None or phase.gpu.resource_name is None)
         and (phase.name not in phases or phases[phase.name].state in (PhaseState.WAITING, PhaseState.RUNNING))
         and all(may_be_done(name) for name in phases_before(pipeline, phase))
     )

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from audiojob_operator.building.inputs import FROM_JOB, job_file
-from audiojob_operator.building.precedence import phase_parameters, program_defaults
+from audiojob_operator.building.precedence import effective_device, phase_parameters, program_defaults
 from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.revisions import left_out_phases
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.libraries import Library, destination_library, source_library
+from audiojob_operator.records.settings import SiteGpu
 from audiojob_types.contract import MAX_TEXT_BYTES, MAX_TEXTS_BYTES
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
 
+_ANY_GPU: Final = SiteGpu()
 
-def check_spec(job: AudioJob, pipeline: AudioPipelineSpec, libraries: tuple[Library, ...] = ()) -> None:
+
+def check_spec(
+    job: AudioJob, pipeline: AudioPipelineSpec, libraries: tuple[Library, ...] = (), gpu: SiteGpu = _ANY_GPU
+) -> None:
     """Raises ``InvalidSpecError`` or ``InvalidParameters``, naming the field to correct."""
     _check_destination(job, pipeline)
     left_out = left_out_phases(job.spec, pipeline)
@@ -22,6 +29,7 @@ def check_spec(job: AudioJob, pipeline: AudioPipelineSpec, libraries: tuple[Libr
         if phase.name in left_out:
             continue
         program_of(phase)
+        _check_gpus(job, phase, gpu)
         _check_bindings(job, phase, left_out)
     _check_inputs(job, pipeline)
     _check_values(job, pipeline)
@@ -51,6 +59,16 @@ def _check_bindings(job: AudioJob, phase: Phase, left_out: frozenset[str]) -> No
             raise InvalidSpecError(
                 "spec.destination", f"phase {phase.name} reads what {binding.from_} publishes; name a destination"
             )
+
+
+def _check_gpus(job: AudioJob, phase: Phase, gpu: SiteGpu) -> None:
+    """Two shares may be the same GPU, and each would think that all its memory is its own."""
+    if phase.gpus > 1 and gpu.is_shared(phase) and effective_device(job.spec, phase) != "CPU":
+        raise InvalidSpecError(
+            "spec.device",
+            f"phase {phase.name} of pipeline {job.spec.pipeline} asks for {phase.gpus} GPUs, which may be the same "
+            f"one, as {gpu.resource_of(phase)} is shared; use device CPU, or ask the administrator to set gpus to 1",
+        )
 
 
 def _check_inputs(job: AudioJob, pipeline: AudioPipelineSpec) -> None:

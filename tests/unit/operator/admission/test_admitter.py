@@ -11,7 +11,7 @@ from tests.unit.operator.builders import NAMESPACE, audio_job
 from tests.unit.operator.pool import Object, Pool
 
 from audiojob_operator.admission.admitter import Pace
-from audiojob_operator.admission.cycle import Limits
+from audiojob_operator.admission.limits import Limits
 from audiojob_operator.admission.scheduler import Scheduler, Wakeup
 from audiojob_operator.records.objects import Key
 from audiojob_types.base import format_time

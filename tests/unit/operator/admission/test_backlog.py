@@ -9,7 +9,7 @@ import pytest
 from tests.unit.operator.admission.test_scheduler import Known
 from tests.unit.operator.builders import NOW, audio_job, phase, pipeline
 
-from audiojob_operator.admission.cycle import Limits
+from audiojob_operator.admission.limits import Limits
 from audiojob_operator.admission.roster import ChildFacts, JobFacts, Roster, Row
 from audiojob_operator.records.objects import Key
 from audiojob_types.base import format_time

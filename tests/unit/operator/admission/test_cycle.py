@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.unit.operator.builders import NOW, pipeline
 
 from audiojob_operator.admission.cooldowns import CoolDowns
-from audiojob_operator.admission.cycle import Cycle, Limits, run_cycle
+from audiojob_operator.admission.cycle import Cycle, run_cycle
 from audiojob_operator.admission.ledger import Holding, Ledger
+from audiojob_operator.admission.limits import Limits
 from audiojob_operator.admission.roster import JobFacts, Roster, Row, needs_of
 from audiojob_operator.records.admission import Admission, Candidate, FetchRequest, GpuRequest, SiteAnswer
 from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules, SiteUse

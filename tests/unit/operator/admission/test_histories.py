@@ -19,13 +19,14 @@ from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline
 from tests.unit.operator.town import ask_others
 
 from audiojob_operator.admission.candidates import candidate
-from audiojob_operator.admission.cycle import Limits
+from audiojob_operator.admission.limits import Limits
 from audiojob_operator.admission.roster import ChildFacts, JobFacts
 from audiojob_operator.admission.scheduler import Scheduler
 from audiojob_operator.deciding.children.observe import gpus_of
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.sites import SiteRules
 from audiojob_types import constants as c
+from audiojob_types.constants import GPU_RESOURCE
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import PhaseState, State
 from audiojob_types.resources.pipeline import AudioPipeline
@@ -356,7 +357,7 @@ class _GpuWorld(World):
     """A world whose node offers all GPUs, whatever admission grants."""
 
     def observed(self) -> Any:
-        return replace(super().observed(), gpus_per_node=GPUS, admitted=self.admission)
+        return replace(super().observed(), gpus_per_node={GPU_RESOURCE: GPUS}, admitted=self.admission)
 
 
 # Few, so that the unit tests stay fast; HISTORIES=1000 with --hypothesis-profile long draws others, for a long look.

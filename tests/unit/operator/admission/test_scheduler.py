@@ -10,7 +10,7 @@ from tests.unit.operator.builders import NOW, audio_job, phase, pipeline, separa
 
 from audiojob_operator.admission import roster
 from audiojob_operator.admission.candidates import candidate
-from audiojob_operator.admission.cycle import Limits
+from audiojob_operator.admission.limits import Limits
 from audiojob_operator.admission.roster import ChildFacts, JobFacts
 from audiojob_operator.admission.scheduler import Scheduler
 from audiojob_operator.records.admission import Candidate

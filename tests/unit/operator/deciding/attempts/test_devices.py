@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline
+from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline, with_settings
 
+from audiojob_operator.records.settings import SiteGpu
+from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.resources.job import PhaseState
 
@@ -16,6 +19,11 @@ Object = dict[str, Any]
 def gpu_world(wish: str = "Auto", *, granted: int = 8, **more: Any) -> World:
     """One phase that can use a GPU."""
     return World(pipeline=pipeline(phase("only", device=wish, **more)), gpu=True, granted=granted)
+
+
+def limits_of(world: World) -> Object:
+    found: Object = container(world)["resources"]["limits"]
+    return found
 
 
 def container(world: World) -> Object:
@@ -59,6 +67,63 @@ def test_a_phase_without_a_free_gpu_waits_and_says_how_many_there_are() -> None:
     assert world.status["message"] == "Phase only needs 1, 8 of 8 GPUs are in use."
     assert world.phase("only").gpu_wait_start_time == NOW
     assert plan.requeue_after == 120
+
+
+MIG = "nvidia.com/mig-1g.10gb"
+
+
+def test_a_phase_asks_for_the_resource_of_its_pipeline_else_for_the_administrators() -> None:
+    world = gpu_world("GPU", gpu={"resourceName": MIG})
+    world.admission = replace(world.admission, gpu_pool=MIG)
+    world.turn()
+    assert limits_of(world)[MIG] == "1"
+    other = gpu_world("GPU")
+    other.settings = with_settings(gpu=SiteGpu("amd.com/gpu"))
+    other.turn()
+    assert limits_of(other)["amd.com/gpu"] == "1"
+    assert c.GPU_RESOURCE not in limits_of(world) | limits_of(other)
+
+
+def test_row_16_a_job_whose_resource_no_node_offers_waits_and_names_it_and_what_they_offer() -> None:
+    world = gpu_world("GPU", granted=0)
+    world.settings = with_settings(gpu=SiteGpu(MIG))
+    world.admission = replace(world.admission, gpu_pool=MIG)
+    world.gpus_in_all = 0
+    world.turn()
+    assert world.condition("Progressing")["reason"] == "WaitingForGPU"
+    assert world.status["message"] == (
+        f"Phase only needs 1 of {MIG}, which no Ready node offers (they offer nvidia.com/gpu)."
+    )
+
+
+def test_gpus_of_one_kind_are_not_taken_for_those_of_another() -> None:
+    world = gpu_world("GPU", gpu={"resourceName": MIG}, granted=8)
+    world.turn()
+    assert world.jobs == {}
+    assert world.condition("Progressing")["reason"] == "WaitingForGPU"
+
+
+@pytest.mark.parametrize(
+    ("site", "own", "wish", "refused"),
+    [
+        pytest.param(SiteGpu(shared=True), None, "GPU", True, id="the administrator says that GPUs are shared"),
+        pytest.param(SiteGpu(shared=True), None, "CPU", False, id="the phase runs on the CPU"),
+        pytest.param(SiteGpu(shared=True), {"resourceName": MIG}, "GPU", False, id="the phase asks for others"),
+        pytest.param(SiteGpu(shared=True), {"shared": False}, "GPU", False, id="the pipeline says that they are not"),
+        pytest.param(SiteGpu(), None, "GPU", False, id="nobody shares"),
+    ],
+)
+def test_row_17_two_gpus_that_may_be_one_are_refused(
+    site: SiteGpu, own: Object | None, wish: str, refused: bool
+) -> None:
+    more: Object = {"gpu": own} if own else {}
+    world = World(pipeline=pipeline(phase("only", device=wish, gpus=2, **more)), gpu=True)
+    world.settings = with_settings(gpu=site)
+    world.turn()
+    assert (world.status["state"] == "Failed") is refused
+    if refused:
+        assert world.status["error"]["reason"] == "InvalidSpec"
+        assert "asks for 2 GPUs, which may be the same one, as nvidia.com/gpu is shared" in world.status["message"]
 
 
 def test_numbers_that_change_while_a_phase_waits_for_a_gpu_are_not_written() -> None:

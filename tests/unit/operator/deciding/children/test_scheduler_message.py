@@ -77,6 +77,11 @@ AFTERMATH = (
             id="a claim without a volume, and the end of another sentence",
         ),
         pytest.param(
+            "0/2 nodes are available: 2 Insufficient nvidia.com/mig-1g.10gb." + AFTERMATH,
+            "No node can run the pod (0 of 2): 2 have too few GPUs left (nvidia.com/mig-1g.10gb).",
+            id="GPUs under another name",
+        ),
+        pytest.param(
             "0/2 nodes are available: 2 Insufficient example.com/dsp, 1 node(s) had something new.",
             "No node can run the pod (0 of 2): 2 have too little example.com/dsp, 1 node(s) had something new.",
             id="what is not known stays as it is",
