@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
+from unicodedata import category
 
 from audiojob_runner.lyrics.ass import is_ass, read_ass
 from audiojob_runner.lyrics.cues import has_cues, read_srt, read_webvtt
@@ -25,19 +26,42 @@ _MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 # Text has hardly any, and of UTF-16 without a mark at least every other byte of a space or line end is one.
 _LEAST_ZEROS: Final = 0.05
+_DOCUMENTS: Final = (
+    ("<!doctype html", "a web page"), ("<html", "a web page"), ("{\\rtf", "an RTF document"),
+    ("%pdf-", "a PDF document"), ("pk\x03\x04", "an office document or archive"), ("<tt ", "TTML"), ("<tt>", "TTML"),
+)  # fmt: skip
+_HEAD_CHARACTERS: Final = 1_000
+# Bytes that are no text have more characters that no text has.
+_NO_TEXT: Final = frozenset({"Cc", "Cn", "Co", "Cs"})
+_LOOKED_AT, _LEAST_ODD, _MOST_ODD = 20_000, 10, 0.02
 
 
 def read_lyrics(raw: bytes, form: Form | None = None) -> Draft:
     """The draft; ``form`` where somebody says which it is. Raises :class:`UnusableError`."""
     if len(raw) > MAX_BYTES:
-        raise UnusableError(f"The lyrics have {len(raw):,} bytes; at most {MAX_BYTES:,} are allowed.")
+        raise UnusableError(f"The lyrics have more than {MAX_BYTES:,} bytes; a song's have fewer.")
     text, notes = to_text(raw)
     if not text.strip("\0 \t\r\n"):
         raise UnusableError("The lyrics are empty.")
+    _refuse_documents(text)
     draft = _READERS[form or form_of(text)](text)
     if form is Form.LRC and all(row.start is None for row in draft.rows):
         notes = (*notes, "The LRC has no times: its lines are taken as plain text.")
     return Draft(draft.form, draft.rows, draft.title, draft.artist, draft.language, (*notes, *draft.notes))
+
+
+def _refuse_documents(text: str) -> None:
+    """What people save in the place of text. Raises :class:`UnusableError`."""
+    head = text[:_HEAD_CHARACTERS].lstrip().lower()
+    what = next((name for beginning, name in _DOCUMENTS if head.startswith(beginning)), None)
+    if what is None and head.startswith("<?xml"):
+        what = "TTML" if "<tt" in head else "XML"
+    looked_at = text[:_LOOKED_AT]
+    odd = sum(category(sign) in _NO_TEXT and not sign.isspace() for sign in looked_at)
+    if what is None and odd >= _LEAST_ODD and odd > len(looked_at) * _MOST_ODD:
+        what = "no text"
+    if what is not None:
+        raise UnusableError(f"The lyrics are {what}. Save them as plain text, LRC, SRT, WebVTT or ASS.")
 
 
 def form_of(text: str) -> Form:

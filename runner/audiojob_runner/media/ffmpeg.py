@@ -88,6 +88,7 @@ _DETAILS: Final = (
 _WITHOUT_TEXT: Final = (
     _DETAILS.replace(f":format_tags={_TAGS}", "").replace(f",{_TAGS}", "").replace(":chapter_tags=title", "")
 )
+_ALL_TAGS: Final = "format_tags:stream_tags"
 # The whole environment of a tool: nothing of ours, in particular no proxy and no credentials.
 _ENVIRONMENT_NAMES: Final = ("PATH", "LD_LIBRARY_PATH")
 
@@ -146,6 +147,19 @@ def probe(source: Path, cancelled: threading.Event, details: bool = False) -> di
             break
     else:
         raise FfmpegError(Failure.REFUSED, "ffprobe's answer is too long")
+    return _document(answer)
+
+
+def probe_tags(source: Path, cancelled: threading.Event) -> dict[str, Any]:
+    """The same about all tags of container and streams, whatever they are called; nothing where they are too long.
+
+    Raises :class:`FfmpegError`.
+    """
+    answer = _ask(source, _ALL_TAGS, cancelled)
+    return {} if answer is None else _document(answer)
+
+
+def _document(answer: bytes) -> dict[str, Any]:
     try:
         document = json.loads(answer.decode("utf-8", "surrogateescape"))
     except ValueError as error:

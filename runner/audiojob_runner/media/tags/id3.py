@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -20,6 +20,7 @@ _NAMES: Final = {
 }  # fmt: skip
 _COMMENTS: Final = ("COMM", "COM")
 _PICTURES: Final = ("APIC", "PIC")
+_READ: Final = frozenset({*_NAMES, *_COMMENTS, *_PICTURES, "TXXX"})
 _ID: Final = re.compile(rb"[A-Z0-9]{3,4}")
 # A genre by its number in a list; ffmpeg has the list.
 _NUMBERED: Final = re.compile(r"\(?\d{1,3}\)?.*")
@@ -38,20 +39,20 @@ class Frame:
 def read_id3(file: BinaryIO, start: int = 0) -> Found | None:
     """The tag that begins there, or None."""
     found = Found()
-    frames = list(_wanted(file, start))
+    frames = list(wanted_frames(file, start, _READ))
     comments: list[tuple[str, list[str | bytes]]] = []
     for frame in frames:
         if frame.name in _COMMENTS and len(frame.body) > 4:
-            description, *values = _texts(frame.body[0], frame.body[4:])
+            description, *values = texts_of(frame.body[0], frame.body[4:])
             comments.append((_plain(description), values))
         elif frame.name == "TXXX" and frame.body:
-            description, *values = _texts(frame.body[0], frame.body[1:])
+            description, *values = texts_of(frame.body[0], frame.body[1:])
             if _plain(description).lower() == "comment":  # as ffmpeg writes it
                 comments.append(("~", values))
         elif frame.name in _PICTURES:
             _add_picture(found, frame)
         elif frame.body and frame.name in _NAMES:
-            values = _texts(frame.body[0], frame.body[1:])
+            values = texts_of(frame.body[0], frame.body[1:])
             if _NAMES[frame.name] == "genre":
                 values[:] = [value for value in values if not _NUMBERED.fullmatch(_plain(value))]
             found.add(_NAMES[frame.name], *values)
@@ -111,7 +112,8 @@ def frames_of(file: BinaryIO, start: int = 0) -> Iterator[tuple[bytes, int, int,
         at += length + count
 
 
-def _wanted(file: BinaryIO, start: int) -> Iterator[Frame]:
+def wanted_frames(file: BinaryIO, start: int, names: Collection[str]) -> Iterator[Frame]:
+    """The frames of these names in the tag that begins there, readable as they are."""
     file.seek(start)
     head = file.read(10)
     if len(head) < 10 or head[:3] != b"ID3" or syncsafe(head[6:10]) > MAX_TAG_BYTES:
@@ -123,7 +125,7 @@ def _wanted(file: BinaryIO, start: int) -> Iterator[Frame]:
     for raw, at, size, flags in frames_of(file, start):
         name = raw.decode("ascii")
         picture = name in _PICTURES
-        if name not in _NAMES and name not in (*_COMMENTS, "TXXX") and not picture:
+        if name not in names:
             continue
         limit = MAX_PICTURE_BYTES + 1024 if picture else MAX_TEXT_BYTES
         if picture and size > limit:
@@ -173,7 +175,7 @@ def _plain_body(body: bytes, flags: int, version: int, limit: int) -> bytes | No
     return body
 
 
-def _texts(encoding: int, raw: bytes) -> list[str | bytes]:
+def texts_of(encoding: int, raw: bytes) -> list[str | bytes]:
     """The texts that a frame holds one behind the other."""
     if encoding in (1, 2):
         default = "utf-16-be" if encoding == 2 and not _looks_swapped(raw) else None

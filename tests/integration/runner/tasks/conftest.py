@@ -6,7 +6,7 @@ import gc
 import logging
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,13 +55,17 @@ class Bench:
 
     def run(self, task: Task, source: Path | str, **parameters: Any) -> TaskResult:
         """One task on one input. Parameters in their JSON form."""
-        self.runs += 1
-        self.work.mkdir()
-        self.reports.clear()
         name = task.descriptor.inputs[0].name
         if isinstance(source, str) and self.token:
             source = source + f"{'&' if '?' in source else '?'}sig={self.token}"
         given = TaskInput(name, url=source) if isinstance(source, str) else TaskInput(name, path=source)
+        return self.run_on(task, [given], **parameters)
+
+    def run_on(self, task: Task, inputs: Sequence[TaskInput], **parameters: Any) -> TaskResult:
+        """One task on several."""
+        self.runs += 1
+        self.work.mkdir()
+        self.reports.clear()
 
         def progress(percent: float, message: str) -> None:
             self.reports.append((percent, message))
@@ -82,7 +86,7 @@ class Bench:
             keeping=self.keeping,
         )
         try:
-            result = load(task)({name: given}, resolve_parameters(task, parameters), context)
+            result = load(task)({each.name: each for each in inputs}, resolve_parameters(task, parameters), context)
         except PhaseError as error:
             # As the worker logs it, but not by a logger: pytest keeps records, and with them what yt-dlp left open.
             trace = (type(error), error, error.__traceback__)

@@ -20,7 +20,7 @@ ASS = "[Script Info]\n[Events]\nDialogue: 0,0:00:01.00,0:00:09.00,x,,0,0,0,,"
     [
         pytest.param("", None, "The lyrics are empty.", id="nothing"),
         pytest.param("\ufeff \r\n\t", None, "The lyrics are empty.", id="spaces"),
-        pytest.param("la\n" * 350_000, None, "The lyrics have 1,050,000 bytes; at most 524,288 are allowed.",
+        pytest.param("la\n" * 350_000, None, "The lyrics have more than 524,288 bytes; a song's have fewer.",
                      id="1 MB"),
         pytest.param("la\n" * 5_001, None, "The lyrics have more than 5,000 lines; a song has fewer.",
                      id="5,001 lines"),
@@ -38,6 +38,14 @@ ASS = "[Script Info]\n[Events]\nDialogue: 0,0:00:01.00,0:00:09.00,x,,0,0,0,,"
                      id="text that is said to be WebVTT"),
         pytest.param("la", Form.ASS, "The lyrics are no ASS: no line begins with 'Dialogue:' below '[Events]'.",
                      id="text that is said to be ASS"),
+        pytest.param("<!DOCTYPE html>\n<html>la", None, "The lyrics are a web page. Save them as plain text, LRC, SRT, "
+                     "WebVTT or ASS.", id="a web page"),
+        pytest.param('<?xml version="1.0"?>\n<tt xmlns="x">la</tt>', None, "The lyrics are TTML. Save them as plain "
+                     "text, LRC, SRT, WebVTT or ASS.", id="TTML"),
+        pytest.param("{\\rtf1 la}", None, "The lyrics are an RTF document. Save them as plain text, LRC, SRT, WebVTT "
+                     "or ASS.", id="RTF"),
+        pytest.param("ID3\x04" + "\x05\x06la\x01\x02" * 9, None, "The lyrics are no text. Save them as plain text, "
+                     "LRC, SRT, WebVTT or ASS.", id="a song in the place of its words"),
         pytest.param("WEBVTT\n\n00:01.000 --> 00:09.000\n" + "<00:02.000>" * 30_000, None, "A cue of the lyrics has "
                      "330,000 characters. Write what is sung line by line.", id="a cue of nothing but times"),
     ],
