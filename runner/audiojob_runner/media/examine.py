@@ -11,7 +11,7 @@ from typing import Any
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
-from audiojob_runner.media.ffmpeg import FfmpegError
+from audiojob_runner.media.ffmpeg import Failure, FfmpegError
 from audiojob_runner.media.lengths.read import played_samples
 from audiojob_runner.media.lengths.wav import wav_length
 from audiojob_runner.media.probe import MediaInfo
@@ -100,6 +100,8 @@ def _probe(source: Path, cancelled: threading.Event, details: bool) -> dict[str,
 
 def explained(error: FfmpegError, source: Path) -> PhaseError:
     """The error for a failed call on this file."""
+    if error.failure is Failure.UNLISTED:
+        return media.not_supported(error.complaint)
     return media.explain(error.failure, head_of(source), source.stat().st_size)
 
 

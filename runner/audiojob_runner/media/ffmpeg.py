@@ -15,6 +15,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import resource
 import selectors
 import subprocess
@@ -40,9 +41,18 @@ AUDIO_DECODERS: Final = (
 # what finds the streams' properties is held to the audio decoders, so no picture is decoded.
 OPENABLE_DECODERS: Final = (
     "h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg4", "mpeg1video", "mpeg2video", "h263", "theora",
-    "prores", "mjpeg", "png", "bmp", "gif", "webp",
+    "prores", "mjpeg", "png", "bmp", "gif", "webp", "tiff",
     "srt", "subrip", "ass", "ssa", "webvtt", "mov_text", "dvdsub", "dvbsub", "pgssub", "cc_dec",
+    "libzvbi_teletextdec", "text", "xsub",
+    # Pictures and sound that we do not decode, beside sound that we do.
+    "8bps", "cfhd", "cinepak", "dirac", "dnxhd", "dvvideo", "ffv1", "ffvhuff", "flv", "h261", "h263p", "hap", "huffyuv",
+    "indeo3", "indeo4", "indeo5", "jpeg2000", "libopenjpeg", "mjpegb", "msmpeg4", "msmpeg4v1", "msmpeg4v2", "msvideo1",
+    "qtrle", "r210", "rawvideo", "rpza", "rv10", "rv20", "rv30", "rv40", "smc", "svq1", "svq3", "utvideo", "v210",
+    "v308", "v408", "v410", "vc1", "vp3", "vp5", "vp6", "vp6a", "vp6f", "vp7", "wmv1", "wmv2", "wmv3",
+    "aac_latm", "amrnb", "amrwb", "ape", "cook", "dca", "gsm", "gsm_ms", "mlp", "nellymoser", "pcm_bluray", "pcm_dvd",
+    "qcelp", "qdm2", "s302m", "speex", "truehd", "tta", "wavpack", "wmalossless", "wmapro", "wmav1", "wmav2",
 )  # fmt: skip
+_UNLISTED: Final = re.compile(r"Codec \((\w{1,30})\) not on whitelist")
 
 # A song has one or two streams, a film some dozens. The largest single allocation and the address space bound what
 # a forged header can ask for.
@@ -97,6 +107,7 @@ class Failure(StrEnum):
     """Why a call gave no result."""
 
     REFUSED = "Refused"  # not a container or decoder of the lists, or nothing that can be read
+    UNLISTED = "Unlisted"  # a stream whose decoder may not even be opened; ``complaint`` is its name
     DAMAGED = "Damaged"  # too many broken frames
     DISK_FULL = "DiskFull"
     OUT_OF_MEMORY = "OutOfMemory"
@@ -176,8 +187,19 @@ def _ask(source: Path, entries: str, cancelled: threading.Event) -> bytes | None
             answer.extend(data)
         return True
 
-    run_tool(probe_command(source, entries), keep, cancelled, total_seconds=PROBE_SECONDS)
+    try:
+        run_tool(probe_command(source, entries), keep, cancelled, total_seconds=PROBE_SECONDS)
+    except FfmpegError as error:
+        raise _unlisted(error) or error from error
     return bytes(answer) if len(answer) <= MAX_ANSWER_BYTES else None
+
+
+def _unlisted(error: FfmpegError) -> FfmpegError | None:
+    """The failure of a whole file for one stream's decoder; None for other failures."""
+    if error.failure is not Failure.REFUSED:
+        return None
+    named = (name for name in _UNLISTED.findall(error.complaint) if name not in (*AUDIO_DECODERS, *OPENABLE_DECODERS))
+    return next((FfmpegError(Failure.UNLISTED, name) for name in named), None)
 
 
 def decode_to_wav(request: WavRequest, position: Callable[[float], None], cancelled: threading.Event) -> None:
@@ -206,6 +228,7 @@ def probe_command(source: Path, entries: str = _ENTRIES) -> list[str]:
         "ffprobe", "-hide_banner", "-v", "error",
         *guards(),
         "-codec_whitelist:v", ",".join(OPENABLE_DECODERS),
+        "-codec_whitelist:a", ",".join((*AUDIO_DECODERS, *OPENABLE_DECODERS)),
         "-codec_whitelist:s", ",".join(OPENABLE_DECODERS),
         # Text as it is in the file: what is not UTF-8 is read by `tags.text`, and not thrown away here.
         "-print_format", "json=string_validation=ignore",

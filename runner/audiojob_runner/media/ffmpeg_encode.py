@@ -39,9 +39,7 @@ from audiojob_runner.media.ffmpeg_still import (
     still,
 )
 from audiojob_runner.media.tags.found import TagValue
-from audiojob_runner.media.tags.pictures import picture_kind
 from audiojob_runner.media.tags.place import id3_version, place_values
-from audiojob_runner.media.tags.read import read
 from audiojob_runner.media.timing import PLAIN, Timing, timing_filters, timing_options
 
 __all__ = ["COPY", "Chapter", "CoverError", "EncodeRequest", "EncodeStream", "StreamKind", "encode", "encode_command"]
@@ -332,40 +330,19 @@ def _side_files(request: EncodeRequest, cancelled: threading.Event) -> Iterator[
 def _make_cover(streams: list[EncodeStream], target: Path, cancelled: threading.Event) -> None:
     for number, stream in enumerate(streams, 1):
         try:
-            with picture_source(stream.path, stream.demuxer, stream.index, target) as (source, demuxer, index):
-                request = StillRequest(
-                    source=source,
-                    target=target,
-                    demuxer=demuxer,
-                    index=index,
-                    codec=stream.source_codec,
-                    max_width=COVER_PIXELS,
-                    max_height=COVER_PIXELS,
-                )
-                still(request, cancelled)
-                return
+            request = StillRequest(
+                source=stream.path,
+                target=target,
+                demuxer=stream.demuxer,
+                index=stream.index,
+                codec=stream.source_codec,
+                max_width=COVER_PIXELS,
+                max_height=COVER_PIXELS,
+            )
+            still(request, cancelled)
+            return
         except FfmpegError as error:
             if error.failure in (Failure.CANCELLED, Failure.DISK_FULL, Failure.MISSING):
                 raise
             if number == len(streams):
                 raise CoverError(error.failure, error.complaint) from error
-
-
-@contextmanager
-def picture_source(source: Path, demuxer: str, index: int, beside: Path) -> Iterator[tuple[Path, str, int]]:
-    """What ffmpeg is to read for a picture: the file, its demuxer and stream. A picture of the tags (``index`` below 0)
-    is a file of its own meanwhile, for ffmpeg goes by what the tag says that it is."""
-    if index >= 0:
-        yield source, demuxer, index
-        return
-    _, pictures = read(source, demuxer)
-    picture = pictures[-index - 1].data if -index <= len(pictures) else b""
-    kind = picture_kind(picture)
-    if kind is None:
-        raise FfmpegError(Failure.REFUSED, "the picture is gone")
-    path = beside.with_name(f"{beside.name}.{kind.extension}")
-    try:
-        path.write_bytes(picture)
-        yield path, kind.demuxer, 0
-    finally:
-        path.unlink(missing_ok=True)

@@ -1,13 +1,21 @@
-"""Extracts one picture from a video, a cover or a picture file, with the limits of `ffmpeg`."""
+"""Extracts one picture from a video, a cover or a picture file, with the limits of `ffmpeg`.
+
+Of covers and picture files the decoder is given the bare picture: what else they hold, it would keep in memory.
+"""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from audiojob_runner.media.ffmpeg import DEMUXERS, Failure, FfmpegError, file_argument, guards, run_tool
+from audiojob_runner.media.tags.bare import bare_picture
+from audiojob_runner.media.tags.pictures import picture_kind
+from audiojob_runner.media.tags.read import read
 
 # Decoders by the coding that the probe names. A call may run those of one coding and no other.
 VIDEO_DECODERS: Final[dict[str, tuple[str, ...]]] = {
@@ -32,11 +40,13 @@ MAX_PIXELS: Final = 8_192 * 4_352
 MAX_SIDE: Final = 16_384
 STILL_SECONDS: Final = 120
 MAX_STILL_BYTES: Final = 64 * 1024**2
+MAX_COVER_BYTES: Final = 64 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
 class StillRequest:
-    """One picture: of stream ``index`` of a file, by the demuxer and the coding that the probe found.
+    """One picture: of stream ``index`` of a file, by the demuxer and the coding that the probe found. An ``index``
+    below 0 counts the pictures among the file's tags.
 
     ``seconds`` is the time in the film; None takes the first picture. The result is ``form`` (jpeg, png or webp), at
     most ``max_width`` by ``max_height`` pixels, never enlarged. ``quality`` is 1 to 100, of jpeg and webp.
@@ -57,18 +67,70 @@ class StillRequest:
 def still(request: StillRequest, cancelled: threading.Event) -> None:
     """Write ``request.target``. Raises :class:`FfmpegError`, and then leaves no file."""
     try:
-        # Some files have no index to seek by: then what lies before the time is decoded and thrown away.
-        for slow in (False, True) if request.seconds else (False,):
-            run_tool(still_command(request, slow), lambda _: True, cancelled, total_seconds=STILL_SECONDS)
-            if _size(request.target) > 0:
-                break
-        else:
-            raise FfmpegError(Failure.REFUSED, "no picture came out")
+        with _bare(request, cancelled) as bare:
+            _decode(bare, cancelled)
         if _size(request.target) >= MAX_STILL_BYTES:
             raise FfmpegError(Failure.TOO_LARGE)
     except BaseException:
         request.target.unlink(missing_ok=True)
         raise
+
+
+def _decode(request: StillRequest, cancelled: threading.Event) -> None:
+    # Some files have no index to seek by: then what lies before the time is decoded and thrown away.
+    for slow in (False, True) if request.seconds else (False,):
+        run_tool(still_command(request, slow), lambda _: True, cancelled, total_seconds=STILL_SECONDS)
+        if _size(request.target) > 0:
+            return
+    raise FfmpegError(Failure.REFUSED, "no picture came out")
+
+
+@contextmanager
+def _bare(request: StillRequest, cancelled: threading.Event) -> Iterator[StillRequest]:
+    """Of a film the request itself; of a cover or picture file the same for a file that holds the bare picture."""
+    if request.codec not in PICTURE_DECODERS:
+        yield request
+        return
+    path = request.target.with_name(f"{request.target.name}.bare")
+    try:
+        content = _picture_bytes(request, path, cancelled)
+        # By its first bytes, whatever a tag or an attachment calls it.
+        kind = picture_kind(content)
+        bare = bare_picture(kind.codec, content) if kind else None
+        if kind is None or bare is None:
+            raise FfmpegError(Failure.REFUSED, "there is no picture in it")
+        path.write_bytes(bare)
+        yield replace(request, source=path, demuxer=kind.demuxer, index=0, codec=kind.codec)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _picture_bytes(request: StillRequest, path: Path, cancelled: threading.Event) -> bytes:
+    """The picture as it is in the file; ``path`` may be used for it."""
+    if request.index < 0:
+        _, pictures = read(request.source, request.demuxer)
+        return pictures[-request.index - 1].data if -request.index <= len(pictures) else b""
+    source = request.source
+    if request.demuxer not in PICTURE_DEMUXERS:
+        run_tool(copy_command(request, path), lambda _: True, cancelled, total_seconds=STILL_SECONDS)
+        source = path
+    with source.open("rb") as file:
+        content = file.read(MAX_COVER_BYTES + 1)
+    if len(content) > MAX_COVER_BYTES:
+        raise FfmpegError(Failure.REFUSED, "the picture is too large")
+    return content
+
+
+def copy_command(request: StillRequest, target: Path) -> list[str]:
+    """The whole ffmpeg command that copies a cover out of its file, undecoded."""
+    if request.demuxer not in DEMUXERS:
+        raise FfmpegError(Failure.REFUSED, f"{request.codec} in {request.demuxer}")
+    return [
+        "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "error",
+        *guards((request.demuxer,)), "-f", request.demuxer, "-i", file_argument(request.source),
+        "-map", f"0:{request.index}", "-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", "1", "-c:v", "copy",
+        "-fs", str(MAX_COVER_BYTES + 1), "-f", "image2pipe", "-y", file_argument(target),
+    ]  # fmt: skip
 
 
 def still_command(request: StillRequest, slow: bool = False) -> list[str]:

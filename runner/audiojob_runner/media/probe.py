@@ -103,8 +103,7 @@ def _sound(
         raise _not_media("The source's sound is encrypted (DRM).", "Use a file without copy protection.")
     # ffprobe names the coding, the list names decoders: mp3 is decoded by mp3float.
     if codec not in AUDIO_DECODERS and f"{codec}float" not in AUDIO_DECODERS:
-        name = codec if codec.replace("_", "").isalnum() and len(codec) <= 30 else "unknown"
-        raise _not_media(f"The source's sound is coded as {name}, which is not supported.")
+        raise not_supported(codec, "'s sound is")
     channels = int(stream.get("channels") or 0)
     rate = int(stream.get("sample_rate") or 0)
     if channels < 1 or rate < 1:
@@ -176,6 +175,12 @@ def check_decoded(info: MediaInfo, decoded_seconds: float) -> None:
         raise _corrupt(f"The source ends after {decoded_seconds:.1f} s, but its header says {promised:.1f} s.")
     if decoded_seconds <= 0:
         raise PhaseError(ExitCode.NOT_MEDIA, Reason.EMPTY_MEDIA, "The source has 0 seconds of sound.")
+
+
+def not_supported(coding: str, what: str = " holds a stream that is") -> PhaseError:
+    """The error for a coding that we do not take, by ffmpeg's name of it."""
+    name = coding if coding.replace("_", "").isalnum() and len(coding) <= 30 else "unknown"
+    return _not_media(f"The source{what} coded as {name}, which is not supported.")
 
 
 def explain(failure: Failure, head: bytes, size: int) -> PhaseError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +10,6 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media.examine import examine_streams, explained
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError
-from audiojob_runner.media.ffmpeg_encode import picture_source
 from audiojob_runner.media.ffmpeg_still import PICTURE_DECODERS, StillRequest, still
 from audiojob_runner.media.films import check_film, check_size, first_film
 from audiojob_runner.media.streams import MediaFile, PictureStream
@@ -98,10 +96,8 @@ def moment(found: MediaFile, film: PictureStream, wanted_milliseconds: int | Non
 
 
 def _take(request: StillRequest, source: Path, context: TaskContext) -> None:
-    place = (request.source, request.demuxer, request.index)
     try:
-        with picture_source(*place, request.target) as (path, demuxer, index):
-            still(replace(request, source=path, demuxer=demuxer, index=index), context.cancelled)
+        still(request, context.cancelled)
     except FfmpegError as error:
         context.log.warning("ffmpeg: %s", error)
         if error.failure is Failure.REFUSED:
