@@ -3,6 +3,9 @@
 Every attempt writes into a folder of its own. An attempt that resumes takes over another's folder by renaming it, and
 only while it holds the lock on its data: an attempt that still writes keeps its folder. A folder never changes from one
 content of a file to another: for that it is removed and made anew.
+
+Code of another attempt may still run, and put a link in the place of any folder. So a folder is ``<attempt>/partial``
+below that of the phase, and reached by descriptors as :mod:`audiojob_runner.store.trees` does.
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.partial.format import (
     ABOUT_NAME,
     BLOCK_BYTES,
@@ -48,19 +50,11 @@ def partial_folders(store: Store, prefix: str, folder: str) -> PartialFolders | 
 
     Raises :class:`PhaseError` as the store does. What other attempts have left and cannot be looked at is passed over.
     """
-    own = store.local_path(f"{folder}/{PARTIAL_FOLDER}")
-    if own is None:
+    root = store.root
+    if root is None:
         return None
-    others = (_left_in(store, f"{each}/{PARTIAL_FOLDER}") for each in store.folders(prefix) if each != folder)
-    return PartialFolders(own, tuple(path for path in others if path is not None))
-
-
-def _left_in(store: Store, key: str) -> Path | None:
-    # Python 3.11 and 3.12 answer a circle of links with RuntimeError.
-    with suppress(PhaseError, OSError, RuntimeError):
-        path = store.local_path(key)
-        return path if path is not None and path.is_dir() else None
-    return None
+    others = (f"{each}/{PARTIAL_FOLDER}" for each in store.folders(prefix) if each != folder)
+    return PartialFolders(root / folder / PARTIAL_FOLDER, tuple(root / key for key in others if _is_folder(root, key)))
 
 
 def clear(keeping: PartialFolders) -> bool:
@@ -74,13 +68,14 @@ def clear(keeping: PartialFolders) -> bool:
 
 
 def _clear(folder: Path) -> bool:
-    if folder.is_symlink() or not folder.is_dir():
+    phase, key = _place(folder)
+    if not _is_folder(phase, key):
         return False
     with ExitStack() as stack:
-        data = _hold(folder / DATA_NAME)
+        data = _hold(folder)
         if data is not None:
             stack.enter_context(data)
-        elif (folder / DATA_NAME).exists():
+        elif trees.lookup(phase, f"{key}/{DATA_NAME}") is not None:
             return False
         _remove(folder)
     return True
@@ -110,7 +105,7 @@ class PartialDownload:
         if self._keeping is None:
             return None
         folders = {self._keeping.own, *self._keeping.earlier}
-        for folder in sorted(folders, key=lambda each: (-_size(each / DATA_NAME), each)):
+        for folder in sorted(folders, key=lambda each: (-_size(each), each)):
             with self._own_troubles():
                 about = self._take(folder, address, max_bytes)
                 if about is not None:
@@ -137,13 +132,15 @@ class PartialDownload:
             return
         with self._own_troubles():
             own = self._keeping.own
-            own.mkdir(parents=True)
-            self._data = _hold(own / DATA_NAME, os.O_CREAT | os.O_EXCL)
+            phase, key = _place(own)
+            phase.mkdir(parents=True, exist_ok=True)
+            with trees.folder(phase, key, create=True):
+                self._data = _hold(own, os.O_CREAT | os.O_EXCL)
             if self._data is None:
                 raise OSError("its file cannot be locked")
-            self._sums = _open(own / SUMS_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            self._sums = _open(own, SUMS_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             self._length = about.length
-            (own / ABOUT_NAME).write_text(about.model_dump_json(by_alias=True), encoding="utf-8")
+            trees.write_file(phase, f"{key}/{ABOUT_NAME}", about.model_dump_json(by_alias=True).encode())
 
     def add(self, piece: bytes) -> None:
         """Keep what comes next."""
@@ -176,18 +173,17 @@ class PartialDownload:
 
     def _take(self, folder: Path, address: str, max_bytes: int) -> About | None:
         assert self._keeping is not None
-        data = _hold(folder / DATA_NAME)
+        data = _hold(folder)
         if data is None:
             return None
         try:
-            about = parse_about(_read(folder / ABOUT_NAME, MAX_ABOUT_BYTES))
+            about = parse_about(_read(folder, ABOUT_NAME, MAX_ABOUT_BYTES))
             if about is None or not may_continue(about, address, max_bytes):
                 data.close()
                 return None
             if folder != self._keeping.own:
-                self._keeping.own.parent.mkdir(parents=True, exist_ok=True)
-                folder.rename(self._keeping.own)
-            self._sums = _open(self._keeping.own / SUMS_NAME, os.O_RDWR)
+                _take_over(folder, self._keeping.own)
+            self._sums = _open(self._keeping.own, SUMS_NAME, os.O_RDWR)
             self._known_sums = self._sums.read(MAX_SUMS_BYTES)
         except OSError:
             data.close()
@@ -231,47 +227,73 @@ class PartialDownload:
 
 def _remove(folder: Path) -> None:
     """Remove ``<phase>/<attempt>/partial``: other attempts of the phase can write in its folder. Raises nothing."""
-    attempt, phase = folder.parent, folder.parent.parent
     with suppress(OSError):
-        trees.remove_tree(phase, f"{attempt.name}/{folder.name}")
+        trees.remove_tree(*_place(folder))
 
 
-def _hold(path: Path, more: int = 0) -> BinaryIO | None:
-    """The file, open and locked; None where there is none, or somebody else holds it, or nobody can.
+def _place(folder: Path) -> tuple[Path, str]:
+    """The phase's folder, which is a mount, and the key of this one in it."""
+    return folder.parent.parent, f"{folder.parent.name}/{folder.name}"
+
+
+def _is_folder(root: Path, key: str) -> bool:
+    with suppress(OSError):
+        found = trees.lookup(root, key)
+        return found is not None and stat.S_ISDIR(found.st_mode)
+    return False
+
+
+def _take_over(folder: Path, own: Path) -> None:
+    """Rename another attempt's folder to our own. Raises :class:`OSError`."""
+    phase, key = _place(own)
+    with (
+        trees.folder(folder.parent.parent, folder.parent.name) as source,
+        trees.folder(phase, key.partition("/")[0], create=True) as target,
+    ):
+        os.rename(folder.name, own.name, src_dir_fd=source, dst_dir_fd=target)
+
+
+def _hold(folder: Path, more: int = 0) -> BinaryIO | None:
+    """The data in it, open and locked; None where there is none, or somebody else holds it, or nobody can.
 
     A file that was moved or removed while it was being locked is another's by now.
     """
+    phase, key = _place(folder)
     try:
-        file = _open(path, os.O_RDWR | more)
+        file = _open(folder, DATA_NAME, os.O_RDWR | more)
     except OSError:
         return None
     with suppress(OSError):
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), path.stat(follow_symlinks=False)):
+        there = trees.lookup(phase, f"{key}/{DATA_NAME}")
+        if there is not None and os.path.samestat(os.fstat(file.fileno()), there):
             return file
     file.close()
     return None
 
 
-def _open(path: Path, flags: int) -> BinaryIO:
+def _open(folder: Path, name: str, flags: int) -> BinaryIO:
     """The plain file: neither what a link leads to, nor a pipe or device that never ends. Raises :class:`OSError`."""
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    with trees.folder(*_place(folder)) as parent:
+        descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644, dir_fd=parent)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, f"{path.name} is no plain file")
+            raise OSError(errno.EINVAL, f"{name} is no plain file")
     except OSError:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "r+b" if flags & os.O_RDWR else "rb")
 
 
-def _read(path: Path, limit: int) -> bytes:
-    with _open(path, os.O_RDONLY) as file:
+def _read(folder: Path, name: str, limit: int) -> bytes:
+    with _open(folder, name, os.O_RDONLY) as file:
         return file.read(limit)
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return 0
+def _size(folder: Path) -> int:
+    """Of the data in it."""
+    phase, key = _place(folder)
+    with suppress(OSError):
+        found = trees.lookup(phase, f"{key}/{DATA_NAME}")
+        return 0 if found is None else found.st_size
+    return 0

@@ -66,11 +66,11 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
 def test_what_a_cover_holds_beside_its_pixels_is_not_kept_in_memory(tmp_path: Path, form: str, place: str) -> None:
     picture = hostile.ffmpeg(tmp_path, f"cover.{form}", *PICTURE)
     picture.write_bytes(text_bomb(picture.read_bytes()) if form == "png" else stuffed_jpeg(picture.read_bytes()))
-    source, demuxer, index = {
-        "tags": lambda: (in_mp3(tmp_path, picture.read_bytes(), f"image/{form}".encode()), "mp3", -1),
-        "attachment": lambda: (in_matroska(tmp_path, picture.read_bytes(), f"image/{form}"), "matroska", 1),
-        "file": lambda: (picture, f"{form}_pipe", 0),
-    }[place]()
+    source, demuxer, index = picture, f"{form}_pipe", 0
+    if place == "tags":
+        source, demuxer, index = in_mp3(tmp_path, picture.read_bytes(), f"image/{form}".encode()), "mp3", -1
+    elif place == "attachment":
+        source, demuxer, index = in_matroska(tmp_path, picture.read_bytes(), f"image/{form}"), "matroska", 1
     taken = [sys.executable, "-c", TAKEN, str(source), str(tmp_path / "still.jpg"), demuxer, str(index), CODECS[form]]
     megabytes = subprocess.run(taken, check=True, capture_output=True, timeout=100).stdout
     assert picture_size(tmp_path / "still.jpg") == (64, 48)

@@ -11,7 +11,7 @@ import pytest
 from audiojob_runner.fetch.partial import folder as module
 from audiojob_runner.fetch.partial.folder import PartialDownload, clear, partial_folders
 from audiojob_runner.fetch.partial.format import ABOUT_NAME, BLOCK_BYTES, DATA_NAME, SUMS_NAME, About, address_digest
-from audiojob_runner.store import open_store
+from audiojob_runner.store import open_store, trees
 from audiojob_runner.task import PartialFolders
 from audiojob_types.contract import FolderStore
 
@@ -213,6 +213,36 @@ def test_all_that_nobody_writes_is_cleared(keeping: PartialFolders) -> None:
     assert clear(keeping) is False
 
 
+def links_to_it(folder: Path, other: Path) -> None:
+    folder.parent.mkdir()
+    folder.symlink_to(other)
+
+
+def is_in_a_link(folder: Path, other: Path) -> None:
+    folder.parent.symlink_to(other.parent)
+
+
+@pytest.mark.parametrize("swap", [links_to_it, is_in_a_link])
+def test_a_link_that_another_attempt_left_leads_to_nothing(
+    keeping: PartialFolders,
+    open_partial: Callable[[PartialFolders], PartialDownload],
+    tmp_path: Path,
+    swap: Callable[[Path, Path], None],
+) -> None:
+    """Put there after the folders were listed, so that what it leads to is taken, cut off or deleted."""
+    other = tmp_path / "0-aaaaaaaa/partial"
+    leave(other, BLOCKS[:2])
+    damage_data(other)
+    before = {path: path.read_bytes() for path in other.iterdir()}
+    swap(keeping.earlier[0], other)
+    partial = open_partial(keeping)
+    assert partial.find(ADDRESS, LIMIT) is None
+    assert clear(keeping) is False
+    write(partial, BLOCKS[:1])
+    assert {path: path.read_bytes() for path in other.iterdir()} == before
+    assert (keeping.own / DATA_NAME).read_bytes() == BLOCKS[0]
+
+
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
 def test_one_that_cannot_be_looked_at_keeps_no_other(
     keeping: PartialFolders, monkeypatch: pytest.MonkeyPatch, number: int
@@ -226,14 +256,14 @@ def test_one_that_cannot_be_looked_at_keeps_no_other(
 
 def fail_at(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks what ``path`` is gets this error."""
-    is_dir = Path.is_dir
+    lookup = trees.lookup
 
-    def failing(self: Path) -> bool:
-        if self == path:
+    def failing(root: Path, key: str) -> os.stat_result | None:
+        if root / key == path:
             raise OSError(number, os.strerror(number))
-        return is_dir(self)
+        return lookup(root, key)
 
-    monkeypatch.setattr(Path, "is_dir", failing)
+    monkeypatch.setattr(trees, "lookup", failing)
 
 
 def test_what_earlier_attempts_left_and_cannot_be_looked_at_is_passed_over(
@@ -241,11 +271,11 @@ def test_what_earlier_attempts_left_and_cannot_be_looked_at_is_passed_over(
 ) -> None:
     root = tmp_path / "store"
     folders = [root / f"demo/uid/work/{number}-aaaaaaaa" for number in (1, 2, 3, 4)]
-    good, stale, outside, circle = [folder / "partial" for folder in folders]
-    for folder in (good, stale, outside.parent, circle.parent):
+    good, stale, outside, other = [folder / "partial" for folder in folders]
+    for folder in (good, stale, outside.parent, other.parent):
         folder.mkdir(parents=True)
     outside.symlink_to(tmp_path)
-    circle.symlink_to(circle)
+    other.symlink_to("../1-aaaaaaaa")
     fail_at(stale, errno.ESTALE, monkeypatch)
     store = open_store(FolderStore(root=str(root)), tmp_path)
     own = root / "demo/uid/work/5-bbbbbbbb/partial"
