@@ -1,9 +1,10 @@
 """A program started by fork from a process that has imported it: the operator's imports alone take two CPU seconds.
 
-Each start runs the program's ``__main__`` anew, in a process of its own with its own environment, and ends as any
-interpreter does. Only the imports are shared, which depend on neither.
+Each start runs the program's ``__main__`` anew, in a process of its own with its own arguments, environment and
+folder, and ends as any interpreter does. Only the imports are shared, which depend on none of these.
 
-``python -m tests.support.forks MODULE`` is that process. It answers lines of JSON and ends with its standard input.
+``python -m tests.support.forks MODULE IMPORTED ...`` is that process. It answers lines of JSON and ends with its
+standard input.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,23 +55,38 @@ class Fork:
         return status
 
 
-def start(module: str, environment: Mapping[str, str], log: Path) -> Fork:
-    """``python -m MODULE`` in that environment, its output appended to ``log``."""
-    source = _source(module)
-    return Fork(source, source.ask({"environment": dict(environment), "log": str(log)}))
+@dataclass(frozen=True)
+class Program:
+    """``python -m MODULE``, and the modules that it imports only once it runs."""
+
+    module: str
+    imported: tuple[str, ...] = ()
+
+
+def start(
+    program: Program,
+    environment: Mapping[str, str],
+    log: Path,
+    arguments: Sequence[str] = (),
+    folder: Path | None = None,
+) -> Fork:
+    """Run it in that environment and folder, its output appended to ``log``."""
+    source = _source(program)
+    request = {"environment": dict(environment), "log": str(log), "arguments": list(arguments)}
+    return Fork(source, source.ask({**request, "folder": str(folder or Path.cwd())}))
 
 
 @functools.cache
-def _source(module: str) -> _Source:
+def _source(program: Program) -> _Source:
     """One for the whole test process."""
-    return _Source(module)
+    return _Source(program)
 
 
 class _Source:
     """The process that has imported the program."""
 
-    def __init__(self, module: str) -> None:
-        command = [sys.executable, "-m", __name__, module]
+    def __init__(self, program: Program) -> None:
+        command = [sys.executable, "-m", __name__, program.module, *program.imported]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._lock = threading.Lock()
         atexit.register(self._stop)
@@ -102,7 +119,8 @@ def _serve(module: str) -> None:
             answer = os.fork()
             if answer == 0:
                 _become(request["environment"], Path(request["log"]))
-                sys.argv[:] = [module]
+                os.chdir(request["folder"])
+                sys.argv[:] = [module, *request["arguments"]]
                 runpy.run_module(module, run_name="__main__", alter_sys=True)
                 return
             children.add(answer)
@@ -139,8 +157,9 @@ def _become(environment: Mapping[str, str], log: Path) -> None:
 def main() -> None:
     """Import the program, whose ``__main__`` each start imports again."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests, which end this process
-    module = sys.argv[1]
-    importlib.import_module(f"{module}.__main__")
+    module, *imported = sys.argv[1:]
+    for name in (f"{module}.__main__", *imported):
+        importlib.import_module(name)
     del sys.modules[f"{module}.__main__"]
     assert threading.active_count() == 1, "a thread does not survive a fork"
     gc.freeze()

@@ -64,7 +64,7 @@ class OperatorProcess:
         """Start it; it must not run already."""
         assert self._process is None
         if self._module is None:
-            self._process = forks.start(PROGRAM, self._environment, self._log)
+            self._process = forks.start(forks.Program(PROGRAM), self._environment, self._log)
             return
         command = [sys.executable, "-m", self._module]
         with self._log.open("ab") as log:

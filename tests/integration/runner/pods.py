@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.integration.runner.stores import StoreFolder
+from tests.support import forks
 
 from audiojob_types.contract import PhaseResult
 
+RUNNER = forks.Program("audiojob_runner", ("audiojob_runner.cli",))
 POD_UID = "0a1b2c3d-0000-4000-8000-000000000001"
 NAMESPACE = "demo"
 JOB_UID = "5f1e0000-0000-4000-8000-00000000000a"
@@ -52,20 +55,21 @@ class Ended:
 class Running:
     """A phase process that runs."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | forks.Fork
     termination_file: Path
+    log: Path
     began: float
 
     def wait(self, seconds: float = 60.0) -> Ended:
         """Its end, which must come in time."""
         try:
-            _, stderr = self.process.communicate(timeout=seconds)
+            code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            _, stderr = self.process.communicate()
-            raise AssertionError(f"the phase did not end within {seconds} s:\n{stderr.decode()}") from None
+            self.process.wait()
+            raise AssertionError(f"the phase did not end within {seconds} s:\n{self.log.read_text()}") from None
         message = self.termination_file.read_bytes() if self.termination_file.exists() else None
-        return Ended(self.process.returncode, message, stderr.decode(), time.monotonic() - self.began)
+        return Ended(code, message, self.log.read_text(encoding="utf-8"), time.monotonic() - self.began)
 
     def stop(self) -> None:
         """As the kubelet does."""
@@ -125,17 +129,18 @@ class PodFolder:
             "AUDIOJOB_POD_UID": pod_uid,
         }
         environ |= self.environ
-        command = [*self.wrapper, sys.executable, "-m", "audiojob_runner", entry, "--root", str(self.root)]
+        environ = {name: value for name, value in environ.items() if value}
+        arguments = [entry, "--root", str(self.root)]
+        log = self.root.parent / f"{self.root.name}-{uuid.uuid4().hex}.log"
         began = time.monotonic()
-        process = subprocess.Popen(
-            command,
-            env={name: value for name, value in environ.items() if value},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            cwd=self.root,
-        )
-        return Running(process, termination_file, began)
+        if not self.wrapper and not any(name.startswith("PYTHON") for name in self.environ):
+            return Running(forks.start(RUNNER, environ, log, arguments, self.root), termination_file, log, began)
+        command = [*self.wrapper, sys.executable, "-m", RUNNER.module, *arguments]
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.root
+            )
+        return Running(process, termination_file, log, began)
 
     def run(self, pod_uid: str = POD_UID, seconds: float = 60.0, entry: str = "phase") -> Ended:
         """Start and wait."""

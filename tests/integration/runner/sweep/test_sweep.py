@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.parse
 import uuid
@@ -16,7 +14,9 @@ from typing import Any
 
 import pytest
 from tests.integration.policy.space import JOBS, RBAC
+from tests.integration.runner.pods import RUNNER
 from tests.integration.runner.stores import StoreFolder
+from tests.support import forks
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH
@@ -94,23 +94,16 @@ class Sweeper:
     def run(self, *options: str, environ: dict[str, str] | None = None) -> Ended:
         """One pass."""
         parts = urllib.parse.urlsplit(self.server.url)
-        command = [sys.executable, "-m", "audiojob_runner", "sweep", "--namespace", self.namespace]
-        command += ["--store", json.dumps(self.store.config), "--root", str(self.root), *options]
-        ended = subprocess.run(
-            command,
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
-                "KUBERNETES_SERVICE_HOST": parts.hostname or "",
-                "KUBERNETES_SERVICE_PORT": str(parts.port),
-                **(environ or {}),
-            },
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Ended(ended.returncode, [json.loads(line) for line in ended.stderr.splitlines()])
+        arguments = ["sweep", "--namespace", self.namespace, "--store", json.dumps(self.store.config)]
+        log = self.root.parent / f"sweep-{uuid.uuid4().hex}.log"
+        environ = {
+            "PATH": os.environ["PATH"],
+            "KUBERNETES_SERVICE_HOST": parts.hostname or "",
+            "KUBERNETES_SERVICE_PORT": str(parts.port),
+            **(environ or {}),
+        }
+        code = forks.start(RUNNER, environ, log, [*arguments, "--root", str(self.root), *options]).wait(120)
+        return Ended(code, [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()])
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tests.integration.runner.pods import PodFolder, Running, eventually
+from tests.integration.runner.pods import PodFolder, Running, eventually, is_alive
 from tests.integration.runner.stores import StoreFolder
 from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.separate.networks import store_bag, store_network
@@ -193,13 +193,13 @@ def test_a_disk_that_fills_up_while_stems_are_written_ends_with_78(
 
 
 def until_separating(running: Running) -> None:
-    """Read the log until the first chunk is being heard."""
-    stderr = running.process.stderr
-    assert stderr is not None
-    for line in stderr:
-        if b"chunks" in line:
-            return
-    raise AssertionError("the phase ended before it separated")
+    """Look at the log until the first chunk is being heard."""
+
+    def separating() -> bool:
+        assert is_alive(running.process.pid), f"the phase ended before it separated:\n{running.log.read_text()}"
+        return "chunks" in running.log.read_text()
+
+    eventually(separating, "the first chunk", seconds=60)
 
 
 @pytest.mark.integration
