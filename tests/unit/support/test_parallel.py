@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.parallel import unit_of_work
+from tests.support.parallel import turn, unit_of_work
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,8 @@ from tests.support.parallel import unit_of_work
 )
 def test_files_are_shared_out_and_the_cluster_is_not(nodeid: str, unit: str) -> None:
     assert unit_of_work(nodeid) == unit
+
+
+def test_the_longest_is_handed_out_first_and_the_shortest_last() -> None:
+    units = ["tests/unit/a/test_b.py", "tests/chart/test_c.py", "tests/integration/test_d.py", "tests/e2e"]
+    assert sorted(units, key=turn) == [units[3], units[1], units[2], units[0]]
