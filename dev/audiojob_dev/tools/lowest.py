@@ -15,8 +15,9 @@ import json
 import subprocess
 import sys
 import tomllib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,11 +83,17 @@ def used(root: Path, extra: str, distributions: Iterable[str]) -> dict[str, list
     found: defaultdict[str, set[str]] = defaultdict(set)
     for package in EXTRAS[extra]:
         for path in sorted((root / package).rglob("*.py")):
-            for name in imported(path.read_text(encoding="utf-8")):
+            for name in _imported_by(path):
                 distribution = of_module.get(name.partition(":")[0].partition(".")[0])
                 if distribution:
                     found[distribution].add(name)
     return {name: sorted(found[name]) for name in sorted(found)}
+
+
+@cache
+def _imported_by(path: Path) -> tuple[str, ...]:
+    """Kept, because extras share packages."""
+    return tuple(imported(path.read_text(encoding="utf-8")))
 
 
 def imported(source: str) -> Iterator[str]:
@@ -107,12 +114,17 @@ def imported(source: str) -> Iterator[str]:
             yield f"{whole[node.value.id]}:{node.attr}"
 
 
-def _run(node: ast.AST) -> Iterator[ast.AST]:
+def _run(tree: ast.AST) -> Iterator[ast.AST]:
     """All nodes but those that only a type checker reads."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if not (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")):
-            yield from _run(child)
+    pending = deque([tree])
+    while pending:
+        node = pending.popleft()
+        yield node
+        pending.extend(child for child in ast.iter_child_nodes(node) if not _is_for_types(child))
+
+
+def _is_for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
 # ---------------------------------------------------------------- what there is

@@ -13,11 +13,13 @@ import pytest
 from tests.support.polling import eventually
 from tests.unit.operator.listening import Heard
 
+from audiojob_kube.backoff import Backoff
 from audiojob_kube.errors import ServerError, TransportError
 from audiojob_kube.objects import ObjectList
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.settings import Sweep
 from audiojob_operator.state.caches import Caches
+from audiojob_operator.watching import sweep as sweep_module
 from audiojob_operator.watching.sweep import Sweeper
 from audiojob_types.base import format_time
 
@@ -129,7 +131,8 @@ async def test_a_gap_is_followed_by_a_list_at_once_that_finds_new_and_deleted_jo
     assert server.lists == 2
 
 
-async def test_a_list_that_fails_after_a_gap_is_tried_again() -> None:
+async def test_a_list_that_fails_after_a_gap_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_module, "_RETRIES", Backoff(first_seconds=0.001, cap_seconds=0.001))
     server = Listing()
     server.items = [audiojob("5")]
     server.failures = [TransportError("connection refused"), ServerError(503, "ServiceUnavailable", "busy")]
