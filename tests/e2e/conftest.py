@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.product import TEST_LABEL, Media, Product
 from tests.support.cluster import TestCluster
 
+from audiojob_dev.cluster.embedded import Cluster as EmbeddedCluster
 from audiojob_dev.demo import install, music
 from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.paths import paths_from_environment
@@ -22,6 +23,7 @@ from audiojob_dev.paths import paths_from_environment
 NAMESPACE, WITHOUT_CLAIM, UNPREPARED = "e2e-jobs", "e2e-no-claim", "e2e-unprepared"
 LIBRARY = "results"
 SONG_SECONDS = 12
+GRACE_SECONDS = 10  # not 30: a program that passes over SIGTERM is waited for so long
 IP_FREEBIND = 15  # of <linux/in.h>; Python 3.11 does not name it
 
 
@@ -113,10 +115,12 @@ def product(tools: Cluster, cluster: TestCluster, media: Media) -> Iterator[Prod
         "images.earlierRepositories": [f"docker.io/audiojob/{name}" for name in ("runner-earlier", "no-such-image")],
         "libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}],
         "defaultQueue.maxRunningPerUser": None,  # all tests are one user
+        "disruption.graceSeconds": GRACE_SECONDS,
     }
     install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, install.only(media.base), others)
     tools.kubectl("-n", WITHOUT_CLAIM, "delete", "pvc", "audiojob-store", "--wait=false")
-    yield Product(tools, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
+    rest = EmbeddedCluster(cluster.paths).rest
+    yield Product(tools, rest, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
     tools.kubectl("delete", "audiojobs", "--all", "-A", "--wait=true", "--timeout=60s")
     tools.helm("-n", install.RELEASE_NAMESPACE, "uninstall", install.RELEASE, "--wait", "--timeout", "2m")
     created = ",".join(f"{key}={value}" for key, value in TEST_LABEL.items())

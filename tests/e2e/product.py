@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 
 from audiojob_dev.demo.store import FolderOnThisMachine, Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
+from audiojob_dev.rest import Rest
 from audiojob_types.constants import API_VERSION, LABEL_JOB
 from audiojob_types.resources.job import AudioJob, State
 
 Object = dict[str, Any]
+POLL_SECONDS = 0.1
 TEST_LABEL = {"app.kubernetes.io/created-by": "audiojob-e2e"}
 
 
@@ -34,9 +37,10 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """audiojob on a cluster."""
+    """audiojob on a cluster. What is looked at again and again is read by ``rest``: a kubectl takes 0.1 CPU seconds."""
 
     cluster: Cluster
+    rest: Rest
     images: dict[str, str]
     media: Media
     namespace: str  # prepared, with a store
@@ -58,7 +62,8 @@ class Product:
 
     def job(self, name: str, namespace: str | None = None) -> AudioJob:
         """The AudioJob as it is now."""
-        return AudioJob.model_validate(self.cluster.get("-n", namespace or self.namespace, "audiojob", name))
+        path = f"/apis/{API_VERSION}/namespaces/{namespace or self.namespace}/audiojobs/{name}"
+        return AudioJob.model_validate(self.rest.request("GET", path))
 
     def patch(self, name: str, spec: Object) -> None:
         """Merge-patch an AudioJob's spec."""
@@ -87,7 +92,7 @@ class Product:
             assert time.monotonic() < deadline, (
                 f"{name}: {what} not within {seconds:.0f} s; {self.story(name, namespace)}"
             )
-            time.sleep(0.3)
+            time.sleep(POLL_SECONDS)
 
     def story(self, name: str, namespace: str | None = None) -> str:
         """What a person would look at, for a failed assertion."""
@@ -98,13 +103,17 @@ class Product:
 
     def pods(self, name: str, namespace: str | None = None) -> list[Object]:
         """The job's pods, newest last."""
-        selector = f"{LABEL_JOB}={name}"
-        found = self.cluster.get("-n", namespace or self.namespace, "pods", "-l", selector)["items"]
+        found = self._of_job("/api/v1", "pods", name, namespace or self.namespace)
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     def children(self, name: str) -> list[Object]:
         """The job's batch Jobs."""
-        items: list[Object] = self.cluster.get("-n", self.namespace, "jobs", "-l", f"{LABEL_JOB}={name}")["items"]
+        return self._of_job("/apis/batch/v1", "jobs", name, self.namespace)
+
+    def _of_job(self, group: str, plural: str, name: str, namespace: str) -> list[Object]:
+        selector = urllib.parse.quote(f"{LABEL_JOB}={name}")
+        path = f"{group}/namespaces/{namespace}/{plural}?labelSelector={selector}"
+        items: list[Object] = self.rest.request("GET", path)["items"]
         return items
 
     def nothing_runs(self, name: str, seconds: float = 60, namespace: str | None = None) -> None:
@@ -112,7 +121,7 @@ class Product:
         deadline = time.monotonic() + seconds
         while alive := [pod["metadata"]["name"] for pod in self.pods(name, namespace) if _alive(pod)]:
             assert time.monotonic() < deadline, f"still running after {seconds:.0f} s: {alive}"
-            time.sleep(0.3)
+            time.sleep(POLL_SECONDS)
 
     def store(self) -> Store:
         """What the jobs of the namespace published."""
