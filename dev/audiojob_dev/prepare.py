@@ -12,7 +12,7 @@ from audiojob_dev.images.load import load
 from audiojob_dev.paths import Paths
 from audiojob_dev.progress import Progress
 from audiojob_dev.tools import binaries, debian, packages
-from audiojob_dev.tools.versions import KWOK
+from audiojob_dev.tools.versions import DASHBOARD_CHECK, KWOK
 
 _ALL_IMAGES = tuple(image.name for image in images.IMAGES)
 # Integration and chart tests need no pods.
@@ -87,5 +87,6 @@ def for_tests(paths: Paths, progress: Progress, environment: Mapping[str, str], 
     else:
         binaries.ensure(paths, _TEST_PROGRAMS, progress)
         progress.note("Tests with real pods will be skipped: they need root, or CONTEXT=<context>.")
-    binaries.ensure_apart(paths, KWOK, progress)
+    for binary in (KWOK, DASHBOARD_CHECK):
+        binaries.ensure_apart(paths, binary, progress)
     debian.prometheus(paths, progress)

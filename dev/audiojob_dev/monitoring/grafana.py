@@ -152,28 +152,49 @@ def _field(panel: Panel) -> dict[str, Any]:
 
 
 def _options(panel: Panel) -> dict[str, Any]:
-    reduced = {"calcs": ["lastNotNull"], "fields": "", "values": False}
-    match panel.kind:
-        case "stat":
-            return {"reduceOptions": reduced, "colorMode": "value", "graphMode": "none", "textMode": "auto"}
-        case "bargauge":
-            return {"reduceOptions": reduced, "orientation": "horizontal", "displayMode": "basic", "showUnfilled": True}
-        case "heatmap":
-            return {
-                "calculate": False,
-                "yAxis": {"axisPlacement": "left", "unit": panel.unit},
-                "color": {"mode": "scheme", "scheme": "Blues", "steps": 64},
-                "cellGap": 1,
-                "legend": {"show": True},
-                "tooltip": {"mode": "single", "yHistogram": False},
-            }
-        case _:
-            return {
-                "legend": {
-                    "displayMode": "table",
-                    "placement": "bottom",
-                    "showLegend": True,
-                    "calcs": ["lastNotNull", "max"],
-                },
-                "tooltip": {"mode": "multi", "sort": "desc"},
-            }
+    """Every option that Grafana's schema asks for, as Grafana itself would fill it in."""
+    return {"stat": _STAT, "bargauge": _BARS, "heatmap": _heatmap(panel.unit), "timeseries": _LINES}[panel.kind]
+
+
+_REDUCED: Final = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+_STAT: Final = {
+    "reduceOptions": _REDUCED,
+    "colorMode": "value",
+    "graphMode": "none",
+    "justifyMode": "auto",
+    "orientation": "auto",
+    "percentChangeColorMode": "standard",
+    "showPercentChange": False,
+    "textMode": "auto",
+    "wideLayout": True,
+}
+_BARS: Final = {
+    "reduceOptions": _REDUCED,
+    "displayMode": "basic",
+    "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
+    "maxVizHeight": 300,
+    "minVizHeight": 16,
+    "minVizWidth": 8,
+    "namePlacement": "auto",
+    "orientation": "horizontal",
+    "showUnfilled": True,
+    "sizing": "auto",
+    "valueMode": "color",
+}
+_LINES: Final = {
+    "legend": {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull", "max"]},
+    "tooltip": {"mode": "multi", "sort": "desc"},
+}
+
+
+def _heatmap(unit: str) -> dict[str, Any]:
+    return {
+        "calculate": False,
+        "cellGap": 1,
+        "color": {"mode": "scheme", "scheme": "Blues", "fill": "blue", "exponent": 0.5, "reverse": False, "steps": 64},
+        "exemplars": {"color": "orange"},
+        "legend": {"show": True},
+        "showValue": "never",
+        "tooltip": {"mode": "single", "yHistogram": False},
+        "yAxis": {"axisPlacement": "left", "unit": unit},
+    }

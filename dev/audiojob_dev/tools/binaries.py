@@ -84,11 +84,10 @@ def link_installed_kubectl(target: Path) -> bool:
 def ensure_apart(paths: Paths, binary: Binary, progress: Progress) -> Path:
     """Build a program that is not in versions.BINARIES, unless it is there, and return its path.
 
-    It needs a `module_version`, which names its folder. Raises DevError with the compiler's last lines.
+    Raises DevError with the compiler's last lines.
     """
-    if not binary.module_version:
-        raise ValueError(f"{binary.name} has no version of its own")
-    target = paths.cache / "bin" / f"{binary.name}-{binary.module_version}"
+    version = binary.module_version or binaries_key(go_module_directory(repository()), [binary])
+    target = paths.cache / "bin" / f"{binary.name}-{version}"
     if not (target / binary.name).exists():
         target.mkdir(parents=True, exist_ok=True)
         with progress.step(f"build {binary.name}") as step:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from audiojob_dev.cluster import kwok
-from audiojob_dev.paths import Paths
+from audiojob_dev.paths import Paths, repository
 from audiojob_dev.progress import Progress
 from audiojob_dev.tools import binaries, versions
 from audiojob_operator.building.names import child_labels, output_prefix
@@ -109,8 +109,10 @@ def test_nodes_offer_the_gpus_that_they_are_given(gpus: int, expected: str | Non
     assert json.dumps(kwok.node("n", gpus=gpus))
 
 
-def test_kwok_lies_apart_so_that_its_version_never_has_the_others_built_again() -> None:
-    assert versions.KWOK.name not in {binary.name for binary in versions.BINARIES}
+@pytest.mark.parametrize("binary", [versions.KWOK, versions.DASHBOARD_CHECK], ids=lambda each: each.name)
+def test_it_lies_apart_so_that_its_version_never_has_the_others_built_again(binary: versions.Binary) -> None:
+    assert binary.name not in {each.name for each in versions.BINARIES}
+    assert binary.folder not in {each.folder for each in versions.BINARIES} or binary.module_version
 
 
 def test_a_program_that_is_there_is_not_built_again(tmp_path: Path) -> None:
@@ -122,7 +124,13 @@ def test_a_program_that_is_there_is_not_built_again(tmp_path: Path) -> None:
         assert binaries.ensure_apart(paths, versions.KWOK, progress) == program
 
 
-def test_a_program_without_a_version_of_its_own_cannot_lie_apart(tmp_path: Path) -> None:
+def test_a_program_of_ours_lies_where_its_sources_say(tmp_path: Path) -> None:
     paths = Paths(cache=tmp_path / "cache", state=tmp_path / "state")
-    with Progress() as progress, pytest.raises(ValueError, match="version"):
-        binaries.ensure_apart(paths, versions.BINARIES[0], progress)
+    module = versions.go_module_directory(repository())
+    key = versions.binaries_key(module, [versions.DASHBOARD_CHECK])
+    assert key != versions.binaries_key(module)
+    program = paths.cache / "bin" / f"dashboards-{key}" / "dashboards"
+    program.parent.mkdir(parents=True)
+    program.write_text("")
+    with Progress() as progress:
+        assert binaries.ensure_apart(paths, versions.DASHBOARD_CHECK, progress) == program
