@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from audiojob_api.http.metrics import OUTCOMES, ApiMetrics
-from audiojob_dev.monitoring.promql import Selector, grouped_by, selectors
+from audiojob_dev.monitoring.promql import Selector, aggregations, grouped_by, selectors
 from audiojob_operator.deciding.transitions import OTHER, AttemptClass
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.watching.health import DegradedReason
@@ -56,8 +56,10 @@ def faults(query: str, names: Known, shown: str = "") -> Iterator[str]:
             continue
         labels |= names[selector.name]
         yield from _faults_of(selector, names[selector.name])
+    for grouping, summed in aggregations(query):
+        for name in sorted({selector.name for selector in selectors(summed)} & names.keys()):
+            yield from (f"{name} has no label {label}" for label in sorted(grouping - names[name]))
     grouping = grouped_by(query)
-    yield from (f"no metric of {query} has the label {label}" for label in sorted(grouping - labels))
     kept = grouping or labels
     named = set(re.findall(r"\{\{ ?(?:\$labels\.)?(\w+) ?\}\}", shown)) | set(re.findall(r"\$labels\.(\w+)", shown))
     yield from (f"{query} leaves no label {label}" for label in sorted(named - kept))

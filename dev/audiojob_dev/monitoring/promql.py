@@ -11,6 +11,7 @@ METRIC: Final = re.compile(r"\b(?:audiojob_[a-z0-9_]+|audiojob:[a-z0-9_:]+|proce
 _MATCHERS: Final = r"(?:\{(?P<matchers>[^}]*)\})?"
 _SELECTOR: Final = re.compile(f"(?P<name>{METRIC.pattern}){_MATCHERS}")
 _MATCHER: Final = re.compile(r'(?P<label>\w+)(?P<how>=~|!~|!=|=)"(?P<value>[^"]*)"')
+_AGGREGATION: Final = re.compile(r"\bby ?\(([^)]*)\) ?\(")
 _GROUPING: Final = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right) ?\(([^)]*)\)")
 
 LEADS: Final = "on (namespace, pod) audiojob_operator_leading == 1"
@@ -49,6 +50,16 @@ def scoped(query: str, matcher: str) -> str:
     return _SELECTOR.sub(selector, query)
 
 
+def aggregations(query: str) -> Iterator[tuple[set[str], str]]:
+    """The labels of each `by (…) (…)`, and what it sums up, without what that is joined with."""
+    for match in _AGGREGATION.finditer(query):
+        depth, end = 1, match.end()
+        while depth and end < len(query):
+            depth += {"(": 1, ")": -1}.get(query[end], 0)
+            end += 1
+        yield _labels(match[1]), query[match.end() : end - 1].partition(" and on ")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Matcher:
     """`label="value"` of a selector; `words` are the alternatives of a regular expression."""
@@ -73,7 +84,11 @@ def selectors(query: str) -> Iterator[Selector]:
 
 def grouped_by(query: str) -> set[str]:
     """All labels that the query groups or joins by."""
-    return {label.strip() for labels in _GROUPING.findall(query) for label in labels.split(",") if label.strip()}
+    return {label for labels in _GROUPING.findall(query) for label in _labels(labels)}
+
+
+def _labels(text: str) -> set[str]:
+    return {label.strip() for label in text.split(",") if label.strip()}
 
 
 def _matchers(text: str) -> Iterator[Matcher]:

@@ -20,6 +20,11 @@ _FAILED: Final = any_of(
 
 RECORDINGS: Final = (
     Recording(
+        "audiojob:realtime_factor:rate1h",
+        "sum by (namespace, task, device) (rate(audiojob_operator_attempt_work_seconds_total[1h])) / "
+        "(sum by (namespace, task, device) (rate(audiojob_operator_attempt_media_seconds_total[1h])) > 0)",
+    ),
+    Recording(
         "audiojob:failed_attempts:ratio1h",
         f'sum by (namespace) (rate(audiojob_operator_attempts_total{{class=~"{_FAILED}"}}[1h])) / '
         "(sum by (namespace) (rate(audiojob_operator_attempts_total[1h])) > 0)",

@@ -111,6 +111,7 @@ _SERVER: Final = Row(
                     "sum(increase(audiojob_operator_kopf_restarts_total[$__range]))", "restarts of the watching thread"
                 ),
                 Query("max(audiojob_operator_unwritable_audiojobs)", "AudioJobs given up"),
+                Query("max(audiojob_operator_parked_audiojobs)", "AudioJobs parked"),
             ),
             "bargauge",
         ),

@@ -9,6 +9,7 @@ from audiojob_dev.monitoring.model import Dashboard, Panel, Query, Row
 _RUN: Final = "rate(audiojob_operator_phase_run_seconds_bucket[$__rate_interval])"
 _START: Final = "rate(audiojob_operator_attempt_start_seconds_bucket[$__rate_interval])"
 _MEMORY: Final = "rate(audiojob_operator_attempt_peak_memory_ratio_bucket[$__rate_interval])"
+_GPU_MEMORY: Final = "rate(audiojob_operator_attempt_gpu_memory_bytes_bucket[$__rate_interval])"
 _FAILED: Final = 'audiojob_operator_attempts_total{class!~"Succeeded|Stopped"}'
 
 
@@ -40,7 +41,7 @@ _TIME: Final = Row(
         Panel(
             "Start of an attempt, by stage",
             "Nine in ten attempts took less: schedule until the pod has a node, kubelet until its container runs, "
-            "handover from its end until that is recorded.",
+            "process until its task begins, handover from its end until that is recorded.",
             "s",
             (Query(f"histogram_quantile(0.9, sum by (le, stage) ({_START}))", "{{stage}}"),),
         ),
@@ -51,11 +52,35 @@ _SPEED: Final = Row(
     "Speed",
     (
         Panel(
+            "Real-time factor",
+            "Seconds of work for a second of music, failed attempts included. Below 1 it beats the music.",
+            "short",
+            (Query(f"{_used('work')} / ({_used('media')} > 0)", "{{task}} {{device}}"),),
+        ),
+        Panel(
+            "CPUs in use",
+            "CPU seconds that attempts used, by the second in which their end was recorded.",
+            "short",
+            (Query(_used("cpu"), "{{task}} {{device}}"),),
+            stacked=True,
+        ),
+        Panel(
             "GPUs in use",
             "GPUs times the time for which attempts had them, by the second in which their end was recorded.",
             "short",
             (Query(_used("gpu"), "{{task}} {{device}}"),),
             stacked=True,
+        ),
+        Panel(
+            "Bytes",
+            "What attempts read from and wrote to the store and libraries.",
+            "Bps",
+            (
+                Query(
+                    "sum by (task, direction) (rate(audiojob_operator_attempt_bytes_total[$__rate_interval]))",
+                    "{{task}} {{direction}}",
+                ),
+            ),
         ),
     ),
 )
@@ -68,6 +93,12 @@ _MEMORY_ROW: Final = Row(
             "Nine in ten attempts of the task used less of what they were given. Near 100 %: give more.",
             "percentunit",
             (Query(f"histogram_quantile(0.9, sum by (le, task, device) ({_MEMORY}))", "{{task}} {{device}}"),),
+        ),
+        Panel(
+            "GPU memory",
+            "Nine in ten attempts of the task used less.",
+            "bytes",
+            (Query(f"histogram_quantile(0.9, sum by (le, task) ({_GPU_MEMORY}))", "{{task}}"),),
         ),
     ),
 )

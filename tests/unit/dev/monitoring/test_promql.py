@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audiojob_dev.monitoring.promql import Matcher, Selector, grouped_by, scoped, selectors
+from audiojob_dev.monitoring.promql import Matcher, Selector, aggregations, grouped_by, scoped, selectors
 
 SCOPED = {
     "a metric alone": ("audiojob_api_jobs > 1", 'audiojob_api_jobs{n="x"} > 1'),
@@ -34,3 +34,9 @@ def test_what_a_query_asks_for() -> None:
         Selector("audiojob_operator_y", ()),
     ]
     assert grouped_by(query) == {"queue", "le", "pod"}
+    assert list(aggregations(query)) == [({"queue", "le"}, 'rate(audiojob_operator_x_bucket{a="b",c!~"d|e"}[5m])')]
+
+
+def test_what_is_summed_up_is_told_from_what_it_is_joined_with() -> None:
+    query = "max(sum by (a) (x and on (pod) y == 1) / sum by (b, c) (z))"
+    assert list(aggregations(query)) == [({"a"}, "x"), ({"b", "c"}, "z")]
