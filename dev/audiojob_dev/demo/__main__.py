@@ -75,7 +75,8 @@ def run(console: Console) -> None:
     with music_source(cluster, piece, images["runner"]) as source:
         with timings.part(console, "helm install"):
             install.ensure_namespace(cluster, NAMESPACE)
-            install.install(cluster, [NAMESPACE], images, source.cidr, models.CHART_VALUES)
+            others = {**models.CHART_VALUES, **install.monitoring(cluster)}
+            install.install(cluster, [NAMESPACE], images, source.cidr, others)
             console.print(cluster.helm("-n", install.RELEASE_NAMESPACE, "list").rstrip(), markup=False)
             models.fill(cluster, NAMESPACE, images["runner"])
         with timings.part(console, "AudioJob by kubectl apply"):

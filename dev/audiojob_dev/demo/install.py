@@ -13,6 +13,8 @@ from audiojob_dev.paths import repository
 
 RELEASE = "audiojob"
 RELEASE_NAMESPACE = "audiojob-system"
+PROMETHEUS_TYPES = ("podmonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com")
+MONITORING = ("podMonitor", "rules", "dashboards")
 
 
 def install(
@@ -61,6 +63,12 @@ def values(job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: 
         "api.namespace": job_namespaces[0],
         "fetch.allowedCIDRs": [allowed_cidr],
     }
+
+
+def monitoring(cluster: Cluster) -> dict[str, bool]:
+    """Chart values: monitoring is on where the cluster has the Prometheus Operator."""
+    found = cluster.kubectl("get", "crd", *PROMETHEUS_TYPES, "--ignore-not-found", "-o", "name").split()
+    return {f"monitoring.{part}.enabled": len(found) == len(PROMETHEUS_TYPES) for part in MONITORING}
 
 
 def restricted_namespace(name: str) -> dict[str, Any]:
