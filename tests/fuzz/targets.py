@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -129,6 +130,8 @@ def lyrics(content: bytes) -> None:
         found = _lyrics(content)
         assert Lyrics.read(json.dumps(found.to_wire())) == found
         written = {form: each.write(found) for form, each in WRITERS.items()}
+        # Whatever a stranger's ASS holds, ours has syllables' times, and no sign of that form besides.
+        assert not set("{}\\") & set(re.sub(r"\{\\kf?\d+\}", "", written[Form.ASS]))
         timed = [_spoken(line) for line in found.lines if line.start_milliseconds is not None]
         if timed:
             assert [_spoken(line) for line in _lyrics(written[Form.WEBVTT].encode()).lines] == timed

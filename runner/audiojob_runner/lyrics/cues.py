@@ -38,6 +38,11 @@ def has_cues(text: str) -> bool:
     return any("-->" in line and _CUE.fullmatch(line) for line in text.splitlines())
 
 
+def has_times_within(text: str) -> bool:
+    """Whether there are times within the text of cues, which SRT has not."""
+    return _STAMP.search(text) is not None
+
+
 def read_srt(text: str) -> Draft:
     """Cues of SRT. Raises :class:`UnusableError`."""
     cues = list(_cues(text.splitlines(), spaces=True))

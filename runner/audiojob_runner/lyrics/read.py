@@ -7,7 +7,7 @@ from typing import Final
 from unicodedata import category
 
 from audiojob_runner.lyrics.ass import is_ass, read_ass
-from audiojob_runner.lyrics.cues import has_cues, read_srt, read_webvtt
+from audiojob_runner.lyrics.cues import has_cues, has_times_within, read_srt, read_webvtt
 from audiojob_runner.lyrics.draft import MAX_BYTES, Draft, UnusableError
 from audiojob_runner.lyrics.lrc import has_stamps, read_lrc
 from audiojob_runner.lyrics.plain import read_plain
@@ -71,7 +71,7 @@ def form_of(text: str) -> Form:
     if is_ass(text):
         return Form.ASS
     if has_cues(text):
-        return Form.SRT
+        return Form.WEBVTT if has_times_within(text) else Form.SRT  # some leave out the head
     return Form.LRC if has_stamps(text) else Form.PLAIN
 
 

@@ -53,7 +53,7 @@ def _shown(tags: Mapping[str, Any]) -> Iterator[SungTag]:
         first, _, rest = str(name).lower().partition("-")
         if first in _NAMES:
             # ffmpeg writes a description before the language of three letters.
-            yield SungTag(str(name)[:60], repair(str(value)), rest[-3:])
+            yield SungTag(first, repair(str(value)), rest[-3:])
 
 
 def _entries(frame: Frame) -> Iterator[tuple[str, int]]:

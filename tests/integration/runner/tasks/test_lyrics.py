@@ -69,6 +69,15 @@ def test_words_with_times_come_in_every_form(bench: Bench, songs: Path, tmp_path
     }  # fmt: skip
 
 
+def test_other_programs_read_the_same_times(bench: Bench, tmp_path: Path) -> None:
+    result = bench.run_on(Task.LYRICS, [text(tmp_path, "lyrics", LRC)])
+    for output in result.outputs[1:]:
+        asked = ["ffprobe", "-v", "error", "-of", "json", "-show_entries", "packet=pts_time", str(output.path)]
+        answer = subprocess.run(asked, check=True, capture_output=True, timeout=60)
+        starts = [float(packet["pts_time"]) for packet in json.loads(answer.stdout)["packets"]]
+        assert starts == [0.5, 2.0, 59.0], output.name
+
+
 def test_words_without_times_come_as_the_record_alone(bench: Bench, tmp_path: Path) -> None:
     result = bench.run_on(Task.LYRICS, [text(tmp_path, "lyrics", "Here be\ndragons")])
     assert [output.name for output in result.outputs] == ["lyrics"]

@@ -83,7 +83,7 @@ LATE = "[00:01.00]a\n[00:50.00]b\n[02:00.00]c\n"
                      "1 line ended before the beginning: the two times were exchanged.", id="an end before the start"),
         pytest.param("[00:01]a\nb\nc", Song(), [("a", 1_000, 9_000), ("b", None, None), ("c", None, None)],
                      "2 of 3 lines have no time: SRT, WebVTT and ASS are without them.", id="lines without a time"),
-        pytest.param("[Verse 1: Ann]\na\n[Chorus]\nb", Song(), [("a", None, None), ("b", None, None)],
+        pytest.param("[Verse 1: Ann]\na\n[Chorus: all]\nb", Song(), [("a", None, None), ("b", None, None)],
                      "2 lines in square brackets, such as [Chorus], left out: nobody sings them.", id="headings"),
         pytest.param("I 🎸 you 👍🏽", Song(), [("I you", None, None)], "3 emojis left out: fonts of letters have none.",
                      id="emoji"),

@@ -20,6 +20,7 @@ DRAGONS = "[00:01.00]Here be\n[00:03.50]dragons\n"
         pytest.param("[ti:Song]\n[00:01]x", Form.LRC, id="LRC may begin with tags"),
         pytest.param("1\n00:00:01,000 --> 00:00:02,000\nx", Form.SRT, id="cues are SRT"),
         pytest.param("00:01.000 --> 00:02.000\nx", Form.SRT, id="cues without a head are read as SRT"),
+        pytest.param("00:01.000 --> 00:02.000\nx <00:01.500>y", Form.WEBVTT, id="times within a cue tell WebVTT"),
         pytest.param("WEBVTT - song\n\n00:01.000 --> 00:02.000\nx", Form.WEBVTT, id="the word WEBVTT tells WebVTT"),
         pytest.param("[Script Info]\n[Events]\n", Form.ASS, id="sections tell ASS"),
         pytest.param("a --> b", Form.PLAIN, id="an arrow alone is no cue"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -112,6 +113,27 @@ def test_rounding_to_hundredths_never_adds_up(lyrics: Lyrics) -> None:
         for word, again in zip(before.words, after.words, strict=True):
             if word.start_milliseconds is not None and again.start_milliseconds is not None:
                 assert abs(word.start_milliseconds - again.start_milliseconds) <= 5
+
+
+STRANGER = """[Script Info]
+Title: {\\p1}evil
+[V4+ Styles]
+Style: Evil,EvilFont,5000,&H0,&H0,&H0,&H0
+[Fonts]
+fontname: evil.ttf
+!!!!
+[Events]
+Dialogue: 0,0:00:01.00,0:00:09.00,Evil,{\\p1}Ann,0,0,0,,\
+{\\fnEvil\\k50\\t(\\fs5000)}{\\p1}m 0 0 l 9 9{\\p0}la {\\\\p1\\iclip(m 0 0)}{lu
+Dialogue: 0,0:00:02.00,0:00:09.00,Evil,,0,0,0,,{{{\\b1}}}\\{\\k9}\\N\\h{\\move(1,2,3,4)}\\p1
+"""
+
+
+def test_of_a_strangers_ass_nothing_is_left_but_words_and_times() -> None:
+    written = write_ass(lyrics_of(STRANGER))
+    assert re.sub(r"\{\\kf?\d+\}", "", written).count("\\") == 0
+    assert re.findall(r"\{[^}]*\}", re.sub(r"\{\\kf?\d+\}", "", written)) == []
+    assert "evil" not in written.lower()
 
 
 TWO = (
