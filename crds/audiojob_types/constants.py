@@ -40,6 +40,9 @@ LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
 LABEL_EGRESS: Final = f"{GROUP}/egress"  # what NetworkPolicies let a phase's pod reach: one of descriptor.Egress
 LABEL_USER: Final = f"{GROUP}/user"  # set by the API alone, from the verified token
 
+# The release that made a CRD.
+ANNOTATION_RELEASE: Final = f"{GROUP}/release"
+
 # The phase input, mounted into the pod by the downward API.
 ANNOTATION_PHASE: Final = f"{GROUP}/phase"
 # The pipeline revision a phase Job was built from: a restarted operator adopts it when its status write was lost.

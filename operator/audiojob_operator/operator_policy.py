@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from audiojob_operator.building.job import STAY
 from audiojob_operator.building.program import COMMANDS, PROGRAM_MOUNTS, WORK_PLACES
 from audiojob_operator.building.template import CONTAINER, job_skeleton
 from audiojob_operator.records.objects import Object
@@ -34,7 +35,7 @@ _JOB_CONTROLLER_LABELS: Final = (
 )  # fmt: skip
 _DEFAULTED_JOB: Final = ("completions", "parallelism", "completionMode", "selector", "manualSelector")
 _DEFAULTED_POD: Final = ("serviceAccount", "dnsPolicy", "schedulerName")
-_BY_PHASE: Final = ("terminationGracePeriodSeconds", "activeDeadlineSeconds", "initContainers")
+_BY_PHASE: Final = ("terminationGracePeriodSeconds", "activeDeadlineSeconds", "initContainers", "affinity")
 _BY_PIPELINE: Final = ("nodeSelector", "tolerations", "runtimeClassName", "priorityClassName")
 _RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 _GPUS_HIDDEN: Final = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}
@@ -88,7 +89,8 @@ def _metadata() -> list[dict[str, str]]:
         forbid(
             "object.spec.template.?metadata.orValue({}).all(k, k in ['labels', 'annotations', 'creationTimestamp']) && "
             "object.spec.template.?metadata.?annotations.orValue({}).all(k, "
-            f"k in ['{c.ANNOTATION_PHASE}', 'kubectl.kubernetes.io/default-container'] || k.startsWith('{_KUEUE}'))",
+            f"k in {literal([c.ANNOTATION_PHASE, 'kubectl.kubernetes.io/default-container', *STAY])} || "
+            f"k.startsWith('{_KUEUE}'))",
             f"spec.template.metadata.annotations: pods have {c.ANNOTATION_PHASE} and no others, which might let "
             f"something inject containers into them; {_WEBHOOKS}",
         ),
@@ -112,7 +114,8 @@ def _pod() -> list[dict[str, str]]:
             "operator does not set; leave out the rest",
         ),
         forbid(
-            _only("variables.pod", [*skeleton, *_BY_PHASE, *_BY_PIPELINE, *_DEFAULTED_POD]),
+            f"{_only('variables.pod', [*skeleton, *_BY_PHASE, *_BY_PIPELINE, *_DEFAULTED_POD])} && "
+            f"(!has(variables.pod.affinity) || variables.pod.affinity.all(k, k == 'nodeAffinity'))",
             "spec.template.spec: pods of phases use neither the node's network, processes nor name, and have no field "
             f"that the operator does not set; {_WEBHOOKS}",
         ),

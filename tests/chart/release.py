@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
+import urllib.error
+import urllib.request
 import uuid
 
 from tests.chart.helm import CHART, RELEASE, Helm, Object
@@ -29,7 +32,14 @@ class Installed:
     def upgrade(self, *arguments: str, **others: Object) -> str:
         """Install or upgrade with these values beside the namespaces; returns what helm prints."""
         values = {"jobNamespaces": [self.music], **others}
-        flags = ["-n", self.system, "--kubeconfig", str(self.server.kubeconfig), "--skip-crds"]
+        flags = [
+            "-n",
+            self.system,
+            "--kubeconfig",
+            str(self.server.kubeconfig),
+            "--skip-crds",
+            "--no-hooks",
+        ]  # no kubelet runs their Jobs
         return self.helm.run("upgrade", RELEASE, str(CHART), *flags, *arguments, values=values)
 
     def uninstall(self) -> None:
@@ -38,6 +48,17 @@ class Installed:
     def get(self, path: str) -> Object:
         found: Object = self.server.rest.request("GET", path)
         return found
+
+    def flow_schema(self, token: str, path: str) -> str:
+        """The uid of the FlowSchema by which the API server treats a request, allowed or not."""
+        request = urllib.request.Request(f"{self.server.url}{path}", headers={"Authorization": f"Bearer {token}"})
+        trusted = ssl.create_default_context(cafile=str(self.server.authority))
+        try:
+            with urllib.request.urlopen(request, context=trusted, timeout=30) as answer:
+                headers = answer.headers
+        except urllib.error.HTTPError as refused:
+            headers = refused.headers
+        return str(headers.get("X-Kubernetes-PF-FlowSchema-UID", ""))
 
     def claim(self) -> Object:
         return self.get(f"/api/v1/namespaces/{self.music}/persistentvolumeclaims/audiojob-store")

@@ -12,7 +12,7 @@ from tests.chart.release import RESTRICTED, Installed, unique
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import repository
-from audiojob_dev.rest import RestError
+from audiojob_dev.rest import RestError, wait_until
 
 pytestmark = [pytest.mark.chart, pytest.mark.integration]
 
@@ -23,6 +23,7 @@ def test_the_server_accepts_every_object(apiserver: LocalApiServer, helm: Helm, 
     for namespace in ("audiojob-system", *values["jobNamespaces"]):
         with contextlib.suppress(RestError):  # the other values name it too
             apiserver.create_namespace(namespace, RESTRICTED)
+        apiserver.ensure_service_account(namespace, "default")  # of the pods of `helm test`
     text = yaml.safe_dump_all(helm.render(values))
     output = apiserver.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text)
     assert len(output.splitlines()) == len(helm.render(values))
@@ -38,7 +39,8 @@ def test_pods_are_admitted_where_only_restricted_ones_are(apiserver: LocalApiSer
     for deployment in deployments:
         template = deployment["spec"]["template"]
         apiserver.ensure_service_account(namespace, template["spec"]["serviceAccountName"])
-        pod = {"metadata": {"name": "try"}, "spec": {**template["spec"]}}
+        spec = {key: value for key, value in template["spec"].items() if key != "priorityClassName"}  # not installed
+        pod = {"metadata": {"name": "try"}, "spec": spec}
         apiserver.rest.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict", pod)
         container = template["spec"]["containers"][0]
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
@@ -65,7 +67,7 @@ def installed(apiserver: LocalApiServer, helm: Helm) -> Iterator[Installed]:
 
 
 def test_notes_say_what_to_do_next(installed: Installed) -> None:
-    for words in (f"kubectl -n {installed.music} create", "kubectl apply --server-side -f crds/", "logs -f"):
+    for words in (f"kubectl -n {installed.music} create", "--reset-then-reuse-values", "logs -f"):
         assert words in installed.notes
     assert "MISSING: model weights" in installed.notes
 
@@ -127,6 +129,29 @@ def test_rights(installed: Installed, account: str, verb: str, resource: str, wh
     namespace = {"music": installed.music, "other": installed.other, "system": installed.system, "": ""}[where]
     user = f"system:serviceaccount:{home}:{account}"
     assert installed.may(user, verb, resource, namespace) is allowed
+
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/{system}/leases/audiojob-operator"
+JOBS = "/apis/audiojobs.dev/v1alpha1/namespaces/{music}/audiojobs"
+FLOWS = {
+    "the operator's Lease": (OPERATOR, LEASES, "lease"),
+    "other calls of the operator": (OPERATOR, JOBS, "control"),
+    "calls of the API": (API, JOBS, "control"),
+    "what a runner sends": (RUNNER, JOBS, "runners"),
+}
+
+
+@pytest.mark.parametrize(("account", "path", "schema"), FLOWS.values(), ids=FLOWS.keys())
+def test_the_api_server_keeps_apart(installed: Installed, account: str, path: str, schema: str) -> None:
+    schemas = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"
+    wanted: str = installed.get(f"{schemas}/audiojob-{schema}")["metadata"]["uid"]
+    home = installed.music if account == RUNNER else installed.system
+    token = installed.server.service_account_token(home, account)
+
+    def is_there() -> bool:
+        return installed.flow_schema(token, path.format(system=installed.system, music=installed.music)) == wanted
+
+    wait_until(f"the FlowSchema {schema} for {account}", is_there, seconds=60)
 
 
 def test_the_examples_are_accepted(installed: Installed) -> None:

@@ -28,6 +28,13 @@ def rules(objects: list[Object]) -> dict[str, list[str]]:
 
 
 RIGHTS = {
+    "*/audiojob-crds": [
+        "apiextensions.k8s.io/customresourcedefinitions: create",
+        (
+            "apiextensions.k8s.io/customresourcedefinitions['audiojobs.audiojobs.dev', "
+            "'audiopipelines.audiojobs.dev', 'audioqueues.audiojobs.dev']: get patch"
+        ),
+    ],
     "*/audiojob-operator": [
         "audiojobs.dev/audiojobs/status: patch",
         "audiojobs.dev/audiojobs: get list watch",

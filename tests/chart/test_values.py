@@ -23,6 +23,9 @@ MODELS: Object = {"models": {"enabled": True}}
 MONITORING: Object = {
     "monitoring": {"podMonitor": {"enabled": True}, "rules": {"enabled": True}, "dashboards": {"enabled": True}}
 }
+INGRESS: Object = {"api": {"ingress": {"enabled": True}}}
+ROUTE: Object = {"api": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}}
+SCALED: Object = {"api": {"autoscaling": {"enabled": True}}}
 PREFETCH: Object = {"models": {"enabled": True, "prefetch": {"enabled": True}}}
 
 
@@ -41,6 +44,8 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "fullnameOverride": ("sound", {}),
     "commonLabels": ({"team": "audio"}, {}),
     "jobNamespaces": (["music", "speech"], {}),
+    "crds.upgrade": (False, {}),
+    "flowControl.enabled": (False, {}),
     "imagePullSecrets": (["registry"], {}),
     **{
         f"images.{image}.{key}": (value, {})
@@ -63,6 +68,23 @@ CHANGES: dict[str, tuple[Any, Object]] = {
             ("podAnnotations", {"a": "b"}),
         )
     },
+    "operator.replicas": (2, {}),
+    "priorityClass.create": (False, {}),
+    "priorityClass.value": (7, {}),
+    **{f"images.{image}.architectures": (["riscv64"], {}) for image in ("runner", "control")},
+    "api.autoscaling.enabled": (True, {}),
+    "api.autoscaling.minReplicas": (3, SCALED),
+    "api.autoscaling.maxReplicas": (9, SCALED),
+    "api.autoscaling.targetCPUPercent": (50, SCALED),
+    "api.ingress.enabled": (True, {}),
+    "api.ingress.className": ("nginx", INGRESS),
+    "api.ingress.host": ("audio.example.org", INGRESS),
+    "api.ingress.tlsSecret": ("audio-tls", INGRESS),
+    "api.ingress.annotations": ({"a": "b"}, INGRESS),
+    "api.httpRoute.enabled": (True, {"api": {"httpRoute": {"parentRefs": [{"name": "public"}]}}}),
+    "api.httpRoute.parentRefs": ([{"name": "other", "port": 443}], ROUTE),
+    "api.httpRoute.hostnames": (["audio.example.org"], ROUTE),
+    "api.httpRoute.annotations": ({"a": "b"}, ROUTE),
     "api.enabled": (False, {}),
     "api.namespace": ("speech", {"jobNamespaces": ["music", "speech"]}),
     "api.replicas": (2, {}),
@@ -232,6 +254,14 @@ WRONG: dict[str, tuple[Object, list[str]]] = {
     "a digest that is none": ({"images": {"control": {"digest": "latest"}}}, ["digest"]),
     "a resource that is no GPU": ({"gpu": {"resourceName": "devices.example/kvm"}}, ["gpu/resourceName"]),
     "no time to end": ({"disruption": {"graceSeconds": 0}}, ["graceSeconds", "got 0, want 1"]),
+    "no operator": ({"operator": {"replicas": 0}}, ["operator/replicas"]),
+    "fewer API pods at most than at least": (
+        {"api": {"autoscaling": {"minReplicas": 7}}}, ["minReplicas must not be above api.autoscaling.maxReplicas"],
+    ),
+    "an architecture that is none": ({"images": {"control": {"architectures": ["AMD 64"]}}}, ["architectures/0"]),
+    "row 15: two ways in": (merged(INGRESS, ROUTE), ["api.ingress and api.httpRoute are both enabled"]),
+    "a route to no gateway": ({"api": {"httpRoute": {"enabled": True}}}, ["needs a Gateway", "httpRoute.parentRefs"]),
+    "a host with a path": ({"api": {"ingress": {"host": "a.example/b"}}}, ["api/ingress/host"]),
     "no API pods": ({"api": {"replicas": 0}}, ["replicas"]),
     "a port above the last": ({"api": {"service": {"port": 65536}}}, ["port"]),
     "an unknown device": ({"pipelines": {"device": "TPU"}}, ["device"]),

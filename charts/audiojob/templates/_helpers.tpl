@@ -78,20 +78,62 @@ capabilities: {drop: [ALL]}
 {{- toJson $mounts -}}
 {{- end -}}
 
-{{/* Placement of a Deployment's pods. Call with .Values.operator or .Values.api. */}}
+{{/* Placement of pods: call with (dict "values" .Values.operator "image" .Values.images.control). */}}
 {{- define "audiojob.placement" -}}
-{{- with .nodeSelector }}
+{{- with .values.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .tolerations }}
+{{- with .values.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .affinity }}
+{{- with include "audiojob.affinity" (dict "affinity" (default dict .values.affinity) "architectures" .image.architectures) | fromYaml }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .priorityClassName }}
+{{- with .values.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
+{{- end -}}
+
+{{/* An affinity that also keeps to the architectures: each of its required terms does, as one of them is enough. */}}
+{{- define "audiojob.affinity" -}}
+{{- $affinity := deepCopy .affinity -}}
+{{- with .architectures -}}
+{{- $needed := dict "key" "kubernetes.io/arch" "operator" "In" "values" . -}}
+{{- $required := dig "nodeAffinity" "requiredDuringSchedulingIgnoredDuringExecution" "nodeSelectorTerms" list $affinity -}}
+{{- $terms := list -}}
+{{- range $required | default (list dict) -}}
+{{- $terms = append $terms (merge (dict "matchExpressions" (append (default list .matchExpressions) $needed)) .) -}}
+{{- end -}}
+{{- $node := merge (dict "requiredDuringSchedulingIgnoredDuringExecution" (dict "nodeSelectorTerms" $terms)) (default dict $affinity.nodeAffinity) -}}
+{{- $_ := set $affinity "nodeAffinity" $node -}}
+{{- end -}}
+{{- toYaml $affinity -}}
+{{- end -}}
+
+{{/* The priority of operator or API. Call with (dict "context" $ "values" .Values.api). */}}
+{{- define "audiojob.priorityClassName" -}}
+{{- if .values.priorityClassName -}}
+{{- .values.priorityClassName -}}
+{{- else if .context.Values.priorityClass.create -}}
+{{- printf "%s-control" (include "audiojob.fullname" .context) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Several pods of a Deployment lie apart where they can. Call with their selector labels. */}}
+{{- define "audiojob.spread" -}}
+topologySpreadConstraints:
+{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  - topologyKey: {{ $key }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector: {matchLabels: {{ toJson $ }}}
+    matchLabelKeys: [pod-template-hash]
+{{- end }}
+{{- end -}}
+
+{{/* Whether several pods of the API run. */}}
+{{- define "audiojob.apiIsMany" -}}
+{{- if or .Values.api.autoscaling.enabled (gt (int .Values.api.replicas) 1) }}true{{ end -}}
 {{- end -}}
 
 {{/* What phases are told about the store, as JSON. */}}
@@ -118,6 +160,15 @@ priorityClassName: {{ . }}
 {{- end -}}
 {{- if ne .Values.images.runner.pullPolicy .Values.images.runnerTorch.pullPolicy -}}
 {{- fail "images.runner.pullPolicy and images.runnerTorch.pullPolicy must be the same" -}}
+{{- end -}}
+{{- if gt (int .Values.api.autoscaling.minReplicas) (int .Values.api.autoscaling.maxReplicas) -}}
+{{- fail "api.autoscaling.minReplicas must not be above api.autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- if and .Values.api.ingress.enabled .Values.api.httpRoute.enabled -}}
+{{- fail "api.ingress and api.httpRoute are both enabled, which would be two ways to the same host: enable one of them" -}}
+{{- end -}}
+{{- if and .Values.api.httpRoute.enabled (not .Values.api.httpRoute.parentRefs) -}}
+{{- fail "api.httpRoute.enabled needs a Gateway: name it in api.httpRoute.parentRefs, such as [{name: public, namespace: gateways}]" -}}
 {{- end -}}
 {{- $names := list -}}
 {{- range .Values.libraries -}}

@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml  # PyYAML: a development dependency; nothing imports this module at run time
 from pydantic import BaseModel
 
-from audiojob_types.constants import GROUP, VERSION
+from audiojob_types.constants import ANNOTATION_RELEASE, GROUP, RELEASE, VERSION
 from audiojob_types.resources.job import AudioJobSpec, AudioJobStatus, end_rules
 from audiojob_types.resources.pipeline import AudioPipelineSpec, AudioPipelineStatus
 from audiojob_types.resources.queue import AudioQueueSpec, AudioQueueStatus
@@ -118,7 +118,11 @@ def _crd(kind: str, short: str, *, scope: str, version: dict[str, Any]) -> dict[
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "audiojob"}},
+        "metadata": {
+            "name": f"{plural}.{GROUP}",
+            "labels": {"app.kubernetes.io/part-of": "audiojob"},
+            "annotations": {ANNOTATION_RELEASE: RELEASE},
+        },
         "spec": {
             "group": GROUP,
             "scope": scope,

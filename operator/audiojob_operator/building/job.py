@@ -18,6 +18,8 @@ from audiojob_types.contract import Device
 from audiojob_types.resources.podtemplate import PodTemplate
 
 _DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
+# Karpenter moves pods to save nodes, cluster-autoscaler removes nodes with little on them: an attempt would begin anew.
+STAY: Final = {"karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 _LOG_ROOM_BYTES: Final = 256 * 1024**2  # container logs count as ephemeral storage too
 
 
@@ -46,7 +48,8 @@ def build_job(request: AttemptRequest) -> Object:
         job["spec"]["suspend"] = True
     template = job["spec"]["template"]
     egress = {c.LABEL_EGRESS: request.phase.task.descriptor.egress.value}
-    template["metadata"] = {"labels": labels | egress, "annotations": {c.ANNOTATION_PHASE: phase_file(request)}}
+    stay = STAY if request.settings.disruption.protect_running else {}
+    template["metadata"] = {"labels": labels | egress, "annotations": {c.ANNOTATION_PHASE: phase_file(request), **stay}}
     _fill_pod(template["spec"], request)
     _fill_container(template["spec"]["containers"][0], request)
     if request.phase.task.descriptor.runs_program:
@@ -109,6 +112,15 @@ def _fill_pod(pod: Object, request: AttemptRequest) -> None:
     wire = template.to_wire()
     pod["tolerations"] = [*_patience(request), *wire.pop("tolerations", [])]
     pod.update({key: value for key, value in wire.items() if value})
+    if architectures := request.settings.architectures.get(request.phase.task.descriptor.image):
+        pod["affinity"] = _only_on(architectures)
+
+
+def _only_on(architectures: tuple[str, ...]) -> Object:
+    """Nodes that can run the image."""
+    needed = {"key": "kubernetes.io/arch", "operator": "In", "values": list(architectures)}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [needed]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
 
 
 def _fill_container(container: Object, request: AttemptRequest) -> None:

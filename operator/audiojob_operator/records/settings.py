@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from audiojob_operator.records.libraries import Library
@@ -35,6 +35,7 @@ class Disruption:
     node_lost_seconds: int = 60  # Kubernetes' own default of 300 s would hold a job up for five minutes
     grace_seconds: int = 30
     lost_after_seconds: int = 60  # past its grace, a pod's node can no longer be answering
+    protect_running: bool = False  # autoscalers leave nodes alone that run an attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class DecideSettings:
     images: Images
     store: FolderStore | S3Store
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    architectures: Mapping[ImageFamily, tuple[str, ...]] = field(default_factory=dict)  # of nodes; absent: any
     models_claim: bool = False  # claim audiojob-models exists in job namespaces, mounted for tasks that use models
     allowed_cidrs: tuple[str, ...] = ()
     fetch_secret: bool = False  # Secret audiojob-fetch exists in job namespaces, mounted for tasks that fetch

@@ -11,8 +11,10 @@ import yaml
 from tests.unit.operator.builders import URL, World, audio_job, phase, pipeline, separate_pipeline, with_settings
 
 from audiojob_operator.records.objects import Object
+from audiojob_operator.records.settings import Disruption, SiteGpu
 from audiojob_types.constants import ANNOTATION_PHASE
 from audiojob_types.contract import S3Store
+from audiojob_types.descriptor import ImageFamily
 
 FOLDER: Final = Path(__file__).with_name("golden")
 TOLERATION: Final = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -121,7 +123,13 @@ def _program_on_gpu_and_s3() -> Object:
     world = World(
         audiojob=speak_job(),
         pipeline=speak_pipeline(device="GPU", gpus=2, exitCodes="Contract", command=None, args=None, env=None),
-        settings=with_settings(store=S3Store(bucket="music", prefix="team-a"), pull_policy="Always"),
+        settings=with_settings(
+            store=S3Store(bucket="music", prefix="team-a"),
+            pull_policy="Always",
+            gpu=SiteGpu("amd.com/gpu"),
+            architectures={ImageFamily.RUNNER: ("amd64", "arm64")},
+            disruption=Disruption(protect_running=True),
+        ),
         gpu=True,
     )
     world.turn()

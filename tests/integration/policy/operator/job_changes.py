@@ -98,6 +98,10 @@ SENTENCES: dict[str, tuple[str, Change]] = {
         CONTAINERS,
         lambda job: init(job, c.CONTAINER_PROGRAM)["securityContext"].update(allowPrivilegeEscalation=True),
     ),
+    "a pod that keeps close to others": (
+        "spec.template.spec",
+        lambda job: pod(job).update(affinity={"podAffinity": {}}),
+    ),
     "a device": (CONTAINERS, lambda job: first(job)["resources"]["limits"].update({"example.org/kvm": "1"})),
     # secrets and files
     "another secret": (f"{SPEC}.volumes", volume(secret={"secretName": "other"})),

@@ -13,7 +13,6 @@ from audiojob_operator.building.program import program_of
 from audiojob_operator.records.libraries import Library
 from audiojob_operator.records.observed import Retried
 from audiojob_operator.records.settings import Revision
-from audiojob_types import constants as c
 from audiojob_types.resources.job import State
 from audiojob_types.resources.pipeline import Phase
 
@@ -94,7 +93,7 @@ def test_every_container_is_as_restricted_as_our_own_and_bounded(case: str) -> N
 
 def test_only_the_program_asks_for_the_gpu() -> None:
     asks = {
-        name: each["resources"]["limits"].get(c.GPU_RESOURCE)
+        name: each["resources"]["limits"].get("amd.com/gpu")
         for name, each in containers(pod_of("program-on-gpu-and-s3")).items()
     }
     assert asks == {"fetch": None, "report": None, "program": "2", "runner": None}
