@@ -50,15 +50,28 @@ class _Group(BaseModel):
 
 
 class ImageSettings(_Group):
-    """Full references of the runner images, with tag or digest."""
+    """Full references of the runner images, with tag or digest.
+
+    ``…_architectures``: those of nodes that can run them; empty: any.
+    """
 
     runner: Annotated[str, Field(min_length=1)]
     runner_torch: Annotated[str, Field(min_length=1)]
+    runner_architectures: tuple[str, ...] = ()
+    runner_torch_architectures: tuple[str, ...] = ()
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
 
     def references(self) -> Images:
         """The images by family."""
         return Images({ImageFamily.RUNNER: self.runner, ImageFamily.RUNNER_TORCH: self.runner_torch})
+
+    def architectures(self) -> dict[ImageFamily, tuple[str, ...]]:
+        """Where their pods may run, by family; those that may run anywhere are left out."""
+        found = {
+            ImageFamily.RUNNER: self.runner_architectures,
+            ImageFamily.RUNNER_TORCH: self.runner_torch_architectures,
+        }
+        return {family: each for family, each in found.items() if each}
 
 
 class CoolDown(_Group):
@@ -206,12 +219,13 @@ class DisruptionSettings(_Group):
 
     ``node_lost_seconds``: how long a pod stays on a node that does not answer before it is deleted.
     ``grace_seconds``: how long it may take to end. ``lost_after_seconds``: how much later it counts as lost, and the
-    phase begins anew elsewhere.
+    phase begins anew elsewhere. ``protect_running``: autoscalers leave a node alone that runs an attempt.
     """
 
     node_lost_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     grace_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
     lost_after_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    protect_running: bool = False
 
 
 class Sweep(_Group):
@@ -336,6 +350,7 @@ class OperatorSettings(BaseSettings):
             images=self.images.references(),
             store=self.store,
             pull_policy=self.images.pull_policy,
+            architectures=self.images.architectures(),
             models_claim=self.models_claim,
             allowed_cidrs=self.fetch.allowed_cidrs,
             fetch_secret=self.fetch.secret,

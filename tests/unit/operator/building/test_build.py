@@ -16,6 +16,7 @@ from audiojob_operator.building.phase_input import report_interval
 from audiojob_operator.building.quantity import quantity_bytes
 from audiojob_operator.building.template import job_skeleton
 from audiojob_operator.records.settings import Disruption
+from audiojob_types.descriptor import ImageFamily
 
 DNS_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 LABEL_VALUE = re.compile(r"^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$")
@@ -36,6 +37,27 @@ def test_a_child_name_leaves_room_for_the_pods_suffix_and_is_a_dns_label(job: st
     made = child_name(job, UID, name, attempt)
     assert len(made) <= 57
     assert DNS_LABEL.match(made)
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_autoscalers_leave_the_node_of_an_attempt_alone_where_that_is_asked_for(protected: bool) -> None:
+    world = World(settings=with_settings(disruption=Disruption(protect_running=protected)))
+    world.turn()
+    annotations = world.newest("first")["spec"]["template"]["metadata"]["annotations"]
+    kept = {"karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+    assert {name: text for name, text in annotations.items() if name in kept} == (kept if protected else {})
+
+
+def test_row_18_a_phase_goes_only_where_its_own_image_runs() -> None:
+    world = World(settings=with_settings(architectures={ImageFamily.RUNNER_TORCH: ("amd64",)}))
+    world.turn()
+    assert "affinity" not in world.newest("first")["spec"]["template"]["spec"], "its image is another one"
+    other = World(settings=with_settings(architectures={ImageFamily.RUNNER: ("amd64",)}))
+    other.turn()
+    affinity = other.newest("first")["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+    assert affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"] == [
+        {"matchExpressions": [{"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]}]}
+    ]
 
 
 def test_a_child_name_differs_by_uid_phase_and_attempt_and_is_otherwise_the_same() -> None:
