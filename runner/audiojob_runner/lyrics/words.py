@@ -93,11 +93,11 @@ def _words(row: Row, counts: _Counts) -> tuple[TimedWord, ...]:
 
 
 def _checked(words: list[TimedWord], counts: _Counts) -> tuple[TimedWord, ...]:
-    """Without signs of music alone. Raises :class:`UnusableError` for what is no line that is sung."""
-    words = [word for word in words if not is_note(word.text)]
+    """The words of a line that is sung, or none. Raises :class:`UnusableError` for what is too long."""
+    words = _stable(words, counts)
     if not words:
         return ()
-    line = "".join(word.text if word.joined else f" {word.text}" for word in words)[0 if words[0].joined else 1 :]
+    line = _text(words)
     if line[0] in "[［" and line[-1] in "]］" and not any(sign in line[1:-1] for sign in "[］［]"):
         counts.headings += 1
         return ()
@@ -109,12 +109,27 @@ def _checked(words: list[TimedWord], counts: _Counts) -> tuple[TimedWord, ...]:
             f"The line that begins with '{line[:30]}' has {len(line)} characters; at most {MAX_LINE_CHARACTERS} are "
             "allowed. Write what is sung line by line."
         )
-    first = replace(words[0], joined=False)
-    again = clean(line, counts.removed)
-    if again == line:
-        return (first, *words[1:])
-    # Parts that were harmless apart, such as a letter and its accents: they are one phrase.
-    start = next((word.start for word in words if word.start is not None), None)
-    end = next((word.end for word in reversed(words) if word.start is not None), None)
-    texts = again.split()
-    return (TimedWord(texts[0], False, start, end), *(TimedWord(text, False) for text in texts[1:])) if texts else ()
+    return tuple(words)
+
+
+def _stable(words: list[TimedWord], counts: _Counts) -> list[TimedWord]:
+    """Without signs of music alone, and so that the line is clean as a whole.
+
+    Parts that were harmless apart may not be together, such as a letter and its accents: then they are one phrase.
+    """
+    while words := [word for word in words if not is_note(word.text)]:
+        words[0] = replace(words[0], joined=False)
+        line = _text(words)
+        again = clean(line, counts.removed)
+        if again == line:
+            return words
+        start = next((word.start for word in words if word.start is not None), None)
+        end = next((word.end for word in reversed(words) if word.start is not None), None)
+        words = [
+            TimedWord(text, False, *((start, end) if number == 0 else ())) for number, text in enumerate(again.split())
+        ]
+    return []
+
+
+def _text(words: list[TimedWord]) -> str:
+    return "".join(word.text if word.joined else f" {word.text}" for word in words)[1:]

@@ -212,6 +212,13 @@ def test_machine_made_captions_that_scroll_have_each_line_once() -> None:
     assert word_times(found.lines[1]) == [("give", 2_400, 3_000), ("you", 3_000, 4_000)]
 
 
+def test_parts_that_make_markup_together_are_no_words() -> None:
+    found = lyrics_of(
+        "WEBVTT\n\n00:01.000 --> 00:04.000\n<v Ann <00:02.000>la -> [Chorus]\n\n00:05.000 --> 00:06.000\nlu"
+    )
+    assert [line.text for line in found.lines] == ["lu"]
+
+
 def test_lines_that_are_sung_twice_are_no_scrolling() -> None:
     found = lyrics_of("WEBVTT\n\n00:01.000 --> 00:02.000\nla la\n\n00:02.000 --> 00:03.000\nla la\n")
     assert times(found) == [("la la", 1_000, 2_000), ("la la", 2_000, 3_000)]
