@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.models.volume import read_lock
+from audiojob_runner.models.volume import read_lock, read_plain
 from audiojob_types.contract import Device, ExitCode
 from audiojob_types.models import UNTRAINED_MODEL
 from audiojob_types.reasons import Reason
@@ -24,6 +24,7 @@ from audiojob_types.reasons import Reason
 if TYPE_CHECKING:
     from demucs.api import Separator
 
+MAX_LISTING_BYTES: Final = 64 * 1024
 _OFFLINE: Final = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -67,7 +68,7 @@ def find_files(name: str, models_root: Path) -> tuple[Path, ...]:
     if not listing.is_file():
         raise _missing(name, listing.name)
     try:
-        bag = yaml.safe_load(listing.read_text(encoding="utf-8"))
+        bag = yaml.safe_load(read_plain(listing, MAX_LISTING_BYTES))
         signatures = [str(signature) for signature in bag["models"]]
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise _unusable(name, f"{listing.name} is not a list of models") from error

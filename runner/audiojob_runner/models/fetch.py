@@ -24,7 +24,7 @@ from audiojob_runner.fetch.partial.transfer import (
     Transfer,
     resuming,
 )
-from audiojob_runner.models.volume import PART_SUFFIX, Lock, contradiction, sha256_of, sync_folder
+from audiojob_runner.models.volume import PART_SUFFIX, Lock, contradiction, is_plain, sha256_of, sync_folder
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -166,7 +166,9 @@ class _Weights(Transfer):
         super().__init__(MAX_FILE_BYTES)
         self._wanted = wanted
         self._tools = tools
-        if wanted.part.exists():
+        if not is_plain(wanted.part):
+            wanted.part.unlink(missing_ok=True)  # a link or a pipe would be written into
+        else:
             self.path, self.received = wanted.part, wanted.part.stat().st_size
             self.version = self.version_of({})
 

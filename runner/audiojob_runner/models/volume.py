@@ -6,13 +6,15 @@ written down when a file is first fetched, and everything that is fetched or loa
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, BinaryIO, Final
 
 from pydantic import Field, ValidationError
 
@@ -51,9 +53,7 @@ def read_lock(root: Path) -> Lock:
     """What is recorded; nothing where there is no record yet. Raises :class:`PhaseError`: ChecksumMismatch."""
     path = root / LOCK_NAME
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_LOCK_BYTES)
-        return Lock.read(content)
+        return Lock.read(read_plain(path, MAX_LOCK_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         return Lock()
     except (OSError, ValidationError) as error:
@@ -66,6 +66,30 @@ def read_lock(root: Path) -> Lock:
         ) from error
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """A file of a folder that others fill, to read it. Links are followed, as administrators make them; a pipe or a
+    device, which might never end, is no file. Raises :class:`OSError`."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "It is no regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a regular file has that name itself. Raises :class:`OSError`."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def read_plain(path: Path, limit: int) -> bytes:
+    """The first ``limit`` bytes of it."""
+    with open_plain(path) as file:
+        return file.read(limit)
+
+
 def write_lock(root: Path, lock: Lock) -> None:
     """Replace the record as a whole. Raises ``OSError``."""
     text = json.dumps(lock.to_wire(), indent=1, sort_keys=True) + "\n"
@@ -75,8 +99,9 @@ def write_lock(root: Path, lock: Lock) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """The old content or the new one, whatever happens. Raises ``OSError``, and leaves nothing half-written."""
     part = path.with_name(path.name + PART_SUFFIX)
+    part.unlink(missing_ok=True)
     try:
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -101,7 +126,7 @@ def sync_folder(folder: Path) -> None:
 def sha256_of(path: Path, on_block: Callable[[int], None] = lambda _number: None) -> str:
     """The file's sha256; ``on_block`` gets the number of bytes read, and may raise."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
             on_block(len(block))

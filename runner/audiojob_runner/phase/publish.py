@@ -63,8 +63,9 @@ class Publisher:
         """All outputs without a manifest. On failure what was written is removed again."""
         self._check(outputs)
         written: list[str] = []
+        files: set[tuple[int, int]] = set()
         try:
-            return [self._put(output, written) for output in outputs]
+            return [self._put(output, written, files) for output in outputs]
         except BaseException:
             self._remove(written)
             raise
@@ -72,7 +73,7 @@ class Publisher:
     def _key(self, file: str) -> str:
         return f"{self.folder}/{file}" if self.folder else file
 
-    def _put(self, output: TaskOutput, written: list[str]) -> ManifestOutput:
+    def _put(self, output: TaskOutput, written: list[str], files: set[tuple[int, int]]) -> ManifestOutput:
         key = self._key(output.path.name)
         digest = hashlib.sha256()
         size = 0
@@ -86,8 +87,13 @@ class Publisher:
                 yield chunk
 
         with self._open(output) as opened:
+            status = os.fstat(opened.fileno())
+            # A thousand names of one file take its room once here, and a thousand times in the store.
+            if (status.st_dev, status.st_ino) in files:
+                raise _bad_output(output, f"{output.path.name} is another name of a file that is an output already")
+            files.add((status.st_dev, status.st_ino))
             written.append(key)
-            if os.fstat(opened.fileno()).st_size <= CHUNK_BYTES:
+            if status.st_size <= CHUNK_BYTES:
                 self.store.write(key, b"".join(chunks(opened)))
             else:
                 self.store.write_stream(key, chunks(opened))

@@ -240,7 +240,7 @@ class _Volume:
         """Two runs on one volume would write the same part files: the second waits for the first."""
         try:
             self._root.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._root / BUSY_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self._root / BUSY_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise PhaseError(
                 ExitCode.USAGE,

@@ -96,6 +96,7 @@ def list_files(folder: Path, context: TaskContext) -> list[Path]:
     if entries is None:
         raise _failure(f"{OUTPUTS} is not a folder any more")
     files: list[Path] = []
+    inodes: dict[int, str] = {}
     for entry in entries:
         if entry.name.startswith("."):
             context.log.info("Ignored: %s", _shown(entry.name))
@@ -111,6 +112,9 @@ def list_files(folder: Path, context: TaskContext) -> list[Path]:
             raise _failure(f"there are more than {MAX_FILES} files in {OUTPUTS}; pack them into one")
         else:
             _refuse_holes(entry)
+            # A thousand names of one file take its room once here, and a thousand times in the store.
+            if (first := inodes.setdefault(entry.inode(), entry.name)) != entry.name:
+                raise _failure(f"{first} and {entry.name} in {OUTPUTS} are two names of one file; copy it or leave one")
             files.append(Path(entry.path))
     if not files:
         raise _failure(f"the folder {OUTPUTS} is empty")

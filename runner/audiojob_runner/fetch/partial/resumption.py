@@ -92,10 +92,13 @@ def resume_headers(version: Version | None, received: int) -> dict[str, str]:
     return headers if version.validator is None else headers | {"If-Range": version.validator}
 
 
-def judge(version: Version | None, received: int, status: int, headers: Mapping[str, str]) -> Verdict:
+def judge(
+    version: Version | None, received: int, status: int, headers: Mapping[str, str], *, redirected: bool = False
+) -> Verdict:
     """What an answer to :func:`resume_headers` is, after ``received`` bytes of ``version``.
 
     A server need not do what it is asked for. So the start, the size and the validator in its answer must fit, too.
+    ``redirected``: it came from wherever a redirect leads this time.
     """
     if status not in (PARTIAL_CONTENT, OUT_OF_RANGE):
         return Verdict.WHOLE
@@ -108,7 +111,7 @@ def judge(version: Version | None, received: int, status: int, headers: Mapping[
         match = _NO_RANGE.fullmatch(headers.get("Content-Range", "").strip())
         return Verdict.COMPLETE if match and int(match[1]) == received else Verdict.UNFIT
     fits = part is not None and part.start == received and _same_length(version, part)
-    return Verdict.CONTINUES if fits and _same_validator(version, headers) else Verdict.UNFIT
+    return Verdict.CONTINUES if fits and _same_validator(version, headers, redirected) else Verdict.UNFIT
 
 
 def _is_all(part: Part) -> bool:
@@ -122,13 +125,14 @@ def _same_length(version: Version, part: Part) -> bool:
     return version.length is None or part.total == version.length
 
 
-def _same_validator(version: Version, headers: Mapping[str, str]) -> bool:
-    """A part must name the tag again (RFC 9110, 15.3.7). A date may be left out: its length has been compared."""
+def _same_validator(version: Version, headers: Mapping[str, str], redirected: bool) -> bool:
+    """A part must name the tag again (RFC 9110, 15.3.7). A date may be left out: its length has been compared. But not
+    by another server, which may have another file of that length."""
     if version.validator is None:
         return True
     if not version.is_date:
         return headers.get("ETag", "").strip() == version.validator
-    return headers.get("Last-Modified", "").strip() in ("", version.validator)
+    return headers.get("Last-Modified", "" if redirected else version.validator).strip() == version.validator
 
 
 def _is_strong(date: str, headers: Mapping[str, str]) -> bool:

@@ -122,7 +122,9 @@ class Transfer(ABC):
 
     def judge(self, response: requests.Response) -> Verdict:
         """What the answer is. Raises :class:`StartOverError` where it does not fit."""
-        verdict = judge(self.version, self.received, response.status_code, response.headers)
+        verdict = judge(
+            self.version, self.received, response.status_code, response.headers, redirected=bool(response.history)
+        )
         if verdict is Verdict.UNFIT:
             self.forget()
             raise StartOverError

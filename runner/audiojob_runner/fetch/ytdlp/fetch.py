@@ -118,6 +118,10 @@ class _Fetch:
         """Hold the limits against what the formats list, and tell whether the source is live."""
         live = info.get("is_live") is True or info.get("live_status") == "is_live"
         for each in formats:
+            if ytformats.is_unread(each):
+                raise PhaseError(
+                    ExitCode.NOT_MEDIA, Reason.NOT_MEDIA, "The source is only there for Flash, which is not supported."
+                )
             if str(each.get("protocol") or "").startswith("m3u8"):
                 live = self._read_playlist(downloader, each) or live
             check_seconds(ytformats.played_seconds(each), self._wanted.max_duration_seconds)

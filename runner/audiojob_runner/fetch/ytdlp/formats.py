@@ -29,6 +29,8 @@ _PREFERRED: Final[dict[str, tuple[str, ...]]] = {
     "flac": ("acodec:flac",),
     "mp4": ("vcodec:h264", "acodec:aac"),
 }
+# Of Flash and older. yt-dlp would start other programs for most, which ask no proxy.
+_UNREAD_PROTOCOLS: Final = ("f4m", "mms", "rtmp", "rtsp")
 # Pictures weigh more than sound, where nobody tells how much.
 _UNKNOWN_WEIGHT: Final = {True: 8.0, False: 1.0}
 # What pairs of containers a file without conversion may have; anything goes into Matroska.
@@ -59,6 +61,11 @@ def chosen(info: Info) -> list[dict[str, Any]]:
         return [dict(info)]
     general = {key: value for key, value in info.items() if key not in ("requested_formats", "formats")}
     return [{**general, **each} for each in requested]
+
+
+def is_unread(each: Info) -> bool:
+    """Whether a format comes by a protocol that is not read."""
+    return str(each.get("protocol") or "").lower().startswith(_UNREAD_PROTOCOLS)
 
 
 def has_video(each: Info) -> bool:

@@ -160,6 +160,7 @@ class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no type
         if not isinstance(ie, type):
             for name, check in _PARSERS:
                 setattr(ie, name, _checked(getattr(ie, name), check))
+            ie._parse_f4m_formats = _flash  # noqa: SLF001 - yt-dlp's extractors call it
 
     def build_request_director(self, *args: Any, **kwargs: Any) -> Any:
         """As in yt-dlp, but bodies of redirects are not read."""
@@ -198,6 +199,12 @@ class _Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]  # yt-dlp has no type
 
         response.read = bounded
         return response
+
+
+def _flash(_manifest: Any, url: str, *_: Any, **__: Any) -> list[dict[str, Any]]:
+    """A format that is the last to be chosen, and then refused: yt-dlp would write out, after all checks, thousands of
+    millions of pieces for two numbers in a hundred bytes. Sites that still have such lists have others beside."""
+    return [{"format_id": "flash", "url": url, "ext": "flv", "protocol": "f4m", "preference": -100}]
 
 
 def _checked(parse: Callable[..., Any], check: Callable[[Any], None]) -> Callable[..., Any]:

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
@@ -95,6 +97,16 @@ def test_what_an_earlier_run_has_left_is_gone_on_with(filling: Filling) -> None:
     (filling.root / f"{ONE_NAME}.part").write_bytes(ONE[:1000])
     assert filling.run("htdemucs") == []
     assert filling.asked() == [(ONE_PATH, "bytes=1000-")]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(path.with_name("elsewhere"))])
+def test_a_part_that_is_no_file_is_replaced(filling: Filling, make: Callable[[Path], object]) -> None:
+    filling.root.mkdir()
+    (filling.root / "elsewhere").write_bytes(b"another's")
+    make(filling.root / f"{ONE_NAME}.part")
+    assert filling.run("htdemucs") == []
+    assert (filling.root / ONE_NAME).read_bytes() == ONE
+    assert (filling.root / "elsewhere").read_bytes() == b"another's"
 
 
 def test_a_part_that_is_whole_already_is_put_in_place(filling: Filling) -> None:

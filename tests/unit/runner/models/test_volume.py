@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,16 @@ import yaml
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.models import volume as modelvolume
-from audiojob_runner.models.volume import LOCK_NAME, Lock, contradiction, listing, read_lock, sha256_of, write_lock
+from audiojob_runner.models.volume import (
+    LOCK_NAME,
+    PART_SUFFIX,
+    Lock,
+    contradiction,
+    listing,
+    read_lock,
+    sha256_of,
+    write_lock,
+)
 from audiojob_types.models import KNOWN_MODELS
 from audiojob_types.reasons import Reason
 
@@ -48,6 +59,30 @@ def test_a_record_that_cannot_be_read_is_told(tmp_path: Path, text: str) -> None
     with pytest.raises(PhaseError) as caught:
         read_lock(tmp_path)
     assert (caught.value.exit_code, caught.value.reason) == (64, Reason.CHECKSUM_MISMATCH)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_not_read_for_ever(tmp_path: Path, make: Callable[[Path], object]) -> None:
+    make(tmp_path / LOCK_NAME)
+    make(tmp_path / NAME)
+    with pytest.raises(PhaseError, match="cannot be read"):
+        read_lock(tmp_path)
+    with pytest.raises(OSError, match="regular file"):
+        sha256_of(tmp_path / NAME)
+
+
+def test_links_of_an_administrator_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"weights")
+    (tmp_path / NAME).symlink_to("elsewhere")
+    assert sha256_of(tmp_path / NAME) == DIGEST
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"weights")
+    (tmp_path / f"{LOCK_NAME}{PART_SUFFIX}").symlink_to("elsewhere")
+    write_lock(tmp_path, Lock())
+    assert (tmp_path / "elsewhere").read_bytes() == b"weights"
+    assert read_lock(tmp_path) == Lock()
 
 
 def test_a_write_that_fails_leaves_the_old_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ def made(tmp_path: Path) -> Path:
     (folder / "link.wav").symlink_to(folder / "one.wav")
     (tmp_path / "secret.wav").write_bytes(b"a password")
     (folder / "away").symlink_to(tmp_path)
+    (folder / "again.wav").hardlink_to(folder / "one.wav")
     return folder
 
 
@@ -62,6 +63,7 @@ def left(tmp_path: Path) -> list[str]:
         pytest.param("two", "-x.wav", "not allowed", id="a name like an option"),
         pytest.param("one", "two.wav", "two of that name", id="the same name twice"),
         pytest.param("two", "one.wav", "two of that name", id="the same file twice"),
+        pytest.param("two", "again.wav", "another name of a file", id="another name of a file that is an output"),
         pytest.param("Two Words", "two.wav", "name", id="an output name that pipelines cannot use"),
         pytest.param("two", "../secret.wav", "outside", id="a file above the folder"),
         pytest.param("two", "/etc/hostname", "outside", id="another file of the container"),

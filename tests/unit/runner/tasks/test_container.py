@@ -68,6 +68,11 @@ def link(path: Path) -> None:
     path.symlink_to("/etc/passwd")
 
 
+def hard_link(work: Path) -> None:
+    leave(work, "a.wav")
+    (work / "outputs/b.wav").hardlink_to(work / "outputs/a.wav")
+
+
 def replace_folder(work: Path) -> None:
     (work / "outputs").rmdir()
     (work / "outputs").symlink_to("/etc")
@@ -84,6 +89,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "only hidden files": (lambda work: leave(work, ".a"), "is empty"),
     "a link to a file of ours": (lambda work: link(work / "outputs/a.txt"), "a link or device"),
     "a pipe": (lambda work: os.mkfifo(work / "outputs/a.wav"), "a link or device"),
+    "two names of one file": (hard_link, "a.wav and b.wav in outputs are two names of one file"),
     "a folder": (lambda work: (work / "outputs/a").mkdir(), "'a' in outputs is a folder"),
     "the folder itself replaced by a link": (
         replace_folder,

@@ -26,6 +26,10 @@ SMOOTH = (
     '<SmoothStreamingMedia Duration="100000000"><StreamIndex Type="audio" Url="a">'
     f'<QualityLevel Bitrate="1" FourCC="AACL"/><c t="0" d="1" r="{REPEATED}"/></StreamIndex></SmoothStreamingMedia>'
 )
+FLASH = (
+    '<manifest xmlns="http://ns.adobe.com/f4m/1.0"><bootstrapInfo id="b">AAAA</bootstrapInfo>'
+    '<media url="a" bootstrapInfoId="b" bitrate="1"/></manifest>'
+)
 MASTER = "#EXTM3U\n" + "".join(f"#EXT-X-STREAM-INF:BANDWIDTH={number}\n{number}.m3u8\n" for number in range(1, 2_100))
 
 
@@ -45,6 +49,15 @@ def test_it_ends_before_it_is_written_out(bench: Bench, web: Web, task: Task, pa
         bench.run(task, url)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.NOT_MEDIA, Reason.TOO_LARGE), caught.value
     assert "lists more" in caught.value.message
+
+
+def test_lists_of_flash_are_not_read(bench: Bench, web: Web) -> None:
+    """A bootstrap of a hundred bytes says how many pieces there are: four thousand million."""
+    url = web.serve("/a.f4m", FLASH.encode(), Content_Type="application/f4m+xml")
+    bench.run(Task.INSPECT, url)
+    with pytest.raises(PhaseError, match="only there for Flash") as caught:
+        bench.run(Task.DOWNLOAD, url)
+    assert caught.value.exit_code == ExitCode.NOT_MEDIA
 
 
 @pytest.mark.parametrize("path", ["/a.mpd", "/page"])

@@ -106,6 +106,22 @@ def test_whether_an_answer_continues_what_is_there(
 
 
 @pytest.mark.parametrize(
+    ("version", "headers", "verdict"),
+    [
+        pytest.param(TAGGED, REST | TAG, Verdict.CONTINUES, id="the same tag"),
+        pytest.param(TAGGED, REST | {"ETag": '"v2"'}, Verdict.UNFIT, id="another tag"),
+        pytest.param(DATED, REST | {"Last-Modified": OLD}, Verdict.CONTINUES, id="the same date and size"),
+        pytest.param(DATED, REST, Verdict.UNFIT, id="no date: a file of that size, perhaps another one"),
+        pytest.param(VERIFIED, REST, Verdict.CONTINUES, id="a checksum needs no validator"),
+    ],
+)
+def test_whether_the_answer_from_where_a_redirect_leads_continues_what_is_there(
+    version: Version, headers: dict[str, str], verdict: Verdict
+) -> None:
+    assert judge(version, 400, 206, CaseInsensitiveDict(headers), redirected=True) is verdict
+
+
+@pytest.mark.parametrize(
     ("told", "part"),
     [
         pytest.param("bytes 400-999/1000", Part(400, 1_000, 1_000), id="the last part"),

@@ -10,6 +10,7 @@ from audiojob_runner.fetch.ytdlp.formats import (
     chosen,
     estimated_bytes,
     has_video,
+    is_unread,
     played_seconds,
     weights,
 )
@@ -42,6 +43,17 @@ def test_each_part_has_what_the_whole_says_and_its_own_address() -> None:
     info = {"id": "x", "url": "whole", "requested_formats": [{"url": "a"}, {"url": "b"}], "formats": [{"url": "c"}]}
     assert chosen(info) == [{"id": "x", "url": "a"}, {"id": "x", "url": "b"}]
     assert chosen({"id": "x", "url": "whole"}) == [{"id": "x", "url": "whole"}]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "want"),
+    [
+        ("f4m", True), ("rtmp", True), ("rtmpe", True), ("rtmp_ffmpeg", True), ("mms", True), ("rtsp", True),
+        ("https", False), ("m3u8_native", False), ("http_dash_segments", False), ("ism", False), (None, False),
+    ],
+)  # fmt: skip
+def test_protocols_of_flash_are_not_read(protocol: str | None, want: bool) -> None:
+    assert is_unread({"protocol": protocol}) is want
 
 
 @pytest.mark.parametrize(
