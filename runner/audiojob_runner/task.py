@@ -97,7 +97,7 @@ class TaskOutput:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metadata", redact_all(self.metadata))
+        object.__setattr__(self, "metadata", redact_all(self.metadata, titles=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class TaskResult:
     crash_after_publishing: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "metadata", redact_all(self.metadata))
+        object.__setattr__(self, "metadata", redact_all(self.metadata, titles=True))
 
 
 class RunTask(Protocol):

@@ -57,6 +57,13 @@ _PAIR: Final = re.compile(
 _MEMBER: Final = re.compile(
     rf"""(\\?["'][\w-]{{0,40}}(?:{_STRONG})[\w-]{{0,40}}\\?["']\s*:\s*b?\\?["'])(?!\*\*\*)[^"'\\\r\n]+""", re.IGNORECASE
 )
+# The same in a sentence: `password: x`, `API key = "x"`. The name ends before the sign: a reason such as TokenExpired
+# is followed by a message.
+_SAID: Final = re.compile(
+    rf"(?<![\w-])([\w-]{{0,40}}(?:{_STRONG}|(?:api|access|private) key)s?[ \t]{{0,3}}(?:[=-]>|[:=])[ \t]{{0,3}})"
+    r"""(?:(["'])(?:(?!\2)[^\\\r\n]|\\.)*\2|(?!\*\*\*)[^\s&;,"'<>)\]}\\]+)""",
+    re.IGNORECASE,
+)
 _STRONG_NAME: Final = re.compile(_STRONG, re.IGNORECASE)
 _SECRET_NAME: Final = re.compile(rf"{_STRONG}|^(?:\w*_)?(?:sig|auth|policy|key|hash|sid|ticket|nonce)$", re.IGNORECASE)
 # Long, of letters and digits in no order of words; a number alone is an id or a time.
@@ -115,8 +122,8 @@ SECRETS: Final = Secrets()
 """Those of this process, whose logging is one as well."""
 
 
-def redact(text: str, secrets: Secrets = SECRETS) -> str:
-    """The text as it may leave the process."""
+def redact(text: str, secrets: Secrets = SECRETS, *, titles: bool = False) -> str:
+    """The text as it may leave the process. In ``titles`` of works "Secret: …" and the like are words as all others."""
     text = secrets.remove(text)
     # Most texts have none of these signs, and this runs for each of them.
     if any(sign in text for sign in "/%\\&"):
@@ -128,17 +135,19 @@ def redact(text: str, secrets: Secrets = SECRETS) -> str:
         text = _MEMBER.sub(rf"\1{HIDDEN}", text)
     if "=" in text or "%" in text:
         text = _PAIR.sub(rf"\1\2{HIDDEN}", text)
+    if not titles and (":" in text or "=" in text or ">" in text):
+        text = _SAID.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}{found[2] or ''}", text)
     return _SCHEME_OF_HEADER.sub(rf"\1{HIDDEN}", text)
 
 
-def redact_all(value: Any, secrets: Secrets = SECRETS) -> Any:
+def redact_all(value: Any, secrets: Secrets = SECRETS, *, titles: bool = False) -> Any:
     """JSON with each text redacted; the names of its fields are our own."""
     if isinstance(value, str):
-        return redact(value, secrets)
+        return redact(value, secrets, titles=titles)
     if isinstance(value, Mapping):
-        return {key: redact_all(each, secrets) for key, each in value.items()}
+        return {key: redact_all(each, secrets, titles=titles) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [redact_all(each, secrets) for each in value]
+        return [redact_all(each, secrets, titles=titles) for each in value]
     return value
 
 

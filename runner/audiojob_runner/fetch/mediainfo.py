@@ -132,7 +132,7 @@ def plain_text(value: object, limit: int, *, lines: bool = False) -> str | None:
     )
     rows = [" ".join(row.split()) for row in (kept.splitlines() if lines else [kept])]
     joined = "\n".join(rows).strip()
-    return (redact_links(joined) if lines else redact(joined))[:limit] or None
+    return (redact_links(joined) if lines else redact(joined, titles=True))[:limit] or None
 
 
 def _general(info: Info) -> dict[str, Any]:

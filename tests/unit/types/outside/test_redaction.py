@@ -57,6 +57,15 @@ LONG = "Zx81kQ0aPz93mmT7bLq2"
         pytest.param(f'{{"Cookie": "a=\\"x\\"; b={S}"}}', '{"Cookie": "***"}', id="quotes within a header in JSON"),
         pytest.param(f"X-Plex-Token: {S}", "X-Plex-Token: ***", id="a maker's own header"),
         pytest.param(f"pwd={S} passphrase={S}", "pwd=*** passphrase=***", id="other words for it"),
+        pytest.param(f"wrong (password: {S}), again", "wrong (password: ***), again", id="a sentence"),
+        pytest.param(f"Login failed: Password:{S}", "Login failed: Password:***", id="a sentence without a space"),
+        pytest.param(f"passwd = {S}; pwd => {S}", "passwd = ***; pwd => ***", id="a setting with spaces"),
+        pytest.param(f'client_secret="a {S}", n=1', 'client_secret="***", n=1', id="a setting in quotes"),
+        pytest.param(f"api key: {S}, access_key : '{S}'", "api key: ***, access_key : '***'", id="keys"),
+        pytest.param(f"invalid credentials: me/{S}", "invalid credentials: ***", id="both"),
+        pytest.param("TokenExpired: the token has expired", None, id="a reason with its message"),
+        pytest.param("The Secret is missing: create it", None, id="a sentence about one"),
+        pytest.param("token:", None, id="nothing after the name"),
         pytest.param("https://h.example/2026/song-of-the-day-2026.mp3", None, id="an address without secrets"),
         pytest.param("https://h.example/My-Long-Title-of-a-Song-1984-remastered.mp3", None, id="a title as a name"),
         pytest.param("s3://music/default/4a6c1f0e-6f0b-4a52-9f1e-0d1f6f9c1a10/one/1", None, id="our own store"),
@@ -100,6 +109,12 @@ def test_names_of_songs_and_videos_are_no_secrets() -> None:
     assert redact("dQw4w9WgXcQ Summer Hits english 2", secrets) == "dQw4w9WgXcQ Summer Hits english 2"
 
 
+def test_titles_have_words_such_as_secret() -> None:
+    assert redact("The Secret: Dare to Dream", Secrets(), titles=True) == "The Secret: Dare to Dream"
+    assert redact_all({"title": "Password: Swordfish"}, Secrets(), titles=True) == {"title": "Password: Swordfish"}
+    assert redact(f"token={S}", Secrets(), titles=True) == "token=***"
+
+
 @pytest.mark.parametrize("name", ["aaaaaaaa-74357bb4.th", "955717e8-8726e21a.th", "song-2026-11-28-5f3a9c1e.flac"])
 def test_names_of_files_with_a_checksum_are_no_secrets(name: str) -> None:
     secrets = learned(f"https://models.example/demucs/{name}")
@@ -119,7 +134,10 @@ def test_the_newest_secrets_are_known() -> None:
     assert redact("secret-0 x", secrets) == "secret-0 x"
 
 
-@pytest.mark.parametrize("piece", ["/", "-/", "token", "a:", "https://", "%25", "cookie", "?", "=", "a%3a//"])
+@pytest.mark.parametrize(
+    "piece",
+    ["/", "-/", "token", "a:", "https://", "%25", "cookie", "?", "=", "a%3a//", "token: ", 'token:"', "token='\\"],
+)
 def test_no_text_takes_long(piece: str) -> None:
     text = (piece * 40_000)[:32_768]
     begun = time.process_time()
