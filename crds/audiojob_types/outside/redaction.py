@@ -68,6 +68,7 @@ _STRONG_NAME: Final = re.compile(_STRONG, re.IGNORECASE)
 _SECRET_NAME: Final = re.compile(rf"{_STRONG}|^(?:\w*_)?(?:sig|auth|policy|key|hash|sid|ticket|nonce)$", re.IGNORECASE)
 # Long, of letters and digits in no order of words; a number alone is an id or a time.
 _TOKEN: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_~.+=-]{20,}")
+_OTHER_SIGNS: Final = re.compile(r"[^A-Za-z0-9_~.+=-]+")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # Eight hexadecimal digits are what names of files have of a checksum, such as a model's: too few for a secret.
 _WORD: Final = re.compile(r"[A-Za-z]{1,15}[0-9]{0,4}|[0-9]{1,8}|[0-9a-f]{1,8}")
@@ -199,8 +200,24 @@ def _plain_segment(segment: str) -> str:
 
 
 def _looks_secret(text: str) -> bool:
-    plain = unquote(text)
-    return bool(_TOKEN.fullmatch(plain)) and not (_UUID.fullmatch(plain) or _is_words(plain))
+    return bool(_tokens(text))
+
+
+def _tokens(text: str) -> list[str]:
+    """What looks like a token in it: a stroke, plain or encoded, hides none."""
+    return [
+        each
+        for each in _OTHER_SIGNS.split(_unquoted(text))
+        if _TOKEN.fullmatch(each) and not (_UUID.fullmatch(each) or _is_words(each))
+    ]
+
+
+def _unquoted(text: str) -> str:
+    for _ in range(MAX_DECODINGS):
+        if (plain := unquote(text)) == text:
+            break
+        text = plain
+    return text
 
 
 def _is_words(text: str) -> bool:
@@ -221,14 +238,14 @@ def _secrets_of(parts: SplitResult) -> Iterator[str]:
     for text in (parts.query, parts.fragment):
         pairs = parse_qsl(text, max_num_fields=200)
         yield from (value for name, value in pairs if _SECRET_NAME.search(name) or _looks_secret(value))
+        yield from (each for _, value in pairs for each in _tokens(value))
         if not pairs and _looks_secret(text):
-            yield unquote(text)
-    for piece in re.split("[/;]", parts.path):
+            yield from (unquote(text), *_tokens(text))
+    for piece in re.split("[/;&]", _unquoted(parts.path)):
         name, mark, value = piece.partition("=")
         if mark and (_SECRET_NAME.search(name) or _looks_secret(value)):
-            yield unquote(value)
-        elif _looks_secret(piece):
-            yield unquote(piece)
+            yield value
+        yield from _tokens(piece)
 
 
 def _spellings(value: str) -> tuple[str, ...]:

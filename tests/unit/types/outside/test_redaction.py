@@ -26,6 +26,11 @@ LONG = "Zx81kQ0aPz93mmT7bLq2"
         pytest.param(f"see https://h.example/a?{S}.", "see https://h.example/a?***.", id="the end of a sentence"),
         pytest.param(f"https://h.example/{LONG}/a.mp3", "https://h.example/***/a.mp3", id="a token in the path"),
         pytest.param(f"https://h.example/token={S}/a", "https://h.example/token=***/a", id="a named part of the path"),
+        pytest.param(
+            f"https://h.example/a%2F{LONG}%2fb/c", "https://h.example/***/c", id="an encoded stroke in the path"
+        ),
+        pytest.param(f"https://h.example/a%252F{LONG}", "https://h.example/***", id="a stroke encoded twice"),
+        pytest.param(f"https://h.example/a:{LONG},b/c", "https://h.example/***/c", id="other signs in the path"),
         pytest.param(f"https://h.example/a;sid={S}/b", "https://h.example/a;***/b", id="a parameter of the path"),
         pytest.param(quote(f"https://h.example/a?x={S}", safe=""), "https://h.example/a?***", id="encoded"),
         pytest.param(
@@ -92,6 +97,9 @@ def learned(url: str) -> Secrets:
         pytest.param(f"https://h.example/?sig={S}", f"FILE {S.upper()}.mp3", id="in capitals"),
         pytest.param(f"https://me:{S}@h.example/", S, id="a password"),
         pytest.param(f"https://h.example/{LONG}/x", f"id {LONG}", id="a part of the path"),
+        pytest.param(f"https://h.example/x%2F{LONG}%2Fa", f"id {LONG}", id="a part of the path with encoded strokes"),
+        pytest.param(f"https://h.example/?u=https%3A%2F%2Fg.example%2F{LONG}", f"id {LONG}", id="within another"),
+        pytest.param(f"https://h.example/a%3Btoken%3D{S}", f"id {S}", id="a parameter with encoded signs"),
         pytest.param("https://h.example/?key=Zx81kQ0aPz93mmT7bLq2%22", 'say \\"Zx81kQ0aPz93mmT7bLq2\\"', id="in JSON"),
         pytest.param("https://h.example/?token=a%2Fb%2Bc12", r'{"x": "a\/b+c12"}', id="in JSON of other makers"),
         pytest.param("https://h.example/?token=a%2Fb%2Bc%C3%BC12", str("a/b+cü12".encode()), id="as bytes"),
