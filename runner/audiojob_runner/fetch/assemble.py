@@ -25,6 +25,7 @@ from audiojob_runner.media.ffmpeg_encode import (
     StreamKind,
     encode,
 )
+from audiojob_runner.media.lengths.streamed import fill_in
 from audiojob_runner.media.streams import MediaFile
 from audiojob_runner.media.transcoding import cover_streams
 from audiojob_runner.task import TaskContext
@@ -85,6 +86,8 @@ def _stored(file: Path, extension: str, context: TaskContext) -> Path:
 
 
 def _encoded(parts: Parts, wanted: DownloadParameters, context: TaskContext) -> Fetched:
+    for path in parts.files:
+        fill_in(path)
     examined = [(path, _examined(path, context)) for path in parts.files]
     name: str = wanted.container
     if name == "original":

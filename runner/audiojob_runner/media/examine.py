@@ -12,6 +12,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError
+from audiojob_runner.media.lengths.named import UNKNOWN_TOTALS, NamedLength, caf_length, w64_length
 from audiojob_runner.media.lengths.read import played_samples
 from audiojob_runner.media.lengths.wav import wav_length
 from audiojob_runner.media.probe import MediaInfo
@@ -71,9 +72,28 @@ def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:
             said = wav_length(file, source.stat().st_size)
         exact = said.seconds is not None
         seconds = said.seconds if exact else info.duration_seconds
-        timing = replace(info.timing, past_end=said.goes_on, seconds=said.seconds if said.padded else None)
+        timing = replace(
+            info.timing,
+            past_end=said.goes_on,
+            unnamed=said.unnamed,
+            seconds=said.seconds if said.padded else None,
+        )
         return replace(info, duration_seconds=seconds, exact=exact, timing=timing)
+    if info.demuxer in ("caf", "w64"):
+        with source.open("rb") as file:
+            named = caf_length(file) if info.demuxer == "caf" else w64_length(file)
+        return info if named is None else _held_to(info, named)
+    if info.demuxer == "flac" and round((info.duration_seconds or 0.0) * info.sample_rate) in UNKNOWN_TOTALS:
+        return replace(info, duration_seconds=None, exact=False)
     return info
+
+
+def _held_to(info: MediaInfo, named: NamedLength) -> MediaInfo:
+    """With the length that a header names, and held to it where that is not all that is decoded."""
+    timing = info.timing
+    if named.padded:
+        timing = replace(timing, seconds=named.seconds, lead_seconds=named.lead_seconds)
+    return replace(info, duration_seconds=named.seconds, exact=True, timing=timing)
 
 
 def _with_timing(source: Path, found: MediaFile, info: MediaInfo) -> MediaFile:

@@ -21,7 +21,7 @@ class Timing:
     ``seconds`` of it are played, and what is decoded behind them is padding; None is all of it. So is what comes
     ``lead_seconds`` before the beginning. ``timeline``: the container says when each piece plays; sound that
     starts ``late_seconds`` late has silence before it. ``shifted``: ffmpeg would leave it out unless the film is read
-    too. ``past_end``: read on behind the end that the header names.
+    too. ``past_end``: read on behind the end that the header names; ``unnamed``: it names none.
     """
 
     seconds: float | None = None
@@ -30,6 +30,7 @@ class Timing:
     late_seconds: float = 0.0
     shifted: bool = False
     past_end: bool = False
+    unnamed: bool = False
 
 
 PLAIN: Final = Timing()
@@ -37,7 +38,7 @@ PLAIN: Final = Timing()
 
 def timing_options(timing: Timing) -> list[str]:
     """Options before the input."""
-    options = ["-ignore_length", "1"] if timing.past_end else []
+    options = ["-ignore_length", "1"] if timing.past_end or timing.unnamed else []
     if timing.lead_seconds:
         # ffmpeg counts from the first packet, and not from the beginning.
         options += ["-itsoffset", f"-{timing.lead_seconds:.6f}"]

@@ -13,6 +13,7 @@ from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
 from audiojob_runner.media.examine import examine_sound, explained
 from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
+from audiojob_runner.media.lengths.streamed import readable
 from audiojob_runner.media.levels.clipping import find_clipping
 from audiojob_runner.media.levels.loudness import LoudnessRequest, sample_peak
 from audiojob_runner.media.probe import MediaInfo
@@ -30,7 +31,11 @@ CHANNELS: Final = 2
 def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
     """Input ``source`` (any file) to output ``audio`` (``audio.wav``)."""
     assert isinstance(parameters, NormalizeParameters)
-    source = _source(inputs)
+    with readable(_source(inputs), context.work_dir) as source:
+        return _normalize(source, parameters, context)
+
+
+def _normalize(source: Path, parameters: NormalizeParameters, context: TaskContext) -> TaskResult:
     max_seconds = min(
         parameters.max_duration_seconds,
         context.limits.max_duration_seconds or parameters.max_duration_seconds,

@@ -25,6 +25,7 @@ from audiojob_runner.media.ffmpeg_encode import (
     encode,
 )
 from audiojob_runner.media.films import first_film
+from audiojob_runner.media.lengths.streamed import readable
 from audiojob_runner.media.levels.clipping import find_clipping
 from audiojob_runner.media.levels.loudness import Loudness, LoudnessRequest, measure, sample_peak
 from audiojob_runner.media.probe import MediaInfo
@@ -47,7 +48,8 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     given = inputs.get("source")
     if given is None or given.path is None:
         raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, "Transcode needs an input file named 'source'.")
-    return _Transcoding(given.path, given.metadata, parameters, context).run()
+    with readable(given.path, context.work_dir) as source:
+        return _Transcoding(source, given.metadata, parameters, context).run()
 
 
 class _Transcoding:

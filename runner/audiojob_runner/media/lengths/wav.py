@@ -1,4 +1,4 @@
-"""Reads the length in a WAV file's header, which ffprobe does not report."""
+"""Reads the length in the header of a WAV file, RF64 included, which ffprobe does not report."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _BLOCK_FORMATS: Final = frozenset({0x0002, 0x0011})
 # Programs that write to a pipe cannot go back and fill in the size. They leave 0, the largest number that they know
 # (of 31, 32 bits), or that number less what their headers take, rounded to their blocks.
 _PLACEHOLDERS: Final = (range(1), range(0x7F00_0000, 0x8001_0000), range(0xFFFF_0000, 1 << 32))
+_LARGE_PLACEHOLDER: Final = 1 << 62
 _MAX_CHUNKS: Final = 64
 _CHUNK_NAME: Final = re.compile(rb"[\x20-\x7e]{4}")
 
@@ -24,12 +25,13 @@ class WavLength:
 
     ``goes_on`` tells that sound follows behind the end that the header names: a recorder that stopped before it
     brought the header up to date, or more than 32 bits can count. ``padded``: what is decoded behind ``seconds`` is
-    the padding of the last block.
+    the padding of the last block. ``unnamed``: the header names no length, and ffmpeg takes that for an end.
     """
 
     seconds: float | None = None
     goes_on: bool = False
     padded: bool = False
+    unnamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,18 @@ def is_placeholder(size: int, room: int) -> bool:
 def wav_length(file: BinaryIO, file_size: int) -> WavLength:
     """What the header of a RIFF/WAVE file promises."""
     head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+    large = head[:4] in (b"RF64", b"BW64")
+    if not (large or head[:4] == b"RIFF") or head[8:] != b"WAVE":
         return WavLength()
-    byte_rate, blocks, samples = 0, None, 0
+    byte_rate, blocks, samples, large_size = 0, None, 0, 0
     for _ in range(_MAX_CHUNKS):
         chunk = file.read(8)
         if len(chunk) < 8:
             break
         name, size = struct.unpack("<4sI", chunk)
         end = file.tell() + size + size % 2  # chunks start at even offsets
+        if name == b"data" and large:
+            return _large_promise(file, large_size, byte_rate, file_size)
         if name == b"data":
             return _counted(size, blocks, samples) if blocks else _promise(file, size, byte_rate, file_size)
         if name == b"fmt ":
@@ -68,6 +73,8 @@ def wav_length(file: BinaryIO, file_size: int) -> WavLength:
             blocks = _blocks(coding, fields)
             if coding not in _EVEN_FORMATS and not blocks:
                 break
+        elif name == b"ds64":
+            large_size = int.from_bytes(file.read(16)[8:], "little")
         elif name == b"fact":
             samples = int.from_bytes(file.read(min(size, 4)), "little")
         file.seek(end)
@@ -88,6 +95,12 @@ def _counted(size: int, blocks: _Blocks, samples: int) -> WavLength:
     if not (count - 1) * blocks.samples < samples <= count * blocks.samples:
         return WavLength()
     return WavLength(samples / blocks.rate, padded=True)
+
+
+def _large_promise(file: BinaryIO, size: int, byte_rate: int, file_size: int) -> WavLength:
+    if size == 0 or size >= _LARGE_PLACEHOLDER:
+        return WavLength(unnamed=True)
+    return _promise(file, size, byte_rate, file_size)
 
 
 def _promise(file: BinaryIO, size: int, byte_rate: int, file_size: int) -> WavLength:
