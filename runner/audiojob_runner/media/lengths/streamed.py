@@ -82,7 +82,7 @@ def _aiff(file: BinaryIO, size: int) -> Patches:
         file.seek(at)
         name, length = _chunk(file.read(8))
         if name == b"COMM":
-            frames_at, frame_bytes = at + 10, _frame_bytes(file.read(22))
+            frames_at, frame_bytes = at + 10, _frame_bytes(file.read(min(length, 22)))
         elif name == b"SSND":
             return _aiff_sound(file, at, size, frames_at, frame_bytes) if frame_bytes else ()
         elif not name:
@@ -124,10 +124,9 @@ def _frame_bytes(comm: bytes) -> int:
     """Bytes that one sample of all channels takes; 0 where that is not fixed, or not known."""
     if len(comm) < 18:
         return 0
-    channels, _, bits = struct.unpack(">hIh", comm[:8])
-    # An AIFF has none of these four bytes: the next chunk begins there.
-    fixed = _AIFC_BYTES.get(comm[18:22], 0)
-    return max(0, channels) * (fixed or (max(0, bits) + 7) // 8)
+    channels, bits = int.from_bytes(comm[:2], "big"), int.from_bytes(comm[6:8], "big")
+    coding = comm[18:] or b"NONE"  # which only AIFF-C names
+    return channels * (_AIFC_BYTES[coding] or (bits + 7) // 8) if coding in _AIFC_BYTES else 0
 
 
 def _w64(file: BinaryIO, size: int) -> Patches:
