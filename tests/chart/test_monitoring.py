@@ -123,6 +123,7 @@ WRONG: dict[str, tuple[Object, str]] = {
     "a threshold below nothing": ({"rules": {"thresholds": {"waitLongSeconds": -1}}}, "waitLongSeconds"),
     "an interval without a unit": ({"podMonitor": {"interval": "30"}}, "podMonitor/interval"),
     "an address with a blank": ({"rules": {"runbookURL": "https://a b"}}, "rules/runbookURL"),
+    "no number": ({"rules": {"thresholds": {"waitLongSeconds": None}}}, "thresholds.waitLongSeconds has no number"),
     "a switch that there is not": ({"serviceMonitor": {"enabled": True}}, "serviceMonitor"),
 }
 
