@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -86,6 +87,13 @@ class CoolDown(_Group):
     jobs: Annotated[int, Field(ge=1, le=1_000)] = 2
     namespaces: Annotated[int, Field(ge=2, le=1_000)] = 2
     since: Time | None = None
+
+    @field_validator("since")
+    @classmethod
+    def _with_zone(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"{value.isoformat()} has no time zone; write {value.isoformat()}Z for UTC")
+        return value
 
 
 class Fetch(_Group):

@@ -103,10 +103,7 @@ class Admitter:
         for namespace, cache in self._caches.namespaces.items():
             self._changed |= {(namespace, owner): None for owner in cache.owners()}
         self.touch()
-        try:
-            self.cycle()
-        except Exception:  # noqa: BLE001 - here as later a fault in a cycle must not end the process
-            _log.exception("the first scheduling cycle failed")
+        self._try_cycle()
 
     def changed(self, key: Key) -> None:
         """What is known of a job or of its Jobs changed."""
@@ -147,13 +144,26 @@ class Admitter:
     def _cycle_if_due(self) -> bool:
         due = self._due and self._open and asyncio.get_running_loop().time() >= self._not_before
         if due:
-            self.cycle()
+            self._try_cycle()
         return due
+
+    def _try_cycle(self) -> None:
+        """A fault of ours ends neither the process nor the cycles, and is not laid to the job that asked for one."""
+        try:
+            self.cycle()
+        except Exception:  # noqa: BLE001
+            _log.exception("a scheduling cycle failed; the next is made in %.0f s", self._pace.longest)
+            self._not_before = asyncio.get_running_loop().time() + self._pace.longest
+            self._due = True
+            self.touch()
 
     def _take_over(self, now: datetime) -> None:
         while self._changed:
             key, _ = self._changed.popitem()
-            self._update(key, now)
+            try:
+                self._update(key, now)
+            except Exception:  # noqa: BLE001 - its own reconcile meets the same fault, and parks it
+                _log.exception("%s/%s: admission cannot tell what the job means to it", *key)
 
     def _update(self, key: Key, now: datetime) -> None:
         self._scheduler.update(key, job_facts(self._caches, key), child_facts(self._caches, key), now)

@@ -76,7 +76,11 @@ class Draft:
     def bind(self, revision: Revision) -> None:
         """Take a pipeline: from here on every one of its phases has a record."""
         self.revision = revision
-        self.revision_is_new = self.observed.revision is None and revision.name not in self.observed.known_revisions
+        observed = self.observed
+        refused = observed.refused is not None and observed.refused.of_revision
+        self.revision_is_new = (
+            observed.revision is None and revision.name not in observed.known_revisions and not refused
+        )
         self.phases = {
             phase.name: self.phases.get(phase.name) or PhaseStatus(name=phase.name, task=phase.task)
             for phase in revision.spec.phases

@@ -48,7 +48,7 @@ def start_and_report(draft: Draft) -> Situation:
     before = draft.mark()
     if (end := start_or_end(draft)) is not None:
         return end
-    if draft.jobs and observed.refused is not None:
+    if observed.refused is not None and (draft.jobs or observed.refused.of_revision):
         draft.back_to(before)
         return _refused(draft, observed.refused)
     return report_progress(draft)
@@ -70,14 +70,17 @@ def start_or_end(draft: Draft) -> Situation | None:
 
 def _refused(draft: Draft, refusal: Refusal) -> Situation:
     """What is known is recorded, and the Job that was not taken is tried again later, or never."""
-    message = f"The API server refuses the next Job: {refusal.message}"
+    what = "its pipeline's revision" if refusal.of_revision else "the next Job"
+    message = f"The API server refuses {what}: {refusal.message}"
+    fresh = draft.observed.job.status.pipeline_revision is None
+    fresh = fresh and all(each.attempt == 0 for each in draft.phases.values())
+    if fresh and (refusal.of_revision or not refusal.permanent):
+        draft.unbind()
     if refusal.permanent:
         return fail(draft, job_error(Reason.CREATE_REFUSED, message))
     draft.wake(draft.now + _REFUSED_AGAIN)
     if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
         return report_progress(draft)
-    if draft.observed.job.status.pipeline_revision is None and all(each.attempt == 0 for each in draft.phases.values()):
-        draft.unbind()
     return Situation(State.QUEUED, Reason.CREATE_REFUSED, clip(message), admitted=was_admitted(draft))
 
 

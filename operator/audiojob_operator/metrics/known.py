@@ -16,9 +16,7 @@ from audiojob_types.tasks import Task
 
 FALLBACKS: Final = [(reason,) for reason in sorted(FALLBACK_REASONS)]
 REFUSED_WRITES: Final = [(AUDIOJOBS.plural,)]
-RECONCILES: Final = [
-    (result,) for result in ("ok", "stale", "refused", "foreign", "transport", "unreadable", "failed", "fault")
-]
+RECONCILES: Final = [(result,) for result in ("ok", "stale", "refused", "transport", "unreadable", "failed", "fault")]
 WRITES: Final = [
     (verb, resource.plural, result)
     for verb, resource in (

@@ -24,7 +24,7 @@ from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS, Resource
 from audiojob_operator.deciding.transitions import bounded_reason
 from audiojob_operator.metrics.registry import Metrics
-from audiojob_operator.reconciling.errors import ForeignChildError, RefusedError, StaleError, StatusRefusedError
+from audiojob_operator.reconciling.errors import RefusedError, StaleError, StatusRefusedError
 from audiojob_operator.reconciling.events import event_object
 from audiojob_operator.records.observed import Refusal
 from audiojob_operator.records.plan import EventRecord, JobRef, Plan
@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 _GRACE_SECONDS = 30
 _REMEMBERED_EVENTS = 20_000
+_TAKEN = "a Job {name} exists that the operator has not made for this AudioJob; delete it"
 
 
 class Applier:
@@ -52,7 +53,7 @@ class Applier:
         self._recorded: OrderedDict[str, None] = OrderedDict()  # names of the newest events, so that none is sent twice
 
     async def apply(self, plan: Plan, job: Metadata) -> None:
-        """Do all of the plan, or raise: StaleError, ForeignChildError, or what the client raised."""
+        """Do all of the plan, or raise: StaleError, RefusedError, StatusRefusedError, or what the client raised."""
         if plan.create_revision is not None:
             await self._create_revision(plan.create_revision, job)
         for body in plan.create_jobs:
@@ -88,6 +89,11 @@ class Applier:
             )
         except AlreadyExists:
             return  # its name is a hash of its content
+        except ApiError as error:
+            if _is_temporary(error):
+                raise
+            permanent = not isinstance(error, Forbidden)
+            raise RefusedError(Refusal(error.message, permanent, of_revision=True)) from error
         if (cache := self._caches.namespaces.get(job.namespace)) is not None:
             cache.revisions.put(created)
 
@@ -95,12 +101,14 @@ class Applier:
         name = body["metadata"]["name"]
         try:
             created = await self._measured("create", JOBS, lambda: self._client.create(JOBS, body, job.namespace))
-        except (Invalid, Forbidden) as error:
-            raise RefusedError(Refusal(error.message, permanent=isinstance(error, Invalid))) from error
-        except AlreadyExists:
+        except AlreadyExists as error:
             created = await self._client.get(JOBS, name, job.namespace)
             if controller(created).get("uid") != job.uid:
-                raise ForeignChildError(f"Job {job.namespace}/{name} exists and does not belong to {job.uid}") from None
+                raise RefusedError(Refusal(_TAKEN.format(name=name), permanent=True)) from error
+        except ApiError as error:
+            if _is_temporary(error):
+                raise
+            raise RefusedError(Refusal(error.message, permanent=not isinstance(error, Forbidden))) from error
         if (cache := self._caches.namespaces.get(job.namespace)) is not None:
             cache.jobs.put(created)
 
@@ -167,3 +175,8 @@ class Applier:
             raise
         finally:
             self._metrics.writes.labels(verb, resource.plural, result).inc()
+
+
+def _is_temporary(error: ApiError) -> bool:
+    """Whether the same object may be taken by the next try, and there is nothing in it to tell people."""
+    return not (isinstance(error, Forbidden) or is_permanent(error))

@@ -26,7 +26,7 @@ class UnreadableError(ReconcileError):
 
 
 class RefusedError(Exception):
-    """The API server did not take a Job, by its rules or by somebody's policy."""
+    """The API server did not take a Job or a revision, by its rules, by somebody's policy, or as its name is taken."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
@@ -37,9 +37,3 @@ class StatusRefusedError(ReconcileError):
     """The API server does not take the AudioJob's status, and would not take it next time."""
 
     result = "refused"
-
-
-class ForeignChildError(ReconcileError):
-    """A Job of the wanted name exists and belongs to somebody else, such as the AudioJob's deleted predecessor."""
-
-    result = "foreign"

@@ -47,10 +47,15 @@ class StatusReporter(Generic[T]):
 
     async def report(self) -> bool:
         """Write each status that differs; whether all of them were written."""
-        differing = [
-            (key, wanted) for key, obj in self._cache.items() if (wanted := self._wanted(key, obj)) != obj.status
-        ]
-        return all([await self._write(key, wanted) for key, wanted in differing])
+        return all([await self._report(key, obj) for key, obj in list(self._cache.items())])
+
+    async def _report(self, key: Key, obj: T) -> bool:
+        try:
+            wanted = self._wanted(key, obj)
+            return wanted == obj.status or await self._write(key, wanted)
+        except Exception:  # noqa: BLE001 - a fault of ours in one object must keep no other from its status
+            _log.exception("%s %s/%s: the status was not written", self._cache.resource.kind, *key)
+            return False
 
     async def _write(self, key: Key, status: StatusModel) -> bool:
         namespace, name = key

@@ -22,10 +22,14 @@ from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The API server's answer to a Job that it did not take. ``permanent``: the same Job will never be taken."""
+    """The API server's answer to a Job that it did not take, or to the pipeline's revision (``of_revision``).
+
+    ``permanent``: the same object will never be taken.
+    """
 
     message: str
     permanent: bool
+    of_revision: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,8 @@ class Observed:
     AudioJobs run in all.
     ``models``: where those that an administrator has fetched ahead stand; None if that is not done here.
     ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
-    ``refused`` is set when the plan made from the same observation failed to create a Job: deciding again with it
-    gives a plan that creates none, but records what is known and why nothing starts.
+    ``refused`` is set when the plan made from the same observation failed to create a Job, or the revision: deciding
+    again with it gives a plan that creates none, but records what is known and why nothing starts.
     """
 
     job: AudioJob

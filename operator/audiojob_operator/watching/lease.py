@@ -91,7 +91,7 @@ class Lease:
         try:
             async with asyncio.timeout(self._call_seconds):
                 lease = await self._get()
-                if lease is not None and (lease["spec"].get("holderIdentity") == self.identity):
+                if lease is not None and (lease.get("spec") or {}).get("holderIdentity") == self.identity:
                     await self._patch(lease, {"holderIdentity": "", "leaseDurationSeconds": 1})
         except (ApiError, TransportError, TimeoutError) as error:
             _log.warning("the Lease was not released, a successor waits for it to expire: %s", error)

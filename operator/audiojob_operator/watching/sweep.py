@@ -78,11 +78,11 @@ class Sweeper:
             self._gap.clear()
             try:
                 await self.active()
-            except (ApiError, TransportError) as error:
+            except Exception as error:  # noqa: BLE001 - the process can do nothing better than try again
                 failures += 1
                 asked = (error.retry_after or 0.0) if isinstance(error, ApiError) else 0.0
                 delay = _RETRIES.delay(failures, at_least=min(asked, 60.0))
-                _log.warning("the list of AudioJobs failed, again in %.1f s: %s", delay, error)
+                _log.warning("the list of AudioJobs failed, again in %.1f s: %s", delay, error, exc_info=_trace(error))
                 await asyncio.sleep(delay)
             else:
                 return
@@ -128,11 +128,9 @@ class Sweeper:
         known = set(self._caches.audiojobs.keys())
         async for page in self._client.pages(AUDIOJOBS, field_selector=ACTIVE_SELECTOR):
             for obj in page.items:
-                key = key_of(obj)
-                listed.add(key)
+                listed.add(key_of(obj))
                 foreign += concern(obj, self._caches.namespaces) is Concern.FOREIGN
-                was_known = self._caches.audiojobs.get(key) is not None
-                if self._caches.intake.put(obj) and not was_known:
+                if self._take_over(obj):
                     new.append(_created(obj))
         for key in known - listed:
             # Finished or deleted, and no watch reported it: forgotten here, so that its reconcile reads the object.
@@ -140,6 +138,16 @@ class Sweeper:
                 self._caches.audiojobs.left(row.raw)
         self._tell_foreign(foreign)
         return new
+
+    def _take_over(self, obj: Object) -> bool:
+        """Take over an unfinished AudioJob. Returns whether it is followed from now on, and was not before."""
+        key = key_of(obj)
+        was_known = self._caches.audiojobs.get(key) is not None
+        try:
+            return self._caches.intake.put(obj) and not was_known
+        except Exception:  # noqa: BLE001 - one odd object must not hide all others
+            _log.exception("AudioJob %s/%s cannot be taken over", *key)
+            return False
 
     def _tell_foreign(self, count: int) -> None:
         """Where operators share a cluster such jobs are none of our business; else nobody looks after them."""
@@ -158,12 +166,18 @@ class Sweeper:
         for state in sorted(FINISHED_STATES):
             async for page in self._client.pages(AUDIOJOBS, field_selector=in_state(state)):
                 for obj in page.items:
-                    if key_of(obj)[0] not in self._caches.namespaces:
-                        continue  # nothing of it is deleted there
-                    if self._on_finished is not None:
-                        self._on_finished(key_of(obj), obj)
-                    if self._has_expired(obj, now) or self._has_old_failed_job(obj, now):
-                        self._wake(key_of(obj))
+                    if key_of(obj)[0] in self._caches.namespaces:  # elsewhere nothing of it is deleted
+                        self._look_at_finished(obj, now)
+
+    def _look_at_finished(self, obj: Object, now: datetime) -> None:
+        key = key_of(obj)
+        try:
+            if self._on_finished is not None:
+                self._on_finished(key, obj)
+            if self._has_expired(obj, now) or self._has_old_failed_job(obj, now):
+                self._wake(key)
+        except Exception:  # noqa: BLE001 - one odd object must not keep all after it
+            _log.exception("AudioJob %s/%s: whether its time is over cannot be told", *key)
 
     def _has_expired(self, obj: Object, now: datetime) -> bool:
         try:
@@ -226,8 +240,13 @@ class Sweeper:
             pause = seconds
             try:
                 await sweep()
-            except (ApiError, TransportError) as error:
-                _log.warning("a sweep was cut short: %s", error)
+            except Exception as error:  # noqa: BLE001 - it is repeated; a fault in it must not end the process
+                _log.warning("a sweep was cut short: %s", error, exc_info=_trace(error))
+
+
+def _trace(error: Exception) -> Exception | None:
+    """Where the error came from, if nobody expects it."""
+    return None if isinstance(error, ApiError | TransportError) else error
 
 
 def _created(obj: Object) -> datetime:

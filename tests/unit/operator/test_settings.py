@@ -210,3 +210,9 @@ def test_libraries_that_cannot_be(environment: pytest.MonkeyPatch, given: str, w
     environment.setenv("AUDIOJOB_LIBRARIES", given)
     with pytest.raises(SettingsError, match=words):
         load_settings()
+
+
+def test_a_time_without_a_zone_is_refused_with_the_way_to_write_it(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("AUDIOJOB_FETCH__COOL_DOWN__SINCE", "2026-11-28T12:00:00")
+    with pytest.raises(SettingsError, match=r"FETCH__COOL_DOWN__SINCE.*no time zone; write 2026-11-28T12:00:00Z"):
+        load_settings()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.support.polling import eventually
@@ -254,24 +255,6 @@ async def test_no_slot_is_given_away_before_all_that_hold_one_are_known() -> Non
     assert not answer.admitted
 
 
-async def test_a_fault_in_the_first_pass_does_not_end_the_process(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    pool = Pool(1, known=False)
-    first = pool.put("first")
-    faults, whole = [RuntimeError("odd")], Scheduler.cycle
-
-    def cycle(self: Scheduler, limits: Limits, now: datetime) -> list[Wakeup]:
-        if faults:
-            raise faults.pop()
-        return whole(self, limits, now)
-
-    monkeypatch.setattr(Scheduler, "cycle", cycle)
-    pool.admitter.open()
-    assert "the first scheduling cycle failed" in caplog.text
-    await eventually(lambda: first in pool.woken, "its wake-up, for the cycle is made again")
-
-
 async def test_a_drained_queue_takes_its_running_jobs_back() -> None:
     pool = Pool(None)
     running = pool.put("running", started=True)
@@ -279,3 +262,39 @@ async def test_a_drained_queue_takes_its_running_jobs_back() -> None:
     pool.queue("default", stopPolicy="HoldAndDrain")
     answer = pool.answer(running)
     assert (answer.admitted, answer.drained, answer.reason) == (False, True, Reason.HELD)
+
+
+async def test_a_fault_of_ours_in_a_cycle_ends_neither_the_cycles_nor_the_reconcile_that_asked(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = Pool(1, known=False, pace=Pace(shortest=0.01, longest=0.02))
+    first = pool.put("first")
+    faults, whole = [KeyError("bug")] * 3, Scheduler.cycle
+
+    def fail_at_first(self: Scheduler, limits: Limits, now: datetime) -> list[Wakeup]:
+        if faults:
+            raise faults.pop()
+        return whole(self, limits, now)
+
+    monkeypatch.setattr(Scheduler, "cycle", fail_at_first)
+    pool.admitter.open()
+    assert "a scheduling cycle failed" in caplog.text
+    assert pool.ask(first) is None
+    pool.release(first)
+    await eventually(lambda: first in pool.woken, "its wake-up, for the cycle is made again")
+    assert not faults
+
+
+async def test_one_odd_job_keeps_no_other_from_its_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(2)
+    update = Scheduler.update
+
+    def touchy(self: Scheduler, key: Key, *facts: Any) -> None:
+        if key[1] == "odd":
+            raise KeyError("bug")
+        update(self, key, *facts)
+
+    monkeypatch.setattr(Scheduler, "update", touchy)
+    odd, song = pool.put("odd"), pool.put("song")
+    assert odd not in pool.cycle()
+    assert pool.answer(song).admitted

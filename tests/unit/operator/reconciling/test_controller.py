@@ -13,7 +13,7 @@ from tests.support.polling import eventually
 from audiojob_kube.backoff import Backoff
 from audiojob_kube.errors import ServerError, TooManyRequests, TransportError
 from audiojob_operator.reconciling.controller import Controller
-from audiojob_operator.reconciling.errors import ForeignChildError, ReconcileError, StaleError, UnreadableError
+from audiojob_operator.reconciling.errors import ReconcileError, StaleError, UnreadableError
 from audiojob_operator.reconciling.workqueue import WorkQueue
 
 QUICK = Backoff(first_seconds=0.01, cap_seconds=0.02)
@@ -84,7 +84,6 @@ async def test_each_object_is_brought_to_its_end_by_one_worker_at_a_time() -> No
     ("error", "result"),
     [
         pytest.param(StaleError("moved on"), "stale", id="the object has moved on"),
-        pytest.param(ForeignChildError("not ours"), "foreign", id="a name is taken"),
         pytest.param(ReconcileError("later"), "failed", id="a kind's own error"),
         pytest.param(ServerError(500, "InternalError", "oops"), "refused", id="the API server refuses"),
         pytest.param(TransportError("no route"), "transport", id="the API server is not reached"),

@@ -1,4 +1,4 @@
-"""A Job that the API server does not take: what a round makes of it."""
+"""A Job or revision that the API server does not take: what a reconcile makes of it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from tests.unit.operator.jsonpatch import apply_patch
 from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
-from audiojob_kube.errors import ApiError, Forbidden, Invalid
-from audiojob_kube.resources import JOBS, Resource
+from audiojob_kube.errors import AlreadyExists, ApiError, Forbidden, Invalid
+from audiojob_kube.resources import CONTROLLERREVISIONS, JOBS, Resource
 from audiojob_operator.admission.admitter import Admitter
+from audiojob_operator.deciding.status import holds_slot
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.gather import Gatherer
@@ -28,16 +29,22 @@ from audiojob_operator.state.jobstore import Known
 
 
 class ServerWithoutRoom:
-    """Takes everything but Jobs, and keeps what it was told of the AudioJob."""
+    """Takes everything but one kind of object, and keeps what it was told of the AudioJob."""
 
-    def __init__(self, world: World, refusal: ApiError) -> None:
+    def __init__(self, world: World, refusal: ApiError, refused: Resource) -> None:
         self.world = world
         self.refusal = refusal
+        self.refused = refused
+        self.owner = "somebody-else"  # of a Job whose name is taken
 
     async def create(self, resource: Resource, body: dict[str, Any], namespace: str | None = None) -> dict[str, Any]:
-        if resource == JOBS:
+        if resource == self.refused:
             raise self.refusal
         return {**body, "metadata": {**body["metadata"], "resourceVersion": "5"}}
+
+    async def get(self, resource: Resource, name: str, namespace: str) -> dict[str, Any]:
+        owner = {"kind": "AudioJob", "name": "song", "uid": self.owner, "controller": True}
+        return {"metadata": {"name": name, "namespace": namespace, "ownerReferences": [owner]}}
 
     async def patch_json(self, resource: Resource, name: str, operations: list[Any], *_: Any, **__: Any) -> Any:
         self.world.audiojob = apply_patch(self.world.audiojob, tuple(operations))
@@ -70,22 +77,56 @@ class WorldGatherer:
         pass
 
 
-@pytest.mark.parametrize(
-    ("refusal", "state", "again"),
-    [
-        pytest.param(Forbidden(403, "Forbidden", "exceeded quota: few"), "Queued", 30, id="a quota is waited for"),
-        pytest.param(Invalid(422, "Invalid", "cpu limit too low"), "Failed", None, id="an impossible Job ends it"),
-    ],
-)
-async def test_a_refused_job_is_told_in_status(refusal: ApiError, state: str, again: float | None) -> None:
-    world = World()
-    client = cast("KubeClient", ServerWithoutRoom(world, refusal))
+QUOTA = Forbidden(403, "Forbidden", "exceeded quota: few")
+IMPOSSIBLE = Invalid(422, "Invalid", "cpu limit too low")
+TOO_LARGE = ApiError(413, "RequestEntityTooLarge", "limit is 3145728")
+HOOK = ApiError(400, "BadRequest", "admission webhook says no")
+
+
+def reconciler_of(world: World, refusal: ApiError, refused: Resource) -> Reconciler:
+    client = cast("KubeClient", ServerWithoutRoom(world, refusal, refused))
     caches, queue, metrics = Caches(client, (), Heard()), WorkQueue[Key](), Metrics()
     admitter = Admitter(caches, Capacity(), lambda key, first: None)
     admitter.open()
     applier = Applier(client, caches, metrics, "test")
     giving_up = GivingUp(caches, admitter, applier, None)
-    reconciler = Reconciler(queue, cast("Gatherer", WorldGatherer(world)), applier, admitter, giving_up, metrics)
-    assert await reconciler.reconcile((NAMESPACE, "song")) == again
+    return Reconciler(queue, cast("Gatherer", WorldGatherer(world)), applier, admitter, giving_up, metrics)
+
+
+@pytest.mark.parametrize("refused", [JOBS, CONTROLLERREVISIONS], ids=lambda resource: resource.kind)
+@pytest.mark.parametrize(
+    ("refusal", "state", "again"),
+    [
+        pytest.param(QUOTA, "Queued", 30, id="a quota is waited for"),
+        pytest.param(IMPOSSIBLE, "Failed", None, id="an impossible object ends it"),
+        pytest.param(TOO_LARGE, "Failed", None, id="one that is too large ends it"),
+        pytest.param(HOOK, "Failed", None, id="one that a webhook refuses ends it"),
+    ],
+)
+async def test_what_is_refused_is_told_in_status(
+    refusal: ApiError, state: str, again: float | None, refused: Resource
+) -> None:
+    world = World()
+    assert await reconciler_of(world, refusal, refused).reconcile((NAMESPACE, "song")) == again
     assert world.status["state"] == state
     assert refusal.message in world.status["message"]
+    assert not holds_slot(world.job)
+    if refused == CONTROLLERREVISIONS:
+        assert "pipelineRevision" not in world.status, "none is stored"
+
+
+async def test_a_job_whose_jobs_name_is_taken_ends_and_says_what_to_delete() -> None:
+    world = World()
+    taken = AlreadyExists(409, "AlreadyExists", "exists")
+    assert await reconciler_of(world, taken, JOBS).reconcile((NAMESPACE, "song")) is None
+    assert world.status["state"] == "Failed"
+    assert "delete it" in world.status["message"]
+
+
+async def test_a_job_that_runs_goes_on_though_its_lost_revision_cannot_be_made_again() -> None:
+    world = World()
+    world.turn()
+    world.run("first")
+    world.revisions.clear()
+    await reconciler_of(world, QUOTA, CONTROLLERREVISIONS).reconcile((NAMESPACE, "song"))
+    assert world.status["state"] == "Running"

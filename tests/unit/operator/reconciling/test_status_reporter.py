@@ -13,8 +13,9 @@ from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import ApiError, NotFound, ServerError
 from audiojob_operator.deciding.pipeline_status import pipeline_status
 from audiojob_operator.reconciling.status_reporter import StatusReporter
+from audiojob_operator.records.objects import Key
 from audiojob_operator.state.caches import Caches
-from audiojob_types.resources.pipeline import AudioPipeline
+from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineStatus
 
 
 class Server:
@@ -94,3 +95,22 @@ async def test_what_was_not_written_is_tried_again(answer: ApiError) -> None:
     assert not await reported.reporter.report()
     assert await reported.reporter.report()
     assert len(reported.server.asked) == 2
+
+
+async def test_one_odd_object_keeps_no_other_from_its_status() -> None:
+    reported = Reported()
+    odd = pipeline(phase("download"), name="odd")
+    odd["metadata"] = {**odd["metadata"], "uid": "uid-odd", "generation": 1, "resourceVersion": "3"}
+    client = cast("KubeClient", reported.server)
+    pipelines = Caches(client, (), Heard()).pipelines
+    pipelines.put(odd)
+    pipelines.put(reported.server.obj)
+
+    def wanted(key: Key, each: AudioPipeline) -> AudioPipelineStatus:
+        if key[1] == "odd":
+            raise KeyError("bug")
+        return pipeline_status(each)
+
+    reporter = StatusReporter(client, pipelines, wanted)
+    assert not await reporter.report(), "it is tried again, at longer and longer intervals"
+    assert reported.server.asked == [("vocals", None, "status")]

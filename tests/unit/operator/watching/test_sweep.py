@@ -143,6 +143,68 @@ async def test_a_list_that_fails_after_a_gap_is_tried_again(monkeypatch: pytest.
     assert server.lists == 3
 
 
+async def test_a_fault_of_ours_in_a_list_ends_neither_the_process_nor_the_lists() -> None:
+    server = Listing()
+    server.items = [audiojob("5")]
+    server.failures = [KeyError("bug")]
+    sweep, caches = sweeper(server, [])
+    with following(sweep):
+        sweep.gap()
+        await eventually(lambda: caches.audiojobs.get(KEY) is not None, "the job")
+
+
+async def test_a_fault_of_ours_in_a_sweep_ends_neither_the_process_nor_the_sweeps() -> None:
+    server = Listing()
+    server.failures = [KeyError("bug")] * 5
+    caches = Caches(server, (KEY[0],), Heard())  # type: ignore[arg-type]  # only pages is called
+    pace = Sweep(active_seconds=0.01, finished_seconds=0.01)
+    sweep = Sweeper(server, caches, lambda _: None, Metrics(), pace)  # type: ignore[arg-type]
+    task = asyncio.create_task(sweep.run())
+    try:
+        await eventually(lambda: server.lists > 7, "it to go on")
+        assert not task.done()
+    finally:
+        task.cancel()
+
+
+class Touchy(Heard):
+    """Fails over one AudioJob."""
+
+    def job_stored(self, key: Any, obj: Any) -> None:
+        if key[1] == "odd":
+            raise KeyError("bug")
+
+
+def named(name: str, **status: Any) -> dict[str, Any]:
+    obj = audiojob("5")
+    obj["metadata"] |= {"name": name, "uid": f"uid-{name}"}
+    return obj | {"status": {"state": "Queued", **status}}
+
+
+async def test_one_odd_object_hides_no_other_from_a_list() -> None:
+    server = Listing()
+    server.items = [named("odd"), named("song")]
+    caches = Caches(server, (KEY[0],), Touchy())  # type: ignore[arg-type]  # only pages is called
+    await Sweeper(server, caches, lambda _: None, Metrics(), Sweep()).active()  # type: ignore[arg-type]
+    assert caches.audiojobs.get(KEY) is not None
+
+
+async def test_one_odd_object_keeps_no_other_that_must_go() -> None:
+    server, woken = Listing(), list[Any]()
+    long_ago = {"state": "Succeeded", "completionTime": "2020-01-01T00:00:00Z", "conditions": []}
+    server.items = [named("odd", **long_ago), named("song", **long_ago)]
+    for item in server.items:
+        item["spec"]["ttlSecondsAfterFinished"] = 1
+
+    def learn(key: Any, obj: Any) -> None:
+        if key[1] == "odd":
+            raise KeyError("bug")
+
+    caches = Caches(server, (KEY[0],), Heard())  # type: ignore[arg-type]  # only pages is called
+    await Sweeper(server, caches, woken.append, Metrics(), Sweep(), learn).finished()  # type: ignore[arg-type]
+    assert set(woken) == {KEY}
+
+
 async def test_gaps_that_come_while_a_list_is_made_cause_one_more_list() -> None:
     server = Listing()
     sweep, _ = sweeper(server, [])
