@@ -10,6 +10,7 @@ import uuid
 from tests.chart.helm import CHART, RELEASE, Helm, Object
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
+from audiojob_dev.rest import RestError
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
@@ -48,6 +49,14 @@ class Installed:
     def get(self, path: str) -> Object:
         found: Object = self.server.rest.request("GET", path)
         return found
+
+    def exists(self, path: str) -> bool:
+        try:
+            return bool(self.get(path))
+        except RestError as error:
+            if error.status != 404:
+                raise
+            return False
 
     def flow_schema(self, token: str, path: str) -> str:
         """The uid of the FlowSchema by which the API server treats a request, allowed or not."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
-from tests.chart.helm import Helm, Object, ci_values, of_kind
+from tests.chart.helm import Helm, Object, RefusedError, ci_values, of_kind
 from tests.chart.release import RESTRICTED, Installed, unique
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
@@ -94,6 +95,35 @@ def test_an_upgrade_without_changes_works(installed: Installed) -> None:
     before = installed.claim()["metadata"]["uid"]
     installed.upgrade()
     assert installed.claim()["metadata"]["uid"] == before
+
+
+HOOK = "/apis/batch/v1/namespaces/{system}/jobs/audiojob-crds"
+DEPLOYMENT = "/apis/apps/v1/namespaces/{system}/deployments/audiojob-operator"
+
+
+# What the Job controller writes, which does not run here.
+FAILED: Object = {
+    "status": {
+        "startTime": "2026-11-29T08:00:00Z",
+        "failed": 1,
+        "conditions": [
+            {"type": name, "status": "True", "lastTransitionTime": "2026-11-29T08:00:00Z"}
+            for name in ("FailureTarget", "Failed")
+        ],
+    }
+}
+
+
+def test_row_11_an_upgrade_stops_where_the_hook_fails_and_nothing_is_changed(installed: Installed) -> None:
+    hook, deployment = (path.format(system=installed.system) for path in (HOOK, DEPLOYMENT))
+    with ThreadPoolExecutor(1) as helm:
+        upgrading = helm.submit(installed.upgrade, "--no-hooks=false", operator={"replicas": 2})
+        wait_until("the hook", lambda: upgrading.done() or installed.exists(hook), seconds=120)
+        merge = "application/merge-patch+json"
+        installed.server.rest.request("PATCH", f"{hook}/status", FAILED, content_type=merge)
+        with pytest.raises(RefusedError, match="pre-upgrade hooks failed"):
+            upgrading.result()
+    assert installed.get(deployment)["spec"]["replicas"] == 1
 
 
 OPERATOR, API, RUNNER = "audiojob-operator", "audiojob-api", "audiojob-runner"

@@ -15,7 +15,7 @@ from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import Forbidden
 from audiojob_kube.protocol import KubeClient
-from audiojob_operator.upgrade_crds import RefusedError, upgrade
+from audiojob_operator.upgrade_crds import RefusedError, main, upgrade
 from audiojob_types.constants import ANNOTATION_RELEASE, VERSION
 
 pytestmark = pytest.mark.integration
@@ -82,6 +82,22 @@ async def test_a_later_release_replaces_the_schema_and_brings_new_types(
         assert [each["message"] for each in schema["x-kubernetes-validations"]] == ["by 0.2.0"]
     finally:
         remove(apiserver, "songs", "albums")
+
+
+def test_the_hook_reads_the_charts_files_and_says_what_it_did_or_why_not(
+    apiserver: LocalApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(apiserver.kubeconfig))
+    file = tmp_path / "discs.json"
+    try:
+        file.write_text(json.dumps(crd("discs", "0.2.0", ("a",))), encoding="utf-8")
+        assert main([str(file)]) == 0
+        assert capsys.readouterr().out == "CRD discs.upgrade.example: created (0.2.0)\n"
+        file.write_text(json.dumps(crd("discs", "0.1.0", ("a",))), encoding="utf-8")
+        assert main([str(file)]) == 1
+        assert "Nothing was changed" in capsys.readouterr().err
+    finally:
+        remove(apiserver, "discs")
 
 
 async def test_row_10_an_earlier_release_changes_none_of_them(apiserver: LocalApiServer, admin: KubeClient) -> None:
