@@ -28,6 +28,7 @@ class Form(StrEnum):
     SRT = "SRT"
     WEBVTT = "WebVTT"
     ASS = "ASS"
+    RECORD = "Record"  # lyrics.json itself, perhaps corrected by somebody
 
 
 class Place(StrEnum):

@@ -10,7 +10,7 @@ from audiojob_types.descriptor import MEDIA, UNKNOWN, Input, Output, Reuse, Serv
 
 # As audiojob_types.documents.lyrics names forms, which descriptors do not import.
 LyricsFormat = Literal["Auto", "Plain", "LRC", "SRT", "WebVTT", "ASS"]
-TEXT: Final = ("text/*", "application/x-subrip", "application/ttml+xml", UNKNOWN)
+TEXT: Final = ("text/*", "application/json", "application/x-subrip", "application/ttml+xml", UNKNOWN)
 
 
 class LyricsParameters(TaskParameters):

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 from unicodedata import category
 
+from pydantic import ValidationError
+
 from audiojob_runner.lyrics.ass import is_ass, read_ass
 from audiojob_runner.lyrics.cues import has_cues, has_times_within, read_srt, read_webvtt
-from audiojob_runner.lyrics.draft import MAX_BYTES, Draft, UnusableError
+from audiojob_runner.lyrics.draft import MAX_BYTES, Draft, Piece, Row, UnusableError
 from audiojob_runner.lyrics.lrc import has_stamps, read_lrc
 from audiojob_runner.lyrics.plain import read_plain
 from audiojob_runner.media.tags.text import decode, decode_utf16
-from audiojob_types.documents.lyrics import Form
+from audiojob_types.documents.lyrics import Form, Lyrics, Word
 
 GUESSED: Final = "The lyrics are not in UTF-8: their encoding was guessed. Look at them, or save them as UTF-8."
-_READERS: Final[dict[Form, Callable[[str], Draft]]] = {
-    Form.PLAIN: read_plain,
-    Form.LRC: read_lrc,
-    Form.SRT: read_srt,
-    Form.WEBVTT: read_webvtt,
-    Form.ASS: read_ass,
-}
 _MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 # Text has hardly any, and of UTF-16 without a mark at least every other byte of a space or line end is one.
@@ -30,6 +26,7 @@ _DOCUMENTS: Final = (
     ("<!doctype html", "a web page"), ("<html", "a web page"), ("{\\rtf", "an RTF document"),
     ("%pdf-", "a PDF document"), ("pk\x03\x04", "an office document or archive"), ("<tt ", "TTML"), ("<tt>", "TTML"),
 )  # fmt: skip
+_RECORD: Final = re.compile(r'\s*\{\s*"')
 _HEAD_CHARACTERS: Final = 1_000
 # Bytes that are no text have more characters that no text has.
 _NO_TEXT: Final = frozenset({"Cc", "Cn", "Co", "Cs"})
@@ -68,11 +65,40 @@ def form_of(text: str) -> Form:
     """What a text looks like; plain text where it looks like nothing else."""
     if text.lstrip().startswith("WEBVTT"):
         return Form.WEBVTT
+    if _RECORD.match(text):
+        return Form.RECORD
     if is_ass(text):
         return Form.ASS
     if has_cues(text):
         return Form.WEBVTT if has_times_within(text) else Form.SRT  # some leave out the head
     return Form.LRC if has_stamps(text) else Form.PLAIN
+
+
+def read_record(text: str) -> Draft:
+    """``lyrics.json`` as it was written, or with somebody's corrections. Raises :class:`UnusableError`."""
+    try:
+        lyrics = Lyrics.read(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the text"
+        message = f"The lyrics are JSON, but no lyrics.json: {where}: {first['msg'].removeprefix('Value error, ')}."
+        raise UnusableError(message) from error
+    rows = tuple(
+        Row(
+            tuple(map(_piece, line.words)),
+            line.start_milliseconds,
+            None if line.end_derived else line.end_milliseconds,  # the next line may have been moved
+            line.voice or "",
+            line.stanza,
+        )
+        for line in lyrics.lines
+    )
+    language = "" if lyrics.language_derived else lyrics.language or ""
+    return Draft(Form.RECORD, rows, lyrics.title or "", lyrics.artist or "", language)
+
+
+def _piece(word: Word) -> Piece:
+    return Piece(word.text if word.joined else f" {word.text}", word.start_milliseconds, word.end_milliseconds)
 
 
 def to_text(raw: bytes) -> tuple[str, tuple[str, ...]]:
@@ -107,3 +133,13 @@ def _utf8(line: bytes) -> str | None:
         return line.decode()
     except UnicodeDecodeError:
         return None
+
+
+_READERS: Final[dict[Form, Callable[[str], Draft]]] = {
+    Form.PLAIN: read_plain,
+    Form.LRC: read_lrc,
+    Form.SRT: read_srt,
+    Form.WEBVTT: read_webvtt,
+    Form.ASS: read_ass,
+    Form.RECORD: read_record,
+}

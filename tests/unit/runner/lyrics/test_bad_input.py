@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -54,6 +55,22 @@ def test_what_is_refused(content: str, form: Form | None, sentence: str) -> None
     with pytest.raises(UnusableError) as refused:
         told(content, form)
     assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        pytest.param('{"timing": "None", "origin": {"place": "Input"}, "lines": [{"words": []}]}', "lines.0.words",
+                     id="a line without words"),
+        pytest.param('{"timing": "None", "origin": {"place": "Input"}, "lines": [{"words": [{"text": "a"}], '
+                     '"startMilliseconds": 1}]}', "lines.0", id="a start without an end"),
+        pytest.param('{"a": ' + "[" * 200_000, "the text", id="a deep one"),
+        pytest.param('{"la" la', "the text", id="no JSON"),
+    ],
+)  # fmt: skip
+def test_records_that_are_none_say_where(content: str, where: str) -> None:
+    with pytest.raises(UnusableError, match=rf"^The lyrics are JSON, but no lyrics\.json: {re.escape(where)}: "):
+        told(content)
 
 
 LATE = "[00:01.00]a\n[00:50.00]b\n[02:00.00]c\n"

@@ -23,6 +23,8 @@ DRAGONS = "[00:01.00]Here be\n[00:03.50]dragons\n"
         pytest.param("00:01.000 --> 00:02.000\nx <00:01.500>y", Form.WEBVTT, id="times within a cue tell WebVTT"),
         pytest.param("WEBVTT - song\n\n00:01.000 --> 00:02.000\nx", Form.WEBVTT, id="the word WEBVTT tells WebVTT"),
         pytest.param("[Script Info]\n[Events]\n", Form.ASS, id="sections tell ASS"),
+        pytest.param('{"lines": []}', Form.RECORD, id="an object of JSON is our record"),
+        pytest.param("{la} la", Form.PLAIN, id="a brace alone is no JSON"),
         pytest.param("a --> b", Form.PLAIN, id="an arrow alone is no cue"),
     ],
 )

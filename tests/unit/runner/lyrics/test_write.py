@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 
@@ -104,6 +105,11 @@ def test_srt_keeps_lines(lyrics: Lyrics) -> None:
     assert not lyrics.lines or times(lyrics_of(write_srt(lyrics), Form.SRT)) == times(lyrics)
 
 
+@given(lines_of(step=1, overlapping=True).map(song))
+def test_the_record_itself_keeps_everything(lyrics: Lyrics) -> None:
+    assert lyrics_of(json.dumps(lyrics.to_wire())).lines == lyrics.lines
+
+
 @given(lines_of(step=1, overlapping=False).map(song))
 def test_rounding_to_hundredths_never_adds_up(lyrics: Lyrics) -> None:
     if not lyrics.lines:
@@ -180,6 +186,15 @@ TWO = (
 def test_what_is_written(form: Form, expected: str) -> None:
     written = WRITERS[form].write(song(TWO))
     assert written[-len(expected) :] == expected
+
+
+def test_a_corrected_record_is_read_like_any_lyrics() -> None:
+    wire = lyrics_of("[ti:Song]\n[la:en]\n[00:01]a\n[00:05]b").to_wire()
+    wire["lines"][1]["startMilliseconds"] = 3_000
+    wire["lines"][1]["words"] = [{"text": "{b}"}]
+    found = lyrics_of(json.dumps(wire))
+    assert times(found) == [("a", 1_000, 3_000), ("｛b｝", 3_000, 11_000)]
+    assert (found.title, found.language, found.origin.form) == ("Song", "en", Form.RECORD)
 
 
 def test_words_that_are_read_from_the_right_change_at_once() -> None:
