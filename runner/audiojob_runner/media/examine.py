@@ -66,6 +66,8 @@ def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:
         if samples is not None:
             played = samples / info.sample_rate
             return replace(info, duration_seconds=played, exact=True, timing=replace(info.timing, seconds=played))
+        if info.duration_seconds is not None:  # of several edits ffprobe names the end, silence before them included
+            return replace(info, duration_seconds=max(0.0, info.duration_seconds - info.start_seconds))
     if info.demuxer == "wav":
         # ffprobe goes by the file's size, which hides that a file was cut off.
         with source.open("rb") as file:

@@ -82,6 +82,39 @@ def test_what_was_cut_off_is_told(
     assert caught.value.reason is Reason.CORRUPT_MEDIA
 
 
+def with_edits(film: bytes, *edits: tuple[int, int]) -> bytes:
+    """The MP4, whose index is at its end, with another edit list: milliseconds, and from which sample of the track."""
+    head, index = film[: film.rindex(b"moov") - 4], film[film.rindex(b"moov") - 4 :]
+    track, old = index.index(b"trak") - 4, index.index(b"edts") - 4
+    rows = b"".join(struct.pack(">IiI", *edit, 0x1_0000) for edit in edits)
+    listed = struct.pack(">I4sI4sII", 24 + len(rows), b"edts", 16 + len(rows), b"elst", 0, len(edits)) + rows
+    after = old + int.from_bytes(index[old : old + 4], "big")
+    more = len(listed) - (after - old)
+    new = bytearray(index[:old] + listed + index[after:])
+    for at in (0, track):
+        new[at : at + 4] = (int.from_bytes(new[at : at + 4], "big") + more).to_bytes(4, "big")
+    return head + bytes(new)
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        pytest.param(((200, 1_024), (300, 9_844)), id="one behind the other"),
+        pytest.param(((300, 9_844), (200, 1_024)), id="in another order"),
+        pytest.param(((400, -1), (200, 1_024), (300, 9_844)), id="after silence"),
+        pytest.param(((250, 1_024), (250, 1_024)), id="one twice"),
+    ],
+)
+def test_parts_that_an_edit_list_puts_together_are_as_long_as_it_says(
+    bench: Bench, tmp_path: Path, edits: tuple[tuple[int, int], ...]
+) -> None:
+    source = hostile.ffmpeg(tmp_path, "a.mp4", "-f", "lavfi", "-i", "sine=f=440:r=44100:d=1", "-c:a", "aac")
+    source.write_bytes(with_edits(source.read_bytes(), *edits))
+    normalized, transcoded = results(bench, source)
+    for result in (normalized, transcoded):
+        assert result.outputs[0].metadata["durationSeconds"] == pytest.approx(0.5, abs=0.05)
+
+
 def aac_in_caf(folder: Path, priming: int) -> Path:
     """As Apple's programs write it: a table says how many samples are played, and how many before and behind are not.
     ffmpeg writes none."""
