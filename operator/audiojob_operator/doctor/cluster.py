@@ -65,7 +65,7 @@ def _minor(version: str) -> tuple[int, int] | None:
 
 def check_crds(crds: dict[str, Seen]) -> Iterator[Finding]:
     """Each is there, serves our version, and has every field that this version writes."""
-    way_out = "Apply the CRDs of this version: kubectl apply --server-side -f crds/"
+    way_out = "Apply the CRDs of this version: kubectl apply --server-side --force-conflicts -f crds/"
     well = 0
     for name, crd in crds.items():
         if isinstance(crd, Unseen):

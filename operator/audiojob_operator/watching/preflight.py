@@ -271,7 +271,7 @@ def _problem(error: ApiError | TransportError) -> str:
     if isinstance(error, NotFound):
         return (
             f"the API server does not serve the types of {GROUP} ({error.message}); apply the CRDs: "
-            "kubectl apply --server-side -f crds/"
+            "kubectl apply --server-side --force-conflicts -f crds/"
         )
     if isinstance(error, Unauthorized):
         return f"the API server does not accept the credentials ({error.message}); check the token or the kubeconfig"

@@ -210,7 +210,7 @@ def test_a_lease_that_may_not_be_renewed_pauses_the_work_and_goes_on(account: Ac
     [
         pytest.param(
             (Rule(on(Verb.LIST, resource="audioqueues"), Answer(404)),),
-            ["does not serve the types of audiojobs.dev", "kubectl apply --server-side -f crds/"],
+            ["does not serve the types of audiojobs.dev", "kubectl apply --server-side --force-conflicts -f crds/"],
             id="the CRDs are missing",
         ),
         pytest.param((Rule(on(), Drop()),), ["the API server cannot be reached"], id="nothing answers"),

@@ -145,7 +145,7 @@ async def test_missing_permissions_end_the_start_at_once_and_are_all_named(serve
     [
         pytest.param(
             NotFound(404, "NotFound", "the server could not find the requested resource"),
-            ["does not serve", "kubectl apply --server-side -f crds/"],
+            ["does not serve", "kubectl apply --server-side --force-conflicts -f crds/"],
             id="the CRDs are missing",
         ),
         pytest.param(UNREACHABLE, ["cannot be reached", "connection refused"], id="no API server"),
