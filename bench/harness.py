@@ -9,9 +9,11 @@ import asyncio
 import json
 import math
 import os
+import re
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,6 +94,14 @@ def operator_process(cluster: SimulatedCluster, namespace: str, log: Path, **set
     """The real operator, not started yet. Phases use an S3 store, which is never asked: no pod has a process."""
     store = {"AUDIOJOB_STORE": json.dumps({"kind": "S3", "bucket": "bench"})}
     return OperatorProcess(cluster.kubeconfig, [namespace], log, PROGRAM, **{**store, **settings})
+
+
+def reconciles(log: Path) -> float:
+    """How many reconciles the operator has made that writes this log, by its own metrics."""
+    port = re.findall(r"probes and metrics on port (\d+)", log.read_text())[-1]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("audiojob_operator_reconciles_total{"))
 
 
 async def follow(

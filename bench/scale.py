@@ -39,6 +39,7 @@ from bench.harness import (
     operator_process,
     percentile,
     plane_cpu,
+    reconciles,
     settle,
     simulated_cluster,
     usage,
@@ -79,6 +80,7 @@ class Ours:
     side: Side
     paced: Span
     operator_cpu_seconds: float
+    reconciles: float
     operator_peak_mebibytes: float
 
 
@@ -202,13 +204,14 @@ class Benchmark:
             try:
                 await run_audiojobs(client, ["first"])  # now the operator's caches and its Lease are there
                 before, offset, cpu = usage(self._operator.pid), self._offset(), plane_cpu(self._cluster)
+                made = reconciles(self._log)
                 wall = await run_audiojobs(client, names)
                 side = self._side(wall, cpu, offset)
-                after = usage(self._operator.pid)
+                after, made = usage(self._operator.pid), reconciles(self._log) - made
                 paced = await self._run_paced(client)
             finally:
                 await client.aclose()
-            return Ours(side, paced, after.cpu_seconds - before.cpu_seconds, after.peak_mebibytes)
+            return Ours(side, paced, after.cpu_seconds - before.cpu_seconds, made, after.peak_mebibytes)
 
         with self._operator:
             return asyncio.run(run())
@@ -283,6 +286,7 @@ def report(cluster: SimulatedCluster, jobs: int, ours: Ours, raw: Side) -> None:
         halves = f"p50 {percentile(waits, 0.5):7.3f} s   p99 {percentile(waits, 0.99):7.3f} s"
         print(f"  {how:<24} {halves}   ({len(waits)} jobs)")
     print(f"operator CPU per 1,000 jobs {ours.operator_cpu_seconds * 1000 / jobs:8.1f} s")
+    print(f"reconciles per job          {ours.reconciles / jobs:8.1f}")
     print(f"operator peak RSS           {ours.operator_peak_mebibytes:8.0f} MiB")
     print("\nCPU seconds             AudioJobs       raw")
     for name in side.cpu:

@@ -156,6 +156,10 @@ class Operator:
         """Reconcile an AudioJob: what frees a slot, or goes on in one, before thousands that only wait."""
         self._queue.add(key, first=self._admitter.goes_first(key))
 
+    def wake_soon(self, key: Key, seconds: float) -> None:
+        """Reconcile an AudioJob after so many seconds at the latest."""
+        self._queue.add_soon(key, seconds)
+
     def job_stored(self, key: Key, obj: Object) -> None:
         """A newer version of an AudioJob is known."""
         if self._reuse is not None:

@@ -23,6 +23,7 @@ class WorkQueue(Generic[K]):
         self._working: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._soon: dict[K, float] = {}  # until when (loop time) a key must be handed out at the latest
         self._held: dict[K, float] = {}  # until when (loop time) a key must not be worked on, whatever arrives
         self._available = asyncio.Event()
         self._paused = False
@@ -48,12 +49,29 @@ class WorkQueue(Generic[K]):
         if key not in self._working:
             self._make_ready(key)
 
+    def add_soon(self, key: K, delay: float) -> None:
+        """Have the key worked on after `delay` seconds at the latest: once for all that arrives for it until then."""
+        now = asyncio.get_running_loop().time()
+        latest = now + delay
+        if key in self._waiting or self._soon.get(key, latest + 1) <= latest or now < self._held.get(key, now):
+            return
+        self._soon[key] = latest
+        timer = self._timers.get(key)
+        if key not in self._working and (timer is None or timer.when() > latest):
+            self.schedule(key, delay)
+
     def schedule(self, key: K, delay: float | None) -> None:
-        """Have the key worked on after `delay` seconds, instead of at any moment set before; None: at none."""
+        """Have the key worked on after `delay` seconds, instead of at any moment set before; None: at none.
+
+        That it must be worked on soon (:meth:`add_soon`) holds all the same.
+        """
         if timer := self._timers.pop(key, None):
             timer.cancel()
+        loop = asyncio.get_running_loop()
+        if (latest := self._soon.get(key)) is not None:
+            left = latest - loop.time()
+            delay = left if delay is None else min(delay, left)
         if delay is not None:
-            loop = asyncio.get_running_loop()
             self._timers[key] = loop.call_later(max(0.0, delay), self._due, key)
 
     def pause(self) -> None:
@@ -72,6 +90,7 @@ class WorkQueue(Generic[K]):
             await self._available.wait()
         key, _ = (self._first or self._ready).popitem(last=False)
         del self._waiting[key]
+        self._soon.pop(key, None)
         self._working.add(key)
         return key
 
@@ -90,6 +109,7 @@ class WorkQueue(Generic[K]):
         self._failures[key] = self._failures.get(key, 0) + 1
         delay = self._backoff.delay(self._failures[key], at_least=at_least)
         self._waiting.pop(key, None)
+        self._soon.pop(key, None)
         self.schedule(key, delay)
         if at_least > 0:
             self._held[key] = asyncio.get_running_loop().time() + at_least

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
@@ -17,6 +17,7 @@ from audiojob_operator.state.faults import Faults
 from audiojob_operator.state.jobstore import JobStore, Known
 from audiojob_operator.state.listener import Listener, WorkKey
 from audiojob_operator.state.namespace_cache import NamespaceCache
+from audiojob_operator.state.news import News
 from audiojob_operator.state.ownership import Intake
 from audiojob_operator.state.projections import NodeRow, controller, job_is_finished, project_node
 from audiojob_operator.state.refusals import Refusals, Refused
@@ -26,6 +27,11 @@ from audiojob_types.models import ModelBook
 from audiojob_types.resources.job import PhaseState
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.resources.queue import AudioQueue
+
+# How long what is no end may wait for more: people want to know why nothing starts; a start changes only when the
+# operator looks again.
+_TROUBLE_SECONDS: Final = 2.0
+_START_SECONDS: Final = 10.0
 
 
 class KueueGpus(NamedTuple):
@@ -156,15 +162,18 @@ class Caches:
 
     # ---------------------------------------------------------------- what a namespace reports
 
-    def child_changed(self, key: Key, job: Object) -> None:
-        """A Job or one of its pods changed."""
+    def child_changed(self, key: Key, job: Object, news: News) -> None:
+        """A Job or one of its pods changed. Of each that starts come several events; an end is waited for."""
         if not (owner := controller(job)):
             return  # a pod of a Job that has lost its owner
         parent = (key[0], owner["name"])
         known = self.audiojobs.get(parent)
         # A Job that has ended, of an AudioJob that is not followed any more, can change nothing.
         if (known is not None and not known.finished) or not job_is_finished(job):
-            self._listener.wake(parent)
+            if news is News.END:
+                self._listener.wake(parent)
+            else:
+                self._listener.wake_soon(parent, _TROUBLE_SECONDS if news is News.TROUBLE else _START_SECONDS)
 
     def straggler_changed(self, owner: Key) -> None:
         """A pod whose Job is gone changed: an AudioJob for which nothing is begun keeps its slot until its end."""

@@ -28,6 +28,9 @@ class Listener(JobListener, Protocol):
     def wake(self, key: Key) -> None:
         """Reconcile the AudioJob: something that it depends on changed."""
 
+    def wake_soon(self, key: Key, seconds: float) -> None:
+        """Reconcile the AudioJob after so many seconds at the latest: once for all that changes until then."""
+
     def admission_changed(self, key: Key) -> None:
         """What admission reads of the AudioJob changed: a Job, the pipeline or revision, or a model."""
 

@@ -19,6 +19,7 @@ from audiojob_operator.deciding.revisions import parse_revision
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.settings import Revision
 from audiojob_operator.state.listener import WorkKey
+from audiojob_operator.state.news import News, news_of_job, news_of_pod
 from audiojob_operator.state.projections import controller, job_is_finished, read_models, trim_job, trim_pod
 from audiojob_types import constants as c
 from audiojob_types.contract import Device
@@ -57,7 +58,7 @@ class Fetch:
 class NamespaceListener(Protocol):
     """Whom the cache of a namespace notifies."""
 
-    def child_changed(self, key: Key, job: Object) -> None:
+    def child_changed(self, key: Key, job: Object, news: News) -> None:
         """A Job or one of its pods changed."""
 
     def straggler_changed(self, owner: Key) -> None:
@@ -198,7 +199,10 @@ class NamespaceCache:
         self._note_work(key, owner, job, new)
         _list_member(self._jobs_by_owner, owner, key, present=new is not None)
         self._listener.children_changed((key[0], owner))  # others may wait for what it used, though the owner be gone
-        self._listener.child_changed(key, job)
+        self._listener.child_changed(key, job, self._news_of_job(old, new))
+
+    def _news_of_job(self, old: Object | None, new: Object | None) -> News:
+        return news_of_job(old, new, pod_ended=new is not None and self.has_final_pod(new))
 
     def _note_fetch(self, key: Key, owner: str, job: Object | None) -> None:
         host = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_HOST) if job is not None else None
@@ -226,7 +230,7 @@ class NamespaceCache:
         _list_member(self._pods_by_job, job_key, key, present=new is not None)
         _list_member(self._pods_by_owner, owner, key, present=new is not None)
         if (job := self.jobs.get(job_key)) is not None:
-            self._listener.child_changed(job_key, job)
+            self._listener.child_changed(job_key, job, news_of_pod(old, new))
         else:
             self._listener.straggler_changed((key[0], owner))
 

@@ -12,6 +12,7 @@ class Heard:
 
     def __init__(self, reuse: ReuseIndex | None = None, woken: list[Key] | None = None) -> None:
         self.woken: list[Key] = woken if woken is not None else []
+        self.woken_soon: list[tuple[Key, float]] = []
         self.gone: list[Key] = []
         self.stored: list[Key] = []
         self.changed: list[Key] = []
@@ -21,6 +22,9 @@ class Heard:
 
     def wake(self, key: Key) -> None:
         self.woken.append(key)
+
+    def wake_soon(self, key: Key, seconds: float) -> None:
+        self.woken_soon.append((key, seconds))
 
     def job_stored(self, key: Key, obj: Object) -> None:
         self.stored.append(key)

@@ -202,3 +202,60 @@ async def test_a_paused_queue_hands_out_nothing_and_loses_nothing() -> None:
     queue.resume()
     assert await asyncio.wait_for(waiting, 60) == "a"
     assert await asyncio.wait_for(queue.get(), 60) == "b"
+
+
+async def test_what_arrives_within_a_moment_is_worked_on_once() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for _ in range(3):
+        queue.add_soon("a", 0.01)
+    assert (len(queue), queue.scheduled) == (0, 1)
+    assert await queue.get() == "a"
+    queue.succeeded("a")
+    assert (len(queue), queue.scheduled) == (0, 0)
+
+
+async def test_a_key_that_may_wait_for_a_moment_is_worked_on_at_once_with_what_may_not() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add_soon("a", 3_600)
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.succeeded("a")
+    assert queue.scheduled == 0, "what came before is done with it"
+
+
+@pytest.mark.parametrize("again", [None, 3_600.0], ids=["no other moment is set", "a later moment is set"])
+async def test_what_arrives_while_a_key_is_worked_on_is_not_forgotten(again: float | None) -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.add_soon("a", 0.01)
+    queue.succeeded("a", again)
+    assert await queue.get() == "a"
+
+
+async def test_a_moment_set_before_is_kept_if_it_is_sooner_and_brought_forward_if_not() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.schedule("sooner", 0.01)
+    queue.schedule("later", 3_600)
+    queue.add_soon("sooner", 3_600)
+    queue.add_soon("later", 0.02)
+    assert [await queue.get() for _ in range(2)] == ["sooner", "later"]
+
+
+async def test_the_soonest_of_several_moments_holds() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    for delay in (3_600, 0.01, 7_200):
+        queue.add_soon("a", delay)
+    assert await queue.get() == "a"
+
+
+async def test_a_backoff_is_not_cut_short_by_what_arrived_before_the_failure() -> None:
+    queue: WorkQueue[str] = WorkQueue(LONG)
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.add_soon("a", 0.0)
+    queue.failed("a")
+    await asyncio.sleep(0.01)
+    assert len(queue) == 0
+    queue.add_soon("a", 0.0)
+    assert await queue.get() == "a"

@@ -23,6 +23,7 @@ Object = dict[str, Any]
 NOBODY = cast("KubeClient", None)  # caches are filled by hand
 USES = {c.ANNOTATION_HOST: "tube.example", c.ANNOTATION_GPUS: "1", c.ANNOTATION_REUSE_KEY: "work"}
 ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
+WITHOUT_IMAGE = {"reason": "ErrImagePull", "message": "not found"}
 POD_OWNER = {"kind": "Job", "controller": True, "uid": "job-uid-1"}
 
 
@@ -44,6 +45,7 @@ class Followed:
         self.bring("job", {})
         self.bring("pod", {})
         self.woken.clear()
+        self.heard.woken_soon.clear()
 
     @property
     def here(self) -> NamespaceCache:
@@ -86,25 +88,16 @@ def test_children_are_found_by_their_owners() -> None:
 def test_what_no_decision_reads_wakes_nobody(kind: str, status: Object) -> None:
     followed = Followed()
     followed.bring(kind, status)
-    assert followed.woken == []
+    assert (followed.woken, followed.heard.woken_soon) == ([], [])
 
 
 @pytest.mark.parametrize(
     ("kind", "status", "metadata"),
     [
-        pytest.param("job", {"startTime": "2026-03-01T12:00:00Z"}, {}, id="the controller has looked at the Job"),
+        pytest.param("job", {"conditions": [{"type": "Complete", "status": "True"}]}, {}, id="the Job is complete"),
         pytest.param("job", {"conditions": [{"type": "Failed", "status": "True"}]}, {}, id="the Job has failed"),
         pytest.param("job", {}, {"deletionTimestamp": "2026-03-01T12:00:00Z"}, id="the Job is being deleted"),
         pytest.param("pod", {"phase": "Failed", "reason": "Evicted"}, {}, id="the pod was evicted"),
-        pytest.param(
-            "pod",
-            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1"}]},
-            {},
-            id="no node takes the pod",
-        ),
-        pytest.param(
-            "pod", {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}, {}, id="the pod's node is drained"
-        ),
         pytest.param(
             "pod",
             {"containerStatuses": [{"name": "runner", "state": {"terminated": {"exitCode": 0}}}]},
@@ -126,10 +119,55 @@ def test_what_no_decision_reads_wakes_nobody(kind: str, status: Object) -> None:
         pytest.param("pod", {}, {"deletionTimestamp": "2026-03-01T12:00:00Z"}, id="the pod is being deleted"),
     ],
 )
-def test_what_decisions_read_wakes_the_audiojob(kind: str, status: Object, metadata: Object) -> None:
+def test_an_end_wakes_the_audiojob_at_once(kind: str, status: Object, metadata: Object) -> None:
     followed = Followed()
     followed.bring(kind, status, **metadata)
-    assert followed.woken == [(NAMESPACE, "song")]
+    assert (followed.woken, followed.heard.woken_soon) == ([(NAMESPACE, "song")], [])
+
+
+@pytest.mark.parametrize("kind", ["job", "pod"])
+def test_what_is_gone_wakes_the_audiojob_at_once(kind: str) -> None:
+    followed = Followed()
+    obj, cache = (followed.job, followed.here.jobs) if kind == "job" else (followed.pod, followed.here.pods)
+    cache.forget((NAMESPACE, obj["metadata"]["name"]), obj["metadata"]["uid"])
+    assert (followed.woken, followed.heard.woken_soon) == ([(NAMESPACE, "song")], [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "within"),
+    [
+        pytest.param("job", {"startTime": "2026-03-01T12:00:00Z"}, 10, id="the controller has looked at the Job"),
+        pytest.param("pod", {"conditions": [{"type": "PodScheduled", "status": "True"}]}, 10, id="a node has the pod"),
+        pytest.param("pod", {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}, 10, id="a drain begins"),
+        pytest.param(
+            "pod",
+            {"phase": "Pending", "containerStatuses": [{"name": "runner", "state": {"waiting": WITHOUT_IMAGE}}]},
+            2,
+            id="the image is not there",
+        ),
+    ],
+)
+def test_what_else_decisions_read_wakes_the_audiojob_soon(kind: str, status: Object, within: float) -> None:
+    followed = Followed()
+    followed.bring(kind, status)
+    assert (followed.woken, followed.heard.woken_soon) == ([], [((NAMESPACE, "song"), within)])
+
+
+def test_a_job_that_kueue_lets_go_is_told_of_soon() -> None:
+    followed = Followed()
+    followed.job["spec"]["suspend"] = True
+    followed.bring("job", {})
+    followed.job["spec"]["suspend"] = False
+    followed.bring("job", {})
+    assert [within for _, within in followed.heard.woken_soon] == [2, 2]
+
+
+def test_that_a_job_is_complete_tells_no_more_than_the_end_of_its_pod_did() -> None:
+    followed = Followed()
+    followed.bring("pod", {"phase": "Succeeded"})
+    followed.woken.clear()
+    followed.bring("job", {"conditions": [{"type": "Complete", "status": "True"}]})
+    assert (followed.woken, followed.heard.woken_soon) == ([], [((NAMESPACE, "song"), 10)])
 
 
 @pytest.mark.parametrize(
