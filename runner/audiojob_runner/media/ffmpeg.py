@@ -59,6 +59,8 @@ _UNLISTED: Final = re.compile(r"Codec \((\w{1,30})\) not on whitelist")
 MAX_STREAMS: Final = 100
 MAX_ALLOCATION_BYTES: Final = 256 * 1024**2
 MAX_ADDRESS_SPACE_BYTES: Final = 4 * 1024**3
+# Headers can be packed: a Matroska file of a megabyte can hold gigabytes of them, and each is kept several times.
+PROBE_ADDRESS_SPACE_BYTES: Final = 1024**3
 MAX_ANSWER_BYTES: Final = 16 * 1024**2
 MAX_COMPLAINT_BYTES: Final = 16 * 1024
 PROBE_SECONDS: Final = 60
@@ -188,7 +190,8 @@ def _ask(source: Path, entries: str, cancelled: threading.Event) -> bytes | None
         return True
 
     try:
-        run_tool(probe_command(source, entries), keep, cancelled, total_seconds=PROBE_SECONDS)
+        command = probe_command(source, entries)
+        run_tool(command, keep, cancelled, total_seconds=PROBE_SECONDS, address_space=PROBE_ADDRESS_SPACE_BYTES)
     except FfmpegError as error:
         raise _unlisted(error) or error from error
     return bytes(answer) if len(answer) <= MAX_ANSWER_BYTES else None
@@ -226,7 +229,8 @@ def probe_command(source: Path, entries: str = _ENTRIES) -> list[str]:
     """The whole ffprobe command for one file."""
     return [
         "ffprobe", "-hide_banner", "-v", "error",
-        *guards(),
+        # On a large node a decoder would start a thread for each CPU, each with memory of its own.
+        *guards(), "-threads", "1",
         "-codec_whitelist:v", ",".join(OPENABLE_DECODERS),
         "-codec_whitelist:a", ",".join((*AUDIO_DECODERS, *OPENABLE_DECODERS)),
         "-codec_whitelist:s", ",".join(OPENABLE_DECODERS),
@@ -308,6 +312,7 @@ def run_tool(
     on_output: Callable[[bytes], bool],
     cancelled: threading.Event,
     total_seconds: float | None,
+    address_space: int = MAX_ADDRESS_SPACE_BYTES,
 ) -> str:
     """Run a tool to its end in our process group, and never leave it running. Returns the last that it wrote to stderr.
 
@@ -324,9 +329,8 @@ def run_tool(
         raise FfmpegError(Failure.MISSING, command[0]) from error
     with process:
         try:
-            limits = (MAX_ADDRESS_SPACE_BYTES, MAX_ADDRESS_SPACE_BYTES)
             with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(process.pid, resource.RLIMIT_AS, limits)
+                resource.prlimit(process.pid, resource.RLIMIT_AS, (address_space, address_space))
             complaint = _pump(process, on_output, cancelled, total_seconds)
         except BaseException:
             process.kill()

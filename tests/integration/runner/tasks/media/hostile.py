@@ -111,16 +111,31 @@ def many_chapters(number: int) -> bytes:
     )
 
 
+def element(identifier: int, data: bytes) -> bytes:
+    """Of Matroska."""
+    name = identifier.to_bytes((identifier.bit_length() + 7) // 8, "big")
+    return name + (0x0100_0000_0000_0000 | len(data)).to_bytes(8, "big") + data
+
+
+def whole(identifier: int, value: int) -> bytes:
+    """An element that is a number."""
+    return element(identifier, value.to_bytes(8, "big"))
+
+
+def matroska_packed_headers(number: int) -> bytes:
+    """A Matroska file of so many tracks whose headers are 9 MB each, packed to 9 KB."""
+    packed = zlib.compress(b"a" * 9_000_000, 9)
+    packing = element(0x6D80, element(0x6240, whole(0x5032, 2) + element(0x5034, whole(0x4254, 0))))
+    audio = element(0xE1, element(0xB5, struct.pack(">d", 44_100.0)) + whole(0x9F, 2))
+    kind = whole(0x83, 2) + element(0x86, b"A_MPEG/L3") + audio + element(0x63A2, packed) + packing
+    tracks = b"".join(element(0xAE, whole(0xD7, each) + whole(0x73C5, each) + kind) for each in range(1, number + 1))
+    segment = element(0x1549A966, whole(0x2AD7B1, 10**6)) + element(0x1654AE6B, tracks)
+    segment += element(0x1F43B675, whole(0xE7, 0) + element(0xA3, b"\x81\0\0\x80" + bytes(400)))
+    return element(0x1A45DFA3, element(0x4282, b"matroska")) + element(0x18538067, segment)
+
+
 def matroska_chapters(number: int) -> bytes:
     """A Matroska file of one second of silence and with chapters whose identifiers fall."""
-
-    def element(identifier: int, data: bytes) -> bytes:
-        name = identifier.to_bytes((identifier.bit_length() + 7) // 8, "big")
-        return name + (0x0100_0000_0000_0000 | len(data)).to_bytes(8, "big") + data
-
-    def whole(identifier: int, value: int) -> bytes:
-        return element(identifier, value.to_bytes(8, "big"))
-
     atoms = b"".join(
         element(0xB6, whole(0x73C4, number - index) + whole(0x91, index * 10**6) + whole(0x92, (index + 1) * 10**6))
         for index in range(number)

@@ -13,6 +13,7 @@ from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.media import hostile
 from tests.integration.runner.tasks.media.test_transcode import picture_size
 
+from audiojob_runner.errors import PhaseError
 from audiojob_types.tasks import Task
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc=size=64x48:duration=0.1", "-frames:v", "1")
@@ -75,6 +76,13 @@ def test_what_a_cover_holds_beside_its_pixels_is_not_kept_in_memory(tmp_path: Pa
     megabytes = subprocess.run(taken, check=True, capture_output=True, timeout=100).stdout
     assert picture_size(tmp_path / "still.jpg") == (64, 48)
     assert int(megabytes) < 200, "with all of its texts it takes more than 400"
+
+
+def test_packed_headers_do_not_fill_the_memory(bench: Bench, tmp_path: Path) -> None:
+    """Nine tenths of a megabyte that are three gigabytes in ffprobe."""
+    (tmp_path / "a.mkv").write_bytes(hostile.matroska_packed_headers(100))
+    with pytest.raises(PhaseError, match="more memory than any sound needs"):
+        bench.run(Task.NORMALIZE, tmp_path / "a.mkv")
 
 
 @pytest.mark.parametrize(
