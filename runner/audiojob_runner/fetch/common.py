@@ -25,6 +25,7 @@ MEDIA_TYPES: Final[dict[str, str]] = {
     "aac": "audio/aac",
     "aif": "audio/aiff",
     "aiff": "audio/aiff",
+    "au": "audio/basic",
     "caf": "audio/x-caf",
     "flac": "audio/flac",
     "m4a": "audio/mp4",

@@ -21,8 +21,8 @@ MAX_SAID: Final = 120
 _SAME: Final = (
     {"aif", "aiff"}, {"m4a", "m4b"}, {"mp3", "mpga"}, {"oga", "ogg"}, {"m4v", "mp4"}, {"mka"}, {"weba"},
 )  # fmt: skip
-_PLAIN: Final = {"wav": "wav", "w64": "w64", "aiff": "aiff", "caf": "caf", "flac": "flac", "mp3": "mp3", "aac": "aac",
-                 "mpegts": "ts"}  # fmt: skip
+_PLAIN: Final = {"wav": "wav", "w64": "w64", "aiff": "aiff", "caf": "caf", "au": "au", "flac": "flac", "mp3": "mp3",
+                 "aac": "aac", "mpegts": "ts"}  # fmt: skip
 # What is neither sound nor film, by its first bytes.
 _OTHERS: Final = (
     (b"%PDF-", "a PDF document"),

@@ -6,19 +6,21 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError
-from audiojob_runner.media.lengths.named import UNKNOWN_TOTALS, NamedLength, caf_length, w64_length
+from audiojob_runner.media.lengths.named import UNKNOWN_TOTALS, NamedLength, au_length, caf_length, w64_length
 from audiojob_runner.media.lengths.read import played_samples
 from audiojob_runner.media.lengths.wav import wav_length
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.streams import MediaFile, PictureStream, read_streams
 from audiojob_runner.media.tags.pictures import picture_kind
 from audiojob_runner.media.tags.read import read
+
+_NAMED: Final = {"au": au_length, "caf": caf_length, "w64": w64_length}
 
 
 def examine_sound(source: Path, cancelled: threading.Event) -> MediaInfo:
@@ -81,10 +83,13 @@ def sound_of(source: Path, document: Mapping[str, Any]) -> MediaInfo:
             seconds=said.seconds if said.padded else None,
         )
         return replace(info, duration_seconds=seconds, exact=exact, timing=timing)
-    if info.demuxer in ("caf", "w64"):
+    if info.demuxer in _NAMED:
         with source.open("rb") as file:
-            named = caf_length(file) if info.demuxer == "caf" else w64_length(file)
-        return info if named is None else _held_to(info, named)
+            named = _NAMED[info.demuxer](file)
+        if named is not None:
+            return _held_to(info, named)
+        # ffprobe takes any number of an AU for its length.
+        return replace(info, duration_seconds=None, exact=False) if info.demuxer == "au" else info
     if info.demuxer == "flac" and round((info.duration_seconds or 0.0) * info.sample_rate) in UNKNOWN_TOTALS:
         return replace(info, duration_seconds=None, exact=False)
     return info

@@ -30,7 +30,7 @@ from typing import Any, Final
 from audiojob_runner.media.timing import PLAIN, Timing, timing_options
 
 # Containers, by ffmpeg's demuxer names. No playlist, no image sequence, no device, no network format.
-DEMUXERS: Final = ("wav", "w64", "aiff", "caf", "flac", "mp3", "aac", "ogg", "mov", "matroska", "mpegts")
+DEMUXERS: Final = ("wav", "w64", "aiff", "caf", "au", "flac", "mp3", "aac", "ogg", "mov", "matroska", "mpegts")
 AUDIO_DECODERS: Final = (
     "aac", "ac3", "alac", "eac3", "flac", "mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "opus", "vorbis",
     "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "pcm_alaw", "pcm_mulaw", "pcm_u8", "pcm_s8",

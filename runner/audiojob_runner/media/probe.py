@@ -66,6 +66,7 @@ def sniff(head: bytes) -> str | None:
         (b"\x1aE\xdf\xa3", "matroska"),
         (b"ID3", "mp3"),
         (b"caff", "caf"),
+        (b".snd", "au"),
         (b"riff\x2e\x91\xcf\x11", "w64"),
     ):
         if head.startswith(magic):

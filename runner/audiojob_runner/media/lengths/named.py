@@ -1,10 +1,13 @@
-"""Reads the lengths in the headers of CAF and W64 files, where ffprobe goes by the file's size."""
+"""Reads the lengths in the headers of AU, CAF and W64 files, which ffprobe does not report as they are."""
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from typing import BinaryIO, Final
+
+from audiojob_runner.media.lengths.wav import is_placeholder
 
 # Of FLAC, where a program that writes to a pipe leaves the largest number instead of 0: of 31, 32 and 36 bits.
 UNKNOWN_TOTALS: Final = frozenset({(1 << 31) - 1, (1 << 32) - 1, (1 << 36) - 1})
@@ -16,6 +19,10 @@ _EVEN_FORMATS: Final = frozenset({0x0001, 0x0003, 0xFFFE})
 _LARGEST: Final = 1 << 62
 
 
+# Of AU, bytes a sample by the number of the coding: logarithms, integers, floats.
+_AU_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
+
+
 @dataclass(frozen=True, slots=True)
 class NamedLength:
     """``seconds`` are played. ``padded``: what is decoded behind them is padding, as are ``lead_seconds`` before."""
@@ -23,6 +30,19 @@ class NamedLength:
     seconds: float
     padded: bool = False
     lead_seconds: float = 0.0
+
+
+def au_length(file: BinaryIO) -> NamedLength | None:
+    """What an AU file says; None where it says nothing, as one that was written to a pipe."""
+    head = file.read(24)
+    if head[:4] != b".snd" or len(head) < 24:
+        return None
+    start, size, coding, rate, channels = struct.unpack(">IIIII", head[4:])
+    room = file.seek(0, os.SEEK_END) - start
+    byte_rate = _AU_BYTES.get(coding, 0) * rate * channels
+    if not byte_rate or not size or is_placeholder(size, room):
+        return None
+    return NamedLength(size / byte_rate, padded=size < room)
 
 
 def w64_length(file: BinaryIO) -> NamedLength | None:

@@ -39,8 +39,9 @@ def results(bench: Bench, source: Path) -> tuple[TaskResult, TaskResult]:
         ("a.wav", ("-f", "wav", "-rf64", "always")),
         ("a.caf", ("-f", "caf")),
         ("a.flac", ("-f", "flac")),
+        ("a.au", ("-f", "au")),
     ],
-    ids=["W64", "AIFF", "AIFF-C", "RF64", "CAF", "FLAC"],
+    ids=["W64", "AIFF", "AIFF-C", "RF64", "CAF", "FLAC", "AU"],
 )
 def test_what_was_piped_is_as_long_as_its_sound(
     bench: Bench, tmp_path: Path, name: str, arguments: tuple[str, ...]
@@ -69,7 +70,9 @@ def test_the_largest_total_of_a_flac_is_no_promise(bench: Bench, tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("a.w64", ()), ("a.caf", ()), ("a.wav", ("-rf64", "always"))], ids=["W64", "CAF", "RF64"]
+    ("name", "arguments"),
+    [("a.w64", ()), ("a.caf", ()), ("a.au", ()), ("a.wav", ("-rf64", "always"))],
+    ids=["W64", "CAF", "AU", "RF64"],
 )
 @pytest.mark.parametrize("task", [Task.NORMALIZE, Task.TRANSCODE])
 def test_what_was_cut_off_is_told(

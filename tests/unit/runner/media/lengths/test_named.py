@@ -1,4 +1,4 @@
-"""Lengths that headers of CAF and W64 files name."""
+"""Lengths that headers of AU, CAF and W64 files name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 import pytest
 from tests.unit.runner.media.lengths.test_streamed import w64
 
-from audiojob_runner.media.lengths.named import NamedLength, caf_length, w64_length
+from audiojob_runner.media.lengths.named import NamedLength, au_length, caf_length, w64_length
 
 
 def caf(*chunks: tuple[bytes, bytes, int | None], coding: bytes = b"lpcm", packet: int = 2, frames: int = 1) -> bytes:
@@ -18,6 +18,31 @@ def caf(*chunks: tuple[bytes, bytes, int | None], coding: bytes = b"lpcm", packe
         name + struct.pack(">q", len(content) if size is None else size) + content
         for name, content, size in ((b"desc", form, None), *chunks)
     )
+
+
+def au(size: int, coding: int = 3, channels: int = 1, rate: int = 1_000) -> bytes:
+    return b".snd" + struct.pack(">IIIII", 32, size, coding, rate, channels) + bytes(8) + bytes(2_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "want"),
+    [
+        pytest.param(au(2_000), NamedLength(1.0), id="just what it says"),
+        pytest.param(au(2_000, coding=1), NamedLength(2.0), id="one byte a sample"),
+        pytest.param(au(2_000, channels=2), NamedLength(0.5), id="two channels"),
+        pytest.param(au(8_000), NamedLength(4.0), id="cut off"),
+        pytest.param(au(1_000), NamedLength(0.5, padded=True), id="something behind it"),
+        pytest.param(au(0xFFFF_FFFF), None, id="the largest number, as the format has it"),
+        pytest.param(au(0x7FFF_FFFF), None, id="another largest number"),
+        pytest.param(au(0), None, id="nothing"),
+        pytest.param(au(2_000, coding=23), None, id="a coding without a fixed size"),
+        pytest.param(au(2_000, rate=0), None, id="no rate"),
+        pytest.param(au(2_000)[:20], None, id="half a header"),
+        pytest.param(b"RIFF", None, id="another format"),
+    ],
+)
+def test_what_an_au_header_names(content: bytes, want: NamedLength | None) -> None:
+    assert au_length(io.BytesIO(content)) == want
 
 
 def packets(valid: int, priming: int, remainder: int) -> tuple[bytes, bytes, None]:
