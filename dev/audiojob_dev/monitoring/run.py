@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +105,7 @@ def prometheus(paths: Paths, environment: Mapping[str, str], interval: str = "5s
         ports = processes.free_port(), processes.free_port()
         commands = (_proxy(kubectl, ports[0]), _prometheus(program, folder, ports[1]))
         started = tuple(processes.start(each, folder, folder, die_with_parent=True) for each in commands)
-        stack.callback(processes.stop, [each.pid for each in started], grace_seconds=5)
+        stack.callback(_stop, started)
         running = Running(
             f"http://127.0.0.1:{ports[1]}", kubectl, f"127.0.0.1:{ports[0]}", folder / "targets.json", started, folder
         )
@@ -156,6 +156,12 @@ def _prometheus(program: list[str], folder: Path, port: int) -> Program:
         "web.listen-address": f"127.0.0.1:{port}",
     }
     return Program("prometheus", [*program, *(f"--{name}={value}" for name, value in options.items())])
+
+
+def _stop(started: Collection[subprocess.Popen[bytes]]) -> None:
+    processes.stop([each.pid for each in started], grace_seconds=5)
+    for each in started:
+        each.wait()  # it has ended, and its object should know
 
 
 def _ready(running: Running) -> bool:
