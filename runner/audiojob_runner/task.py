@@ -58,6 +58,19 @@ class PartialFolders:
         return cls(Path(record["own"]), tuple(Path(path) for path in record["earlier"]))
 
 
+@dataclass(slots=True)
+class Used:
+    """What a task knows of its own use and nobody else sees, for statistics. It counts even where the task fails.
+
+    ``written_bytes`` are those that it wrote past its outputs, ``media_seconds`` the sound that it worked on where its
+    outputs are none.
+    """
+
+    gpu_peak_bytes: int = 0
+    media_seconds: float = 0.0
+    written_bytes: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class TaskContext:
     """What a task is given besides its inputs.
@@ -81,6 +94,7 @@ class TaskContext:
     fetch_credentials: Path | None = None  # folder of the administrator's cookies and proxy; it need not be there
     publishing: Publishing | None = None
     keeping: PartialFolders | None = None  # where the next attempt finds what this one could not end
+    used: Used = field(default_factory=Used)
 
 
 @dataclass(frozen=True, slots=True)

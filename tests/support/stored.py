@@ -34,6 +34,7 @@ from audiojob_runner.sweep.index import SeenJob, index_job, note
 from audiojob_types.base import WireModel, format_time, since
 from audiojob_types.contract import CONTRACT, ExitCode, Manifest, ManifestOutput, PhaseInput
 from audiojob_types.models import ModelRecord, ModelState
+from audiojob_types.progress import PhaseUsage
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
 
@@ -243,10 +244,15 @@ def runner_files() -> dict[str, bytes]:
     done = Published(manifest, reference(key, encode(manifest), manifest))
     error = PhaseError(ExitCode.TEMPORARY, Reason.RATE_LIMITED, "The site asks for a pause.", "Wait.")
     error.retry_after_seconds = 60
+    usage = PhaseUsage(
+        cpu_milliseconds=9_000, media_milliseconds=1_500, work_milliseconds=5_000, start_milliseconds=900,
+        gpu_peak_bytes=2**30, read_bytes=3, written_bytes=64,
+    )  # fmt: skip
+    succeeded = result.success(done, f"{given.attempt_prefix}{POD}/log/0000", 2**20)
     return {
         "phase.json": as_json(given.to_wire()),
         "manifest.json": encode(manifest),
-        "result-succeeded.json": result.encode(result.success(done, f"{given.attempt_prefix}{POD}/log/0000", 2**20)),
+        "result-succeeded.json": result.encode(succeeded.model_copy(update={"usage": usage})),
         "result-failed.json": result.encode(result.failure(error, None, 2**20)),
         "progress.json": as_json(report_body(given, Progress(40, "Working", 12), {"percent": 3}, NOW)),
         "models.json": as_json(Lock().with_file("955717e8-8726e21a.th", 84_141_911, SHA, NOW).to_wire()),

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from audiojob_types.base import Since
 from audiojob_types.descriptor import UNKNOWN, Input, Output, Reuse, Served, TaskDescriptor, TaskParameters
 
 
@@ -36,6 +37,32 @@ class SimulateParameters(TaskParameters):
             description="memoryMebibytes is allocated and touched before the work. Default 0.",
         ),
     ] = 0
+    # None and not 0, as what earlier versions published stays the same work.
+    gpu_memory_mebibytes: Annotated[
+        Annotated[
+            int,
+            Field(
+                ge=0,
+                le=1_048_576,
+                description="gpuMemoryMebibytes is told as the GPU memory used, where there is a GPU; nothing is "
+                "allocated. Default 0.",
+            ),
+        ]
+        | None,
+        Since(2),
+    ] = None
+    media_milliseconds: Annotated[
+        Annotated[
+            int,
+            Field(
+                ge=0,
+                le=604_800_000,
+                description="mediaMilliseconds is told as the length of the sound worked on. Default 0.",
+            ),
+        ]
+        | None,
+        Since(2),
+    ] = None
     exit_code: Annotated[
         int,
         Field(

@@ -26,6 +26,7 @@ from audiojob_dev.tools.processes import Program
 from audiojob_dev.tools.versions import KWOK
 from audiojob_types.constants import LABEL_ATTEMPT, LABEL_PHASE, LABEL_UID
 from audiojob_types.contract import MANIFEST_NAME, ManifestRef, Outcome, OutputRef, PhaseResult
+from audiojob_types.progress import PhaseUsage
 
 PLANE_BINARIES = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler")
 
@@ -59,11 +60,11 @@ def ensure(paths: Paths, progress: Progress) -> tuple[Path, Path]:
     return binaries.ensure(paths, PLANE_BINARIES, progress), binaries.ensure_apart(paths, KWOK, progress)
 
 
-def result_template() -> str:
+def result_template(usage: PhaseUsage | None = None) -> str:
     """A Go template that makes a pod's termination message: success, with a manifest in the phase's own folder."""
     manifest = ManifestRef(key=f"%s/%s/%s/%s-%.8s/{MANIFEST_NAME}", sha256=_SHA256, count=1)
     output = OutputRef(name="output", media_type="application/octet-stream", bytes=_OUTPUT_BYTES, sha256=_SHA256)
-    result = PhaseResult(outcome=Outcome.SUCCEEDED, manifest=manifest, outputs=(output,))
+    result = PhaseResult(outcome=Outcome.SUCCEEDED, manifest=manifest, outputs=(output,), usage=usage)
     labels = " ".join(f'(index .metadata.labels "{name}")' for name in (LABEL_UID, LABEL_PHASE, LABEL_ATTEMPT))
     message = json.dumps(result.to_wire(), separators=(",", ":"))
     return f"{{{{ printf `{message}` .metadata.namespace {labels} .metadata.uid | Quote }}}}"

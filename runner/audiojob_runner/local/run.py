@@ -24,6 +24,7 @@ from audiojob_runner.media.examine import examine_streams
 from audiojob_runner.phase.process import Worker
 from audiojob_runner.phase.progress import Tracker
 from audiojob_runner.phase.publish import Publisher
+from audiojob_runner.phase.usage import Meter
 from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.phase.worker import Order, WorkerSpec
 from audiojob_runner.store.folder import open_folder
@@ -83,7 +84,7 @@ def _run_watched(run: LocalRun, worker: Worker, display: Display) -> tuple[list[
     with tempfile.TemporaryDirectory(prefix="audiojob-") as folder, watchdog.watching():
         try:
             worker.order(Order(inputs=run.inputs, run_dir=Path(folder)))
-            result = worker.wait(interruption, tracker.task)
+            result = worker.wait(interruption, tracker.task, Meter())
             kept = _keep(run, result, Path(folder), interruption)
             tracker.say(100, "Done")
             return kept, result.metadata

@@ -34,7 +34,8 @@ FALLBACK_NAME: Final = "input"
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Makes inputs local. ``folder`` takes what is fetched; ``beat`` is called for each piece and may raise.
+    """Makes inputs local. ``folder`` takes what is fetched; ``on_bytes`` is called with the size of each piece
+    and may raise.
 
     ``held`` takes the open files of a folder store that are read where they lie, by input; None: they are copied like
     any other. Whoever can write there may put another file, or a link, in the place of one whose hash was taken: only
@@ -44,7 +45,7 @@ class Fetcher:
     store: Store
     folder: Path
     max_bytes: int | None
-    beat: Callable[[], None]
+    on_bytes: Callable[[int], None]
     libraries: Mapping[str, Store] = field(default_factory=dict)
     held: dict[str, BinaryIO] | None = None
 
@@ -137,17 +138,22 @@ class Fetcher:
         return manifest
 
     def _local(self, number: int, name: str, key: str, sha256: str | None) -> Path:
+        digest = None
         try:
             if self.held is not None and self.store.root is not None:
                 file = self.held[name] = self.store.open(key)
-                self._check_size(name, os.fstat(file.fileno()).st_size)
-                digest = self._digest(self.store.chunks(file, key)) if sha256 is not None else None
+                size = os.fstat(file.fileno()).st_size
+                self._check_size(name, size)
+                if sha256 is not None:
+                    digest = self._digest(self.store.chunks(file, key))
+                else:
+                    self.on_bytes(size)  # the task will read it
                 path = self.store.root / key
             else:
-                size = self.store.size(key)
-                if size is None:
+                found = self.store.size(key)
+                if found is None:
                     _missing(name, key)
-                self._check_size(name, size)
+                self._check_size(name, found)
                 path = self.folder / str(number) / local_name(key)
                 path.parent.mkdir(parents=True)
                 digest = self._copy(self.store.stream(key), path)
@@ -169,7 +175,7 @@ class Fetcher:
         digest = hashlib.sha256()
         for chunk in chunks:
             digest.update(chunk)
-            self.beat()
+            self.on_bytes(len(chunk))
         return digest.hexdigest()
 
     def _copy(self, chunks: Iterator[bytes], path: Path) -> str:
@@ -178,7 +184,7 @@ class Fetcher:
             for chunk in chunks:
                 file.write(chunk)
                 digest.update(chunk)
-                self.beat()
+                self.on_bytes(len(chunk))
         return digest.hexdigest()
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.phase import memory
+from audiojob_runner.phase import usage
 from audiojob_runner.phase.watchdog import Interruption
 from audiojob_runner.phase.worker import Order, WorkerSpec, result_from_record, run_worker
 from audiojob_runner.task import TaskResult
@@ -40,7 +40,7 @@ class Worker:
         self._output = output
         self._status: int | None = None
         self._killed_by_us = False
-        self._oom_kills_before = memory.oom_kills()
+        self._oom_kills_before = usage.oom_kills()
         self._pump: threading.Thread | None = None
 
     @classmethod
@@ -76,11 +76,25 @@ class Worker:
         except (BrokenPipeError, ConnectionResetError):
             _log.warning("The worker ended before it got its inputs.")
 
-    def wait(self, interruption: Interruption, on_progress: Callable[[float, str], None]) -> TaskResult:
+    def wait(
+        self, interruption: Interruption, on_progress: Callable[[float, str], None], meter: usage.Meter
+    ) -> TaskResult:
         """The task's result. Raises :class:`PhaseError`: the task's own, the interruption's, or how the worker died."""
+        try:
+            return self._wait(interruption, on_progress, meter)
+        finally:
+            meter.end()
+
+    def _wait(
+        self, interruption: Interruption, on_progress: Callable[[float, str], None], meter: usage.Meter
+    ) -> TaskResult:
         for record in self._records(interruption):
             if "percent" in record:
                 on_progress(record["percent"], record["message"])
+            elif "begun" in record:
+                meter.begin()
+            elif "used" in record:
+                meter.told(record["used"])
             elif "result" in record:
                 return result_from_record(record["result"])
             elif "error" in record:
@@ -149,7 +163,7 @@ class Worker:
 
     def _was_out_of_memory(self) -> bool | None:
         """Whether the kernel killed something in this container for memory since the start; None if unknown."""
-        now = memory.oom_kills()
+        now = usage.oom_kills()
         if now is None or self._oom_kills_before is None:
             return None
         return now > self._oom_kills_before

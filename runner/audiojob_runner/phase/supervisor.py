@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 from audiojob_runner import logs
 from audiojob_runner.errors import PhaseError, as_phase_error, is_disk_full
 from audiojob_runner.fetch.partial.folder import clear, partial_folders
-from audiojob_runner.phase import memory, result
+from audiojob_runner.phase import result, usage
 from audiojob_runner.phase.inputs import Fetcher, read_inputs
 from audiojob_runner.phase.logpieces import LogPieces
 from audiojob_runner.phase.process import Worker
@@ -129,6 +129,7 @@ class _Phase:
         self._reporter = Reporter(target, phase_input, node_name(environ)) if target else None
         self._tracker = Tracker(self._on_progress)
         self._held_bytes = 0
+        self._meter = usage.Meter(of_a_program=phase_input.task.descriptor.runs_program)
         self._keeping: PartialFolders | None = None
         self._read: tuple[ReadInput, ...] = ()
         self._held: dict[str, BinaryIO] = {}
@@ -205,7 +206,7 @@ class _Phase:
         return inputs
 
     def _check_inputs(self, store: Store) -> tuple[ReadInput, ...]:
-        fetcher = Fetcher(store, self._paths.scratch, None, self._beat)
+        fetcher = Fetcher(store, self._paths.scratch, None, self._on_read)
         return tuple(read for item in self._input.inputs if (read := fetcher.check(item)) is not None)
 
     def _run_task(self, worker: Worker, run_dir: Path, inputs: tuple[TaskInput, ...]) -> TaskResult:
@@ -213,7 +214,9 @@ class _Phase:
         self._tracker.begin(f"{self._input.task.value} starts")
         order = Order(inputs=inputs, run_dir=run_dir, keeping=self._keeping, held=tuple(self._held))
         worker.order(order, [file.fileno() for file in self._held.values()])
-        return worker.wait(self._interruption, self._on_task_progress)
+        made = worker.wait(self._interruption, self._on_task_progress, self._meter)
+        self._meter.made(made.outputs)
+        return made
 
     def _fetch_inputs(self, store: Store, run_dir: Path) -> tuple[TaskInput, ...]:
         if any(item.url is None for item in self._input.inputs):
@@ -226,7 +229,7 @@ class _Phase:
             if library.name in named
         }
         fetcher = Fetcher(
-            store, run_dir / "inputs", self._input.limits.max_input_bytes, self._beat, libraries, self._held
+            store, run_dir / "inputs", self._input.limits.max_input_bytes, self._on_read, libraries, self._held
         )
         found = tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
         if self._input.task.descriptor.reads_metadata:
@@ -241,6 +244,7 @@ class _Phase:
         def on_bytes(count: int) -> None:
             nonlocal done
             done += count
+            self._meter.written_bytes += count
             self._beat()
             self._tracker.say(TASK_SHARE + min(1, done // total), "Publishing the outputs")
 
@@ -281,10 +285,10 @@ class _Phase:
         if self._reporter is not None:
             self._reporter.close(STOPPED_CLOSE_SECONDS if stopped else REPORT_CLOSE_SECONDS)
         if done is not None:
-            result.write(self._paths.termination_file, self._success(done))
+            self._tell(self._success(done))
             return int(ExitCode.OK)
         assert error is not None
-        result.write(self._paths.termination_file, self._failure(error))
+        self._tell(self._failure(error))
         return error.exit_code
 
     def _make_run_dir(self) -> Path:
@@ -305,8 +309,11 @@ class _Phase:
     def _last_resort(self, error: PhaseError) -> None:
         """The main thread does not come back: leave the result and go. The worker ends by itself once we are gone."""
         with suppress(Exception):
-            result.write(self._paths.termination_file, self._failure(error))
+            self._tell(self._failure(error))
         os._exit(error.exit_code)
+
+    def _tell(self, made: PhaseResult) -> None:
+        result.write(self._paths.termination_file, made.model_copy(update={"usage": self._meter.usage()}))
 
     def _success(self, done: Published | ManifestRef) -> PhaseResult:
         if isinstance(done, ManifestRef):
@@ -320,6 +327,10 @@ class _Phase:
         self._watchdog.beat()
         self._interruption.check()
 
+    def _on_read(self, count: int) -> None:
+        self._meter.read_bytes += count
+        self._beat()
+
     def _on_task_progress(self, percent: float, message: str) -> None:
         self._watchdog.beat()
         self._tracker.task(percent, message)
@@ -329,7 +340,7 @@ class _Phase:
             self._reporter.update(progress)
 
     def _sample_memory(self) -> None:
-        self._held_bytes = max(self._held_bytes, memory.held_bytes() or 0)
+        self._held_bytes = max(self._held_bytes, usage.held_bytes() or 0)
 
     def _peak_bytes(self) -> int:
-        return max(self._held_bytes, memory.peak_bytes())
+        return max(self._held_bytes, usage.peak_bytes())

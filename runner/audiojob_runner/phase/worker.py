@@ -24,7 +24,7 @@ from typing import Any, Final, NoReturn
 from audiojob_runner import logs, tasks
 from audiojob_runner.cpus import wait_without_spinning
 from audiojob_runner.errors import as_phase_error
-from audiojob_runner.task import PartialFolders, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.task import PartialFolders, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult, Used
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
 from audiojob_types.outside.redaction import redact
@@ -168,7 +168,8 @@ def run_worker(spec: WorkerSpec, control: socket.socket, events: int) -> NoRetur
 def _work(
     spec: WorkerSpec, control: socket.socket, send: Callable[[dict[str, Any]], None], cancelled: threading.Event
 ) -> dict[str, Any]:
-    """Load the task, wait for the order, run; the ending as a record."""
+    """Load the task, wait for the order, run; the ending as a record. What the task used is sent before it."""
+    used = Used()
     log = logging.getLogger(f"audiojob_runner.{spec.task.parameter_key}")
     try:
         wait_without_spinning(os.environ)
@@ -179,8 +180,13 @@ def _work(
         threading.Thread(target=_die_with_supervisor, args=(control,), name="guard", daemon=True).start()
         order = Order.from_json(line.decode())
         progress = ProgressSender(send)
-        context = _make_context(spec, order, progress, log, cancelled)
-        result = run(order.reading(descriptors), spec.parameters, context)
+        context = replace(_make_context(spec, order, progress, log, cancelled), used=used)
+        given = order.reading(descriptors)
+        send({"begun": True})
+        try:
+            result = run(given, spec.parameters, context)
+        finally:
+            send({"used": _measured(used, spec.device)})
         progress.close()
         record = {"result": result_to_record(result)}
         json.dumps(record, allow_nan=False)
@@ -198,6 +204,16 @@ def _work(
             }
         }
     return record
+
+
+def _measured(used: Used, device: Device) -> dict[str, Any]:
+    """What the task used, with the GPU memory that torch has counted, if it ran."""
+    peak = used.gpu_peak_bytes
+    torch = sys.modules.get("torch")
+    with suppress(Exception):  # whatever a broken GPU answers, the task's own ending counts
+        if torch is not None and torch.cuda.is_initialized():
+            peak = max(peak, int(torch.cuda.max_memory_allocated()))
+    return {**asdict(used), "gpu_peak_bytes": peak if device is Device.GPU else 0}
 
 
 def _make_context(

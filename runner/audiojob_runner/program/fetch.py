@@ -152,7 +152,7 @@ class _Fetch:
         config = next(library.store for library in self._input.libraries if library.name == name)
         return open_store(config, self._credentials)
 
-    def _beat(self) -> None:
+    def _beat(self, _count: int = 0) -> None:
         self._watchdog.beat()
         self._interruption.check()
 

@@ -62,6 +62,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         nonlocal done
         beat()
         done += count
+        context.used.written_bytes += count
         context.progress(min(99.0, 100 * done / total), "Publishing")
 
     shelf = _Shelf(_open(publishing), publishing.library, publishing.layout, beat)

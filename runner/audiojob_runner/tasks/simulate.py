@@ -25,6 +25,8 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     """Do what :class:`SimulateParameters` says. The output's bytes depend on the job's uid alone."""
     assert isinstance(parameters, SimulateParameters)
     held = _allocate(parameters.memory_mebibytes)
+    context.used.gpu_peak_bytes = (parameters.gpu_memory_mebibytes or 0) * 1024 * 1024
+    context.used.media_seconds = (parameters.media_milliseconds or 0) / 1_000
     _work(parameters, context)
     if fails(parameters, context.job_uid, context.attempt):
         raise _failure(parameters.exit_code, context.attempt)

@@ -44,8 +44,13 @@ def held() -> Iterator[dict[str, BinaryIO]]:
         file.close()
 
 
-def fetcher(root: Path, held: dict[str, BinaryIO], most: int | None = None) -> Fetcher:
-    return Fetcher(open_folder(FolderStore(root=str(root))), root.parent / "run/inputs", most, lambda: None, held=held)
+def fetcher(
+    root: Path,
+    held: dict[str, BinaryIO] | None,
+    most: int | None = None,
+    on_bytes: Callable[[int], None] = lambda _count: None,
+) -> Fetcher:
+    return Fetcher(open_folder(FolderStore(root=str(root))), root.parent / "run/inputs", most, on_bytes, held=held)
 
 
 def handed_over(given: TaskInput, held: dict[str, BinaryIO], run_dir: Path) -> TaskInput:
@@ -115,6 +120,17 @@ def test_a_link_that_takes_the_place_before_it_is_opened_counts_as_absent(
     with pytest.raises(PhaseError) as caught:
         start.fetch(0, FILE)
     assert caught.value.reason is Reason.INPUT_MISSING
+
+
+@pytest.mark.parametrize("is_copied", [False, True], ids=["read where it lies", "copied"])
+@pytest.mark.parametrize("sha256", [FILE.sha256, None], ids=["hashed", "not hashed"])
+def test_each_byte_of_an_input_is_counted_once(
+    root: Path, held: dict[str, BinaryIO], sha256: str | None, is_copied: bool
+) -> None:
+    counted: list[int] = []
+    taking = fetcher(root, None if is_copied else held, on_bytes=counted.append)
+    taking.fetch(0, FILE.model_copy(update={"sha256": sha256}))
+    assert sum(counted) == len(SONG)
 
 
 def test_the_size_that_is_limited_is_that_of_the_open_file(root: Path, held: dict[str, BinaryIO]) -> None:

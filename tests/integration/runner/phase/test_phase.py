@@ -52,7 +52,22 @@ def test_a_phase_publishes_its_output_its_log_and_the_manifest_that_its_result_n
     assert [json.loads(line)["level"] for line in store.read(result.log_key).splitlines()] == ["info", "info"]
     assert result.peak_memory_bytes is not None
     assert result.peak_memory_bytes > 10_000_000
+    assert result.usage is not None
+    assert result.usage.to_wire().keys() == {"cpu", "work", "start", "read", "written"}
+    assert (result.usage.read_bytes, result.usage.written_bytes) == (0, 100_000)
+    assert min(result.usage.cpu_milliseconds or 0, result.usage.start_milliseconds or 0) > 50
     assert list((pod.root / "scratch").iterdir()) == []
+
+
+def test_a_failed_phase_tells_what_it_took_too(pod: PodFolder) -> None:
+    parameters = {"durationMilliseconds": 300, "exitCode": 75, "mediaMilliseconds": 90_000, "gpuMemoryMebibytes": 3}
+    pod.write_phase(parameters=parameters, device="GPU")
+
+    usage = pod.run().result.usage
+
+    assert usage is not None
+    assert 300 <= (usage.work_milliseconds or 0) < 60_000
+    assert (usage.media_milliseconds, usage.gpu_peak_bytes) == (90_000, 3 * 2**20)
 
 
 def test_an_unexpected_failure_tells_one_sentence_and_keeps_its_traceback_in_the_stored_log(

@@ -68,6 +68,9 @@ def test_stems_get_the_name_of_the_source_and_the_manifest_says_where_they_are(
     ended = pod.run()
 
     assert ended.code == ExitCode.OK, ended.stderr
+    assert ended.result.usage is not None
+    taken = (ended.result.usage.read_bytes, ended.result.usage.written_bytes)
+    assert taken == (len(b"laboom"), len(b"laboom") + ended.result.outputs[0].bytes)
     assert files(library) == ["AC-DC/Blue (drums).bin", "AC-DC/Blue (vocals).bin"]
     assert library.read("AC-DC/Blue (vocals).bin") == b"la"
     assert ended.result.manifest is not None

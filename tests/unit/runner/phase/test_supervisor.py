@@ -14,6 +14,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.phase import supervisor as module
 from audiojob_runner.phase.process import Worker
 from audiojob_runner.phase.supervisor import _Phase
+from audiojob_runner.phase.usage import Meter
 from audiojob_runner.phase.watchdog import Interruption
 from audiojob_runner.phase.worker import Order
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters
@@ -39,7 +40,7 @@ class FailingWorker(Worker):
         order.keeping.own.mkdir(parents=True)
         (order.keeping.own / "data").write_bytes(b"a part")
 
-    def wait(self, interruption: Interruption, on_progress: Callable[[float, str], None]) -> TaskResult:
+    def wait(self, interruption: Interruption, on_progress: Callable[[float, str], None], meter: Meter) -> TaskResult:
         raise GONE
 
     def end(self) -> None:
