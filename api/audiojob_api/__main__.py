@@ -15,6 +15,7 @@ from audiojob_api.app import Backend, create_app
 from audiojob_api.cluster.jobs import KubeJobs
 from audiojob_api.cluster.reviews import KubeAuthorizer
 from audiojob_api.http.connection import ConnectionLimits, protocol
+from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.settings import ApiSettings
 from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
@@ -44,13 +45,14 @@ async def serve(settings: ApiSettings) -> None:
     client = connect(load_connection(settings.kubeconfig), user_agent=MANAGER_API, field_manager=MANAGER_API)
     try:
         stopping = asyncio.Event()
-        app = create_app(settings, _backend(client, settings.namespace), stopping)
-        await _Server(_config(app, settings), stopping).serve()
+        metrics = ApiMetrics()
+        app = create_app(settings, _backend(client, settings.namespace), stopping, metrics)
+        await _Server(_config(app, settings, metrics), stopping).serve()
     finally:
         await client.aclose()
 
 
-def _config(app: FastAPI, settings: ApiSettings) -> uvicorn.Config:
+def _config(app: FastAPI, settings: ApiSettings, metrics: ApiMetrics) -> uvicorn.Config:
     limits = ConnectionLimits(
         head_seconds=settings.head_seconds,
         body_seconds=settings.body_seconds,
@@ -62,7 +64,7 @@ def _config(app: FastAPI, settings: ApiSettings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http=protocol(limits),  # type: ignore[arg-type] # uvicorn calls it, whatever it is
+        http=protocol(limits, lambda reason: metrics.refused.labels(reason).inc()),  # type: ignore[arg-type] # uvicorn calls it, whatever it is
         ws="none",  # no route is one, and its connections would not have our limits
         # Without this, what comes through `kubectl port-forward` could name any address as its own.
         proxy_headers=bool(settings.trusted_proxies),

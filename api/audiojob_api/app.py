@@ -38,7 +38,9 @@ class Backend:
     lifecycle: Lifecycle
 
 
-def create_app(settings: ApiSettings, backend: Backend, stopping: asyncio.Event) -> FastAPI:
+def create_app(
+    settings: ApiSettings, backend: Backend, stopping: asyncio.Event, metrics: ApiMetrics | None = None
+) -> FastAPI:
     """The ASGI application. Its lifespan keeps the read model current; ``stopping`` ends its event streams."""
 
     @asynccontextmanager
@@ -63,7 +65,7 @@ def create_app(settings: ApiSettings, backend: Backend, stopping: asyncio.Event)
         # The routers' own routes: a router that is included has all of them built again, for every app.
         routes=[route for module in (health, jobs, control, events, docs_page) for route in module.router.routes],
     )
-    services = _services(settings, backend, stopping)
+    services = _services(settings, backend, stopping, metrics or ApiMetrics())
     install(app, services)
     install_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
@@ -73,8 +75,7 @@ def create_app(settings: ApiSettings, backend: Backend, stopping: asyncio.Event)
     return app
 
 
-def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event) -> Services:
-    metrics = ApiMetrics()
+def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, metrics: ApiMetrics) -> Services:
     ProcessCollector(registry=metrics.registry)  # its memory and CPU
     positions = QueuePositions(backend.live.jobs, settings.ageing_seconds)
     authenticator = Authenticator(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from audiojob_api.http.metrics import OUTCOMES, ApiMetrics
+from audiojob_api.http.metrics import OUTCOMES, ApiMetrics, Refused
 from audiojob_operator.deciding.transitions import AttemptClass
 from audiojob_operator.metrics.registry import MAX_PLACES, MAX_QUEUES, Metrics
 from audiojob_operator.watching.health import DegradedReason
@@ -51,7 +51,7 @@ No label contains text that a user wrote. `reason` is a word of [reasons.md](rea
 share `other`. So do queues beyond {queues}, and those that only a job names. `device` is `CPU` or `GPU`. `watch` is a
 resource and, where it has one, the job namespace. `result` of a write is `ok`, the HTTP status of a refusal, or
 `transport` where no answer came. `route` is a template such as `/api/v1/jobs/{{name}}`, or `unmatched`; `method` is one
-of HTTP's, `WEBSOCKET` or `other`.
+of HTTP's that the route takes, `WEBSOCKET` or `other`. `status` of a request's time is a class: `2xx`, `4xx`, `5xx`.
 
 - `class` of an attempt: {classes}.
   `Exhausted` reached the retry limit, `Device` continues on the CPU, `Memory` gets more memory next time, `Stopped` was
@@ -63,6 +63,8 @@ of HTTP's, `WEBSOCKET` or `other`.
   known to have.
 - `reason` of `audiojob_operator_degraded`: {degraded}.
 - `outcome` of an authorization: {outcomes}.
+- `reason` of a refused connection: {refused}. The first two are of requests or answers that took too long, and of too
+  many connections at a time; such connections have no line among the requests.
 
 ## What pods tell
 
@@ -94,6 +96,7 @@ def metrics_page() -> str:
         classes=", ".join(f"`{kind}`" for kind in AttemptClass),
         degraded=", ".join(f"`{reason}`" for reason in DegradedReason),
         outcomes=", ".join(f"`{outcome}`" for outcome in OUTCOMES),
+        refused=", ".join(f"`{reason}`" for reason in Refused),
     )
     operator = Metrics()
     head = _HEAD.format(leader=", ".join(f"`{each.name}`" for each in operator.of_the_leader))

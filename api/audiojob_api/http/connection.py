@@ -18,6 +18,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from audiojob_api.http.metrics import Refused
+
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -41,9 +43,9 @@ class ConnectionLimits:
     head_bytes: int
 
 
-def protocol(limits: ConnectionLimits) -> Callable[..., asyncio.Protocol]:
-    """What uvicorn makes one of for each connection."""
-    return partial(LimitedProtocol, limits)
+def protocol(limits: ConnectionLimits, count: Callable[[Refused], object]) -> Callable[..., asyncio.Protocol]:
+    """What uvicorn makes one of for each connection. ``count`` is called with why one was ended."""
+    return partial(LimitedProtocol, limits, count)
 
 
 class StrictConnection(h11.Connection):
@@ -77,6 +79,7 @@ class LimitedProtocol(H11Protocol):
     def __init__(
         self,
         limits: ConnectionLimits,
+        count: Callable[[Refused], object],
         config: uvicorn.Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -85,6 +88,7 @@ class LimitedProtocol(H11Protocol):
         super().__init__(config, server_state, app_state, _loop)
         self.conn = StrictConnection(h11.SERVER, limits.head_bytes)
         self._limits = limits
+        self._count = count
         self._waiting_for: object = None
         self._receive_deadline: asyncio.TimerHandle | None = None
         self._send_deadline: asyncio.TimerHandle | None = None
@@ -119,7 +123,7 @@ class LimitedProtocol(H11Protocol):
         """Give a client that takes in nothing some time."""
         super().pause_writing()
         if self._send_deadline is None:
-            self._send_deadline = self.loop.call_later(self._limits.send_seconds, self.transport.abort)
+            self._send_deadline = self.loop.call_later(self._limits.send_seconds, self._give_up)
 
     def resume_writing(self) -> None:
         """It goes on."""
@@ -128,10 +132,16 @@ class LimitedProtocol(H11Protocol):
             self._send_deadline.cancel()
             self._send_deadline = None
 
-    def drop(self, answer: bytes) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """Answer what h11 cannot read, or will not."""
+        self._count(Refused.UNREADABLE)
+        super().send_400_response(msg)
+
+    def drop(self, answer: bytes, reason: Refused) -> None:
         """End the connection; a client that still waits for an answer gets this one."""
         if self.transport.is_closing():
             return
+        self._count(reason)
         self._stop_waiting()  # it makes room once only
         if self.transport.get_write_buffer_size():
             self.transport.abort()
@@ -140,6 +150,10 @@ class LimitedProtocol(H11Protocol):
         if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(answer)
         self.transport.close()
+
+    def _give_up(self) -> None:
+        self._count(Refused.SLOW)
+        self.transport.abort()
 
     def _watch(self) -> None:
         """One deadline for each part of each request: sending a byte now and then does not move it."""
@@ -153,7 +167,7 @@ class LimitedProtocol(H11Protocol):
             seconds = self._limits.head_seconds if state is h11.IDLE else self._limits.body_seconds
             self._waiting_for = part
             self.waiting_since = self.loop.time()
-            self._receive_deadline = self.loop.call_later(seconds, self.drop, _TOO_SLOW)
+            self._receive_deadline = self.loop.call_later(seconds, self.drop, _TOO_SLOW, Refused.SLOW)
 
     def _stop_waiting(self) -> None:
         self._waiting_for = self.waiting_since = None
@@ -165,6 +179,6 @@ class LimitedProtocol(H11Protocol):
         others = (each for each in self.connections if isinstance(each, LimitedProtocol) and each is not self)
         waiting = [(each.waiting_since, each) for each in others if each.waiting_since is not None]
         if waiting:
-            min(waiting, key=lambda pair: pair[0])[1].drop(_TOO_SLOW)
+            min(waiting, key=lambda pair: pair[0])[1].drop(_TOO_SLOW, Refused.FULL)
         else:
-            self.drop(_BUSY)
+            self.drop(_BUSY, Refused.FULL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ import uvicorn
 
 from audiojob_api.http.connection import ConnectionLimits, protocol
 from audiojob_api.http.limits import HeadRules
+from audiojob_api.http.metrics import Refused
 
 LONG = ConnectionLimits(head_seconds=60, body_seconds=60, send_seconds=60, most=1_000, head_bytes=4_096)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -46,12 +47,12 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(limits: ConnectionLimits) -> AsyncIterator[tuple[int, Any]]:
+async def serving(limits: ConnectionLimits, count: Callable[[Refused], object] = str) -> AsyncIterator[tuple[int, Any]]:
     """The port of a server with these limits, and its connections."""
     config = uvicorn.Config(
         HeadRules(app, 4_096),
         port=0,
-        http=protocol(limits),  # type: ignore[arg-type]
+        http=protocol(limits, count),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         log_level="error",
@@ -157,10 +158,12 @@ def connected(port: int, content: bytes) -> Iterator[None]:
 
 
 async def test_a_client_that_takes_in_nothing_is_cut_off() -> None:
-    async with serving(replace(LONG, send_seconds=0.3)) as (port, connections):
+    counted: list[Refused] = []
+    async with serving(replace(LONG, send_seconds=0.3), counted.append) as (port, connections):
         with connected(port, ENDLESS):
             await until(lambda: len(connections) == 1)
             await until(lambda: not connections)
+    assert counted == [Refused.SLOW]
 
 
 async def test_idle_connections_keep_nobody_out() -> None:
@@ -175,12 +178,14 @@ async def test_idle_connections_keep_nobody_out() -> None:
 
 
 async def test_a_request_in_progress_is_not_given_up_for_a_new_connection() -> None:
-    async with serving(replace(LONG, most=1)) as (port, connections):
+    counted: list[Refused] = []
+    async with serving(replace(LONG, most=1), counted.append) as (port, connections):
         with connected(port, ENDLESS):
             await until(lambda: any(each.waiting_since is None for each in connections))
             assert (await exchange(port, GET)).startswith(b"HTTP/1.1 503 ")
             assert len(connections) == 1
         await until(lambda: not connections)
+    assert counted == [Refused.FULL]
 
 
 @pytest.mark.parametrize(
@@ -269,6 +274,16 @@ async def test_requests_one_after_the_other_are_answered_as_ever() -> None:
         close = POST.replace(b"Host", b"Connection: close\r\nHost") + b"hello"
         answer = await exchange(port, GET + POST + b"hello" + GET + close)
         assert answer.count(b"HTTP/1.1 200") == 4
+
+
+async def test_what_is_no_request_is_counted_and_so_is_one_that_never_comes() -> None:
+    counted: list[Refused] = []
+    async with serving(replace(LONG, head_seconds=0.3), counted.append) as (port, _):
+        await exchange(port, GET.replace(b"Host", b"Connection: close\r\nHost"))
+        assert counted == []
+        await exchange(port, GET.replace(b"\r\n", b"\n"))
+        await exchange(port, b"GET / HTTP/1.1\r\n")
+    assert counted == [Refused.UNREADABLE, Refused.SLOW]
 
 
 async def until(check: Any) -> None:
