@@ -13,11 +13,16 @@ from audiojob_dev.rest import MERGE_PATCH, Rest, RestError
 from audiojob_types.base import format_time
 from audiojob_types.constants import ANNOTATION_PHASE
 from audiojob_types.contract import ManifestRef, Outcome, OutputRef, PhaseInput, PhaseResult, ReadInput
+from audiojob_types.progress import PhaseUsage
 
 Object = dict[str, Any]
 Behaviour = Callable[[PhaseInput, Object], Object]
 
 _POLL_SECONDS = 0.05
+USAGE = PhaseUsage(
+    cpu_milliseconds=250, media_milliseconds=60_000, work_milliseconds=500, start_milliseconds=50, written_bytes=64
+)
+"""What each phase that succeeds says that it took."""
 
 
 def succeed(phase: PhaseInput, pod: Object) -> Object:
@@ -29,6 +34,7 @@ def succeed(phase: PhaseInput, pod: Object) -> Object:
         manifest=ManifestRef(key=f"{folder}/manifest.json", sha256=digest, count=1),
         outputs=(OutputRef(name="output", media_type="application/octet-stream", bytes=64, sha256=digest),),
         inputs=read_by(phase),
+        usage=USAGE,
     )
     return ended(0, result)
 

@@ -104,6 +104,12 @@ def test_probes_and_metrics_answer(space: Space, proxy: FaultProxy, tmp_path: Pa
         'audiojob_operator_gpus{state="wanted"} 0.0',
         'audiojob_operator_attempt_start_seconds_count{device="CPU",stage="handover",task="Simulate"} 2.0',
         'audiojob_operator_unschedulable_pods{device="GPU"} 0.0',
+        'audiojob_operator_attempt_start_seconds_count{device="CPU",stage="process",task="Simulate"} 2.0',
+        'audiojob_operator_attempt_cpu_seconds_total{device="CPU",task="Simulate"} 0.5',
+        'audiojob_operator_attempt_work_seconds_total{device="CPU",task="Simulate"} 1.0',
+        'audiojob_operator_attempt_media_seconds_total{device="CPU",task="Simulate"} 120.0',
+        'audiojob_operator_attempt_bytes_total{direction="written",task="Simulate"} 128.0',
+        'audiojob_operator_attempt_bytes_total{direction="read",task="Simulate"} 0.0',
     ):
         assert line in lines
     # Jobs of other tests' namespaces may be suspended too.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from tests.unit.operator.builders import NOW, World, phase, pipeline
+from tests.unit.operator.builders import NOW, World, phase, pipeline, result_message
 
 from audiojob_operator.deciding.attempts.believed import Usage
 from audiojob_operator.deciding.attempts.used import AttemptUsed, Stage, attempts_used
-from audiojob_operator.deciding.transitions import AttemptClass, AttemptEnded, PhaseEnded, Transition
+from audiojob_operator.deciding.transitions import AttemptClass, AttemptEnded, PhaseEnded, Transition, phase_transitions
 from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, PodObservation, Running, Succeeded
+from audiojob_operator.records.settings import Revision
 from audiojob_types.contract import Device, FailureClass, ManifestRef, PhaseResult
 from audiojob_types.contract import Outcome as ResultOutcome
 from audiojob_types.progress import PhaseUsage
@@ -196,3 +200,30 @@ def test_nothing_is_made_up_of(child: PhaseObservation) -> None:
 def test_a_clock_that_is_behind_the_pods_creation_leaves_only_what_clocks_may_differ_by() -> None:
     (found,) = attempts_used([ENDED], [telling(TOLD)], PHASES, at(-600))
     assert found.told == replace(BELIEVED, cpu_seconds=None, work_seconds=None, media_seconds=None)
+
+
+ENDS: dict[str, tuple[object, float | None]] = {
+    "with its usage": ({"work": 400, "cpu": 90, "read": 5}, 0.4),
+    "without one, as an earlier runner does": (None, None),
+    "with a negative one": ({"work": -400}, None),
+    "with one of eons": ({"work": 10**15}, None),
+    "with one that no number holds": ({"work": 10**18}, None),
+    "with one in words": ("much", None),
+}
+
+
+@pytest.mark.parametrize(("told", "work"), ENDS.values(), ids=ENDS)
+def test_an_attempt_that_ends_counts_once_however_often_it_is_looked_at(told: Any, work: float | None) -> None:
+    world = World(pipeline=pipeline(phase("one")))
+    world.turn()
+    left = json.loads(result_message(world.newest("one"), outcome="Failed", reason="Stalled", message="It broke."))
+    world.end("one", 75, json.dumps(left if told is None else left | {"usage": told}))
+    found: list[AttemptUsed] = []
+    for _ in range(3):  # the last looks are also those of an operator that has just started
+        observed, before = world.observed(), deepcopy(world.status)
+        world.turn()
+        assert isinstance(observed.revision, Revision)
+        transitions = phase_transitions(before, world.status, NOW)
+        found += attempts_used(transitions, observed.children, observed.revision.spec.phases, world.now)
+    assert [each.told.work_seconds for each in found] == [work]
+    assert (world.phase("one").reason, world.phase("one").failures) == ("Stalled", 1)
