@@ -55,7 +55,7 @@ def test_a_phase_publishes_its_output_its_log_and_the_manifest_that_its_result_n
     assert result.usage is not None
     assert result.usage.to_wire().keys() == {"cpu", "work", "start", "read", "written"}
     assert (result.usage.read_bytes, result.usage.written_bytes) == (0, 100_000)
-    assert min(result.usage.cpu_milliseconds or 0, result.usage.start_milliseconds or 0) > 50
+    assert min(result.usage.cpu_milliseconds or 0, result.usage.start_milliseconds or 0) > 0
     assert list((pod.root / "scratch").iterdir()) == []
 
 
