@@ -84,7 +84,7 @@ floors: venv ## Try the lowest versions that pyproject.toml allows, and record w
 	@$(DEV) floors
 
 .PHONY: generate
-generate: venv ## Write the CRDs, admission policies, rules, dashboards, docs/{reasons,metrics,tasks}.md and the chart's values from the code
+generate: venv ## Write the CRDs, admission policies, rules, dashboards, the settings' schema, docs/{reasons,metrics,tasks}.md and the chart's values from the code
 	@$(RUN) -m audiojob_types.generate.crd crds charts/audiojob/crds
 	@$(RUN) -m audiojob_types.generate.runner_policy charts/audiojob/templates/runner-policy.yaml
 	@$(RUN) -m audiojob_types.generate.metadata_policy charts/audiojob/templates/metadata-policy.yaml
@@ -98,6 +98,7 @@ generate: venv ## Write the CRDs, admission policies, rules, dashboards, docs/{r
 	@$(RUN) -m audiojob_dev.metrics_page docs/metrics.md
 	@$(RUN) -m audiojob_dev.monitoring.generate charts/audiojob
 	@$(RUN) -m audiojob_operator.operator_policy charts/audiojob/templates/operator-policy.yaml
+	@$(RUN) -m audiojob_operator.settings_schema charts/audiojob/operator-settings.schema.json
 
 .PHONY: release
 release: venv ## Make in dist/ what a release publishes (with REGISTRY: push the images there first)

@@ -1,4 +1,4 @@
-"""``python -m audiojob_operator``: run the operator until SIGTERM. It is configured by ``AUDIOJOB_…`` variables.
+"""``python -m audiojob_operator``: run the operator until SIGTERM. Its settings: :mod:`.settings_loading`.
 
 ``python -m audiojob_operator doctor`` looks at the installation instead, and says what is wrong with it.
 """
@@ -16,7 +16,8 @@ from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
 from audiojob_operator.app import Operator
 from audiojob_operator.doctor.command import doctor
-from audiojob_operator.settings import OperatorSettings, SettingsError, load_settings
+from audiojob_operator.settings import OperatorSettings
+from audiojob_operator.settings_loading import SettingsError, load_settings
 from audiojob_operator.watching.handlers import KopfShell
 from audiojob_operator.watching.lease import LeaseLostError
 from audiojob_operator.watching.preflight import StartError

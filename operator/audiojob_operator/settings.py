@@ -1,4 +1,4 @@
-"""What an administrator can set: environment variables ``AUDIOJOB_…``, nested by ``__``, lists and records as JSON."""
+"""What an administrator can set. :mod:`.settings_loading` says where it is written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -34,23 +34,17 @@ ENV_PREFIX = "AUDIOJOB_"
 # Parts that begin with a letter or a digit: no way up, nothing hidden.
 _PREFIX: Final = r"^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$"
 
-# What is written as JSON, with an example for whoever has not.
-_JSON_EXAMPLES: Final = {
-    "AUDIOJOB_JOB_NAMESPACES": '["music"]',
-    "AUDIOJOB_FETCH__ALLOWED_CIDRS": '["10.20.0.0/16"]',
-    "AUDIOJOB_STORE": '{"kind": "Folder"}',
-    "AUDIOJOB_SITES": '[{"host": "youtube.com", "maxRunning": 2, "pauseSeconds": 5}]',
-    "AUDIOJOB_LIBRARIES": '[{"name": "music", "claimName": "nas-music"}]',
-}
+# The names of fields in the settings file. Variables take the fields' own names.
+_FILE_NAMES: Final = AliasGenerator(serialization_alias=to_camel)
 
 
-class _Group(BaseModel):
+class Group(BaseModel):
     """A nested group of settings: an unknown name is an error, so that a typing mistake cannot stay unseen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_FILE_NAMES, populate_by_name=True)
 
 
-class ImageSettings(_Group):
+class ImageSettings(Group):
     """Full references of the runner images, with tag or digest.
 
     ``…_architectures``: those of nodes that can run them; empty: any.
@@ -75,7 +69,7 @@ class ImageSettings(_Group):
         return {family: each for family, each in found.items() if each}
 
 
-class CoolDown(_Group):
+class CoolDown(Group):
     """A host that limits requests (429, or a check for robots). Seconds.
 
     ``max_seconds``: the longest pause, whatever the host asks for. Other jobs do not ask it either once ``jobs`` of
@@ -96,14 +90,14 @@ class CoolDown(_Group):
         return value
 
 
-class Fetch(_Group):
+class Fetch(Group):
     """Rules for downloads. Private and loopback addresses are refused unless a network here holds them, on its ports.
 
     ``max_per_host``: downloads at the same time from a host that ``sites`` do not name; None is no limit. ``secret``:
     every job namespace has a Secret ``audiojob-fetch``, whose files phases that fetch are given.
     """
 
-    allowed_cidrs: tuple[str, ...] = ()
+    allowed_cidrs: Annotated[tuple[str, ...], Field(serialization_alias="allowedCIDRs")] = ()
     max_per_host: Annotated[int, Field(ge=1)] | None = None
     secret: bool = False
     cool_down: CoolDown = CoolDown()
@@ -114,7 +108,7 @@ class Fetch(_Group):
         return tuple(str(AllowedNetwork.parse(text, strict=True)) for text in value)
 
 
-class Library(_Group):
+class Library(Group):
     """A place for media that users name: a claim that every job namespace has, or a prefix of the store.
 
     A prefix lies outside the folders of jobs, so that no library is ever swept. ``namespaces`` empty: all.
@@ -152,7 +146,7 @@ def _refuse_nested(libraries: list[Library]) -> None:
                 )
 
 
-class Site(_Group):
+class Site(Group):
     """A limit on downloads from a host and its subdomains, over all namespaces. Names as the chart's values have them.
 
     ``pause_seconds`` lie at least between the starts of two downloads.
@@ -165,7 +159,7 @@ class Site(_Group):
     pause_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
 
 
-class Reuse(_Group):
+class Reuse(Group):
     """Taking over what another job has made of the same input in the same way.
 
     ``download_seconds``: how old a download may be. ``remembered``: finished phases that are kept in mind.
@@ -176,7 +170,7 @@ class Reuse(_Group):
     remembered: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
 
-class Capacity(_Group):
+class Capacity(Group):
     """How much may run at once, in all queues together; None is no limit, but for GPUs: what Ready nodes offer.
 
     ``max_running`` counts AudioJobs started and not finished. A job that waits gains a priority every
@@ -188,14 +182,14 @@ class Capacity(_Group):
     ageing_seconds: Annotated[int, Field(ge=0)] = DEFAULT_AGEING_SECONDS
 
 
-class Gpu(_Group):
+class Gpu(Group):
     """The GPUs of phases whose pipeline names no others: the nodes' resource, and whether several pods share one."""
 
     resource_name: GpuResource = GPU_RESOURCE
     shared: bool = False
 
 
-class LeaseSettings(_Group):
+class LeaseSettings(Group):
     """The Lease that keeps one operator active. Seconds.
 
     ``identity`` names this process. Inside a pod it should be the pod's uid: a restarted container then goes on at
@@ -216,13 +210,13 @@ class LeaseSettings(_Group):
         return self
 
 
-class Progress(_Group):
+class Progress(Group):
     """How often runners may report: never more often than this, and less where many jobs run."""
 
     min_interval_milliseconds: Annotated[int, Field(ge=0, le=3_600_000)] = 1_000
 
 
-class DisruptionSettings(_Group):
+class DisruptionSettings(Group):
     """Pods whose node stops answering, or that are deleted. Seconds.
 
     ``node_lost_seconds``: how long a pod stays on a node that does not answer before it is deleted.
@@ -236,7 +230,7 @@ class DisruptionSettings(_Group):
     protect_running: bool = False
 
 
-class Sweep(_Group):
+class Sweep(Group):
     """Periodic sweeps. Seconds between two of a kind, and how long a revision that no job names is kept."""
 
     finished_seconds: Annotated[float, Field(gt=0)] = 120.0
@@ -245,7 +239,7 @@ class Sweep(_Group):
     revision_unused_seconds: Annotated[float, Field(ge=0)] = 86_400.0
 
 
-class Watch(_Group):
+class Watch(Group):
     """How long a watch may bring nothing, not even a bookmark, before it is replaced. Seconds.
 
     The API server sends a bookmark about once a minute: with less than that every quiet watch is begun again and again.
@@ -254,7 +248,7 @@ class Watch(_Group):
     silence_seconds: Annotated[float, Field(ge=1, le=120)] = 70.0
 
 
-class Preflight(_Group):
+class Preflight(Group):
     """The check of the operator's own permissions.
 
     ``wait_seconds``: how long the start waits for an API server that does not answer, or for the CRDs.
@@ -265,7 +259,7 @@ class Preflight(_Group):
     interval_seconds: Annotated[float, Field(gt=0)] = 60.0
 
 
-class _Environment(EnvSettingsSource):
+class Environment(EnvSettingsSource):
     """The environment; what should be JSON and is not reaches validation as text, which names the variable."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
@@ -278,7 +272,14 @@ class _Environment(EnvSettingsSource):
 class OperatorSettings(BaseSettings):
     """All settings of the operator process."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        alias_generator=_FILE_NAMES,
+        populate_by_name=True,
+    )
 
     images: ImageSettings
     job_namespaces: tuple[str, ...] = ()
@@ -328,8 +329,8 @@ class OperatorSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment; no files."""
-        return init_settings, _Environment(settings_cls)
+        """Arguments, which are what the settings file says, then the environment."""
+        return init_settings, Environment(settings_cls)
 
     @field_validator("job_namespaces")
     @classmethod
@@ -371,25 +372,3 @@ class OperatorSettings(BaseSettings):
             # Its Job is what a site's pause is counted from.
             failed_job_seconds=max([FAILED_JOB_SECONDS, *(site.pause_seconds for site in self.sites)]),
         )
-
-
-class SettingsError(Exception):
-    """The environment does not make valid settings; the message names each variable and what is wrong with it."""
-
-
-def load_settings() -> OperatorSettings:
-    """Settings from the environment. Raises SettingsError."""
-    try:
-        return OperatorSettings()
-    except ValidationError as error:
-        lines = [_mistake(_variable(problem["loc"]), problem["msg"]) for problem in error.errors()]
-        raise SettingsError("\n".join(["the settings are not valid:", *lines])) from error
-
-
-def _mistake(variable: str, problem: str) -> str:
-    example = _JSON_EXAMPLES.get(variable)
-    return f"{variable}: {problem}" + (f"; it is written as JSON, for example {variable}={example}" if example else "")
-
-
-def _variable(location: tuple[int | str, ...]) -> str:
-    return ENV_PREFIX + "__".join(str(part).upper() for part in location)

@@ -69,6 +69,18 @@ def find(objects: list[Object], kind: str, name: str, namespace: str | None = No
     return found[0]
 
 
+def settings_file(objects: list[Object], operator: str) -> str:
+    """The settings file that the operator's Deployment of this name mounts and names."""
+    pod = find(objects, "Deployment", operator)["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    (path,) = [Path(each["value"]) for each in container["env"] if each["name"] == "AUDIOJOB_SETTINGS_FILE"]
+    (mount,) = [each for each in container["volumeMounts"] if each["mountPath"] == str(path.parent)]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == mount["name"]]
+    assert mount["readOnly"] is True
+    text: str = find(objects, "ConfigMap", volume["configMap"]["name"])["data"][path.name]
+    return text
+
+
 def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
     return [candidate for candidate in objects if candidate["kind"] in kinds]
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.chart.helm import CHART, Helm, Object, ci_values, find, merged, of_kind
+from tests.chart.helm import CHART, Helm, Object, ci_values, find, merged, of_kind, settings_file
 
 from audiojob_api.settings import ApiSettings
 from audiojob_operator.operator_policy import policies as operator_policies
 from audiojob_operator.records.sites import SiteLimit, SiteRules
-from audiojob_operator.settings import load_settings
+from audiojob_operator.settings import OperatorSettings
+from audiojob_operator.settings_loading import SETTINGS_FILE, load_settings
 from audiojob_runner.cli import _parser as cli_parser
 from audiojob_runner.sweep.command import parse_store
 from audiojob_types import constants as c
@@ -43,6 +45,18 @@ def environment(objects: list[Object], name: str) -> dict[str, str]:
     }
 
 
+def operator_settings(
+    objects: list[Object], name: str, folder: Path, clean_environment: pytest.MonkeyPatch
+) -> OperatorSettings:
+    """What the operator reads in its pod."""
+    file = folder / "settings.json"
+    file.write_text(settings_file(objects, name), encoding="utf-8")
+    for variable, value in environment(objects, name).items():
+        clean_environment.setenv(variable, value)
+    clean_environment.setenv(SETTINGS_FILE, str(file))
+    return load_settings()
+
+
 @pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """No settings from the machine that runs the tests."""
@@ -54,11 +68,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_the_operator_understands_its_settings(helm: Helm, clean_environment: pytest.MonkeyPatch) -> None:
-    for name, value in environment(helm.render(EVERYTHING), "sound-operator").items():
-        clean_environment.setenv(name, value)
-
-    settings = load_settings()
+def test_the_operator_understands_its_settings(
+    helm: Helm, clean_environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = operator_settings(helm.render(EVERYTHING), "sound-operator", tmp_path, clean_environment)
 
     assert settings.job_namespaces == ("music-a", "music-b")
     assert settings.images.runner == "registry.example.org/audiojob/runner:7"
@@ -82,10 +95,10 @@ def test_the_operator_understands_its_settings(helm: Helm, clean_environment: py
     assert settings.log_level == "DEBUG"
 
 
-def test_the_operator_understands_the_default_settings(helm: Helm, clean_environment: pytest.MonkeyPatch) -> None:
-    for name, value in environment(helm.render(MINIMAL), "audiojob-operator").items():
-        clean_environment.setenv(name, value)
-    settings = load_settings()
+def test_the_operator_understands_the_default_settings(
+    helm: Helm, clean_environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = operator_settings(helm.render(MINIMAL), "audiojob-operator", tmp_path, clean_environment)
     assert settings.store == FolderStore()
     assert settings.images.runner == "audiojob/runner:0.1.0"
     assert settings.models_claim is False
@@ -110,10 +123,8 @@ def test_the_api_understands_its_settings(
 
 @pytest.mark.parametrize("part", ["operator", "api"])
 def test_every_variable_is_a_setting(helm: Helm, part: str) -> None:
-    from audiojob_operator.settings import OperatorSettings
-
     model: Any = OperatorSettings if part == "operator" else ApiSettings
-    for variable in environment(helm.render(EVERYTHING), f"sound-{part}"):
+    for variable in environment(helm.render(EVERYTHING), f"sound-{part}").keys() - {SETTINGS_FILE}:
         fields = model.model_fields
         for step in variable.removeprefix("AUDIOJOB_").lower().split("__"):
             assert step in fields, f"{variable} is no setting of the {part}"
@@ -122,8 +133,6 @@ def test_every_variable_is_a_setting(helm: Helm, part: str) -> None:
 
 @pytest.mark.parametrize(("part", "default"), [("operator", 8080), ("api", 8081)])
 def test_ports_are_those_that_the_processes_listen_on(helm: Helm, part: str, default: int) -> None:
-    from audiojob_operator.settings import OperatorSettings
-
     port = (
         OperatorSettings.model_fields["listen_port"] if part == "operator" else ApiSettings.model_fields["port"]
     ).default

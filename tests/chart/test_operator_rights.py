@@ -82,10 +82,14 @@ class Running:
         deployment = release.get(f"/apis/apps/v1/namespaces/{release.system}/deployments/audiojob-operator")
         container = deployment["spec"]["template"]["spec"]["containers"][0]
         settings = {entry["name"]: entry.get("value", "the-pods-uid") for entry in container["env"]}
+        mounted = release.get(f"/api/v1/namespaces/{release.system}/configmaps/audiojob-operator")
+        file = folder / "settings.json"
+        file.write_text(mounted["data"]["settings.json"], encoding="utf-8")
         server = release.server
         token = server.service_account_token(release.system, "audiojob-operator")
         kubeconfig = server.write_token_kubeconfig(folder / "kubeconfig", token, release.system)
         local = {
+            "AUDIOJOB_SETTINGS_FILE": str(file),
             "AUDIOJOB_KUBECONFIG": str(kubeconfig),
             "AUDIOJOB_LISTEN_ADDRESS": "127.0.0.1",
             "AUDIOJOB_LISTEN_PORT": str(processes.free_port()),

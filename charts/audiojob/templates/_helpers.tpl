@@ -147,6 +147,56 @@ topologySpreadConstraints:
 {{- end -}}
 {{- end -}}
 
+{{/* The operator's settings, which its settings file holds as JSON. No secret belongs here: whoever may read ConfigMaps of
+     the namespace reads it. */}}
+{{- define "audiojob.operatorSettings" -}}
+jobNamespaces: {{ toJson .Values.jobNamespaces }}
+images:
+  runner: {{ include "audiojob.image" (dict "context" . "image" .Values.images.runner) | quote }}
+  runnerTorch: {{ include "audiojob.image" (dict "context" . "image" .Values.images.runnerTorch) | quote }}
+  pullPolicy: {{ .Values.images.runner.pullPolicy }}
+  runnerArchitectures: {{ toJson .Values.images.runner.architectures }}
+  runnerTorchArchitectures: {{ toJson .Values.images.runnerTorch.architectures }}
+store: {{ include "audiojob.store" . }}
+libraries: {{ toJson .Values.libraries }}
+modelsClaim: {{ .Values.models.enabled }}
+fetch:
+  allowedCIDRs: {{ toJson .Values.fetch.allowedCIDRs }}
+  secret: {{ .Values.fetch.secret }}
+  {{- if ne .Values.fetch.maxPerHost nil }}
+  maxPerHost: {{ .Values.fetch.maxPerHost | int }}
+  {{- end }}
+  coolDown:
+    maxSeconds: {{ .Values.fetch.coolDown.maxSeconds | int }}
+    jobs: {{ .Values.fetch.coolDown.jobs | int }}
+    namespaces: {{ .Values.fetch.coolDown.namespaces | int }}
+    {{- with .Values.fetch.coolDown.since }}
+    since: {{ . | quote }}
+    {{- end }}
+sites: {{ toJson .Values.sites }}
+reuse:
+  enabled: {{ .Values.reuse.enabled }}
+  downloadSeconds: {{ .Values.reuse.downloadSeconds | int }}
+capacity:
+  maxRunning: {{ .Values.capacity.maxRunning | int }}
+  ageingSeconds: {{ .Values.capacity.ageingSeconds | int }}
+  {{- if ne .Values.capacity.gpus nil }}
+  gpus: {{ .Values.capacity.gpus | int }}
+  {{- end }}
+gpu:
+  resourceName: {{ .Values.gpu.resourceName | quote }}
+  shared: {{ .Values.gpu.shared }}
+disruption:
+  nodeLostSeconds: {{ .Values.disruption.nodeLostSeconds | int }}
+  graceSeconds: {{ .Values.disruption.graceSeconds | int }}
+  lostAfterSeconds: {{ .Values.disruption.lostAfterSeconds | int }}
+  protectRunning: {{ .Values.disruption.protectRunning }}
+lease:
+  namespace: {{ .Release.Namespace | quote }}
+  name: {{ printf "%s-operator" (include "audiojob.fullname" .) | quote }}
+logLevel: {{ .Values.operator.logLevel }}
+{{- end -}}
+
 {{/* Checks that a schema cannot make. Rendered once, by operator.yaml. */}}
 {{- define "audiojob.validate" -}}
 {{- if not .Values.jobNamespaces -}}

@@ -8,7 +8,7 @@ import pytest
 
 from audiojob_operator.records.settings import Disruption
 from audiojob_operator.records.sites import SiteLimit, SiteRules
-from audiojob_operator.settings import SettingsError, load_settings
+from audiojob_operator.settings_loading import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.descriptor import ImageFamily
 

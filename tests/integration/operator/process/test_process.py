@@ -139,6 +139,30 @@ def test_settings_that_cannot_be_used_end_the_process_at_once(settings: dict[str
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        pytest.param(None, "settings.json: the settings file cannot be read: No such file", id="no file"),
+        pytest.param("images: {runner: a}", "settings.json: the settings file is not valid JSON: ", id="no JSON"),
+        pytest.param('{"colour": "red"}', "settings.json: colour: there is no such setting", id="an unknown name"),
+        pytest.param('{"capacity": {"gpus": "many"}}', "settings.json: capacity.gpus: Input", id="a wrong type"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_used_ends_the_process_at_once(
+    tmp_path: Path, content: str | None, named: str
+) -> None:
+    file = tmp_path / "settings.json"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    log = tmp_path / "log"
+    with OperatorProcess(tmp_path / "kubeconfig", ["music"], log, AUDIOJOB_SETTINGS_FILE=str(file)) as operator:
+        assert operator.wait(60) == _EXIT_USAGE, operator.story()
+    text = log.read_text()
+    assert text.startswith("audiojob-operator: ")
+    assert named in text
+    assert "Traceback" not in text
+
+
 def test_a_restart_beside_a_running_job_writes_nothing(space: Space, proxy: FaultProxy, tmp_path: Path) -> None:
     with PodRunner(space.rest, space.namespace, play):
         proxy.begin()
