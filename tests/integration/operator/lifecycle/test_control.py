@@ -179,25 +179,27 @@ def test_a_job_in_an_unprepared_namespace_waits_with_the_command(here: Space, co
     assert not elsewhere.events()
 
 
+@pytest.mark.parametrize("resource", [GPU_RESOURCE, "nvidia.com/mig-1g.10gb"])
 def test_a_gpu_is_taken_where_a_node_offers_one_and_left_when_it_fails(
-    here: Space, controllers: LocalApiServer
+    here: Space, controllers: LocalApiServer, resource: str
 ) -> None:
     node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"gpu-{here.namespace}"}}
     here.rest.request("POST", "/api/v1/nodes", node)
-    resources = {GPU_RESOURCE: "1", "cpu": "8", "memory": "32Gi", "pods": "110"}
+    resources = {resource: "1", "cpu": "8", "memory": "32Gi", "pods": "110"}
     ready = {"type": "Ready", "status": "True", "reason": "Test", "message": ""}
     status: dict[str, Any] = {"capacity": resources, "allocatable": resources, "conditions": [ready]}
     path = f"/api/v1/nodes/{node['metadata']['name']}"  # type: ignore[index]
     here.rest.request("PATCH", f"{path}/status", {"status": status}, content_type=MERGE_PATCH)
     try:
         pipeline = unique("auto")
-        make_pipeline(controllers, pipeline, device="Auto")
+        own = {"gpu": {"resourceName": resource}} if resource != GPU_RESOURCE else {}
+        make_pipeline(controllers, pipeline, device="Auto", **own)
         name = unique("gpu")
         here.submit(name, pipeline=pipeline)
         job = here.finished(name)
         first = next(child for child in children(here, name) if "-one-1-" in child["metadata"]["name"])
         limits = first["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
-        assert limits[GPU_RESOURCE] == "1"
+        assert limits[resource] == "1"
         phase = job["status"]["phases"][0]
         assert job["status"]["state"] == "Succeeded"
         assert (phase["attempt"], phase["device"], phase.get("failures", 0)) == (2, "CPU", 0)
