@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from audiojob_api.http.metrics import OUTCOMES, ApiMetrics
+from audiojob_api.http.metrics import OUTCOMES, ApiMetrics, Refused
 from audiojob_dev.monitoring.promql import Selector, aggregations, grouped_by, selectors
 from audiojob_operator.deciding.transitions import OTHER, AttemptClass
 from audiojob_operator.metrics.registry import Metrics
@@ -23,7 +23,7 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
     "class": frozenset(AttemptClass),
     "device": frozenset(Device),
     "outcome": frozenset(OUTCOMES),
-    "reason": frozenset({*Reason, *DegradedReason, OTHER}),
+    "reason": frozenset({*Reason, *DegradedReason, *Refused, OTHER}),
     "result": frozenset({"ok", "fault", "transport", "429"}),
     "state": frozenset({*State, "offered", "held", "wanted"}),
 }

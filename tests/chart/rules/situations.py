@@ -70,7 +70,7 @@ def _answers(within_a_second: str, of_all: str) -> Series:
 
 
 def _answered(status: str, values: str) -> Series:
-    return {f'audiojob_api_request_seconds_count{{route="/api/v1/jobs",method="GET",status="{status}"}}': values}
+    return {f'audiojob_api_responses_total{{status="{status}"}}': values}
 
 
 def _orphans(values: str) -> Series:
@@ -192,11 +192,11 @@ _WORK: Final = (
 _API: Final = (
     _fires(
         "ApiErrors", "one in twenty", 20,
-        _answered("5xx", "0+1x240"), _answered("2xx", "0+19x240"),
+        _answered("500", "0+1x240"), _answered("200", "0+19x240"),
     ),
     _quiet(
         "ApiErrors", "only what clients did wrong", 20,
-        _answered("4xx", "0+9x240"), _answered("5xx", "0x240"),
+        _answered("404", "0+9x240"), _answered("500", "0x240"),
     ),
     _fires("ApiSlow", "half of the answers", 20, _answers("0+5x240", "0+10x240")),
     _quiet("ApiSlow", "all within a second", 20, _answers("0+10x240", "0+10x240")),

@@ -7,14 +7,14 @@ from typing import Final
 from audiojob_dev.monitoring.model import Alert, Threshold
 
 _REQUESTS: Final = "audiojob_api_request_seconds"
-_ERRORS: Final = f'sum(rate({_REQUESTS}_count{{status=~"5.."}}[5m]))'
+_ERRORS: Final = 'sum(rate(audiojob_api_responses_total{status=~"5.."}[5m]))'
 
 API: Final = (
     Alert(
         "ApiErrors",
         "critical",
         "10m",
-        f"{_ERRORS} / (sum(rate({_REQUESTS}_count[5m])) > 0) > ${{apiErrorsRatio}}",
+        f"{_ERRORS} / (sum(rate(audiojob_api_responses_total[5m])) > 0) > ${{apiErrorsRatio}}",
         "The API answers with errors of its own.",
         "{{ $value | humanizePercentage }} of the answers of the last 5 minutes have a status from 500 up.",
         (Threshold("apiErrorsRatio", 0.01, "Part of the answers with a status from 500 up; 0.01 is 1 %."),),

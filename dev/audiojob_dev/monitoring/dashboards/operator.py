@@ -149,7 +149,7 @@ _API: Final = Row(
             "Requests",
             "By status of the answer.",
             "reqps",
-            (Query(f"sum by (status) (rate({_REQUEST}_count[$__rate_interval]))", "{{status}}"),),
+            (Query("sum by (status) (rate(audiojob_api_responses_total[$__rate_interval]))", "{{status}}"),),
             stacked=True,
         ),
         Panel(
@@ -164,23 +164,28 @@ _API: Final = Row(
             ),
         ),
         Panel(
-            "Authorizations",
-            "By outcome.",
+            "Authorizations and limits",
+            "Requests by outcome of authorization, and connections that the limits of the API ended before an answer.",
             "reqps",
             (
                 Query(
                     "sum by (outcome) (rate(audiojob_api_authorizations_total[$__rate_interval]))",
                     "{{outcome}}",
                 ),
+                Query(
+                    "sum by (reason) (rate(audiojob_api_refused_connections_total[$__rate_interval]))",
+                    "connection: {{reason}}",
+                ),
             ),
         ),
         Panel(
             "What it shows",
-            "AudioJobs in memory, open event streams, and how many seconds old that is.",
+            "AudioJobs in memory and how many seconds old that is, open event streams, requests without an answer yet.",
             "short",
             (
                 Query("max(audiojob_api_jobs)", "AudioJobs"),
                 Query("sum(audiojob_api_event_streams)", "event streams"),
+                Query("sum(audiojob_api_requests_in_flight)", "requests in flight"),
                 Query("max(audiojob_api_read_model_age_seconds)", "seconds old"),
             ),
         ),
