@@ -1,7 +1,7 @@
 """``python -m tests.support.odd_operator``: the operator's process with something wrong in it.
 
 TEST_CLOCK_SHIFT: seconds that its wall clock is ahead; the monotonic clock is right.
-TEST_FAULT_IN: the AudioJob on which it fails as soon as it has a Job.
+TEST_FAULT_IN: the AudioJob on which it fails as soon as its status shows that it has begun.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def shift_clock(seconds: float) -> None:
 
 
 def break_decisions(name: str) -> None:
-    """Make every decision on the AudioJob fail that sees a Job of it."""
+    """Make every decision on the AudioJob fail that sees that it has begun."""
     reconcile = importlib.import_module("audiojob_operator.reconciling.reconcile")
     decide: Callable[[Observed, dt.datetime], Plan] = reconcile.decide
 
     def fail_or_decide(observed: Observed, now: dt.datetime) -> Plan:
-        if observed.job.metadata.name == name and observed.children:
+        if observed.job.metadata.name == name and observed.job.status.pipeline_revision is not None:
             raise KeyError("a fault that one odd object meets")
         return decide(observed, now)
 
