@@ -170,6 +170,26 @@ class Reuse(Group):
     remembered: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
 
+class ScaleUp(Group):
+    """An autoscaler adds nodes with GPUs: up to ``max_gpus`` in all, ``gpus_per_node`` on each.
+
+    ``max_unschedulable``: pods that wait for a node at the same time; the autoscaler sees by them what to add.
+    """
+
+    enabled: bool = False
+    gpus_per_node: Annotated[int, Field(ge=1, le=64)] = 1
+    max_gpus: Annotated[int, Field(ge=1, le=100_000)] = 8
+    max_unschedulable: Annotated[int, Field(ge=1, le=1_000)] = 10
+
+    @model_validator(mode="after")
+    def _fits(self) -> ScaleUp:
+        if self.gpus_per_node > self.max_gpus:
+            raise ValueError(
+                f"a node with gpus_per_node {self.gpus_per_node} exceeds max_gpus {self.max_gpus}; raise max_gpus"
+            )
+        return self
+
+
 class Capacity(Group):
     """How much may run at once, in all queues together; None is no limit, but for GPUs: what Ready nodes offer.
 
@@ -180,6 +200,13 @@ class Capacity(Group):
     max_running: Annotated[int, Field(ge=1)] | None = None
     gpus: Annotated[int, Field(ge=0)] | None = None
     ageing_seconds: Annotated[int, Field(ge=0)] = DEFAULT_AGEING_SECONDS
+    scale_up: ScaleUp = ScaleUp()
+
+    @model_validator(mode="after")
+    def _one_number_of_gpus(self) -> Capacity:
+        if self.scale_up.enabled and self.gpus is not None:
+            raise ValueError("gpus fixes their number, so none can be added; leave it out and set scale_up.max_gpus")
+        return self
 
 
 class Gpu(Group):
@@ -355,6 +382,7 @@ class OperatorSettings(BaseSettings):
 
     def for_decisions(self) -> DecideSettings:
         """The part that decisions depend on."""
+        scale_up = self.capacity.scale_up
         return DecideSettings(
             images=self.images.references(),
             store=self.store,
@@ -366,7 +394,7 @@ class OperatorSettings(BaseSettings):
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
             max_cool_down_seconds=self.fetch.cool_down.max_seconds,
             download_reuse_seconds=self.reuse.download_seconds,
-            gpu=SiteGpu(self.gpu.resource_name, self.gpu.shared),
+            gpu=SiteGpu(self.gpu.resource_name, self.gpu.shared, scale_up.gpus_per_node if scale_up.enabled else 0),
             disruption=Disruption(**self.disruption.model_dump()),
             libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
             # Its Job is what a site's pause is counted from.

@@ -14,7 +14,7 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from audiojob_operator.admission.cycle import ADMITTED
-from audiojob_operator.admission.limits import GpuOffer, Limits
+from audiojob_operator.admission.limits import GpuOffer, Growth, Limits
 from audiojob_operator.admission.roster import ChildFacts, JobFacts
 from audiojob_operator.admission.scheduler import QueueNumbers, Scheduler
 from audiojob_operator.deciding.policies.sites import site_host
@@ -183,6 +183,7 @@ class Admitter:
                 queues={key: queue.spec for key, queue in caches.queues.items()},
                 ageing_seconds=capacity.ageing_seconds,
                 site_rules=self._sites,
+                growth=growth_of(capacity),
             )
         return self._limits
 
@@ -303,6 +304,12 @@ class Reservation:
         return answer
 
 
+def growth_of(capacity: Capacity) -> Growth | None:
+    """What an autoscaler may add."""
+    rules = capacity.scale_up
+    return Growth(rules.max_gpus, rules.gpus_per_node, rules.max_unschedulable) if rules.enabled else None
+
+
 def job_facts(caches: Caches, key: Key) -> JobFacts:
     """What the caches know of an AudioJob."""
     known = caches.audiojobs.get(key)
@@ -333,4 +340,5 @@ def child_facts(caches: Caches, key: Key) -> ChildFacts:
             gpus[caches.gpu_pool(each.resource)] += each.gpus
     downloads = tuple(SiteUse(each.host, each.created, each.live) for each in cache.fetches_of(key[1]))
     live = cache.has_live_job(key[1]) or (caches.begins_nothing(key) and caches.has_work(key))
-    return ChildFacts(live, gpus.pop(SITE_GPUS, 0), kueue_gpus, downloads, gpus)
+    unplaced = sum(caches.gpu_pool(each) == SITE_GPUS for each in cache.unplaced_gpus_of(key[1]))
+    return ChildFacts(live, gpus.pop(SITE_GPUS, 0), kueue_gpus, downloads, gpus, unplaced)

@@ -92,6 +92,7 @@ class _Cycle:
         self._offers: dict[Key, tuple[Grant, ...]] = {}
         self._started: Counter[QueueKey] = Counter()
         self._short_of_gpus = False
+        self._unplaced = usage.unplaced
 
     def run(self) -> Cycle:
         drained = {queue: _drained(queue) for queue in self._roster.holding if self._is_drained(queue)}
@@ -203,7 +204,14 @@ class _Cycle:
         if not needs.gpus or not limits.is_asked_for(request, queue) or self._fits(queue, request):
             return None
         resource, offered = needs.resource or limits.gpu_resource, limits.offered
-        missing = shortage(needs.gpus, resource, self._use(queue, limits.pool(needs.resource)), offered)
+        used, total = self._use(queue, limits.pool(needs.resource))
+        if used + needs.gpus <= total and self._enough_wait_for_nodes():
+            return _no(
+                Reason.WAITING_FOR_GPU,
+                f"The job needs a node with {needs.gpus} of {resource}, which is not there yet; {self._unplaced} pods "
+                "wait for nodes already, and no more are made before.",
+            )
+        missing = shortage(needs.gpus, resource, (used, total), offered)
         return _no(Reason.WAITING_FOR_GPU, f"The job needs {missing}; it waits for them.")
 
     def _needs_site_first(self, queue: QueueKey, needs: Needs) -> Admission | None:
@@ -254,6 +262,7 @@ class _Cycle:
                 continue
             granted += request.gpus
             if not self._limits.managed(queue):
+                self._unplaced += self._makes_a_node(kind, request.gpus)
                 self._queue_gpus[queue] += request.gpus
                 self._pools[kind] += request.gpus
         return granted, pool or SITE_GPUS
@@ -266,8 +275,16 @@ class _Cycle:
             return False
         pool = self._limits.pool(request.resource)
         if self._pools[pool] + request.gpus <= self._limits.offer(pool).total:
-            return True
+            return not self._makes_a_node(pool, request.gpus) or not self._enough_wait_for_nodes()
         return self._limits.may_be_first(request)
+
+    def _makes_a_node(self, pool: str, gpus: int) -> bool:
+        """Whether so many GPUs more are there only once an autoscaler has added a node."""
+        return self._pools[pool] + gpus > self._limits.there(pool).total
+
+    def _enough_wait_for_nodes(self) -> bool:
+        growth = self._limits.growth
+        return growth is not None and self._unplaced >= growth.waiting
 
     def _use(self, queue: QueueKey, pool: str) -> GpuUse:
         return gpu_use(self._limits, queue, self._queue_gpus[queue], pool, self._pools[pool])

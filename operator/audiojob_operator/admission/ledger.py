@@ -81,7 +81,7 @@ class Holding:
     """What the status and the Jobs of one AudioJob show. ``downloads`` name the site, not the host.
 
     ``gpus`` are those of the site that admission counts, ``other_gpus`` those of other kinds, ``kueue_gpus`` those that
-    Kueue counts.
+    Kueue counts. ``unplaced`` Jobs with GPUs of the site have no node yet.
     """
 
     queue: QueueKey
@@ -89,6 +89,7 @@ class Holding:
     slot: bool = False
     gpus: int = 0
     kueue_gpus: int = 0
+    unplaced: int = 0
     downloads: tuple[SiteUse, ...] = ()
     other_gpus: Mapping[str, int] = field(default_factory=dict)
 
@@ -129,7 +130,8 @@ class Reserved:
 class Usage:
     """What is in use, held and offered: in all, by queue, by user of a queue, by kind of GPU, and by site.
 
-    ``held`` names the AudioJobs that a reconcile works on, with the resources it has reserved for them.
+    ``held`` names the AudioJobs that a reconcile works on, with the resources it has reserved for them. ``unplaced``
+    Jobs with GPUs of the site have no node yet, or are about to be made.
     """
 
     slots: int = 0
@@ -140,6 +142,7 @@ class Usage:
     kueue_gpus: Counter[QueueKey] = field(default_factory=Counter)
     sites: Mapping[str, SiteUsage] = field(default_factory=dict)
     held: Mapping[Key, frozenset[Resource]] = field(default_factory=dict)
+    unplaced: int = 0
 
     @property
     def gpus(self) -> int:
@@ -155,6 +158,7 @@ class _Share:
     gpus: tuple[tuple[QueueKey, str, int], ...]
     kueue_gpus: tuple[tuple[QueueKey, int], ...]
     downloads: tuple[SiteUse, ...]
+    unplaced: int = 0
 
 
 class Ledger:
@@ -169,6 +173,7 @@ class Ledger:
         self._pool_gpus: Counter[str] = Counter()
         self._kueue_gpus: Counter[QueueKey] = Counter()
         self._downloads: dict[Key, tuple[SiteUse, ...]] = {}
+        self._unplaced = 0
         self._works: dict[WorkKey, Key] = {}
 
     # ---------------------------------------------------------------- facts
@@ -257,6 +262,7 @@ class Ledger:
         for (queue, _), count in self._user_slots.items():
             queue_slots[queue] += count
         held = {key: _held(grants) for key, grants in self._grants.items()}
+        about_to_be_made = sum(Resource.GPUS in resources for resources in held.values())
         return Usage(
             slots=self._user_slots.total(),
             queue_slots=queue_slots,
@@ -266,6 +272,7 @@ class Ledger:
             kueue_gpus=self._kueue_gpus.copy(),
             sites=_by_site(self._downloads.values()),
             held={key: resources for key, resources in held.items() if resources},
+            unplaced=self._unplaced + about_to_be_made,
         )
 
     @property
@@ -333,6 +340,7 @@ class Ledger:
             _add(self._pool_gpus, pool, sign * gpus)
         for queue, gpus in share.kueue_gpus:
             _add(self._kueue_gpus, queue, sign * gpus)
+        self._unplaced += sign * share.unplaced
 
 
 def _share(shown: Holding | None, grants: Grants) -> _Share | None:
@@ -355,7 +363,7 @@ def _share(shown: Holding | None, grants: Grants) -> _Share | None:
     kueue = ((shown.queue, shown.kueue_gpus),) if shown is not None and shown.kueue_gpus else ()
     if not (slots or gpus or downloads or kueue):
         return None
-    return _Share(tuple(slots), tuple(gpus), kueue, tuple(downloads))
+    return _Share(tuple(slots), tuple(gpus), kueue, tuple(downloads), shown.unplaced if shown is not None else 0)
 
 
 def _unused(shown: Holding | None, grant: Grant) -> int:

@@ -23,6 +23,18 @@ class GpuOffer(NamedTuple):
     per_node: int
 
 
+class Growth(NamedTuple):
+    """GPUs of the site that an autoscaler can add: up to ``total`` with those that are there, ``per_node`` on a node.
+
+    It sees what to add by pods that wait for a node: there are at most ``waiting`` of them, the rest of the backlog
+    stays with the AudioJobs. Thousands of pods would slow the scheduler, and make an autoscaler give up halfway.
+    """
+
+    total: int
+    per_node: int
+    waiting: int
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What there is to give.
@@ -31,7 +43,7 @@ class Limits:
     nodes offer of others, by resource. ``gpus_strict``: ``gpus`` is the administrator's number; else it is what nodes
     offer, and a phase that must have a GPU may ask for a first one, so that a cluster autoscaler sees it wait.
     ``gpus_per_node`` is the most that one node offers: a phase that may use the CPU waits for no more than that.
-    ``queues`` are those that exist.
+    ``queues`` are those that exist. ``growth``: None where no autoscaler adds GPUs.
     """
 
     max_running: int | None = None
@@ -43,6 +55,7 @@ class Limits:
     site_rules: SiteRules = _NO_SITES
     gpu_resource: str = GPU_RESOURCE
     other_gpus: Mapping[str, GpuOffer] = field(default_factory=dict)
+    growth: Growth | None = None
 
     def queue(self, key: QueueKey) -> AudioQueueSpec:
         """A queue's limits; a missing one has none."""
@@ -57,14 +70,21 @@ class Limits:
         return SITE_GPUS if resource is None or resource == self.gpu_resource else resource
 
     def offer(self, pool: str) -> GpuOffer:
-        """GPUs of that kind."""
+        """GPUs of that kind: what there is, or what an autoscaler can make of it."""
+        there = self.there(pool)
+        if pool != SITE_GPUS or self.growth is None:
+            return there
+        return GpuOffer(max(there.total, self.growth.total), max(there.per_node, self.growth.per_node))
+
+    def there(self, pool: str) -> GpuOffer:
+        """GPUs of that kind which Ready nodes offer, or the administrator's number of them."""
         return GpuOffer(self.gpus, self.gpus_per_node) if pool == SITE_GPUS else self.other_gpus.get(pool, _NO_GPUS)
 
     @property
     def offered(self) -> dict[str, int]:
-        """The most GPUs that one node offers, by resource."""
+        """The most GPUs that one node offers, or would, by resource."""
         found = {
-            self.gpu_resource: self.gpus_per_node,
+            self.gpu_resource: self.offer(SITE_GPUS).per_node,
             **{name: each.per_node for name, each in self.other_gpus.items()},
         }
         return {name: most for name, most in found.items() if most}
@@ -78,8 +98,9 @@ class Limits:
 
         Where nodes offer GPUs under another name, the name is more likely wrong.
         """
-        strict = self.gpus_strict and self.pool(request.resource) == SITE_GPUS
-        return request.must and not strict and not self.gpus and not self.other_gpus
+        if self.pool(request.resource) == SITE_GPUS and (self.gpus_strict or self.growth is not None):
+            return False
+        return request.must and not self.gpus and not self.other_gpus
 
 
 _NO_GPUS: Final = GpuOffer(0, 0)

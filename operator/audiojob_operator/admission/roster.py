@@ -49,7 +49,8 @@ class JobFacts:
 class ChildFacts:
     """What the Jobs of one AudioJob use. ``live``: one of them runs, or will. ``downloads`` name their hosts.
 
-    ``gpus`` are those of the site, ``other_gpus`` are counted by resource.
+    ``gpus`` are those of the site, ``other_gpus`` are counted by resource. ``unplaced`` Jobs with GPUs of the site have
+    no node yet.
     """
 
     live: bool = False
@@ -57,6 +58,7 @@ class ChildFacts:
     kueue_gpus: int = 0
     downloads: tuple[SiteUse, ...] = ()
     other_gpus: Mapping[str, int] = field(default_factory=dict)
+    unplaced: int = 0
 
 
 class Needs(NamedTuple):
@@ -125,6 +127,7 @@ def holding_of(key: Key, facts: JobFacts, row: Row, children: ChildFacts, rules:
         gpus=children.gpus,
         kueue_gpus=children.kueue_gpus,
         other_gpus=children.other_gpus,
+        unplaced=children.unplaced,
         downloads=tuple(SiteUse(limit.host, each.started, each.live) for limit, each in limits if limit is not None),
     )
 

@@ -129,6 +129,13 @@ class NamespaceCache:
         found = (self.live_gpus.get(key) for key in self._jobs_by_owner.get(name, ()))
         return (each for each in found if each is not None)
 
+    def unplaced_gpus_of(self, name: str) -> Iterator[str]:
+        """The GPU resource of each live Job of an AudioJob of that name which has no node yet, and waits for one."""
+        for key in self._jobs_by_owner.get(name, ()):
+            held, job = self.live_gpus.get(key), self.jobs.get(key)
+            if held is not None and not held.managed and job is not None and not self.is_on_node(job):
+                yield held.resource
+
     def fetches_of(self, name: str) -> Iterator[Fetch]:
         """Jobs of an AudioJob of that name that fetch, or have fetched."""
         found = (self.fetches.get(key) for key in self._jobs_by_owner.get(name, ()))
@@ -230,6 +237,8 @@ class NamespaceCache:
         _list_member(self._pods_by_job, job_key, key, present=new is not None)
         _list_member(self._pods_by_owner, owner, key, present=new is not None)
         if (job := self.jobs.get(job_key)) is not None:
+            if job_key in self.live_gpus and _node_of(old) != _node_of(new):
+                self._listener.children_changed((key[0], controller(job).get("name", "")))
             self._listener.child_changed(job_key, job, news_of_pod(old, new))
         else:
             self._listener.straggler_changed((key[0], owner))
@@ -255,6 +264,13 @@ def _list_member(members: defaultdict[K, set[Key]], group: K, key: Key, *, prese
     members[group].discard(key)
     if not members[group]:
         del members[group]
+
+
+def _node_of(pod: Object | None) -> str:
+    """The node that a pod is on, and is not being taken from."""
+    if pod is None or "deletionTimestamp" in pod["metadata"]:
+        return ""
+    return str(pod["spec"].get("nodeName") or "")
 
 
 def _job_of(pod: Object) -> Key:

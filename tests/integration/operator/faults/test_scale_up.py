@@ -1,0 +1,155 @@
+"""GPU nodes that come and go: a small autoscaler, the real scheduler, and nodes that kwok plays.
+
+The autoscaler does what Cluster Autoscaler and Karpenter do: it looks at pods that the scheduler calls unschedulable,
+adds as many nodes as they need, and takes away nodes on which nothing runs.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.integration.operator.conftest import Object, Space, make_pipeline, make_space
+from tests.support.operator_process import OperatorProcess
+
+from audiojob_dev.cluster import kwok
+from audiojob_dev.cluster.kwok import SimulatedCluster
+from audiojob_dev.paths import paths_from_environment, repository
+from audiojob_dev.progress import Progress
+from audiojob_dev.rest import RestError, wait_until
+from audiojob_types.constants import GPU_RESOURCE
+
+pytestmark = pytest.mark.integration
+
+GPUS_PER_NODE, MAX_GPUS, MAX_UNSCHEDULABLE = 2, 6, 3
+JOBS = 14
+RUN_MILLISECONDS = 2_000
+LOOK_SECONDS = 0.3
+
+
+def gpus_of(pod: Object) -> int:
+    return sum(
+        int(each.get("resources", {}).get("limits", {}).get(GPU_RESOURCE, 0)) for each in pod["spec"]["containers"]
+    )
+
+
+def is_unschedulable(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions") or ()
+    return pod["status"].get("phase") == "Pending" and any(
+        each["type"] == "PodScheduled" and each.get("reason") == "Unschedulable" for each in conditions
+    )
+
+
+@dataclass
+class Autoscaler:
+    """Looks, adds and takes away, until it is stopped. It remembers the most that it has seen."""
+
+    cluster: SimulatedCluster
+    most_waiting: int = 0
+    added: int = 0
+    most_nodes: int = 0
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _idle: dict[str, int] = field(default_factory=dict)
+
+    def run(self) -> None:
+        while not self._stopped.wait(LOOK_SECONDS):
+            with suppress(RestError, OSError):  # an object went meanwhile
+                self.look()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def nodes(self) -> list[str]:
+        items = self.cluster.rest.request("GET", "/api/v1/nodes?labelSelector=pool=gpu")["items"]
+        return [item["metadata"]["name"] for item in items]
+
+    def look(self) -> None:
+        pods = self.cluster.rest.request("GET", "/api/v1/pods")["items"]
+        waiting = [pod for pod in pods if is_unschedulable(pod)]
+        self.most_waiting = max(self.most_waiting, len(waiting))
+        nodes = self.nodes()
+        busy = {
+            pod["spec"].get("nodeName") for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")
+        }
+        free = [name for name in nodes if name not in busy]
+        wanted = math.ceil(sum(map(gpus_of, waiting)) / GPUS_PER_NODE) - len(free)
+        for _ in range(max(0, wanted)):
+            self.added += 1
+            one = kwok.node(f"gpu-{self.added}", gpus=GPUS_PER_NODE)
+            one["metadata"]["labels"]["pool"] = "gpu"
+            self.cluster.add_node(one)
+        self.most_nodes = max(self.most_nodes, len(self.nodes()))
+        self._take_idle(free, waits=bool(waiting))
+
+    def _take_idle(self, free: list[str], *, waits: bool) -> None:
+        self._idle = {name: self._idle.get(name, 0) + 1 for name in free}
+        for name, looks in self._idle.items():
+            if looks > 3 and not waits:
+                self.cluster.rest.request("DELETE", f"/api/v1/nodes/{name}")
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A cluster whose only other node has no GPU."""
+
+    space: Space
+    autoscaler: Autoscaler
+    operator: OperatorProcess
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with Progress() as progress:
+        programs, kwok_program = kwok.ensure(paths_from_environment(), progress)
+    with tempfile.TemporaryDirectory(prefix="audiojob-cloud-", ignore_cleanup_errors=True) as name:
+        cluster = SimulatedCluster(Path(name) / "plane", programs, kwok_program)
+        cluster.start()
+        try:
+            cluster.apply_crds(repository() / "crds")
+            cluster.start_controllers()
+            stages = kwok.node_stages() + kwok.pod_stages(run_milliseconds=RUN_MILLISECONDS)
+            cluster.start_nodes([kwok.node("control")], stages)
+            space = make_space(cluster)
+            for wish in ("auto", "gpu"):
+                device = {"auto": "Auto", "gpu": "GPU"}[wish]
+                make_pipeline(cluster, f"{space.namespace}-{wish}", device=device, gpuWaitSeconds=600)
+            scale_up = {
+                "AUDIOJOB_CAPACITY__SCALE_UP__ENABLED": "true",
+                "AUDIOJOB_CAPACITY__SCALE_UP__GPUS_PER_NODE": str(GPUS_PER_NODE),
+                "AUDIOJOB_CAPACITY__SCALE_UP__MAX_GPUS": str(MAX_GPUS),
+                "AUDIOJOB_CAPACITY__SCALE_UP__MAX_UNSCHEDULABLE": str(MAX_UNSCHEDULABLE),
+            }
+            autoscaler = Autoscaler(cluster)
+            thread = threading.Thread(target=autoscaler.run, daemon=True)
+            with OperatorProcess(cluster.kubeconfig, [space.namespace], Path(name) / "log", **scale_up) as operator:
+                thread.start()
+                yield Cloud(space, autoscaler, operator)
+                autoscaler.stop()
+                thread.join(30)
+        finally:
+            cluster.stop()
+
+
+def test_rows_19_and_20_nodes_come_for_jobs_and_go_after_them(cloud: Cloud) -> None:
+    space, autoscaler = cloud.space, cloud.autoscaler
+    for number in range(JOBS):
+        wish = "auto" if number % 2 else "gpu"
+        space.submit(f"song-{number}", pipeline=f"{space.namespace}-{wish}")
+
+    def ended() -> bool:
+        return all(job.get("status", {}).get("state") in ("Succeeded", "Failed") for job in space.jobs())
+
+    wait_until("all jobs to end" + cloud.operator.story(), ended, seconds=180)
+
+    phases = [phase for job in space.jobs() for phase in job["status"]["phases"]]
+    assert {(phase["state"], phase["attempt"], phase.get("failures", 0)) for phase in phases} == {("Succeeded", 1, 0)}
+    assert {phase["device"] for phase in phases} == {"GPU"}, "with device Auto too: the node was waited for"
+    assert 1 <= autoscaler.most_waiting <= MAX_UNSCHEDULABLE
+    assert autoscaler.most_nodes <= MAX_GPUS // GPUS_PER_NODE
+    wait_until("the nodes to go", lambda: not autoscaler.nodes(), seconds=60)
