@@ -239,11 +239,15 @@ class SimulatedCluster(LocalApiServer):
         self._start_kwok("kwok", stages, ["--manage-all-nodes", "--node-lease-duration-seconds=0"])
         self.start_scheduler()
         for one in nodes:
-            self.rest.request("POST", "/api/v1/nodes", one)
-            # Nodes are born with the taint not-ready, which a controller that does not run here would take away.
-            path = f"/api/v1/nodes/{one['metadata']['name']}"
-            self.rest.request("PATCH", path, {"spec": {"taints": None}}, content_type=MERGE_PATCH)
+            self.add_node(one)
         self._wait("the nodes", self._nodes_ready)
+
+    def add_node(self, one: Object) -> None:
+        """One more node for the kwok that `start_nodes` started; it is Ready soon."""
+        self.rest.request("POST", "/api/v1/nodes", one)
+        # Nodes are born with the taint not-ready, which a controller that does not run here would take away.
+        path = f"/api/v1/nodes/{one['metadata']['name']}"
+        self.rest.request("PATCH", path, {"spec": {"taints": None}}, content_type=MERGE_PATCH)
 
     def start_scheduler(self) -> None:
         """Start kube-scheduler."""

@@ -6,6 +6,7 @@ adds as many nodes as they need, and takes away nodes on which nothing runs.
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 import threading
@@ -20,6 +21,7 @@ from tests.support.operator_process import OperatorProcess
 
 from audiojob_dev.cluster import kwok
 from audiojob_dev.cluster.kwok import SimulatedCluster
+from audiojob_dev.errors import DevError
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import RestError, wait_until
@@ -28,9 +30,10 @@ from audiojob_types.constants import GPU_RESOURCE
 pytestmark = pytest.mark.integration
 
 GPUS_PER_NODE, MAX_GPUS, MAX_UNSCHEDULABLE = 2, 6, 3
-JOBS = 14
+JOBS = 10
 RUN_MILLISECONDS = 2_000
 LOOK_SECONDS = 0.3
+ENDED = ("Succeeded", "Failed")
 
 
 def gpus_of(pod: Object) -> int:
@@ -102,6 +105,12 @@ class Cloud:
     autoscaler: Autoscaler
     operator: OperatorProcess
 
+    def story(self) -> str:
+        """What there is, for a failed assertion."""
+        jobs = [(job["metadata"]["name"], job.get("status", {}).get("message")) for job in self.space.jobs()]
+        pods = [(pod["metadata"]["name"], pod["status"]) for pod in self.space.pods()]
+        return f"{jobs}\n{pods}\n{self.autoscaler.nodes()}{self.operator.story()}"
+
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
@@ -124,6 +133,7 @@ def cloud() -> Iterator[Cloud]:
                 "AUDIOJOB_CAPACITY__SCALE_UP__GPUS_PER_NODE": str(GPUS_PER_NODE),
                 "AUDIOJOB_CAPACITY__SCALE_UP__MAX_GPUS": str(MAX_GPUS),
                 "AUDIOJOB_CAPACITY__SCALE_UP__MAX_UNSCHEDULABLE": str(MAX_UNSCHEDULABLE),
+                "AUDIOJOB_STORE": json.dumps({"kind": "S3", "bucket": "music"}),  # no claim to bind
             }
             autoscaler = Autoscaler(cluster)
             thread = threading.Thread(target=autoscaler.run, daemon=True)
@@ -145,7 +155,10 @@ def test_rows_19_and_20_nodes_come_for_jobs_and_go_after_them(cloud: Cloud) -> N
     def ended() -> bool:
         return all(job.get("status", {}).get("state") in ("Succeeded", "Failed") for job in space.jobs())
 
-    wait_until("all jobs to end" + cloud.operator.story(), ended, seconds=180)
+    try:
+        wait_until("all jobs to end", ended, seconds=90)
+    except DevError:
+        pytest.fail(cloud.story())
 
     phases = [phase for job in space.jobs() for phase in job["status"]["phases"]]
     assert {(phase["state"], phase["attempt"], phase.get("failures", 0)) for phase in phases} == {("Succeeded", 1, 0)}
