@@ -28,11 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import contextlib
 
-from audiojob_dev.monitoring.run import Running, prometheus
 from bench.product import NAMESPACE, Object, open_client, set_up
 
 from audiojob_dev.cluster.embedded import Cluster
 from audiojob_dev.monitoring.dashboards import DASHBOARDS, panel_queries
+from audiojob_dev.monitoring.run import Running, prometheus
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_kube.client import AiohttpKubeClient

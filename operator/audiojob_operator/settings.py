@@ -184,9 +184,7 @@ class ScaleUp(Group):
     @model_validator(mode="after")
     def _fits(self) -> ScaleUp:
         if self.gpus_per_node > self.max_gpus:
-            raise ValueError(
-                f"a node with gpus_per_node {self.gpus_per_node} exceeds max_gpus {self.max_gpus}; raise max_gpus"
-            )
+            raise ValueError(f"one node has gpus_per_node {self.gpus_per_node}; raise max_gpus to that at least")
         return self
 
 

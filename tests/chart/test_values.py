@@ -145,6 +145,10 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "capacity.maxRunning": (3, {}),
     "capacity.gpus": (0, {}),
     "capacity.ageingSeconds": (0, {}),
+    "capacity.scaleUp.enabled": (True, {}),
+    "capacity.scaleUp.gpusPerNode": (2, {}),
+    "capacity.scaleUp.maxGpus": (4, {}),
+    "capacity.scaleUp.maxUnschedulable": (3, {}),
     "gpu.resourceName": ("amd.com/gpu", {}),
     "gpu.shared": (True, {}),
     "disruption.nodeLostSeconds": (0, {}),
@@ -234,6 +238,12 @@ WRONG: dict[str, tuple[Object, list[str]]] = {
     "a fraction for a whole number": ({"capacity": {"maxRunning": 1.5}}, ["maxRunning", "want integer"]),
     "a negative capacity": ({"capacity": {"maxRunning": -1}}, ["maxRunning", "got -1, want 1"]),
     "no capacity at all": ({"capacity": {"maxRunning": 0}}, ["maxRunning", "got 0, want 1"]),
+    "a fixed number of GPUs that is to grow": (
+        {"capacity": {"gpus": 4, "scaleUp": {"enabled": True}}}, ["capacity.gpus fixes the number of GPUs"],
+    ),
+    "more GPUs on a node than in all": (
+        {"capacity": {"scaleUp": {"gpusPerNode": 9}}}, ["gpusPerNode must not be above capacity.scaleUp.maxGpus"],
+    ),
     "a network without a mask": ({"fetch": {"allowedCIDRs": ["10.0.0.1"]}}, ["allowedCIDRs/0"]),
     "a network with port 0": ({"fetch": {"allowedCIDRs": ["10.0.0.0/8:0"]}}, ["allowedCIDRs/0"]),
     "a network with port 65536": ({"fetch": {"allowedCIDRs": ["10.0.0.0/8:65536"]}}, ["allowedCIDRs/0"]),

@@ -183,6 +183,7 @@ capacity:
   {{- if ne .Values.capacity.gpus nil }}
   gpus: {{ .Values.capacity.gpus | int }}
   {{- end }}
+  scaleUp: {{ toJson .Values.capacity.scaleUp }}
 gpu:
   resourceName: {{ .Values.gpu.resourceName | quote }}
   shared: {{ .Values.gpu.shared }}
@@ -207,6 +208,12 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- end -}}
 {{- if and .Values.api.enabled (not (has (include "audiojob.apiNamespace" .) .Values.jobNamespaces)) -}}
 {{- fail (printf "api.namespace is %s, which is not in jobNamespaces: its AudioJobs would never run. Add it to jobNamespaces." .Values.api.namespace) -}}
+{{- end -}}
+{{- if and .Values.capacity.scaleUp.enabled (ne .Values.capacity.gpus nil) -}}
+{{- fail "capacity.gpus fixes the number of GPUs, so capacity.scaleUp could add none: leave gpus null and set capacity.scaleUp.maxGpus" -}}
+{{- end -}}
+{{- if gt (int .Values.capacity.scaleUp.gpusPerNode) (int .Values.capacity.scaleUp.maxGpus) -}}
+{{- fail "capacity.scaleUp.gpusPerNode must not be above capacity.scaleUp.maxGpus" -}}
 {{- end -}}
 {{- if ne .Values.images.runner.pullPolicy .Values.images.runnerTorch.pullPolicy -}}
 {{- fail "images.runner.pullPolicy and images.runnerTorch.pullPolicy must be the same" -}}

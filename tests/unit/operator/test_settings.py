@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from pydantic import ValidationError
 
 from audiojob_operator.records.settings import Disruption
 from audiojob_operator.records.sites import SiteLimit, SiteRules
+from audiojob_operator.settings import Capacity
 from audiojob_operator.settings_loading import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.descriptor import ImageFamily
@@ -216,3 +218,16 @@ def test_a_time_without_a_zone_is_refused_with_the_way_to_write_it(environment: 
     environment.setenv("AUDIOJOB_FETCH__COOL_DOWN__SINCE", "2026-11-28T12:00:00")
     with pytest.raises(SettingsError, match=r"FETCH__COOL_DOWN__SINCE.*no time zone; write 2026-11-28T12:00:00Z"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("capacity", "words"),
+    [
+        ({"gpus": 4, "scale_up": {"enabled": True}}, "gpus fixes their number"),
+        ({"scale_up": {"gpus_per_node": 9}}, "raise max_gpus"),
+    ],
+    ids=["a fixed number of GPUs that is to grow", "more GPUs on a node than in all"],
+)
+def test_gpus_that_could_not_grow_are_refused(capacity: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Capacity.model_validate(capacity)
