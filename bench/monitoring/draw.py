@@ -1,7 +1,7 @@
 # /// script
 # dependencies = ["matplotlib>=3.9"]
 # ///
-"""Draws what bench/boards.py measured, a PNG for each board: ``uv run bench/draw_boards.py build/boards.json FOLDER``.
+"""Draws what bench/monitoring/boards.py measured, a PNG for each board: ``uv run bench/monitoring/draw.py build/boards.json FOLDER``.
 
 A script of its own, with its own environment: nothing of audiojob draws.
 """

@@ -1,9 +1,9 @@
-"""Whether the dashboards show something: ``python bench/boards.py [MINUTES]`` (eight minutes by default).
+"""Whether the dashboards show something: ``python bench/monitoring/boards.py [MINUTES]`` (eight minutes by default).
 
 Runs AudioJobs in every situation that a panel is about (success, retry, fallback from GPU to CPU, out of memory, reuse,
 cancel, waiting, a pod without room, a permanent failure, a disruption) on the embedded cluster, under Debian's
 Prometheus at 2 s. Then every query of every panel must return a series. What was measured goes to build/boards.json,
-from which ``bench/draw_boards.py`` draws the boards.
+from which ``bench/monitoring/draw.py`` draws the boards.
 
 GPUs are offered by the node and idle: numbers of their memory are unmeasured, and the panels that show them are listed.
 """
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import contextlib
 
