@@ -1,9 +1,9 @@
 # /// script
 # dependencies = ["matplotlib>=3.9"]
 # ///
-"""Draws what bench/monitoring/boards.py measured, a PNG for each board: ``uv run bench/monitoring/draw.py build/boards.json FOLDER``.
+"""Draws what bench/monitoring/boards.py measured: ``uv run bench/monitoring/draw.py build/boards.json FOLDER``.
 
-A script of its own, with its own environment: nothing of audiojob draws.
+A PNG for each board. A script of its own, with its own environment: nothing of audiojob draws.
 """
 
 from __future__ import annotations
