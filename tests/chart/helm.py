@@ -44,15 +44,15 @@ class Helm:
             raise RefusedError(done.stderr)
         return done.stdout
 
-    def render(self, values: Object, *, kubernetes: str = KUBERNETES) -> list[Object]:
-        """The objects of a release with these values."""
-        text = _rendered(self, json.dumps(values, sort_keys=True), kubernetes)
+    def render(self, values: Object, *, kubernetes: str = KUBERNETES, tests: bool = False) -> list[Object]:
+        """The objects of a release with these values; ``tests``: also what `helm test` makes for a minute."""
+        text = _rendered(self, json.dumps(values, sort_keys=True), kubernetes, tests)
         return [document for document in yaml.load_all(text, Loader=_LOADER) if document]
 
 
 @cache
-def _rendered(helm: Helm, values: str, kubernetes: str) -> str:
-    flags = ["-n", RELEASE_NAMESPACE, "--kube-version", kubernetes]
+def _rendered(helm: Helm, values: str, kubernetes: str, tests: bool) -> str:
+    flags = ["-n", RELEASE_NAMESPACE, "--kube-version", kubernetes, *([] if tests else ["--skip-tests"])]
     return helm.run("template", RELEASE, str(CHART), *flags, values=json.loads(values))
 
 
@@ -83,6 +83,11 @@ def settings_file(objects: list[Object], operator: str) -> str:
 
 def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
     return [candidate for candidate in objects if candidate["kind"] in kinds]
+
+
+def without_hooks(objects: list[Object]) -> list[Object]:
+    """What stays: not the Jobs that run before an upgrade, and what they need."""
+    return [each for each in objects if "helm.sh/hook" not in (each["metadata"].get("annotations") or {})]
 
 
 def ci_values() -> dict[str, Object]:

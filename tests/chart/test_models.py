@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from tests.chart.helm import CHART, RELEASE, Helm, Object, RefusedError, ci_values, find, merged, of_kind
+from tests.chart.helm import CHART, RELEASE, Helm, Object, RefusedError, ci_values, find, merged, of_kind, without_hooks
 from tests.chart.release import RESTRICTED, unique
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
@@ -34,7 +34,8 @@ def pod_of(objects: list[Object], namespace: str = "music") -> Object:
 
 def test_nothing_is_fetched_unless_asked_for(helm: Helm) -> None:
     objects = helm.render(merged(BASE, {"models": {"prefetch": {"enabled": False}}}))
-    assert of_kind(objects, "Job", "ConfigMap") == []
+    assert of_kind(without_hooks(objects), "Job") == []
+    assert c.MODELS_CONFIGMAP not in {each["metadata"]["name"] for each in of_kind(objects, "ConfigMap")}
     assert c.PREFETCH_SERVICE_ACCOUNT not in {each["metadata"]["name"] for each in objects}
 
 
@@ -147,7 +148,8 @@ class Release:
             server.create_namespace(namespace, RESTRICTED)
 
     def upgrade(self, **models: Any) -> None:
-        values = merged(BASE, {"jobNamespaces": [self.music], "models": models})
+        # No kubelet runs the hook that upgrades the CRDs.
+        values = merged(BASE, {"jobNamespaces": [self.music], "models": models, "crds": {"upgrade": False}})
         flags = ["-n", self.system, "--kubeconfig", str(self.server.kubeconfig), "--skip-crds"]
         self.helm.run("upgrade", "--install", RELEASE, str(CHART), *flags, values=values)
 

@@ -46,8 +46,9 @@ def test_it_fails_where_what_phases_need_is_closed(silent: str, capsys: pytest.C
 
 
 def test_what_must_be_closed_is_open_to_a_pod_without_policies_first(helm: Helm) -> None:
-    objects = helm.render(VALUES)
-    pods = sorted(of_kind(objects, "Pod"), key=lambda pod: int(pod["metadata"]["annotations"]["helm.sh/hook-weight"]))
+    objects = helm.render(VALUES, tests=True)
+    found = [pod for pod in of_kind(objects, "Pod") if pod["metadata"]["name"].startswith("audiojob-network-test")]
+    pods = sorted(found, key=lambda pod: int(pod["metadata"]["annotations"]["helm.sh/hook-weight"]))
     (control, phase), target = pods, "audiojob-network-test.audiojob-system.svc:8080"
     assert c.LABEL_EGRESS not in control["metadata"]["labels"]
     assert control["spec"]["containers"][0]["args"] == ["open", target]
@@ -60,4 +61,5 @@ def test_what_must_be_closed_is_open_to_a_pod_without_policies_first(helm: Helm)
 
 
 def test_there_is_none_without_policies(helm: Helm) -> None:
-    assert of_kind(helm.render({"jobNamespaces": ["music"]}), "Pod") == []
+    pods = of_kind(helm.render({"jobNamespaces": ["music"]}, tests=True), "Pod")
+    assert [pod["metadata"]["name"] for pod in pods] == ["audiojob-doctor"]
