@@ -53,7 +53,7 @@ def draw(board: str, panels: dict[str, list[dict[str, Any]]], start: float, file
         axis.axis("off")
     figure.suptitle(f"{board} - {about}", fontsize=12)
     figure.tight_layout()
-    figure.savefig(file, dpi=70)
+    figure.savefig(file, dpi=60)
     plt.close(figure)
 
 
