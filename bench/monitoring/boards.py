@@ -75,14 +75,15 @@ class Situation:
     evicted: bool = False
 
 
+ON_GPU = {"gpuMemoryMebibytes": 5_000}
 SITUATIONS = (
     Situation("success", "boards-two", {"durationMilliseconds": 3_000, "mediaMilliseconds": 20_000}),
     Situation("retry", "boards-two", {"durationMilliseconds": 500, "exitCode": 75, "failAttempts": 1}),
     Situation("permanent", "boards-two", {"exitCode": 65}),
-    Situation("on-gpu", "boards-gpu", {"durationMilliseconds": 8_000, "gpuMemoryMebibytes": 5_000}),
-    Situation("fallback", "boards-gpu", {"durationMilliseconds": 8_000}),
+    Situation("on-gpu", "boards-gpu", {"durationMilliseconds": 8_000, **ON_GPU}),
+    Situation("fallback", "boards-gpu", {"durationMilliseconds": 8_000, **ON_GPU}),
     Situation("gpu-error", "boards-gpu", {"durationMilliseconds": 500, "exitCode": 79, "failAttempts": 1}),
-    Situation("waits-for-gpu", "boards-gpu-first", {"durationMilliseconds": 5_000}),
+    Situation("waits-for-gpu", "boards-gpu-first", {"durationMilliseconds": 5_000, **ON_GPU}),
     Situation("memory", "boards-memory", {"durationMilliseconds": 1_000, "memoryMebibytes": 200}),
     Situation("same-1", "boards-reuse", {"durationMilliseconds": 1_000}),
     Situation("same-2", "boards-reuse", {"durationMilliseconds": 1_000}),
