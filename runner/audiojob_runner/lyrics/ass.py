@@ -160,8 +160,4 @@ def _without_arguments(block: str) -> str:
 
 def _time(text: str) -> int | None:
     found = _TIME.fullmatch(text)
-    if not found:
-        return None
-    sign, *parts = found.groups()
-    time = milliseconds(*parts)
-    return -time if sign == "-" else time
+    return milliseconds(*found.groups()) if found else None

@@ -84,7 +84,7 @@ def _cues(lines: list[str], spaces: bool) -> Iterator[_Cue]:
                     cue.rows.pop()
                 yield cue
             groups = found.groups()
-            cue = _Cue(_time(*groups[:5]), _time(*groups[5:]))
+            cue = _Cue(milliseconds(*groups[:5]), milliseconds(*groups[5:]))
         elif not (line.strip() if spaces else line):
             if cue is not None:
                 yield cue
@@ -130,7 +130,7 @@ def _pieces(text: str) -> tuple[list[Piece], str]:
         at = tag.end()
         *time, name = tag.groups()
         if name is None:
-            parts.append((_time(*time), []))
+            parts.append((milliseconds(*time), []))
         elif spoken := _VOICE.fullmatch(name):
             voice = voice or spoken[1]
         elif name in ("rt", "/rt", "/ruby"):  # how a character is read, above it
@@ -148,8 +148,3 @@ def _timed(pieces: list[Piece], cue: _Cue) -> tuple[Piece, ...]:
     ends = [*starts[1:], cue.end]
     timed = (Piece(piece.text, start, end) for piece, start, end in zip(pieces, starts, ends, strict=True))
     return tuple(piece for piece in timed if piece.text)
-
-
-def _time(sign: str, hours: str | None, minutes: str, seconds: str, fraction: str | None) -> int:
-    time = milliseconds(hours, minutes, seconds, fraction)
-    return -time if sign == "-" else time

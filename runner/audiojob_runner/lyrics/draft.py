@@ -68,10 +68,11 @@ class Rows:
             self.found.append(row)
 
 
-def milliseconds(hours: str | None, minutes: str, seconds: str, fraction: str | None) -> int:
-    """A time from its digits; a fraction has as many as it wants, of which the first three count."""
+def milliseconds(sign: str, hours: str | None, minutes: str, seconds: str, fraction: str | None) -> int:
+    """A time from its digits, behind "-" or nothing; a fraction has as many as it wants, the first three count."""
     whole = (int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)
-    return whole * 1_000 + int((fraction or "").ljust(3, "0")[:3])
+    time = whole * 1_000 + int((fraction or "").ljust(3, "0")[:3])
+    return -time if sign == "-" else time
 
 
 def counted(count: int, noun: str) -> str:

@@ -51,7 +51,7 @@ def _stamped(line: str, stanza: bool) -> Iterator[Row]:
     """The row at each of its times."""
     starts, at = [], 0
     while stamp := _STAMP.match(line, at):
-        starts.append(_time(*stamp.groups()))
+        starts.append(milliseconds(*stamp.groups()))
         at = stamp.end()
     row = Row(_pieces(line[at:].lstrip()), starts[0], stanza=stanza)
     yield row
@@ -65,7 +65,7 @@ def _pieces(text: str) -> tuple[Piece, ...]:
     at, start = 0, None
     for stamp in _WORD_STAMP.finditer(text):
         groups = stamp.groups()
-        time = _time(*groups[:5]) if groups[2] is not None else _time(*groups[5:])
+        time = milliseconds(*groups[:5]) if groups[2] is not None else milliseconds(*groups[5:])
         if piece := text[at : stamp.start()]:
             found.append(Piece(piece, start, time if start is not None else None))
         at, start = stamp.end(), time
@@ -80,8 +80,3 @@ def _earlier(row: Row, offset: int) -> Row:
 
     pieces = tuple(replace(piece, start=moved(piece.start), end=moved(piece.end)) for piece in row.pieces)
     return replace(row, pieces=pieces, start=moved(row.start), end=moved(row.end))
-
-
-def _time(sign: str, hours: str | None, minutes: str, seconds: str, fraction: str | None) -> int:
-    time = milliseconds(hours, minutes, seconds, fraction)
-    return -time if sign == "-" else time
