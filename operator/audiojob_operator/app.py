@@ -12,7 +12,7 @@ from prometheus_client import ProcessCollector
 from audiojob_kube.objects import Object
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.reflector import Reflector
-from audiojob_operator.admission.admitter import Admitter
+from audiojob_operator.admission.admitter import Admitter, new_node_gpus
 from audiojob_operator.admission.queue_status import queue_status
 from audiojob_operator.admission.scheduler import QueueNumbers
 from audiojob_operator.deciding.pipeline_status import pipeline_status
@@ -60,7 +60,9 @@ class Operator:
         self._settings = settings
         self._queue: WorkQueue[Key] = WorkQueue()
         self._reuse = ReuseIndex(self._queue.add, settings.reuse.remembered) if settings.reuse.enabled else None
-        self._caches = Caches(client, settings.job_namespaces, self, settings.gpu.resource_name)
+        self._caches = Caches(
+            client, settings.job_namespaces, self, settings.gpu.resource_name, new_node_gpus(settings.capacity)
+        )
         self._admitter = Admitter(self._caches, settings.capacity, self._queue.add, settings.site_rules(), self._reuse)
         self._reporters = (
             StatusReporter(client, self._caches.queues, self._queue_status),
@@ -230,7 +232,7 @@ class Operator:
         backlog, kueue = self._admitter.backlog(), caches.kueue_gpus
         metrics.show_backlog(caches.known_queues(), backlog, datetime.now(UTC))
         metrics.show_gpus(
-            offered=sum(caches.gpus_offered.values()),
+            offered=sum(caches.gpus.offered.values()),
             held=self._admitter.gpus + kueue.held,
             wanted=backlog.gpus_wanted + kueue.wanted,
         )

@@ -380,7 +380,6 @@ class OperatorSettings(BaseSettings):
 
     def for_decisions(self) -> DecideSettings:
         """The part that decisions depend on."""
-        scale_up = self.capacity.scale_up
         return DecideSettings(
             images=self.images.references(),
             store=self.store,
@@ -392,7 +391,7 @@ class OperatorSettings(BaseSettings):
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
             max_cool_down_seconds=self.fetch.cool_down.max_seconds,
             download_reuse_seconds=self.reuse.download_seconds,
-            gpu=SiteGpu(self.gpu.resource_name, self.gpu.shared, scale_up.gpus_per_node if scale_up.enabled else 0),
+            gpu=SiteGpu(self.gpu.resource_name, self.gpu.shared),
             disruption=Disruption(**self.disruption.model_dump()),
             libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
             # Its Job is what a site's pause is counted from.

@@ -171,8 +171,7 @@ class Admitter:
     def _current_limits(self) -> Limits:
         if self._limits is None:
             capacity, caches = self._capacity, self._caches
-            offered, most = caches.gpus_offered, caches.gpus_per_node
-            site = caches.gpu_resource
+            offered, most, site = caches.gpus.offered, caches.gpus.per_node, caches.gpu_resource
             self._limits = Limits(
                 max_running=capacity.max_running,
                 gpus=offered.get(site, 0) if capacity.gpus is None else capacity.gpus,
@@ -307,7 +306,12 @@ class Reservation:
 def growth_of(capacity: Capacity) -> Growth | None:
     """What an autoscaler may add."""
     rules = capacity.scale_up
-    return Growth(rules.max_gpus, rules.gpus_per_node, rules.max_unschedulable) if rules.enabled else None
+    return Growth(rules.max_gpus, rules.max_unschedulable) if rules.enabled else None
+
+
+def new_node_gpus(capacity: Capacity) -> int:
+    """GPUs of a node that an autoscaler would add; 0: none adds any."""
+    return capacity.scale_up.gpus_per_node if capacity.scale_up.enabled else 0
 
 
 def job_facts(caches: Caches, key: Key) -> JobFacts:

@@ -280,7 +280,7 @@ class _Cycle:
 
     def _makes_a_node(self, pool: str, gpus: int) -> bool:
         """Whether so many GPUs more are there only once an autoscaler has added a node."""
-        return self._pools[pool] + gpus > self._limits.there(pool).total
+        return self._pools[pool] + gpus > self._limits.there(pool)
 
     def _enough_wait_for_nodes(self) -> bool:
         growth = self._limits.growth

@@ -24,14 +24,13 @@ class GpuOffer(NamedTuple):
 
 
 class Growth(NamedTuple):
-    """GPUs of the site that an autoscaler can add: up to ``total`` with those that are there, ``per_node`` on a node.
+    """GPUs of the site that an autoscaler can add: up to ``total`` with those that are there.
 
     It sees what to add by pods that wait for a node: there are at most ``waiting`` of them, the rest of the backlog
     stays with the AudioJobs. Thousands of pods would slow the scheduler, and make an autoscaler give up halfway.
     """
 
     total: int
-    per_node: int
     waiting: int
 
 
@@ -42,8 +41,8 @@ class Limits:
     ``max_running`` None is no limit. ``gpus`` are those of the site, of ``gpu_resource``; ``other_gpus`` what Ready
     nodes offer of others, by resource. ``gpus_strict``: ``gpus`` is the administrator's number; else it is what nodes
     offer, and a phase that must have a GPU may ask for a first one, so that a cluster autoscaler sees it wait.
-    ``gpus_per_node`` is the most that one node offers: a phase that may use the CPU waits for no more than that.
-    ``queues`` are those that exist. ``growth``: None where no autoscaler adds GPUs.
+    ``gpus_per_node`` is the most that one node offers, or would: a phase that may use the CPU waits for no more than
+    that. ``queues`` are those that exist. ``growth``: None where no autoscaler adds GPUs.
     """
 
     max_running: int | None = None
@@ -71,20 +70,19 @@ class Limits:
 
     def offer(self, pool: str) -> GpuOffer:
         """GPUs of that kind: what there is, or what an autoscaler can make of it."""
-        there = self.there(pool)
-        if pool != SITE_GPUS or self.growth is None:
-            return there
-        return GpuOffer(max(there.total, self.growth.total), max(there.per_node, self.growth.per_node))
+        if pool != SITE_GPUS:
+            return self.other_gpus.get(pool, _NO_GPUS)
+        return GpuOffer(max(self.gpus, self.growth.total if self.growth else 0), self.gpus_per_node)
 
-    def there(self, pool: str) -> GpuOffer:
+    def there(self, pool: str) -> int:
         """GPUs of that kind which Ready nodes offer, or the administrator's number of them."""
-        return GpuOffer(self.gpus, self.gpus_per_node) if pool == SITE_GPUS else self.other_gpus.get(pool, _NO_GPUS)
+        return self.gpus if pool == SITE_GPUS else self.offer(pool).total
 
     @property
     def offered(self) -> dict[str, int]:
         """The most GPUs that one node offers, or would, by resource."""
         found = {
-            self.gpu_resource: self.offer(SITE_GPUS).per_node,
+            self.gpu_resource: self.gpus_per_node,
             **{name: each.per_node for name, each in self.other_gpus.items()},
         }
         return {name: most for name, most in found.items() if most}

@@ -204,7 +204,7 @@ def start_ready(draft: Draft) -> None:
     site = observed.settings.gpu
     supply = GpuSupply(
         granted=observed.admitted.gpus,
-        per_node=site.per_node(observed.gpus_per_node),
+        per_node=observed.gpus_per_node,
         resource=observed.admitted.gpu_pool or site.resource_name,
         used=observed.admitted.gpus_used,
         total=observed.admitted.gpus_total,

@@ -130,7 +130,7 @@ class Gatherer:
             children=children,
             namespace_prepared=cache is not None,
             admitted=admission,
-            gpus_per_node=self._caches.gpus_per_node,
+            gpus_per_node=self._caches.gpus.per_node,
             settings=self._settings,
             known_revisions=_revision_names(cache),
             kueue_local_queue=self._kueue_queue(job),

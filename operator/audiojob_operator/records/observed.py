@@ -58,7 +58,7 @@ class Observed:
     :class:`Unreadable` if it has values of a later version.
     ``known_revisions`` are names of revisions known to be stored in the job's namespace; unknown ones are created
     (AlreadyExists is success).
-    ``gpus_per_node`` is the most that any Ready node offers, by resource.
+    ``gpus_per_node`` is the most that a Ready node offers, or one that an autoscaler adds would, by resource.
     ``source_job`` is the one that spec.source.jobRef names, ``retried`` the one that spec.retryOf names; None if there
     is none of that name. ``cooling_until``: the host of the source is not asked until then. ``running`` is how many
     AudioJobs run in all.

@@ -40,20 +40,10 @@ class Disruption:
 
 @dataclass(frozen=True, slots=True)
 class SiteGpu:
-    """The GPUs of phases whose pipeline names no others. ``shared``: several pods may be on one GPU.
-
-    ``per_new_node``: so many has a node that an autoscaler would add; 0: none adds any.
-    """
+    """The GPUs of phases whose pipeline names no others. ``shared``: several pods may be on one GPU."""
 
     resource_name: str = GPU_RESOURCE
     shared: bool = False
-    per_new_node: int = 0
-
-    def per_node(self, there: Mapping[str, int]) -> Mapping[str, int]:
-        """The most GPUs that one node offers, or would, by resource. ``there``: what Ready nodes offer."""
-        if there.get(self.resource_name, 0) >= self.per_new_node:
-            return there
-        return {**there, self.resource_name: self.per_new_node}
 
     def resource_of(self, phase: Phase) -> str:
         """The resource that the phase asks for."""

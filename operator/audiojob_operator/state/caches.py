@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from audiojob_kube.client import KubeClient
@@ -41,18 +41,32 @@ class KueueGpus(NamedTuple):
     wanted: int
 
 
+class NodeGpus(NamedTuple):
+    """GPUs by resource: of all Ready nodes, in use or not, and the most that one node offers, or would (see Caches)."""
+
+    offered: Mapping[str, int]
+    per_node: Mapping[str, int]
+
+
 class Caches:
     """All local copies. ``listener`` is notified of what changed.
 
     `audiojobs` is fed from outside (kopf, sweeps) through `intake`; `run` follows everything else. ``gpu_resource``
-    is that of the GPUs of phases whose pipeline names no others.
+    is that of the GPUs of phases whose pipeline names no others; an autoscaler adds nodes with ``new_node_gpus`` of it.
     """
 
     def __init__(
-        self, client: KubeClient, namespaces: Iterable[str], listener: Listener, gpu_resource: str = c.GPU_RESOURCE
+        self,
+        client: KubeClient,
+        namespaces: Iterable[str],
+        listener: Listener,
+        gpu_resource: str = c.GPU_RESOURCE,
+        new_node_gpus: int = 0,
     ) -> None:
         self._listener = listener
         self.gpu_resource = gpu_resource
+        self._new_node_gpus = new_node_gpus
+        self._gpus: NodeGpus | None = None  # None: to be counted again
         self.audiojobs = JobStore(listener)
         self.refusals = Refusals()
         self.faults = Faults()
@@ -69,23 +83,16 @@ class Caches:
         )
 
     @property
-    def gpus_per_node(self) -> dict[str, int]:
-        """The most GPUs that one Ready node offers, by resource."""
-        most: Counter[str] = Counter()
-        for node in self._ready_nodes():
-            most |= Counter(node.gpus)
-        return dict(most)
-
-    @property
-    def gpus_offered(self) -> dict[str, int]:
-        """GPUs of all Ready nodes, in use or not, by resource."""
-        found: Counter[str] = Counter()
-        for node in self._ready_nodes():
-            found.update(node.gpus)
-        return dict(found)
-
-    def _ready_nodes(self) -> Iterator[NodeRow]:
-        return (node for node in self.nodes.values() if node.ready)
+    def gpus(self) -> NodeGpus:
+        """What nodes offer: asked for by every reconcile, counted when a node has changed."""
+        if self._gpus is None:
+            offered, most = Counter[str](), Counter({self.gpu_resource: self._new_node_gpus})
+            for node in self.nodes.values():
+                if node.ready:
+                    offered.update(node.gpus)
+                    most |= Counter(node.gpus)
+            self._gpus = NodeGpus(dict(offered), dict(+most))
+        return self._gpus
 
     def gpu_pool(self, resource: str) -> str:
         """Under what name admission counts the resource."""
@@ -220,6 +227,7 @@ class Caches:
     # ---------------------------------------------------------------- what the cluster's own objects report
 
     def _moved(self, *_: object) -> None:
+        self._gpus = None
         self._listener.capacity_changed()
 
     def _pipeline_changed(self, key: Key, old: AudioPipeline | None, new: AudioPipeline | None) -> None:

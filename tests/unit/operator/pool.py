@@ -12,7 +12,7 @@ from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.reflector import Reflector
-from audiojob_operator.admission.admitter import Admitter, Pace
+from audiojob_operator.admission.admitter import Admitter, Pace, new_node_gpus
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.sites import SiteRules
@@ -48,11 +48,12 @@ class Pool(Heard):
         self.reuse = ReuseIndex(woken.append) if reuse else None
         super().__init__(self.reuse, woken)
         self.woken_first: list[Key] = []
-        self.caches = Caches(NOBODY, [NAMESPACE], self)
+        limits = Capacity(max_running=max_running, ageing_seconds=0, **capacity)
+        self.caches = Caches(NOBODY, [NAMESPACE], self, new_node_gpus=new_node_gpus(limits))
         self.store = self.caches.audiojobs
         self.admitter = Admitter(
             self.caches,
-            Capacity(max_running=max_running, ageing_seconds=0, **capacity),
+            limits,
             self._wake,
             sites or SiteRules(),
             self.reuse,
