@@ -6,7 +6,6 @@ written down when a file is first fetched, and everything that is fetched or loa
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ from typing import Annotated, BinaryIO, Final
 from pydantic import Field, ValidationError
 
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.store.trees import regular
 from audiojob_types.base import StatusModel, Time
 from audiojob_types.contract import ExitCode, Sha256
 from audiojob_types.models import KnownModel, published_prefix
@@ -70,10 +70,7 @@ def open_plain(path: Path) -> BinaryIO:
     """A file of a folder that others fill, to read it. Links are followed, as administrators make them; a pipe or a
     device, which might never end, is no file. Raises :class:`OSError`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "It is no regular file", str(path))
-    return os.fdopen(descriptor, "rb")
+    return os.fdopen(regular(descriptor, str(path)), "rb")
 
 
 def is_plain(path: Path) -> bool:

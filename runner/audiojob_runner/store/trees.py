@@ -25,7 +25,7 @@ MAX_DEPTH: Final = 32
 _MAX_ROUNDS: Final = 20_000
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without blocking: somebody may have made a pipe there, whose other end never comes.
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,13 @@ def open_file(root: Path, key: str) -> int:
         return open_in(parent, name)
 
 
-def open_in(parent: int, name: str) -> int:
-    """As :func:`open_file`, for a name in the folder of the descriptor."""
-    descriptor = os.open(name, _FILE, dir_fd=parent)
+def open_in(parent: int, name: str, access: int = os.O_RDONLY) -> int:
+    """As :func:`open_file`, for a name in the folder of the descriptor; ``access`` may be another, or make the file."""
+    return regular(os.open(name, access | _FILE, 0o644, dir_fd=parent), name)
+
+
+def regular(descriptor: int, name: str) -> int:
+    """The descriptor, if it is of a regular file; else it is closed. Raises :class:`OSError`."""
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "It is no regular file", name)

@@ -10,7 +10,6 @@ below that of the phase, and reached by descriptors as :mod:`audiojob_runner.sto
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import logging
 import os
@@ -275,13 +274,7 @@ def _hold(folder: Path, more: int = 0) -> BinaryIO | None:
 def _open(folder: Path, name: str, flags: int) -> BinaryIO:
     """The plain file: neither what a link leads to, nor a pipe or device that never ends. Raises :class:`OSError`."""
     with trees.folder(*_place(folder)) as parent:
-        descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o644, dir_fd=parent)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, f"{name} is no plain file")
-    except OSError:
-        os.close(descriptor)
-        raise
+        descriptor = trees.open_in(parent, name, flags)
     return os.fdopen(descriptor, "r+b" if flags & os.O_RDWR else "rb")
 
 
