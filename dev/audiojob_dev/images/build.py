@@ -168,12 +168,16 @@ def push(paths: Paths, names: Iterable[str], registry: str, progress: Progress) 
     local = build(paths, wanted, progress)
     remote = references(registry)
     buildah = Buildah(paths)
-    # Registries on this machine, as kind's guide sets one up, speak plain HTTP.
-    options = ["--tls-verify=false"] if registry_host(registry) in ("localhost", "127.0.0.1") else []
+    options = push_options(registry)
     for name in wanted:
         with progress.step(f"push {remote[name]}"):
             buildah.run("push", "--quiet", *options, local[name], f"docker://{remote[name]}", timeout=3600)
     return {name: remote[name] for name in wanted}
+
+
+def push_options(registry: str) -> list[str]:
+    """Of buildah. Registries on this machine, as kind's guide sets one up, speak plain HTTP."""
+    return ["--tls-verify=false"] if registry_host(registry) in ("localhost", "127.0.0.1") else []
 
 
 def registry_host(registry: str) -> str:

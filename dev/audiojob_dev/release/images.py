@@ -24,9 +24,7 @@ def digests(paths: Paths, local: dict[str, str], registry: str, progress: Progre
                 place = Path(folder) / name
                 target = f"docker://{named[name]}" if registry else f"oci:{place}"
                 report = Path(folder) / f"{name}.digest"
-                options = ["--quiet", "--format", "oci", "--digestfile", str(report)]
-                if images.registry_host(registry) in ("localhost", "127.0.0.1"):
-                    options.append("--tls-verify=false")
+                options = ["--quiet", "--format", "oci", "--digestfile", str(report), *images.push_options(registry)]
                 buildah.run("push", *options, image, target, timeout=_PUSH_SECONDS)
                 found[name] = f"{named[name].rpartition(':')[0]}@{report.read_text().strip()}"
     return found

@@ -14,9 +14,9 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from audiojob_dev.tools.licenses import PINNED
 from audiojob_dev.tools.versions import DEBIAN_SUITE
 
-_PINNED: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
 _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _INSTALLED: Final = "install ok installed"
 
@@ -39,11 +39,9 @@ def document(name: str, version: str, lock: str, dpkg_status: str, moment: datet
 def python_packages(lock: str) -> Iterator[Component]:
     """The packages of a lock, with the hashes of the files that may be installed."""
     for entry in lock.replace("\\\n", " ").splitlines():
-        if found := _PINNED.match(entry):
+        if found := PINNED.match(entry):
             name, version = found.groups()
-            yield _component(
-                PackageURL("pypi", None, name.lower().replace("_", "-"), version), sorted(_HASH.findall(entry))
-            )
+            yield _component(PackageURL("pypi", None, name, version), sorted(_HASH.findall(entry)))
 
 
 def debian_packages(dpkg_status: str) -> Iterator[Component]:

@@ -17,7 +17,8 @@ from audiojob_dev.errors import DevError
 
 IMAGE_LOCKS = ("control.txt", "runner.txt", "runner-torch.txt")
 
-_PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
+PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
+"""Name and version of each package of a lock."""
 
 
 class Verdict(IntEnum):
@@ -249,7 +250,7 @@ def locked(root: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     """Version and lock files by package."""
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
     for file in sorted((root / "requirements").glob("*.txt")):
-        for name, version in _PINNED.findall(file.read_text(encoding="utf-8")):
+        for name, version in PINNED.findall(file.read_text(encoding="utf-8")):
             _, locks = found.get(name, (version, ()))
             found[name] = (version, (*locks, file.name))
     return found
