@@ -37,7 +37,7 @@ def _plain(node: Any) -> Any:
 
 
 def settings_schema() -> dict[str, Any]:
-    """The schema. It refuses unknown names, over which the operator passes with a warning."""
+    """The schema. It refuses unknown names, as the operator does."""
     return OperatorSettings.model_json_schema(mode="serialization", schema_generator=_Schema)
 
 

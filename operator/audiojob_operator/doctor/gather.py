@@ -14,10 +14,14 @@ from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import (
     AUDIOJOBS,
     CONFIGMAPS,
+    CUSTOMRESOURCEDEFINITIONS,
     LEASES,
     NAMESPACES,
     NODES,
+    PERSISTENTVOLUMECLAIMS,
+    PODMONITORS,
     PODS,
+    SERVICEACCOUNTS,
     SUBJECTACCESSREVIEWS,
     Resource,
 )
@@ -35,13 +39,6 @@ from audiojob_operator.settings import OperatorSettings
 from audiojob_operator.watching.preflight import Access, required
 from audiojob_types.constants import MODELS_CLAIM, MODELS_CONFIGMAP, RUNNER_SERVICE_ACCOUNT, STORE_CLAIM
 from audiojob_types.contract import FolderStore
-
-CRDS: Final = Resource(
-    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
-)
-SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts", "ServiceAccount")
-CLAIMS: Final = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
-POD_MONITORS: Final = Resource("monitoring.coreos.com", "v1", "podmonitors", "PodMonitor")
 
 OPERATOR: Final = "operator"
 RUNNER: Final = "runner"
@@ -63,7 +60,7 @@ class Doctor:
         """Everything, once."""
         lease = self.settings.lease
         names = tuple(MODELS)
-        crds = await asyncio.gather(*(_seen(self.client.get(CRDS, name)) for name in names))
+        crds = await asyncio.gather(*(_seen(self.client.get(CUSTOMRESOURCEDEFINITIONS, name)) for name in names))
         return Facts(
             server=await ask_server(self.connection),
             crds=dict(zip(names, crds, strict=True)),
@@ -71,18 +68,18 @@ class Doctor:
             permissions=await self._permissions(),
             namespaces=tuple([await self._namespace(name) for name in self.settings.job_namespaces]),
             nodes=await self._list(NODES),
-            monitors=await self._list(POD_MONITORS, lease.namespace),
+            monitors=await self._list(PODMONITORS, lease.namespace),
             api=await ask_api(self.api_url) if self.api_url else None,
         )
 
     async def _namespace(self, name: str) -> NamespaceFacts:
         get = self.client.get
         claims = claims_of(self.settings, name)
-        seen = await asyncio.gather(*(_seen(get(CLAIMS, claim, name)) for claim in claims))
+        seen = await asyncio.gather(*(_seen(get(PERSISTENTVOLUMECLAIMS, claim, name)) for claim in claims))
         return NamespaceFacts(
             name=name,
             namespace=await _seen(get(NAMESPACES, name)),
-            account=await _seen(get(SERVICE_ACCOUNTS, RUNNER_SERVICE_ACCOUNT, name)),
+            account=await _seen(get(SERVICEACCOUNTS, RUNNER_SERVICE_ACCOUNT, name)),
             claims=dict(zip(claims, seen, strict=True)),
             models=await _seen(get(CONFIGMAPS, MODELS_CONFIGMAP, name)),
             pods=await self._list(PODS, name),

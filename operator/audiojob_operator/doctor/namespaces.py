@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from audiojob_kube.objects import Object
+from audiojob_operator.deciding.children.diagnose import IMAGE_REASONS
 from audiojob_operator.doctor.facts import Facts, NamespaceFacts, Seen, SeenList, Unseen
 from audiojob_operator.doctor.findings import Finding, fault, note, ok, unseen, warning
 from audiojob_operator.settings import OperatorSettings
@@ -14,7 +15,6 @@ from audiojob_types.contract import S3Store
 from audiojob_types.models import ModelBook, ModelState
 
 _ENFORCE: Final = "pod-security.kubernetes.io/enforce"
-_PULL_FAILURES: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _BOUND: Final = "Bound"
 
 
@@ -158,5 +158,5 @@ def _pull_failures(pod: Object) -> Iterator[tuple[str, str]]:
     status = pod.get("status") or {}
     for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
         waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in _PULL_FAILURES:
+        if waiting.get("reason") in IMAGE_REASONS:
             yield container.get("image") or "an image", str(waiting.get("message") or waiting["reason"])

@@ -13,7 +13,7 @@ from audiojob_operator.records.observation import Diagnosis
 from audiojob_types import constants as c
 from audiojob_types.reasons import EXPLANATIONS, Reason
 
-_IMAGE_REASONS: Final = frozenset(
+IMAGE_REASONS: Final = frozenset(
     {
         "ErrImagePull",
         "ImagePullBackOff",
@@ -105,7 +105,7 @@ def _claim_trouble(found: re.Match[str]) -> Diagnosis:
 
 def _not_created(pod: Object, waiting: Object) -> Diagnosis | None:
     reason, detail = waiting.get("reason", ""), waiting.get("message", "")
-    if reason in _IMAGE_REASONS:
+    if reason in IMAGE_REASONS:
         image = container_status(pod).get("image", "of the phase")
         return _diagnosis(
             Reason.IMAGE_PULL_FAILED, f"The image {image} cannot be pulled ({reason}): {_cut(detail)}", bounded=True
