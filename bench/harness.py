@@ -11,7 +11,6 @@ import math
 import os
 import re
 import subprocess
-import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -25,8 +24,7 @@ from tests.support.operator_process import PROGRAM, OperatorProcess
 
 from audiojob_dev.cluster import apiserver, kwok
 from audiojob_dev.cluster.kwok import SimulatedCluster
-from audiojob_dev.paths import paths_from_environment, repository
-from audiojob_dev.progress import Progress
+from audiojob_dev.paths import repository
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_kube.client import AiohttpKubeClient, connect
 from audiojob_kube.config import load_connection
@@ -49,24 +47,16 @@ def simulated_cluster(
     namespaces: Sequence[str], run_milliseconds: int = 0, start_milliseconds: int = 0
 ) -> Iterator[SimulatedCluster]:
     """A fresh control plane with ten nodes, our types, these namespaces, and the two-phase pipeline."""
-    with Progress() as progress:
-        programs, kwok_program = kwok.ensure(paths_from_environment(), progress)
-    with tempfile.TemporaryDirectory(prefix="audiojob-bench-", ignore_cleanup_errors=True) as folder:
-        cluster = SimulatedCluster(Path(folder) / "plane", programs, kwok_program)
-        cluster.start()
-        try:
-            cluster.apply_crds(repository() / "crds")
-            cluster.start_controllers()
-            nodes = [kwok.node(f"node-{number}") for number in range(_NODES)]
-            pods = kwok.pod_stages(start_milliseconds=start_milliseconds, run_milliseconds=run_milliseconds)
-            cluster.start_nodes(nodes, kwok.node_stages() + pods)
-            for namespace in namespaces:
-                cluster.create_namespace(namespace)
-                cluster.ensure_service_account(namespace, RUNNER_SERVICE_ACCOUNT)
-            cluster.rest.request("POST", f"/apis/{API_VERSION}/audiopipelines", _pipeline())
-            yield cluster
-        finally:
-            cluster.stop()
+    with kwok.fresh_cluster("bench") as (cluster, _):
+        cluster.start_controllers()
+        nodes = [kwok.node(f"node-{number}") for number in range(_NODES)]
+        pods = kwok.pod_stages(start_milliseconds=start_milliseconds, run_milliseconds=run_milliseconds)
+        cluster.start_nodes(nodes, kwok.node_stages() + pods)
+        for namespace in namespaces:
+            cluster.create_namespace(namespace)
+            cluster.ensure_service_account(namespace, RUNNER_SERVICE_ACCOUNT)
+        cluster.rest.request("POST", f"/apis/{API_VERSION}/audiopipelines", _pipeline())
+        yield cluster
 
 
 def _pipeline() -> Object:

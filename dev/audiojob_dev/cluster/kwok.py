@@ -10,7 +10,9 @@ import json
 import os
 import re
 import signal
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 from audiojob_dev.cluster import controlplane
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.cluster.pki import KeyPair
-from audiojob_dev.paths import Paths
+from audiojob_dev.paths import Paths, paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import MERGE_PATCH
 from audiojob_dev.tools import binaries
@@ -305,6 +307,21 @@ class SimulatedCluster(LocalApiServer):
     def _nodes_ready(self) -> bool:
         nodes = self.rest.request("GET", "/api/v1/nodes")["items"]
         return all(_is_ready(one) for one in nodes)
+
+
+@contextmanager
+def fresh_cluster(name: str) -> Iterator[tuple[SimulatedCluster, Path]]:
+    """A control plane with our types and nothing else, and a folder for what belongs to it; both go at the end."""
+    with Progress() as progress:
+        programs, kwok = ensure(paths_from_environment(), progress)
+    with tempfile.TemporaryDirectory(prefix=f"audiojob-{name}-", ignore_cleanup_errors=True) as folder:
+        cluster = SimulatedCluster(Path(folder) / "plane", programs, kwok)
+        cluster.start()
+        try:
+            cluster.apply_crds(repository() / "crds")
+            yield cluster, Path(folder)
+        finally:
+            cluster.stop()
 
 
 def _is_ready(one: Object) -> bool:

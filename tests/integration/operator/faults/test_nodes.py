@@ -9,7 +9,6 @@ Times that are a minute in production are seconds here, by settings of the opera
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,7 @@ from tests.support.operator_process import OperatorProcess
 
 from audiojob_dev.cluster import kwok
 from audiojob_dev.cluster.kwok import SimulatedCluster
-from audiojob_dev.paths import paths_from_environment, repository
-from audiojob_dev.progress import Progress
+from audiojob_dev.paths import repository
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_types.constants import GROUP, RUNNER_SERVICE_ACCOUNT
 from audiojob_types.generate.runner_policy import NAME as POLICY
@@ -63,23 +61,15 @@ class Nodes:
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
     """The control plane with both nodes; `far` is cordoned, so that everything begins on `near`."""
-    with Progress() as progress:
-        programs, kwok_program = kwok.ensure(paths_from_environment(), progress)
-    with tempfile.TemporaryDirectory(prefix="audiojob-nodes-", ignore_cleanup_errors=True) as name:
-        cluster = SimulatedCluster(Path(name) / "plane", programs, kwok_program)
-        cluster.start()
-        try:
-            cluster.apply_crds(repository() / "crds")
-            cluster.kubectl("apply", "-f", str(repository() / "charts/audiojob/templates/runner-policy.yaml"))
-            cluster.start_controllers(of_nodes=True)
-            cluster.start_scheduler()
-            for node, milliseconds in ((NEAR, HOUR_MILLISECONDS), (FAR, FAR_MILLISECONDS)):
-                stages = kwok.node_stages() + kwok.pod_stages(run_milliseconds=milliseconds)
-                cluster.start_node(kwok.node(node), stages)
-            cluster.cordon(FAR, cordoned=True)
-            yield from operating(cluster, Path(name))
-        finally:
-            cluster.stop()
+    with kwok.fresh_cluster("nodes") as (cluster, folder):
+        cluster.kubectl("apply", "-f", str(repository() / "charts/audiojob/templates/runner-policy.yaml"))
+        cluster.start_controllers(of_nodes=True)
+        cluster.start_scheduler()
+        for node, milliseconds in ((NEAR, HOUR_MILLISECONDS), (FAR, FAR_MILLISECONDS)):
+            stages = kwok.node_stages() + kwok.pod_stages(run_milliseconds=milliseconds)
+            cluster.start_node(kwok.node(node), stages)
+        cluster.cordon(FAR, cordoned=True)
+        yield from operating(cluster, folder)
 
 
 def operating(cluster: SimulatedCluster, folder: Path) -> Iterator[Nodes]:

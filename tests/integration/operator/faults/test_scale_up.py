@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from tests.integration.operator.conftest import Object, Space, make_pipeline, make_space
@@ -22,8 +20,6 @@ from tests.support.operator_process import OperatorProcess
 from audiojob_dev.cluster import kwok
 from audiojob_dev.cluster.kwok import SimulatedCluster
 from audiojob_dev.errors import DevError
-from audiojob_dev.paths import paths_from_environment, repository
-from audiojob_dev.progress import Progress
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_types.constants import GPU_RESOURCE
 
@@ -33,6 +29,7 @@ GPUS_PER_NODE, MAX_GPUS, MAX_UNSCHEDULABLE = 2, 6, 3
 JOBS = 10
 RUN_MILLISECONDS = 2_000
 LOOK_SECONDS = 0.3
+CLOSE_AFTER, TAKE_AFTER = 3, 10  # looks at a node on which nothing runs
 ENDED = ("Succeeded", "Failed")
 
 
@@ -91,10 +88,17 @@ class Autoscaler:
         self._take_idle(free, waits=bool(waiting))
 
     def _take_idle(self, free: list[str], *, waits: bool) -> None:
-        self._idle = {name: self._idle.get(name, 0) + 1 for name in free}
-        for name, looks in self._idle.items():
-            if looks > 3 and not waits:
+        """As autoscalers do: a node is closed first, and goes once no pod has come to it that was on its way."""
+        idle = {} if waits else {name: self._idle.get(name, 0) + 1 for name in free}
+        for name in self._idle.keys() - idle.keys():
+            self.cluster.cordon(name, cordoned=False)
+        self._idle = idle
+        for name, looks in list(idle.items()):
+            if looks == CLOSE_AFTER:
+                self.cluster.cordon(name, cordoned=True)
+            elif looks > TAKE_AFTER:
                 self.cluster.rest.request("DELETE", f"/api/v1/nodes/{name}")
+                del idle[name]
 
 
 @dataclass(frozen=True)
@@ -114,36 +118,28 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
-    with Progress() as progress:
-        programs, kwok_program = kwok.ensure(paths_from_environment(), progress)
-    with tempfile.TemporaryDirectory(prefix="audiojob-cloud-", ignore_cleanup_errors=True) as name:
-        cluster = SimulatedCluster(Path(name) / "plane", programs, kwok_program)
-        cluster.start()
-        try:
-            cluster.apply_crds(repository() / "crds")
-            cluster.start_controllers()
-            stages = kwok.node_stages() + kwok.pod_stages(run_milliseconds=RUN_MILLISECONDS)
-            cluster.start_nodes([kwok.node("control")], stages)
-            space = make_space(cluster)
-            for wish in ("auto", "gpu"):
-                device = {"auto": "Auto", "gpu": "GPU"}[wish]
-                make_pipeline(cluster, f"{space.namespace}-{wish}", device=device, gpuWaitSeconds=600)
-            scale_up = {
-                "AUDIOJOB_CAPACITY__SCALE_UP__ENABLED": "true",
-                "AUDIOJOB_CAPACITY__SCALE_UP__GPUS_PER_NODE": str(GPUS_PER_NODE),
-                "AUDIOJOB_CAPACITY__SCALE_UP__MAX_GPUS": str(MAX_GPUS),
-                "AUDIOJOB_CAPACITY__SCALE_UP__MAX_UNSCHEDULABLE": str(MAX_UNSCHEDULABLE),
-                "AUDIOJOB_STORE": json.dumps({"kind": "S3", "bucket": "music"}),  # no claim to bind
-            }
-            autoscaler = Autoscaler(cluster)
-            thread = threading.Thread(target=autoscaler.run, daemon=True)
-            with OperatorProcess(cluster.kubeconfig, [space.namespace], Path(name) / "log", **scale_up) as operator:
-                thread.start()
-                yield Cloud(space, autoscaler, operator)
-                autoscaler.stop()
-                thread.join(30)
-        finally:
-            cluster.stop()
+    with kwok.fresh_cluster("cloud") as (cluster, folder):
+        cluster.start_controllers()
+        stages = kwok.node_stages() + kwok.pod_stages(run_milliseconds=RUN_MILLISECONDS)
+        cluster.start_nodes([kwok.node("control")], stages)
+        space = make_space(cluster)
+        for wish in ("auto", "gpu"):
+            device = {"auto": "Auto", "gpu": "GPU"}[wish]
+            make_pipeline(cluster, f"{space.namespace}-{wish}", device=device, gpuWaitSeconds=600)
+        scale_up = {
+            "AUDIOJOB_CAPACITY__SCALE_UP__ENABLED": "true",
+            "AUDIOJOB_CAPACITY__SCALE_UP__GPUS_PER_NODE": str(GPUS_PER_NODE),
+            "AUDIOJOB_CAPACITY__SCALE_UP__MAX_GPUS": str(MAX_GPUS),
+            "AUDIOJOB_CAPACITY__SCALE_UP__MAX_UNSCHEDULABLE": str(MAX_UNSCHEDULABLE),
+            "AUDIOJOB_STORE": json.dumps({"kind": "S3", "bucket": "music"}),  # no claim to bind
+        }
+        autoscaler = Autoscaler(cluster)
+        thread = threading.Thread(target=autoscaler.run, daemon=True)
+        with OperatorProcess(cluster.kubeconfig, [space.namespace], folder / "log", **scale_up) as operator:
+            thread.start()
+            yield Cloud(space, autoscaler, operator)
+            autoscaler.stop()
+            thread.join(30)
 
 
 def test_rows_19_and_20_nodes_come_for_jobs_and_go_after_them(cloud: Cloud) -> None:
