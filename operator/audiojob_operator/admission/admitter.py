@@ -7,7 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from audiojob_operator.admission.limits import GpuOffer, Growth, Limits
 from audiojob_operator.admission.roster import ChildFacts, JobFacts
 from audiojob_operator.admission.scheduler import QueueNumbers, Scheduler
 from audiojob_operator.deciding.policies.sites import site_host
-from audiojob_operator.records.admission import SITE_GPUS, Admission, Backlog, QueueKey
+from audiojob_operator.records.admission import SITE_GPUS, Admission, Backlog, QueueKey, Rest
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.reuse import Fresh, ReuseAnswer, SameWork
 from audiojob_operator.records.sites import SiteRules, SiteUse
@@ -83,6 +83,7 @@ class Admitter:
         self._pace = pace
         self._scheduler = Scheduler(sites)
         self._changed: dict[Key, None] = {}
+        self._rests: dict[Key, Rest] = {}
         self._limits: Limits | None = None  # None: to be read again
         self._open = False
         self._due = True
@@ -166,7 +167,10 @@ class Admitter:
                 _log.exception("%s/%s: admission cannot tell what the job means to it", *key)
 
     def _update(self, key: Key, now: datetime) -> None:
-        self._scheduler.update(key, job_facts(self._caches, key), child_facts(self._caches, key), now)
+        facts, rest = job_facts(self._caches, key), self._rests.get(key)
+        if rest is not None and (rest.uid != facts.uid or rest.until <= now):
+            del self._rests[key]
+        self._scheduler.update(key, replace(facts, rest=self._rests.get(key)), child_facts(self._caches, key), now)
 
     def _current_limits(self) -> Limits:
         if self._limits is None:
@@ -225,6 +229,10 @@ class Admitter:
         """The job waits for those who do the work."""
         assert self._reuse is not None, "a decision asks only where there is somebody to answer"
         self._reuse.wait(work, key)
+
+    def rest(self, key: Key, rest: Rest) -> None:
+        """Give the job nothing until then."""
+        self._rests[key] = rest
 
     def release(self, key: Key) -> None:
         """The reconcile has ended."""
@@ -289,6 +297,11 @@ class Reservation:
 
     def __exit__(self, *_: object) -> None:
         self._admitter.release(self._key)
+
+    def rest(self, rest: Rest | None) -> None:
+        """Give the job nothing for a while, where a rest is due."""
+        if rest is not None:
+            self._admitter.rest(self._key, rest)
 
     def take(self, reuse_key: str, answer: ReuseAnswer) -> ReuseAnswer:
         """Act on what was answered about reusable work, before anything else runs: what nobody does, this job may begin

@@ -19,7 +19,7 @@ from audiojob_operator.admission.candidates import candidate
 from audiojob_operator.admission.ledger import Holding
 from audiojob_operator.deciding.policies.ready import by_name, gpus_soon
 from audiojob_operator.deciding.policies.sites import limit_for, site_host
-from audiojob_operator.records.admission import Candidate, FetchRequest, GpuRequest, QueueKey
+from audiojob_operator.records.admission import Candidate, FetchRequest, GpuRequest, QueueKey, Rest
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.sites import SiteLimit, SiteRules, SiteUse
 from audiojob_types.resources.job import AudioJob
@@ -35,6 +35,7 @@ class JobFacts:
     ``job`` is None where it is gone or this version cannot read it; ``pipeline`` is the one that it runs or would run,
     ``unready`` are models that are not there yet. ``active``: it is unfinished, and jobs can run in its namespace.
     ``begins``: something new may be begun for it; else it keeps its slot for what is at work, and asks for no more.
+    ``rest``: it asks for nothing before a moment.
     """
 
     uid: str = ""
@@ -43,6 +44,11 @@ class JobFacts:
     unready: frozenset[str] = frozenset()
     active: bool = True
     begins: bool = True
+    rest: Rest | None = None
+
+    def rests(self, now: datetime) -> bool:
+        """Whether it asks for nothing now."""
+        return self.rest is not None and now < self.rest.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +113,11 @@ def make_row(facts: JobFacts, live: bool, rules: SiteRules, now: datetime) -> Ro
     site = limit_for(rules, site_host(job.spec))
     if found is not None and site is None:
         found = replace(found, fetch=None)  # nobody counts its downloads
-    if found is not None and not facts.begins:
-        found = replace(found, requests=(), fetch=None)
-    soon = gpus_soon(job.spec, spec, by_name(job.status.phases)) if spec is not None else 0
-    return Row(facts, live, found, needs_of(found, now), soon, site, _until(job, found, now))
+    rests = facts.rests(now)
+    if found is not None and (rests or not facts.begins):
+        found = None if rests and not found.holds_slot else replace(found, requests=(), fetch=None)
+    soon = gpus_soon(job.spec, spec, by_name(job.status.phases)) if spec is not None and not rests else 0
+    return Row(facts, live, found, needs_of(found, now), soon, site, _until(facts, job.spec.start_time, found, now))
 
 
 def holding_of(key: Key, facts: JobFacts, row: Row, children: ChildFacts, rules: SiteRules) -> Holding | None:
@@ -149,8 +156,8 @@ def needs_of(found: Candidate | None, now: datetime) -> Needs:
     return needs._replace(fetch=found.fetch) if found.fetch is not None and found.fetch.only else needs
 
 
-def _until(job: AudioJob, found: Candidate | None, now: datetime) -> datetime | None:
-    moments = [job.spec.start_time]
+def _until(facts: JobFacts, start: datetime | None, found: Candidate | None, now: datetime) -> datetime | None:
+    moments = [start, facts.rest.until if facts.rest is not None else None]
     if found is not None:
         moments += [moment for each in found.requests for moment in (each.until, each.not_before)]
         moments += [found.fetch.not_before] if found.fetch is not None else []

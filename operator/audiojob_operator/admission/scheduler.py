@@ -174,6 +174,8 @@ class Scheduler:
         """
         row = self._roster.get(key)
         wanted = row.candidate if row is not None else None
+        if row is not None and wanted is None and row.facts.rest is not None and row.facts.rests(now):
+            return Admission(False, Reason.CREATE_REFUSED, row.facts.rest.message)
         if row is None or wanted is None:
             return _NOT_ASKED  # no cycle will ever look at it, and the decision rests on what it waits for
         if not wanted.holds_slot and is_unlimited(row, limits):
@@ -260,6 +262,7 @@ def _same(one: JobFacts, other: JobFacts) -> bool:
     return (
         one.job is other.job
         and one.pipeline is other.pipeline
+        and one.rest is other.rest
         and (one.uid, one.unready, one.active, one.begins) == (other.uid, other.unready, other.active, other.begins)
     )
 

@@ -10,6 +10,7 @@ from typing import Literal
 from audiojob_operator.building.names import event_name, output_prefix
 from audiojob_operator.deciding.policies.blocker import Blocker
 from audiojob_operator.deciding.reuse.references import NotYet
+from audiojob_operator.records.admission import Rest
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, PhaseObservation
@@ -57,6 +58,7 @@ class Draft:
     blockers: list[Blocker] = field(default_factory=list)
     source: ResolvedSource | None = None
     asks: list[ReuseAsk] = field(default_factory=list)
+    rest: Rest | None = None
     unresolved: NotYet | None = None  # why a job that spec.source.jobRef or spec.retryOf names leads nowhere yet
 
     @classmethod

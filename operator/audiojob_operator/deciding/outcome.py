@@ -72,7 +72,7 @@ def queued(draft: Draft, wait: Wait) -> Situation:
 
     What does not exist is waited for as long as spec.queueTimeoutSeconds says, or for a day.
     """
-    since = _waiting_since(draft, wait.reason)
+    since = waiting_since(draft, wait.reason)
     if wait.missing and draft.observed.job.spec.queue_timeout_seconds is None:
         if draft.now >= since + _MISSING_TIMEOUT:
             return _give_up(draft, wait, since)
@@ -97,7 +97,7 @@ def queued(draft: Draft, wait: Wait) -> Situation:
     )
 
 
-def _waiting_since(draft: Draft, reason: Reason) -> datetime:
+def waiting_since(draft: Draft, reason: Reason) -> datetime:
     """When the job began to wait for this reason."""
     stored = draft.observed.job.status.wait_start_time
     return stored if stored is not None and status_says(draft, reason) else draft.now

@@ -51,6 +51,7 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
         delete_jobs=leftovers,
         requeue_after=_seconds(min(wakes), draft.now) if wakes else None,
         state=situation.state,
+        rest=draft.rest,
     )
 
 

@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from audiojob_operator.deciding.draft import Draft
-from audiojob_operator.deciding.outcome import all_done, end_job, fail, job_error, status_says, steady, was_admitted
+from audiojob_operator.deciding.outcome import all_done, end_job, fail, job_error, status_says, steady, waiting_since
 from audiojob_operator.deciding.phases import EndJobError, start_ready
 from audiojob_operator.deciding.policies.review import pointless_reviews
 from audiojob_operator.deciding.reused_phases import begin
 from audiojob_operator.deciding.status import Situation
+from audiojob_operator.records.admission import Rest
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observed import Refusal
@@ -78,10 +79,14 @@ def _refused(draft: Draft, refusal: Refusal) -> Situation:
         draft.unbind()
     if refusal.permanent:
         return fail(draft, job_error(Reason.CREATE_REFUSED, message))
-    draft.wake(draft.now + _REFUSED_AGAIN)
+    until = draft.now + _REFUSED_AGAIN
+    draft.wake(until)
+    draft.rest = Rest(draft.uid, until, clip(message))
     if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
         return report_progress(draft)
-    return Situation(State.QUEUED, Reason.CREATE_REFUSED, clip(message), admitted=was_admitted(draft))
+    draft.start_time = None  # others can use the slot, and the job's clock stands still
+    since = waiting_since(draft, Reason.CREATE_REFUSED)
+    return Situation(State.QUEUED, Reason.CREATE_REFUSED, draft.rest.message, admitted=False, waiting_since=since)
 
 
 def report_progress(draft: Draft) -> Situation:

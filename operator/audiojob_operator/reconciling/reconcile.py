@@ -108,6 +108,7 @@ class Reconciler:
         except RefusedError as error:
             _log.warning("%s/%s: %s", *key, error)
             plan = decide(replace(observed, refused=error.refusal), datetime.now(UTC))
+            reservation.rest(plan.rest)
             await self._applier.apply(plan, observed.job.metadata)
         self._count(observed, plan)
         if plan.state is not None and plan.state.finished:

@@ -48,6 +48,18 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """The API server took no Job of the AudioJob of that uid: it asks for nothing before ``until``.
+
+    Else it would be given, again and again, what it cannot use and others wait for.
+    """
+
+    uid: str
+    until: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class FetchRequest:
     """A phase that could start now if its site had room. ``only``: the job could do nothing else."""
 

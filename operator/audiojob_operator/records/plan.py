@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from audiojob_operator.records.admission import Rest
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.reuse import ReuseAsk
 from audiojob_types.resources.job import State
@@ -41,6 +42,7 @@ class Plan:
     ``status`` is a JSON Patch for the ``status`` subresource, or None for no change. ``requeue_after`` is in seconds.
     ``delete_self`` deletes the AudioJob (its TTL ran out) with its uid as precondition. ``asks`` stand alone: the
     decision depends on their answers, and is made again with them in ``Observed.reuse``.
+    ``rest``: until then admission gives the job nothing.
     """
 
     create_revision: Object | None = None
@@ -52,6 +54,7 @@ class Plan:
     requeue_after: float | None = None
     state: State | None = None  # what the job's state is once this is done; for log lines and metrics
     asks: tuple[ReuseAsk, ...] = ()
+    rest: Rest | None = None
 
     @property
     def empty(self) -> bool:

@@ -340,6 +340,7 @@ def test_a_job_that_was_bound_before_keeps_its_phases_under_a_quota() -> None:
     world.edit(reviews=[{"phase": "only", "approved": True}])
     refused(world, permanent=False)
     assert (world.state(), world.condition("Progressing")["reason"]) == (State.QUEUED, "CreateRefused")
+    assert world.condition("Admitted")["status"] == "False", "others can use its slot"
     assert [record.name for record in world.job.status.phases] == ["only"], "the API server lets none be removed"
     world.turn()
     assert world.state() is State.RUNNING
@@ -362,9 +363,12 @@ def test_a_result_is_recorded_though_the_next_job_is_refused() -> None:
     world = World()
     world.turn()
     world.succeed("first")
-    refused(world, permanent=False)
+    plan = refused(world, permanent=False)
     assert (world.phase("first").state, world.phase("second").attempt) == (PhaseState.SUCCEEDED, 0)
     assert world.state() is State.QUEUED
+    assert world.condition("Admitted")["status"] == "False", "others can use its slot"
+    assert plan.rest is not None
+    assert (plan.rest.until - world.now).total_seconds() == plan.requeue_after == 30
     world.turn()
     assert world.phase("second").state is PhaseState.RUNNING
 
