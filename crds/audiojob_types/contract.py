@@ -23,6 +23,7 @@ from pydantic import (
 from audiojob_types.base import JsonObject, Since, StatusModel, Time, WireModel, is_reading
 from audiojob_types.constants import API_VERSION, MAX_PHASE_NAME
 from audiojob_types.destination import Layout, LibraryName
+from audiojob_types.outside.question import Question
 from audiojob_types.progress import PhaseUsage
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
@@ -61,9 +62,6 @@ MAX_RESULT_INPUTS: Final = 12
 MAX_RESULT_WARNINGS: Final = 8
 MAX_WARNING_CHARACTERS: Final = 256
 MAX_MESSAGE_CHARACTERS: Final = 1_024
-LOG_PIECE_BYTES: Final = 1024 * 1024
-LOG_PIECE_SECONDS: Final = 30
-MAX_LOG_BYTES: Final = 20 * 1024 * 1024
 
 
 # A task as records of what was done name it: a plain word where this version does not know the task.
@@ -334,6 +332,7 @@ class Manifest(StatusModel):
     pipeline: str | None = None
     intermediate: bool = False  # its outputs only serve later phases: it goes alone, the job's results may stay
     metadata: JsonObject = Field(default_factory=dict)  # tool versions, source title, untrained, …
+    review_asked: Question | None = None
 
 
 class Outcome(StrEnum):
@@ -370,6 +369,7 @@ class PhaseResult(StatusModel):
     usage: PhaseUsage | None = None
     retry_after_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None  # what a site asked for
     refused_by: Annotated[str, Field(pattern=HOST_PATTERN, max_length=253)] | None = None  # the host that limits us
+    review_asked: Question | None = None  # why people should look at the outputs before they are used
 
     @field_validator("outcome", mode="before")
     @classmethod
@@ -381,7 +381,7 @@ class PhaseResult(StatusModel):
 
     @field_validator(
         "reason", "message", "suggestion", "outputs", "inputs", "log_key", "peak_memory_bytes", "retry_after_seconds",
-        "refused_by", "usage", mode="wrap",
+        "refused_by", "usage", "review_asked", mode="wrap",
     )  # fmt: skip
     @classmethod
     def _valid_or_left_out(cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:

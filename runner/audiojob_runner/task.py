@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, FolderStore, PhaseLimits, PhaseNetwork, S3Store
 from audiojob_types.destination import Layout
+from audiojob_types.outside.question import question
 from audiojob_types.outside.redaction import redact_all
 
 
@@ -118,15 +119,20 @@ class TaskOutput:
 class TaskResult:
     """All outputs, in order, and what the manifest says about the run: tool versions, source title, untrained, ….
 
-    ``crash_after_publishing`` ends the process at the worst moment; Simulate alone sets it.
+    ``crash_after_publishing`` ends the process at the worst moment; Simulate alone sets it. ``review_asked``: one
+    sentence, of at most 200 characters, on what people should look at before a later phase with the gate
+    ReviewIfAsked uses the outputs; None asks nobody.
     """
 
     outputs: list[TaskOutput]
     metadata: dict[str, Any] = field(default_factory=dict)
     crash_after_publishing: bool = False
+    review_asked: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", redact_all(self.metadata, titles=True))
+        if self.review_asked is not None:
+            object.__setattr__(self, "review_asked", question(self.review_asked))
 
 
 class RunTask(Protocol):

@@ -25,8 +25,8 @@ USAGE = PhaseUsage(
 """What each phase that succeeds says that it took."""
 
 
-def succeed(phase: PhaseInput, pod: Object) -> Object:
-    """The status of a pod whose phase has published one output."""
+def succeed(phase: PhaseInput, pod: Object, review_asked: str | None = None) -> Object:
+    """The status of a pod whose phase has published one output, and perhaps asks people to look at it."""
     folder = f"{phase.output_prefix}/{phase.attempt}-{pod['metadata']['uid'][:8]}"
     digest = hashlib.sha256(phase.phase.encode()).hexdigest()
     result = PhaseResult(
@@ -35,6 +35,7 @@ def succeed(phase: PhaseInput, pod: Object) -> Object:
         outputs=(OutputRef(name="output", media_type="application/octet-stream", bytes=64, sha256=digest),),
         inputs=read_by(phase),
         usage=USAGE,
+        review_asked=review_asked,
     )
     return ended(0, result)
 

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from audiojob_types.base import ObjectName, StatusModel, Time, WrittenTime, cel
 from audiojob_types.constants import MAX_PHASE_NAME, MAX_PHASES, MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
 from audiojob_types.contract import HOST_PATTERN, Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256, WarningText
+from audiojob_types.outside.question import Question
 from audiojob_types.resources.fields import TERMINAL_STATES, Generation, Message, PhaseName, ReasonText
 
 MAX_ATTEMPTS: Final = 1_000
@@ -120,6 +121,10 @@ class PhaseStatus(StatusModel):
     ] = None
     kueue_start_time: Annotated[
         Time | None, Field(description="kueueStartTime is when Kueue first let the newest attempt start.")
+    ] = None
+    review_asked: Annotated[
+        Question | None,
+        Field(description="reviewAsked is what the phase asks people; a gate ReviewIfAsked after it stops for that."),
     ] = None
     node_name: Annotated[
         Annotated[str, Field(max_length=253)] | None,

@@ -230,8 +230,11 @@ class Phase(WireModel):
     ] = 600
     gate: (
         Annotated[
-            Literal["Review"],
-            Field(description="gate Review stops the job before the phase until spec.reviews approves it."),
+            Literal["Review", "ReviewIfAsked"],
+            Field(
+                description="gate Review stops the job before the phase until spec.reviews approves it; ReviewIfAsked "
+                "stops only if a phase that it comes after or reads from has asked for that in its result."
+            ),
         ]
         | None
     ) = None
@@ -311,6 +314,14 @@ class AudioPipelineSpec(WireModel):
                         "self.phases.exists(j, q, j < i && q.name == b.from)))"
                     ),
                     "inputs[].from must be Job or the name of a phase that comes earlier in the list",
+                ),
+                (
+                    (
+                        "self.phases.all(i, p, !has(p.gate) || p.gate != 'ReviewIfAsked' || "
+                        "(has(p.after) ? p.after.size() > 0 : i > 0) || "
+                        "(has(p.inputs) && p.inputs.exists(b, b.from != 'Job')))"
+                    ),
+                    "gate ReviewIfAsked needs an earlier phase that may ask: one in after, or one in inputs[].from",
                 ),
             )
         }

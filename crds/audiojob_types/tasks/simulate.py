@@ -8,6 +8,7 @@ from pydantic import Field
 
 from audiojob_types.base import Since
 from audiojob_types.descriptor import UNKNOWN, Input, Output, Reuse, Served, TaskDescriptor, TaskParameters
+from audiojob_types.outside.question import MAX_QUESTION_CHARACTERS
 
 
 class SimulateParameters(TaskParameters):
@@ -58,6 +59,17 @@ class SimulateParameters(TaskParameters):
                 ge=0,
                 le=604_800_000,
                 description="mediaMilliseconds is told as the length of the sound worked on. Default 0.",
+            ),
+        ]
+        | None,
+        Since(2),
+    ] = None
+    review_asked: Annotated[
+        Annotated[
+            str,
+            Field(
+                max_length=MAX_QUESTION_CHARACTERS,
+                description="reviewAsked is what the phase asks people about its result. Default: it asks nothing.",
             ),
         ]
         | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from audiojob_operator.records.settings import Revision
@@ -92,8 +93,12 @@ def _known_values(phase: Phase, given: dict[str, Any] | None) -> dict[str, Any] 
 
 def phases_before(pipeline: AudioPipelineSpec, phase: Phase) -> tuple[str, ...]:
     """Names of the phases that must have succeeded before ``phase`` starts: ``after``, else the one before it."""
+    return before_among([other.name for other in pipeline.phases], phase)
+
+
+def before_among(names: Sequence[str], phase: Phase) -> tuple[str, ...]:
+    """The same, where ``names`` are those of the pipeline's phases in its order; none where the phase is not there."""
     if phase.after is not None:
         return phase.after
-    names = [other.name for other in pipeline.phases]
-    index = names.index(phase.name)
+    index = names.index(phase.name) if phase.name in names else 0
     return (names[index - 1],) if index else ()

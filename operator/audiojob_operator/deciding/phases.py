@@ -229,7 +229,7 @@ def start_ready(draft: Draft) -> None:
 
 def _is_blocked(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
     """Whether the phase must not start yet, whatever device there is. Raises :class:`EndJobError`."""
-    if (end := review_end(draft.observed.job.spec, phase, record, draft.now)) is not None:
+    if (end := review_end(draft.observed.job.spec, phase, draft.phases, draft.now)) is not None:
         raise EndJobError(phase.name, *end)
     if record.attempt >= MAX_ATTEMPTS:
         message = f"The phase has had {MAX_ATTEMPTS} attempts, and no further one can be recorded."

@@ -70,6 +70,7 @@ def _take_over(draft: Draft) -> None:
             expires_time=record.expires_time,
             reuse_key=record.reuse_key,
             reused_from=record.reused_from or name,
+            review_asked=record.review_asked,
             message=f"Taken over from AudioJob {name}.",
         )
     draft.outputs = outputs
@@ -163,7 +164,7 @@ def _record(draft: Draft) -> RecordedFiles:
 
 def _wanted_key(draft: Draft, phase: Phase) -> str | None:
     spec = draft.observed.job.spec
-    if not may_take(spec, phase, draft.phases[phase.name]) or not approved(spec, phase):
+    if not may_take(spec, phase, draft.phases[phase.name]) or not approved(spec, phase, draft.phases):
         return None
     return phase_reuse_key(draft, phase)
 

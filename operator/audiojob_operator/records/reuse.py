@@ -38,6 +38,7 @@ class Donor:
     expires: datetime | None = None
     warnings: tuple[str, ...] = ()
     log_key: str | None = None
+    review_asked: str | None = None
 
 
 _DONOR: Final = TypeAdapter(Donor)

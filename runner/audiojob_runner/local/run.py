@@ -58,7 +58,7 @@ def run_local(run: LocalRun) -> int:
         _make_folder(run.target.out)
         run = replace(run, inputs=tuple(_told(run.task, given) for given in run.inputs))
         worker = Worker.fork(_spec(run))
-        outputs, metadata = _run_watched(run, worker, display)
+        made = _run_watched(run, worker, display)
     except Exception as failed:  # a person gets a sentence, and the traceback when asked for
         error = as_phase_error(failed, run.task.value)
         display.end()
@@ -70,12 +70,13 @@ def run_local(run: LocalRun) -> int:
             sys.stderr.flush()
         return error.exit_code
     display.end()
-    json.dump({"outputs": outputs, "metadata": metadata}, sys.stdout, indent=2, ensure_ascii=False)
+    json.dump(made, sys.stdout, indent=2, ensure_ascii=False)
     sys.stdout.write("\n")
     return int(ExitCode.OK)
 
 
-def _run_watched(run: LocalRun, worker: Worker, display: Display) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _run_watched(run: LocalRun, worker: Worker, display: Display) -> dict[str, Any]:
+    """What is printed of the task's result."""
     logs.configure(display.log if run.verbose else _drop)
     worker.follow_output(display.log if run.verbose else _drop)
     interruption = Interruption()
@@ -87,7 +88,8 @@ def _run_watched(run: LocalRun, worker: Worker, display: Display) -> tuple[list[
             result = worker.wait(interruption, tracker.task, Meter())
             kept = _keep(run, result, Path(folder), interruption)
             tracker.say(100, "Done")
-            return kept, result.metadata
+            asked = {"reviewAsked": result.review_asked} if result.review_asked is not None else {}
+            return {"outputs": kept, "metadata": result.metadata, **asked}
         finally:
             worker.end()
 

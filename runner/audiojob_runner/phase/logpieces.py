@@ -8,8 +8,10 @@ from typing import Final, TextIO
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.store.base import Store
-from audiojob_types.contract import LOG_PIECE_BYTES, LOG_PIECE_SECONDS, MAX_LOG_BYTES
 
+LOG_PIECE_BYTES: Final = 1024 * 1024
+LOG_PIECE_SECONDS: Final = 30
+MAX_LOG_BYTES: Final = 20 * 1024 * 1024
 MAX_LINE_BYTES: Final = 64 * 1024
 RETRY_SECONDS: Final = 1.0
 CUT_NOTICE: Final = b'{"level":"warning","logger":"audiojob_runner","message":"The log is full; the rest is cut."}\n'

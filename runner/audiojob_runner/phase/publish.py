@@ -49,7 +49,9 @@ class Publisher:
             if earlier is not None:
                 self._remove([self._key(output.file) for output in outputs])
                 return earlier
-            manifest = build_manifest(phase_input, mark, outputs, result.metadata, datetime.now(UTC))
+            manifest = build_manifest(
+                phase_input, mark, outputs, result.metadata, datetime.now(UTC), result.review_asked
+            )
             content = encode(manifest)
             key = self._key(MANIFEST_NAME)
             self.on_bytes(0)

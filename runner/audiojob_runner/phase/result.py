@@ -49,6 +49,7 @@ def success(
         warnings=warnings_of(published.manifest),
         log_key=log_key,
         peak_memory_bytes=peak_memory_bytes,
+        review_asked=published.manifest.review_asked,
     )
 
 

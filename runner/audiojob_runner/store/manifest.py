@@ -49,6 +49,7 @@ def build_manifest(
     outputs: Sequence[ManifestOutput],
     metadata: dict[str, Any],
     now: datetime,
+    review_asked: str | None = None,
 ) -> Manifest:
     """The manifest of an attempt; ``mark`` is its fingerprint."""
     return Manifest(
@@ -65,6 +66,7 @@ def build_manifest(
         pipeline=phase_input.pipeline,
         intermediate=phase_input.intermediate,
         metadata=metadata,
+        review_asked=review_asked,
     )
 
 

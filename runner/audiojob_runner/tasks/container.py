@@ -21,6 +21,7 @@ from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_runner.tasks.program_folder import OUTPUTS, OUTPUTS_INDEX, read_plain_file
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
+from audiojob_types.outside.question import MAX_QUESTION_CHARACTERS
 from audiojob_types.reasons import Reason
 
 MAX_FILES: Final = 1_000
@@ -48,9 +49,10 @@ class FileNote(WireModel):
 
 
 class OutputsIndex(WireModel):
-    """``outputs.json``, which a program may leave beside its outputs: notes by file name."""
+    """``outputs.json``, which a program may leave beside its outputs: notes by file name, and a question to people."""
 
     files: dict[str, FileNote] = Field(default_factory=dict, max_length=MAX_FILES)
+    review_asked: str | None = Field(default=None, max_length=MAX_QUESTION_CHARACTERS)
 
 
 def run(inputs: Mapping[str, TaskInput], _parameters: WireModel, context: TaskContext) -> TaskResult:
@@ -66,7 +68,7 @@ def run(inputs: Mapping[str, TaskInput], _parameters: WireModel, context: TaskCo
     index = read_index(given.path / OUTPUTS_INDEX)
     files = list_files(given.path / OUTPUTS, context)
     outputs = name_outputs(files, index)
-    return TaskResult(outputs=outputs, metadata=dict(given.metadata))
+    return TaskResult(outputs=outputs, metadata=dict(given.metadata), review_asked=index.review_asked)
 
 
 def read_index(path: Path) -> OutputsIndex:

@@ -38,6 +38,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         outputs=[TaskOutput(OUTPUT_NAME, path, "application/octet-stream")],
         metadata={"simulated": True, "inputs": sorted(inputs)},
         crash_after_publishing=parameters.exit_after_publishing and context.attempt == 1,
+        review_asked=parameters.review_asked,
     )
 
 

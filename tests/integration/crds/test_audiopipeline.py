@@ -44,6 +44,14 @@ ACCEPTED: dict[str, Spec] = {
     "a slice of a GPU": one(device="GPU", gpu={"resourceName": "nvidia.com/mig-1g.10gb"}),
     "two GPUs of a maker": one(device="GPU", gpus=2, gpu={"resourceName": "gpu.intel.com/i915", "shared": False}),
     "a gate": {"phases": [phase("a"), phase("b", gate="Review", reviewTimeoutSeconds=60)]},
+    "gates that listen to phases before them": {
+        "phases": [
+            phase("a"),
+            phase("b", gate="ReviewIfAsked"),
+            phase("c", gate="ReviewIfAsked", after=["a"]),
+            phase("d", gate="ReviewIfAsked", after=[], inputs=[{"name": "x", "from": "a"}]),
+        ]
+    },
     "a phase whose results serve nobody else": one(reuse="Never"),
     "no waiting for a GPU": one(device="Auto", gpuWaitSeconds=0),
     "a week of waiting for a GPU": one(device="Auto", gpuWaitSeconds=604_800),
@@ -138,6 +146,14 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
     "memory that grows tenfold": (one(resources={"memoryGrowthPercent": 901}), ["memoryGrowthPercent", "900"]),
     "memory for a minute that is no quantity": (one(resources={"memoryPerMinute": "some"}), ["memoryPerMinute"]),
     "a gate of another kind": (one(gate="Payment"), ["spec.phases[0].gate", "supported values", "Review"]),
+    "a gate that listens to nobody": (
+        one(gate="ReviewIfAsked", inputs=[{"name": "x", "from": "Job"}]),
+        ["gate ReviewIfAsked needs an earlier phase that may ask"],
+    ),
+    "a second phase whose gate listens to nobody": (
+        {"phases": [phase("a"), phase("b", gate="ReviewIfAsked", after=[])]},
+        ["gate ReviewIfAsked needs an earlier phase that may ask"],
+    ),
     "a review without time": (one(reviewTimeoutSeconds=0), ["spec.phases[0].reviewTimeoutSeconds"]),
     "an unknown word on reuse": (one(reuse="Sometimes"), ["spec.phases[0].reuse"]),
     "a GPU waited for less than not": (one(gpuWaitSeconds=-1), ["spec.phases[0].gpuWaitSeconds"]),

@@ -137,6 +137,20 @@ def test_a_result_reads_back_what_a_newer_runner_wrote() -> None:
     assert parsed.reason == "FromTheFuture"
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        pytest.param("Line 3?", "Line 3?", id="a question"),
+        pytest.param("x" * 201, "x" * 200, id="one that is too long is cut, and still asked"),
+        pytest.param("", "", id="one without words is asked"),
+        pytest.param(True, None, id="what is no text asks nothing"),
+        pytest.param(None, None, id="nothing"),
+    ],
+)
+def test_what_a_result_asks_people(written: Any, read: str | None) -> None:
+    assert PhaseResult.read({"outcome": "Failed", "reviewAsked": written}).review_asked == read
+
+
 def test_success_must_name_its_manifest() -> None:
     with pytest.raises(ValidationError, match="must name its manifest"):
         PhaseResult.model_validate({"outcome": "Succeeded"})

@@ -13,6 +13,7 @@ from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.observation import Failed, PhaseObservation, Succeeded
 from audiojob_operator.records.settings import MAX_COOL_DOWN_SECONDS
 from audiojob_types.contract import Device, FailureClass, ManifestRef
+from audiojob_types.outside.question import question
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import CoolDown, PhaseState, PhaseStatus, Retry
 from audiojob_types.resources.pipeline import Resources
@@ -95,6 +96,7 @@ def after_success(record: PhaseStatus, success: Succeeded, child: PhaseObservati
             "manifest": success.result.manifest,
             "output_prefix": folder_of(success.result.manifest),
             "log_key": success.result.log_key,
+            "review_asked": question(asked) if (asked := success.result.review_asked) is not None else None,
             "memory_bytes": success.result.peak_memory_bytes,
             "node_name": _node(child),
             "reason": None,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from audiojob_operator.deciding.policies.models import lacks_model, model_wait
-from audiojob_operator.deciding.policies.review import needs_review, review_deadline
+from audiojob_operator.deciding.policies.review import needs_review, questions, review_deadline
 from audiojob_operator.records.admission import SiteAnswer
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.reuse import SameWork
@@ -72,10 +72,11 @@ def blocker(phase: Phase, facts: Facts, now: datetime) -> Blocker | None:
 
 
 def _review(phase: Phase, facts: Facts, now: datetime) -> Blocker | None:
-    if not needs_review(facts.spec, phase):
+    if not needs_review(facts.spec, phase, facts.phases):
         return None
     deadline = review_deadline(phase, facts.phases.get(phase.name), now)
-    message = f"Phase {phase.name} waits for a review in spec.reviews, until {format_time(deadline)}."
+    asked = "".join(f" {name} asks: {text}" for name, text in questions(phase, facts.phases).items())
+    message = f"Phase {phase.name} waits for a review in spec.reviews, until {format_time(deadline)}.{asked}"
     return Blocker(phase.name, Reason.AWAITING_REVIEW, message, deadline)
 
 

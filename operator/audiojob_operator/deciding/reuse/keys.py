@@ -169,6 +169,7 @@ def donor_in(job: AudioJob, key: str) -> Donor | None:
                 outputs=outputs,
                 warnings=tuple(each.message for each in job.status.warnings if each.phase == record.name),
                 log_key=record.log_key,
+                review_asked=record.review_asked,
                 finished=record.completion_time,
                 expires=record.expires_time,
             )
@@ -202,6 +203,7 @@ def taken_over(record: PhaseStatus, donor: Donor, key: str) -> PhaseStatus:
             "manifest": donor.manifest,
             "output_prefix": folder_of(donor.manifest),
             "log_key": donor.log_key,
+            "review_asked": donor.review_asked,
             "expires_time": donor.expires,
             "reuse_key": key,
             "reused_from": donor.job,
@@ -223,6 +225,7 @@ def given_back(record: PhaseStatus) -> PhaseStatus:
             "manifest": None,
             "output_prefix": None,
             "log_key": None,
+            "review_asked": None,
             "expires_time": None,
             "reused_from": None,
             "reuse_off": True,

@@ -33,7 +33,7 @@ def play(phase: PhaseInput, pod: Object) -> Object:
         return ended(ExitCode.TEMPORARY, result)
     if kind == "broken" and phase.phase == "two":
         return ended(ExitCode.NOT_MEDIA, PhaseResult(outcome=Outcome.FAILED, message="This is no audio."))
-    return succeed(phase, pod)
+    return succeed(phase, pod, review_asked="Is this the right song?" if kind == "asks" else None)
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +246,19 @@ def test_a_gate_waits_for_a_review_and_the_job_goes_on_after_it(here: Space) -> 
     here.submit(name, pipeline=line)
     job = here.until(name, says("AwaitingReview"), "the gate")
     assert job["status"]["state"] == "Suspended"
+    here.patch(name, {"reviews": [{"phase": "two", "approved": True}]})
+    assert here.finished(name)["status"]["state"] == "Succeeded"
+
+
+def test_a_gate_that_listens_stops_only_where_the_phase_before_it_asks(here: Space) -> None:
+    line = make_line(here, {"name": "one"}, {"name": "two", "gate": "ReviewIfAsked"})
+    certain, name = unique("song"), unique("asks")
+    for each in (certain, name):
+        here.submit(each, pipeline=line)
+    job = here.until(name, says("AwaitingReview"), "the gate")
+    assert job["status"]["message"].endswith(" one asks: Is this the right song?")
+    assert phase(job, "one")["reviewAsked"] == "Is this the right song?"
+    assert here.finished(certain)["status"]["state"] == "Succeeded"
     here.patch(name, {"reviews": [{"phase": "two", "approved": True}]})
     assert here.finished(name)["status"]["state"] == "Succeeded"
 

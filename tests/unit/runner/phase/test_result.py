@@ -156,6 +156,19 @@ def test_a_success_carries_the_warnings_of_the_run_and_of_its_outputs_once_each(
     assert PhaseResult.model_validate_json(result.encode(made)).warnings == made.warnings
 
 
+@given(letter=st.sampled_from(["w", "ü", "語", '"', "𝄞"]))
+def test_what_a_phase_asks_people_is_kept_whatever_else_is_left_out(letter: str) -> None:
+    published = Published(WARNED.model_copy(update={"review_asked": letter * 200}), REF)
+    made = result.success(published, "l" * 1024, 2**53, (ReadInput(name="n" * 63, sha256="d" * 64),) * 12).model_copy(
+        update={"outputs": (TIMED,) * 12, "usage": USAGE, "warnings": (letter * 256,) * 8}
+    )
+
+    content = result.encode(made)
+
+    assert len(content) <= MAX_RESULT_BYTES
+    assert PhaseResult.model_validate_json(content).review_asked == letter * 200
+
+
 @given(count=st.integers(0, 12), letter=st.sampled_from(["w", "ü", "…", '"']))
 def test_warnings_are_the_first_to_be_left_out(count: int, letter: str) -> None:
     made = PhaseResult(outcome=Outcome.SUCCEEDED, manifest=REF, outputs=(TIMED,) * count, log_key="l" * 100)

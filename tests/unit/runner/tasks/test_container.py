@@ -64,6 +64,11 @@ def test_the_notes_name_files_and_tell_of_them(work: Path) -> None:
     assert (outputs["voice"].media_type, outputs["voice"].metadata) == ("audio/x-special", {"durationSeconds": 2.5})
 
 
+def test_a_program_may_ask_people_to_look_at_its_outputs(work: Path) -> None:
+    leave(work, "a.wav", index={"reviewAsked": "Is  this\tthe right song?"})
+    assert collect(work).review_asked == "Is this the right song?"
+
+
 def link(path: Path) -> None:
     path.symlink_to("/etc/passwd")
 

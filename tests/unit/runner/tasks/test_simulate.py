@@ -57,6 +57,12 @@ def test_a_share_of_attempts_fails_and_always_the_same_ones() -> None:
     assert first == [fails(parameters, f"job-{number}", 1) for number in range(2_000)]
 
 
+def test_it_asks_people_what_its_parameters_say(tmp_path: Path) -> None:
+    asked = run({}, SimulateParameters(review_asked="Look at line 3."), context(tmp_path, []))
+    assert asked.review_asked == "Look at line 3."
+    assert run({}, SimulateParameters(), context(tmp_path, [])).review_asked is None
+
+
 def test_the_output_has_its_size_and_depends_on_the_job_alone(tmp_path: Path) -> None:
     digests = []
     for folder, job_uid in (("a", "u"), ("b", "u"), ("c", "v")):

@@ -295,6 +295,31 @@ def test_a_review_that_rejects_beforehand_is_not_overruled_by_what_others_have_d
     assert (second.state(), second.status["error"]["reason"]) == ("Failed", "ReviewRejected")
 
 
+@pytest.mark.parametrize("later", [{}, {"retryOf": "first", "reuse": "Never"}], ids=["reuse", "a retry"])
+def test_a_result_that_was_taken_over_asks_again(town: Town, later: dict[str, Any]) -> None:
+    line = separate_pipeline()
+    line["spec"]["phases"][2]["gate"] = "ReviewIfAsked"
+    first = town.add("first", line=line)
+    first.turn()
+    first.succeed("download", "source")
+    first.turn()
+    asked = result_message(first.newest("normalize"), outputs=("audio",), review_asked="Line 3 may be wrong.")
+    first.end("normalize", 0, asked)
+    first.turn()
+    assert condition(first) == "AwaitingReview"
+    first.edit(reviews=[{"phase": "separate", "approved": False}])
+    first.turn()
+    second = town.add("second", line=line, **later)
+    second.retried = Retried(first.job, parse_revision(next(iter(first.revisions.values()))).spec) if later else None
+    second.turn()
+    assert (second.state(), condition(second), donors(second)) == (
+        "Suspended",
+        "AwaitingReview",
+        ["first", "first", None],
+    )
+    assert second.status["message"].endswith("normalize asks: Line 3 may be wrong.")
+
+
 def test_a_retry_names_whose_work_it_keeps() -> None:
     first = World(audiojob=audio_job("first", uid="uid-first", pipeline="separate", source={"url": URL}),
                   pipeline=separate_pipeline())  # fmt: skip
