@@ -64,6 +64,23 @@ _SAID: Final = re.compile(
     r"""(?:(["'])(?:(?!\2)[^\\\r\n]|\\.)*\2|(?!\*\*\*)[^\s&;,"'<>)\]}\\]+)""",
     re.IGNORECASE,
 )
+# The same as an option of a program: `--password x`.
+_OPTION: Final = re.compile(
+    rf"""(?<![\w-])(--?[\w-]{{0,40}}(?:{_STRONG})[\w-]{{0,40}}[ \t]{{1,3}}(["']?))(?!\*\*\*|-)[^\s"']+""", re.IGNORECASE
+)
+# The same as an element of XML, or an attribute `name="…token" value="x"` of HTML.
+_ELEMENT: Final = re.compile(
+    rf"(<[\w:.-]{{0,40}}(?:{_STRONG})[\w:.-]{{0,40}}(?:\s[^<>]{{0,200}})?>)(?!\*\*\*)[^<>]+", re.IGNORECASE
+)
+_FIELD: Final = re.compile(
+    rf"""(\bname=["']?[\w-]{{0,40}}(?:{_STRONG})[\w-]{{0,40}}["']?\s[^<>]{{0,200}}?\bvalue=["']?)(?!\*\*\*)[^\s"'<>]+""",
+    re.IGNORECASE,
+)
+# The same told: `the password is x1`. What is no word, or in quotes: a token may as well be "invalid".
+_TOLD: Final = re.compile(
+    rf"""(?<![\w-])((?i:(?:{_STRONG}|(?:api|access|private) key)s?)[ \t]{{1,3}}(?:is|was|are)[ \t]{{1,3}})"""
+    r"""(?:(["'`])(?:(?!\2)[^\r\n])+\2|(?!\*\*\*)(?=[^\s]*[0-9_/+=]|[a-z]+[A-Z])[^\s&;,"'<>)\]}\\]+)""",
+)
 _STRONG_NAME: Final = re.compile(_STRONG, re.IGNORECASE)
 _SECRET_NAME: Final = re.compile(rf"{_STRONG}|^(?:\w*_)?(?:sig|auth|policy|key|hash|sid|ticket|nonce)$", re.IGNORECASE)
 # Long, of letters and digits in no order of words; a number alone is an id or a time.
@@ -138,6 +155,12 @@ def redact(text: str, secrets: Secrets = SECRETS, *, titles: bool = False) -> st
         text = _PAIR.sub(rf"\1\2{HIDDEN}", text)
     if not titles and (":" in text or "=" in text or ">" in text):
         text = _SAID.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}{found[2] or ''}", text)
+    if "-" in text:
+        text = _OPTION.sub(rf"\1{HIDDEN}", text)
+    if "<" in text or "name=" in text:
+        text = _FIELD.sub(rf"\1{HIDDEN}", _ELEMENT.sub(rf"\1{HIDDEN}", text))
+    if not titles and (" is " in text or " was " in text or " are " in text):
+        text = _TOLD.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}{found[2] or ''}", text)
     return _SCHEME_OF_HEADER.sub(rf"\1{HIDDEN}", text)
 
 

@@ -68,6 +68,18 @@ LONG = "Zx81kQ0aPz93mmT7bLq2"
         pytest.param(f'client_secret="a {S}", n=1', 'client_secret="***", n=1', id="a setting in quotes"),
         pytest.param(f"api key: {S}, access_key : '{S}'", "api key: ***, access_key : '***'", id="keys"),
         pytest.param(f"invalid credentials: me/{S}", "invalid credentials: ***", id="both"),
+        pytest.param(f"run --password {S} --user me", "run --password *** --user me", id="an option"),
+        pytest.param(f"-api_token '{S}' x", "-api_token '***' x", id="an option in quotes"),
+        pytest.param(f"<sessionToken a='b'>{S}</sessionToken>", "<sessionToken a='b'>***</sessionToken>", id="XML"),
+        pytest.param(
+            f'<input name="csrf_token" value="{S}">', '<input name="csrf_token" value="***">', id="a form of HTML"
+        ),
+        pytest.param(f"The Password is {S}, and", "The Password is ***, and", id="told"),
+        pytest.param("your secret was 'open sesame'.", "your secret was '***'.", id="told in quotes"),
+        pytest.param("The token is invalid, the password was wrong", None, id="told what is wrong with it"),
+        pytest.param("A token is an opaque string; secrets are mounted", None, id="told about them"),
+        pytest.param("usage: --token --verbose", None, id="an option without a value"),
+        pytest.param("<title>The Secret Garden</title>", None, id="an element with the word in its text"),
         pytest.param("TokenExpired: the token has expired", None, id="a reason with its message"),
         pytest.param("The Secret is missing: create it", None, id="a sentence about one"),
         pytest.param("token:", None, id="nothing after the name"),
