@@ -117,6 +117,7 @@ lock: venv ## Refresh requirements/ after a change of pyproject.toml (PACKAGE=na
 	@$(COMPILE) pyproject.toml --extra operator --extra api -c requirements/dev.txt -o requirements/control.txt
 	@$(COMPILE) pyproject.toml --extra runner -c requirements/dev.txt -o requirements/runner.txt
 	@$(COMPILE) pyproject.toml --extra runner --extra torch -c requirements/dev.txt -o requirements/runner-torch.txt
+	@$(COMPILE) pyproject.toml --extra runner --extra music -c requirements/dev.txt -o requirements/runner-music.txt
 	@$(COMPILE) --group uv -o requirements/uv.txt
 	@$(COMPILE) --group go -o requirements/go.txt
 	@git --no-pager diff --stat -- requirements

@@ -23,8 +23,8 @@ from audiojob_dev.tools import binaries, licenses, lowest
 def _up(arguments: argparse.Namespace) -> int:
     paths = paths_from_environment()
     with Progress() as progress:
-        if arguments.images:
-            prepare.cluster_with_images(paths, progress, arguments.gpus)
+        if arguments.images is not None:
+            prepare.cluster_with_images(paths, progress, arguments.gpus, names=arguments.images or prepare.ALL_IMAGES)
         else:
             Cluster(paths).up(progress, arguments.gpus)
     print(f"The embedded cluster is up. KUBECONFIG={paths.kubeconfig}")
@@ -148,7 +148,9 @@ def parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="start the cluster unless it is up")
     up.add_argument("--gpus", type=int, metavar="N", help="fake GPUs that the node is to offer (0 withdraws them)")
-    up.add_argument("--images", action="store_true", help="also build and load the images, side by side")
+    up.add_argument(
+        "--images", nargs="*", choices=prepare.ALL_IMAGES, help="also build and load these images, or all, side by side"
+    )
     up.set_defaults(run=_up)
 
     for name, run, text in (

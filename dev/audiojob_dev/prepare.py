@@ -15,7 +15,7 @@ from audiojob_dev.progress import Progress
 from audiojob_dev.tools import binaries, debian, packages
 from audiojob_dev.tools.versions import DASHBOARD_CHECK, KWOK
 
-_ALL_IMAGES = tuple(image.name for image in images.IMAGES)
+ALL_IMAGES = tuple(image.name for image in images.IMAGES)
 # Integration and chart tests need no pods.
 _TEST_PROGRAMS = (
     "etcd",
@@ -29,9 +29,13 @@ _TEST_PROGRAMS = (
 
 
 def cluster_with_images(
-    paths: Paths, progress: Progress, gpus: int | None = None, programs: Iterable[str] = ("helm",)
+    paths: Paths,
+    progress: Progress,
+    gpus: int | None = None,
+    programs: Iterable[str] = ("helm",),
+    names: Iterable[str] = ALL_IMAGES,
 ) -> dict[str, str]:
-    """The embedded cluster up, all images in it, and `programs` beside it; returns the images' references by name.
+    """The embedded cluster up, these images in it, and `programs` beside it; returns the images' references by name.
 
     Images are built and loaded while the programs compile: the one waits for disks where the other needs processors.
     """
@@ -39,7 +43,7 @@ def cluster_with_images(
     buildah = Buildah(paths)
     cluster = Cluster(paths)
     with ThreadPoolExecutor(max_workers=1) as pool:
-        building = pool.submit(_build_and_load, paths, cluster, buildah, progress)
+        building = pool.submit(_build_and_load, paths, cluster, tuple(names), buildah, progress)
         try:
             binaries.ensure(paths, {*PROGRAMS, *programs}, progress)
             references = building.result()
@@ -51,8 +55,10 @@ def cluster_with_images(
     return references
 
 
-def _build_and_load(paths: Paths, cluster: Cluster, buildah: Buildah, progress: Progress) -> dict[str, str]:
-    references = images.build(paths, _ALL_IMAGES, progress, buildah)
+def _build_and_load(
+    paths: Paths, cluster: Cluster, names: Iterable[str], buildah: Buildah, progress: Progress
+) -> dict[str, str]:
+    references = images.build(paths, names, progress, buildah)
     cluster.before_start(lambda containers: load(paths, containers, references.values(), progress))
     return references
 
@@ -82,7 +88,7 @@ def for_tests(paths: Paths, progress: Progress, environment: Mapping[str, str], 
     packages.ensure(packages.TEST_REQUIREMENTS, announce=lambda text: progress.note(f"installing {text}"))
     if environment.get("CONTEXT"):
         binaries.ensure(paths, _TEST_PROGRAMS, progress)
-        images_where_needed(paths, progress, _ALL_IMAGES, environment)
+        images_where_needed(paths, progress, ALL_IMAGES, environment)
     elif user_id == 0:
         cluster_with_images(paths, progress, programs=_TEST_PROGRAMS)
     else:

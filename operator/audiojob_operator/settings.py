@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -52,20 +52,19 @@ class ImageSettings(Group):
 
     runner: Annotated[str, Field(min_length=1)]
     runner_torch: Annotated[str, Field(min_length=1)]
+    runner_music: Annotated[str, Field(min_length=1)]
     runner_architectures: tuple[str, ...] = ()
     runner_torch_architectures: tuple[str, ...] = ()
+    runner_music_architectures: tuple[str, ...] = ()
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
 
     def references(self) -> Images:
         """The images by family."""
-        return Images({ImageFamily.RUNNER: self.runner, ImageFamily.RUNNER_TORCH: self.runner_torch})
+        return Images({family: getattr(self, to_snake(family.key)) for family in ImageFamily})
 
     def architectures(self) -> dict[ImageFamily, tuple[str, ...]]:
         """Where their pods may run, by family; those that may run anywhere are left out."""
-        found = {
-            ImageFamily.RUNNER: self.runner_architectures,
-            ImageFamily.RUNNER_TORCH: self.runner_torch_architectures,
-        }
+        found = {family: getattr(self, f"{to_snake(family.key)}_architectures") for family in ImageFamily}
         return {family: each for family, each in found.items() if each}
 
 

@@ -66,7 +66,7 @@ def test_the_chart_gives_exactly_the_rights_that_the_operator_checks(helm: Helm,
     (deployment,) = [each for each in of_kind(objects, "Deployment") if each["metadata"]["name"].endswith("-operator")]
     account = deployment["spec"]["template"]["spec"]["serviceAccountName"]
     settings = OperatorSettings(
-        images=ImageSettings(runner="r", runner_torch="t"),
+        images=ImageSettings(runner="r", runner_torch="t", runner_music="m"),
         job_namespaces=tuple(values["jobNamespaces"]),
         lease=LeaseSettings(namespace=deployment["metadata"]["namespace"], name=account),
     )

@@ -21,7 +21,11 @@ pytestmark = pytest.mark.chart
 # Every value that reaches the operator, changed at once.
 EVERY_SWITCH: Object = {
     "jobNamespaces": ["music", "speech"],
-    "images": {"runner": {"digest": "sha256:" + "0" * 64}, "runnerTorch": {"repository": "example.org/t", "tag": "9"}},
+    "images": {
+        "runner": {"digest": "sha256:" + "0" * 64},
+        "runnerTorch": {"repository": "example.org/t", "tag": "9"},
+        "runnerMusic": {"tag": "8"},
+    },
     "store": {"kind": "S3", "s3": {"bucket": "music", "endpoint": "https://s3.example.org", "prefix": "a/b"}},
     "libraries": [
         {"name": "nas", "claimName": "nas-music", "readOnly": True, "namespaces": ["speech"]},

@@ -49,7 +49,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "imagePullSecrets": (["registry"], {}),
     **{
         f"images.{image}.{key}": (value, {})
-        for image in ("runner", "runnerTorch", "control")
+        for image in ("runner", "runnerTorch", "runnerMusic", "control")
         for key, value in (("repository", "example.org/x"), ("tag", "9"), ("digest", DIGEST))
     },
     "images.control.pullPolicy": ("Always", {}),
@@ -71,7 +71,10 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "operator.replicas": (2, {}),
     "priorityClass.create": (False, {}),
     "priorityClass.value": (7, {}),
-    **{f"images.{image}.architectures": (["riscv64"], {}) for image in ("runner", "runnerTorch", "control")},
+    **{
+        f"images.{image}.architectures": (["riscv64"], {})
+        for image in ("runner", "runnerTorch", "runnerMusic", "control")
+    },
     "api.autoscaling.enabled": (True, {}),
     "api.autoscaling.minReplicas": (3, SCALED),
     "api.autoscaling.maxReplicas": (9, SCALED),
@@ -189,7 +192,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
 
 def test_every_value_is_in_the_table_above() -> None:
     # These have a test of their own.
-    together = {"images.runner.pullPolicy", "images.runnerTorch.pullPolicy"}
+    together = {f"images.{image}.pullPolicy" for image in ("runner", "runnerTorch", "runnerMusic")}
     together |= {f"monitoring.rules.thresholds.{each.name}" for each in THRESHOLDS}
     assert CHANGES.keys() | together == {".".join(path) for path in leaves(default_values())}
 
@@ -203,7 +206,7 @@ def test_every_value_changes_what_is_installed(helm: Helm, path: str) -> None:
 
 def test_the_pull_policy_of_the_runner_images_is_one_setting(helm: Helm) -> None:
     always = {"pullPolicy": "Always"}
-    changed = merged(BASE, {"images": {"runner": always, "runnerTorch": always}})
+    changed = merged(BASE, {"images": {"runner": always, "runnerTorch": always, "runnerMusic": always}})
     assert helm.render(BASE) != helm.render(changed)
 
 

@@ -93,6 +93,7 @@ def earlier_operator(product: Product, earlier: Earlier, runner: str, folder: Pa
         PROGRAM,
         AUDIOJOB_IMAGES__RUNNER=runner,
         AUDIOJOB_IMAGES__RUNNER_TORCH=runner,
+        AUDIOJOB_IMAGES__RUNNER_MUSIC=None,  # which it does not know
         AUDIOJOB_LEASE__NAMESPACE=RELEASE_NAMESPACE,
         PYTHONPATH=os.pathsep.join(folders),
     )

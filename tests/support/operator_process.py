@@ -20,6 +20,7 @@ class OperatorProcess:
 
     It is forked from a process that has imported it (tests/support/forks.py), unless ``module`` is given: that is
     started in an interpreter of its own, for measurements, other sources and other entries to the program.
+    A setting that is None is left out.
     """
 
     def __init__(
@@ -28,16 +29,17 @@ class OperatorProcess:
         namespaces: Iterable[str],
         log: Path,
         module: str | None = None,
-        **settings: str,
+        **settings: str | None,
     ) -> None:
         self._log = log
         self._module = module
-        self._environment = {
+        environment: dict[str, str | None] = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AUDIOJOB_")},
             "AUDIOJOB_KUBECONFIG": str(kubeconfig),
             "AUDIOJOB_JOB_NAMESPACES": json.dumps(list(namespaces)),
             "AUDIOJOB_IMAGES__RUNNER": "audiojob/runner:test",
             "AUDIOJOB_IMAGES__RUNNER_TORCH": "audiojob/runner-torch:test",
+            "AUDIOJOB_IMAGES__RUNNER_MUSIC": "audiojob/runner-music:test",
             "AUDIOJOB_LEASE__NAMESPACE": "default",
             "AUDIOJOB_LEASE__IDENTITY": "test",  # a successor takes over at once, as a restarted container does
             "AUDIOJOB_LISTEN_ADDRESS": "127.0.0.1",
@@ -45,6 +47,7 @@ class OperatorProcess:
             "AUDIOJOB_LOG_FORMAT": "text",
             **settings,
         }
+        self._environment = {name: value for name, value in environment.items() if value is not None}
         self._process: subprocess.Popen[bytes] | forks.Fork | None = None
 
     def __enter__(self) -> OperatorProcess:

@@ -23,7 +23,7 @@ PACKAGES = {
     "audiojob_api": "api",
 }
 LOCKS = sorted(path.name for path in (ROOT / "requirements").glob("*.txt"))
-IMAGE_LOCKS = ("control.txt", "runner.txt", "runner-torch.txt")
+IMAGE_LOCKS = ("control.txt", "runner.txt", "runner-torch.txt", "runner-music.txt")
 PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
 CARRIED = {
     "fastapi-swagger": "Swagger UI",
@@ -172,13 +172,19 @@ def test_images_run_the_versions_that_the_tests_ran(lock: str) -> None:
     assert {name: version for name, version in pins(lock).items() if tested.get(name) != version} == {}
 
 
-def test_the_torch_image_is_a_superset_of_the_light_one() -> None:
-    assert pins("runner.txt").items() <= pins("runner-torch.txt").items()
+@pytest.mark.parametrize("lock", ["runner-torch.txt", "runner-music.txt"])
+def test_each_heavier_image_of_phases_is_a_superset_of_the_light_one(lock: str) -> None:
+    assert pins("runner.txt").items() <= pins(lock).items()
 
 
 def test_each_direct_dependency_is_in_the_lock_of_its_image() -> None:
     extras = project()["project"]["optional-dependencies"]
-    parts = {"control.txt": ("operator", "api"), "runner.txt": ("runner",), "runner-torch.txt": ("runner", "torch")}
+    parts = {
+        "control.txt": ("operator", "api"),
+        "runner.txt": ("runner",),
+        "runner-torch.txt": ("runner", "torch"),
+        "runner-music.txt": ("runner", "music"),
+    }
     missing = {
         (lock, requirement)
         for lock, names in parts.items()
@@ -242,8 +248,8 @@ def test_the_dockerfile_copies_only_what_exists() -> None:
 
 def test_images_run_as_the_user_of_the_contract_and_copy_code_last() -> None:
     stages = re.split(r"^FROM ", read("images/Dockerfile"), flags=re.MULTILINE)
-    images = [stage for stage in stages if re.match(r"\S+ AS (control|runner|runner-torch)\n", stage)]
-    assert len(images) == 3
+    images = [stage for stage in stages if re.match(r"\S+ AS (control|runner|runner-torch|runner-music)\n", stage)]
+    assert len(images) == 4
     for stage in images:
         assert "USER 10001:10001" in stage
         assert re.findall(r"^RUN", stage, re.MULTILINE) == [], "an image's own stage only copies code"

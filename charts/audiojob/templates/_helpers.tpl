@@ -64,7 +64,7 @@ capabilities: {drop: [ALL]}
 
 {{/* Repositories of the images of phases: today's, and those of earlier releases. JSON. */}}
 {{- define "audiojob.phaseRepositories" -}}
-{{- concat (list .Values.images.runner.repository .Values.images.runnerTorch.repository) .Values.images.earlierRepositories | uniq | toJson -}}
+{{- concat (list .Values.images.runner.repository .Values.images.runnerTorch.repository .Values.images.runnerMusic.repository) .Values.images.earlierRepositories | uniq | toJson -}}
 {{- end -}}
 
 {{/* How pods of each job namespace may mount each library. JSON: a list of objects whose members are all strings. */}}
@@ -154,9 +154,11 @@ jobNamespaces: {{ toJson .Values.jobNamespaces }}
 images:
   runner: {{ include "audiojob.image" (dict "context" . "image" .Values.images.runner) | quote }}
   runnerTorch: {{ include "audiojob.image" (dict "context" . "image" .Values.images.runnerTorch) | quote }}
+  runnerMusic: {{ include "audiojob.image" (dict "context" . "image" .Values.images.runnerMusic) | quote }}
   pullPolicy: {{ .Values.images.runner.pullPolicy }}
   runnerArchitectures: {{ toJson .Values.images.runner.architectures }}
   runnerTorchArchitectures: {{ toJson .Values.images.runnerTorch.architectures }}
+  runnerMusicArchitectures: {{ toJson .Values.images.runnerMusic.architectures }}
 store: {{ include "audiojob.store" . }}
 libraries: {{ toJson .Values.libraries }}
 modelsClaim: {{ .Values.models.enabled }}
@@ -215,8 +217,8 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- if gt (int .Values.capacity.scaleUp.gpusPerNode) (int .Values.capacity.scaleUp.maxGpus) -}}
 {{- fail "capacity.scaleUp.gpusPerNode must not be above capacity.scaleUp.maxGpus" -}}
 {{- end -}}
-{{- if ne .Values.images.runner.pullPolicy .Values.images.runnerTorch.pullPolicy -}}
-{{- fail "images.runner.pullPolicy and images.runnerTorch.pullPolicy must be the same" -}}
+{{- if or (ne .Values.images.runner.pullPolicy .Values.images.runnerTorch.pullPolicy) (ne .Values.images.runner.pullPolicy .Values.images.runnerMusic.pullPolicy) -}}
+{{- fail "images.runner.pullPolicy, images.runnerTorch.pullPolicy and images.runnerMusic.pullPolicy must be the same" -}}
 {{- end -}}
 {{- if gt (int .Values.api.autoscaling.minReplicas) (int .Values.api.autoscaling.maxReplicas) -}}
 {{- fail "api.autoscaling.minReplicas must not be above api.autoscaling.maxReplicas" -}}

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic.alias_generators import to_camel
+
 from audiojob_dev.errors import DevError
 from audiojob_dev.images import base as baseimage
 from audiojob_dev.images.buildah import Buildah
@@ -47,6 +49,7 @@ IMAGES = (
     ),
     Image("runner", _RUNNER_SOURCES),
     Image("runner-torch", (*_RUNNER_SOURCES, "requirements/runner-torch.txt")),
+    Image("runner-music", (*_RUNNER_SOURCES, "requirements/runner-music.txt")),
 )
 
 
@@ -87,8 +90,12 @@ def image_value(reference: str) -> dict[str, str]:
 
 def chart_values(references: dict[str, str]) -> dict[str, dict[str, dict[str, str]]]:
     """Values of the chart that name these images, by image."""
-    keys = {"control": "control", "runner": "runner", "runner-torch": "runnerTorch"}
-    return {"images": {keys[name]: image_value(reference) for name, reference in references.items()}}
+    return {"images": {values_key(name): image_value(reference) for name, reference in references.items()}}
+
+
+def values_key(name: str) -> str:
+    """The member of the chart's `images` that names this image."""
+    return to_camel(name.replace("-", "_"))
 
 
 def build(paths: Paths, names: Iterable[str], progress: Progress, buildah: Buildah | None = None) -> dict[str, str]:

@@ -13,10 +13,10 @@ from typing import Final
 import yaml
 
 from audiojob_dev.errors import DevError
+from audiojob_dev.images.build import values_key
 
 # What only serves development.
 _LEFT_OUT: Final = frozenset({"ci"})
-_IMAGE_KEYS: Final = {"control": "control", "runner": "runner", "runner-torch": "runnerTorch"}
 
 
 def name_and_version(chart: Path) -> tuple[str, str]:
@@ -55,12 +55,9 @@ def with_images(values: str, images: Mapping[str, str]) -> str:
         repository, _, digest = reference.partition("@")
         if not digest.startswith("sha256:"):
             raise DevError(f"{reference} has no digest: only an image named by its content is released.")
-        block = re.compile(
-            rf'(^  {_IMAGE_KEYS[image]}:\n    repository: )\S+(\n    tag: "")(\n    digest: )""', re.MULTILINE
-        )
+        key = values_key(image)
+        block = re.compile(rf'(^  {key}:\n    repository: )\S+(\n    tag: "")(\n    digest: )""', re.MULTILINE)
         values, count = block.subn(rf'\g<1>{repository}\g<2>\g<3>"{digest}"', values)
         if count != 1:
-            raise DevError(
-                f"values.yaml has no images.{_IMAGE_KEYS[image]} with repository, tag and digest in this order."
-            )
+            raise DevError(f"values.yaml has no images.{key} with repository, tag and digest in this order.")
     return values

@@ -20,6 +20,8 @@ class Floor:
 # By package; one that is in no image is no fault, one that is there must be this new.
 PYTHON_FLOORS: Mapping[str, Floor] = {
     "authlib": Floor("1.6.9", "CVE-2024-37568, CVE-2025-59420, CVE-2026-27962: tokens that are not what they say"),
+    "fonttools": Floor("4.60.2", "CVE-2025-66034: files written where a font's designspace says"),
+    "pillow": Floor("13.0", "CVE-2026-25990 and what releases up to 12.3 had: writes out of bounds while decoding"),
     "pyjwt": Floor("2.13", "CVE-2022-29217, CVE-2026-32597, CVE-2026-48522 to -48526: forged tokens, keys from files"),
     "python-multipart": Floor(
         "0.0.27", "CVE-2024-24762, CVE-2024-53981, CVE-2026-24486, -40347, -42561: endless parsing, paths in names"

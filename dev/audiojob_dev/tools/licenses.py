@@ -15,7 +15,7 @@ from pathlib import Path
 
 from audiojob_dev.errors import DevError
 
-IMAGE_LOCKS = ("control.txt", "runner.txt", "runner-torch.txt")
+IMAGE_LOCKS = ("control.txt", "runner.txt", "runner-torch.txt", "runner-music.txt")
 
 PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
 """Name and version of each package of a lock."""
@@ -35,7 +35,7 @@ _FREE = frozenset({
     "0bsd", "apache-2.0", "blueoak-1.0.0", "bsd-2-clause", "bsd-3-clause", "bsl-1.0", "cc0-1.0", "hpnd", "isc", "mit",
     "mit-0", "mit-cmu", "psf-2.0", "python-2.0", "unicode-3.0", "unlicense", "zlib",
 })  # fmt: skip
-_NAMED = frozenset({"mpl-2.0", "licenseref-nvidia-proprietary"})
+_NAMED = frozenset({"mpl-2.0", "ofl-1.1", "licenseref-nvidia-proprietary"})
 _COPYLEFT = re.compile(r"^(?P<lesser>l)?a?gpl(-[0-9.]+(-only|-or-later|\+)?)?$")
 _GCC_EXCEPTIONS = frozenset({"gcc-exception-2.0", "gcc-exception-3.1"})
 
@@ -98,7 +98,10 @@ class Package:
 # What apt installs into the images besides what Debian itself is made of. A new one needs its line here.
 DEBIAN_PACKAGES = {
     "ca-certificates": "MPL-2.0 AND GPL-2.0-or-later",  # Mozilla's list; the GPL is that of the script that installs it
+    "espeak-ng": "GPL-3.0-or-later",
     "ffmpeg": "GPL-2.0-or-later",
+    "fonts-noto-cjk": "OFL-1.1",
+    "fonts-noto-core": "OFL-1.1",
     "python3": "PSF-2.0",
 }
 # Only the stage of the installer has them, which no image contains.

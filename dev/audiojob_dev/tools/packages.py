@@ -42,7 +42,10 @@ IMAGE_REQUIREMENTS = (
 TEST_REQUIREMENTS = (
     Requirement("ffmpeg", "ffmpeg"),
     Requirement("ffprobe", "ffmpeg"),
-    Requirement("espeak-ng", "espeak-ng"),  # the program of examples/speak
+    Requirement("espeak-ng", "espeak-ng"),  # the voice of Align, and the program of examples/speak
+    # Fonts of Render.
+    Requirement("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk"),
+    Requirement("/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf", "fonts-noto-core"),
 )
 DEMO_REQUIREMENTS = (Requirement("curl", "curl"),)
 # Answers to the question whether a package's configuration file replaces a changed one.

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.chart
 
 def test_helm_renders_the_package_with_images_by_digest(helm: Helm, tmp_path: Path) -> None:
     digest = "sha256:" + "b" * 64
-    images = {name: f"registry.example.org/audiojob/{name}@{digest}" for name in ("control", "runner", "runner-torch")}
+    names = ("control", "runner", "runner-torch", "runner-music")
+    images = {name: f"registry.example.org/audiojob/{name}@{digest}" for name in names}
     archive = tmp_path / "audiojob.tgz"
     archive.write_bytes(chart.package(CHART, images, 1_700_000_000))
 

@@ -121,11 +121,11 @@ def test_programs_are_built_again_when_a_pinned_version_or_our_source_changes(ch
 
 
 def test_references_become_values_of_the_chart() -> None:
-    references = {"control": "host:5000/a/control:1", "runner": "b/runner:2", "runner-torch": "b/runner-torch:3"}
+    references = {"control": "host:5000/a/control:1", "runner": "b/runner:2", "runner-music": "b/runner-music:3"}
     assert images.chart_values(references) == {
         "images": {
             "control": {"repository": "host:5000/a/control", "tag": "1"},
             "runner": {"repository": "b/runner", "tag": "2"},
-            "runnerTorch": {"repository": "b/runner-torch", "tag": "3"},
+            "runnerMusic": {"repository": "b/runner-music", "tag": "3"},
         }
     }

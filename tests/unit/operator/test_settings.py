@@ -14,7 +14,11 @@ from audiojob_operator.settings_loading import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 from audiojob_types.descriptor import ImageFamily
 
-REQUIRED = {"AUDIOJOB_IMAGES__RUNNER": "audiojob/runner:1", "AUDIOJOB_IMAGES__RUNNER_TORCH": "audiojob/runner-torch:1"}
+REQUIRED = {
+    "AUDIOJOB_IMAGES__RUNNER": "audiojob/runner:1",
+    "AUDIOJOB_IMAGES__RUNNER_TORCH": "audiojob/runner-torch:1",
+    "AUDIOJOB_IMAGES__RUNNER_MUSIC": "audiojob/runner-music:1",
+}
 
 
 @pytest.fixture

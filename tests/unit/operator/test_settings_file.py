@@ -15,7 +15,13 @@ from audiojob_operator.settings import ImageSettings, OperatorSettings, Site
 from audiojob_operator.settings_loading import SettingsError, load_settings
 from audiojob_types.contract import FolderStore, S3Store
 
-IMAGES = {"images": {"runner": "audiojob/runner:1", "runnerTorch": "audiojob/runner-torch:1"}}
+IMAGES = {
+    "images": {
+        "runner": "audiojob/runner:1",
+        "runnerTorch": "audiojob/runner-torch:1",
+        "runnerMusic": "audiojob/runner-music:1",
+    }
+}
 REMEDY = "Correct the chart's values and run helm upgrade, which writes the file anew."
 NO_SUCH = "there is no such setting in this release; correct the name or leave it out"
 
@@ -57,14 +63,15 @@ def refusal_of_text(file: Path, content: bytes) -> str:
 
 def test_every_setting_can_stand_in_the_file(file: Path) -> None:
     changed = OperatorSettings(
-        images=ImageSettings(runner="r", runner_torch="t", pull_policy="Always"),
+        images=ImageSettings(runner="r", runner_torch="t", runner_music="m", pull_policy="Always"),
         job_namespaces=("music",),
         store=S3Store(bucket="audio", endpoint="https://s3.example.org"),
         sites=(Site(host="youtube.com", max_running=2, pause_seconds=5),),
         workers=3,
         kubeconfig=Path("/etc/kubeconfig"),
     )
-    for settings in (changed, OperatorSettings(images=ImageSettings(runner="r", runner_torch="t"))):
+    least = OperatorSettings(images=ImageSettings(runner="r", runner_torch="t", runner_music="m"))
+    for settings in (changed, least):
         assert load(file, settings.model_dump(mode="json", by_alias=True)) == settings
 
 

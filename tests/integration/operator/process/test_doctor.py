@@ -25,6 +25,7 @@ def doctor(server: LocalApiServer, *namespaces: str, **settings: str) -> tuple[i
         "AUDIOJOB_JOB_NAMESPACES": f"[{names}]",
         "AUDIOJOB_IMAGES__RUNNER": "audiojob/runner:test",
         "AUDIOJOB_IMAGES__RUNNER_TORCH": "audiojob/runner-torch:test",
+        "AUDIOJOB_IMAGES__RUNNER_MUSIC": "audiojob/runner-music:test",
         "AUDIOJOB_LEASE__NAMESPACE": "default",
         **settings,
     }
@@ -97,6 +98,7 @@ def test_a_wrong_command_line_ends_with_64(apiserver: LocalApiServer, arguments:
         "AUDIOJOB_KUBECONFIG": str(apiserver.kubeconfig),
         "AUDIOJOB_IMAGES__RUNNER": "r",
         "AUDIOJOB_IMAGES__RUNNER_TORCH": "t",
+        "AUDIOJOB_IMAGES__RUNNER_MUSIC": "m",
     }
     command = [sys.executable, "-m", "audiojob_operator", *arguments]
 

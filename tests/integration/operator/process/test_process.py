@@ -131,7 +131,8 @@ def test_probes_and_metrics_answer(space: Space, proxy: FaultProxy, tmp_path: Pa
     ],
 )
 def test_settings_that_cannot_be_used_end_the_process_at_once(settings: dict[str, str], named: str) -> None:
-    given = {"AUDIOJOB_IMAGES__RUNNER": "runner", "AUDIOJOB_IMAGES__RUNNER_TORCH": "torch", **settings}
+    images = {f"AUDIOJOB_IMAGES__{family}": family for family in ("RUNNER", "RUNNER_TORCH", "RUNNER_MUSIC")}
+    given = {**images, **settings}
     command = [sys.executable, "-m", "audiojob_operator"]
     done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == _EXIT_USAGE, done.stderr

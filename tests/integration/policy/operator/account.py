@@ -36,6 +36,7 @@ PROBE: Object = {"restartPolicy": "Never", "containers": [{"name": "a", "image":
 IMAGES = {
     "runner": {"repository": "docker.io/audiojob/runner"},
     "runnerTorch": {"repository": "docker.io/audiojob/runner-torch"},
+    "runnerMusic": {"repository": "docker.io/audiojob/runner-music"},
     "earlierRepositories": ["docker.io/before/runner"],
 }
 

@@ -20,7 +20,8 @@ from audiojob_types.constants import RELEASE
 
 MOMENT = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "a" * 64
-IMAGES = {name: f"registry.example.org/audiojob/{name}@{DIGEST}" for name in ("control", "runner", "runner-torch")}
+NAMES = ("control", "runner", "runner-torch", "runner-music")
+IMAGES = {name: f"registry.example.org/audiojob/{name}@{DIGEST}" for name in NAMES}
 DPKG = """Package: ffmpeg
 Status: install ok installed
 Architecture: amd64
@@ -70,10 +71,15 @@ def test_the_chart_names_the_images_by_digest(files: dict[str, bytes]) -> None:
         key: (image["repository"], image["digest"]) for key, image in values["images"].items() if "digest" in image
     } == {
         key: (f"registry.example.org/audiojob/{name}", DIGEST)
-        for key, name in (("control", "control"), ("runner", "runner"), ("runnerTorch", "runner-torch"))
+        for key, name in (
+            ("control", "control"),
+            ("runner", "runner"),
+            ("runnerTorch", "runner-torch"),
+            ("runnerMusic", "runner-music"),
+        )
     }
     changed = [line for line in text.splitlines() if line not in original.splitlines()]
-    assert len(changed) == 6, "three repositories and three digests: comments and all else stay"
+    assert len(changed) == 8, "four repositories and four digests: comments and all else stay"
     assert {member.mtime for member in members.values()} == {int(MOMENT.timestamp())}
     assert "audiojob/crds/audiojobs.yaml" in members
     assert not any(name.startswith("audiojob/ci/") for name in members)

@@ -10,7 +10,7 @@ from tests.unit.test_repository import IMAGE_LOCKS, LOCKS, pins, project
 from audiojob_dev.tools.floors import BANNED, PYTHON_FLOORS, UNREACHABLE_DECODERS, too_old
 from audiojob_runner.media import ffmpeg
 
-IN_IMAGES = {"requests", "starlette", "torch", "urllib3", "yt-dlp"}
+IN_IMAGES = {"fonttools", "pillow", "requests", "starlette", "torch", "urllib3", "yt-dlp"}
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -17,8 +17,9 @@ from audiojob_types.constants import LABEL_UID, VERSION
 from audiojob_types.generate.crd import structural
 
 NOW = datetime(2026, 11, 29, 12, 0, 0, tzinfo=UTC)
+IMAGES = ("hub/runner:1", "hub/torch:1", "hub/music:1")
 SETTINGS = OperatorSettings(
-    images=ImageSettings(runner="hub/runner:1", runner_torch="hub/torch:1"),
+    images=ImageSettings(runner=IMAGES[0], runner_torch=IMAGES[1], runner_music=IMAGES[2]),
     job_namespaces=("music",),
     lease=LeaseSettings(namespace="system", name="one"),
 )
@@ -41,7 +42,7 @@ def _todays_crds() -> dict[str, Object]:
     return {name: crd({part: structural(model) for part, model in parts.items()}) for name, parts in MODELS.items()}
 
 
-def node(*, ready: bool = True, gpus: int = 0, images: tuple[str, ...] = ("hub/runner:1", "hub/torch:1")) -> Object:
+def node(*, ready: bool = True, gpus: int = 0, images: tuple[str, ...] = IMAGES) -> Object:
     return {
         "metadata": {"name": "n"},
         "status": {

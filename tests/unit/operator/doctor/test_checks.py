@@ -198,7 +198,7 @@ def test_pods_of_others_are_none_of_its_business() -> None:
 
 
 def test_nodes_may_name_an_image_by_its_registry() -> None:
-    images = ("docker.example/hub/runner:1", "docker.example/hub/torch:1")
+    images = ("docker.example/hub/runner:1", "docker.example/hub/torch:1", "docker.example/hub/music:1")
 
     assert found(nodes=(node(gpus=1, images=images),)) == []
 

@@ -21,7 +21,7 @@ from audiojob_operator.watching.health import Degradation
 from audiojob_operator.watching.preflight import Access, Preflight, StartError, explain, missing, required
 
 SETTINGS = OperatorSettings(
-    images=ImageSettings(runner="r", runner_torch="t"),
+    images=ImageSettings(runner="r", runner_torch="t", runner_music="m"),
     job_namespaces=("music", "voice"),
     lease=LeaseSettings(namespace="system", name="one"),
     preflight=Pace(wait_seconds=0.05, interval_seconds=0.01),
