@@ -80,7 +80,8 @@ STARTERS = {
     "runner/audiojob_runner/media/ffmpeg.py",  # ffmpeg and ffprobe
 }
 COMMAND_BUILDERS = {f"runner/audiojob_runner/media/{name}.py" for name in (
-    "ffmpeg", "ffmpeg_encode", "ffmpeg_still", "levels/loudness",
+    "ffmpeg", "ffmpeg_encode", "ffmpeg_still", "levels/loudness", "rendering/backdrop", "rendering/film",
+    "rendering/mix",
 )}  # fmt: skip
 
 

@@ -130,7 +130,8 @@ def expected_files(task: Task, parameters: TaskParameters) -> list[str]:
         if "*" in output.name or not asked or (stems is not None and output.name not in stems):
             continue
         only = output.media_types[0] if len(output.media_types) == 1 else None
-        ending = _ENDINGS.get(only) if only is not None else _ENDINGS.get(form, form)
+        own = str(getattr(parameters, f"{output.name}_format", form))
+        ending = _ENDINGS.get(only) if only is not None else _ENDINGS.get(own, own)
         if ending not in (None, "original"):
             names.append(f"{output.name}.{ending}")
     return names

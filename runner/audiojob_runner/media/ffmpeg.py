@@ -21,10 +21,11 @@ import selectors
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 from typing import Any, Final
 
 from audiojob_runner.media.timing import PLAIN, Timing, timing_options
@@ -307,12 +308,21 @@ def file_argument(path: Path) -> str:
     return f"file:{path.absolute()}"
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a tool runs, and what its environment has besides what every tool's has."""
+
+    folder: Path | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
 def run_tool(
     command: Sequence[str],
     on_output: Callable[[bytes], bool],
     cancelled: threading.Event,
     total_seconds: float | None,
     address_space: int = MAX_ADDRESS_SPACE_BYTES,
+    around: Surroundings = Surroundings(),
 ) -> str:
     """Run a tool to its end in our process group, and never leave it running. Returns the last that it wrote to stderr.
 
@@ -320,11 +330,9 @@ def run_tool(
     :class:`FfmpegError`. For the modules beside this one, whose commands start with :func:`guards`.
     """
     environment = {name: os.environ[name] for name in _ENVIRONMENT_NAMES if name in os.environ}
-    environment |= {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "MALLOC_ARENA_MAX": "2"}
+    environment |= {"LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1", "MALLOC_ARENA_MAX": "2", **around.variables}
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-        )
+        process = subprocess.Popen(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environment, cwd=around.folder)
     except FileNotFoundError as error:
         raise FfmpegError(Failure.MISSING, command[0]) from error
     with process:

@@ -150,6 +150,7 @@ def test_enums_are_camel_case_words() -> None:
         "jpeg",
         "png",
         "webp",
+        "webm",
     }
     # Names of stems are those of the files, as demucs has them.
     nodes = [(path, node) for path, node in of_type("string") if not path.endswith("parameters.separate.keep[]")]
