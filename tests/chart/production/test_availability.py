@@ -105,3 +105,10 @@ def terms_of(pod: Object) -> list[list[tuple[str, list[str]]]]:
     return [
         [(each["key"], each["values"]) for each in term["matchExpressions"]] for term in required["nodeSelectorTerms"]
     ]
+
+
+def test_row_13_a_flood_of_reports_borrows_no_seats_of_others(helm: Helm) -> None:
+    level = find(rendered(helm), "PriorityLevelConfiguration", "audiojob-runners")["spec"]["limited"]
+    assert (level["nominalConcurrencyShares"], level["borrowingLimitPercent"]) == (5, 0)
+    operator = find(rendered(helm), "PriorityLevelConfiguration", "audiojob-control")["spec"]["limited"]
+    assert "borrowingLimitPercent" not in operator
