@@ -105,6 +105,20 @@ async def test_what_nodes_offer_is_given_out_whatever_waits() -> None:
     assert granted(pool.answers(9, first=1)) == 7
 
 
+async def test_row_21_a_node_whose_device_plugin_is_late_brings_neither_another_pod_nor_the_cpu() -> None:
+    pool = Growing(max_gpus=100, max_unschedulable=1)
+    pool.starts(0)
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    pool.add(pool.caches.nodes, {"metadata": {"name": NODE}, "status": ready})
+    found = pool.answers(2, "onegpu", first=1)
+    assert [(answer.gpus, answer.gpus_total) for answer in found] == [(0, 100)] * 2, "there are some: they wait"
+
+    pool.add(
+        pool.caches.nodes, {"metadata": {"name": NODE}, "status": {**ready, "allocatable": {"nvidia.com/gpu": "1"}}}
+    )
+    assert granted(pool.answers(2, "onegpu", first=3)) == 0, "the GPU is for the pod that waits"
+
+
 async def test_a_phase_that_needs_more_than_a_new_node_has_takes_the_cpu() -> None:
     pool = Growing(gpus_per_node=2)
     pool.add(pool.caches.pipelines, pipeline(phase("only", device="Auto", gpus=4), name="four"))
