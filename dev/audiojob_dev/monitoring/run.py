@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +87,16 @@ def pods(kubectl: Kubectl) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def prometheus(paths: Paths, environment: Mapping[str, str], interval: str = "5s") -> Iterator[Running]:
-    """A Prometheus with the chart's rules while entered; nothing of it is left. Raises DevError."""
+def prometheus(
+    paths: Paths,
+    environment: Mapping[str, str],
+    interval: str = "5s",
+    rules_of: Callable[[str], str] = rulefile.filled,
+) -> Iterator[Running]:
+    """A Prometheus with the chart's rules while entered; nothing of it is left. Raises DevError.
+
+    `rules_of`: the rule file for a release in a namespace.
+    """
     kubectl = _kubectl(paths, environment)
     namespaces = sorted({each.namespace for each in targets(pods(kubectl))})
     if not namespaces:
@@ -98,7 +106,7 @@ def prometheus(paths: Paths, environment: Mapping[str, str], interval: str = "5s
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="audiojob-monitoring-")))
         rules = [folder / f"rules-{namespace}.yaml" for namespace in namespaces]
         for file, namespace in zip(rules, namespaces, strict=True):
-            file.write_text(rulefile.filled(namespace), encoding="utf-8")
+            file.write_text(rules_of(namespace), encoding="utf-8")
         (folder / "targets.json").write_text("[]", encoding="utf-8")
         text = configuration(rules, folder / "targets.json", interval)
         (folder / "prometheus.yml").write_text(text, encoding="utf-8")
