@@ -59,6 +59,8 @@ ANNOTATION_REUSE_KEY: Final = f"{GROUP}/reuse-key"
 # What stands for the attempt's work once its pod has found the inputs to be what was recorded.
 ANNOTATION_DONOR: Final = f"{GROUP}/donor"
 ANNOTATION_HOST: Final = f"{GROUP}/host"
+# Names of the inputs that the phase's review handed in, with commas between them.
+ANNOTATION_REVIEW_INPUTS: Final = f"{GROUP}/review-inputs"
 # What the exit code of a Container phase's program means, told apart from its pipeline for the one who reads pods.
 ANNOTATION_EXIT_CODES: Final = f"{GROUP}/exit-codes"
 
@@ -88,6 +90,8 @@ GPU_RESOURCE_PATTERN: Final = (
 MAX_PHASE_NAME: Final = 12  # leaves room for job, attempt and hash in 57 characters, so that pod names are never cut
 MAX_PHASES: Final = 16
 MAX_STATUS_WARNINGS: Final = 10
+MAX_REVIEW_INPUTS: Final = 4
+MAX_REVIEW_TAKES: Final = 32
 MAX_STATUS_OUTPUTS: Final = 24
 
 # Limits of metadata that users write: with all of them an object is far below the 1.5 MiB that etcd takes.

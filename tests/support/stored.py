@@ -15,7 +15,17 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Final, get_args
 
-from tests.unit.operator.builders import NAMESPACE, NOW, UID, World, audio_job, phase, phase_input_of, pipeline
+from tests.unit.operator.builders import (
+    NAMESPACE,
+    NOW,
+    UID,
+    World,
+    audio_job,
+    phase,
+    phase_input_of,
+    pipeline,
+    result_message,
+)
 
 from audiojob_dev.paths import repository
 from audiojob_operator.records.admission import Admission
@@ -58,6 +68,12 @@ def pair(**spec: Any) -> Object:
 def gated() -> Object:
     """A pipeline that stops before its second phase."""
     return pipeline(phase("one"), phase("two", gate="Review"), name="gated")
+
+
+def asking() -> Object:
+    """A pipeline that stops before its second phase if the first asks for it."""
+    words = [{"name": "words", "from": "one", "output": "audio"}]
+    return pipeline(phase("one"), phase("two", gate="ReviewIfAsked", inputs=words), name="asking")
 
 
 def first(world: World) -> None:
@@ -118,6 +134,24 @@ def review(world: World) -> None:
     world.turn()
 
 
+def asked(world: World) -> None:
+    """The first phase asks people to look at what it made."""
+    first(world)
+    message = result_message(world.newest("one"), review_asked="Line 3 may be wrong.")
+    world.end("one", 0, message)
+    world.turn()
+
+
+def corrected(world: World) -> None:
+    """The second phase runs with what the review handed in."""
+    asked(world)
+    inputs = [{"name": "audio", "text": "La la la"}]
+    world.edit(reviews=[{"phase": "two", "approved": True, "message": "", "inputs": inputs}])
+    world.turn()
+    world.run("two")
+    world.turn()
+
+
 def succeeded(world: World) -> None:
     """Both phases are done."""
     second(world)
@@ -163,6 +197,8 @@ STORIES: Final[dict[str, tuple[Callable[[World], None], Object]]] = {
     "drained": (drained, {}),
     "suspended": (suspended, {}),
     "review": (review, {"pipeline": "gated"}),
+    "asked": (asked, {"pipeline": "asking"}),
+    "corrected": (corrected, {"pipeline": "asking"}),
     "succeeded": (succeeded, {}),
     "failed": (failed, {}),
     "cancelled": (cancelled, {}),
@@ -171,7 +207,7 @@ STORIES: Final[dict[str, tuple[Callable[[World], None], Object]]] = {
 
 def objects() -> Object:
     """Pipelines, revisions, and AudioJobs with their live Jobs, as the API server holds them."""
-    pipelines = {each["metadata"]["name"]: each for each in (pair(), gated())}
+    pipelines = {each["metadata"]["name"]: each for each in (pair(), gated(), asking())}
     jobs: Object = {}
     revisions: Object = {}
     for name, (story, spec) in STORIES.items():

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from audiojob_api.jobs.ports import JobWriter
-from audiojob_api.problems import Problem, invalid_field
+from audiojob_api.jobs.reviews import check_review
+from audiojob_api.problems import Problem
 from audiojob_kube.errors import Invalid
-from audiojob_types.constants import MAX_PHASES
-from audiojob_types.resources.job import FINISHED_STATES, PhaseState, Review, State
+from audiojob_types.resources.job import FINISHED_STATES, Review, State
 
 Object = dict[str, Any]
 
@@ -57,28 +57,12 @@ async def change_priority(job: Object, priority: int, writer: JobWriter) -> Obje
 
 
 async def add_review(job: Object, review: Review, writer: JobWriter) -> Object:
-    """The job with this review. Raises a 422 Problem for a phase that the job does not have."""
+    """The job with this review. Raises a 422 Problem for a phase or an input that the job does not have."""
     _refuse_ended(job, "review")
+    check_review(job, review)
     reviews = job.get("spec", {}).get("reviews", [])
-    _check_reviewable(job, review.phase, reviews)
     wanted = {"op": "add", "path": "/spec/reviews", "value": [*reviews, review.to_wire()]}
     return await _write(job, "review", [_test(job, "spec", "reviews"), wanted], writer)
-
-
-def _check_reviewable(job: Object, name: str, reviews: Sequence[Object]) -> None:
-    phases = job.get("status", {}).get("phases", [])
-    if not phases:
-        raise Problem(409, "phases-unknown", "The operator has not resolved the pipeline yet; try again in a moment.")
-    phase = next((each for each in phases if each.get("name") == name), None)
-    if phase is None:
-        known = ", ".join(str(each.get("name")) for each in phases)
-        raise invalid_field("phase", f"the job has no such phase; its phases are {known}")
-    if any(each.get("phase") == name for each in reviews):
-        raise Problem(409, "already-reviewed", f"Phase {name} has been reviewed; the first review counts.")
-    if phase.get("attempt", 0) > 0 or phase.get("state", PhaseState.WAITING) != PhaseState.WAITING:
-        raise Problem(409, "already-started", f"Phase {name} has started; a review has no effect any more.")
-    if len(reviews) >= MAX_PHASES:
-        raise Problem(409, "too-many-reviews", f"The job has {len(reviews)} reviews, which is the most it can have.")
 
 
 async def _write(job: Object, verb: str, operations: Sequence[Object], writer: JobWriter) -> Object:

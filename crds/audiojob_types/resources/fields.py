@@ -9,6 +9,7 @@ from pydantic import Field
 from audiojob_types.constants import MAX_PHASE_NAME
 
 PhaseName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=MAX_PHASE_NAME)]
+OutputName = Annotated[str, Field(pattern=r"^[a-z0-9][-_.a-z0-9]*$", min_length=1, max_length=63)]
 Message = Annotated[str, Field(max_length=1_024)]
 ReasonText = Annotated[str, Field(max_length=63)]
 Generation = Annotated[int, Field(ge=0, le=2**53)]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, WithJsonSchema
+from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
 from audiojob_types.base import ObjectName, WireModel, WrittenTime, cel
-from audiojob_types.constants import DEFAULT_QUEUE, MAX_PHASES
+from audiojob_types.constants import DEFAULT_QUEUE, MAX_PHASES, MAX_REVIEW_INPUTS
 from audiojob_types.contract import MAX_TEXTS_BYTES
 from audiojob_types.destination import Destination
 from audiojob_types.parameters import parameters_schema
 from audiojob_types.resources.edits import immutable, immutable_at_the_end
 from audiojob_types.resources.fields import TERMINAL_STATES, Message, PhaseName
-from audiojob_types.resources.source import SideInput, Source
+from audiojob_types.resources.source import ReviewInput, SideInput, Source, input_problem, text_bytes
 
 
 class Retry(WireModel):
@@ -45,9 +47,86 @@ class Retry(WireModel):
 class Review(WireModel):
     """A review decision for a phase at which the pipeline stops."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                ("!has(self.inputs) || self.approved", "inputs cannot go with approved: false, which ends the job"),
+            )
+        }
+    )
+
     phase: Annotated[PhaseName, Field(description="phase that the review is about.")]
     approved: Annotated[bool, Field(strict=True, description="approved lets the phase start; false ends the job.")]
     message: Annotated[Message, Field(description="message of the reviewer, for people.")] = ""
+    inputs: (
+        Annotated[
+            tuple[ReviewInput, ...],
+            Field(
+                max_length=MAX_REVIEW_INPUTS,
+                json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+                description="inputs that the phase and those after it read in place of what earlier phases made.",
+            ),
+        ]
+        | None
+    ) = None
+
+    @property
+    def handed_in(self) -> tuple[ReviewInput, ...]:
+        """The inputs, if there are any."""
+        return self.inputs or ()
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A review that does not count: the one of that index in the list, the field that is wrong and why."""
+
+    index: int
+    review: Review
+    field: str
+    why: str
+
+
+def reviews_that_count(
+    reviews: Sequence[Review], takes: Mapping[str, Collection[str]]
+) -> tuple[dict[str, Review], list[PassedOver]]:
+    """The first review of each phase that can be used, and those that cannot be, so that another one may follow them.
+
+    ``takes`` are, by phase, the names of inputs that its review may hand in; reviews of other phases are left out.
+    """
+    counted: dict[str, Review] = {}
+    passed: list[PassedOver] = []
+    used = 0
+    for index, review in enumerate(reviews):
+        if review.phase not in takes or review.phase in counted:
+            continue
+        problem = review_problem(review, takes[review.phase], used)
+        if problem is not None:
+            passed.append(PassedOver(index, review, *problem))
+            continue
+        counted[review.phase] = review
+        used += sum(map(text_bytes, review.handed_in))
+    return counted, passed
+
+
+def review_problem(review: Review, takes: Collection[str], used: int) -> tuple[str, str] | None:
+    """What is wrong with the inputs of a review: the field of it and why. ``used``: bytes of other reviews' texts."""
+    if not review.approved:
+        return None  # the job ends
+    seen: set[str] = set()
+    for given in review.handed_in:
+        field = f"inputs[{given.name}]"
+        if given.name not in takes:
+            known = ", ".join(takes) or "none"
+            return field, f"phase {review.phase} and those after it read no earlier output of that name; known: {known}"
+        if given.name in seen:
+            return field, "must not be there twice"
+        seen.add(given.name)
+        if (problem := input_problem(given)) is not None:
+            return f"{field}{problem[0]}", problem[1]
+        used += text_bytes(given)
+        if used > MAX_TEXTS_BYTES:
+            return f"{field}.text", f"all texts of reviews must have at most {MAX_TEXTS_BYTES} bytes; use object"
+    return None
 
 
 class AudioJobSpec(WireModel):
@@ -176,7 +255,18 @@ class AudioJobSpec(WireModel):
         tuple[Review, ...],
         Field(
             max_length=MAX_PHASES,
-            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+            json_schema_extra={
+                "x-kubernetes-list-type": "atomic",
+                "x-kubernetes-validations": cel(
+                    (
+                        (
+                            "self.map(r, has(r.inputs) ? r.inputs.map(i, has(i.text) ? i.text.size() : 0).sum() : 0)"
+                            f".sum() <= {MAX_TEXTS_BYTES}"
+                        ),
+                        "all texts of reviews together must be at most 64 KiB; upload longer ones and use object",
+                    )
+                ),
+            },
             description="reviews of phases with a gate, in the order in which they were given.",
         ),
     ] = ()

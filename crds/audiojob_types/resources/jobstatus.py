@@ -8,10 +8,25 @@ from typing import Annotated, Final, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from audiojob_types.base import ObjectName, StatusModel, Time, WrittenTime, cel
-from audiojob_types.constants import MAX_PHASE_NAME, MAX_PHASES, MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
+from audiojob_types.constants import (
+    MAX_PHASE_NAME,
+    MAX_PHASES,
+    MAX_REVIEW_INPUTS,
+    MAX_REVIEW_TAKES,
+    MAX_STATUS_OUTPUTS,
+    MAX_STATUS_WARNINGS,
+)
 from audiojob_types.contract import HOST_PATTERN, Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256, WarningText
 from audiojob_types.outside.question import Question
-from audiojob_types.resources.fields import TERMINAL_STATES, Generation, Message, PhaseName, ReasonText
+from audiojob_types.resources.fields import (
+    TERMINAL_STATES,
+    Atomic,
+    Generation,
+    Message,
+    OutputName,
+    PhaseName,
+    ReasonText,
+)
 
 MAX_ATTEMPTS: Final = 1_000
 """Of one phase: a job that is suspended, drained or moved again and again must end some day."""
@@ -125,6 +140,17 @@ class PhaseStatus(StatusModel):
     review_asked: Annotated[
         Question | None,
         Field(description="reviewAsked is what the phase asks people; a gate ReviewIfAsked after it stops for that."),
+    ] = None
+    review_takes: Annotated[
+        Annotated[tuple[OutputName, ...], Field(max_length=MAX_REVIEW_TAKES, json_schema_extra=Atomic)] | None,
+        Field(description="reviewTakes are the names of inputs that the phase's review may hand in."),
+    ] = None
+    review_inputs: Annotated[
+        Annotated[tuple[OutputName, ...], Field(max_length=MAX_REVIEW_INPUTS, json_schema_extra=Atomic)] | None,
+        Field(
+            description="reviewInputs are the names of inputs that the review had handed in when the phase began: it "
+            "and those after it read them in place of what earlier phases made. Later ones are ignored."
+        ),
     ] = None
     node_name: Annotated[
         Annotated[str, Field(max_length=253)] | None,

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 from audiojob_types.base import ObjectName, WireModel, cel
 from audiojob_types.contract import MAX_TEXT_BYTES
 from audiojob_types.destination import LibraryName
+from audiojob_types.resources.fields import OutputName
 from audiojob_types.resources.urlrules import URL_RULES
 
 
@@ -114,6 +115,11 @@ class Source(WireModel):
     job_ref: Annotated[JobSource, Field(description="jobRef is an output of another AudioJob.")] | None = None
 
 
+def is_relative(path: str) -> bool:
+    """Whether a key or path stays below the folder that it is relative to. A key becomes a path."""
+    return not (path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in path.split("/")))
+
+
 SOURCE_KINDS: Final = tuple(field.alias or name for name, field in Source.model_fields.items())
 """What a source may be, by its fields' names on the wire."""
 
@@ -146,3 +152,31 @@ class SideInput(WireModel):
         | None
     ) = None
     object: Annotated[ObjectSource, Field(description="object is a file already in the store.")] | None = None
+
+
+class ReviewInput(SideInput):
+    """An input that a review hands in, read in place of what an earlier phase made."""
+
+    name: Annotated[
+        OutputName,
+        Field(
+            description="name of the output of an earlier phase that it takes the place of, one of "
+            "status.phases[].reviewTakes.",
+        ),
+    ]
+
+
+def input_problem(given: SideInput) -> tuple[str, str] | None:
+    """Which field of an input is wrong, and how; admission counts characters and is not asked by all, so bytes here."""
+    if (given.text is None) == (given.object is None):
+        return "", "must have exactly one of text, object"
+    if given.object is not None and not is_relative(given.object.key):
+        return ".object.key", "must be a relative path such as lyrics/song.lrc, without '..'"
+    if text_bytes(given) > MAX_TEXT_BYTES:
+        return ".text", f"must have at most {MAX_TEXT_BYTES} bytes; upload longer ones and use object"
+    return None
+
+
+def text_bytes(given: SideInput) -> int:
+    """The size of the text in UTF-8."""
+    return len((given.text or "").encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from audiojob_operator.building.handed_in import Reviews
 from audiojob_operator.building.precedence import effective_priority
 from audiojob_operator.deciding.policies.blocker import Facts
 from audiojob_operator.deciding.policies.ready import by_name, can_go_on, gpu_requests, lacks_all_models
@@ -36,7 +37,8 @@ def candidate(
     if is_finished(job) or spec.suspend or spec.cancel or metadata.deletion_timestamp is not None:
         return None
     holds = live or holds_slot(job)
-    facts = Facts(spec, by_name(job.status.phases), unready)
+    reviews = Reviews.of(spec, pipeline) if pipeline is not None else Reviews()
+    facts = Facts(spec, by_name(job.status.phases), unready, reviews=reviews)
     if not holds and (pipeline is None or _waits_for_another(job, pipeline, facts, now)):
         return None
     created = metadata.creation_timestamp or _EPOCH

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_types.contract import PhaseInputFile
 from audiojob_types.resources.job import AudioJob, JobOutput, PhaseStatus, ResolvedSource
 from audiojob_types.resources.pipeline import Phase, PhaseInputBinding
-from audiojob_types.resources.source import SOURCE_KINDS, ObjectSource, SideInput, Source
+from audiojob_types.resources.source import SOURCE_KINDS, ObjectSource, SideInput, Source, is_relative
 
 FROM_JOB = "Job"
 
@@ -25,15 +26,19 @@ def phase_inputs(
     phases: Mapping[str, PhaseStatus],
     outputs: Sequence[JobOutput],
     resolved: ResolvedSource | None = None,
+    handed: Mapping[str, SideInput] = MappingProxyType({}),
 ) -> tuple[PhaseInputFile, ...]:
     """The inputs of an attempt. Earlier phases that are bound must have succeeded; ``resolved`` is what
-    spec.source.jobRef led to.
+    spec.source.jobRef led to; ``handed`` are inputs, by their names, that a review has handed in.
 
     Raises :class:`InvalidSpecError` for a binding that leads nowhere.
     """
     files = []
     for binding in phase.inputs:
-        if binding.from_ == FROM_JOB:
+        file: PhaseInputFile | None
+        if (given := handed.get(binding.name)) is not None:
+            file = _given_file(job, binding, given, f"spec.reviews[].inputs[{given.name}]")
+        elif binding.from_ == FROM_JOB:
             file = job_file(job, phase, binding, resolved)
         else:
             file = _phase_file(phase, binding, phases, outputs)
@@ -43,11 +48,17 @@ def phase_inputs(
 
 
 def input_durations(
-    phase: Phase, outputs: Sequence[JobOutput], source: ResolvedSource | None
+    phase: Phase,
+    outputs: Sequence[JobOutput],
+    source: ResolvedSource | None,
+    handed: Mapping[str, SideInput] = MappingProxyType({}),
 ) -> tuple[int | None, ...]:
     """How long the phase's inputs play, in milliseconds; None where nobody measured."""
     found: list[int | None] = []
     for binding in phase.inputs:
+        if binding.name in handed:
+            found.append(None)
+            continue
         if binding.from_ == FROM_JOB:
             found.append(source.duration_milliseconds if source and binding.output is None else None)
         else:
@@ -109,9 +120,13 @@ def _side_file(job: AudioJob, phase: Phase, binding: PhaseInputBinding, wanted: 
             f"phase {phase.name} of pipeline {job.spec.pipeline} needs an input {wanted}; "
             f"give inputs: [{{name: {wanted}, text: …}}]",
         )
+    return _given_file(job, binding, given, f"spec.inputs[{wanted}]")
+
+
+def _given_file(job: AudioJob, binding: PhaseInputBinding, given: SideInput, field: str) -> PhaseInputFile:
     if given.object is not None:
-        field = f"spec.inputs[{wanted}].object.key"
-        return PhaseInputFile(name=binding.name, key=_upload_key(job.metadata.namespace, field, given.object))
+        key = _upload_key(job.metadata.namespace, f"{field}.object.key", given.object)
+        return PhaseInputFile(name=binding.name, key=key)
     return PhaseInputFile(name=binding.name, text=given.text or "")
 
 
@@ -121,7 +136,7 @@ def _upload_key(namespace: str, field: str, upload: ObjectSource) -> str:
 
 def _relative(path: str, field: str) -> str:
     """Admission refuses other paths too; a key becomes a path, so nothing rests on one check alone."""
-    if path.startswith("/") or "\\" in path or any(part in ("", ".", "..") for part in path.split("/")):
+    if not is_relative(path):
         raise InvalidSpecError(field, "must be a relative path such as albums/song.flac, without '..'")
     return path
 

@@ -76,6 +76,8 @@ def _annotations(request: AttemptRequest) -> dict[str, str]:
         found[c.ANNOTATION_DONOR] = donor_to_text(request.donor)
     if request.host is not None:
         found[c.ANNOTATION_HOST] = request.host
+    if request.review_inputs:
+        found[c.ANNOTATION_REVIEW_INPUTS] = ",".join(request.review_inputs)
     if request.phase.exit_codes is not None:
         found[c.ANNOTATION_EXIT_CODES] = request.phase.exit_codes
     return found

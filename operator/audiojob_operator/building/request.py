@@ -19,7 +19,8 @@ class AttemptRequest:
 
     ``remaining_seconds`` is what is left of the job's own deadline, if it has one. ``kueue_queue`` is the LocalQueue
     that the Job is handed to. ``donor`` has done the work, if the inputs are what is recorded of them. ``host`` is whom
-    the attempt fetches from. ``running`` is how many AudioJobs run, this one or not.
+    the attempt fetches from. ``running`` is how many AudioJobs run, this one or not. ``review_inputs``: names of inputs
+    that the phase's own review has handed in.
     """
 
     job: AudioJob
@@ -39,6 +40,7 @@ class AttemptRequest:
     donor: Donor | None = None
     host: str | None = None
     running: int = 0
+    review_inputs: tuple[str, ...] = ()
 
     @property
     def namespace(self) -> str:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
+from audiojob_operator.building.handed_in import Reviews, has_begun, takes
 from audiojob_operator.building.names import event_name, output_prefix
 from audiojob_operator.deciding.policies.blocker import Blocker
 from audiojob_operator.deciding.reuse.references import NotYet
 from audiojob_operator.records.admission import Rest
-from audiojob_operator.records.changes import clip
+from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, PhaseObservation
 from audiojob_operator.records.observed import Observed
@@ -83,10 +84,13 @@ class Draft:
         self.revision_is_new = (
             observed.revision is None and revision.name not in observed.known_revisions and not refused
         )
-        self.phases = {
-            phase.name: self.phases.get(phase.name) or PhaseStatus(name=phase.name, task=phase.task)
-            for phase in revision.spec.phases
-        }
+        self.phases = {phase.name: self._record(phase, revision.spec) for phase in revision.spec.phases}
+
+    def _record(self, phase: Phase, pipeline: AudioPipelineSpec) -> PhaseStatus:
+        record = self.phases.get(phase.name) or PhaseStatus(name=phase.name, task=phase.task)
+        if not phase.gate or has_begun(record):
+            return record
+        return updated(record, {"review_takes": takes(pipeline, phase) or None})
 
     def unbind(self) -> None:
         """Leave the pipeline again: nothing of it has begun, and it may be another one when something does."""
@@ -114,6 +118,11 @@ class Draft:
         """The bound pipeline."""
         assert self.revision is not None, "a pipeline is bound before its phases are looked at"
         return self.revision.spec
+
+    @property
+    def reviews(self) -> Reviews:
+        """The job's reviews, as they count at the gates of the bound pipeline."""
+        return Reviews.of(self.observed.job.spec, self.pipeline)
 
     @property
     def uid(self) -> str:

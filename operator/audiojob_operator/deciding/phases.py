@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from audiojob_operator.building.inputs import input_durations, phase_inputs
+from audiojob_operator.building.handed_in import names_handed_in
+from audiojob_operator.building.inputs import input_durations
 from audiojob_operator.building.job import build_job
 from audiojob_operator.building.precedence import effective_device, effective_retry, retention_seconds
 from audiojob_operator.building.request import AttemptRequest
@@ -35,6 +36,8 @@ from audiojob_operator.deciding.policies.review import review_end
 from audiojob_operator.deciding.policies.sites import site_host
 from audiojob_operator.deciding.reused_phases import (
     facts,
+    handed,
+    inputs_of,
     inputs_read,
     offered,
     phase_reuse_key,
@@ -229,7 +232,7 @@ def start_ready(draft: Draft) -> None:
 
 def _is_blocked(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
     """Whether the phase must not start yet, whatever device there is. Raises :class:`EndJobError`."""
-    if (end := review_end(draft.observed.job.spec, phase, draft.phases, draft.now)) is not None:
+    if (end := review_end(draft.reviews, phase, draft.phases, draft.now)) is not None:
         raise EndJobError(phase.name, *end)
     if record.attempt >= MAX_ATTEMPTS:
         message = f"The phase has had {MAX_ATTEMPTS} attempts, and no further one can be recorded."
@@ -249,6 +252,7 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
     assert draft.revision is not None
     draft.start_time = draft.start_time or draft.now
     deadline = active_deadline(job, draft.pipeline, draft.start_time)
+    durations = input_durations(phase, draft.outputs, draft.source, handed(draft, phase))
     request = AttemptRequest(
         job=job,
         revision=draft.revision,
@@ -256,8 +260,8 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         attempt=record.attempt + 1,
         device=use.device,
         device_reason=use.reason,
-        memory_bytes=next_request(phase.resources, record, input_durations(phase, draft.outputs, draft.source)),
-        inputs=phase_inputs(job, phase, draft.phases, draft.outputs, draft.source),
+        memory_bytes=next_request(phase.resources, record, durations),
+        inputs=inputs_of(draft, phase),
         done=tuple(name for name, each in draft.phases.items() if each.state is PhaseState.SUCCEEDED),
         settings=observed.settings,
         now=draft.now,
@@ -267,6 +271,7 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         donor=offered(draft, phase),
         host=site_host(job.spec) if phase.task.descriptor.fetches else None,
         running=observed.running,
+        review_inputs=names_handed_in(phase.name, draft.reviews, draft.phases),
     )
     body = build_job(request)
     draft.jobs.append(body)
@@ -281,6 +286,7 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         by_kueue=request.kueue_queue is not None,
         reuse_key=request.reuse_key,
         expires=request.expires,
+        review_inputs=request.review_inputs,
     )
     after = started(record, begun, draft.now)
     _tell_start(draft, phase, after)

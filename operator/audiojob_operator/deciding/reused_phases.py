@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from audiojob_operator.building.handed_in import handed_in, names_handed_in
 from audiojob_operator.building.inputs import phase_inputs
 from audiojob_operator.deciding.attempts.attempt import folder_of
 from audiojob_operator.deciding.draft import Draft
@@ -26,6 +27,7 @@ from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
+from audiojob_types.resources.source import ReviewInput
 
 _LOST_FILES: Final = frozenset({Reason.INPUT_MISSING, Reason.CHECKSUM_MISMATCH})
 
@@ -36,7 +38,7 @@ def phase_reuse_key(draft: Draft, phase: Phase) -> str | None:
         return None
     assert draft.revision is not None, "a pipeline is bound before its phases are looked at"
     try:
-        work = Work(draft.observed.job.spec, phase, draft.revision, _inputs(draft, phase))
+        work = Work(draft.observed.job.spec, phase, draft.revision, inputs_of(draft, phase))
         return reuse_key(work, draft.observed.settings)
     except (InvalidSpecError, InvalidParameters):
         return None  # said when the phase starts
@@ -71,6 +73,7 @@ def _take_over(draft: Draft) -> None:
             reuse_key=record.reuse_key,
             reused_from=record.reused_from or name,
             review_asked=record.review_asked,
+            review_inputs=record.review_inputs,
             message=f"Taken over from AudioJob {name}.",
         )
     draft.outputs = outputs
@@ -108,14 +111,17 @@ def _take(draft: Draft, phase: Phase) -> None:
         wanted = ask(key, observed.job.spec, phase, draft.revision, observed.settings, draft.now)
         if all(wanted.key != other.key for other in draft.asks):
             draft.asks.append(wanted)
-    elif isinstance(donor := observed.reuse[key], Donor) and all_verified(phase, _inputs(draft, phase), _record(draft)):
+    elif isinstance(donor := observed.reuse[key], Donor) and all_verified(
+        phase, inputs_of(draft, phase), _record(draft)
+    ):
         message = f"Phase {phase.name} needs no Job: AudioJob {donor.job} has done the same work."
         draft.phases[phase.name] = _given(draft, phase, donor, key, message)
 
 
 def _given(draft: Draft, phase: Phase, donor: Donor, key: str, message: str) -> PhaseStatus:
     """The phase with the donor's result, and its outputs among the job's."""
-    record = taken_over(draft.phases[phase.name], donor, key)
+    names = names_handed_in(phase.name, draft.reviews, draft.phases)
+    record = updated(taken_over(draft.phases[phase.name], donor, key), {"review_inputs": names or None})
     draft.put_outputs(phase.name, donor.outputs)
     draft.warn_of(phase.name, donor.warnings)
     draft.emit(Reason.PHASE_REUSED, message, phase=phase.name, attempt=record.attempt)
@@ -137,7 +143,7 @@ def offered(draft: Draft, phase: Phase) -> Donor | None:
 def inputs_read(draft: Draft, phase: Phase, success: Succeeded) -> bool:
     """Note which inputs the phase found to be what is recorded of them; whether those were all that phases made."""
     try:
-        files = _inputs(draft, phase)
+        files = inputs_of(draft, phase)
     except InvalidSpecError:
         return False  # a phase that it read from is being done again
     read = success.result.inputs
@@ -154,8 +160,15 @@ def take_offered(draft: Draft, phase: Phase, donor: Donor) -> PhaseStatus:
     return _given(draft, phase, donor, record.reuse_key, message)
 
 
-def _inputs(draft: Draft, phase: Phase) -> tuple[PhaseInputFile, ...]:
-    return phase_inputs(draft.observed.job, phase, draft.phases, draft.outputs, draft.source)
+def inputs_of(draft: Draft, phase: Phase) -> tuple[PhaseInputFile, ...]:
+    """What the phase reads. Raises ``InvalidSpecError`` for a binding that leads nowhere."""
+    given = handed(draft, phase)
+    return phase_inputs(draft.observed.job, phase, draft.phases, draft.outputs, draft.source, given)
+
+
+def handed(draft: Draft, phase: Phase) -> dict[str, ReviewInput]:
+    """What reviews have handed in for the phase to read, by the names of its inputs."""
+    return handed_in(phase, draft.pipeline, draft.reviews, draft.phases)
 
 
 def _record(draft: Draft) -> RecordedFiles:
@@ -164,7 +177,7 @@ def _record(draft: Draft) -> RecordedFiles:
 
 def _wanted_key(draft: Draft, phase: Phase) -> str | None:
     spec = draft.observed.job.spec
-    if not may_take(spec, phase, draft.phases[phase.name]) or not approved(spec, phase, draft.phases):
+    if not may_take(spec, phase, draft.phases[phase.name]) or not approved(draft.reviews, phase, draft.phases):
         return None
     return phase_reuse_key(draft, phase)
 
@@ -184,6 +197,7 @@ def facts(draft: Draft) -> Facts:
     observed = draft.observed
     return Facts(
         spec=observed.job.spec,
+        reviews=draft.reviews,
         phases=draft.phases,
         unready=observed.models.unready if observed.models else frozenset(),
         models=observed.models,

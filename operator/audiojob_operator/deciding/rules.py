@@ -12,7 +12,6 @@ from audiojob_operator.deciding.phases import apply_outcomes, pause_phases, stop
 from audiojob_operator.deciding.policies.deadline import active_deadline, has_begun, queue_deadline
 from audiojob_operator.deciding.policies.models import no_models_volume
 from audiojob_operator.deciding.policies.ready import can_go_on, ready_phases
-from audiojob_operator.deciding.policies.review import review_of
 from audiojob_operator.deciding.policies.validity import check_spec
 from audiojob_operator.deciding.policies.waiting import (
     no_model,
@@ -33,7 +32,7 @@ from audiojob_operator.deciding.reuse.references import (
 from audiojob_operator.deciding.reused_phases import begin, facts, only_waits_for_others, take_finished
 from audiojob_operator.deciding.revisions import make_revision, own_pipeline, revision_name
 from audiojob_operator.deciding.status import Situation
-from audiojob_operator.deciding.working import report_blockers, report_progress, start_or_end, warn_of_pointless_reviews
+from audiojob_operator.deciding.working import report_blockers, report_progress, start_or_end, warn_of_ignored_reviews
 from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observation import Failed
@@ -207,11 +206,11 @@ def _review(draft: Draft) -> Situation | None:
     """A job that can do nothing without a review or a model waits for it, and not for a slot."""
     if draft.revision is None:
         return None
-    spec = draft.observed.job.spec
     if draft.observed.job.status.observed_generation != draft.observed.job.metadata.generation:
-        warn_of_pointless_reviews(draft)
+        warn_of_ignored_reviews(draft)
     ready = ready_phases(draft.pipeline, draft.phases)
-    rejected = any(review is not None and not review.approved for review in (review_of(spec, each) for each in ready))
+    counted = draft.reviews.counted
+    rejected = any(each.name in counted and not counted[each.name].approved for each in ready)
     if not rejected and (not ready or can_go_on(draft.pipeline, facts(draft), draft.now)):
         return None
     return start_or_end(draft) or report_progress(draft)

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.outcome import all_done, end_job, fail, job_error, status_says, steady, waiting_since
 from audiojob_operator.deciding.phases import EndJobError, start_ready
-from audiojob_operator.deciding.policies.review import pointless_reviews
+from audiojob_operator.deciding.policies.review import ignored_reviews
 from audiojob_operator.deciding.reused_phases import begin
 from audiojob_operator.deciding.status import Situation
 from audiojob_operator.records.admission import Rest
@@ -43,7 +43,7 @@ def start_and_report(draft: Draft) -> Situation:
     observed = draft.observed
     if draft.revision is None:
         begin(draft)
-        warn_of_pointless_reviews(draft)
+        warn_of_ignored_reviews(draft)
         if (done := all_done(draft)) is not None:
             return done
     before = draft.mark()
@@ -117,9 +117,8 @@ def report_blockers(draft: Draft) -> Situation:
     return Situation(state, found.reason, found.message, admitted=False, waiting_for=found.other)
 
 
-def warn_of_pointless_reviews(draft: Draft) -> None:
-    """Reviews of phases that have no gate are likely a mistake."""
-    for review in pointless_reviews(draft.observed.job.spec, draft.pipeline):
-        gates = ", ".join(phase.name for phase in draft.pipeline.phases if phase.gate) or "none"
-        message = f"The pipeline does not stop before {review.phase}; phases with a gate: {gates}."
-        draft.emit(Reason.REVIEW_IGNORED, message, kind="Warning", phase=review.phase)
+def warn_of_ignored_reviews(draft: Draft) -> None:
+    """Reviews of phases that have no gate, and inputs that nobody reads, are likely a mistake."""
+    spec = draft.observed.job.spec
+    for place, phase, message in ignored_reviews(spec, draft.pipeline, draft.reviews, draft.phases):
+        draft.emit(Reason.REVIEW_IGNORED, message, kind="Warning", phase=phase, attempt=place)

@@ -104,5 +104,6 @@ class PhaseObservation:
     memory_bytes: int | None = None  # asked for
     reuse_key: str | None = None
     donor: Donor | None = None  # whose result it was offered
+    review_inputs: tuple[str, ...] = ()  # that the phase's review had handed in
     failed_at: datetime | None = None  # when the Job got its condition Failed
     finished: bool = False  # the Job has condition Complete or Failed, or its only pod has ended: nothing runs any more

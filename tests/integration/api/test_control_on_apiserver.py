@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 PHASES = [
     {"name": "separate", "state": "Succeeded", "attempt": 1},
     {"name": "publish", "state": "Waiting", "attempt": 0},
-    {"name": "export", "state": "Waiting", "attempt": 0},
+    {"name": "export", "state": "Waiting", "attempt": 0, "reviewTakes": ["lyrics"]},
 ]
 APPROVE = {"phase": "publish", "approved": True, "message": "fine"}
 
@@ -76,6 +76,21 @@ def test_reviews_are_added_and_the_first_of_a_phase_counts(api: Api) -> None:
     assert (status, problem["type"]) == (409, "/problems/already-reviewed")
     status, problem = api.call("POST", f"{path}/reviews", {**APPROVE, "phase": "mix"})
     assert (status, problem["errors"][0]["pointer"]) == (422, "/phase")
+
+
+def test_a_review_hands_inputs_in_once(api: Api) -> None:
+    path = made(api, "corrected", "Suspended")
+    body = {"phase": "export", "approved": True, "message": "", "inputs": [{"name": "lyrics", "text": "La la la"}]}
+    assert api.call("POST", f"{path}/reviews", APPROVE)[0] == 201
+    assert api.call("POST", f"{path}/reviews", body)[0] == 201
+    assert api.stored("corrected")["spec"]["reviews"] == [APPROVE, body]
+    for again in (body, {**body, "inputs": [{"name": "lyrics", "text": "Lo"}]}):
+        assert api.call("POST", f"{path}/reviews", again)[1]["type"] == "/problems/already-reviewed"
+    other = made(api, "uncorrected", "Suspended")
+    wrong = {**body, "inputs": [{"name": "lyrics", "object": {"key": "../x"}}]}
+    status, problem = api.call("POST", f"{other}/reviews", wrong)
+    assert (status, problem["errors"][0]["pointer"]) == (422, "/inputs/0/object/key")
+    assert "reviews" not in api.stored("uncorrected")["spec"]
 
 
 def test_of_concurrent_reviews_one_is_stored_and_the_others_are_refused(api: Api) -> None:

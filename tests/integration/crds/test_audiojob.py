@@ -15,11 +15,17 @@ Spec = dict[str, Any]
 URL = "https://example.org/song.flac"
 APPROVAL = {"phase": "separate", "approved": True, "message": ""}
 REJECTION = {"phase": "publish", "approved": False, "message": "too quiet"}
+LYRICS = {"name": "lyrics", "text": "La la la"}
 
 
 def spec(**others: Any) -> Spec:
     """A spec with a pipeline and these fields."""
     return {"pipeline": "separate", **others}
+
+
+def handing_in(*inputs: Any) -> Spec:
+    """A review that hands these inputs in."""
+    return {**APPROVAL, "inputs": list(inputs)}
 
 
 def separate(**parameters: Any) -> Spec:
@@ -325,6 +331,10 @@ APPENDED: dict[str, tuple[list[Any], Any, bool]] = {
     "one less": ([APPROVAL, REJECTION], [APPROVAL], False),
     "none any more": ([APPROVAL], [], False),
     "no list any more": ([APPROVAL], None, False),
+    "inputs for a review that was given": ([APPROVAL], [handing_in(LYRICS)], False),
+    "other inputs": ([handing_in(LYRICS)], [handing_in({**LYRICS, "text": "Lo"})], False),
+    "inputs taken back": ([handing_in(LYRICS)], [APPROVAL], False),
+    "one more beside inputs": ([handing_in(LYRICS)], [handing_in(LYRICS), REJECTION], True),
     "another order": ([APPROVAL, REJECTION], [REJECTION, APPROVAL], False),
     "one put in front": ([APPROVAL], [REJECTION, APPROVAL], False),
 }

@@ -1,4 +1,4 @@
-"""Sources of AudioJobs that a real API server takes, and those that it refuses with a sentence that helps."""
+"""Sources and inputs of AudioJobs that a real API server takes, and those that it refuses, with a useful sentence."""
 
 from __future__ import annotations
 
@@ -38,7 +38,23 @@ def key(text: str) -> Spec:
     return spec(source={"object": {"key": text}})
 
 
+APPROVAL = {"phase": "separate", "approved": True, "message": ""}
+LYRICS = {"name": "lyrics", "text": "La la la"}
+
+
+def handing_in(*inputs: Any) -> Spec:
+    """A review that hands these inputs in."""
+    return {**APPROVAL, "inputs": list(inputs)}
+
+
 ACCEPTED: dict[str, Spec] = {
+    "reviews that hand in as much as they may": spec(
+        reviews=[
+            handing_in(*({"name": f"file-{n}.lrc", "object": {"key": "lyrics/song.lrc"}} for n in range(4))),
+            handing_in({"name": "lyrics", "text": "x" * 32_768}, {"name": "00_title", "text": "x" * 32_768}),
+            *[handing_in({"name": "lyrics", "object": {"key": "a.txt"}})] * 14,
+        ]
+    ),
     "none, where the pipeline needs none": spec(),
     "a url": url(URL),
     "a url with port, query and fragment": url("http://media.example.org:8080/a%20b/song.flac?x=1&y=a@b#t=3"),
@@ -79,6 +95,48 @@ def test_accepted(resources: Resources, body: Spec) -> None:
 
 # The refused spec, and words that the answer must have: the field, and what to do.
 REFUSED: dict[str, tuple[Spec, list[str]]] = {
+    "a rejection that hands in lyrics": (
+        spec(reviews=[{**handing_in(LYRICS), "approved": False}]),
+        ["spec.reviews[0]", "inputs cannot go with approved: false"],
+    ),
+    "an input handed in without a name": (
+        spec(reviews=[handing_in({"text": "la"})]),
+        ["spec.reviews[0].inputs[0].name", "Required"],
+    ),
+    "an input handed in whose name is a path": (
+        spec(reviews=[handing_in({**LYRICS, "name": "../x"})]),
+        ["spec.reviews[0].inputs[0].name"],
+    ),
+    "a text and an upload handed in as one": (
+        spec(reviews=[handing_in({**LYRICS, "object": {"key": "a"}})]),
+        ["spec.reviews[0].inputs[0]", "exactly one of text, object"],
+    ),
+    "nothing handed in": (spec(reviews=[handing_in({"name": "lyrics"})]), ["exactly one of text, object"]),
+    "two of a name handed in": (spec(reviews=[handing_in(LYRICS, LYRICS)]), ["spec.reviews[0].inputs", "Duplicate"]),
+    "5 inputs handed in": (
+        spec(reviews=[handing_in(*({**LYRICS, "name": f"n{n}"} for n in range(5)))]),
+        ["spec.reviews[0].inputs", "at most 4"],
+    ),
+    "a text handed in that is too long": (
+        spec(reviews=[handing_in({**LYRICS, "text": "x" * 32_769})]),
+        ["spec.reviews[0].inputs[0].text", "32768"],
+    ),
+    "texts handed in that are too long together": (
+        spec(reviews=[handing_in({**LYRICS, "text": "x" * 32_768})] * 3),
+        ["spec.reviews", "all texts of reviews together must be at most 64 KiB"],
+    ),
+    "an upload handed in from elsewhere": (
+        spec(reviews=[handing_in({"name": "lyrics", "object": {"key": "../other/uploads/x"}})]),
+        ["spec.reviews[0].inputs[0].object", "key must be a relative path"],
+    ),
+    "an upload handed in by a whole path": (
+        spec(reviews=[handing_in({"name": "lyrics", "object": {"key": "/etc/passwd"}})]),
+        ["spec.reviews[0].inputs[0].object", "key must be a relative path"],
+    ),
+    "an address handed in": (
+        spec(reviews=[handing_in({"name": "lyrics", "url": "https://example.org/x"})]),
+        ["unknown field", "spec.reviews[0].inputs[0].url"],
+    ),
     "65 inputs": (inputs(*(text(f"t{n}", "") for n in range(65))), ["spec.inputs", "at most 64"]),
     "two inputs of a name": (inputs(text("a", ""), text("a", "")), ["spec.inputs[1]", "Duplicate"]),
     "an input of a name that is a path": (inputs(text("../a", "")), ["spec.inputs[0].name"]),

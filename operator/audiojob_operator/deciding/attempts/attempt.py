@@ -41,6 +41,7 @@ def adopted(record: PhaseStatus, child: PhaseObservation, expires: datetime | No
         by_kueue=child.suspended,
         reuse_key=child.reuse_key,
         expires=expires,
+        review_inputs=child.review_inputs,
     )
     return started(record, begun, child.created)
 
@@ -57,6 +58,7 @@ class Start:
     by_kueue: bool = False
     reuse_key: str | None = None
     expires: datetime | None = None
+    review_inputs: tuple[str, ...] = ()
 
 
 def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
@@ -75,6 +77,7 @@ def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
             "expires_time": begun.expires,
             "start_time": record.start_time or at,
             "review_start_time": None,
+            "review_inputs": begun.review_inputs or None,
             "next_attempt_time": None,
             "cool_down": None,
             "kueue_start_time": None,

@@ -62,6 +62,7 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         memory_bytes=_number(annotations.get(c.ANNOTATION_MEMORY)),
         reuse_key=annotations.get(c.ANNOTATION_REUSE_KEY),
         donor=donor_from_text(annotations.get(c.ANNOTATION_DONOR)),
+        review_inputs=tuple(filter(None, annotations.get(c.ANNOTATION_REVIEW_INPUTS, "").split(","))),
         failed_at=failed_at(job),
         finished=end is not None or (bool(pods) and all(_ended(each) for each in pods)),
     )

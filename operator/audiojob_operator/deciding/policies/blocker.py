@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
+from audiojob_operator.building.handed_in import Reviews
 from audiojob_operator.deciding.policies.models import lacks_model, model_wait
 from audiojob_operator.deciding.policies.review import needs_review, questions, review_deadline
 from audiojob_operator.records.admission import SiteAnswer
@@ -61,6 +62,7 @@ class Facts:
     cooling_until: datetime | None = None
     site: SiteAnswer | None = None
     fetch_begun: bool = False
+    reviews: Reviews = field(default_factory=Reviews)
 
 
 def blocker(phase: Phase, facts: Facts, now: datetime) -> Blocker | None:
@@ -72,7 +74,7 @@ def blocker(phase: Phase, facts: Facts, now: datetime) -> Blocker | None:
 
 
 def _review(phase: Phase, facts: Facts, now: datetime) -> Blocker | None:
-    if not needs_review(facts.spec, phase, facts.phases):
+    if not needs_review(facts.reviews, phase, facts.phases):
         return None
     deadline = review_deadline(phase, facts.phases.get(phase.name), now)
     asked = "".join(f" {name} asks: {text}" for name, text in questions(phase, facts.phases).items())

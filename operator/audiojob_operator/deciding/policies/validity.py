@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from audiojob_operator.building.handed_in import Reviews
 from audiojob_operator.building.inputs import FROM_JOB, job_file
 from audiojob_operator.building.precedence import effective_device, phase_parameters, program_defaults
 from audiojob_operator.building.program import program_of
@@ -33,6 +34,7 @@ def check_spec(
         _check_bindings(job, phase, left_out)
     _check_inputs(job, pipeline)
     _check_values(job, pipeline)
+    _check_reviews(job, pipeline)
     source_library(libraries, job.metadata.namespace, job.spec)
     destination_library(libraries, job.metadata.namespace, job.spec)
     tasks = {phase.task.parameter_key: phase.task for phase in pipeline.phases}
@@ -95,6 +97,19 @@ def _check_inputs(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
                 f"spec.inputs[{given.name}].text",
                 f"a text may have {MAX_TEXT_BYTES} bytes and all of them {MAX_TEXTS_BYTES}; "
                 "upload longer ones and use object",
+            )
+
+
+def _check_reviews(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
+    """What a job brings along for a gate that is to come can be used there."""
+    for wrong in Reviews.of(job.spec, pipeline).passed_over:
+        raise InvalidSpecError(f"spec.reviews[{wrong.index}].{wrong.field}", wrong.why)
+    gates = [phase.name for phase in pipeline.phases if phase.gate]
+    for index, review in enumerate(job.spec.reviews):
+        if review.handed_in and review.phase not in gates:
+            raise InvalidSpecError(
+                f"spec.reviews[{index}].phase",
+                f"pipeline {job.spec.pipeline} has no such phase with a gate; it has {', '.join(gates) or 'none'}",
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from audiojob_operator.building.handed_in import Reviews
 from audiojob_operator.deciding.policies.blocker import Facts
 from audiojob_operator.deciding.policies.ready import lacks_all_models
 from audiojob_operator.deciding.reuse.references import NotYet
@@ -79,7 +80,8 @@ def no_model(observed: Observed, now: datetime) -> Wait | None:
     """A job that has not begun, and whose first phases all need a model that is on its way."""
     if observed.pipeline is None or observed.models is None:
         return None
-    facts = Facts(observed.job.spec, unready=observed.models.unready, models=observed.models)
+    reviews = Reviews.of(observed.job.spec, observed.pipeline.spec)
+    facts = Facts(observed.job.spec, unready=observed.models.unready, models=observed.models, reviews=reviews)
     found = lacks_all_models(observed.pipeline.spec, facts, now)
     return Wait(found.reason, found.message, found.until) if found is not None else None
 

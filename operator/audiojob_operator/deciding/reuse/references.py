@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from audiojob_operator.building.handed_in import content_handed_in, content_wanted
 from audiojob_operator.building.precedence import phase_parameters, phases_before
 from audiojob_operator.building.program import program_of
 from audiojob_operator.deciding.reuse.keys import kept_until, lasts
@@ -136,8 +137,8 @@ def check_retried(observed: Observed) -> None:
 def finished_before(observed: Observed, revision: Revision, now: datetime) -> tuple[list[PhaseStatus], list[JobOutput]]:
     """Phases of the retried job that need not be done again, and their outputs.
 
-    Such a phase has succeeded, its files are kept for long enough, it does the same task with the same parameters, and
-    so do all phases that it reads from.
+    Such a phase has succeeded, its files are kept for long enough, it does the same task with the same parameters and
+    with what its review has handed in, and so do all phases that it reads from.
     """
     retried, pipeline = observed.retried, revision.spec
     if observed.job.spec.retry_of is None or not isinstance(retried, Retried) or retried.spec is None:
@@ -150,6 +151,9 @@ def finished_before(observed: Observed, revision: Revision, now: datetime) -> tu
         if record is None or record.state is not PhaseState.SUCCEEDED or phase.name not in old:
             continue
         if not lasts(record.expires_time, kept_until(revision, phase, now)):
+            continue
+        handed = content_wanted(observed.job.spec, pipeline, phase.name)
+        if handed != content_handed_in(retried.job.spec, retried.spec, record):
             continue
         if _same_work(observed.job, retried.job, phase, old[phase.name]) and set(phases_before(pipeline, phase)) <= set(
             kept

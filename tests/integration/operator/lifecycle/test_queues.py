@@ -13,16 +13,21 @@ from tests.support.podrunner import ended, running, succeed
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH, wait_until
 from audiojob_types.constants import API_VERSION, GPU_RESOURCE, KUEUE_QUEUE_LABEL
-from audiojob_types.contract import ExitCode, Outcome, PhaseInput, PhaseResult
+from audiojob_types.contract import ExitCode, Outcome, PhaseInput, PhaseInputFile, PhaseResult
 
 QUEUES = f"/apis/{API_VERSION}/namespaces"
 PIPELINES = f"/apis/{API_VERSION}/audiopipelines"
 NODES = "/api/v1/nodes"
 
 
+READ: dict[tuple[str, str], tuple[PhaseInputFile, ...]] = {}
+"""What pods were given to read, by job and phase."""
+
+
 def play(phase: PhaseInput, pod: Object) -> Object:
     """What becomes of a pod is in its job's name: ``kind-…``."""
     kind = phase.job.split("-")[0]
+    READ[phase.job, phase.phase] = phase.inputs
     if kind == "stays":
         return running()
     if kind == "hungry" and phase.attempt == 1:
@@ -82,6 +87,15 @@ def make_line(space: Space, *phases: Object) -> str:
     space.rest.request("POST", PIPELINES, {"apiVersion": API_VERSION, "kind": "AudioPipeline",
                                            "metadata": {"name": name}, "spec": spec})  # fmt: skip
     return name
+
+
+def told(space: Space, name: str, reason: str) -> list[str]:
+    """The messages of a job's events."""
+    return [
+        event["message"]
+        for event in space.events()
+        if (event["involvedObject"]["name"], event["reason"]) == (name, reason)
+    ]
 
 
 def says(reason: str) -> Callable[[Object], bool]:
@@ -261,6 +275,26 @@ def test_a_gate_that_listens_stops_only_where_the_phase_before_it_asks(here: Spa
     assert here.finished(certain)["status"]["state"] == "Succeeded"
     here.patch(name, {"reviews": [{"phase": "two", "approved": True}]})
     assert here.finished(name)["status"]["state"] == "Succeeded"
+
+
+def test_a_phase_reads_what_its_review_hands_in(here: Space) -> None:
+    read = {"inputs": [{"name": "words", "from": "one", "output": "output"}], "gate": "Review"}
+    line = make_line(here, {"name": "one"}, {"name": "two", **read})
+    name = unique("song")
+    here.submit(name, pipeline=line)
+    job = here.until(name, says("AwaitingReview"), "the gate")
+    assert phase(job, "two")["reviewTakes"] == ["output"]
+    wrong = {"phase": "two", "approved": True, "inputs": [{"name": "words", "text": "La la la"}]}
+    here.patch(name, {"reviews": [wrong]})
+    wait_until("the event", lambda: bool(told(here, name, "ReviewIgnored")), seconds=30)
+    [message] = told(here, name, "ReviewIgnored")
+    assert "spec.reviews[0].inputs[words]" in message
+    assert here.job(name)["status"]["state"] == "Suspended"
+    right = {"phase": "two", "approved": True, "inputs": [{"name": "output", "text": "La la la"}]}
+    here.patch(name, {"reviews": [wrong, right]})
+    job = here.finished(name)
+    assert (job["status"]["state"], phase(job, "two")["reviewInputs"]) == ("Succeeded", ["output"])
+    assert READ[name, "two"] == (PhaseInputFile(name="words", text="La la la"),)
 
 
 def test_a_retry_does_only_what_was_not_done(here: Space) -> None:

@@ -206,6 +206,8 @@ def test_nothing_in_a_spec_chooses_how_work_runs() -> None:
         "source.library", "source.library.name", "source.library.path",
         "destination", "destination.library", "destination.layout",
         "reviews", "reviews[]", "reviews[].phase", "reviews[].approved", "reviews[].message",
+        "reviews[].inputs", "reviews[].inputs[]", "reviews[].inputs[].name", "reviews[].inputs[].text",
+        "reviews[].inputs[].object", "reviews[].inputs[].object.key",
     }  # fmt: skip
     prefix = "audiojob.spec."
     fields = {path.removeprefix(prefix) for path, _ in NODES if path.startswith(prefix)}

@@ -17,7 +17,10 @@ from audiojob_types.constants import LABEL_USER
 JOBS = "/api/v1/jobs"
 SONG = f"{JOBS}/song"
 APPROVE = {"phase": "publish", "approved": True}
-PHASES = [{"name": "separate", "state": "Succeeded", "attempt": 1}, {"name": "publish", "state": "Waiting"}]
+PHASES: list[dict[str, Any]] = [
+    {"name": "separate", "state": "Succeeded", "attempt": 1},
+    {"name": "publish", "state": "Waiting"},
+]
 
 # Each call, with a body that would do.
 CALLS: dict[str, tuple[str, str, Any]] = {
@@ -143,6 +146,69 @@ def test_the_first_review_of_a_phase_counts(client: TestClient, backend: MemoryB
     assert len(spec(backend)["reviews"]) == 1
 
 
+TAKES: list[dict[str, Any]] = [PHASES[0], {**PHASES[1], "reviewTakes": ["lyrics", "title"]}]
+LYRICS = {"name": "lyrics", "text": "La la la"}
+
+
+def handing_in(*inputs: Any) -> dict[str, Any]:
+    return {**APPROVE, "inputs": list(inputs)}
+
+
+def test_a_review_may_hand_in_inputs(client: TestClient, backend: MemoryBackend) -> None:
+    backend.put("song", state="Suspended", phases=TAKES)
+    body = handing_in(LYRICS, {"name": "title", "object": {"key": "titles/song.txt"}})
+    answer = client.post(f"{SONG}/reviews", json=body)
+    assert answer.status_code == 201, answer.text
+    assert spec(backend)["reviews"] == [{**body, "message": ""}]
+    for again in (body, handing_in({**LYRICS, "text": "other"}), APPROVE):
+        assert problem(client.post(f"{SONG}/reviews", json=again), 409)["type"] == "/problems/already-reviewed"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "pointer", "word"),
+    [
+        pytest.param([{**LYRICS, "name": "cover"}], "/inputs/0", "known: lyrics, title", id="what nobody reads"),
+        pytest.param([{"name": "title"}], "/inputs/0", "exactly one of", id="nothing"),
+        pytest.param(
+            [LYRICS, {**LYRICS, "name": "title", "object": {"key": "a"}}], "/inputs/1", "one of", id="two in one"
+        ),
+        pytest.param([LYRICS, LYRICS], "/inputs/0", "twice", id="two of a name"),
+        pytest.param(
+            [{**LYRICS, "text": "é" * 20_000}], "/inputs/0/text", "32768 bytes", id="a text that is too large"
+        ),
+        pytest.param([{**LYRICS, "text": "x" * 32_769}], "/inputs/0/text", "32768", id="a text of too many characters"),
+        pytest.param(
+            [{"name": "lyrics", "object": {"key": "../other/x"}}],
+            "/inputs/0/object/key",
+            "relative path",
+            id="elsewhere",
+        ),
+        pytest.param(
+            [{"name": "lyrics", "url": "https://example.org"}], "/inputs/0/url", "unknown field", id="an address"
+        ),
+        pytest.param([{**LYRICS, "name": f"n{n}"} for n in range(5)], "/inputs", "at most 4", id="too many"),
+    ],
+)
+def test_inputs_that_make_no_sense_are_refused_naming_the_field(
+    client: TestClient, backend: MemoryBackend, inputs: Any, pointer: str, word: str
+) -> None:
+    backend.put("song", state="Suspended", phases=TAKES)
+    found = problem(client.post(f"{SONG}/reviews", json=handing_in(*inputs)), 422)
+    assert [(error["pointer"], word in error["detail"]) for error in found["errors"]] == [(pointer, True)]
+    assert "reviews" not in spec(backend)
+
+
+def test_inputs_of_a_rejection_and_of_a_job_that_is_being_cancelled_are_refused(
+    client: TestClient, backend: MemoryBackend
+) -> None:
+    backend.put("song", state="Suspended", phases=TAKES)
+    rejection = {**handing_in(LYRICS), "approved": False}
+    assert problem(client.post(f"{SONG}/reviews", json=rejection), 422)["errors"][0]["pointer"] == "/inputs"
+    assert client.post(f"{SONG}/cancel").status_code == 202
+    found = problem(client.post(f"{SONG}/reviews", json=handing_in(LYRICS)), 409)
+    assert (found["type"], "being cancelled" in found["detail"]) == ("/problems/already-finished", True)
+
+
 @pytest.mark.parametrize(
     ("phases", "body", "status", "word"),
     [
@@ -153,6 +219,9 @@ def test_the_first_review_of_a_phase_counts(client: TestClient, backend: MemoryB
         pytest.param(PHASES, {**APPROVE, "approved": "yes"}, 422, "approved", id="a word for a verdict"),
         pytest.param(PHASES, {**APPROVE, "phase": "Publish"}, 422, "phase", id="a phase that is no name"),
         pytest.param(PHASES, {**APPROVE, "message": "x" * 1_025}, 422, "message", id="a message that is too long"),
+        pytest.param(TAKES, {**handing_in(LYRICS), "phase": "mix"}, 422, "separate, publish", id="inputs for no phase"),
+        pytest.param(TAKES, {**handing_in(LYRICS), "phase": "separate"}, 409, "has started", id="inputs that are late"),
+        pytest.param(PHASES, handing_in(LYRICS), 422, "known: none", id="inputs for a phase that takes none"),
         pytest.param(PHASES, {**APPROVE, "by": "me"}, 422, "by", id="an unknown field"),
     ],
 )

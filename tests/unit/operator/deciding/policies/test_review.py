@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import NOW, World, audio_job, phase, pipeline, result_message
 
+from audiojob_operator.building.handed_in import Reviews
 from audiojob_operator.deciding.policies.review import approved, needs_review, questions, review_end
 from audiojob_operator.records.reuse import Donor, donor_from_text, donor_to_text
 from audiojob_types.contract import ManifestRef
@@ -51,15 +52,16 @@ def reads(*names: str) -> list[dict[str, str]]:
     ],
 )
 def test_which_gates_are_shut(gate: dict[str, Any], asked: dict[str, str], stops: bool) -> None:
-    line = AudioPipeline.model_validate(pipeline(*(phase(name) for name in records()), name="line"))
-    last = type(line.spec.phases[-1]).model_validate(phase("last", **gate))
+    *before, _ = records()
+    gated = AudioPipeline.model_validate(pipeline(*map(phase, before), phase("last", **gate))).spec
+    last = gated.phases[-1]
     found = records(**asked)
     for reviews, waits, passes in (([], stops, not stops), ([YES], False, True)):
-        spec = AudioJob.model_validate(audio_job(reviews=reviews)).spec
-        assert needs_review(spec, last, found) is waits
-        assert approved(spec, last, found) is passes
-        assert review_end(spec, last, found, NOW) is None
-    rejected = AudioJob.model_validate(audio_job(reviews=[NO])).spec
+        given = Reviews.of(AudioJob.model_validate(audio_job(reviews=reviews)).spec, gated)
+        assert needs_review(given, last, found) is waits
+        assert approved(given, last, found) is passes
+        assert review_end(given, last, found, NOW) is None
+    rejected = Reviews.of(AudioJob.model_validate(audio_job(reviews=[NO])).spec, gated)
     ends = review_end(rejected, last, found, NOW)
     assert (ends[0] if ends else None) == (Reason.REVIEW_REJECTED if gate.get("gate") else None)
     assert approved(rejected, last, found) is ("gate" not in gate)
