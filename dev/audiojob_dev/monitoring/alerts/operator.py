@@ -68,6 +68,22 @@ OPERATOR: Final = (
         "Reconciles ended with an error that nobody foresaw in the last 15 minutes; the log has a traceback.",
     ),
     Alert(
+        "Parked",
+        "warning",
+        "5m",
+        f"{total('audiojob_operator_parked_audiojobs')} > 0",
+        "AudioJobs are parked: the operator fails on them again and again.",
+        "{{ $value }} AudioJobs go no further by a fault of the operator.",
+    ),
+    Alert(
+        "Unwritable",
+        "warning",
+        "5m",
+        f"{total('audiojob_operator_unwritable_audiojobs')} > 0",
+        "AudioJobs are given up: the API server refuses every write of their status.",
+        "{{ $value }} AudioJobs go no further, and their status says nothing of it.",
+    ),
+    Alert(
         "OrphanJobs",
         "warning",
         "1h",
