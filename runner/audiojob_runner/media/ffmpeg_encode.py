@@ -116,6 +116,7 @@ class EncodeRequest:
     threads: int = 1
     front_index: bool = True  # mp4 and m4a: players can start before they have the whole file
     bit_exact: bool = True
+    gapless: bool = True  # mp3: tells players what of it is no sound; those who do not listen play it 25 ms later
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +307,7 @@ def _container_options(request: EncodeRequest, container: Container) -> list[str
         options += ["-rf64", "auto"]
     if container.name == "mp3":
         options += ["-id3v2_version", str(id3_version(request.tags))]
+        options += [] if request.gapless else ["-write_xing", "0"]
     return [*options, "-f", container.muxer, "-y", file_argument(request.target)]
 
 
