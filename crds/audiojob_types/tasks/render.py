@@ -126,6 +126,10 @@ class RenderParameters(TaskParameters):
             "Default -14.",
         ),
     ] = -14
+    cdg: Annotated[
+        bool,
+        Field(description="cdg adds a zip of CD+G and MP3, as karaoke programs and machines take it. Default false."),
+    ] = False
     thumbnail_format: Annotated[
         Literal["jpeg", "png"], Field(description="thumbnailFormat is jpeg or png. Default jpeg.")
     ] = "jpeg"
@@ -161,6 +165,7 @@ TASK: Final = TaskDescriptor(
     outputs=(
         Output("video", ("video/mp4", "video/webm")),
         Output("thumbnail", ("image/jpeg", "image/png")),
+        Output("cdg", ("application/zip",), optional=True),
     ),
     reuse=Reuse.BY_DEFAULT,
     reads_metadata=True,

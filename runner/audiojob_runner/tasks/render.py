@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from audiojob_runner.cdg.archive import MEDIA_TYPE
+from audiojob_runner.cdg.make import KaraokeZip, write_zip
 from audiojob_runner.cpus import usable_cpus
 from audiojob_runner.karaoke.behind import Behind
 from audiojob_runner.karaoke.film import Film, Look, subtitles
 from audiojob_runner.karaoke.soundtrack import SOUND_INPUT, VOCALS_INPUT, Guide, Maker, Soundtrack
 from audiojob_runner.karaoke.sources import file_of, invalid, needed, read_record, unwritten
-from audiojob_runner.karaoke.timed import shown_lines, sung_lines
+from audiojob_runner.karaoke.timed import SungLine, shown_lines, sung_lines
 from audiojob_runner.lyrics.clean import Removed, clean
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media.ffmpeg import FfmpegError
 from audiojob_runner.media.ffmpeg_still import StillRequest, still
 from audiojob_runner.media.rendering.backdrop import Frame
 from audiojob_runner.media.rendering.film import SUBTITLES, Background, FilmRequest, write_film
+from audiojob_runner.media.rendering.mix import CODEC
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_runner.typeset.fontconfig import write_fontconfig
 from audiojob_runner.typeset.fonts import Fonts
@@ -41,7 +44,10 @@ EFFORTS: Final = {"Low": "ultrafast", "Medium": "veryfast", "High": "medium"}
 SAMPLE_RATES: Final = {"mp4": 44_100, "webm": 48_000}
 NO_WORDS: Final = "There are no words in the lyrics: the film shows the title alone."
 # Percent at the end of each part.
-_PARTS: Final = {"Read": (0.0, 2.0), "Measured": (2.0, 4.0), "Read the background": (4.0, 6.0), "Rendered": (6.0, 98.0)}
+_PARTS: Final = {
+    "Read": (0.0, 2.0), "Measured": (2.0, 4.0), "Read the background": (4.0, 6.0), "Rendered": (6.0, 95.0),
+    "Encoded the sound of the zip": (95.0, 99.0),
+}  # fmt: skip
 _CODECS: Final = {"mp4": ("mov", "h264"), "webm": ("matroska", "vp9")}
 _EXTENSIONS: Final = {"jpeg": "jpg", "png": "png"}
 _MAX_THUMBNAIL: Final = 1_280
@@ -59,6 +65,7 @@ class _Written:
     """The words of the film: its subtitles, the fonts that they need, and what the song is called."""
 
     film: Film
+    lines: Sequence[SungLine]
     fonts: Fonts
     names: Mapping[str, str]
 
@@ -95,6 +102,7 @@ class _Rendering:
             write_film(request, self._reporter("Rendered", sound.seconds), context.cancelled)
             context.progress(_PARTS["Rendered"][1], "Taking the thumbnail")
             still(self._still(request.target, thumbnail, written.film), context.cancelled)
+            zipped = self._zip(request, written, sound) if wanted.cdg else None
         except FfmpegError as error:
             request.target.unlink(missing_ok=True)
             context.log.warning("ffmpeg: %s", error)
@@ -102,7 +110,7 @@ class _Rendering:
         for warning in self._warnings:
             context.log.warning("%s", warning)
         context.progress(100, "Film written")
-        return self._result(request, thumbnail, sound)
+        return self._result(request, thumbnail, sound, zipped)
 
     def _guide(self) -> Guide | None:
         path = file_of(self._inputs, VOCALS_INPUT, "Render")
@@ -137,7 +145,7 @@ class _Rendering:
         film = subtitles(lines, look, fonts)
         self._warnings += film.warnings
         (self._folder / SUBTITLES).write_text(film.subtitles, encoding="utf-8")
-        return _Written(film, fonts, names)
+        return _Written(film, lines, fonts, names)
 
     def _named(self, record: Lyrics, name: str) -> str:
         """Title or artist: the user's, else that of the lyrics, else that of the sound."""
@@ -182,6 +190,22 @@ class _Rendering:
         form = wanted.thumbnail_format
         return StillRequest(film, target, demuxer, 0, codec, form, at / 1_000, _MAX_THUMBNAIL, _MAX_THUMBNAIL)
 
+    def _zip(self, film: FilmRequest, written: _Written, sound: Soundtrack) -> Path:
+        """The same for karaoke machines, as loud as the film."""
+        request = KaraokeZip(
+            lines=written.lines,
+            sound=sound.path,
+            codec=CODEC,
+            milliseconds=sound.seconds * 1_000,
+            target=self._context.work_dir / "karaoke.zip",
+            title=written.names["title"],
+            artist=written.names["artist"],
+            gain_decibels=film.gain_decibels,
+        )
+        report = self._reporter("Encoded the sound of the zip", sound.seconds)
+        self._warnings += write_zip(request, written.fonts, report, self._context.cancelled)
+        return request.target
+
     def _reporter(self, verb: str, seconds: float | None) -> Callable[[float], None]:
         """Turns ffmpeg's position into percent of a part; without a known length only the position is reported."""
         low, high = _PARTS[verb]
@@ -194,7 +218,7 @@ class _Rendering:
 
         return report
 
-    def _result(self, request: FilmRequest, thumbnail: Path, sound: Soundtrack) -> TaskResult:
+    def _result(self, request: FilmRequest, thumbnail: Path, sound: Soundtrack, zipped: Path | None) -> TaskResult:
         wanted = self._wanted
         about: dict[str, Any] = {
             **request.tags,
@@ -208,6 +232,8 @@ class _Rendering:
             TaskOutput("video", request.target, f"video/{wanted.format}", about),
             TaskOutput("thumbnail", thumbnail, f"image/{wanted.thumbnail_format}"),
         ]
+        if zipped is not None:
+            outputs.append(TaskOutput("cdg", zipped, MEDIA_TYPE, dict(request.tags)))
         told: dict[str, Any] = {"ffmpeg": ffmpeg.version()}
         if not sound.loudness.silent:
             # Before the room that the mix was given, which the gain makes up for.
