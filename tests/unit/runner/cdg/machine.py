@@ -17,7 +17,7 @@ class Machine:
 
     def __init__(self, stream: bytes) -> None:
         assert len(stream) % 24 == 0
-        self._stream = stream
+        self.stream = stream
         self.played = 0
         self.screen = [[0] * WIDTH for _ in range(HEIGHT)]
         self.palette: list[tuple[int, int, int]] = [(0, 0, 0)] * 16
@@ -25,11 +25,11 @@ class Machine:
 
     def play(self, milliseconds: float) -> Machine:
         """All packets up to that time."""
-        end = min(len(self._stream) // 24, round(milliseconds * 0.3))
-        commands = self._stream[::24]
+        end = min(len(self.stream) // 24, round(milliseconds * 0.3))
+        commands = self.stream[::24]
         while 0 <= (number := commands.find(9, self.played, end)) < end:
             self.idle += number - self.played
-            self._take(self._stream[24 * number : 24 * (number + 1)])
+            self._take(self.stream[24 * number : 24 * (number + 1)])
             self.played = number + 1
         self.idle += max(0, end - self.played)
         self.played = max(self.played, end)
