@@ -15,7 +15,7 @@ import argparse
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ from bench.harness import machine, percentile
 from bench.product import NAMESPACE
 from bench.upgrades.leadership import gaps, watched
 from bench.upgrades.releases import bring, cluster_and_release, remove
-from bench.upgrades.work import Work, simulate, told
+from bench.upgrades.work import Work, evict, simulate, told
 
 from audiojob_dev.cluster.embedded import Cluster as EmbeddedCluster
 from audiojob_dev.demo.install import RELEASE_NAMESPACE
 from audiojob_dev.paths import paths_from_environment
-from audiojob_dev.rest import Rest, RestError
+from audiojob_dev.rest import Rest
 from audiojob_types.constants import LABEL_JOB
 
 PIPELINE = {"under-load": [simulate("one", 2_000), simulate("two", 2_000)]}
@@ -66,11 +66,14 @@ def load(work: Work) -> Iterator[list[str]]:
         thread.join()
 
 
-def upgrades(bringing: Any, count: int) -> list[float]:
-    """So many upgrades, one after the other; seconds of each."""
-    took = []
+def upgrades(bringing: Callable[[dict[str, Any]], None], count: int, seconds: float) -> list[float]:
+    """So many upgrades, one after the other, none begun after so long; seconds of each."""
+    took: list[float] = []
+    start = time.monotonic()
     for number in range(count):
         began = time.monotonic()
+        if began - start > seconds:
+            break
         bringing({"operator.podAnnotations": {"bench": f"round-{number}"}})
         took.append(time.monotonic() - began)
         print(f"upgrade {number + 1}: {took[-1]:.1f} s", flush=True)
@@ -95,7 +98,7 @@ def drain(rest: Rest) -> tuple[float, int, int]:
         for uid, metadata in left.items():
             if uid not in accepted and time.monotonic() - asked[uid] >= _RETRY_SECONDS:
                 asked[uid] = time.monotonic()
-                if _evict(rest, metadata):
+                if evict(rest, metadata):
                     accepted.add(uid)
                 else:
                     refused += 1
@@ -103,21 +106,6 @@ def drain(rest: Rest) -> tuple[float, int, int]:
         alive = {pod["metadata"]["uid"] for pod in _pods(rest)}
         left = {uid: metadata for uid, metadata in left.items() if uid in alive}
     return time.monotonic() - began, count, refused
-
-
-def _evict(rest: Rest, metadata: dict[str, Any]) -> bool:
-    """False where a budget refuses."""
-    where = {"name": metadata["name"], "namespace": metadata["namespace"]}
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": where}
-    try:
-        rest.request("POST", f"/api/v1/namespaces/{where['namespace']}/pods/{where['name']}/eviction", body)
-    except RestError as error:
-        if error.status == 404:
-            return True
-        if error.status == 429:
-            return False
-        raise
-    return True
 
 
 def check(work: Work, names: list[str]) -> list[str]:
@@ -143,7 +131,7 @@ def check_drained(work: Work, names: list[str], evicted: set[str]) -> list[str]:
     return wrong
 
 
-def run(count: int) -> list[str]:
+def run(count: int, minutes: float) -> list[str]:
     """Upgrades, then the drain."""
     cluster, release = cluster_and_release()
     rest = EmbeddedCluster(paths_from_environment()).rest
@@ -156,11 +144,11 @@ def run(count: int) -> list[str]:
         bringing({})
         work.prepare({**PIPELINE, **DRAINED})
         with watched(rest) as lease, load(work) as names:
-            took = upgrades(bringing, count)
+            took = upgrades(bringing, count, minutes * 60)
         without = gaps(lease.history)
         wrong = check(work, names)
         print(
-            f"{count} upgrades of {min(took):.1f} to {max(took):.1f} s; {lease.holders} leaders; without one "
+            f"{len(took)} upgrades of {min(took):.1f} to {max(took):.1f} s; {lease.holders} leaders; without one "
             f"{percentile(without, 0.5):.1f} s (median), {max(without):.1f} s (longest of {len(without)}); "
             f"{len(names)} jobs of two phases beside them",
             flush=True,
@@ -189,9 +177,10 @@ def run(count: int) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--upgrades", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=60, help="begin no upgrade after so long (60)")
     arguments = parser.parse_args()
     print(machine(), flush=True)
-    return told(run(arguments.upgrades))
+    return told(run(arguments.upgrades, arguments.minutes))
 
 
 if __name__ == "__main__":

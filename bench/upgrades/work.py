@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from bench.product import NAMESPACE
 
-from audiojob_dev.rest import Rest
+from audiojob_dev.rest import Rest, RestError
 from audiojob_types.constants import API_VERSION, LABEL_ATTEMPT, LABEL_JOB, LABEL_PHASE
 from audiojob_types.resources.job import AudioJob
 
@@ -205,6 +205,21 @@ class Work:
     def _of(self, path: str, name: str) -> list[Object]:
         found: list[Object] = self._rest.request("GET", f"{path}?labelSelector={quote(f'{LABEL_JOB}={name}')}")["items"]
         return found
+
+
+def evict(rest: Rest, metadata: Object) -> bool:
+    """Evict a pod, as ``kubectl drain`` does; False where a budget refuses."""
+    where = {"name": metadata["name"], "namespace": metadata["namespace"]}
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": where}
+    try:
+        rest.request("POST", f"/api/v1/namespaces/{where['namespace']}/pods/{where['name']}/eviction", body)
+    except RestError as error:
+        if error.status == 404:
+            return True
+        if error.status == 429:
+            return False
+        raise
+    return True
 
 
 def told(wrong: list[str]) -> int:
