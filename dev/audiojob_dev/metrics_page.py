@@ -81,7 +81,7 @@ created, CPU time beyond its cores, sound longer than a week, GPU memory without
 | What do jobs wait for? | `sum by (reason) (audiojob_operator_audiojobs{{state="Queued"}})` |
 | How long is a wait? | `histogram_quantile(0.9, sum by (le) (rate(audiojob_operator_phase_wait_seconds_bucket[1h])))` |
 | Which queue waits longest? | `topk(5, audiojob_operator_oldest_wait_seconds)` |
-| Are GPUs short? | `audiojob_operator_gpus{{state="wanted"}} > 0` |
+| Which GPUs are short? | `audiojob_operator_gpus{{state="wanted"}} > 0` |
 | How much fails? | `sum by (class, reason) (rate(audiojob_operator_attempts_total{{class!="Succeeded"}}[15m]))` |
 | Do the watches deliver? | `max by (watch) (audiojob_operator_watch_age_seconds) < 120` |
 | Can it work? | `max by (reason) (audiojob_operator_degraded) == 0` |

@@ -232,8 +232,9 @@ class Operator:
         backlog, kueue = self._admitter.backlog(), caches.kueue_gpus
         metrics.show_backlog(caches.known_queues(), backlog, datetime.now(UTC))
         metrics.show_gpus(
-            offered=sum(caches.gpus.offered.values()),
-            held=self._admitter.gpus + kueue.held,
-            wanted=backlog.gpus_wanted + kueue.wanted,
+            caches.gpu_resource,
+            offered=caches.gpus.offered,
+            held=caches.by_resource(self._admitter.gpus) + kueue.held,
+            wanted=caches.by_resource(backlog.gpus_wanted) + kueue.wanted,
         )
         metrics.show_unschedulable(caches.unschedulable_pods())

@@ -271,9 +271,10 @@ class Admitter:
         return self._scheduler.backlog(self._current_limits(), datetime.now(UTC))
 
     @property
-    def gpus(self) -> int:
-        """GPUs of live Jobs, or given to phases that are about to start; those that Kueue counts are not in it."""
-        return self._scheduler.ledger.gpus
+    def gpus(self) -> Mapping[str, int]:
+        """GPUs of live Jobs, or given to phases that are about to start, by the pool of their kind; those that Kueue
+        counts are not in it."""
+        return self._scheduler.ledger.gpus_by_pool
 
     @property
     def running(self) -> int:

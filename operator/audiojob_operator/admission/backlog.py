@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -13,17 +14,17 @@ from audiojob_operator.records.admission import Backlog, Candidate, QueueKey, Wa
 from audiojob_types.contract import Device
 from audiojob_types.resources.job import AudioJob, PhaseState
 
-_Found: TypeAlias = tuple[QueueKey, Device, Waiting, int]  # with the GPUs that they want
+_Found: TypeAlias = tuple[QueueKey, Device, Waiting, Mapping[str, int]]  # with the GPUs that they want, by pool
 
 
 def find_backlog(roster: Roster, ledger: Ledger, limits: Limits, now: datetime) -> Backlog:
     """Jobs that wait for a slot, or for GPUs with or without one. It costs as much as there are lines, not jobs."""
     waiting: dict[tuple[QueueKey, Device], Waiting] = {}
-    wanted = 0
+    wanted = Counter[str]()
     for queue, device, found, gpus in (*_without_slot(roster, limits), *_with_slot(roster, ledger, limits, now)):
         place = (queue, device)
         waiting[place] = waiting[place] + found if place in waiting else found
-        wanted += gpus
+        wanted.update(gpus)
     return Backlog(waiting, wanted)
 
 
@@ -33,7 +34,8 @@ def _without_slot(roster: Roster, limits: Limits) -> Iterator[_Found]:
             gpus = needs.gpus if _waits_for_gpu(needs, queue, limits) else 0
             device = Device.GPU if gpus else Device.CPU
             for line in by_priority.values():
-                yield queue, device, Waiting(len(line), _since(line, roster)), gpus * len(line)
+                wanted = {limits.pool(needs.resource): gpus * len(line)} if gpus else {}
+                yield queue, device, Waiting(len(line), _since(line, roster)), wanted
 
 
 def _waits_for_gpu(needs: Needs, queue: QueueKey, limits: Limits) -> bool:
@@ -61,16 +63,22 @@ def _with_slot(roster: Roster, ledger: Ledger, limits: Limits, now: datetime) ->
         if limits.managed(queue):
             continue  # Kueue is asked once the Job is there
         grant = ledger.grant(key, Resource.GPUS)
-        granted = grant.amount if grant is not None and grant.state in (GrantState.OFFERED, GrantState.HELD) else 0
-        missing = _asked_for(each, queue, limits, now) - granted
+        missing = _asked_for(each, queue, limits, now)
+        if grant is not None and grant.state in (GrantState.OFFERED, GrantState.HELD):
+            missing[grant.pool] -= grant.amount
+        missing = +missing
         row = roster.get(key)
-        if missing > 0 and row is not None and row.facts.job is not None:
+        if missing and row is not None and row.facts.job is not None:
             yield queue, Device.GPU, Waiting(1, _gpu_wait_since(row.facts.job, now)), missing
 
 
-def _asked_for(each: Candidate, queue: QueueKey, limits: Limits, now: datetime) -> int:
+def _asked_for(each: Candidate, queue: QueueKey, limits: Limits, now: datetime) -> Counter[str]:
     due = (request for request in each.requests if is_due(request, now) and limits.is_asked_for(request, queue))
-    return sum(request.gpus for request in due if request.until is None or now < request.until)
+    found = Counter[str]()
+    for request in due:
+        if request.until is None or now < request.until:
+            found[limits.pool(request.resource)] += request.gpus
+    return found
 
 
 def _gpu_wait_since(job: AudioJob, now: datetime) -> datetime:

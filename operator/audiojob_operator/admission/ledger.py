@@ -280,6 +280,11 @@ class Ledger:
         """GPUs in use, held and offered, in all queues."""
         return self._queue_gpus.total()
 
+    @property
+    def gpus_by_pool(self) -> Mapping[str, int]:
+        """The same, by the pool of their kind. A view: it moves with the ledger."""
+        return self._pool_gpus
+
     def pool_gpus(self, pool: str) -> int:
         """GPUs of one kind in use, held and offered."""
         return self._pool_gpus[pool]

@@ -34,6 +34,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 MAX_PLACES: Final = 100
 """Pairs of pipeline and phase with series of their own: a pair has up to 64 of them."""
 MAX_QUEUES: Final = 200
+MAX_GPU_KINDS: Final = 16
 """Queues with series of their own."""
 
 
@@ -48,6 +49,7 @@ class Metrics:
         self.registry.register(self.snapshot)
         self._places = Bounded(MAX_PLACES)
         self._queues = Bounded(MAX_QUEUES)
+        self._gpu_kinds = Bounded(MAX_GPU_KINDS)
         self._of_the_process()
         self._of_the_work()
 
@@ -148,9 +150,19 @@ class Metrics:
         self.snapshot.show(table.BACKLOG, counts.items())
         self.snapshot.show(table.OLDEST_WAIT_SECONDS, ((labels, seconds.get(labels, 0.0)) for labels in counts))
 
-    def show_gpus(self, *, offered: int, held: int, wanted: int) -> None:
-        """GPUs of the whole cluster."""
-        self.snapshot.show(table.GPUS, ((("offered",), offered), (("held",), held), (("wanted",), wanted)))
+    def show_gpus(
+        self, site: str, *, offered: Mapping[str, int], held: Mapping[str, int], wanted: Mapping[str, int]
+    ) -> None:
+        """GPUs of the whole cluster by resource, with a 0 for that of the site: a slice is not the same as a GPU."""
+        states = {"offered": offered, "held": held, "wanted": wanted}
+        resources = sorted({site, *offered, *held, *wanted})
+        self._gpu_kinds.forget_all_but([(each,) for each in resources])
+        self._gpu_kinds.labels(site)  # it is never among the others
+        counts: Count[tuple[str, ...]] = Count()
+        for resource in resources:
+            for state, numbers in states.items():
+                counts[(state, *self._gpu_kinds.labels(resource))] += numbers.get(resource, 0)
+        self.snapshot.show(table.GPUS, counts.items())
 
     def show_unschedulable(self, pods: Mapping[Device, int]) -> None:
         """Pods that no node has room for."""

@@ -74,7 +74,12 @@ OLDEST_WAIT_SECONDS: Final = _gauge(
     "queue",
     "device",
 )
-GPUS: Final = _gauge("gpus", "GPUs that Ready nodes offer, that phases hold, and that others wait for.", "state")
+GPUS: Final = _gauge(
+    "gpus",
+    "GPUs that Ready nodes offer, that phases hold, and that others wait for, by the resource that nodes call them.",
+    "state",
+    "resource",
+)
 UNSCHEDULABLE_PODS: Final = _gauge("unschedulable_pods", "Pods that no node has room for.", "device")
 PHASE_WAIT_SECONDS: Final = _histogram(
     "phase_wait_seconds",

@@ -114,7 +114,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits for admission, by queue and by what it waits for: GPUs, or a slot alone (CPU)."""
+    """What waits for admission, by queue and by what it waits for: GPUs, or a slot alone (CPU).
+
+    ``gpus_wanted``: how many GPUs, by the pool of their kind.
+    """
 
     waiting: Mapping[tuple[QueueKey, Device], Waiting] = field(default_factory=dict)
-    gpus_wanted: int = 0
+    gpus_wanted: Mapping[str, int] = field(default_factory=dict)

@@ -35,10 +35,10 @@ _START_SECONDS: Final = 10.0
 
 
 class KueueGpus(NamedTuple):
-    """GPUs of live Jobs that Kueue let in, and of those that wait for it."""
+    """GPUs of live Jobs that Kueue let in, and of those that wait for it, by resource."""
 
-    held: int
-    wanted: int
+    held: Counter[str]
+    wanted: Counter[str]
 
 
 class NodeGpus(NamedTuple):
@@ -98,12 +98,19 @@ class Caches:
         """Under what name admission counts the resource."""
         return SITE_GPUS if resource == self.gpu_resource else resource
 
+    def by_resource(self, pools: Mapping[str, int]) -> Counter[str]:
+        """Numbers of GPUs that admission counts by pool, by resource."""
+        return Counter({self.gpu_resource if pool == SITE_GPUS else pool: count for pool, count in pools.items()})
+
     @property
     def kueue_gpus(self) -> KueueGpus:
         """GPUs that Kueue counts."""
-        managed = [each for cache in self.namespaces.values() for each in cache.live_gpus.values() if each.managed]
-        wanted = sum(each.gpus for each in managed if each.waits)
-        return KueueGpus(sum(each.gpus for each in managed) - wanted, wanted)
+        held, wanted = Counter[str](), Counter[str]()
+        for cache in self.namespaces.values():
+            for each in cache.live_gpus.values():
+                if each.managed:
+                    (wanted if each.waits else held)[each.resource] += each.gpus
+        return KueueGpus(held, wanted)
 
     def unschedulable_pods(self) -> Counter[Device]:
         """How many pods no node has room for, by the device that they want."""

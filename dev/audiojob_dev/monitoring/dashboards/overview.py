@@ -107,7 +107,7 @@ _WHY: Final = Row(
             "GPUs",
             "What Ready nodes offer, what phases hold, and what others wait for.",
             "short",
-            (Query(total("audiojob_operator_gpus", "state"), "{{state}}"),),
+            (Query(total("audiojob_operator_gpus", "resource", "state"), "{{resource}} {{state}}"),),
         ),
     ),
 )

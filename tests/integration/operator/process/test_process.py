@@ -101,7 +101,7 @@ def test_probes_and_metrics_answer(space: Space, proxy: FaultProxy, tmp_path: Pa
         f"audiojob_operator_phase_run_seconds_count{{{place}}} 1.0",
         'audiojob_operator_degraded{reason="ApiServerUnreachable"} 0.0',
         f'audiojob_operator_backlog{{device="GPU",job_namespace="{space.namespace}",queue="default"}} 0.0',
-        'audiojob_operator_gpus{state="wanted"} 0.0',
+        'audiojob_operator_gpus{resource="nvidia.com/gpu",state="wanted"} 0.0',
         'audiojob_operator_attempt_start_seconds_count{device="CPU",stage="handover",task="Simulate"} 2.0',
         'audiojob_operator_unschedulable_pods{device="GPU"} 0.0',
         'audiojob_operator_attempt_start_seconds_count{device="CPU",stage="process",task="Simulate"} 2.0',

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.operator.admission.test_scheduler import Known
 from tests.unit.operator.builders import NOW, audio_job, phase, pipeline
 
-from audiojob_operator.admission.limits import Limits
+from audiojob_operator.admission.limits import GpuOffer, Limits
 from audiojob_operator.admission.roster import ChildFacts, JobFacts, Roster, Row
 from audiojob_operator.records.objects import Key
 from audiojob_types.base import format_time
@@ -48,7 +48,7 @@ def found(known: Known, limits: Limits = FULL) -> tuple[dict[tuple[str, Device],
         (queue[1], device): (waiting.count, (LATER - waiting.since).total_seconds())
         for (queue, device), waiting in backlog.waiting.items()
     }
-    return shown, backlog.gpus_wanted
+    return shown, sum(backlog.gpus_wanted.values())
 
 
 def test_nobody_waits() -> None:
@@ -107,6 +107,22 @@ def test_a_job_that_has_begun_and_waits_for_a_gpu_counts_since_its_phase_waits()
     begin(known, "song", GPU, gpuWaitStartTime=since)
     limits = Limits(gpus=1, gpus_per_node=1)
     assert found(known, limits) == ({("default", Device.GPU): (1, 10)}, 2)
+
+
+def test_gpus_are_wanted_by_their_kind() -> None:
+    known = Known()
+    known.put("holder", children=BUSY)
+    slice_ = AudioPipeline.model_validate(
+        pipeline(phase("only", "Separate", device="GPU", gpu={"resourceName": "nvidia.com/mig-1g.10gb"}))
+    ).spec
+    limits = Limits(gpus=1, gpus_per_node=1, other_gpus={"nvidia.com/mig-1g.10gb": GpuOffer(1, 1)})
+    known.put("whole", GPU)
+    for name in ("one", "two"):
+        known.put(name, slice_)
+    begin(known, "begun", slice_)
+    known.cycle(limits)
+    wanted = known.scheduler.backlog(limits, LATER).gpus_wanted
+    assert wanted == {"": 2, "nvidia.com/mig-1g.10gb": 2}, "one of the three slices was offered"
 
 
 def test_a_job_that_was_offered_its_gpus_does_not_wait_any_more() -> None:

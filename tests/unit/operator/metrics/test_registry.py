@@ -228,11 +228,35 @@ def test_queues_beyond_the_two_hundredth_share_one_label_until_others_go(metrics
     assert backlog_of(metrics) == {"queue-200 CPU": 3, "queue-200 CPU/s": 60}
 
 
+def gpus_of(metrics: Metrics) -> dict[str, list[float]]:
+    """By resource how many are offered, held and wanted."""
+    found: dict[str, dict[str, float]] = {}
+    for line in lines(metrics):
+        if match := re.fullmatch(r'audiojob_operator_gpus\{resource="(.+)",state="(.+)"\} (.+)', line):
+            found.setdefault(match[1], {})[match[2]] = float(match[3])
+    return {resource: [each[state] for state in ("offered", "held", "wanted")] for resource, each in found.items()}
+
+
+def test_gpus_are_counted_by_the_name_that_nodes_give_them(metrics: Metrics) -> None:
+    metrics.show_gpus("nvidia.com/gpu", offered={}, held={}, wanted={})
+    assert gpus_of(metrics) == {"nvidia.com/gpu": [0, 0, 0]}
+    metrics.show_gpus(
+        "nvidia.com/gpu", offered={"nvidia.com/mig-1g.10gb": 7}, held={"amd.com/gpu": 1}, wanted={"nvidia.com/gpu": 2}
+    )
+    assert gpus_of(metrics) == {
+        "amd.com/gpu": [0, 1, 0], "nvidia.com/gpu": [0, 0, 2], "nvidia.com/mig-1g.10gb": [7, 0, 0]
+    }  # fmt: skip
+    many = {f"a.example/gpu-{number:02}": 1 for number in range(40)}
+    metrics.show_gpus("nvidia.com/gpu", offered={**many, "nvidia.com/gpu": 3}, held={}, wanted={})
+    found = gpus_of(metrics)
+    assert (len(found), found["nvidia.com/gpu"], found["other"]) == (17, [3, 0, 0], [25, 0, 0])
+
+
 def test_who_does_not_lead_shows_none_of_it(metrics: Metrics) -> None:
     metrics.show_backlog({("music", "default")}, waiting_in("default"), NOW)
-    metrics.show_gpus(offered=4, held=3, wanted=2)
+    metrics.show_gpus("nvidia.com/gpu", offered={"nvidia.com/gpu": 4}, held={}, wanted={"nvidia.com/gpu": 2})
     metrics.show_unschedulable({Device.GPU: 1})
-    assert 'audiojob_operator_gpus{state="wanted"} 2.0' in lines(metrics)
+    assert 'audiojob_operator_gpus{resource="nvidia.com/gpu",state="wanted"} 2.0' in lines(metrics)
     assert 'audiojob_operator_unschedulable_pods{device="GPU"} 1.0' in lines(metrics)
     metrics.hide_what_the_leader_shows()
     leaders = tuple(each.name for each in metrics.of_the_leader)
@@ -262,7 +286,8 @@ def measured(metrics: Metrics, namespaces: int, queues: int, reasons: int = len(
     unfinished = [state for state in State if state not in FINISHED_STATES]
     metrics.snapshot.show(table.AUDIOJOBS, [(each, 1) for each in product(unfinished, REASONS[:reasons])])
     metrics.show_backlog({("music", f"queue-{number}") for number in range(queues)}, waiting_in("elsewhere"), NOW)
-    metrics.show_gpus(offered=1, held=1, wanted=0)
+    kinds = {f"nvidia.com/mig-{number}g": 1 for number in range(99)}
+    metrics.show_gpus("nvidia.com/gpu", offered=kinds, held=kinds, wanted=kinds)
     metrics.show_unschedulable({})
     for number in range(namespaces):
         metrics.orphans.labels(f"namespace-{number}").set(0)

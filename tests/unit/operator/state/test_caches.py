@@ -366,10 +366,10 @@ def test_gpus_of_a_job_that_kueue_keeps_waiting_are_not_held() -> None:
     followed.job["metadata"] |= {"annotations": USES, "labels": {c.KUEUE_QUEUE_LABEL: "gpu"}}
     followed.job["spec"]["suspend"] = True
     followed.bring("job", {})
-    assert followed.caches.kueue_gpus == (0, 1)
+    assert followed.caches.kueue_gpus == ({}, {c.GPU_RESOURCE: 1})
     followed.job["spec"]["suspend"] = False
     followed.bring("job", {})
-    assert followed.caches.kueue_gpus == (1, 0)
+    assert followed.caches.kueue_gpus == ({c.GPU_RESOURCE: 1}, {})
 
 
 def test_each_job_namespace_has_its_default_queue_and_those_of_others_are_none_of_ours() -> None:
