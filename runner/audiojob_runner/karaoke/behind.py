@@ -11,10 +11,13 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.karaoke.sources import of_input
 from audiojob_runner.media.examine import examine_streams, explained, head_of
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError
-from audiojob_runner.media.films import check_film, first_film
+from audiojob_runner.media.ffmpeg_still import MAX_COVER_BYTES
+from audiojob_runner.media.films import check_film, check_size, first_film
 from audiojob_runner.media.rendering.backdrop import Frame, LoopRequest, take_loop, take_picture
 from audiojob_runner.media.rendering.film import Background
-from audiojob_runner.media.tags.pictures import PictureKind, picture_kind
+from audiojob_runner.media.streams import PictureStream
+from audiojob_runner.media.tags.bare import bare_picture
+from audiojob_runner.media.tags.pictures import PictureKind, picture_kind, picture_size
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
@@ -43,6 +46,10 @@ class Behind:
             raise of_input(error, NAME) from error
 
     def _picture(self, source: Path, kind: PictureKind) -> Background:
+        with source.open("rb") as file:
+            bare = bare_picture(kind.codec, file.read(MAX_COVER_BYTES))
+        if bare is not None and (size := picture_size(kind.codec, bare)) is not None:
+            check_size(PictureStream(0, kind.codec, *size, None, None))
         target = self._folder / "background.png"
         try:
             take_picture(source, kind, target, self._frame, self._cancelled)

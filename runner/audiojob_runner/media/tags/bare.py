@@ -15,6 +15,7 @@ _PNG_ONCE: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"pHYs"})
 # A palette of 256 colours is the largest.
 _PNG_MOST_BYTES: Final = 768
 _WEBP_PICTURES: Final = frozenset({b"VP8 ", b"VP8L"})
+_ANMF_HEAD: Final = 24  # name, size, and where and how long it is shown
 _WEBP_ONCE: Final = frozenset({b"VP8X", b"ALPH"})
 # Without restarts, which are within the picture.
 _JPEG_MARKER: Final = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
@@ -64,9 +65,24 @@ def _webp(content: bytes) -> bytes | None:
             seen.add(name)
             kept += chunk
         elif name in _WEBP_PICTURES:
-            kept += chunk
-            return b"RIFF" + (4 + len(kept)).to_bytes(4, "little") + b"WEBP" + kept
+            return _riff(kept + chunk)
+        elif name == b"ANMF":
+            return _first_of_many(chunk)
     return None
+
+
+def _first_of_many(chunk: bytes) -> bytes | None:
+    """Of pictures that move the first: it is within its chunk as others are in the file."""
+    kept = b""
+    for name, inner in _riff_chunks(_riff(chunk[_ANMF_HEAD:])):
+        if name in _WEBP_PICTURES:
+            return _riff(kept + inner)
+        kept = inner if name == b"ALPH" and not kept else kept
+    return None
+
+
+def _riff(chunks: bytes) -> bytes:
+    return b"RIFF" + (4 + len(chunks)).to_bytes(4, "little") + b"WEBP" + chunks
 
 
 def _riff_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:

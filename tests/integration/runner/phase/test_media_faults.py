@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,19 @@ pytestmark = pytest.mark.integration
 
 SOUND = ["-f", "lavfi", "-i", "anoisesrc=duration=1200:sample_rate=44100:seed=1"]
 FILM = ["-f", "lavfi", "-i", "testsrc2=duration=120:size=640x360:rate=25"]
-KEY = "demo/uploads/source"
+KEY, WORDS_KEY = "demo/uploads/source", "demo/uploads/lyrics"
+WORDS = {
+    "timing": "Lines",
+    "origin": {"place": "Input"},
+    "lines": [{"words": [{"text": "dragons"}], "startMilliseconds": 0, "endMilliseconds": 120_000}],
+}
 TASKS = [
     pytest.param("Normalize", {}, id="Normalize"),
     pytest.param("Transcode", {"format": "flac", "loudnessLufs": -14}, id="Transcode, measuring"),
     pytest.param("Transcode", {"format": "mp3"}, id="Transcode, a sound"),
     pytest.param("Transcode", {"format": "mp4"}, id="Transcode, a film"),
     pytest.param("Thumbnail", {"format": "png", "timeMilliseconds": 118_000}, id="Thumbnail"),
+    pytest.param("Render", {}, id="Render"),
 ]
 
 
@@ -44,13 +52,17 @@ def phase(folder_pod: PodFolder, folder_store: StoreFolder, source: Path) -> Pod
     upload = folder_store.root / KEY
     upload.parent.mkdir(parents=True)
     shutil.copy(source, upload)
+    (folder_store.root / WORDS_KEY).write_text(json.dumps(WORDS))
     if "PYTHONPATH" in os.environ:
         folder_pod.environ["PYTHONPATH"] = os.environ["PYTHONPATH"]
     return folder_pod
 
 
 def write(phase: PodFolder, task: str, parameters: dict[str, Any]) -> None:
-    phase.write_phase(task, parameters, inputs=[{"name": "source", "key": KEY}])
+    inputs = [{"name": "source", "key": KEY}]
+    if task == "Render":
+        inputs = [{"name": "accompaniment", "key": KEY}, {"name": "lyrics", "key": WORDS_KEY}]
+    phase.write_phase(task, parameters, inputs=inputs)
 
 
 def command_of(pid: int) -> str:
@@ -81,7 +93,7 @@ def test_F33_a_stop_ends_ffmpeg_and_publishes_nothing(
     assert list((phase.root / "scratch").iterdir()) == []
 
 
-@pytest.mark.parametrize(("task", "parameters"), [TASKS[0], TASKS[1], TASKS[3], TASKS[4]])
+@pytest.mark.parametrize(("task", "parameters"), [TASKS[0], TASKS[1], *TASKS[3:]])
 def test_F38_a_full_scratch_ends_with_78_and_publishes_nothing(
     phase: PodFolder, folder_store: StoreFolder, task: str, parameters: dict[str, Any]
 ) -> None:
@@ -98,3 +110,17 @@ def test_F38_a_full_scratch_ends_with_78_and_publishes_nothing(
 
     assert (ended.code, ended.result.reason) == (ExitCode.DISK_FULL, "DiskFull"), ended.stderr
     assert folder_store.published() == before
+
+
+def test_an_encoder_that_is_killed_leaves_no_film(phase: PodFolder, folder_store: StoreFolder) -> None:
+    before = folder_store.published()
+    write(phase, "Render", {})
+    running = phase.start()
+    encoder = eventually(
+        lambda: next((pid for pid in running.descendants() if "ass=f=" in command_of(pid)), None), "the film is written"
+    )
+    os.kill(encoder, signal.SIGKILL)
+    ended = running.wait(seconds=60)
+    assert (ended.code, ended.result.reason) == (ExitCode.TEMPORARY, "OutOfMemory"), ended.stderr
+    assert folder_store.published() == before
+    assert list((phase.root / "scratch").iterdir()) == []
