@@ -65,7 +65,7 @@ def _webp(content: bytes) -> bytes | None:
             seen.add(name)
             kept += chunk
         elif name in _WEBP_PICTURES:
-            return _riff(kept + chunk)
+            return _riff(bytes(kept) + chunk)
         elif name == b"ANMF":
             return _first_of_many(chunk)
     return None
