@@ -15,6 +15,7 @@ ROOT: Final = Path(__file__).parents[2]
 FOLDERS: Final = ("crds", "kube", "operator", "runner", "api", "dev", "bench", "tests")
 LINES_OF_FILE, LINES_OF_FUNCTION, MODULES_OF_FOLDER, PARAMETERS = 400, 50, 12, 6
 ALLOWED: Final[dict[str, str]] = {
+    "crds/audiojob_types/tasks": "one module for each task, found by its name, as the package says",
     "runner/audiojob_runner/tasks": "one module for each task, found by its name, as audiojob_types.tasks says",
 }
 """What may break a limit, as a message names it (`file` or `file: function`), and why."""

@@ -63,6 +63,7 @@ class Word(WireModel):
     start_milliseconds: Milliseconds | None = None
     end_milliseconds: Milliseconds | None = None
     derived: bool = False  # the source has one time for several words: this is its share of it
+    confidence: Annotated[float, Field(ge=0, le=1)] | None = None  # how sure Align is of the times; 1: they were given
 
     @model_validator(mode="after")
     def _has_both_times_or_neither(self) -> Self:

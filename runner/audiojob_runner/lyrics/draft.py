@@ -25,6 +25,7 @@ class Piece:
     text: str
     start: int | None = None
     end: int | None = None
+    derived: bool = False  # the time is its share of one that several words have
 
 
 @dataclass(frozen=True, slots=True)

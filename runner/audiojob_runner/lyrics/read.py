@@ -83,6 +83,11 @@ def read_record(text: str) -> Draft:
         where = ".".join(map(str, first["loc"])) or "the text"
         message = f"The lyrics are JSON, but no lyrics.json: {where}: {first['msg'].removeprefix('Value error, ')}."
         raise UnusableError(message) from error
+    return draft_of(lyrics)
+
+
+def draft_of(lyrics: Lyrics) -> Draft:
+    """The rows of a record, as if they were just read: whoever wrote it may have made mistakes."""
     rows = tuple(
         Row(
             tuple(map(_piece, line.words)),
@@ -98,7 +103,9 @@ def read_record(text: str) -> Draft:
 
 
 def _piece(word: Word) -> Piece:
-    return Piece(word.text if word.joined else f" {word.text}", word.start_milliseconds, word.end_milliseconds)
+    return Piece(
+        word.text if word.joined else f" {word.text}", word.start_milliseconds, word.end_milliseconds, word.derived
+    )
 
 
 def to_text(raw: bytes) -> tuple[str, tuple[str, ...]]:

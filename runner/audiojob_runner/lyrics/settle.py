@@ -235,7 +235,7 @@ def _shared(phrase: list[TimedWord], start: int, end: int) -> list[Word]:
                 joined=word.joined,
                 start_milliseconds=begin,
                 end_milliseconds=start + (end - start) * before // whole,
-                derived=len(phrase) > 1,
+                derived=len(phrase) > 1 or word.derived,
             )
         )
     return found

@@ -22,6 +22,7 @@ class TimedWord:
     joined: bool
     start: int | None = None
     end: int | None = None
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _words(row: Row, counts: _Counts) -> tuple[TimedWord, ...]:
             if joined and start is None and found[-1].start is None:
                 found[-1] = replace(found[-1], text=found[-1].text + token)
             else:
-                found.append(TimedWord(token, joined, start, end))
+                found.append(TimedWord(token, joined, start, end, piece.derived))
             apart = True
         apart = text.endswith(" ") or (apart and not tokens)
     return _checked(found, counts)

@@ -7,12 +7,15 @@ without a time are in LRC only. LRC knows one end for rows that begin together, 
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from audiojob_runner.lyrics.settle import LONGEST_MILLISECONDS
-from audiojob_types.documents.lyrics import Direction, Form, Line, Lyrics, Word
+from audiojob_runner.task import TaskOutput
+from audiojob_types.documents.lyrics import Direction, Form, Line, Lyrics, Timing, Word
 
 _HEAD: Final = """\
 [Script Info]
@@ -99,6 +102,32 @@ WRITERS: Final[dict[Form, Written]] = {
     Form.WEBVTT: Written(write_webvtt, "text/vtt", "vtt"),
     Form.ASS: Written(write_ass, "text/x-ssa", "ass"),
 }
+
+
+def write_all(lyrics: Lyrics, folder: Path) -> list[TaskOutput]:
+    """``lyrics.json``, and where there are times the forms of players."""
+    path = folder / "lyrics.json"
+    path.write_text(json.dumps(lyrics.to_wire(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    outputs = [TaskOutput("lyrics", path, "application/json", described(lyrics))]
+    if lyrics.timing is Timing.NONE:
+        return outputs
+    for written in WRITERS.values():
+        path = folder / f"lyrics.{written.ending}"
+        path.write_text(written.write(lyrics), encoding="utf-8", newline="")
+        outputs.append(TaskOutput(written.ending, path, written.media_type))
+    return outputs
+
+
+def described(lyrics: Lyrics) -> dict[str, Any]:
+    """What manifest and status say of them."""
+    found = {
+        "lines": len(lyrics.lines),
+        "words": sum(len(line.words) for line in lyrics.lines),
+        "timing": lyrics.timing.value,
+        "origin": lyrics.origin.to_wire(),
+        "language": lyrics.language,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _times(lines: Sequence[Line]) -> Iterator[int]:

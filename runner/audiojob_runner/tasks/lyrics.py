@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.lyrics.draft import MAX_BYTES, UnusableError
 from audiojob_runner.lyrics.read import read_lyrics
 from audiojob_runner.lyrics.record import known_language, record_of
 from audiojob_runner.lyrics.settle import Song, settle
-from audiojob_runner.lyrics.write import WRITERS
+from audiojob_runner.lyrics.write import described, write_all
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media.examine import explained, sound_of
 from audiojob_runner.media.ffmpeg import FfmpegError
 from audiojob_runner.media.streams import read_streams
 from audiojob_runner.media.tags.sung import SungTag, read_sung
-from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_runner.task import TaskContext, TaskInput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.documents.lyrics import Form, Lyrics, Origin, Place, Timing
@@ -78,9 +77,9 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     for warning in warnings:
         context.log.warning("%s", warning)
     context.progress(60, "Writing")
-    outputs = _write(lyrics, context.work_dir)
+    outputs = write_all(lyrics, context.work_dir)
     context.progress(100, "Words written" if lyrics.lines else "No words")
-    return TaskResult(outputs, {**_described(lyrics), **({"warnings": warnings} if warnings else {})})
+    return TaskResult(outputs, {**described(lyrics), **({"warnings": warnings} if warnings else {})})
 
 
 def _look_at(given: TaskInput | None, context: TaskContext) -> _Source:
@@ -171,29 +170,3 @@ def _read(candidate: _Candidate, song: Song, parameters: LyricsParameters, warni
     lyrics, notes = record_of(draft, settled, origin, parameters.language or candidate.language)
     warnings += notes
     return lyrics
-
-
-def _write(lyrics: Lyrics, folder: Path) -> list[TaskOutput]:
-    """``lyrics.json``, and where there are times the forms of players."""
-    path = folder / "lyrics.json"
-    path.write_text(json.dumps(lyrics.to_wire(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    outputs = [TaskOutput("lyrics", path, "application/json", _described(lyrics))]
-    if lyrics.timing is Timing.NONE:
-        return outputs
-    for written in WRITERS.values():
-        path = folder / f"lyrics.{written.ending}"
-        path.write_text(written.write(lyrics), encoding="utf-8", newline="")
-        outputs.append(TaskOutput(written.ending, path, written.media_type))
-    return outputs
-
-
-def _described(lyrics: Lyrics) -> dict[str, Any]:
-    """What manifest and status say of them."""
-    described = {
-        "lines": len(lyrics.lines),
-        "words": sum(len(line.words) for line in lyrics.lines),
-        "timing": lyrics.timing.value,
-        "origin": lyrics.origin.to_wire(),
-        "language": lyrics.language,
-    }
-    return {name: value for name, value in described.items() if value is not None}

@@ -1,0 +1,33 @@
+"""What is unsure about the times, for people: warnings, and whether somebody should look at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from audiojob_runner.alignment.align import Aligned
+
+# Fewer guesses than this among the words that had no times are corrected in passing, or not seen at all.
+_MANY: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """Sentences, and the question to people where they should look."""
+
+    warnings: tuple[str, ...] = ()
+    question: str | None = None
+
+
+def doubts_of(aligned: Aligned, silent: bool) -> Doubts:
+    """What to tell people about the times."""
+    if not aligned.spread:
+        return Doubts()
+    sought = aligned.found + aligned.spread
+    because = " The vocals are silent." if silent else ""
+    warning = (
+        f"AlignmentPoor: {aligned.spread} of {sought} words without times were not recognised in the vocals; they are "
+        f"spread evenly.{because}"
+    )
+    question = f"{aligned.spread} of {sought} words were not recognised in the vocals. Are they in time?"
+    return Doubts((warning,), question if aligned.spread > sought * _MANY else None)
