@@ -20,7 +20,7 @@ from audiojob_operator.settings import ImageSettings, LeaseSettings, OperatorSet
 from audiojob_operator.watching.preflight import required
 from audiojob_types.constants import API_VERSION, GROUP, VERSION
 
-pytestmark = [pytest.mark.chart, pytest.mark.integration]
+pytestmark = [pytest.mark.chart, pytest.mark.integration, pytest.mark.timeout(300)]
 
 # Where a Role holds: everywhere, in which namespace, and for which name alone.
 Held = set[tuple[str, str, str, str]]
@@ -125,7 +125,7 @@ class Running:
             reasons = {condition["reason"] for condition in status.get("conditions", [])}
             return bool(status["state"] == state and (not reason or reason in reasons))
 
-        wait_until(f"{name} to be {state} {reason}", reached, seconds=40)
+        wait_until(f"{name} to be {state} {reason}", reached, seconds=90)
         return found
 
     def gone(self, path: str) -> bool:
