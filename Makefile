@@ -3,6 +3,7 @@
 # Variables, passed on to what runs:
 #   CONTEXT=name    use that kubeconfig context instead of the embedded cluster
 #   REGISTRY=host/p push images there (for a CONTEXT that cannot be loaded directly)
+#   PIPELINE=karaoke  what `make demo` shows: a karaoke film in place of stems
 #   PYTHON=python3  the interpreter that .venv starts from (3.11 or later)
 #   ARGS="-k word"  further arguments of pytest
 #   SECONDS=600     how long `make fuzz` takes for each parser
@@ -16,6 +17,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 CONTEXT ?=
 REGISTRY ?=
+PIPELINE ?= separate
 ARGS ?=
 JOBS ?= 3
 SECONDS := 600
@@ -33,8 +35,8 @@ PURE := $(IN_MEMORY) $(PYTEST) tests/unit -o tmp_path_retention_policy=failed
 
 ##@ Use
 .PHONY: demo
-demo: venv ## Separate a piece of music on a real Kubernetes, from nothing to stems
-	@$(RUN) -m audiojob_dev demo
+demo: venv ## Separate a piece of music on a real Kubernetes, from nothing to stems (PIPELINE=karaoke: to a karaoke film)
+	@$(DEV) demo $(PIPELINE)
 
 .PHONY: test
 test: venv ## Run all tests: unit, chart, integration, e2e

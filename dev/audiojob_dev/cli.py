@@ -127,11 +127,11 @@ def _prepare(_: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(_: argparse.Namespace) -> int:
+def _demo(arguments: argparse.Namespace) -> int:
     # Imported here: it needs the product's packages, the cluster alone does not.
     from audiojob_dev.demo.__main__ import main as run_demo  # noqa: PLC0415
 
-    return run_demo()
+    return run_demo(arguments.pipeline)
 
 
 def _monitoring(arguments: argparse.Namespace) -> int:
@@ -160,9 +160,12 @@ def parser() -> argparse.ArgumentParser:
         ("prepare", _prepare, "set up what the tests need: programs, and where it may be the cluster and the images"),
         ("licenses", _licenses, "list every licence; exit status 1 for what NOTICE does not allow"),
         ("floors", _floors, "try the lowest versions that pyproject.toml allows, and record what they have"),
-        ("demo", _demo, "separate a piece of music, from nothing to stems"),
     ):
         commands.add_parser(name, help=text).set_defaults(run=run)
+
+    demo = commands.add_parser("demo", help="from nothing to stems of a piece of music, or to a karaoke film")
+    demo.add_argument("pipeline", nargs="?", choices=("separate", "karaoke"), default="separate")
+    demo.set_defaults(run=_demo)
 
     release = commands.add_parser("release", help="make what a release publishes")
     release.add_argument("--into", default=str(repository() / "dist"), metavar="FOLDER", help="where; default dist/")

@@ -53,6 +53,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
         for key, value in (("repository", "example.org/x"), ("tag", "9"), ("digest", DIGEST))
     },
     "images.control.pullPolicy": ("Always", {}),
+    "images.speak": ("registry.example.org/speak:1", {}),
     **{
         f"{process}.{key}": (value, {})
         for process in ("operator", "api")
@@ -171,7 +172,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "pipelines.retentionSeconds": (86_400, {}),
     "pipelines.intermediateRetentionSeconds": (86_400, {}),
     **{
-        f"pipelines.resources.{phase}.{key}": ("7Gi", {})
+        f"pipelines.resources.{phase}.{key}": ("7Gi", {"images": {"speak": "speak:1"}})
         for phase in (task.parameter_key for task in Task if task.descriptor.size is not None)
         for key in ("cpu", "memory", "scratch")
     },

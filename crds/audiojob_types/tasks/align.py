@@ -9,6 +9,7 @@ from pydantic import Field
 from audiojob_types.descriptor import (
     MEDIA,
     UNKNOWN,
+    AttemptSize,
     ImageFamily,
     Input,
     Output,
@@ -52,4 +53,5 @@ TASK: Final = TaskDescriptor(
     reuse=Reuse.BY_DEFAULT,
     served=Served.OWN_INPUTS,
     image=ImageFamily.RUNNER_MUSIC,
+    size=AttemptSize(cpu="1", memory="1Gi", scratch="2Gi"),
 )

@@ -10,6 +10,7 @@ from audiojob_types.base import cel
 from audiojob_types.descriptor import (
     MEDIA,
     UNKNOWN,
+    AttemptSize,
     ImageFamily,
     Input,
     Output,
@@ -116,4 +117,5 @@ TASK: Final = TaskDescriptor(
     reuse=Reuse.BY_DEFAULT,
     served=Served.OWN_INPUTS,
     image=ImageFamily.RUNNER_MUSIC,
+    size=AttemptSize(cpu="1", memory="1Gi", scratch="10Gi"),
 )

@@ -6,7 +6,17 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from audiojob_types.descriptor import MEDIA, UNKNOWN, Input, Output, Reuse, Served, TaskDescriptor, TaskParameters
+from audiojob_types.descriptor import (
+    MEDIA,
+    UNKNOWN,
+    AttemptSize,
+    Input,
+    Output,
+    Reuse,
+    Served,
+    TaskDescriptor,
+    TaskParameters,
+)
 
 # As audiojob_types.documents.lyrics names forms, which descriptors do not import.
 LyricsFormat = Literal["Auto", "Plain", "LRC", "SRT", "WebVTT", "ASS"]
@@ -63,4 +73,5 @@ TASK: Final = TaskDescriptor(
     reuse=Reuse.BY_DEFAULT,
     reads_metadata=True,
     served=Served.OWN_INPUTS,
+    size=AttemptSize(cpu="100m", memory="512Mi", scratch="5Gi"),
 )

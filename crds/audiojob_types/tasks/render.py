@@ -9,6 +9,7 @@ from pydantic import Field
 from audiojob_types.descriptor import (
     MEDIA,
     UNKNOWN,
+    AttemptSize,
     ImageFamily,
     Input,
     Output,
@@ -171,4 +172,5 @@ TASK: Final = TaskDescriptor(
     reads_metadata=True,
     served=Served.OWN_INPUTS,
     image=ImageFamily.RUNNER_MUSIC,
+    size=AttemptSize(cpu="1", memory="2Gi", scratch="10Gi"),
 )

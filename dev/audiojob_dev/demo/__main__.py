@@ -11,15 +11,16 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from audiojob_dev.demo import install, models, music, request
+from audiojob_dev.demo import install, karaoke, models, music, request
 from audiojob_dev.demo.store import Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.demo.view import human_bytes, human_seconds, phase_seconds, stems_of
@@ -48,11 +49,11 @@ class Timings:
         self.parts.append((name, time.monotonic() - start))
 
 
-def main() -> int:
-    """Run the demo; the exit status is 0 only when both jobs ended with stems."""
+def main(pipeline: str = "separate") -> int:
+    """Run a demo of PIPELINES; the exit status is 0 only when its jobs ended with what they are for."""
     console = Console(highlight=False)
     try:
-        run(console)
+        PIPELINES[pipeline](console)
     except (ToolError, DevError, music.MusicMissingError) as error:
         console.print(f"\n[red]demo failed:[/red] {error}", markup=True)
         return 1
@@ -62,23 +63,20 @@ def main() -> int:
     return 0
 
 
-def run(console: Console) -> None:
-    """All steps in order."""
+def separate(console: Console) -> None:
+    """Real music into stems, by kubectl and by the API."""
     timings = Timings()
     context = os.environ.get("CONTEXT") or None
     packages.ensure(packages.DEMO_REQUIREMENTS, announce=lambda text: console.print(f"installing {text}"))
     with timings.part(console, "Cluster and images"):
-        images = prepare_cluster(context)
+        images = prepare_cluster(context, IMAGES)
         cluster = find_cluster(context)
     with timings.part(console, "Music"):
         piece = music.find_music(paths_from_environment().cache / "music")
         console.print(f"  {piece.name}, {human_bytes(piece.stat().st_size)}, from Debian's package {music.PACKAGE}")
     with music_source(cluster, piece, images["runner"]) as source:
         with timings.part(console, "helm install"):
-            install.ensure_namespace(cluster, NAMESPACE)
-            others = {**models.CHART_VALUES, **install.monitoring(cluster)}
-            install.install(cluster, [NAMESPACE], images, source.cidr, others)
-            console.print(cluster.helm("-n", install.RELEASE_NAMESPACE, "list").rstrip(), markup=False)
+            install_chart(cluster, images, source.cidr, console)
             models.fill(cluster, NAMESPACE, images["runner"])
         with timings.part(console, "AudioJob by kubectl apply"):
             first = request.apply_example(cluster, NAMESPACE, source.url)
@@ -89,17 +87,43 @@ def run(console: Console) -> None:
         with timings.part(console, "The same by curl to the API"):
             second = request.post_to_api(cluster, NAMESPACE, source.url, console)
             show_stems(finish(cluster, second, console), store, console)
-    console.print(f"\n[bold]kubectl get aj -n {NAMESPACE}[/bold]")
-    console.print(cluster.kubectl("-n", NAMESPACE, "get", "audiojobs").rstrip(), markup=False)
-    show_timings(timings, console)
-    show_next_steps(cluster, first, console)
+    show_end(cluster, first, timings, console)
 
 
-def prepare_cluster(context: str | None) -> dict[str, str]:
+def film(console: Console) -> None:
+    """A song that is made here into a karaoke film."""
+    timings = Timings()
+    context = os.environ.get("CONTEXT") or None
+    packages.ensure(karaoke.REQUIREMENTS, announce=lambda text: console.print(f"installing {text}"))
+    with timings.part(console, "Cluster and images"):
+        images = prepare_cluster(context, karaoke.IMAGES)
+        cluster = find_cluster(context)
+    with timings.part(console, "helm install"):
+        install_chart(cluster, images, None, console)
+    with timings.part(console, "Song"):
+        song, name = karaoke.make(cluster, NAMESPACE, images["runner"], console)
+    with timings.part(console, f"AudioJob {name}"):
+        job = finish(cluster, name, console)
+        karaoke.show(job, song, open_store(cluster, NAMESPACE, images["runner"]), console)
+    show_end(cluster, name, timings, console)
+
+
+PIPELINES: Final[Mapping[str, Callable[[Console], None]]] = {"separate": separate, "karaoke": film}
+
+
+def install_chart(cluster: Cluster, images: dict[str, str], cidr: str | None, console: Console) -> None:
+    """Install the chart for the demo's namespace; jobs may fetch from ``cidr``."""
+    install.ensure_namespace(cluster, NAMESPACE)
+    others = {**models.CHART_VALUES, **install.monitoring(cluster)}
+    install.install(cluster, [NAMESPACE], images, cidr, others)
+    console.print(cluster.helm("-n", install.RELEASE_NAMESPACE, "list").rstrip(), markup=False)
+
+
+def prepare_cluster(context: str | None, names: Iterable[str]) -> dict[str, str]:
     """Bring up what is missing; returns the image references by name. Progress goes to the terminal as it happens."""
-    if context is None and _command("up", "--images", *IMAGES, stdout=None)[0] != 0:
+    if context is None and _command("up", "--images", *names, stdout=None)[0] != 0:
         raise ToolError("the embedded cluster did not come up; see above")
-    status, printed = _command("images", "--json", *(f"--only={name}" for name in IMAGES))
+    status, printed = _command("images", "--json", *(f"--only={name}" for name in names))
     if status != 0:
         raise ToolError("the images were not built; see above")
     references: dict[str, str] = json.loads(printed)
@@ -177,6 +201,14 @@ def show_stems(job: AudioJob, store: Store, console: Console) -> None:
     console.print(f"  {spent}", style="dim")
 
 
+def show_end(cluster: Cluster, name: str, timings: Timings, console: Console) -> None:
+    """All jobs, how long each part took, and what to try next."""
+    console.print(f"\n[bold]kubectl get aj -n {NAMESPACE}[/bold]")
+    console.print(cluster.kubectl("-n", NAMESPACE, "get", "audiojobs").rstrip(), markup=False)
+    show_timings(timings, console)
+    show_next_steps(cluster, name, console)
+
+
 def show_timings(timings: Timings, console: Console) -> None:
     """The closing table."""
     table = Table("part", "seconds", box=None, header_style="dim", padding=(0, 2))
@@ -197,4 +229,4 @@ def show_next_steps(cluster: Cluster, name: str, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

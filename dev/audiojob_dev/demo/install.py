@@ -21,7 +21,7 @@ def install(
     cluster: Cluster,
     job_namespaces: Sequence[str],
     images: dict[str, str],
-    allowed_cidr: str,
+    allowed_cidr: str | None,
     others: Mapping[str, Any] | None = None,
 ) -> None:
     """CRDs, then the chart with values for this cluster; returns when operator and API are ready.
@@ -55,13 +55,13 @@ def ensure_namespace(cluster: Cluster, name: str) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=json.dumps(restricted_namespace(name)))
 
 
-def values(job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: str) -> dict[str, Any]:
+def values(job_namespaces: Sequence[str], images: dict[str, str], allowed_cidr: str | None) -> dict[str, Any]:
     """The chart values of each installation of ours: images, job namespaces, and the address of the music server."""
     return {
         **{f"images.{key}": value for key, value in chart_values(images)["images"].items()},
         "jobNamespaces": list(job_namespaces),
         "api.namespace": job_namespaces[0],
-        "fetch.allowedCIDRs": [allowed_cidr],
+        "fetch.allowedCIDRs": [allowed_cidr] if allowed_cidr else [],
     }
 
 

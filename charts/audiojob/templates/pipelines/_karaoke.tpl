@@ -1,0 +1,55 @@
+{{/* Parts that several pipelines share. */}}
+
+{{/* Words into times and a film. Call with (dict "resources" … "reviewed" bool "weights" … "accompaniment" … "vocals" …): the
+     last two are bindings, as YAML. "after" (phases) is what Align waits for, if not for the phase before it alone. */}}
+{{- define "audiojob.karaokeFilm" -}}
+- name: align
+  task: Align
+  {{- with .after }}
+  after: {{ toJson . }}
+  {{- end }}
+  inputs:
+    - {name: lyrics, from: lyrics, output: lyrics}
+    - {{ .vocals }}
+  weight: {{ .weights.align }}
+  resources: {{- toYaml .resources.align | nindent 4 }}
+  hardLimitSeconds: 7200
+  stallSeconds: 300
+{{- if .reviewed }}
+# People may hand in corrected lyrics in any form that Lyrics reads (spec.reviews[].inputs).
+- name: corrected
+  task: Lyrics
+  gate: ReviewIfAsked
+  inputs:
+    - {name: lyrics, from: align, output: lyrics}
+    - {name: audio, from: normalize, output: audio}
+  weight: 1
+  resources: {{- toYaml .resources.lyrics | nindent 4 }}
+  hardLimitSeconds: 600
+  stallSeconds: 300
+{{- end }}
+- name: render
+  task: Render
+  inputs:
+    - {name: lyrics, from: {{ ternary "corrected" "align" .reviewed }}, output: lyrics}
+    - {{ .accompaniment }}
+    - {{ .vocals }} # heard where parameters.render.guideVocalDecibels says so
+    - {name: background, from: Job, output: background, optional: true}
+  weight: {{ .weights.render }}
+  resources: {{- toYaml .resources.render | nindent 4 }}
+  hardLimitSeconds: 21600
+  stallSeconds: 300
+{{- end -}}
+
+{{/* How long outputs are kept, and where pods run. */}}
+{{- define "audiojob.pipelineDefaults" -}}
+{{- with .Values.pipelines.retentionSeconds }}
+retentionSeconds: {{ . | int }}
+{{- end }}
+{{- with .Values.pipelines.intermediateRetentionSeconds }}
+intermediateRetentionSeconds: {{ . | int }}
+{{- end }}
+{{- with .Values.pipelines.templates }}
+templates: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,202 @@
+"""The pipelines of the chart that end in a film, on the kubelet: karaoke, and scenes with a spoken script."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.e2e.product import Object, Product
+
+from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
+from audiojob_dev.demo.song import Song, make_song
+from audiojob_dev.demo.store import FolderOnThisMachine
+from audiojob_dev.images.examples import build_and_load
+from audiojob_dev.paths import paths_from_environment, repository
+from audiojob_dev.progress import Progress
+from audiojob_types.resources.job import AudioJob, PhaseState, State
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+
+PHASES = ["download", "normalize", "lyrics", "separate", "align", "render"]
+FPS = 10
+QUICK = {"videoSize": "Video240p", "frameRate": FPS, "effort": "Low"}
+SLOW = {"videoSize": "Video720p", "frameRate": 30, "effort": "High"}
+FRAME_SECONDS = 1 / FPS
+SCENES = {
+    "scenes": [
+        {"title": "One", "colour": "#203040", "narration": "narration-1", "texts": [{"content": "First"}]},
+        {"title": "Two", "colour": "#402030", "narration": "narration-2", "pauseMilliseconds": 500},
+    ]
+}
+
+
+@pytest.fixture(scope="module")
+def song(product: Product) -> Song:
+    """Two lines of it, served."""
+    return make_song(product.media.folder / "karaoke", lines=2)
+
+
+def spec(product: Product, song: Song, parameters: dict[str, dict[str, Any]] | None = None, **others: Any) -> Object:
+    """A job of the pipeline ``karaoke`` with an untrained model; ``parameters`` are laid over its own, by task."""
+    changed = parameters or {}
+    return {
+        "pipeline": "karaoke",
+        "source": {"url": product.media.url("karaoke/mix.flac")},
+        "inputs": [{"name": "lyrics", "text": song.lrc}],
+        "parameters": {
+            **changed,
+            "separate": {"model": "demucs_unittest", **changed.get("separate", {})},
+            "render": {**QUICK, **changed.get("render", {})},
+        },
+        **others,
+    }
+
+
+def submit(product: Product, wanted: Object) -> str:
+    return product.submit(f"film-{uuid.uuid4().hex[:8]}", wanted)
+
+
+@pytest.fixture(scope="module")
+def seen(product: Product, song: Song) -> list[AudioJob]:
+    """Every version of a karaoke job that was seen until its end."""
+    versions: list[AudioJob] = []
+
+    def ended(job: AudioJob) -> bool:
+        versions.append(job)
+        return job.status.state.finished
+
+    name = submit(product, spec(product, song))
+    product.until(name, ended, "its end", seconds=240)
+    assert versions[-1].status.state is State.SUCCEEDED, product.story(name)
+    return versions
+
+
+def manifest(product: Product, job: AudioJob, phase: str) -> tuple[Path, dict[str, Any]]:
+    """The folder and the outputs by name of what a phase published."""
+    store = product.store()
+    assert isinstance(store, FolderOnThisMachine)
+    published = next(each for each in job.status.phases if each.name == phase).manifest
+    assert published is not None
+    outputs = store.manifest(published.key)["outputs"]
+    return Path(store.place(published.key)).parent, {each["name"]: each for each in outputs}
+
+
+def streams(film: Path) -> dict[str, dict[str, Any]]:
+    command = ["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(film)]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)["streams"]
+    return {stream["codec_type"]: stream for stream in found}
+
+
+def is_a_film(product: Product, job: AudioJob, phase: str) -> float:
+    """Whether video and thumbnail are there as their manifest says; the film's seconds."""
+    folder, outputs = manifest(product, job, phase)
+    assert {"video", "thumbnail"} <= {each.name for each in job.status.outputs if each.phase == phase}
+    film = streams(folder / outputs["video"]["file"])
+    assert (film["video"]["codec_name"], film["audio"]["codec_name"]) == ("h264", "aac")
+    assert streams(folder / outputs["thumbnail"]["file"])["video"]["codec_name"] == "mjpeg"
+    seconds = outputs["video"]["metadata"]["durationMilliseconds"] / 1_000
+    assert float(film["video"]["duration"]) == pytest.approx(seconds, abs=FRAME_SECONDS)
+    return float(seconds)
+
+
+def test_a_song_becomes_a_film_and_its_percent_never_falls(product: Product, song: Song, seen: list[AudioJob]) -> None:
+    percents = [job.status.percent for job in seen]
+    assert percents == sorted(percents)
+    assert percents[-1] == 100
+    done = seen[-1]
+    assert [phase.name for phase in done.status.phases] == PHASES
+    assert [phase.attempt for phase in done.status.phases] == [1] * len(PHASES)
+    assert is_a_film(product, done, "render") == pytest.approx(song.seconds, abs=FRAME_SECONDS)
+    folder, outputs = manifest(product, done, "align")
+    lines = json.loads((folder / outputs["lyrics"]["file"]).read_text())["lines"]
+    assert [[word["text"] for word in line["words"]] for line in lines] == [
+        [word.text for word in line] for line in song.lines
+    ]
+
+
+def test_another_look_is_rendered_alone_and_anew_after_its_pod_is_lost(
+    product: Product, song: Song, seen: list[AudioJob]
+) -> None:
+    name = submit(product, spec(product, song, {"render": SLOW}))
+    product.until(
+        name,
+        lambda job: (report := job.status.progress.get("render")) is not None and report.percent > 10,
+        "progress of the encoder",
+        seconds=120,
+    )
+    [pod] = [pod["metadata"]["name"] for pod in product.pods(name)]
+    product.cluster.kubectl("-n", product.namespace, "delete", "pod", pod, "--grace-period=0", "--force")
+
+    done = product.finished(name, seconds=180)
+
+    assert done.status.state is State.SUCCEEDED, product.story(name)
+    *before, render = done.status.phases
+    assert {phase.reused_from for phase in before} == {seen[-1].metadata.name}
+    assert (render.attempt, render.reused_from) == (2, None)
+    assert len(product.children(name)) <= 2
+    assert is_a_film(product, done, "render") == pytest.approx(song.seconds, abs=FRAME_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("phase", "changed"),
+    [
+        pytest.param("download", {"reuse": "Never"}, id="download"),
+        pytest.param("separate", {"parameters": {"separate": {"format": "wav"}}}, id="lyrics and separate"),
+        pytest.param("align", {"parameters": {"align": {"language": "en-US"}}}, id="align"),
+        pytest.param("render", {"parameters": {"render": {**SLOW, "rows": 2}}}, id="render"),
+    ],
+)
+def test_cancel_in_a_phase_leaves_nothing(
+    product: Product, song: Song, seen: list[AudioJob], phase: str, changed: dict[str, Any]
+) -> None:
+    name = submit(product, spec(product, song, **changed))
+
+    def running(job: AudioJob) -> bool:
+        return any(each.name == phase and each.state is PhaseState.RUNNING for each in job.status.phases)
+
+    product.until(name, running, f"phase {phase}")
+    product.patch(name, {"cancel": True})
+    job = product.finished(name)
+
+    assert job.status.state is State.CANCELLED
+    product.nothing_runs(name)
+    succeeded = {each.name for each in job.status.phases if each.state is PhaseState.SUCCEEDED}
+    left = {path.split("/", 1)[0] for path in product.published(job) if "/log/" not in path}
+    assert left <= succeeded
+
+
+def test_a_script_and_scenes_become_a_film(product: Product, tmp_path: Path) -> None:
+    with Progress() as progress:
+        image = build_and_load(paths_from_environment(), "speak", progress)
+    product.apply(video_pipeline(product, image))
+    paragraphs = "It begins on a quiet evening.\n\nAnd there it ends."
+    name = submit(
+        product,
+        {
+            "pipeline": "video",
+            "inputs": [{"name": "script", "text": paragraphs}, {"name": "scenes", "text": json.dumps(SCENES)}],
+            "parameters": {"compose": {"size": "Video180p", "framesPerSecond": 24}},
+        },
+    )
+
+    job = product.finished(name, seconds=180)
+
+    assert job.status.state is State.SUCCEEDED, product.story(name)
+    speech, spoken = manifest(product, job, "speech")
+    said = sum(float(streams(speech / spoken[f"speech-{number}"]["file"])["audio"]["duration"]) for number in (1, 2))
+    assert is_a_film(product, job, "compose") == pytest.approx(said + 0.5, abs=0.2)
+
+
+def video_pipeline(product: Product, image: str) -> Object:
+    """The chart's, which is there only with an image that speaks."""
+    chart = str(repository() / "charts" / "audiojob")
+    values = ["--set", f"images.speak={image}", "--set", f"jobNamespaces={{{product.namespace}}}"]
+    shown = ["--show-only", "templates/pipelines/video.yaml"]
+    text = product.cluster.helm("template", RELEASE, chart, "-n", RELEASE_NAMESPACE, *values, *shown)
+    pipeline: Object = yaml.safe_load(text)
+    return pipeline
