@@ -238,11 +238,12 @@ class PhaseNetwork(WireModel):
     """The administrator's rules for fetching. Private and loopback addresses are refused unless listed here.
 
     ``allowed``: networks, each with its port (:class:`AllowedNetwork`). ``allowed_cidrs`` is without ports, for runners
-    that do not know the other.
+    that do not know the other. ``lyrics_url``: where a service has the words of songs, if anywhere.
     """
 
     allowed_cidrs: tuple[str, ...] = ()
     allowed: Annotated[tuple[str, ...] | None, Since(1)] = None
+    lyrics_url: Annotated[str | None, Since(2)] = None
 
 
 class PhaseProgress(WireModel):

@@ -119,6 +119,7 @@ class TaskDescriptor:
     image: ImageFamily = ImageFamily.RUNNER
     size: AttemptSize | None = None  # of tasks that the chart's pipelines size by their own name
     fetches: bool = False  # reaches out to the site of the source
+    asks_for_lyrics: bool = False  # asks the administrator's service for words
     resumes: bool = False  # an attempt goes on where an earlier one broke off
     uses_gpu: bool = False
     uses_models: bool = False  # reads the models volume
@@ -129,9 +130,14 @@ class TaskDescriptor:
     runs_program: bool = False  # the phase runs an image of the administrator's; ours only moves its files
 
     @property
+    def reaches_out(self) -> bool:
+        """Whether it needs the internet; what decodes a stranger's file has none to send anything to."""
+        return self.fetches or self.asks_for_lyrics
+
+    @property
     def egress(self) -> Egress:
-        """Only what fetches needs the internet; what decodes a stranger's file has none to send anything to."""
-        return Egress.INTERNET if self.fetches else Egress.STORE
+        """What NetworkPolicies let its pods reach."""
+        return Egress.INTERNET if self.reaches_out else Egress.STORE
 
     @property
     def module(self) -> str:

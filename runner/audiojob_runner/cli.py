@@ -24,7 +24,7 @@ from audiojob_runner.settings import Paths
 from audiojob_runner.sweep.command import SweepOptions, parse_store, run_sweep
 from audiojob_runner.sweep.plan import DEFAULT_ABSENT, DEFAULT_PERCENT, DEFAULT_UNFINISHED, Limits
 from audiojob_runner.task import Publishing
-from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore
+from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore, PhaseNetwork
 from audiojob_types.destination import Layout
 from audiojob_types.models import DEFAULT_BASE_URL, KNOWN_MODELS
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
@@ -95,6 +95,7 @@ def _add_run(commands: Any) -> None:
         metavar="CIDR",
         help="a private network that may be fetched from; repeatable",
     )
+    run.add_argument("--lyrics-url", metavar="URL", help="the service that FindLyrics asks, such as fetch.lyricsURL")
     run.add_argument("--library", type=Path, metavar="DIR", help="existing folder that Publish adds files to")
     run.add_argument("--layout", choices=[layout.value for layout in Layout], default=Layout.ARTIST.value)
     run.add_argument("--force", action="store_true", help="overwrite files in --out")
@@ -219,7 +220,7 @@ def _run(options: argparse.Namespace) -> int:
             target=Target(options.out, options.force, options.library),
             models=options.models.resolve(),
             device=Device(options.device),
-            allowed_cidrs=tuple(options.allow_cidr),
+            network=PhaseNetwork(allowed_cidrs=tuple(options.allow_cidr), lyrics_url=options.lyrics_url),
             verbose=options.verbose,
             publishing=_publishing(options),
         )

@@ -165,6 +165,9 @@ modelsClaim: {{ .Values.models.enabled }}
 fetch:
   allowedCIDRs: {{ toJson .Values.fetch.allowedCIDRs }}
   secret: {{ .Values.fetch.secret }}
+  {{- with .Values.fetch.lyricsURL }}
+  lyricsURL: {{ . | quote }}
+  {{- end }}
   {{- if ne .Values.fetch.maxPerHost nil }}
   maxPerHost: {{ .Values.fetch.maxPerHost | int }}
   {{- end }}

@@ -37,6 +37,7 @@ class Place(StrEnum):
     INPUT = "Input"  # given with the job
     SUBTITLES = "Subtitles"  # found by Download
     TAGS = "Tags"  # of the song's own file
+    SERVICE = "Service"  # found by FindLyrics
     NONE = "None"  # nowhere: nothing was found
 
 

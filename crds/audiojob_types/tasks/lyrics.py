@@ -61,6 +61,7 @@ TASK: Final = TaskDescriptor(
         Input("lyrics", TEXT, optional=True),
         Input("source", (*MEDIA, UNKNOWN), optional=True),
         Input("audio", MEDIA, optional=True, metadata_only=True),
+        Input("found", TEXT, optional=True),
         Input("*", TEXT, optional=True),
     ),
     outputs=(

@@ -53,7 +53,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         ),
         destination=_destination(request),
         limits=PhaseLimits(soft_seconds=phase.soft_limit_seconds, stall_seconds=phase.stall_seconds),
-        network=_network(request.settings.allowed_cidrs),
+        network=_network(request),
         progress=PhaseProgress(
             weights={each.name: each.weight for each in pipeline.phases},
             done=request.done,
@@ -75,9 +75,14 @@ def _destination(request: AttemptRequest) -> PhaseDestination | None:
     return PhaseDestination(library=wanted.library, layout=wanted.layout)
 
 
-def _network(allowed: tuple[str, ...]) -> PhaseNetwork:
+def _network(request: AttemptRequest) -> PhaseNetwork:
+    allowed = request.settings.allowed_cidrs
     networks = (str(AllowedNetwork.parse(text).network) for text in allowed)
-    return PhaseNetwork(allowed_cidrs=tuple(dict.fromkeys(networks)), allowed=allowed or None)
+    return PhaseNetwork(
+        allowed_cidrs=tuple(dict.fromkeys(networks)),
+        allowed=allowed or None,
+        lyrics_url=request.settings.lyrics_url if request.phase.task.descriptor.asks_for_lyrics else None,
+    )
 
 
 def phase_file(request: AttemptRequest) -> str:

@@ -23,7 +23,7 @@ def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Obje
     if request.settings.models_claim and request.phase.task.descriptor.uses_models:
         volumes.append({"name": "models", "persistentVolumeClaim": {"claimName": c.MODELS_CLAIM, "readOnly": True}})
         mounts.append({"name": "models", "mountPath": MODELS_ROOT, "readOnly": True})
-    if request.settings.fetch_secret and request.phase.task.descriptor.fetches:
+    if request.settings.fetch_secret and request.phase.task.descriptor.reaches_out:
         # Files, and never environment or phase file: neither a log nor the API shows them.
         secret = {"secretName": c.FETCH_SECRET, "defaultMode": 0o440}
         volumes.append({"name": "fetch", "secret": secret})

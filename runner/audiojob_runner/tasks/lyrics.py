@@ -25,7 +25,7 @@ from audiojob_types.documents.lyrics import Form, Lyrics, Origin, Place, Timing
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks.lyrics import LyricsParameters
 
-LYRICS_INPUT, SOURCE_INPUT, AUDIO_INPUT = "lyrics", "source", "audio"
+LYRICS_INPUT, SOURCE_INPUT, AUDIO_INPUT, FOUND_INPUT = "lyrics", "source", "audio", "found"
 _SUGGESTION: Final = "Correct the lyrics, or leave the input lyrics out."
 NOTHING_FOUND: Final = "No words were found, neither as an input nor in the tags of the song: it is an instrumental."
 
@@ -110,12 +110,13 @@ def _told_length(given: TaskInput | None) -> int | None:
 
 
 def _candidates(inputs: Mapping[str, TaskInput], parameters: LyricsParameters, source: _Source) -> Iterator[_Candidate]:
-    """Where words may be, the likeliest first: what the user gave, what Download found, what the file has."""
+    """Where words may be, the surest first: what the user gave, what came with the song, what a service has for songs
+    of that name."""
     given = inputs.get(LYRICS_INPUT)
     if given is not None:
         form = None if parameters.format == "Auto" else Form(parameters.format)
         yield _Candidate(Origin(place=Place.INPUT, input=LYRICS_INPUT), _bytes_of(given), form=form)
-    named = (LYRICS_INPUT, SOURCE_INPUT, AUDIO_INPUT)
+    named = (LYRICS_INPUT, SOURCE_INPUT, AUDIO_INPUT, FOUND_INPUT)
     others = [each for each in inputs.values() if each.name not in named]
     wanted = (parameters.language or "").partition("-")[0]
 
@@ -127,6 +128,9 @@ def _candidates(inputs: Mapping[str, TaskInput], parameters: LyricsParameters, s
         yield _Candidate(Origin(place=Place.SUBTITLES, input=each.name), _bytes_of(each), _language(each))
     for tag in source.tags:
         yield _Candidate(Origin(place=Place.TAGS, input=tag.name), tag.text.encode("utf-8", "ignore"), tag.language)
+    found = inputs.get(FOUND_INPUT)
+    if found is not None:
+        yield _Candidate(Origin(place=Place.SERVICE, input=FOUND_INPUT), _bytes_of(found))
 
 
 def _language(given: TaskInput) -> str | None:

@@ -84,7 +84,9 @@ def reuse_key(work: Work, settings: DecideSettings) -> str | None:
         record["inputsVerified"] = True  # so that no key is one of before readers compared, which may be poisoned
     if (program := program_of(phase)) is not None:
         record["program"] = program.sha256
-    if phase.task.descriptor.fetches:
+    if phase.task.descriptor.asks_for_lyrics:
+        record["lyricsUrl"] = settings.lyrics_url
+    if phase.task.descriptor.reaches_out:
         # What was fetched from a network that is not allowed any more must not be had by other means.
         record["allowedCidrs"] = sorted(settings.allowed_cidrs)
     canonical = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -127,7 +129,7 @@ def ask(key: str, spec: AudioJobSpec, phase: Phase, revision: Revision, settings
         now: datetime) -> ReuseAsk:  # fmt: skip
     """What is wanted of a donor."""
     finished_since = None
-    if phase.task.descriptor.fetches:
+    if phase.task.descriptor.reaches_out:
         finished_since = now - timedelta(seconds=settings.download_reuse_seconds)
     return ReuseAsk(
         key=key,

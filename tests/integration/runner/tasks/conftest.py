@@ -34,6 +34,7 @@ class Bench:
     root: Path
     limits: PhaseLimits = field(default_factory=PhaseLimits)
     allowed_cidrs: tuple[str, ...] = ()
+    lyrics_url: str | None = None
     fetch_credentials: Path | None = None
     keeping: PartialFolders | None = None
     device: Device = Device.CPU
@@ -76,7 +77,7 @@ class Bench:
             models_root=self.models,
             device=self.device,
             limits=self.limits,
-            network=PhaseNetwork(allowed_cidrs=self.allowed_cidrs),
+            network=PhaseNetwork(allowed_cidrs=self.allowed_cidrs, lyrics_url=self.lyrics_url),
             progress=progress,
             log=logging.getLogger("test"),
             attempt=1,

@@ -52,7 +52,7 @@ def test_its_files_have_names_of_their_own_and_media_types(task: Task) -> None:
 @every_task
 def test_workers_serve_nothing_that_needs_what_they_lack(task: Task) -> None:
     known = task.descriptor
-    if known.fetches or known.publishes or known.runs_program:
+    if known.reaches_out or known.publishes or known.runs_program:
         assert known.served is Served.NEVER
 
 

@@ -1,0 +1,1 @@
+"""Words of songs from a service with the interface of LRCLIB."""
