@@ -235,15 +235,14 @@ class PhaseLimits(WireModel):
 
 
 class PhaseNetwork(WireModel):
-    """The administrator's rules for fetching. Private and loopback addresses are refused unless listed here.
-
-    ``allowed``: networks, each with its port (:class:`AllowedNetwork`). ``allowed_cidrs`` is without ports, for runners
-    that do not know the other. ``lyrics_url``: where a service has the words of songs, if anywhere.
+    """The administrator's rules for fetching. Private and loopback addresses are refused unless ``allowed``: networks,
+    each with its port (:class:`AllowedNetwork`). ``allowed_cidrs`` is without ports, for runners that do not know the
+    other. ``lyrics_address`` is that of a service that has the words of songs.
     """
 
     allowed_cidrs: tuple[str, ...] = ()
     allowed: Annotated[tuple[str, ...] | None, Since(1)] = None
-    lyrics_url: Annotated[str | None, Since(2)] = None
+    lyrics_address: Annotated[str | None, Since(2)] = None
 
 
 class PhaseProgress(WireModel):

@@ -92,17 +92,14 @@ class CoolDown(Group):
 class Fetch(Group):
     """Rules for downloads. Private and loopback addresses are refused unless a network here holds them, on its ports.
 
-    ``max_per_host``: downloads at the same time from a host that ``sites`` do not name; None is no limit. ``secret``:
-    every job namespace has a Secret ``audiojob-fetch``, whose files phases that fetch are given. ``lyrics_url``: a
-    service that knows the words of songs is below it; it holds no secret. None: words are looked up nowhere.
+    ``max_per_host``: downloads at the same time from a host that ``sites`` do not name. ``secret``: job namespaces have
+    a Secret ``audiojob-fetch`` for phases that fetch. ``lyrics_address``: a service with the words of songs, if any.
     """
 
     allowed_cidrs: Annotated[tuple[str, ...], Field(serialization_alias="allowedCIDRs")] = ()
     max_per_host: Annotated[int, Field(ge=1)] | None = None
     secret: bool = False
-    lyrics_url: Annotated[
-        str | None, Field(pattern=r"^https?://[^\s@?#]+$", max_length=500, serialization_alias="lyricsURL")
-    ] = None
+    lyrics_address: Annotated[str, Field(pattern=r"^https?://[^\s@?#]{1,500}$")] | None = None
     cool_down: CoolDown = CoolDown()
 
     @field_validator("allowed_cidrs")
@@ -390,7 +387,7 @@ class OperatorSettings(BaseSettings):
             architectures=self.images.architectures(),
             models_claim=self.models_claim,
             allowed_cidrs=self.fetch.allowed_cidrs,
-            lyrics_url=self.fetch.lyrics_url,
+            lyrics_address=self.fetch.lyrics_address,
             fetch_secret=self.fetch.secret,
             min_progress_interval_milliseconds=self.progress.min_interval_milliseconds,
             max_cool_down_seconds=self.fetch.cool_down.max_seconds,

@@ -95,7 +95,7 @@ def _add_run(commands: Any) -> None:
         metavar="CIDR",
         help="a private network that may be fetched from; repeatable",
     )
-    run.add_argument("--lyrics-url", metavar="URL", help="the service that FindLyrics asks, such as fetch.lyricsURL")
+    run.add_argument("--lyrics-address", metavar="URL", help="the service that FindLyrics asks")
     run.add_argument("--library", type=Path, metavar="DIR", help="existing folder that Publish adds files to")
     run.add_argument("--layout", choices=[layout.value for layout in Layout], default=Layout.ARTIST.value)
     run.add_argument("--force", action="store_true", help="overwrite files in --out")
@@ -220,7 +220,7 @@ def _run(options: argparse.Namespace) -> int:
             target=Target(options.out, options.force, options.library),
             models=options.models.resolve(),
             device=Device(options.device),
-            network=PhaseNetwork(allowed_cidrs=tuple(options.allow_cidr), lyrics_url=options.lyrics_url),
+            network=PhaseNetwork(allowed_cidrs=tuple(options.allow_cidr), lyrics_address=options.lyrics_address),
             verbose=options.verbose,
             publishing=_publishing(options),
         )

@@ -131,7 +131,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "sweep.resources.requests.memory": ("1Gi", {}),
     "sweep.resources.limits.memory": ("2Gi", {}),
     "fetch.allowedCIDRs": (["10.0.0.0/8"], {}),
-    "fetch.lyricsURL": ("https://lyrics.example.org", {}),
+    "fetch.lyricsAddress": ("https://lyrics.example.org", {}),
     "fetch.maxPerHost": (4, {}),
     "fetch.coolDown.maxSeconds": (600, {}),
     "fetch.coolDown.jobs": (3, {}),

@@ -165,8 +165,8 @@ modelsClaim: {{ .Values.models.enabled }}
 fetch:
   allowedCIDRs: {{ toJson .Values.fetch.allowedCIDRs }}
   secret: {{ .Values.fetch.secret }}
-  {{- with .Values.fetch.lyricsURL }}
-  lyricsURL: {{ . | quote }}
+  {{- with .Values.fetch.lyricsAddress }}
+  lyricsAddress: {{ . | quote }}
   {{- end }}
   {{- if ne .Values.fetch.maxPerHost nil }}
   maxPerHost: {{ .Values.fetch.maxPerHost | int }}

@@ -81,7 +81,7 @@ def _network(request: AttemptRequest) -> PhaseNetwork:
     return PhaseNetwork(
         allowed_cidrs=tuple(dict.fromkeys(networks)),
         allowed=allowed or None,
-        lyrics_url=request.settings.lyrics_url if request.phase.task.descriptor.asks_for_lyrics else None,
+        lyrics_address=request.settings.lyrics_address if request.phase.task.descriptor.asks_for_lyrics else None,
     )
 
 

@@ -66,7 +66,7 @@ class DecideSettings:
     architectures: Mapping[ImageFamily, tuple[str, ...]] = field(default_factory=dict)  # of nodes; absent: any
     models_claim: bool = False  # claim audiojob-models exists in job namespaces, mounted for tasks that use models
     allowed_cidrs: tuple[str, ...] = ()
-    lyrics_url: str | None = None  # below it is a service that knows the words of songs
+    lyrics_address: str | None = None  # below it is a service that knows the words of songs
     fetch_secret: bool = False  # Secret audiojob-fetch exists in job namespaces, mounted for tasks that fetch
     min_progress_interval_milliseconds: int = 1_000
     download_reuse_seconds: int = 86_400  # what an address leads to changes with time

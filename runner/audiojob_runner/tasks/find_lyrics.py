@@ -21,7 +21,7 @@ SOURCE_INPUT, AUDIO_INPUT = "source", "audio"
 # Of one answer, and of all with what goes with them. A song has some kilobytes, a search some dozens of songs.
 MAX_ANSWER_BYTES: Final = 2 * 1024**2
 _MAX_BYTES: Final = 16 * 1024**2
-NOT_SET: Final = "No service for lyrics is set (fetch.lyricsURL of the chart): words were looked up nowhere."
+NOT_SET: Final = "No service for lyrics is set (fetch.lyricsAddress of the chart): words were looked up nowhere."
 NO_NAMES: Final = "Title and artist of the song are not both known: words were not looked up."
 
 
@@ -32,7 +32,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     :class:`PhaseError` only where it was stopped.
     """
     assert isinstance(parameters, FindLyricsParameters)
-    address = context.network.lyrics_url
+    address = context.network.lyrics_address
     if address is None:
         return _nothing("NotSet", context, NOT_SET)
     told = [inputs[name].metadata for name in (SOURCE_INPUT, AUDIO_INPUT) if name in inputs]

@@ -65,12 +65,27 @@ def test_what_decisions_depend_on_is_handed_on(environment: pytest.MonkeyPatch) 
     environment.setenv("AUDIOJOB_DISRUPTION__NODE_LOST_SECONDS", "5")
     environment.setenv("AUDIOJOB_DISRUPTION__LOST_AFTER_SECONDS", "7")
     environment.setenv("AUDIOJOB_FETCH__SECRET", "true")
+    environment.setenv("AUDIOJOB_FETCH__LYRICS_ADDRESS", "https://lyrics.example.org/db")
     given = load_settings().for_decisions()
     assert given.images.by_family == dict(zip(ImageFamily, REQUIRED.values(), strict=True))
     assert (given.models_claim, given.pull_policy, given.min_progress_interval_milliseconds) == (True, "Never", 250)
     assert given.allowed_cidrs == ("192.168.0.0/24",)
     assert given.disruption == Disruption(node_lost_seconds=5, grace_seconds=30, lost_after_seconds=7)
     assert given.fetch_secret is True
+    assert given.lyrics_address == "https://lyrics.example.org/db"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["lyrics.example.org", "ftp://a.example", "https://me:key@a.example", "https://a.example/?key=x", "https://a b"],
+    ids=["no scheme", "another scheme", "a password", "a key", "a space"],
+)
+def test_an_address_for_lyrics_that_holds_a_secret_or_is_none_is_refused(
+    environment: pytest.MonkeyPatch, address: str
+) -> None:
+    environment.setenv("AUDIOJOB_FETCH__LYRICS_ADDRESS", address)
+    with pytest.raises(SettingsError, match="FETCH__LYRICS_ADDRESS"):
+        load_settings()
 
 
 def test_a_failed_job_is_kept_for_the_longest_pause_of_a_site(environment: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ def reuse_key(work: Work, settings: DecideSettings) -> str | None:
     if (program := program_of(phase)) is not None:
         record["program"] = program.sha256
     if phase.task.descriptor.asks_for_lyrics:
-        record["lyricsUrl"] = settings.lyrics_url
+        record["lyricsAddress"] = settings.lyrics_address
     if phase.task.descriptor.reaches_out:
         # What was fetched from a network that is not allowed any more must not be had by other means.
         record["allowedCidrs"] = sorted(settings.allowed_cidrs)

@@ -34,7 +34,7 @@ class Bench:
     root: Path
     limits: PhaseLimits = field(default_factory=PhaseLimits)
     allowed_cidrs: tuple[str, ...] = ()
-    lyrics_url: str | None = None
+    lyrics_address: str | None = None
     fetch_credentials: Path | None = None
     keeping: PartialFolders | None = None
     device: Device = Device.CPU
@@ -77,7 +77,7 @@ class Bench:
             models_root=self.models,
             device=self.device,
             limits=self.limits,
-            network=PhaseNetwork(allowed_cidrs=self.allowed_cidrs, lyrics_url=self.lyrics_url),
+            network=PhaseNetwork(allowed_cidrs=self.allowed_cidrs, lyrics_address=self.lyrics_address),
             progress=progress,
             log=logging.getLogger("test"),
             attempt=1,

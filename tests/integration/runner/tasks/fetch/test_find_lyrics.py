@@ -27,7 +27,7 @@ SONG = TaskInput("source", metadata={"title": "Söng", "artist": "Who", "album":
 
 @pytest.fixture(autouse=True)
 def asking(bench: Bench, web: Web, loopback: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.lyrics_url = f"{web.url}/db/"
+    bench.lyrics_address = f"{web.url}/db/"
     monkeypatch.setattr(service, "PAUSE_SECONDS", 0.01)
 
 
@@ -150,7 +150,7 @@ def test_a_slow_service_is_given_up(bench: Bench, web: Web) -> None:
 
 def test_nobody_is_asked_where_no_service_is_set_or_the_song_is_not_known(bench: Bench, web: Web) -> None:
     nameless = find(bench, TaskInput("audio", metadata={"durationSeconds": 200}), title="Song")
-    bench.lyrics_url = None
+    bench.lyrics_address = None
     nowhere = find(bench)
     assert [result.outputs for result in (nameless, nowhere)] == [[], []]
     assert nameless.metadata == {"reason": "NoNames", "warnings": [NO_NAMES]}
@@ -180,7 +180,7 @@ def test_neither_cookies_nor_the_rest_of_the_address_go_anywhere(bench: Bench, w
     line = "127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tc00kie"
     (folder / "cookies.txt").write_text(f"# Netscape HTTP Cookie File\n{line}\n")
     bench.fetch_credentials = folder
-    bench.lyrics_url = f"{web.url}/k3y-of-the-house"
+    bench.lyrics_address = f"{web.url}/k3y-of-the-house"
     result = find(bench)
     assert all("Cookie" not in headers for _, headers in web.asked)
     assert "k3y" not in " ".join([*bench.told, str(result.metadata)])
