@@ -11,6 +11,7 @@ from typing import Final
 from audiojob_runner.lyrics.scripts import script_of
 from audiojob_runner.typeset.clusters import JOINERS, clusters
 from audiojob_runner.typeset.faces import Face, font_files, fonts_folder, read_face, read_faces
+from audiojob_runner.typeset.joined import joined
 
 # Noto's names of scripts, where they are not our own.
 _NOTO: Final = {
@@ -28,7 +29,7 @@ _USUAL: Final = "Latin"
 # Of a script that has no font of ours, any other will do that has its letters, but for those that look odd.
 _ODD: Final = ("emoji", "italic", "oblique", "mono", "condensed", "serif", "light", "thin", "black")
 # Latin letters at this size fill as much of a row as these do.
-_SCALES: Final = {"Arabic": 1.2}
+_SCALES: Final = {"Arabic": 1.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,11 @@ class Run:
 
     @property
     def width(self) -> float:
-        """In ems, without what shaping changes."""
-        return self.scale * sum(
-            self.face.advances.get(each, 0.0) for each in self.text if unicodedata.category(each) not in ("Mn", "Cf")
-        )
+        """In ems, as nearly as letters tell that are measured one by one."""
+        advances = self.face.advances
+        shown = joined(self.text) if any(script_of(each) == "Arabic" for each in self.text) else self.text
+        letters = (each for each in shown if unicodedata.category(each) not in ("Mn", "Cf"))
+        return self.scale * sum(advances.get(each, 0.5) for each in letters)
 
 
 class Fonts:
@@ -55,6 +57,7 @@ class Fonts:
         self._country = _country(language or "")
         self._of_script = dict[str, tuple[Face, ...]]()
         self._chosen = dict[str, Face | None]()
+        self._east_asian = dict[str, tuple[Face, ...]]()
         self._others: list[Face] | None = None
         self._unread: Iterator[Path] = iter(())
         self.used = dict[str, Face]()
@@ -62,10 +65,7 @@ class Fonts:
     def runs(self, text: str) -> list[Run]:
         """The text by fonts; what no font has is left out."""
         found = list[tuple[str, Face, float]]()
-        script = next(filter(None, map(script_of, text)), _USUAL)
-        for cluster in clusters(text):
-            script = script_of(cluster[0]) or script
-            face = self._face(cluster, script)
+        for cluster, script, face in self._faces(text):
             if face is None:
                 continue
             scale = _SCALES.get(script, 1.0)
@@ -82,7 +82,14 @@ class Fonts:
 
     def lacks(self, text: str) -> list[str]:
         """What of the text no font has."""
-        return [each for each in clusters(text) if self._face(each, script_of(each[0]) or _USUAL) is None]
+        return [cluster for cluster, _, face in self._faces(text) if face is None]
+
+    def _faces(self, text: str) -> Iterator[tuple[str, str, Face | None]]:
+        """Each letter with its script, that of the letters around it where it has none, and its font."""
+        script = next(filter(None, map(script_of, text)), _USUAL)
+        for cluster in clusters(text):
+            script = script_of(cluster[0]) or script
+            yield cluster, script, self._face(cluster, script)
 
     def _face(self, cluster: str, script: str) -> Face | None:
         key = f"{script} {cluster}"
@@ -95,6 +102,7 @@ class Fonts:
         yield from self._own(script)
         if script != _USUAL:
             yield from self._own(_USUAL)
+        yield from tuple(self.used.values())
         yield from self._any()
 
     def _own(self, script: str) -> tuple[Face, ...]:
@@ -107,8 +115,10 @@ class Fonts:
         for weight in ("Bold", "Regular"):
             if script in _EAST_ASIAN:
                 path, family = self._files.get(f"NotoSansCJK-{weight}.ttc"), f"Noto Sans CJK {self._choose(script)}"
-                face = read_face(path, family) if path is not None else None
-                faces: Iterable[Face] = (face,) if face is not None else ()
+                # One for all three: it is large.
+                if path is not None and family not in self._east_asian:
+                    self._east_asian[family] = tuple(filter(None, [read_face(path, family)]))
+                faces: Iterable[Face] = self._east_asian.get(family, ())
             elif script in _NOTO:
                 path = self._files.get(f"NotoSans{_NOTO[script]}-{weight}.ttf")
                 faces = read_faces(path) if path is not None else ()

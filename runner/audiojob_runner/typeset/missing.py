@@ -8,6 +8,7 @@ from typing import Final
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.lyrics.scripts import script_of
+from audiojob_runner.typeset.clusters import clusters
 from audiojob_runner.typeset.fonts import Fonts
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
@@ -18,11 +19,12 @@ _MOST_NAMED: Final = 10
 
 def check_shown(texts: Iterable[str], fonts: Fonts) -> list[str]:
     """Warnings of what is left out. Raises :class:`PhaseError` where it is more than a fifth of the letters."""
-    signs = Counter(cluster for text in texts for cluster in text if not cluster.isspace())
-    missing = Counter({sign: count for sign, count in signs.items() if fonts.lacks(sign)})
+    letters, missing = 0, Counter[str]()
+    for text in texts:
+        letters += sum(each[0].isalpha() for each in clusters(text))
+        missing.update(each[0] for each in fonts.lacks(text) if not each.isspace())
     if not missing:
         return []
-    letters = sum(count for sign, count in signs.items() if sign.isalpha())
     scripts = Counter[str]()
     for sign, count in missing.items():
         if (script := script_of(sign)) is not None:
