@@ -45,8 +45,7 @@ ENV_POD_NAME: Final = "AUDIOJOB_POD_NAME"
 ENV_POD_UID: Final = "AUDIOJOB_POD_UID"
 ENV_NODE_NAME: Final = "AUDIOJOB_NODE_NAME"  # absent in pods of earlier operators
 ENV_PHASE_FILE: Final = "AUDIOJOB_PHASE_FILE"
-# Of a Container phase's program: where its files are, so that it can be tried elsewhere too.
-ENV_WORK: Final = "AUDIOJOB_WORK"
+ENV_WORK: Final = "AUDIOJOB_WORK"  # of a program: where its files are, so that it can be tried elsewhere too
 
 # The version of this contract. Raise it with a change that a runner of the number before would misread; mark a field
 # that is only added with ``Since``. Phase files and pipeline revisions carry it. 0: written before there was a number.
@@ -57,6 +56,8 @@ MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB fo
 MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
 MAX_TEXTS_BYTES: Final = 64 * 1024  # of all text inputs of a job
 MAX_RESULT_BYTES: Final = 3_750  # kubelet cuts a termination message at 4,096 bytes
+ALL_OUTPUTS: Final = "*"  # in place of an output's name: all of the manifest, each as an input of its own name
+MAX_PHASE_INPUTS: Final = 250  # the runner hands its worker so many open files at once
 MAX_RESULT_OUTPUTS: Final = 12
 MAX_RESULT_INPUTS: Final = 12
 MAX_RESULT_WARNINGS: Final = 8
@@ -160,9 +161,8 @@ class PhaseInputFile(WireModel):
     """One input of a phase: exactly one of ``url``, ``text`` (the content itself), ``key`` (a file in the store) or
     ``manifest`` with ``output``.
 
-    ``library`` says that ``key`` lies in the library of that name. ``about``: only what the manifest says of the output
-    is wanted, not the file. ``recorded_sha256``: what the operator's record says of the output; the reader compares it
-    with the manifest and with the bytes before it reads on.
+    ``library`` says in which one ``key`` lies. ``about``: only what the manifest says of the output is wanted, not the
+    file. ``recorded_sha256``: what the operator's record says of it; the reader compares it before it reads on.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
@@ -180,8 +180,8 @@ class PhaseInputFile(WireModel):
     def _one_origin(self) -> Self:
         given = [name for name in ("url", "text", "key", "manifest") if getattr(self, name) is not None]
         if len(given) != 1:
-            allowed = "url, text, key, manifest"
-            raise ValueError(f"input '{self.name}' needs exactly one of {allowed}; it has {given or 'none'}")
+            found = given or "none"
+            raise ValueError(f"input '{self.name}' needs exactly one of url, text, key, manifest; it has {found}")
         if (self.manifest is None) != (self.output is None):
             raise ValueError(f"input '{self.name}': manifest and output go together")
         if self.library is not None and self.key is None:

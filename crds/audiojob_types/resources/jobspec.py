@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue, WithJsonSchema
 
 from audiojob_types.base import ObjectName, WireModel, WrittenTime, cel
 from audiojob_types.constants import DEFAULT_QUEUE, MAX_PHASES, MAX_REVIEW_INPUTS
-from audiojob_types.contract import MAX_TEXTS_BYTES
+from audiojob_types.contract import MAX_PHASE_INPUTS, MAX_TEXTS_BYTES
 from audiojob_types.destination import Destination
 from audiojob_types.parameters import parameters_schema
 from audiojob_types.resources.edits import immutable, immutable_at_the_end
@@ -142,7 +142,7 @@ class AudioJobSpec(WireModel):
     inputs: Annotated[
         tuple[SideInput, ...],
         Field(
-            max_length=64,
+            max_length=MAX_PHASE_INPUTS,
             json_schema_extra={
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["name"],

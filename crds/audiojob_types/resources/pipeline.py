@@ -45,10 +45,11 @@ class PhaseInputBinding(WireModel):
         Annotated[
             str,
             Field(
-                pattern=r"^[a-z0-9][-_.a-z0-9]*$",
+                pattern=r"^(\*|[a-z0-9][-_.a-z0-9]*)$",
                 max_length=63,
                 description="output of that phase (default: its only one); with from Job, the name of one of the "
-                "job's inputs (default: the job's source).",
+                "job's inputs (default: the job's source). '*' is all of them, each under its own name: all outputs of "
+                "that phase, or all inputs of the job that the phase does not name; for tasks that take any input.",
             ),
         ]
         | None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from audiojob_operator.building.inputs import FROM_JOB
 from audiojob_operator.building.precedence import phases_before
 from audiojob_types.constants import MAX_REVIEW_TAKES
+from audiojob_types.contract import ALL_OUTPUTS
 from audiojob_types.resources.job import AudioJobSpec, PhaseState, PhaseStatus, Review
 from audiojob_types.resources.jobspec import PassedOver, reviews_that_count
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase, PhaseInputBinding
@@ -102,7 +103,8 @@ def _has_passed(gate: Phase, reader: Phase, records: Mapping[str, PhaseStatus]) 
 def _replaceable(phase: Phase, beyond: frozenset[str]) -> Iterator[PhaseInputBinding]:
     for binding in phase.inputs:
         about = phase.task.descriptor.reads_metadata_only(binding.name)
-        if binding.from_ != FROM_JOB and binding.from_ not in beyond and not about:
+        one = binding.from_ != FROM_JOB and binding.output != ALL_OUTPUTS
+        if one and binding.from_ not in beyond and not about:
             yield binding
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from audiojob_operator.records.invalid import InvalidSpecError
-from audiojob_types.contract import PhaseInputFile
+from audiojob_types.contract import ALL_OUTPUTS, PhaseInputFile
 from audiojob_types.resources.job import AudioJob, JobOutput, PhaseStatus, ResolvedSource
 from audiojob_types.resources.pipeline import Phase, PhaseInputBinding
 from audiojob_types.resources.source import SOURCE_KINDS, ObjectSource, SideInput, Source, is_relative
@@ -33,9 +33,12 @@ def phase_inputs(
 
     Raises :class:`InvalidSpecError` for a binding that leads nowhere.
     """
-    files = []
+    files = list[PhaseInputFile]()
     for binding in phase.inputs:
         file: PhaseInputFile | None
+        if binding.output == ALL_OUTPUTS and binding.from_ == FROM_JOB:
+            files += _other_files(job, phase, binding)
+            continue
         if (given := handed.get(binding.name)) is not None:
             file = _given_file(job, binding, given, f"spec.reviews[].inputs[{given.name}]")
         elif binding.from_ == FROM_JOB:
@@ -44,7 +47,30 @@ def phase_inputs(
             file = _phase_file(phase, binding, phases, outputs)
         if file is not None:
             files.append(file)
+    _check_names(phase, files)
     return tuple(files)
+
+
+def _other_files(job: AudioJob, phase: Phase, wildcard: PhaseInputBinding) -> list[PhaseInputFile]:
+    """The job's inputs that the phase does not name, each under its own name."""
+    named = {binding.output for binding in phase.inputs if binding.from_ == FROM_JOB}
+    bindings = ((given, wildcard.model_copy(update={"name": given.name})) for given in job.spec.inputs)
+    return [
+        _given_file(job, binding, given, f"spec.inputs[{given.name}]")
+        for given, binding in bindings
+        if given.name not in named
+    ]
+
+
+def _check_names(phase: Phase, files: Sequence[PhaseInputFile]) -> None:
+    """Inputs of a job may be called anything; a phase knows each of its inputs by another name."""
+    seen = set[str]()
+    for file in files:
+        if file.name in seen:
+            raise InvalidSpecError(
+                f"spec.inputs[{file.name}]", f"phase {phase.name} has another input of that name; call it otherwise"
+            )
+        seen.add(file.name)
 
 
 def input_durations(
@@ -65,7 +91,7 @@ def input_durations(
             found += [
                 output.duration_milliseconds
                 for output in outputs
-                if output.phase == binding.from_ and binding.output in (None, output.name)
+                if output.phase == binding.from_ and binding.output in (None, ALL_OUTPUTS, output.name)
             ]
     return tuple(found)
 
@@ -154,6 +180,8 @@ def _phase_file(
         )
     names = [output.name for output in outputs if output.phase == binding.from_]
     complete = len(names) == record.manifest.count
+    if binding.output == ALL_OUTPUTS:
+        return PhaseInputFile(name=binding.name, manifest=record.manifest, output=ALL_OUTPUTS)
     if binding.output is not None:
         if binding.optional and complete and binding.output not in names:
             return None

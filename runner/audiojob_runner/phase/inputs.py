@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from audiojob_runner.store.base import Store
 from audiojob_runner.store.manifest import MAX_MANIFEST_BYTES
 from audiojob_runner.task import TaskInput
 from audiojob_types.contract import (
+    ALL_OUTPUTS,
+    MAX_PHASE_INPUTS,
     MAX_RESULT_INPUTS,
     ExitCode,
     Manifest,
@@ -48,6 +51,25 @@ class Fetcher:
     on_bytes: Callable[[int], None]
     libraries: Mapping[str, Store] = field(default_factory=dict)
     held: dict[str, BinaryIO] | None = None
+    manifests: dict[tuple[str, str], Manifest] = field(default_factory=dict)  # compared ones, by key and sha256
+
+    def expand(self, items: Sequence[PhaseInputFile]) -> tuple[PhaseInputFile, ...]:
+        """The inputs one by one, where some stand for all outputs of a phase. Raises :class:`PhaseError`."""
+        found = list[PhaseInputFile]()
+        for item in items:
+            if item.manifest is None or item.output != ALL_OUTPUTS:
+                found.append(item)
+                continue
+            outputs = self._manifest(item.name, item.manifest).outputs
+            found += [item.model_copy(update={"name": output.name, "output": output.name}) for output in outputs]
+        twice = [name for name, count in Counter(item.name for item in found).items() if count > 1]
+        if twice or len(found) > MAX_PHASE_INPUTS:
+            wrong = f"two inputs named {twice[0]!r}" if twice else f"{len(found)} inputs; at most {MAX_PHASE_INPUTS}"
+            raise PhaseError(
+                ExitCode.USAGE, Reason.INVALID_SPEC, f"The phase has {wrong}{'' if twice else ' are allowed'}.",
+                "Name the outputs that the phase reads in inputs[].output of the pipeline.",
+            )  # fmt: skip
+        return tuple(found)
 
     def fetch(self, number: int, item: PhaseInputFile) -> TaskInput:
         """One input; ``number`` is its place. Raises :class:`PhaseError`: InputMissing, ChecksumMismatch, TooLarge."""
@@ -80,6 +102,10 @@ class Fetcher:
         """An output of an earlier phase, read through but not kept; None for what is none. Raises as ``fetch``."""
         if item.manifest is None or item.output is None or item.about:
             return None
+        if item.output == ALL_OUTPUTS:
+            for each in self.expand([item]):
+                self.check(each)
+            return ReadInput(name=item.name, sha256=item.manifest.sha256)
         output = self._find_output(item)
         key = _key_of(item.manifest, output)
         try:
@@ -115,6 +141,8 @@ class Fetcher:
         )
 
     def _manifest(self, name: str, ref: ManifestRef) -> Manifest:
+        if (known := self.manifests.get((ref.key, ref.sha256))) is not None:
+            return known
         content = self.store.read(ref.key, MAX_MANIFEST_BYTES)
         if content is None:
             _missing(name, ref.key)
@@ -135,6 +163,7 @@ class Fetcher:
                 f"Input {name!r}: {ref.key} is the manifest of another phase: of {manifest.phase!r} of AudioJob "
                 f"{manifest.namespace}/{manifest.job}.",
             )
+        self.manifests[(ref.key, ref.sha256)] = manifest
         return manifest
 
     def _local(self, number: int, name: str, key: str, sha256: str | None) -> Path:
@@ -194,10 +223,19 @@ def _key_of(ref: ManifestRef, output: ManifestOutput) -> str:
 
 
 def read_inputs(files: Sequence[PhaseInputFile], fetched: Sequence[TaskInput]) -> tuple[ReadInput, ...]:
-    """What the operator is told of outputs of earlier phases: the hash of their bytes, which :class:`Fetcher` took."""
-    pairs = zip(files, fetched, strict=True)
-    found = (ReadInput(name=file.name, sha256=read.sha256) for file, read in pairs if file.manifest and read.sha256)
-    return tuple(found)[:MAX_RESULT_INPUTS]
+    """What the operator is told of outputs of earlier phases: the hash of their bytes, which :class:`Fetcher` took.
+
+    Of all outputs of a phase at once it is the hash of their manifest, which names those of the bytes.
+    """
+    hashes = {read.name: read.sha256 for read in fetched}
+    told = list[ReadInput]()
+    for file in files:
+        if file.manifest is None:
+            continue
+        digest = file.manifest.sha256 if file.output == ALL_OUTPUTS else hashes[file.name]
+        if digest is not None:
+            told.append(ReadInput(name=file.name, sha256=digest))
+    return tuple(told)[:MAX_RESULT_INPUTS]
 
 
 def local_name(key: str) -> str:

@@ -231,7 +231,7 @@ class _Phase:
         fetcher = Fetcher(
             store, run_dir / "inputs", self._input.limits.max_input_bytes, self._on_read, libraries, self._held
         )
-        found = tuple(fetcher.fetch(number, item) for number, item in enumerate(self._input.inputs))
+        found = tuple(fetcher.fetch(number, item) for number, item in enumerate(fetcher.expand(self._input.inputs)))
         if self._input.task.descriptor.reads_metadata:
             return found
         # What a producer claims of its output has no part in what this task makes, so it is the same for equal bytes.

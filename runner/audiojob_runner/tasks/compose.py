@@ -67,7 +67,9 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     if said:
         outputs.append(_text(context, "vtt", "subtitles.vtt", "text/vtt", write_webvtt(said, scenes.language)))
         outputs.append(_text(context, "srt", "subtitles.srt", "application/x-subrip", write_srt(said)))
-    warnings = [*studio.warnings, *(f"Input {name} is in no scene." for name in unused(scenes, known)[:3])]
+    for name in unused(scenes, known):
+        context.log.info("input %s is in no scene", name)
+    warnings = studio.warnings
     for warning in warnings:
         context.log.warning("%s", warning)
     context.progress(100, "The film is made")

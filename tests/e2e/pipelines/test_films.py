@@ -29,8 +29,8 @@ SLOW = {"videoSize": "Video720p", "frameRate": 30, "effort": "High"}
 FRAME_SECONDS = 1 / FPS
 SCENES = {
     "scenes": [
-        {"title": "One", "colour": "#203040", "narration": "narration-1", "texts": [{"content": "First"}]},
-        {"title": "Two", "colour": "#402030", "narration": "narration-2", "pauseMilliseconds": 500},
+        {"title": "One", "colour": "#203040", "narration": "speech-1", "texts": [{"content": "First"}]},
+        {"title": "Two", "colour": "#402030", "narration": "speech-2", "pauseMilliseconds": 500},
     ]
 }
 

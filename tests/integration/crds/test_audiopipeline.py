@@ -90,6 +90,9 @@ ACCEPTED: dict[str, Spec] = {
             phase(f"p{n}", "Container", image="x", parameters={"container": {"values": VALUES}}) for n in range(16)
         ]
     },
+    "whatever the job brings along": one(
+        task="Compose", inputs=[{"name": "media", "from": "Job", "output": "*"}]
+    ),
     "16 phases": {"phases": [phase(f"p{n}") for n in range(16)]},
     "a phase name of 12 characters": {"phases": [phase("abcdefghijkl")]},
 }  # fmt: skip

@@ -82,6 +82,9 @@ ACCEPTED: dict[str, Spec] = {
     "an empty text": inputs(text("script", "")),
     "an upload beside the source": url(URL) | {"inputs": [{"name": "lyrics", "object": {"key": "a/b.lrc"}}]},
     "64 texts of 1,024 characters": inputs(*(text(f"t{n}", "ü" * 1_024) for n in range(64))),
+    "250 uploads with the longest keys": inputs(
+        *({"name": f"media-{n}", "object": {"key": "a/" * 255 + "ab"}} for n in range(250))
+    ),
     "two texts of 32 KiB": inputs(text("a", "x" * 32_768), text("b", "x" * 32_768)),
     "the only output of another job": spec(source={"jobRef": {"name": "m" * 63}}),
 }
@@ -137,7 +140,7 @@ REFUSED: dict[str, tuple[Spec, list[str]]] = {
         spec(reviews=[handing_in({"name": "lyrics", "url": "https://example.org/x"})]),
         ["unknown field", "spec.reviews[0].inputs[0].url"],
     ),
-    "65 inputs": (inputs(*(text(f"t{n}", "") for n in range(65))), ["spec.inputs", "at most 64"]),
+    "251 inputs": (inputs(*(text(f"t{n}", "") for n in range(251))), ["spec.inputs", "at most 250"]),
     "two inputs of a name": (inputs(text("a", ""), text("a", "")), ["spec.inputs[1]", "Duplicate"]),
     "an input of a name that is a path": (inputs(text("../a", "")), ["spec.inputs[0].name"]),
     "an input without a name": (inputs({"text": "a"}), ["spec.inputs[0].name", "Required"]),

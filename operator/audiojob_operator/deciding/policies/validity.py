@@ -12,9 +12,9 @@ from audiojob_operator.deciding.revisions import left_out_phases
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.libraries import Library, destination_library, source_library
 from audiojob_operator.records.settings import SiteGpu
-from audiojob_types.contract import MAX_TEXT_BYTES, MAX_TEXTS_BYTES
+from audiojob_types.contract import ALL_OUTPUTS, MAX_TEXT_BYTES, MAX_TEXTS_BYTES
 from audiojob_types.resources.job import AudioJob
-from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
+from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase, PhaseInputBinding
 
 _ANY_GPU: Final = SiteGpu()
 
@@ -49,7 +49,9 @@ def check_spec(
 def _check_bindings(job: AudioJob, phase: Phase, left_out: frozenset[str]) -> None:
     """What the phase reads can be had."""
     for binding in phase.inputs:
-        if binding.from_ == FROM_JOB:
+        if binding.output == ALL_OUTPUTS:
+            _check_wildcard(phase, binding)
+        elif binding.from_ == FROM_JOB:
             file = job_file(job, phase, binding)
             if phase.task.descriptor.runs_program and file is not None and file.url is not None:
                 raise InvalidSpecError(
@@ -57,10 +59,19 @@ def _check_bindings(job: AudioJob, phase: Phase, left_out: frozenset[str]) -> No
                     f"phase {phase.name} of pipeline {job.spec.pipeline} runs a program, which fetches nothing; "
                     "use a pipeline that downloads first, or give source.object",
                 )
-        elif binding.from_ in left_out and not binding.optional:
+        if binding.from_ in left_out and not binding.optional:
             raise InvalidSpecError(
                 "spec.destination", f"phase {phase.name} reads what {binding.from_} publishes; name a destination"
             )
+
+
+def _check_wildcard(phase: Phase, binding: PhaseInputBinding) -> None:
+    """Inputs of names that nobody knows before are for tasks that take any, and outputs' names for no folder."""
+    field = f"pipeline.phases[{phase.name}].inputs[{binding.name}].output"
+    if all(given.name != "*" for given in phase.task.descriptor.inputs):
+        raise InvalidSpecError(field, f"must name one: {phase.task.value} knows its inputs by their names")
+    if phase.task.descriptor.runs_program and binding.from_ != FROM_JOB:
+        raise InvalidSpecError(field, "must name one: a program finds its inputs by the names in the pipeline")
 
 
 def _check_gpus(job: AudioJob, phase: Phase, gpu: SiteGpu) -> None:
@@ -83,7 +94,7 @@ def _check_inputs(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
     }
     total = 0
     for given in job.spec.inputs:
-        if given.name not in asked:
+        if given.name not in asked and ALL_OUTPUTS not in asked:
             takes = ", ".join(sorted(asked)) or "none"
             raise InvalidSpecError(
                 f"spec.inputs[{given.name}]", f"pipeline {job.spec.pipeline} asks for no such input; it takes {takes}"
