@@ -111,8 +111,8 @@ def _make_folder(path: Path) -> None:
 
 
 def _told(task: Task, given: TaskInput) -> TaskInput:
-    """The input with what its manifest says in a cluster, where names are found: the file's tags, else its name."""
-    if not (task.descriptor.publishes or task.descriptor.asks_for_lyrics) or given.path is None:
+    """The input with what its manifest says in a cluster, where Publish finds names: the file's tags, else its name."""
+    if not task.descriptor.publishes or given.path is None:
         return given
     try:
         found = labels(examine_streams(given.path, threading.Event()).tags)
