@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, Generic, TypeVar
@@ -48,14 +49,28 @@ class ExpiringCache(Generic[V]):
         while len(self._entries) > _CACHE_ENTRIES:
             self._entries.popitem(last=False)
 
-    async def get(self, key: str, load: Callable[[], Awaitable[V]]) -> V:
-        """The cached value, or what ``load`` returns now. A ``load`` that raises leaves nothing behind."""
-        found = self.find(key)
-        if found is not None:
-            return found
-        value = await load()
-        self.put(key, value)
-        return value
+
+class Together(Generic[V]):
+    """Callers that want the same at the same time share one call: many clients of one account come at once."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, asyncio.Task[V]] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._calls
+
+    async def call(self, key: str, load: Callable[[], Coroutine[None, None, V]]) -> V:
+        """What ``load`` returns or raises. It goes on for the others when one of them goes away."""
+        task = self._calls.get(key)
+        if task is None:
+            task = self._calls[key] = asyncio.create_task(load())
+            task.add_done_callback(partial(self._ended, key))
+        return await asyncio.shield(task)
+
+    def _ended(self, key: str, task: asyncio.Task[V]) -> None:
+        del self._calls[key]
+        if not task.cancelled():
+            task.exception()  # it is known, though nobody may be left to hear of it
 
 
 class Authenticator:
@@ -79,6 +94,8 @@ class Authenticator:
         self._refused: ExpiringCache[bool] = ExpiringCache(cache_seconds)
         self._proven: ExpiringCache[bool] = ExpiringCache(_PROVEN_SECONDS)
         self._rights: ExpiringCache[bool] = ExpiringCache(cache_seconds)
+        self._reviews: Together[Identity | None] = Together()
+        self._access: Together[bool] = Together()
 
     async def identify(self, headers: Sequence[str], address: str) -> Identity:
         """Who calls, from the Authorization headers of a request or handshake that came from ``address``.
@@ -101,8 +118,10 @@ class Authenticator:
         """Raise a 403 or 503 :class:`Problem`, or TooManyRequests or TransportError, unless the caller has them all."""
         for right in rights:
             key = hashlib.sha256(repr((identity, right)).encode("utf-8", "surrogatepass")).hexdigest()
-            with _reviewing():
-                allowed = await self._rights.get(key, partial(self._authorizer.may, identity, right))
+            allowed = self._rights.find(key)
+            if allowed is None:
+                with _reviewing():
+                    allowed = await self._access.call(key, partial(self._ask, key, identity, right))
             if not allowed:
                 self._count("forbidden")
                 raise Problem(
@@ -110,14 +129,22 @@ class Authenticator:
                 )
         self._count("allowed")
 
+    async def _ask(self, key: str, identity: Identity, right: Right) -> bool:
+        allowed = await self._authorizer.may(identity, right)
+        self._rights.put(key, allowed)
+        return allowed
+
     async def _review(self, token: str, digest: str, address: str) -> Identity | None:
         """Ask the API server; None for a token that is not valid. An unknown one is an attempt until it is."""
-        proven = self._proven.find(digest)
-        if not proven and (wait := self._attempts.take(address)):
+        proven = bool(self._proven.find(digest))
+        if not proven and digest not in self._reviews and (wait := self._attempts.take(address)):
             self._count("limited")
             seconds = math.ceil(wait)
             detail = f"Too many tokens from your address were not valid; try again in {seconds} s."
             raise Problem(429, "too-many-requests", detail, headers={"Retry-After": str(seconds)})
+        return await self._reviews.call(digest, partial(self._look_up, token, digest, address, proven))
+
+    async def _look_up(self, token: str, digest: str, address: str, proven: bool) -> Identity | None:
         identity = await self._authorizer.review_token(token, self._audience)
         if identity is None:
             self._refused.put(digest, True)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from starlette.testclient import TestClient
 from tests.unit.api.fakes import GOOD_TOKEN, READER_TOKEN, MemoryBackend
 
-from audiojob_api.access.authenticator import ExpiringCache, bearer_token
+from audiojob_api.access.attempts import Attempts
+from audiojob_api.access.authenticator import Authenticator, ExpiringCache, Together, bearer_token
+from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.rights import Right
+from audiojob_api.problems import Problem
 
 JOBS = "/api/v1/jobs"
 
@@ -99,25 +105,87 @@ def test_a_token_is_reviewed_once_in_a_while(client: TestClient, backend: Memory
     assert backend.reviews == 1
 
 
-async def test_a_cached_answer_expires() -> None:
+def test_a_cached_answer_expires() -> None:
     now = 0.0
     cache: ExpiringCache[int] = ExpiringCache(10, clock=lambda: now)
-    asked = 0
-
-    async def ask() -> int:
-        nonlocal asked
-        asked += 1
-        return asked
-
-    assert await cache.get("key", ask) == 1
+    cache.put("key", 1)
     now = 9.9
-    assert await cache.get("key", ask) == 1
+    assert cache.find("key") == 1
     now = 10.0
-    assert await cache.get("key", ask) == 2
+    assert cache.find("key") is None
 
 
-async def test_a_failure_is_not_cached() -> None:
-    cache: ExpiringCache[int] = ExpiringCache(10)
+class Slow(MemoryBackend):
+    """Answers reviews only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+        self.access = 0
+
+    async def review_token(self, token: str, audience: str) -> Identity | None:
+        answer = await super().review_token(token, audience)
+        await self.let.wait()
+        return answer
+
+    async def may(self, identity: Identity, right: Right) -> bool:
+        self.access += 1
+        await self.let.wait()
+        return await super().may(identity, right)
+
+
+def authenticator(backend: MemoryBackend, attempts: Attempts | None = None) -> Authenticator:
+    return Authenticator(
+        backend,
+        audience="audiojob-api",
+        cache_seconds=10,
+        attempts=Attempts(30, 300) if attempts is None else attempts,
+        count=lambda _: None,
+    )
+
+
+async def test_a_thousand_clients_of_one_account_that_come_at_once_cost_one_review_and_are_not_limited() -> None:
+    backend = Slow()
+    found = authenticator(backend)
+    calls = [asyncio.create_task(found.identify([f"Bearer {GOOD_TOKEN}"], "192.0.2.1")) for _ in range(1_000)]
+    await asyncio.sleep(0)
+    backend.let.set()
+    identity = (await asyncio.gather(*calls))[0]
+    assert backend.reviews == 1
+
+    backend.let.clear()
+    asked = [asyncio.create_task(found.require(identity, [Right("list")])) for _ in range(1_000)]
+    await asyncio.sleep(0)
+    backend.let.set()
+    await asyncio.gather(*asked)
+    assert backend.access == 1
+
+
+async def test_unknown_tokens_at_once_count_each_and_the_same_one_once() -> None:
+    backend = Slow()
+    found = authenticator(backend, Attempts(2, 300, clock=lambda: 0.0))
+    tokens = ["bad-1", "bad-1", "bad-2", "bad-3"]
+    calls = [asyncio.create_task(found.identify([f"Bearer {each}"], "192.0.2.1")) for each in tokens]
+    await asyncio.sleep(0)
+    backend.let.set()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [each.status for each in answers if isinstance(each, Problem)] == [401, 401, 401, 429]
+
+
+async def test_who_goes_away_takes_nobody_s_review_along() -> None:
+    backend = Slow()
+    found = authenticator(backend)
+    first, second = (asyncio.create_task(found.identify([f"Bearer {GOOD_TOKEN}"], "192.0.2.1")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    backend.let.set()
+    assert (await second).username
+    assert backend.reviews == 1
+
+
+async def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
+    together: Together[int] = Together()
 
     async def fail() -> int:
         raise ConnectionError
@@ -125,6 +193,7 @@ async def test_a_failure_is_not_cached() -> None:
     async def answer() -> int:
         return 1
 
-    with pytest.raises(ConnectionError):
-        await cache.get("key", fail)
-    assert await cache.get("key", answer) == 1
+    found = await asyncio.gather(*(together.call("key", fail) for _ in range(2)), return_exceptions=True)
+    assert [type(each) for each in found] == [ConnectionError] * 2
+    assert await together.call("key", answer) == 1
+    assert "key" not in together
