@@ -25,6 +25,7 @@ from audiojob_runner.compose.sound import Part, Voice, write_sound
 from audiojob_runner.cpus import usable_cpus
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.lyrics.clean import Removed
+from audiojob_runner.media import probe
 from audiojob_runner.media.examine import examine_file, explained
 from audiojob_runner.media.ffmetadata import Chapter, ffmetadata
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError, ProgressReader, Surroundings, run_tool
@@ -42,6 +43,7 @@ from audiojob_types.reasons import Reason
 MAX_BYTES: Final = 8 * 1024**3
 # Films often begin black; a tenth in, there is something to see.
 THUMBNAIL_SHARE: Final = 0.1
+_IN_THE_LOG: Final = "The log has the details."
 _SIGNS_LEFT_OUT: Final = "Emoji and signs that no font has were left out of the texts: {count}."
 
 
@@ -91,9 +93,7 @@ class Studio:
         with named(f"Scene {shot.number}", called, name):
             self._run(command, counter.feed, shown)
             if counter.count != shot.frames - shot.covering:
-                raise PhaseError(
-                    ExitCode.NOT_MEDIA, Reason.CORRUPT_MEDIA, "The source has no pictures where the scene begins."
-                )
+                raise _no_pictures(shown)
         return pieces
 
     def _shown(self, shot: Shot) -> tuple[Picture | Clip | Plate, str, str]:
@@ -261,6 +261,18 @@ class Studio:
                 ExitCode.TEMPORARY,
                 Reason.TEMPORARY_FAILURE,
                 "The film could not be put together.",
-                "The log has the details.",
+                _IN_THE_LOG,
             )
-        return explained(error, self._list)
+        if error.failure is Failure.DISK_FULL:
+            return PhaseError(ExitCode.DISK_FULL, Reason.DISK_FULL, "The disk filled up while the film was made.")
+        return probe.explain(error.failure, b"", 0)
+
+
+def _no_pictures(shown: Picture | Clip | Plate) -> PhaseError:
+    """The error for a scene that came out shorter than it should."""
+    if isinstance(shown, Clip):
+        message = "The source has no pictures where the scene begins."
+        return PhaseError(ExitCode.NOT_MEDIA, Reason.CORRUPT_MEDIA, message)
+    return PhaseError(
+        ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, "A scene came out shorter than it should.", _IN_THE_LOG
+    )
