@@ -9,8 +9,8 @@ from audiojob_runner.alignment.warp import Heard, Match
 
 FRAME_MILLISECONDS: Final = 10
 # Of songs with the right words lines have margins of 0.1 to 0.25, in loud music too; with wrong words -0.06 to 0.06,
-# and 0 on average: bench/audio/align.py.
-_LEAST_MARGIN, _SURE_MARGIN = 0.05, 0.18
+# and 0 on average: bench/karaoke/align.py.
+LEAST_MARGIN, _SURE_MARGIN = 0.05, 0.18
 _MOST: Final = 0.99  # 1 is what somebody has written down
 _LEAST: Final = 0.3  # more than words have that are spread over their line
 # A word that costs this much more than its line is not there.
@@ -26,7 +26,7 @@ def believed(match: Match, usual: float, start: int, end: int) -> list[Placed] |
     ``usual`` is the mean margin of the song: one line says little, and the words of a song are all right or all wrong.
     """
     margin = (match.margin + usual) / 2
-    if margin < _LEAST_MARGIN or _stray(match.words):
+    if margin < LEAST_MARGIN or _stray(match.words):
         return None
     line = min(1.0, margin / _SURE_MARGIN)
     return [

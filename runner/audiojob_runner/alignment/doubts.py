@@ -20,14 +20,19 @@ class Doubts:
 
 
 def doubts_of(aligned: Aligned, silent: bool) -> Doubts:
-    """What to tell people about the times."""
-    if not aligned.spread:
-        return Doubts()
+    """What to tell people about the times. Lines whose times were found, not given, are always to be looked at."""
     sought = aligned.found + aligned.spread
-    because = " The vocals are silent." if silent else ""
-    warning = (
-        f"AlignmentPoor: {aligned.spread} of {sought} words without times were not recognised in the vocals; they are "
-        f"spread evenly.{because}"
-    )
-    question = f"{aligned.spread} of {sought} words were not recognised in the vocals. Are they in time?"
-    return Doubts((warning,), question if aligned.spread > sought * _MANY else None)
+    warnings = list[str]()
+    if aligned.spread:
+        because = ", as they are silent" if silent else ""
+        warnings.append(
+            f"AlignmentPoor: {aligned.spread} of {sought} words without times were not recognised in the vocals"
+            f"{because}; they are spread evenly."
+        )
+    question = None
+    if aligned.spread > sought * _MANY:
+        question = f"{aligned.spread} of {sought} words were not recognised in the vocals. Are they in time?"
+    elif aligned.searched:
+        lines = len(aligned.lines)
+        question = f"{aligned.searched} of {lines} lines had no times and were found by listening. Are they right?"
+    return Doubts(tuple(warnings), question)

@@ -42,9 +42,11 @@ class Listener:
         if self.speaker is None or not self.can_hear(gap):
             return None
         spoken = self.speaker.say([word.text for word in words])
-        if not all(map(len, spoken)):
+        sounding = [each for each in spoken if len(each)]
+        if len(sounding) * 2 < len(spoken):
             return None
-        return find_words(frames_of(self.sound.read(gap.start, gap.end), RATE, scale), spoken)
+        match = find_words(frames_of(self.sound.read(gap.start, gap.end), RATE, scale), sounding)
+        return match and match.with_silent([not len(each) for each in spoken])
 
 
 def listen(

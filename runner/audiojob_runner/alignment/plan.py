@@ -87,3 +87,31 @@ def spread(words: Sequence[Word], times: Callable[[Sequence[float]], list[int]],
     passed = [0, *accumulate(len(word.text) for word in words)]
     edges = times([letters / passed[-1] for letters in passed])
     return [Placed(start, end, confidence, derived=True) for start, end in pairwise(edges)]
+
+
+def with_times(line: Line, start: int, end: int) -> Line:
+    """The line between two times."""
+    return line.model_copy(update={"start_milliseconds": start, "end_milliseconds": end})
+
+
+def moved(line: Line, start: int, end: int) -> Line:
+    """The line and its words, as much of them as is between two times, and nothing of it outside."""
+
+    def within(time: int | None) -> int | None:
+        return None if time is None else min(max(time, start), end)
+
+    words = tuple(
+        word.model_copy(
+            update={
+                "start_milliseconds": within(word.start_milliseconds),
+                "end_milliseconds": within(word.end_milliseconds),
+            }
+        )
+        for word in line.words
+    )
+    update = {
+        "start_milliseconds": within(line.start_milliseconds),
+        "end_milliseconds": within(line.end_milliseconds),
+        "words": words,
+    }
+    return line.model_copy(update=update)

@@ -61,6 +61,14 @@ class Match:
     cost: float
     margin: float
 
+    def with_silent(self, silent: Sequence[bool]) -> Match:
+        """With words between that make no sound: they take no time."""
+        words = list(self.words)
+        for number in (place for place, each in enumerate(silent) if each):
+            at = words[number - 1].end if number else words[0].start
+            words.insert(number, Heard(at, at, 0, self.cost))
+        return Match(tuple(words), self.cost, self.margin)
+
 
 def find_words(recorded: Frames, spoken: Sequence[Frames]) -> Match | None:
     """Where the words are in the recording; None where they are too many for it.

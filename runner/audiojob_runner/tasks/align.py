@@ -9,13 +9,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from audiojob_runner.alignment.activity import measure
-from audiojob_runner.alignment.align import Aligned, align_lines
+from audiojob_runner.alignment.align import Aligned, align
 from audiojob_runner.alignment.doubts import doubts_of
 from audiojob_runner.alignment.listen import Listener
 from audiojob_runner.alignment.sound import Sound, decode
 from audiojob_runner.alignment.voice import PROGRAM, speaker
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.lyrics.draft import UnusableError
+from audiojob_runner.lyrics.draft import UnusableError, counted
 from audiojob_runner.lyrics.read import draft_of
 from audiojob_runner.lyrics.record import record_of
 from audiojob_runner.lyrics.settle import Song, settle
@@ -106,18 +106,17 @@ def _align(lyrics: Lyrics, sound: Sound, context: TaskContext, warnings: list[st
     letters = "".join(word.text for line in lyrics.lines for word in line.words)
     lines = len(lyrics.lines)
 
-    def on_line(done: int) -> None:
+    def on_share(share: float) -> None:
         if context.cancelled.is_set():
             raise PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was stopped.")
-        percent = DECODED_PERCENT + (99 - DECODED_PERCENT) * done / max(1, lines)
-        context.progress(percent, f"Aligned {done} of {lines} lines")
+        context.progress(DECODED_PERCENT + (99 - DECODED_PERCENT) * share, f"Listening to {counted(lines, 'line')}")
 
     try:
         voice = speaker(lyrics.language, letters, context.work_dir, context.cancelled)
         if voice is None and lines:
             language = lyrics.language or "these letters"
-            warnings.append(f"There is no voice for {language}: words are spread over their lines.")
-        return align_lines(lyrics.lines, Listener(sound, voice), measure(sound.path), on_line)
+            warnings.append(f"There is no voice for {language}: words are spread over what is sung.")
+        return align(lyrics.lines, Listener(sound, voice), measure(sound.path), on_share)
     except FfmpegError as error:
         raise _failed(error) from error
 

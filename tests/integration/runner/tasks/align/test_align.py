@@ -76,3 +76,21 @@ def test_words_in_music_are_found_where_they_are(
     assert percents == sorted(percents)
     assert (percents[0], percents[-1]) == (0, 100)
     assert sorted(path.name for path in bench.work.iterdir()) == sorted(o.path.name for o in result.outputs)
+
+
+def untimed(text: list[str]) -> list[dict[str, Any]]:
+    """Lines without times."""
+    return [{"words": [{"text": word} for word in line.split()]} for line in text]
+
+
+def test_lines_without_times_are_found_in_the_song(bench: Bench, tmp_path: Path) -> None:
+    song = make_song(tmp_path, Singing(VOICES[0]), TEXT[:5])
+    lines = untimed([*TEXT[:3], "nobody sings these words", *TEXT[3:5]])
+    result = bench.run_on(Task.ALIGN, inputs(tmp_path, mixed(song, -6), lines))
+    found = record(result)
+    sung = found.model_copy(update={"lines": (*found.lines[:3], *found.lines[4:])})
+    assert np.median(errors(song, sung)) <= 100
+    assert np.mean(errors(song, sung) <= 500) >= 0.9
+    times = [time for line in found.lines for time in (line.start_milliseconds or 0, line.end_milliseconds or 0)]
+    assert times == sorted(times)
+    assert result.review_asked is not None
