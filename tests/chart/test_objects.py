@@ -238,7 +238,8 @@ def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
 
 
 def test_the_built_in_pipelines_fit_their_tasks(helm: Helm) -> None:
-    for pipeline in of_kind(helm.render(merged(EVERYTHING, SPEAKING)), "AudioPipeline"):
+    asking = {"fetch": {"lyricsAddress": "https://lyrics.example.org"}}
+    for pipeline in of_kind(helm.render(merged(merged(EVERYTHING, SPEAKING), asking)), "AudioPipeline"):
         made: dict[str, tuple[Output, ...]] = {}
         for phase in AudioPipelineSpec.model_validate(pipeline["spec"]).phases:
             task = phase.task.descriptor
