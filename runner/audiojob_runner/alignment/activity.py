@@ -35,6 +35,9 @@ class Activity:
         sung = np.zeros(last - first, dtype=bool)
         known = self.sung[first:last]
         sung[: len(known)] = known
+        if sung.any():
+            begin, stop = np.flatnonzero(sung)[[0, -1]]
+            edges, sung = edges[begin : stop + 2], sung[begin : stop + 1]
         weights = np.diff(edges) * sung if sung.any() else np.diff(edges)
         passed = np.concatenate([[0.0], np.cumsum(weights)]) / max(1.0, float(weights.sum()))
 
