@@ -6,7 +6,7 @@ Times are whole milliseconds from the beginning of the song. A text without time
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -106,7 +106,7 @@ class Origin(WireModel):
 class Lyrics(WireModel):
     """All words of a song. No lines: it is an instrumental, or nobody knows its words."""
 
-    version: int = 1
+    version: Literal[1] = 1
     timing: Timing
     origin: Origin
     direction: Direction = Direction.LEFT_TO_RIGHT

@@ -29,7 +29,7 @@ from audiojob_runner.media import probe
 from audiojob_runner.media.examine import examine_file, explained
 from audiojob_runner.media.ffmetadata import Chapter, ffmetadata
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError, ProgressReader, Surroundings, run_tool
-from audiojob_runner.media.ffmpeg_still import StillRequest, still
+from audiojob_runner.media.ffmpeg_still import StillRequest, seconds_of_picture, still
 from audiojob_runner.media.films import first_film
 from audiojob_runner.media.levels.loudness import LoudnessRequest, measure
 from audiojob_runner.task import TaskContext
@@ -226,10 +226,11 @@ class Studio:
         """One picture of the film."""
         wanted = self._scenes.thumbnail_milliseconds
         seconds = self._frame.seconds(self.total)
-        at = seconds * THUMBNAIL_SHARE if wanted is None else min(wanted / 1_000, seconds - 1 / self._frame.fps)
-        self.thumbnail_seconds = at
+        at = round(seconds * THUMBNAIL_SHARE * 1_000) if wanted is None else wanted
+        self.thumbnail_seconds = min(at / 1_000, self._frame.seconds(self.total - 1))
         target = self._folder / "thumbnail.jpg"
-        request = StillRequest(video, target, "mov", 0, "h264", seconds=at, max_width=1_280, max_height=1_280)
+        look_at = seconds_of_picture(at, self._frame.fps, self.total)
+        request = StillRequest(video, target, "mov", 0, "h264", seconds=look_at, max_width=1_280, max_height=1_280)
         try:
             still(request, self._cancelled)
         except FfmpegError as error:

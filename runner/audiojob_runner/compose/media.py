@@ -30,6 +30,7 @@ from audiojob_types.reasons import Reason
 
 MAX_SECONDS: Final = MAX_MILLISECONDS // 1_000
 MAX_CLIP_SECONDS: Final = 86_400
+_SAVE_ANEW: Final = "Open it in a picture editor, and save it as JPEG, PNG or WebP."
 SOUND, CLIP, PICTURE = "sound", "clip", "picture"
 _KINDS: Final = {"narration": SOUND, "input": SOUND, "picture": PICTURE, "clip": CLIP}
 
@@ -94,7 +95,9 @@ def named(place: str, called: str, name: str) -> Iterator[None]:
     try:
         yield
     except PictureError as error:
-        raise PhaseError(ExitCode.NOT_MEDIA, Reason.NOT_MEDIA, f"{place}: {called} {name!r} {error}.") from error
+        raise PhaseError(
+            ExitCode.NOT_MEDIA, Reason.NOT_MEDIA, f"{place}: {called} {name!r} {error}.", _SAVE_ANEW
+        ) from error
     except PhaseError as error:
         if error.exit_code != ExitCode.NOT_MEDIA:
             raise

@@ -57,6 +57,9 @@ def plan(scenes: SceneList, lengths: Lengths, frame: Frame) -> tuple[Shot, ...]:
                 "Make a film of fewer or shorter scenes.",
             )
         ends.append(frame.frames(total))
+    wanted = scenes.thumbnail_milliseconds
+    if wanted is not None and wanted >= total:
+        raise bad_scenes(f"thumbnailMilliseconds is {wanted}, but the film ends at {total} ms.")
     starts = [0, *ends[:-1]]
     counts = [end - start for start, end in zip(starts, ends, strict=True)]
     kinds = [Transition.CUT, *(scene.transition for scene in scenes.scenes[1:]), Transition.CUT]

@@ -37,7 +37,9 @@ def bad_scenes(message: str, suggestion: str = _CORRECT) -> PhaseError:
 
 
 def _sentence(error: ValidationError) -> str:
-    first, count = error.errors(include_url=False, include_input=False)[0], error.error_count()
+    found = error.errors(include_url=False, include_input=False)
+    # A list of scenes that are all refused is also said to be too short.
+    first, count = found[0], sum(each["type"] != "too_short" or each is found[0] for each in found)
     place, what = _place(first["loc"]), str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return f"The scene list is not JSON: {what.removeprefix('Invalid JSON: ')}."

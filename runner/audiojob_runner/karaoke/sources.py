@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -47,13 +46,14 @@ def read_record(path: Path) -> Lyrics:
     if len(content) > MAX_LYRICS_BYTES:
         raise invalid(f"The input lyrics has more than {MAX_LYRICS_BYTES // 1024**2} MiB; a song has fewer words.")
     try:
-        lyrics = Lyrics.model_validate(json.loads(content))
+        lyrics = Lyrics.read(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise invalid("The input lyrics is no JSON, and so no lyrics.json.", suggestion) from error
         place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise invalid(f"The input lyrics is no lyrics.json: {place}: {first['msg']}.", suggestion) from error
-    except (ValueError, RecursionError) as error:
-        raise invalid("The input lyrics is no JSON, and so no lyrics.json.", suggestion) from error
+        why = first["msg"].removeprefix("Value error, ")
+        raise invalid(f"The input lyrics is no lyrics.json: {place}: {why}.", suggestion) from error
     if sum(len(line.words) for line in lyrics.lines) > MAX_WORDS:
         raise invalid(f"The input lyrics has more than {MAX_WORDS:,} words; a song has fewer.")
     return lyrics

@@ -64,6 +64,15 @@ class StillRequest:
     quality: int = 85
 
 
+def seconds_of_picture(milliseconds: int, fps: int, frames: int) -> float:
+    """Where to look for the picture that is seen at a time of a film of ours, the last one for times after it.
+
+    A picture is found by the time before it: this is half a picture ahead, as near its own no rounding may go wrong.
+    """
+    number = min(milliseconds * fps // 1_000, frames - 1)
+    return max(0.0, (number - 0.5) / fps)
+
+
 def still(request: StillRequest, cancelled: threading.Event) -> None:
     """Write ``request.target``. Raises :class:`FfmpegError`, and then leaves no file."""
     try:

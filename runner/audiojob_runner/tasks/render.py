@@ -19,7 +19,7 @@ from audiojob_runner.karaoke.timed import SungLine, shown_lines, sung_lines
 from audiojob_runner.lyrics.clean import Removed, clean
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media.ffmpeg import FfmpegError
-from audiojob_runner.media.ffmpeg_still import StillRequest, still
+from audiojob_runner.media.ffmpeg_still import StillRequest, seconds_of_picture, still
 from audiojob_runner.media.rendering.backdrop import Frame
 from audiojob_runner.media.rendering.film import SUBTITLES, Background, FilmRequest, write_film
 from audiojob_runner.media.rendering.mix import CODEC
@@ -101,7 +101,7 @@ class _Rendering:
         try:
             write_film(request, self._reporter("Rendered", sound.seconds), context.cancelled)
             context.progress(_PARTS["Rendered"][1], "Taking the thumbnail")
-            still(self._still(request.target, thumbnail, written.film), context.cancelled)
+            still(self._still(request, thumbnail, written.film), context.cancelled)
             zipped = self._zip(request, written, sound) if wanted.cdg else None
         except FfmpegError as error:
             request.target.unlink(missing_ok=True)
@@ -183,12 +183,12 @@ class _Rendering:
             variables=write_fontconfig(written.fonts.used.values(), self._folder),
         )
 
-    def _still(self, film: Path, target: Path, shown: Film) -> StillRequest:
+    def _still(self, film: FilmRequest, target: Path, shown: Film) -> StillRequest:
         wanted = self._wanted
         demuxer, codec = _CODECS[wanted.format]
         at = shown.shown if wanted.thumbnail_milliseconds is None else wanted.thumbnail_milliseconds
-        form = wanted.thumbnail_format
-        return StillRequest(film, target, demuxer, 0, codec, form, at / 1_000, _MAX_THUMBNAIL, _MAX_THUMBNAIL)
+        seconds, form = seconds_of_picture(at, film.fps, film.frames), wanted.thumbnail_format
+        return StillRequest(film.target, target, demuxer, 0, codec, form, seconds, _MAX_THUMBNAIL, _MAX_THUMBNAIL)
 
     def _zip(self, film: FilmRequest, written: _Written, sound: Soundtrack) -> Path:
         """The same for karaoke machines, as loud as the film."""

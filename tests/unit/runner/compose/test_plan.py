@@ -114,3 +114,9 @@ def test_a_platform_has_a_shape_of_its_own() -> None:
 def test_pictures_and_samples_meet() -> None:
     assert [Frame(2, 2, fps).samples(7) for fps in (24, 25, 30, 60)] == [14_000, 13_440, 11_200, 5_600]
     assert [milliseconds_of(samples) for samples in (0, 1, 48, 49, 48_000)] == [0, 1, 1, 2, 1_000]
+
+
+def test_a_thumbnail_after_the_end_is_refused_before_the_film_is_made() -> None:
+    scenes = SceneList.model_validate({"scenes": [plain(500)], "thumbnailMilliseconds": 500})
+    with pytest.raises(PhaseError, match="thumbnailMilliseconds is 500, but the film ends at 500 ms"):
+        plan(scenes, LENGTHS, FRAME)

@@ -68,6 +68,11 @@ def third(**fields: Any) -> bytes:
             "Scene 1: picture: string should match pattern",
             id="a path",
         ),
+        pytest.param(
+            listed({"colour": "#102030", "durationMilliseconds": 100}),
+            "Scene 1: durationMilliseconds: input should be greater than or equal to 200.",
+            id="one mistake in the only scene is one",
+        ),
         pytest.param(third(url="http://x"), "Scene 3: url: extra inputs are not permitted.", id="an unknown field"),
         pytest.param(
             third(texts=[{"content": ""}], title=""),

@@ -33,6 +33,12 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
     assert (found.lines[0].text, found.timing, found.direction) == ("la", Timing.NONE, "LeftToRight")
 
 
+@pytest.mark.parametrize("version", [pytest.param(2, id="a later one"), pytest.param(-1, id="none that ever was")])
+def test_another_version_is_not_taken_for_this_one(version: int) -> None:
+    with pytest.raises(ValidationError, match=r"version\n +Input should be 1"):
+        Lyrics.read({"version": version, "timing": "None", "origin": {"place": "Tags"}})
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [

@@ -116,11 +116,13 @@ def test_portrait_with_texts_in_their_places(bench: Bench, tmp_path: Path) -> No
         {"content": "In a box 😀", "position": "Bottom", "look": "Box", "colour": "#00FF00"},
     ]
     scenes = {"scenes": [{"picture": "sea", "durationMilliseconds": 300, "texts": texts},
-                         {"picture": "sea", "fit": "Contain", "durationMilliseconds": 300}]}  # fmt: skip
+                         {"picture": "sea", "fit": "Contain", "durationMilliseconds": 300}],
+              "thumbnailMilliseconds": 599}  # fmt: skip
     result = compose(bench, scenes, media, shape="Portrait", framesPerSecond=25)
     assert result.metadata["warnings"] == ["Emoji and signs that no font has were left out of the texts: 1."]
     assert [each.name for each in result.outputs] == ["video", "thumbnail"]
     with_text, contained = frames(result.outputs[0].path, 3, 11)
+    assert result.outputs[1].metadata == {"seconds": 0.56}, "the last picture, though the time is after its beginning"
     assert with_text.shape == (320, 180, 3)
 
     def rows(mask: np.ndarray) -> list[int]:

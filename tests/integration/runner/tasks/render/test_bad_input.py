@@ -37,6 +37,13 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param(b"[00:01.00]la\n", "is no JSON", id="LRC"),
         pytest.param(b"[" * 100_000, "is no JSON", id="deep nesting"),
         pytest.param(b" " * (33 * 1024**2), "more than 32 MiB", id="more than any song"),
+        pytest.param(b"\xff\xfe{}", "is no JSON", id="no UTF-8"),
+        pytest.param(json.dumps({**LA, "version": 2}).encode(), "version: Input should be 1", id="another version"),
+        pytest.param(
+            json.dumps({**LA, "later": {}, "lines": [{"words": [{"text": "la", "pitch": 7}]}]}).encode(),
+            "have no times",
+            id="fields of a later audiojob are passed over, and no times",
+        ),
         pytest.param(b'{"lines": []}', "is no lyrics.json: timing: Field required", id="another JSON"),
         pytest.param(
             json.dumps(LA).replace("100", "-100", 1).encode(),

@@ -157,6 +157,7 @@ def test_webm_with_a_guiding_voice_as_loud_as_wanted(bench: Bench, tmp_path: Pat
     result = render(
         bench, record(line(words("la", 500))), tone(tmp_path, 4.0, name="song.mp3"), vocals, format="webm",
         loudnessLufs=-20, guideVocalDecibels=-6, thumbnailFormat="png", frameRate=10,
+        thumbnailMilliseconds=3_999,
     )  # fmt: skip
     film = film_of(result)
     found = lengths(film)
