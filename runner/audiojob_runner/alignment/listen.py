@@ -19,7 +19,7 @@ LONGEST_MILLISECONDS: Final = 60_000
 # By how much singers' throats are shorter than that of the voice, a man's: women's by a sixth, children's by more.
 SCALES: Final = (1.0, 1.1, 1.2, 1.3, 0.9)
 # Lines by which the scale of a singer is chosen.
-_TRIED: Final = 5
+_TRIED: Final = 8
 _LEAST_WORDS: Final = 3
 
 
@@ -65,9 +65,7 @@ def _scales(
     """For each who sings the scale at which the words stand out most."""
     found = dict[str | None, float]()
     for voice in dict.fromkeys(line.voice for line in lines):
-        own = [gap for gap in gaps if lines[gap.line].voice == voice and gap.last - gap.first >= _LEAST_WORDS]
-        own = [gap for gap in own if listener.can_hear(gap)]
-        tried = own[:: -(-len(own) // _TRIED)] if own else []
+        tried = tried_gaps([gap for gap in gaps if lines[gap.line].voice == voice and listener.can_hear(gap)], lines)
         margins = dict[float, float]()
         for scale in SCALES if tried else ():
             on_try()
@@ -75,3 +73,10 @@ def _scales(
             margins[scale] = sum(match.margin for match in matches if match is not None)
         found[voice] = max(margins, key=lambda scale: margins[scale], default=SCALES[0])
     return found
+
+
+def tried_gaps(gaps: Sequence[Gap], lines: Sequence[Line]) -> list[Gap]:
+    """A few from all of the song, of some words each, and none twice: choruses come again."""
+    several = (gap for gap in gaps if gap.last - gap.first >= _LEAST_WORDS)
+    different = list({lines[gap.line].text: gap for gap in several}.values())
+    return different[:: -(-len(different) // _TRIED)] if different else []

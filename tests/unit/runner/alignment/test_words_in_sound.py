@@ -9,6 +9,7 @@ import pytest
 
 from audiojob_runner.alignment.activity import Activity
 from audiojob_runner.alignment.features import frames_of
+from audiojob_runner.alignment.listen import tried_gaps
 from audiojob_runner.alignment.plan import gaps_of
 from audiojob_runner.alignment.search import Run, runs_of
 from audiojob_runner.alignment.voice import batches, parts, speakable, voice_of
@@ -120,3 +121,12 @@ def test_words_that_share_a_time_are_sought_within_it() -> None:
     line = Line(words=words, start_milliseconds=0, end_milliseconds=1_000)
     assert [(gap.first, gap.last, gap.start, gap.end) for gap in gaps_of(0, line)] == [(1, 3, 500, 900)]
     assert list(gaps_of(0, timed("a b"))) == []
+
+
+def test_how_high_the_voice_is_is_tried_on_lines_that_differ() -> None:
+    texts = ["a chorus comes again", "la", *(f"verse number {number}" for number in range(14))] * 20
+    lines = [timed(text, 1_000 * number, 1_000 * number + 900) for number, text in enumerate(texts)]
+    gaps = [gap for number, line in enumerate(lines) for gap in gaps_of(number, line)]
+    found = [lines[gap.line].text for gap in tried_gaps(gaps, lines)]
+    assert (len(found), len(set(found)), "la" in found) == (8, 8, False)
+    assert tried_gaps([], lines) == []
