@@ -37,9 +37,10 @@ def frames_of(samples: Samples, rate: int, scale: float = 1.0) -> Frames:
     return np.concatenate([bands @ _cosines().T, energy[:, None]], axis=1).astype(np.float32)
 
 
-def normalised(frames: Frames) -> Frames:
-    """Each column with mean 0 and deviation 1: what a room, a microphone or a level does to it is gone."""
-    return np.asarray((frames - frames.mean(axis=0)) / (frames.std(axis=0) + 1e-3), dtype=np.float32)
+def normalised(frames: Frames, by: Frames) -> Frames:
+    """Each column as if it had mean 0 and deviation 1 in the frames ``by``: what a room, a microphone or a level does
+    to it is gone."""
+    return np.asarray((frames - by.mean(axis=0)) / (by.std(axis=0) + 1e-3), dtype=np.float32)
 
 
 def _transform(width: int) -> int:

@@ -23,6 +23,9 @@ _WORST: Final = 3.0  # no frame costs more: a click or a breath decides nothing
 # A pause costs little where the recording is quiet, and much where it is loud.
 _QUIET_PAUSE, _LOUD_PAUSE = 0.6, 1.8
 _QUIET_PERCENTILE, _LOUD_PERCENTILE = 10, 90
+# What is this far below the loudest is silence (energies are in log10: 30 dB). Of a line before a break most may be.
+_TOP_PERCENTILE, _SILENCE = 98, 3.0
+_SILENT_PAUSE: Final = 0.0
 # What is sung more than this many times as fast as it is said is not followed.
 _FASTEST: Final = 4
 _NEVER: Final = 1e9
@@ -91,8 +94,10 @@ def _heard(recorded: Frames, spoken: Sequence[Frames]) -> list[Heard] | None:
     score = _score(len(recorded), spoken)
     if score is None:
         return None
-    frames = normalised(recorded) * _WEIGHTS
-    path = _cheapest(frames, _pauses(recorded), score)
+    sounding = _sounding(recorded)
+    # By what sounds, as what is said has no pauses: else silence would be like the mean of all, and soft sounds too.
+    frames = normalised(recorded, recorded[sounding]) * _WEIGHTS
+    path = _cheapest(frames, _pauses(recorded[:, -1], sounding), score)
     if path is None:
         return None
     costs = np.minimum(np.linalg.norm(frames - score.frames[path], axis=1), _WORST)
@@ -120,12 +125,18 @@ def _score(length: int, spoken: Sequence[Frames]) -> _Score | None:
     return _Score((np.concatenate(frames) * _WEIGHTS).astype(np.float32), np.concatenate(word).astype(np.int32))
 
 
-def _pauses(recorded: Frames) -> NDArray[np.float32]:
-    """What a pause costs at each frame."""
+def _sounding(recorded: Frames) -> NDArray[np.bool_]:
+    """Which frames are no silence."""
     energy = recorded[:, -1]
-    quiet, loud = np.percentile(energy, (_QUIET_PERCENTILE, _LOUD_PERCENTILE))
+    return np.asarray(energy >= np.percentile(energy, _TOP_PERCENTILE) - _SILENCE)
+
+
+def _pauses(energy: NDArray[np.float32], sounding: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """What a pause costs at each frame, by its energy."""
+    quiet, loud = np.percentile(energy[sounding], (_QUIET_PERCENTILE, _LOUD_PERCENTILE))
     level = np.clip((energy - quiet) / (loud - quiet + 1e-3), 0, 1)
-    return np.asarray(_QUIET_PAUSE + (_LOUD_PAUSE - _QUIET_PAUSE) * level, dtype=np.float32)
+    costs = _QUIET_PAUSE + (_LOUD_PAUSE - _QUIET_PAUSE) * level
+    return np.where(sounding, costs, _SILENT_PAUSE).astype(np.float32)
 
 
 def _cheapest(frames: Frames, pauses: NDArray[np.float32], score: _Score) -> NDArray[np.intp] | None:

@@ -30,6 +30,18 @@ def test_words_are_found_between_pauses_however_long_they_are_held() -> None:
     assert found.margin > 0.3
 
 
+@pytest.mark.parametrize("deviation", [pytest.param(0.0, id="digital"), pytest.param(0.3, id="with some noise")])
+def test_words_before_a_long_silence_are_found_as_those_before_a_short_one(deviation: float) -> None:
+    spoken = [np.concatenate([each[:, :13], each[:, 13:] * 0.2 - 1], axis=1) for each in (ONE, TWO, THREE)]
+    silence = np.concatenate([np.zeros((700, 13)), np.full((700, 1), -6.0)], axis=1)
+    silence += deviation * CHANCE.standard_normal(silence.shape)
+    found = find_words(np.concatenate([*spoken, silence]).astype(np.float32), spoken)
+    assert found is not None
+    assert [word.start for word in found.words] == pytest.approx([0, 20, 50], abs=2)
+    assert found.words[-1].end == pytest.approx(65, abs=2)
+    assert found.margin > 0.3
+
+
 def test_words_that_are_too_many_for_the_recording_are_not_found() -> None:
     assert find_words(ONE, [TWO] * 10) is None
     assert find_words(ONE, []) is None
