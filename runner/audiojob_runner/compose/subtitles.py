@@ -91,7 +91,7 @@ def write_webvtt(found: Sequence[Cue], language: str | None = None) -> str:
 
 def chapters(shots: Sequence[Shot], frame: Frame) -> tuple[Chapter, ...]:
     """One for each scene with a title, up to the next one; from the beginning, where any has one."""
-    begun = [(shot.first, clean(shot.scene.title, Removed()).strip()) for shot in shots if shot.scene.title]
+    begun = [(shot.first, title_of(shot.scene.title)) for shot in shots if shot.scene.title]
     if not begun:
         return ()
     if begun[0][0] > 0:
@@ -101,6 +101,11 @@ def chapters(shots: Sequence[Shot], frame: Frame) -> tuple[Chapter, ...]:
         Chapter(frame.seconds(first), frame.seconds(end), title)
         for (first, title), end in zip(begun, ends, strict=True)
     )
+
+
+def title_of(text: str) -> str:
+    """A title as players show it: one row, without what cannot be seen."""
+    return " ".join(clean(text, Removed()).split())
 
 
 def write_chapters(found: Sequence[Chapter]) -> str:

@@ -33,7 +33,7 @@ def close(one: tuple[float, ...], other: tuple[float, ...], most: float = 12) ->
 
 
 SCENES: dict[str, Any] = {
-    "title": "Colours",
+    "title": "\u202eCol\u200bours\n",
     "language": "en",
     "music": {"input": "tune", "levelDecibels": -12, "duckingDecibels": 12, "fadeMilliseconds": 500},
     "scenes": [
