@@ -21,6 +21,7 @@ SCALES: Final = (1.0, 1.1, 1.2, 1.3, 0.9)
 # Lines by which the scale of a singer is chosen.
 _TRIED: Final = 8
 _LEAST_WORDS: Final = 3
+_SINGERS: Final = 8  # for others the voice is taken as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _scales(
 ) -> Mapping[str | None, float]:
     """For each who sings the scale at which the words stand out most."""
     found = dict[str | None, float]()
-    for voice in dict.fromkeys(line.voice for line in lines):
+    for voice in list(dict.fromkeys(line.voice for line in lines))[:_SINGERS]:
         tried = tried_gaps([gap for gap in gaps if lines[gap.line].voice == voice and listener.can_hear(gap)], lines)
         margins = dict[float, float]()
         for scale in SCALES if tried else ():
