@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from audiojob_types.base import WireModel
 
+MAX_RECORD_BYTES: Final = 16 * 1024**2  # of lyrics.json: 50,000 words with all that is known of them have less
 MAX_LINES: Final = 5_000
 MAX_LINE_CHARACTERS: Final = 500
 MAX_MILLISECONDS: Final = 24 * 3_600_000

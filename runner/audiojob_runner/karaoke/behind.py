@@ -24,6 +24,7 @@ from audiojob_types.reasons import Reason
 NAME: Final = "background"
 # A film that ends so much earlier than it says is damaged at its end.
 _MISSING_SECONDS: Final = 0.5
+_TAKEN: Final = "A background may be a JPEG, PNG or WebP picture, or a film that plays to its end: save it anew as one."
 
 
 class Behind:
@@ -43,7 +44,7 @@ class Behind:
                 return self._film(source, frames, position)
             return self._picture(source, kind), []
         except PhaseError as error:
-            raise of_input(error, NAME) from error
+            raise _advised(of_input(error, NAME)) from error
 
     def _picture(self, source: Path, kind: PictureKind) -> Background:
         with source.open("rb") as file:
@@ -69,7 +70,6 @@ class Behind:
                 ExitCode.NOT_MEDIA,
                 Reason.NOT_MEDIA,
                 "The source is neither a picture nor a film.",
-                "Backgrounds may be JPEG, PNG, WebP, or a film.",
             )
         check_film(film)
         target = self._folder / "background.mkv"
@@ -113,3 +113,10 @@ class Behind:
                 return 0.0
             raise
         return (made.duration_seconds or 0.0) if made.films else 0.0
+
+
+def _advised(error: PhaseError) -> PhaseError:
+    """With what a background may be, where the file is at fault; what is said of songs helps nobody here."""
+    if error.exit_code != ExitCode.NOT_MEDIA:
+        return error
+    return PhaseError(error.exit_code, error.reason, error.message, _TAKEN)

@@ -13,10 +13,9 @@ from audiojob_runner.media.ffmpeg import Failure, FfmpegError
 from audiojob_runner.media.probe import explain
 from audiojob_runner.task import TaskInput
 from audiojob_types.contract import ExitCode
-from audiojob_types.documents.lyrics import Lyrics
+from audiojob_types.documents.lyrics import MAX_RECORD_BYTES, Lyrics
 from audiojob_types.reasons import Reason
 
-MAX_LYRICS_BYTES: Final = 32 * 1024**2
 MAX_WORDS: Final = 50_000
 
 
@@ -41,10 +40,10 @@ def needed(inputs: Mapping[str, TaskInput], name: str, task: str) -> Path:
 def read_record(path: Path) -> Lyrics:
     """``lyrics.json``. Raises :class:`PhaseError`."""
     with path.open("rb") as file:
-        content = file.read(MAX_LYRICS_BYTES + 1)
+        content = file.read(MAX_RECORD_BYTES + 1)
     suggestion = "Give the output lyrics of a Lyrics phase, or correct what was changed in it."
-    if len(content) > MAX_LYRICS_BYTES:
-        raise invalid(f"The input lyrics has more than {MAX_LYRICS_BYTES // 1024**2} MiB; a song has fewer words.")
+    if len(content) > MAX_RECORD_BYTES:
+        raise invalid(f"The input lyrics has more than {MAX_RECORD_BYTES // 1024**2} MiB; a song has fewer words.")
     try:
         lyrics = Lyrics.read(content)
     except ValidationError as error:

@@ -15,7 +15,7 @@ from audiojob_runner.lyrics.draft import MAX_BYTES, Draft, Piece, Row, UnusableE
 from audiojob_runner.lyrics.lrc import has_stamps, read_lrc
 from audiojob_runner.lyrics.plain import read_plain
 from audiojob_runner.media.tags.text import decode, decode_utf16
-from audiojob_types.documents.lyrics import Form, Lyrics, Word
+from audiojob_types.documents.lyrics import MAX_RECORD_BYTES, Form, Lyrics, Word
 
 GUESSED: Final = "The lyrics are not in UTF-8: their encoding was guessed. Look at them, or save them as UTF-8."
 _MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -35,8 +35,7 @@ _LOOKED_AT, _LEAST_ODD, _MOST_ODD = 20_000, 10, 0.02
 
 def read_lyrics(raw: bytes, form: Form | None = None) -> Draft:
     """The draft; ``form`` where somebody says which it is. Raises :class:`UnusableError`."""
-    if len(raw) > MAX_BYTES:
-        raise UnusableError(f"The lyrics have more than {MAX_BYTES:,} bytes; a song's have fewer.")
+    _check_size(raw, form)
     text, notes = to_text(raw)
     if not text.strip("\0 \t\r\n"):
         raise UnusableError("The lyrics are empty.")
@@ -45,6 +44,15 @@ def read_lyrics(raw: bytes, form: Form | None = None) -> Draft:
     if form is Form.LRC and all(row.start is None for row in draft.rows):
         notes = (*notes, "The LRC has no times: its lines are taken as plain text.")
     return Draft(draft.form, draft.rows, draft.title, draft.artist, draft.language, (*notes, *draft.notes))
+
+
+def _check_size(raw: bytes, form: Form | None) -> None:
+    """A record says more of each word than a text does. Raises :class:`UnusableError`."""
+    head = raw[:_HEAD_CHARACTERS].removeprefix(_UTF8_MARK).decode("latin-1")
+    is_record = form is Form.RECORD or (form is None and _RECORD.match(head) is not None)
+    most = MAX_RECORD_BYTES if is_record else MAX_BYTES
+    if len(raw) > most:
+        raise UnusableError(f"The lyrics have more than {most:,} bytes; a song's have fewer.")
 
 
 def _refuse_documents(text: str) -> None:

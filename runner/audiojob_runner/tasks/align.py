@@ -24,13 +24,12 @@ from audiojob_runner.media.ffmpeg import Failure, FfmpegError
 from audiojob_runner.task import TaskContext, TaskInput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
-from audiojob_types.documents.lyrics import Lyrics, timing_of
+from audiojob_types.documents.lyrics import MAX_RECORD_BYTES, Lyrics, timing_of
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks.align import AlignParameters
 
 LYRICS_INPUT, VOCALS_INPUT = "lyrics", "vocals"
 # 50,000 words with all that is known of them.
-MAX_BYTES: Final = 16 * 1024**2
 DECODED_PERCENT: Final = 20.0
 
 
@@ -69,10 +68,10 @@ def _file(inputs: Mapping[str, TaskInput], name: str) -> Path:
 def _read(path: Path) -> Lyrics:
     """The record. Raises :class:`PhaseError`."""
     with path.open("rb") as file:
-        raw = file.read(MAX_BYTES + 1)
+        raw = file.read(MAX_RECORD_BYTES + 1)
     try:
-        if len(raw) > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
+        if len(raw) > MAX_RECORD_BYTES:
+            raise ValueError(f"it has more than {MAX_RECORD_BYTES:,} bytes")
         return Lyrics.read(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.lyrics.draft import MAX_BYTES, UnusableError
+from audiojob_runner.lyrics.draft import UnusableError
 from audiojob_runner.lyrics.read import read_lyrics
 from audiojob_runner.lyrics.record import known_language, record_of
 from audiojob_runner.lyrics.settle import Song, settle
@@ -21,7 +21,7 @@ from audiojob_runner.media.tags.sung import SungTag, read_sung
 from audiojob_runner.task import TaskContext, TaskInput, TaskResult
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
-from audiojob_types.documents.lyrics import Form, Lyrics, Origin, Place, Timing
+from audiojob_types.documents.lyrics import MAX_RECORD_BYTES, Form, Lyrics, Origin, Place, Timing
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks.lyrics import LyricsParameters
 
@@ -141,7 +141,7 @@ def _language(given: TaskInput) -> str | None:
 def _bytes_of(given: TaskInput) -> bytes:
     """The text, or so much of it that it is seen to be too long."""
     with _file_of(given).open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+        return file.read(MAX_RECORD_BYTES + 1)
 
 
 def _file_of(given: TaskInput) -> Path:

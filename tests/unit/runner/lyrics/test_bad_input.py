@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
@@ -23,6 +24,8 @@ ASS = "[Script Info]\n[Events]\nDialogue: 0,0:00:01.00,0:00:09.00,x,,0,0,0,,"
         pytest.param("\ufeff \r\n\t", None, "The lyrics are empty.", id="spaces"),
         pytest.param("la\n" * 350_000, None, "The lyrics have more than 524,288 bytes; a song's have fewer.",
                      id="1 MB"),
+        pytest.param('{"lines": [' + " " * 16 * 1024**2 + "]}", None, "The lyrics have more than 16,777,216 bytes; a "
+                     "song's have fewer.", id="a record without end"),
         pytest.param("la\n" * 5_001, None, "The lyrics have more than 5,000 lines; a song has fewer.",
                      id="5,001 lines"),
         pytest.param("la " * 25_000 + "\n" + "la " * 25_001, None, "A line of the lyrics has 75,000 characters. "
@@ -201,3 +204,9 @@ def test_hostile_text_takes_little_time(text: str) -> None:
         for form in WRITERS.values():
             form.write(found)
     assert time.process_time() - begun < 10  # hundreds of seconds where it grows with the square
+
+
+def test_a_record_may_be_longer_than_a_text() -> None:
+    written = lyrics_of("\n".join(f"[{minute:02}:00.00]la la la la" for minute in range(90)), Form.LRC)
+    record = json.dumps(written.to_wire(), indent=1)
+    assert lyrics_of(record + " " * MAX_BYTES).lines == written.lines

@@ -36,7 +36,7 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param(b"", "is no JSON", id="an empty file"),
         pytest.param(b"[00:01.00]la\n", "is no JSON", id="LRC"),
         pytest.param(b"[" * 100_000, "is no JSON", id="deep nesting"),
-        pytest.param(b" " * (33 * 1024**2), "more than 32 MiB", id="more than any song"),
+        pytest.param(b" " * (33 * 1024**2), "more than 16 MiB", id="more than any song"),
         pytest.param(b"\xff\xfe{}", "is no JSON", id="no UTF-8"),
         pytest.param(json.dumps({**LA, "version": 2}).encode(), "version: Input should be 1", id="another version"),
         pytest.param(
@@ -99,6 +99,7 @@ def test_backgrounds_that_are_none_are_refused(bench: Bench, song: Path, content
     with pytest.raises(PhaseError, match=message) as caught:
         render(bench, LA, song, TaskInput("background", path=path))
     assert caught.value.exit_code == ExitCode.NOT_MEDIA
+    assert "JPEG, PNG or WebP" in caught.value.suggestion
     assert list(bench.work.iterdir()) == []
 
 
