@@ -1,7 +1,7 @@
 """Compose over the same plan by hand: ``python bench/video/compose.py [--scenes N] [--size NAME] [--memory]``.
 
 A is `python -m audiojob_runner run Compose` on scenes of a picture, three seconds of narration and a text. B is what a
-person would write: for each scene one ffmpeg for its pictures (the same size, coding and text) and one for its sound,
+person would write: for each scene one ffmpeg for its pictures (the same size, colours, coding and text) and one for its sound,
 then the pictures put together without coding them again, with the sound coded once, and a thumbnail. They run in turn;
 wall and processor time are of the process and its children. ``--memory`` runs A alone, with music, cross-fades and
 clips, and tells the most that its processes had together.
@@ -82,7 +82,7 @@ def make_media(folder: Path, size: tuple[int, int], scenes: int) -> None:
     """Photos of noise and shapes, larger than the film; speech as noise that comes and goes; a clip and music."""
     width, height = size[0] * 3 // 2, size[1] * 3 // 2
     for number in range(PICTURES):
-        shapes = f"mandelbrot=s={width}x{height}:start_scale={0.01 + 0.02 * number}"
+        shapes = f"gradients=s={width}x{height}:seed={number + 1}:nb_colors=6,noise=alls=12"
         ffmpeg("-f", "lavfi", "-i", shapes, "-frames:v", "1", "-q:v", "3", str(folder / f"picture-{number}.jpg"))
     speech = "anoisesrc=r=22050:a=0.2:d=3,tremolo=f=3:d=0.9"
     ffmpeg("-f", "lavfi", "-i", speech, str(folder / "voice.wav"))
@@ -135,7 +135,7 @@ def by_hand(folder: Path, size: tuple[int, int], scenes: int) -> None:
         (work / "text.txt").write_text(f"This is scene {number + 1}", encoding="utf-8")
         text = f"drawtext=textfile={work}/text.txt:expansion=none:fontfile={FONT}:fontsize={size[1] // 15}"
         graph = (
-            f"scale={size[0]}:{size[1]}:force_original_aspect_ratio=increase,crop={size[0]}:{size[1]},setsar=1,"
+            f"scale={size[0]}:{size[1]}:force_original_aspect_ratio=increase:out_color_matrix=bt709,crop={size[0]}:{size[1]},setsar=1,"
             f"format=yuv420p,{text}:fontcolor=white:borderw=3:x=(w-tw)/2:y=h-2*th,loop=loop=-1:size=1:start=0,"
             f"settb=1/{FPS},setpts=N"
         )

@@ -162,14 +162,16 @@ def _source_filters(shown: Picture | Clip | Plate, shot: Shot, frame: Frame) -> 
     turn = [shown.turn] if isinstance(shown, Picture) and shown.turn else []
     rate = [f"fps=fps={frame.fps}", "tpad=stop_mode=clone:stop=-1"] if isinstance(shown, Clip) else []
     width, height = frame.width, frame.height
-    # As it is shown: pixels need not be square.
-    square = ["scale=w='max(2,round(iw*sar))':h=ih:flags=bicubic", "setsar=1"] if not isinstance(shown, Plate) else []
+    # As it is shown the picture is iw*sar wide: pixels need not be square.
     if shot.scene.fit is Fit.COVER:
-        how, cut = "increase", f"crop={width}:{height}"
+        bound, cut = "max", f"crop={width}:{height}"
     else:
-        how, cut = "decrease", f"pad={width}:{height}:(ow-iw)/2:(oh-ih)/2"
-    size = f"scale={width}:{height}:force_original_aspect_ratio={how}:flags=bicubic:out_color_matrix=bt709:out_range=tv"
-    return [*rate, *turn, *square, size, "format=yuv420p", cut, "setsar=1"]
+        bound, cut = "min", f"pad={width}:{height}:(ow-iw)/2:(oh-ih)/2"
+    factor = f"{bound}({width}/(iw*sar),{height}/ih)"
+    sides = (f"{bound}({most},max(2,round({side}*{factor})))" for side, most in (("iw*sar", width), ("ih", height)))
+    wide, high = sides
+    size = f"scale=w='{wide}':h='{high}':flags=bicubic:out_color_matrix=bt709:out_range=tv"
+    return [*rate, *turn, size, "format=yuv420p", cut, "setsar=1"]
 
 
 def _coding(frame: Frame, threads: int, exact: bool) -> list[str]:
