@@ -1,7 +1,7 @@
 """Compose over the same plan by hand: ``python bench/video/compose.py [--scenes N] [--size NAME] [--memory]``.
 
 A is `python -m audiojob_runner run Compose` on scenes of a picture, three seconds of narration and a text. B is what a
-person would write: for each scene one ffmpeg for its pictures (the same size, colours, coding and text) and one for its sound,
+person would write: for each scene one ffmpeg for its pictures (same size, colours, coding, text) and one for its sound,
 then the pictures put together without coding them again, with the sound coded once, and a thumbnail. They run in turn;
 wall and processor time are of the process and its children. ``--memory`` runs A alone, with music, cross-fades and
 clips, and tells the most that its processes had together.

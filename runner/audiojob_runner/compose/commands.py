@@ -17,13 +17,15 @@ from audiojob_runner.media.ffmpeg import MAX_ERROR_RATE, file_argument, guards
 from audiojob_runner.media.ffmpeg_still import MAX_PIXELS, PICTURE_DECODERS, VIDEO_DECODERS
 from audiojob_types.documents.scenes import Fit
 
-# More frames are coded at once with more threads, and each holds pictures in memory.
-MAX_THREADS: Final = 4
+# More pictures are coded at once with more threads, each some 50 MiB at 1080p.
+MAX_THREADS: Final = 2
 KEYFRAME_SECONDS: Final = 5
 TIMESCALE: Final = 90_000
 _HEAD: Final = (
     "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "error", "-progress", "pipe:1", "-stats_period", "0.5",
 )  # fmt: skip
+# Pictures that are read once more and thrown away: another encoder would need a hundred megabytes.
+_BARE: Final = ("-an", "-c:v", "rawvideo", "-pix_fmt", "yuv420p", "-f", "rawvideo")
 _COLOURS: Final = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
 
 
@@ -84,7 +86,8 @@ def shot_command(
         graph += f",split={len(parts)}{''.join(f'[s{number}]' for number in range(len(parts)))};{';'.join(cuts)}"
     command = [*_HEAD, *_input(shown, frame), "-filter_complex", graph]
     for number, (_, _, path, exact) in enumerate(parts):
-        command += ["-map", f"[p{number}]", *_coding(frame, threads, exact), file_argument(path)]
+        coding = [*_BARE, "-r", str(frame.fps)] if exact else _coding(frame, threads)
+        command += ["-map", f"[p{number}]", *coding, "-y", file_argument(path)]
     return command
 
 
@@ -92,10 +95,12 @@ def cover_command(before: Path, after: Path, frames: int, target: Path, frame: F
     """The pictures of ``after`` as they come over those of ``before``: so many of each."""
     seconds = f"{frames / frame.fps:.6f}"
     graph = f"[0:v][1:v]xfade=transition=fade:duration={seconds}:offset=0,format=yuv420p[p]"
-    own = [*guards(("mov",), ("h264",)), "-threads", "1", "-f", "mov"]
+    size = f"{frame.width}x{frame.height}"
+    own = [*guards(("rawvideo",), ("rawvideo",)), "-f", "rawvideo", "-pixel_format", "yuv420p", "-video_size", size]
+    own += ["-framerate", str(frame.fps)]
     return [
         *_HEAD, *own, "-i", file_argument(before), *own, "-i", file_argument(after), "-filter_complex", graph,
-        "-map", "[p]", "-frames:v", str(frames), *_coding(frame, threads, exact=False), file_argument(target),
+        "-map", "[p]", "-frames:v", str(frames), *_coding(frame, threads), "-y", file_argument(target),
     ]  # fmt: skip
 
 
@@ -174,12 +179,11 @@ def _source_filters(shown: Picture | Clip | Plate, shot: Shot, frame: Frame) -> 
     return [*rate, *turn, size, "format=yuv420p", cut, "setsar=1"]
 
 
-def _coding(frame: Frame, threads: int, exact: bool) -> list[str]:
-    """The same for all pieces that go into the film; ``exact`` for those that are decoded again."""
-    how = ["-preset", "ultrafast", "-qp", "0"] if exact else ["-preset", "veryfast", "-crf", "20"]
+def _coding(frame: Frame, threads: int) -> list[str]:
+    """The same for all pieces that go into the film."""
     return [
-        "-an", "-c:v", "libx264", *how, "-threads", str(max(1, min(threads, MAX_THREADS))),
-        "-g", str(KEYFRAME_SECONDS * frame.fps), "-r", str(frame.fps), "-pix_fmt", "yuv420p", *_COLOURS,
+        "-an", "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-g", str(KEYFRAME_SECONDS * frame.fps),
+        "-threads", str(max(1, min(threads, MAX_THREADS))), "-r", str(frame.fps), "-pix_fmt", "yuv420p", *_COLOURS,
         "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact",
-        "-video_track_timescale", str(TIMESCALE), "-f", "mp4", "-y",
+        "-video_track_timescale", str(TIMESCALE), "-f", "mp4",
     ]  # fmt: skip

@@ -87,7 +87,8 @@ class Studio:
         self._list.write_text("".join(f"file '{name}'\n" for name in listed), encoding="utf-8")
 
     def _shoot(self, shot: Shot, texts: str | None, moved: Callable[[int], None]) -> Pieces:
-        pieces = Pieces(*(self._folder / f"{name}-{shot.number:03}.mp4" for name in ("scene", "covering", "held")))
+        names = ("scene-{:03}.mp4", "covering-{:03}.yuv", "held-{:03}.yuv")
+        pieces = Pieces(*(self._folder / name.format(shot.number) for name in names))
         shown, called, name = self._shown(shot)
         command = shot_command(shot, shown, self._frame, pieces, texts, self._threads)
         counter = PictureCounter(moved)
