@@ -22,7 +22,7 @@ class ImageFamily(StrEnum):
 
     RUNNER = "runner"  # ffmpeg, yt-dlp
     RUNNER_TORCH = "runner-torch"  # and torch, demucs
-    RUNNER_MUSIC = "runner-music"  # RUNNER and fonts, espeak-ng, pocketsphinx
+    RUNNER_MUSIC = "runner-music"  # RUNNER and fonts, espeak-ng
 
     @property
     def key(self) -> str:
