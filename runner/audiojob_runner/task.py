@@ -31,6 +31,14 @@ class TaskInput:
     sha256: str | None = None
 
 
+def told_seconds(metadata: Mapping[str, Any]) -> float | None:
+    """How long an output plays, by its metadata, which may say anything; None where that is no length of a song."""
+    seconds = metadata.get("durationSeconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return float(seconds) if 0 < seconds < 10**6 else None
+
+
 @dataclass(frozen=True, slots=True)
 class Publishing:
     """Where Publish puts files: a library by name, and how it is reached. ``job`` is the AudioJob's name."""

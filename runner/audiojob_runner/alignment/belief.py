@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from audiojob_runner.alignment.features import FRAMES_PER_SECOND
 from audiojob_runner.alignment.plan import Placed
 from audiojob_runner.alignment.warp import Heard, Match
 
-FRAME_MILLISECONDS: Final = 10
+FRAME_MILLISECONDS: Final = 1_000 // FRAMES_PER_SECOND
 # Of songs with the right words lines have margins of 0.1 to 0.25, in loud music too; with wrong words -0.06 to 0.06,
 # and 0 on average: bench/karaoke/align.py.
 LEAST_MARGIN, _SURE_MARGIN = 0.05, 0.18

@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.lyrics.read import first_fault
 from audiojob_runner.media.ffmpeg import Failure, FfmpegError
 from audiojob_runner.media.probe import explain
 from audiojob_runner.task import TaskInput
@@ -47,12 +48,9 @@ def read_record(path: Path) -> Lyrics:
     try:
         lyrics = Lyrics.read(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
+        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] == "json_invalid":
             raise invalid("The input lyrics is no JSON, and so no lyrics.json.", suggestion) from error
-        place = ".".join(str(part) for part in first["loc"]) or "the whole"
-        why = first["msg"].removeprefix("Value error, ")
-        raise invalid(f"The input lyrics is no lyrics.json: {place}: {why}.", suggestion) from error
+        raise invalid(f"The input lyrics is no lyrics.json: {first_fault(error, 'the whole')}.", suggestion) from error
     if sum(len(line.words) for line in lyrics.lines) > MAX_WORDS:
         raise invalid(f"The input lyrics has more than {MAX_WORDS:,} words; a song has fewer.")
     return lyrics

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from audiojob_runner.task import told_seconds
 
 MAX_NAME: Final = 300
 # What pages write behind the title of a song, in brackets.
@@ -36,7 +37,7 @@ def song_of(wanted: Mapping[str, str | None], told: Iterable[Mapping[str, Any]])
         _name(wanted.get(name)) or next(filter(None, (_name(each.get(name)) for each in manifests)), "")
         for name in ("title", "artist", "album")
     )
-    seconds = next(filter(None, (_seconds(each.get("durationSeconds")) for each in reversed(manifests))), None)
+    seconds = next(filter(None, (told_seconds(each) for each in reversed(manifests))), None)
     if not _name(wanted.get("title")):
         title = " ".join(_ADDED.sub(" ", title).split())
         before, *after = _DASH.split(title, maxsplit=1)
@@ -61,9 +62,3 @@ def _name(value: object) -> str:
         return ""
     seen = "".join(" " if unicodedata.category(each)[0] in "CZ" else each for each in value[: 4 * MAX_NAME])
     return " ".join(seen.split())[:MAX_NAME].strip()
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value) if 0 < value < 10**6 else None

@@ -87,11 +87,15 @@ def read_record(text: str) -> Draft:
     try:
         lyrics = Lyrics.read(text)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the text"
-        message = f"The lyrics are JSON, but no lyrics.json: {where}: {first['msg'].removeprefix('Value error, ')}."
-        raise UnusableError(message) from error
+        raise UnusableError(f"The lyrics are JSON, but no lyrics.json: {first_fault(error)}.") from error
     return draft_of(lyrics)
+
+
+def first_fault(error: ValidationError, whole: str = "the text") -> str:
+    """The first field of a record that is wrong, and why; ``whole`` is what it is called where it is no field."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"])) or whole
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def draft_of(lyrics: Lyrics) -> Draft:

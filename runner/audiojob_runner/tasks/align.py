@@ -16,7 +16,7 @@ from audiojob_runner.alignment.sound import Sound, decode
 from audiojob_runner.alignment.voice import PROGRAM, speaker
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.lyrics.draft import UnusableError, counted
-from audiojob_runner.lyrics.read import draft_of
+from audiojob_runner.lyrics.read import draft_of, first_fault
 from audiojob_runner.lyrics.record import record_of
 from audiojob_runner.lyrics.settle import Song, settle
 from audiojob_runner.lyrics.write import described, write_all
@@ -29,7 +29,6 @@ from audiojob_types.reasons import Reason
 from audiojob_types.tasks.align import AlignParameters
 
 LYRICS_INPUT, VOCALS_INPUT = "lyrics", "vocals"
-# 50,000 words with all that is known of them.
 DECODED_PERCENT: Final = 20.0
 
 
@@ -74,9 +73,7 @@ def _read(path: Path) -> Lyrics:
             raise ValueError(f"it has more than {MAX_RECORD_BYTES:,} bytes")
         return Lyrics.read(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the text"
-        raise _unusable(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise _unusable(first_fault(error)) from error
     except ValueError as error:
         raise _unusable(str(error)) from error
 

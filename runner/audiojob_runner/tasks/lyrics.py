@@ -18,7 +18,7 @@ from audiojob_runner.media.examine import explained, sound_of
 from audiojob_runner.media.ffmpeg import FfmpegError
 from audiojob_runner.media.streams import read_streams
 from audiojob_runner.media.tags.sung import SungTag, read_sung
-from audiojob_runner.task import TaskContext, TaskInput, TaskResult
+from audiojob_runner.task import TaskContext, TaskInput, TaskResult, told_seconds
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.documents.lyrics import MAX_RECORD_BYTES, Form, Lyrics, Origin, Place, Timing
@@ -104,9 +104,8 @@ def _look_at(given: TaskInput | None, context: TaskContext) -> _Source:
 
 def _told_length(given: TaskInput | None) -> int | None:
     """What the phase that made the audio says of it."""
-    seconds = given.metadata.get("durationSeconds") if given is not None else None
-    known = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < 10**6
-    return round(seconds * 1_000) if known and seconds is not None else None
+    seconds = told_seconds(given.metadata) if given is not None else None
+    return None if seconds is None else round(seconds * 1_000)
 
 
 def _candidates(inputs: Mapping[str, TaskInput], parameters: LyricsParameters, source: _Source) -> Iterator[_Candidate]:
