@@ -35,6 +35,11 @@ class PhaseError(Exception):
         return f"PhaseError({self.exit_code}, {self.reason.value}, {self.message!r})"
 
 
+def stopped() -> PhaseError:
+    """The error for work that was stopped from outside."""
+    return PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was stopped.")
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether this error, or one that caused it, is the operating system's "no space left" or "quota exceeded"."""
     seen: set[int] = set()

@@ -7,7 +7,8 @@ from typing import Final
 import requests
 from urllib3.exceptions import DecodeError
 
-from audiojob_runner.fetch.common import FetchTools, check_url, check_whole, refused_error, stopped, too_large
+from audiojob_runner.errors import stopped
+from audiojob_runner.fetch.common import FetchTools, check_url, check_whole, refused_error, too_large
 from audiojob_runner.fetch.partial.transfer import CONNECT_SECONDS, READ_SECONDS, open_session
 from audiojob_runner.fetch.plainhttp import asked_to_wait, status_error, translated
 from audiojob_runner.fetch.unpacking import Unpacking, check_coding, undecodable

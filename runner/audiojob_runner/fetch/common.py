@@ -237,11 +237,6 @@ def too_large(max_bytes: int) -> PhaseError:
     )
 
 
-def stopped() -> PhaseError:
-    """The error for a download that was stopped."""
-    return PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was stopped.")
-
-
 def describe_bytes(number: float) -> str:
     """A size for people: ``12.3 MB``."""
     return f"{number / 1e6:.1f} MB"

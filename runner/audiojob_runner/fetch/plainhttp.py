@@ -16,7 +16,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError as TransferError
 
-from audiojob_runner.errors import PhaseError
+from audiojob_runner.errors import PhaseError, stopped
 from audiojob_runner.fetch.common import (
     Fetched,
     FetchTools,
@@ -27,7 +27,6 @@ from audiojob_runner.fetch.common import (
     is_media,
     path_extension,
     refused_error,
-    stopped,
     too_large,
 )
 from audiojob_runner.fetch.partial.folder import PartialDownload

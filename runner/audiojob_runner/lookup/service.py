@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import quote_plus, urlencode
 
-from audiojob_runner.errors import PhaseError
+from audiojob_runner.errors import PhaseError, stopped
 from audiojob_runner.fetch.answer import ask
-from audiojob_runner.fetch.common import FetchTools, stopped
+from audiojob_runner.fetch.common import FetchTools
 from audiojob_runner.lookup.answers import Found, choose, fits, read_record, read_records
 from audiojob_runner.lookup.songs import Song
 from audiojob_types.contract import ExitCode

@@ -14,7 +14,7 @@ from audiojob_runner.alignment.doubts import doubts_of
 from audiojob_runner.alignment.listen import Listener
 from audiojob_runner.alignment.sound import Sound, decode
 from audiojob_runner.alignment.voice import PROGRAM, speaker
-from audiojob_runner.errors import PhaseError
+from audiojob_runner.errors import PhaseError, stopped
 from audiojob_runner.lyrics.draft import UnusableError, counted
 from audiojob_runner.lyrics.read import draft_of, first_fault
 from audiojob_runner.lyrics.record import record_of
@@ -104,7 +104,7 @@ def _align(lyrics: Lyrics, sound: Sound, context: TaskContext, warnings: list[st
 
     def on_share(share: float) -> None:
         if context.cancelled.is_set():
-            raise PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was stopped.")
+            raise stopped()
         context.progress(DECODED_PERCENT + (99 - DECODED_PERCENT) * share, f"Listening to {counted(lines, 'line')}")
 
     try:
@@ -120,7 +120,7 @@ def _align(lyrics: Lyrics, sound: Sound, context: TaskContext, warnings: list[st
 def _failed(error: FfmpegError) -> PhaseError:
     """The speaker's failure: its words are no reason, as whatever cannot be said is left out before."""
     if error.failure is Failure.CANCELLED:
-        return PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was stopped.")
+        return stopped()
     if error.failure is Failure.DISK_FULL:
         return PhaseError(ExitCode.DISK_FULL, Reason.DISK_FULL, "The disk was full while Align ran.")
     missing = error.failure is Failure.MISSING

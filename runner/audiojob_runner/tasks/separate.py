@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 
 from audiojob_runner.cpus import usable_cpus
-from audiojob_runner.errors import PhaseError
+from audiojob_runner.errors import PhaseError, stopped
 from audiojob_runner.models.demucs import load_separator
 from audiojob_runner.separation.accelerator import Accelerator
 from audiojob_runner.separation.allocator import keep_freed_memory
@@ -118,7 +118,7 @@ def _outputs(stems: list[Stem], written: list[WrittenStem], parameters: Separate
 
 def _check_stop(context: TaskContext) -> None:
     if context.cancelled.is_set():
-        raise PhaseError(ExitCode.STOPPED, Reason.STOPPED, "The phase was stopped.")
+        raise stopped()
 
 
 def _source(inputs: Mapping[str, TaskInput]) -> Path:

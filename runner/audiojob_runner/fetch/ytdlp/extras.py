@@ -16,8 +16,8 @@ import yt_dlp
 from yt_dlp.networking import Request
 from yt_dlp.utils import YoutubeDLError
 
-from audiojob_runner.errors import is_disk_full
-from audiojob_runner.fetch.common import FetchTools, stopped
+from audiojob_runner.errors import is_disk_full, stopped
+from audiojob_runner.fetch.common import FetchTools
 from audiojob_runner.fetch.mediainfo import describe_item
 from audiojob_runner.media.tags.pictures import picture_kind
 from audiojob_runner.task import TaskOutput

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, Final
 import yt_dlp
 from yt_dlp.networking import Request
 
-from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetch.common import FetchTools, check_whole, stopped, too_large
+from audiojob_runner.errors import PhaseError, stopped
+from audiojob_runner.fetch.common import FetchTools, check_whole, too_large
 from audiojob_runner.fetch.ytdlp.hls import MediaPlaylist, Segment, parse_playlist
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason

@@ -20,8 +20,8 @@ import yt_dlp.version
 from yt_dlp.networking.exceptions import IncompleteRead
 from yt_dlp.utils import YoutubeDLError
 
-from audiojob_runner.errors import PhaseError
-from audiojob_runner.fetch.common import FetchTools, host_of, refused_error, stopped, too_large
+from audiojob_runner.errors import PhaseError, stopped
+from audiojob_runner.fetch.common import FetchTools, host_of, refused_error, too_large
 from audiojob_runner.fetch.partial.resumption import is_coded
 from audiojob_runner.fetch.partial.transfer import drop_redirect_body
 from audiojob_runner.fetch.secrets import write_cookies
