@@ -9,7 +9,7 @@ from typing import Final
 
 from audiojob_runner.media.ffmpeg_still import MAX_PIXELS, MAX_SIDE
 from audiojob_runner.media.tags.bare import bare_picture
-from audiojob_runner.media.tags.pictures import picture_kind
+from audiojob_runner.media.tags.pictures import picture_kind, picture_size
 
 MAX_PICTURE_BYTES: Final = 64 * 1024**2
 # Turns that a camera asks for in EXIF, as filters. 1 is upright.
@@ -19,8 +19,6 @@ _TURNS: Final = {
 }  # fmt: skip
 _ORIENTATION: Final = 0x0112
 _MOST_ENTRIES: Final = 512
-# Frames of a JPEG begin with one of these; the others of the range are tables.
-_JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 class PictureError(Exception):
@@ -60,48 +58,6 @@ def prepare(source: Path, target: Path) -> Picture:
     target.write_bytes(bare)
     turn = _TURNS.get(exif_orientation(content), "") if kind.codec == "mjpeg" else ""
     return Picture(target, kind.demuxer, kind.codec, turn)
-
-
-def picture_size(codec: str, content: bytes) -> tuple[int, int] | None:
-    """Width and height by the header; None where it says neither, or 0."""
-    size = {"png": _png_size, "mjpeg": _jpeg_size, "webp": _webp_size}[codec](content)
-    return size if size is not None and min(size) > 0 else None
-
-
-def _png_size(content: bytes) -> tuple[int, int] | None:
-    if content[12:16] != b"IHDR" or len(content) < 24:
-        return None
-    width, height = struct.unpack(">II", content[16:24])
-    return width, height
-
-
-def _jpeg_size(content: bytes) -> tuple[int, int] | None:
-    at = 2
-    while at + 9 <= len(content) and content[at] == 0xFF:
-        marker = content[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        if marker in _JPEG_FRAMES:
-            height, width = struct.unpack(">HH", content[at + 5 : at + 9])
-            return width, height
-        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return None
-
-
-def _webp_size(content: bytes) -> tuple[int, int] | None:
-    name, body = content[12:16], content[20:30]
-    if len(body) < 10:
-        return None
-    if name == b"VP8X":
-        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
-    if name == b"VP8L":
-        bits = int.from_bytes(body[1:5], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if name == b"VP8 ":
-        width, height = struct.unpack("<HH", body[6:10])
-        return width & 0x3FFF, height & 0x3FFF
-    return None
 
 
 def exif_orientation(content: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import struct
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,8 @@ _KINDS: Final = (
     (0, b"\x89PNG\r\n\x1a\n", PictureKind("png_pipe", "png", "png", "image/png")),
     (8, b"WEBP", PictureKind("webp_pipe", "webp", "webp", "image/webp")),
 )
+# Frames of a JPEG begin with one of these; the others of the range are tables.
+_JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def picture_kind(data: bytes) -> PictureKind | None:
@@ -29,29 +31,43 @@ def picture_kind(data: bytes) -> PictureKind | None:
     return next((kind for at, magic, kind in _KINDS if data[at : at + len(magic)] == magic), None)
 
 
-# A JPEG tells its size where its coding begins; of these signs C4, C8 and CC are others.
-_JPEG_FRAME: Final = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]..[\x08\x0c](..)(..)", re.DOTALL)
+def picture_size(codec: str, content: bytes) -> tuple[int, int] | None:
+    """Width and height by the header; None where it says neither, or 0."""
+    size = {"png": _png_size, "mjpeg": _jpeg_size, "webp": _webp_size}[codec](content)
+    return size if size is not None and min(size) > 0 else None
 
 
-def picture_size(codec: str, bare: bytes) -> tuple[int, int] | None:
-    """Width and height that a bare picture (:mod:`~audiojob_runner.media.tags.bare`) says it has; None for none."""
-    if codec == "png" and len(bare) >= 24:
-        return _pair(bare[16:20], bare[20:24])
-    if codec == "mjpeg" and (found := _JPEG_FRAME.search(bare)):
-        return _pair(found[2], found[1])
-    if codec == "webp" and len(bare) >= 30:
-        name = bare[12:16]
-        if name == b"VP8X":
-            width, height = (int.from_bytes(bare[at : at + 3], "little") + 1 for at in (24, 27))
+def _png_size(content: bytes) -> tuple[int, int] | None:
+    if content[12:16] != b"IHDR" or len(content) < 24:
+        return None
+    width, height = struct.unpack(">II", content[16:24])
+    return width, height
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 <= len(content) and content[at] == 0xFF:
+        marker = content[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack(">HH", content[at + 5 : at + 9])
             return width, height
-        if name == b"VP8L":
-            bits = int.from_bytes(bare[21:25], "little")
-            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        if name == b"VP8 ":
-            width, height = (int.from_bytes(bare[at : at + 2], "little") & 0x3FFF for at in (26, 28))
-            return width, height
+        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
     return None
 
 
-def _pair(width: bytes, height: bytes) -> tuple[int, int]:
-    return int.from_bytes(width, "big"), int.from_bytes(height, "big")
+def _webp_size(content: bytes) -> tuple[int, int] | None:
+    name, body = content[12:16], content[20:30]
+    if len(body) < 10:
+        return None
+    if name == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if name == b"VP8L":
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if name == b"VP8 ":
+        width, height = struct.unpack("<HH", body[6:10])
+        return width & 0x3FFF, height & 0x3FFF
+    return None
