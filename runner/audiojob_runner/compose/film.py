@@ -22,10 +22,9 @@ from audiojob_runner.compose.overlay import overlay_script, shown_texts
 from audiojob_runner.compose.pictures import Picture
 from audiojob_runner.compose.plan import Shot
 from audiojob_runner.compose.sound import Part, Voice, write_sound
-from audiojob_runner.compose.subtitles import title_of
 from audiojob_runner.cpus import usable_cpus
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.lyrics.clean import Removed
+from audiojob_runner.lyrics.clean import Removed, one_row
 from audiojob_runner.media import probe
 from audiojob_runner.media.examine import examine_file, explained
 from audiojob_runner.media.ffmetadata import Chapter, ffmetadata
@@ -171,7 +170,7 @@ class Studio:
         """Pictures and sound in one file, and how long it plays. Raises :class:`PhaseError`."""
         gain = self._gain(loudness) if loudness is not None else 0.0
         metadata, subtitles = self._folder / "film.metadata", self._folder / "film.srt"
-        title = title_of(self._scenes.title or "")
+        title = one_row(self._scenes.title or "")
         tags = {"title": title} if title else {}
         metadata.write_text(ffmetadata(tags, parts), encoding="utf-8")
         if srt is not None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import soundfile
-
 from audiojob_runner.compose.commands import Clip
 from audiojob_runner.compose.frame import SAMPLE_RATE
 from audiojob_runner.compose.pictures import Picture, PictureError, prepare
@@ -21,6 +19,7 @@ from audiojob_runner.media.examine import examine_file, examine_sound, explained
 from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
 from audiojob_runner.media.ffmpeg_encode import EncodeStream, StreamKind, audio_filters
 from audiojob_runner.media.films import check_film, first_film
+from audiojob_runner.media.lengths.decoded import decoded_samples
 from audiojob_runner.media.lengths.streamed import readable
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.task import TaskContext, TaskInput
@@ -149,7 +148,7 @@ def _decode(path: Path, target: Path, context: TaskContext, start_seconds: float
         except FfmpegError as error:
             context.log.warning("ffmpeg: %s", error)
             raise explained(error, source) from error
-    samples = _samples(target)
+    samples = decoded_samples(target)
     if not start_seconds:
         probe.check_decoded(info, samples / SAMPLE_RATE)
         if samples > MAX_SECONDS * SAMPLE_RATE:
@@ -163,13 +162,6 @@ def _filters(source: Path, info: MediaInfo) -> str:
         channels=2, source_channels=info.channels, timing=info.timing,
     )  # fmt: skip
     return audio_filters(stream)
-
-
-def _samples(path: Path) -> int:
-    try:
-        return int(soundfile.info(path).frames)
-    except soundfile.LibsndfileError:
-        return 0
 
 
 def clip_of(scene: Scene, media: Media) -> Clip:

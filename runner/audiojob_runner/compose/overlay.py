@@ -9,8 +9,8 @@ from typing import Final
 from audiojob_runner.compose.frame import Frame
 from audiojob_runner.lyrics.clean import Removed, clean
 from audiojob_runner.typeset.ass import Event, Style, script, tagged
-from audiojob_runner.typeset.clusters import clusters
 from audiojob_runner.typeset.fonts import Fonts
+from audiojob_runner.typeset.wrap import wrapped
 from audiojob_types.documents.scenes import Look, Overlay, Position, TextSize
 
 # Shares of the frame's shorter side, its width and its height.
@@ -99,25 +99,6 @@ def _rows(overlays: Sequence[Overlay], frame: Frame, fonts: Fonts, share: float)
 def _lines(overlay: Overlay, removed: Removed) -> list[str]:
     lines = (clean(line, removed).strip() for line in overlay.content.splitlines())
     return [line for line in lines if line]
-
-
-def wrapped(line: str, width: float, fonts: Fonts) -> list[str]:
-    """The line in rows of at most so many ems, cut between words, and within a word only where it is longer."""
-    found, current = list[str](), ""
-    for word in line.split(" "):
-        longer = f"{current} {word}" if current else word
-        if fonts.width(longer) <= width:
-            current = longer
-            continue
-        if current:
-            found.append(current)
-        current = ""
-        for cluster in clusters(word):
-            if current and fonts.width(current + cluster) > width:
-                found.append(current)
-                current = ""
-            current += cluster
-    return [*found, current] if current else found
 
 
 def _top(position: Position, height: float, frame: Frame) -> float:

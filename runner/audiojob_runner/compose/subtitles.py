@@ -9,7 +9,8 @@ from typing import Final
 
 from audiojob_runner.compose.frame import Frame
 from audiojob_runner.compose.plan import Shot
-from audiojob_runner.lyrics.clean import Removed, clean
+from audiojob_runner.lyrics.clean import Removed, clean, one_row
+from audiojob_runner.lyrics.write import clock
 from audiojob_runner.media.ffmetadata import Chapter
 
 # Two rows of a usual player, and no cue shorter than an eye needs.
@@ -78,7 +79,7 @@ def rows(text: str) -> str:
 def write_srt(found: Sequence[Cue]) -> str:
     """SRT."""
     return "\n".join(
-        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text}\n"
+        f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{cue.text}\n"
         for number, cue in enumerate(found, 1)
     )
 
@@ -91,7 +92,7 @@ def write_webvtt(found: Sequence[Cue], language: str | None = None) -> str:
 
 def chapters(shots: Sequence[Shot], frame: Frame) -> tuple[Chapter, ...]:
     """One for each scene with a title, up to the next one; from the beginning, where any has one."""
-    begun = [(shot.first, title_of(shot.scene.title)) for shot in shots if shot.scene.title]
+    begun = [(shot.first, one_row(shot.scene.title)) for shot in shots if shot.scene.title]
     if not begun:
         return ()
     if begun[0][0] > 0:
@@ -103,11 +104,6 @@ def chapters(shots: Sequence[Shot], frame: Frame) -> tuple[Chapter, ...]:
     )
 
 
-def title_of(text: str) -> str:
-    """A title as players show it: one row, without what cannot be seen."""
-    return " ".join(clean(text, Removed()).split())
-
-
 def write_chapters(found: Sequence[Chapter]) -> str:
     """WebVTT, as players on the web take chapters."""
     listed = [Cue(round(each.start * 1_000), round(each.end * 1_000), each.title or "…") for each in found]
@@ -115,9 +111,4 @@ def write_chapters(found: Sequence[Chapter]) -> str:
 
 
 def _webvtt(cue: Cue, escape: Callable[..., str]) -> str:
-    return f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{escape(cue.text, quote=False)}\n"
-
-
-def _clock(milliseconds: int, mark: str) -> str:
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1_000:02}{mark}{rest % 1_000:03}"
+    return f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{escape(cue.text, quote=False)}\n"

@@ -17,9 +17,10 @@ from audiojob_runner.karaoke.screens import (
 )
 from audiojob_runner.karaoke.timed import SungLine
 from audiojob_runner.lyrics.draft import counted
-from audiojob_runner.typeset.ass import Event, Style, centiseconds, script, tagged
-from audiojob_runner.typeset.clusters import clusters
+from audiojob_runner.lyrics.write import centiseconds
+from audiojob_runner.typeset.ass import Event, Style, script, tagged
 from audiojob_runner.typeset.fonts import Fonts
+from audiojob_runner.typeset.wrap import wrapped
 from audiojob_types.tasks.render import RenderParameters
 
 INSTRUMENTAL: Final = "Instrumental"
@@ -184,16 +185,5 @@ def _card(title: str, artist: str, times: tuple[int, int], look: Look, fonts: Fo
 
 def _card_rows(text: str, size: float, look: Look, fonts: Fonts) -> list[str]:
     """The text in rows that fit; what would be a row too many is cut off."""
-    widest = look.width * _WIDEST / (look.em * size)
-    rows = [""]
-    for word in text.split():
-        longer = f"{rows[-1]} {word}".lstrip(" ")
-        if fonts.width(longer) <= widest:
-            rows[-1] = longer
-            continue
-        for cluster in clusters(word if not rows[-1] else f"\n{word}"):
-            if cluster == "\n" or fonts.width(rows[-1] + cluster) > widest:
-                rows.append("")
-            rows[-1] += cluster.strip("\n")
-    kept = [row for row in rows if row]
+    kept = wrapped(text, look.width * _WIDEST / (look.em * size), fonts)
     return kept if len(kept) <= _CARD_ROWS else [*kept[: _CARD_ROWS - 1], f"{kept[_CARD_ROWS - 1]}…"]

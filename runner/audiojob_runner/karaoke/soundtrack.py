@@ -7,13 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.karaoke.sources import of_input, unwritten
 from audiojob_runner.media import probe as media
 from audiojob_runner.media.examine import examine_sound, explained
 from audiojob_runner.media.ffmpeg import FfmpegError
+from audiojob_runner.media.lengths.decoded import decoded_samples
 from audiojob_runner.media.levels.loudness import Loudness, LoudnessRequest, measure
 from audiojob_runner.media.probe import MediaInfo
 from audiojob_runner.media.rendering.mix import MixRequest, mix
@@ -90,7 +89,7 @@ class Maker:
             # One second more than allowed, so that a source without a stated length shows that it is too long.
             request = MixRequest(source, info, target, self.rate, self.limit + 1, second)
             self._mix(request, source)
-            samples = _samples(target)
+            samples = decoded_samples(target)
             if samples > self.limit * self.rate:
                 raise media.too_long(self.limit)
             media.check_decoded(info, samples / self.rate)
@@ -116,11 +115,3 @@ class Maker:
             return measure(request, self.report("Measured", seconds), self.cancelled)
         except FfmpegError as error:
             raise unwritten(error) from error
-
-
-def _samples(path: Path) -> int:
-    """Samples in one channel; 0 where nothing was decoded."""
-    try:
-        return int(soundfile.info(path).frames)
-    except soundfile.LibsndfileError:
-        return 0

@@ -43,6 +43,11 @@ def clean(text: str, removed: Removed) -> str:
     return _SPACES.sub(" ", _LIKE_WORD_STAMP.sub("＜", kept))
 
 
+def one_row(text: str) -> str:
+    """A title as players show it: one row, without what cannot be seen."""
+    return " ".join(clean(text, Removed()).split())
+
+
 def is_note(word: str) -> bool:
     """Whether it only says that there is music."""
     return all(character in _NOTES for character in word)

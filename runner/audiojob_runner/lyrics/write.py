@@ -59,7 +59,7 @@ def write_lrc(lyrics: Lyrics) -> str:
 def write_srt(lyrics: Lyrics) -> str:
     """SRT: a cue for each line that has a time."""
     cues = (
-        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{line.text}\n"
+        f"{number}\n{clock(start, ',')} --> {clock(end, ',')}\n{line.text}\n"
         for number, (line, start, end) in enumerate(_timed(lyrics.lines), 1)
     )
     return "\n".join(cues)
@@ -71,7 +71,7 @@ def write_webvtt(lyrics: Lyrics) -> str:
     cues = [f"WEBVTT{language}\n"]
     for line, start, end in _timed(lyrics.lines):
         voice = f"<v {html.escape(line.voice, quote=False)}>" if line.voice else ""
-        cues.append(f"{_clock(start, '.')} --> {_clock(end, '.')}\n{voice}{_webvtt_words(line, start)}\n")
+        cues.append(f"{clock(start, '.')} --> {clock(end, '.')}\n{voice}{_webvtt_words(line, start)}\n")
     return "\n".join(cues)
 
 
@@ -81,8 +81,8 @@ def write_ass(lyrics: Lyrics) -> str:
     events = []
     for line, start, end in _timed(lyrics.lines):
         voice = " ".join((line.voice or "").replace(",", " ").split())
-        begin, last = _centiseconds(start), max(_centiseconds(end), _centiseconds(start) + 1)
-        times = f"{_ass_time(begin)},{_ass_time(last)}"
+        begin, last = centiseconds(start), max(centiseconds(end), centiseconds(start) + 1)
+        times = f"{ass_clock(begin)},{ass_clock(last)}"
         events.append(f"Dialogue: 0,{times},Words,{voice},0,0,0,,{_ass_words(line, begin, tag)}\n")
     return _HEAD + "".join(events)
 
@@ -208,7 +208,7 @@ def _webvtt_words(line: Line, begin: int) -> str:
     spans = _spans(line)
     if spans is None:
         return text(line.text)
-    parts = _stamped(spans, lambda time: f"<{_clock(time, '.')}>", text)
+    parts = _stamped(spans, lambda time: f"<{clock(time, '.')}>", text)
     ended = spans[-1][2] == line.end_milliseconds
     # A time at the very edge of its cue is not allowed, and says nothing; but some time must tell that words have any.
     if ended and len(spans) > 1:
@@ -224,21 +224,12 @@ def _ass_words(line: Line, begin: int, tag: str) -> str:
         return line.text
     parts, at = list[str](), begin
     for number, (word, start, end) in enumerate(spans):
-        first, last = _centiseconds(start), _centiseconds(end)
+        first, last = centiseconds(start), centiseconds(end)
         space = "" if word.joined or number == 0 else " "
         parts.append(f"{{\\k{first - at}}}{space}" if first > at else space)
         parts.append(f"{{\\{tag}{last - max(first, at)}}}{word.text}")
         at = last
     return "".join(parts)
-
-
-def _centiseconds(milliseconds: int) -> int:
-    return (milliseconds + 5) // 10
-
-
-def _ass_time(centiseconds: int) -> str:
-    minutes, rest = divmod(centiseconds, 6_000)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest // 100:02}.{rest % 100:02}"
 
 
 def _lrc_time(milliseconds: int, digits: int) -> str:
@@ -247,6 +238,18 @@ def _lrc_time(milliseconds: int, digits: int) -> str:
     return f"{minutes:02}:{rest // 1_000:02}.{fraction}"
 
 
-def _clock(milliseconds: int, mark: str) -> str:
+def clock(milliseconds: int, mark: str) -> str:
+    """``hh:mm:ss`` and thousandths behind the mark, as SRT (a comma) and WebVTT (a point) have it."""
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1_000:02}{mark}{rest % 1_000:03}"
+
+
+def centiseconds(milliseconds: int) -> int:
+    """The nearest hundredth of a second, in which ASS counts."""
+    return (milliseconds + 5) // 10
+
+
+def ass_clock(hundredths: int) -> str:
+    """``h:mm:ss.cc`` of hundredths, as ASS has it."""
+    minutes, rest = divmod(hundredths, 6_000)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest // 100:02}.{rest % 100:02}"

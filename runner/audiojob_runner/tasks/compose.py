@@ -15,8 +15,9 @@ from audiojob_runner.compose.frame import frame_of
 from audiojob_runner.compose.media import read_media
 from audiojob_runner.compose.plan import plan
 from audiojob_runner.compose.scenes import MAX_BYTES, check_names, read_scenes, unused
-from audiojob_runner.compose.subtitles import chapters, cues, title_of, write_chapters, write_srt, write_webvtt
+from audiojob_runner.compose.subtitles import chapters, cues, write_chapters, write_srt, write_webvtt
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.lyrics.clean import one_row
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_types.base import WireModel
@@ -58,7 +59,7 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
         "durationSeconds": round(seconds, 6), "width": frame.width, "height": frame.height,
         "framesPerSecond": frame.fps, "scenes": len(shots),
     }  # fmt: skip
-    if title := title_of(scenes.title or ""):
+    if title := one_row(scenes.title or ""):
         metadata["title"] = title
     outputs = [TaskOutput("video", video, "video/mp4", metadata)]
     outputs.append(TaskOutput("thumbnail", picture, "image/jpeg", {"seconds": round(studio.thumbnail_seconds, 3)}))

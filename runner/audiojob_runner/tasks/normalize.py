@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import soundfile
-
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
 from audiojob_runner.media.examine import examine_sound, explained
 from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
+from audiojob_runner.media.lengths.decoded import decoded_samples
 from audiojob_runner.media.lengths.streamed import readable
 from audiojob_runner.media.levels.clipping import find_clipping
 from audiojob_runner.media.levels.loudness import LoudnessRequest, sample_peak
@@ -62,7 +61,7 @@ def _normalize(source: Path, parameters: NormalizeParameters, context: TaskConte
         warnings = _clipped(request, info, context)
     except FfmpegError as error:
         raise _explained(error, source, context) from error
-    samples = _samples(target)
+    samples = decoded_samples(target)
     if samples > max_seconds * SAMPLE_RATE:
         raise media.too_long(max_seconds)
     media.check_decoded(info, samples / SAMPLE_RATE)
@@ -141,11 +140,3 @@ def _reporter(info: MediaInfo, context: TaskContext) -> Callable[[float], None]:
         context.progress(min(99.0, 100 * position / info.duration_seconds), message)
 
     return report
-
-
-def _samples(path: Path) -> int:
-    """Samples in one channel of a WAV file; 0 where ffmpeg wrote none."""
-    try:
-        return int(soundfile.info(path).frames)
-    except soundfile.LibsndfileError:
-        return 0

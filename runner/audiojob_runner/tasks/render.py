@@ -16,7 +16,7 @@ from audiojob_runner.karaoke.film import Film, Look, subtitles
 from audiojob_runner.karaoke.soundtrack import SOUND_INPUT, VOCALS_INPUT, Guide, Maker, Soundtrack
 from audiojob_runner.karaoke.sources import file_of, invalid, needed, read_record, unwritten
 from audiojob_runner.karaoke.timed import SungLine, shown_lines, sung_lines
-from audiojob_runner.lyrics.clean import Removed, clean
+from audiojob_runner.lyrics.clean import one_row
 from audiojob_runner.media import ffmpeg
 from audiojob_runner.media.ffmpeg import FfmpegError
 from audiojob_runner.media.ffmpeg_still import StillRequest, seconds_of_picture, still
@@ -51,6 +51,7 @@ _PARTS: Final = {
 _CODECS: Final = {"mp4": ("mov", "h264"), "webm": ("matroska", "vp9")}
 _EXTENSIONS: Final = {"jpeg": "jpg", "png": "png"}
 _MAX_THUMBNAIL: Final = 1_280
+_MAX_NAME: Final = 300  # letters of what is read: tags may be of any length
 
 
 def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
@@ -134,7 +135,7 @@ class _Rendering:
         self._warnings += warnings
         names = {name: self._named(record, name) for name in ("title", "artist")}
         end_text = self._wanted.end_text
-        end_text = None if end_text is None else _clean(end_text)
+        end_text = None if end_text is None else one_row(end_text[:_MAX_NAME])
         fonts = Fonts(language=record.language)
         self._warnings += check_shown([*(line.text for line in lines), *names.values(), end_text or ""], fonts)
         lines = shown_lines(lines, fonts.lacks)
@@ -150,7 +151,7 @@ class _Rendering:
     def _named(self, record: Lyrics, name: str) -> str:
         """Title or artist: the user's, else that of the lyrics, else that of the sound."""
         found = getattr(self._wanted, name), getattr(record, name), self._inputs[SOUND_INPUT].metadata.get(name)
-        return _clean(next((each for each in found if isinstance(each, str)), ""))
+        return one_row(next((each for each in found if isinstance(each, str)), "")[:_MAX_NAME])
 
     def _background(self, source: Path | None, frames: int) -> Background:
         wanted = self._wanted
@@ -239,8 +240,3 @@ class _Rendering:
             # Before the room that the mix was given, which the gain makes up for.
             told["gainDecibels"] = round(request.gain_decibels, 2)
         return TaskResult(outputs, {**told, **({"warnings": self._warnings} if self._warnings else {})})
-
-
-def _clean(text: str) -> str:
-    """As words are, in one row."""
-    return " ".join(clean(text[:300], Removed()).split())

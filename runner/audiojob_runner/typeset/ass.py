@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from audiojob_runner.lyrics.write import ass_clock, centiseconds
 from audiojob_runner.typeset.fonts import Run
 
 _HEAD: Final = """\
@@ -62,7 +63,7 @@ class Event:
     def line(self) -> str:
         """Its line in the file."""
         fade = f"\\fad({self.fade},{self.fade})" if self.fade else ""
-        times = f"{clock(centiseconds(self.start))},{clock(centiseconds(self.end))}"
+        times = f"{ass_clock(centiseconds(self.start))},{ass_clock(centiseconds(self.end))}"
         return f"Dialogue: 0,{times},{self.style},,0,0,0,,{{\\pos({self.x:.1f},{self.y:.1f}){fade}}}{self.text}\n"
 
 
@@ -78,17 +79,6 @@ def tagged(runs: Sequence[Run], em: float) -> str:
         f"{{\\fn{run.face.family}\\fs{run.face.height * run.scale * em:.1f}}}{run.text.translate(_SIGNS)}"
         for run in runs
     )
-
-
-def centiseconds(milliseconds: int) -> int:
-    """The nearest hundredth of a second, in which these files count."""
-    return (milliseconds + 5) // 10
-
-
-def clock(time: int) -> str:
-    """``h:mm:ss.cc`` of hundredths."""
-    minutes, rest = divmod(time, 6_000)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest // 100:02}.{rest % 100:02}"
 
 
 def _color(color: str) -> str:
