@@ -168,9 +168,11 @@ class Admitter:
 
     def _update(self, key: Key, now: datetime) -> None:
         facts, rest = job_facts(self._caches, key), self._rests.get(key)
-        if rest is not None and (rest.uid != facts.uid or rest.until <= now):
+        if rest is not None and rest.uid == facts.uid and now < rest.until:
+            facts = replace(facts, rest=rest)
+        elif rest is not None:
             del self._rests[key]
-        self._scheduler.update(key, replace(facts, rest=self._rests.get(key)), child_facts(self._caches, key), now)
+        self._scheduler.update(key, facts, child_facts(self._caches, key), now)
 
     def _current_limits(self) -> Limits:
         if self._limits is None:

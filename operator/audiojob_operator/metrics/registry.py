@@ -34,8 +34,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 MAX_PLACES: Final = 100
 """Pairs of pipeline and phase with series of their own: a pair has up to 64 of them."""
 MAX_QUEUES: Final = 200
-MAX_GPU_KINDS: Final = 16
 """Queues with series of their own."""
+MAX_GPU_KINDS: Final = 16
+"""Resources that nodes call GPUs, with series of their own."""
 
 
 class Metrics:

@@ -12,9 +12,10 @@ from audiojob_operator.deciding.revisions import left_out_phases
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.libraries import Library, destination_library, source_library
 from audiojob_operator.records.settings import SiteGpu
-from audiojob_types.contract import ALL_OUTPUTS, MAX_TEXT_BYTES, MAX_TEXTS_BYTES
+from audiojob_types.contract import ALL_OUTPUTS, MAX_TEXTS_BYTES
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase, PhaseInputBinding
+from audiojob_types.resources.source import input_problem, text_bytes
 
 _ANY_GPU: Final = SiteGpu()
 
@@ -99,15 +100,13 @@ def _check_inputs(job: AudioJob, pipeline: AudioPipelineSpec) -> None:
             raise InvalidSpecError(
                 f"spec.inputs[{given.name}]", f"pipeline {job.spec.pipeline} asks for no such input; it takes {takes}"
             )
-        if (given.text is None) == (given.object is None):
-            raise InvalidSpecError(f"spec.inputs[{given.name}]", "must have exactly one of text, object")
-        size = len((given.text or "").encode())
-        total += size
-        if size > MAX_TEXT_BYTES or total > MAX_TEXTS_BYTES:
+        if (problem := input_problem(given)) is not None:
+            raise InvalidSpecError(f"spec.inputs[{given.name}]{problem[0]}", problem[1])
+        total += text_bytes(given)
+        if total > MAX_TEXTS_BYTES:
             raise InvalidSpecError(
                 f"spec.inputs[{given.name}].text",
-                f"a text may have {MAX_TEXT_BYTES} bytes and all of them {MAX_TEXTS_BYTES}; "
-                "upload longer ones and use object",
+                f"all texts must have at most {MAX_TEXTS_BYTES} bytes; upload longer ones and use object",
             )
 
 
