@@ -29,15 +29,20 @@ Object = dict[str, Any]
 
 def set_up() -> Cluster:
     """Cluster, images, chart and the benchmark's pipeline: two Simulate phases that do nothing."""
+    cluster, images = cluster_with_images()
+    install.ensure_namespace(cluster, NAMESPACE)
+    install.install(cluster, [NAMESPACE], images, "127.0.0.1/32:*")
+    return cluster
+
+
+def cluster_with_images() -> tuple[Cluster, dict[str, str]]:
+    """The embedded cluster, up, and the references of this tree's images in it."""
     paths = paths_from_environment()
     with Progress() as progress:
         images = prepare.cluster_with_images(paths, progress)
         programs = binaries.ensure(paths, ("kubectl", "helm"), progress)
     kubectl, helm = str(programs / "kubectl"), str(programs / "helm")
-    cluster = Cluster(kubectl, helm, paths.kubeconfig, CONTEXT, embedded=True)
-    install.ensure_namespace(cluster, NAMESPACE)
-    install.install(cluster, [NAMESPACE], images, "127.0.0.1/32:*")
-    return cluster
+    return Cluster(kubectl, helm, paths.kubeconfig, CONTEXT, embedded=True), images
 
 
 def open_client() -> AiohttpKubeClient:

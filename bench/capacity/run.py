@@ -22,7 +22,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from audiojob_dev.demo import install, music, request
 from audiojob_dev.demo.tools import Cluster
 from audiojob_dev.monitoring.run import prometheus
 from audiojob_dev.paths import paths_from_environment, repository
+from audiojob_dev.webserver import Quiet, serving
 from audiojob_types.constants import API_AUDIENCE
 
 _SLOTS = 10  # of Simulate jobs
@@ -62,7 +63,7 @@ def slow_server(address: str, file: Path) -> Iterator[tuple[str, Slow]]:
     """Any path is the file, in two minutes."""
     slow, lock = Slow(file.read_bytes()), threading.Lock()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             with lock:
                 slow.now += 1
@@ -80,18 +81,8 @@ def slow_server(address: str, file: Path) -> Iterator[tuple[str, Slow]]:
                 with lock:
                     slow.now -= 1
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-            """Statuses of jobs tell all."""
-
-    server = ThreadingHTTPServer((address, 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{address}:{server.server_address[1]}", slow
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(address, Handler) as url:
+        yield url, slow
 
 
 def keep_simulating(work: Work, end: float) -> list[str]:
@@ -154,11 +145,11 @@ def load(cluster: Cluster, work: Work, base: str, slow: Slow, options: argparse.
         answered = future.result()
     wrong, times = [], []
     for name in names:
-        job = work.until(name, lambda job: job.status.state.finished, "at its end", 120)
+        job = work.ended(name, 120)
         tries = [phase.attempt for phase in job.status.phases]
         wrong += [f"{name}: {job.status.state}, {tries}"] if (job.status.state, tries) != ("Succeeded", [1]) else []
     for number in range(options.downloads):
-        job = work.until(f"download-{number}", lambda job: job.status.state.finished, "at its end", 600)
+        job = work.ended(f"download-{number}", 600)
         hashes = {output.sha256 for output in job.status.outputs}
         if job.status.state != "Succeeded" or digest not in hashes:
             wrong.append(f"download-{number}: {job.status.state}, {job.status.error}, {hashes}")

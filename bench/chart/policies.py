@@ -14,11 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from bench.upgrades.work import told
 from audiojob_dev.demo import install
 from audiojob_dev.demo.store import restricted_pod
 from audiojob_dev.demo.tools import Cluster, ToolError
+from audiojob_dev.webserver import serving
 from audiojob_types.constants import LABEL_EGRESS
 
 QUEUE = 100
@@ -70,14 +70,8 @@ def addresses() -> Iterator[None]:
 @contextmanager
 def server(address: str) -> Iterator[str]:
     """Something that takes connections there."""
-    found = ThreadingHTTPServer((address, 0), SimpleHTTPRequestHandler)
-    thread = threading.Thread(target=found.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"{address}:{found.server_address[1]}"
-    finally:
-        found.shutdown()
-        found.server_close()
+    with serving(address, SimpleHTTPRequestHandler) as url:
+        yield url.removeprefix("http://")
 
 
 @contextmanager

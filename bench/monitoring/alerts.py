@@ -12,11 +12,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.harness import machine
 from bench.product import NAMESPACE
 from bench.upgrades.releases import bring, cluster_and_release, remove
-from bench.upgrades.work import SMALL, Work, evict, simulate, told
+from bench.upgrades.work import SMALL, Work, evict, runs, simulate, told
 
 from audiojob_dev.cluster.embedded import Cluster as EmbeddedCluster
 from audiojob_dev.demo import install
@@ -36,6 +35,7 @@ from audiojob_dev.monitoring.run import Running, prometheus
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
 from audiojob_dev.rest import Rest
+from audiojob_dev.webserver import Quiet, serving
 from audiojob_types.constants import API_VERSION
 
 BARE = "audiojob-bench-bare"  # a job namespace whose claim is gone
@@ -159,7 +159,7 @@ class Watch:
 def refusing_server(address: str) -> Iterator[str]:
     """A site that answers everything with 429."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(429)
             self.send_header("Retry-After", "1")
@@ -168,17 +168,8 @@ def refusing_server(address: str) -> Iterator[str]:
 
         do_HEAD = do_GET  # noqa: N815 - http.server names it
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-            """The job tells."""
-
-    server = ThreadingHTTPServer((address, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{address}:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(address, Handler) as url:
+        yield url
 
 
 def situations(cluster: Cluster, rest: Rest, watch: Watch, site: str) -> None:
@@ -192,7 +183,7 @@ def situations(cluster: Cluster, rest: Rest, watch: Watch, site: str) -> None:
     cluster.kubectl("-n", BARE, "create", "-f", "-", stdin=json.dumps({**bare, "spec": {"pipeline": "quiet"}}))
     watch.fires("VolumeMissing")
     work.submit("holds-gpu", "holds-gpu")
-    work.until("holds-gpu", lambda job: any(each.state == "Running" for each in job.status.phases), "at work", 60)
+    work.until("holds-gpu", runs(0), "at work", 60)
     for number in range(3):
         work.submit(f"wants-gpu-{number}", "wants-gpu")
     watch.fires("GpuFallbacks")
@@ -203,7 +194,7 @@ def situations(cluster: Cluster, rest: Rest, watch: Watch, site: str) -> None:
         work.submit(f"evicted-{number}", "long")
     for number in range(3):
         name = f"evicted-{number}"
-        work.until(name, lambda job: any(each.state == "Running" for each in job.status.phases), "at work", 60)
+        work.until(name, runs(0), "at work", 60)
         for pod in work.pods(name):
             evict(rest, pod["metadata"])
     watch.fires("Disruptions")

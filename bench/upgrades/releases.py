@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.product import NAMESPACE
+from bench.product import NAMESPACE, cluster_with_images
 
-from audiojob_dev import prepare
-from audiojob_dev.cluster.embedded import CONTEXT
 from audiojob_dev.cluster.embedded import Cluster as EmbeddedCluster
 from audiojob_dev.demo import install
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
@@ -23,7 +21,6 @@ from audiojob_dev.images.build import REGISTRY, build_earlier
 from audiojob_dev.images.load import load
 from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
-from audiojob_dev.tools import binaries
 
 # In development the two have images of different repositories, which both releases must know to take over pods.
 _REPOSITORIES = [f"{REGISTRY}/audiojob/{name}" for name in ("runner", "runner-earlier")]
@@ -39,12 +36,7 @@ class Release:
 
 def cluster_and_release() -> tuple[Cluster, Release]:
     """The embedded cluster, up, with nothing of audiojob in it; and the release of this tree."""
-    paths = paths_from_environment()
-    with Progress() as progress:
-        images = prepare.cluster_with_images(paths, progress)
-        programs = binaries.ensure(paths, ("kubectl", "helm"), progress)
-    kubectl, helm = str(programs / "kubectl"), str(programs / "helm")
-    cluster = Cluster(kubectl, helm, paths.kubeconfig, CONTEXT, embedded=True)
+    cluster, images = cluster_with_images()
     remove(cluster)
     for namespace in (RELEASE_NAMESPACE, NAMESPACE):
         install.ensure_namespace(cluster, namespace)

@@ -26,7 +26,7 @@ from bench.harness import machine, percentile
 from bench.product import NAMESPACE
 from bench.upgrades.leadership import gaps, watched
 from bench.upgrades.releases import bring, cluster_and_release, remove
-from bench.upgrades.work import Work, evict, simulate, told
+from bench.upgrades.work import Work, evict, runs, simulate, told
 
 from audiojob_dev.cluster.embedded import Cluster as EmbeddedCluster
 from audiojob_dev.demo.install import RELEASE_NAMESPACE
@@ -112,7 +112,7 @@ def check(work: Work, names: list[str]) -> list[str]:
     """What is wrong with jobs that nothing but upgrades has met."""
     wrong = []
     for name in names:
-        job = work.until(name, lambda job: job.status.state.finished, "at its end", 180)
+        job = work.ended(name, 180)
         attempts = [phase.attempt for phase in job.status.phases]
         wrong += [f"{name}: {job.status}"] if (job.status.state, attempts) != ("Succeeded", [1, 1]) else []
         wrong += work.wrong_children(name, [1, 1])
@@ -123,7 +123,7 @@ def check_drained(work: Work, names: list[str], evicted: set[str]) -> list[str]:
     """What is wrong with jobs whose first phase was evicted: a second attempt, a disruption, no failure."""
     wrong = []
     for name in names:
-        job = work.until(name, lambda job: job.status.state.finished, "at its end", 180)
+        job = work.ended(name, 180)
         met = int(name in evicted)
         first = job.status.phases[0]
         told = (job.status.state, first.attempt, first.disruptions, first.failures)
@@ -157,7 +157,7 @@ def run(count: int, minutes: float) -> list[str]:
         for name in drained:
             work.submit(name, "under-drain")
         for name in drained:
-            work.until(name, lambda job: any(each.state == "Running" for each in job.status.phases), "at work", 60)
+            work.until(name, runs(0), "at work", 60)
         time.sleep(5)  # their pods run
         phases = {pod["metadata"]["labels"][LABEL_JOB] for pod in _pods(rest) if LABEL_JOB in pod["metadata"]["labels"]}
         with watched(rest) as lease:

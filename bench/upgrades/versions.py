@@ -56,7 +56,7 @@ def changes(cluster: Cluster, work: Work, earlier: Release, later: Release) -> l
     reason = reason_of(work.job(LATER_ONLY))
     wrong += [f"{LATER_ONLY}: {reason} after the rollback"] if reason != "RevisionUnreadable" else []
     bring(cluster, later, {})
-    job = work.until(LATER_ONLY, lambda job: job.status.state.finished, "at its end", 120)
+    job = work.ended(LATER_ONLY, 120)
     attempts = [phase.attempt for phase in job.status.phases]
     print(f"what the earlier release cannot read: {reason}, then {job.status.state}, attempts {attempts}")
     return wrong + ([f"{LATER_ONLY}: {job.status}"] if (job.status.state, attempts) != ("Succeeded", [1, 1]) else [])

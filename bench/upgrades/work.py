@@ -12,14 +12,13 @@ from urllib.parse import quote
 
 from bench.product import NAMESPACE
 
-from audiojob_dev.rest import Rest, RestError
+from audiojob_dev.rest import MERGE_PATCH, Rest, RestError
 from audiojob_types.constants import API_VERSION, LABEL_ATTEMPT, LABEL_JOB, LABEL_PHASE
 from audiojob_types.resources.job import AudioJob
 
 LONG, SHORT = 45_000, 500  # milliseconds; a long phase is met by a change of release
 SMALL = {"cpu": "20m", "memory": "96Mi", "scratch": "16Mi"}
 JOBS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/audiojobs"
-_MERGE = "application/merge-patch+json"
 
 Object = dict[str, Any]
 
@@ -114,7 +113,7 @@ class Work:
         """Stop that queue, or let it go."""
         body = {"spec": {"stopPolicy": "Hold" if held else "None"}}
         path = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/audioqueues/meets-held"
-        self._rest.request("PATCH", path, body, content_type=_MERGE)
+        self._rest.request("PATCH", path, body, content_type=MERGE_PATCH)
 
     def _apply(self, kind: str, path: str, name: str, spec: Object) -> None:
         body = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
@@ -127,7 +126,7 @@ class Work:
 
     def patch(self, name: str, spec: Object) -> None:
         """Merge-patch its spec."""
-        self._rest.request("PATCH", f"{JOBS}/{name}", {"spec": spec}, content_type=_MERGE)
+        self._rest.request("PATCH", f"{JOBS}/{name}", {"spec": spec}, content_type=MERGE_PATCH)
 
     def job(self, name: str) -> AudioJob:
         """As it is now."""
@@ -145,6 +144,10 @@ class Work:
                 raise TimeoutError(f"{name}: not {what} after {seconds:.0f} s: {job.status.model_dump_json()[:2000]}")
             time.sleep(0.25)
         return job
+
+    def ended(self, name: str, seconds: float) -> AudioJob:
+        """Wait for its end, however it ends."""
+        return self.until(name, lambda job: job.status.state.finished, "at its end", seconds)
 
     def submit_all(self, mark: str) -> None:
         """One job in each situation; returns when all are in theirs."""
@@ -169,7 +172,7 @@ class Work:
         wrong: list[str] = []
         for each in SITUATIONS:
             name = f"{mark}-{each.name}"
-            job = self.until(name, lambda job: job.status.state.finished, "at its end", 240)
+            job = self.ended(name, 240)
             attempts = tuple(phase.attempt for phase in job.status.phases)
             if job.status.state != "Succeeded" or attempts != each.attempts:
                 wrong.append(

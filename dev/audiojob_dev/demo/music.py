@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 from audiojob_dev.errors import DevError
 from audiojob_dev.tools import debian
+from audiojob_dev.webserver import Quiet, serving
 
 PACKAGE = "asc-music"
 PIECE = "machine_wars.mp3"  # the shortest of the three, 4:51
@@ -44,20 +44,12 @@ def find_music(cache: Path) -> Path:
     return cached
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
-        """The demo's own output is the log."""
+class _Files(Quiet, SimpleHTTPRequestHandler):
+    """The demo's own output is the log."""
 
 
 @contextlib.contextmanager
 def serve(folder: Path, address: str) -> Iterator[str]:
     """Serve ``folder`` on ``address`` and any free port; yields the base URL and stops at the end."""
-    server = ThreadingHTTPServer((address, 0), partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, name="music", daemon=True)
-    thread.start()
-    try:
-        yield f"http://{address}:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(address, partial(_Files, directory=str(folder))) as url:
+        yield url
