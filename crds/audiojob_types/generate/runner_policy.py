@@ -45,11 +45,13 @@ def operator_fields() -> list[str]:
     return [name for name in names if name not in RUNNER_FIELDS]
 
 
-def _validation(expression: str, message: str, *, reports_only: bool = True) -> dict[str, str]:
+def _validation(
+    expression: str, message: str, *, reports_only: bool = True, reason: str = "Forbidden"
+) -> dict[str, str]:
     # Other operations have no old or no new object; the first validation refuses them.
     guarded = f"!variables.isReport || ({expression})" if reports_only else expression
-    # Without a reason the API server answers 422, which runners take for a malformed report.
-    return {"expression": guarded, "message": message, "reason": "Forbidden"}
+    # 403 and runners send the same again; 422 ("Invalid") and they send something else.
+    return {"expression": guarded, "message": message, "reason": reason}
 
 
 def _validations() -> list[dict[str, str]]:
@@ -92,6 +94,12 @@ def _validations() -> list[dict[str, str]]:
         _validation(
             "object.?status.?percent == oldObject.?status.?percent || object.?status.?percent.orValue(0) <= 99",
             "status.percent must be at most 99; the operator writes 100",
+        ),
+        # Phases that run side by side each know the job's percent as it was at their own last report.
+        _validation(
+            "object.?status.?percent.orValue(0) >= oldObject.?status.?percent.orValue(0)",
+            "status.percent must not fall",
+            reason="Invalid",
         ),
         _validation(
             "object.?status.?nodeName == oldObject.?status.?nodeName || "

@@ -84,8 +84,8 @@ def status_patch(uid: str, raw: Mapping[str, Any], new: AudioJobStatus, percent:
     """The JSON Patch from the stored status ``raw`` to ``new``; None if there is nothing to write.
 
     Its tests make the API server refuse it (422) where the object is another one or has moved on. ``percent`` is
-    written only if it is higher than the stored one. Nodes are worth no write of their own: while a phase runs, its
-    runner reports the node with its progress.
+    written only if it is higher than the stored one, and only over that one: a runner may have raised it meanwhile.
+    Nodes are worth no write of their own: while a phase runs, its runner reports the node with its progress.
     """
     wire = {key: value for key, value in new.to_wire().items() if key not in _NOT_OURS and value != []}
     if not raw:
@@ -96,11 +96,13 @@ def status_patch(uid: str, raw: Mapping[str, Any], new: AudioJobStatus, percent:
     changes += [{"op": "remove", "path": f"/status/{key}"} for key in _OURS if key in raw and key not in wire]
     stored = raw.get("percent", 0)
     stored_percent = stored if isinstance(stored, int) else 0
+    tested = ["state", "phases"]
     if percent > stored_percent:
         changes.append({"op": "add", "path": "/status/percent", "value": percent})
+        tested.append("percent")
     if not changes or (percent <= stored_percent and _without_nodes(raw) == _without_nodes(wire)):
         return None
-    tests = [_test(f"/status/{key}", raw[key]) for key in ("state", "phases") if key in raw]
+    tests = [_test(f"/status/{key}", raw[key]) for key in tested if key in raw]
     return (_test("/metadata/uid", uid), *tests, *changes)
 
 

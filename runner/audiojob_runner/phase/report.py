@@ -148,6 +148,7 @@ class Reporter:
         self._closing = False
         self._close_deadline = 0.0
         self._status: Mapping[str, Any] | None = None
+        self._outdated = False  # what is known of the job's percent
         self._refused_since: float | None = None
         self._told: set[int] = set()
         self._thread = threading.Thread(target=self._run, name="report", daemon=True)
@@ -175,8 +176,13 @@ class Reporter:
             if progress is None:
                 return
             began = self._clock()
-            answer = self._target.patch(self._body(progress))
+            body = self._body(progress)
+            answer = self._target.patch(body)
             now = self._clock()
+            if answer.status == 422 and "percent" in body["status"]:
+                # Another phase has raised the job's percent: the report goes again without it, and its answer tells.
+                self._outdated = True
+                continue
             verdict = self._take(answer, now, now - began)
             if verdict.silent:
                 return
@@ -187,7 +193,10 @@ class Reporter:
                 time.sleep(min(0.5, max(0.0, self._close_deadline - now)))
 
     def _body(self, progress: Progress) -> dict[str, Any]:
-        return report_body(self._input, progress, self._status, datetime.now(UTC), self._node)
+        body = report_body(self._input, progress, self._status, datetime.now(UTC), self._node)
+        if self._outdated:
+            body["status"].pop("percent", None)
+        return body
 
     def _next(self, not_before: float) -> Progress | None:
         """Wait for something to send that may be sent; None when all is sent and the phase is over."""
@@ -208,7 +217,7 @@ class Reporter:
         elif self._refused_since is None:
             self._refused_since = now
         if answer.status // 100 == 2:
-            self._status = answer.body.get("status") or {}
+            self._status, self._outdated = answer.body.get("status") or {}, False
         elif answer.status not in self._told and answer.status != 403:
             self._told.add(answer.status)
             _log.warning(

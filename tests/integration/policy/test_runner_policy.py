@@ -250,6 +250,8 @@ MALFORMED = {
     "percent 250 of the job": {**entry(), "percent": 250},
     "percent 250 of the phase": entry(percent=250),
     "a negative percent": entry(percent=-1),
+    "a percent of the job below the one stored": {**entry(), "percent": 39},
+    "the job's percent taken away": {**entry(), "percent": None},
     "attempt 0": entry(attempt=0),
     "a message of 300 characters": entry(message="x" * 300),
     "a percent that is text": {"progress": {"separate": {"attempt": 2, "percent": "50"}}},

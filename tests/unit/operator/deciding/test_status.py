@@ -98,6 +98,12 @@ def test_percent_only_rises(before: int, percent: int, after: int) -> None:
     assert apply_patch(obj, patch(obj, percent=percent))["status"]["percent"] == after
 
 
+def test_a_percent_that_a_runner_raised_meanwhile_is_not_put_back() -> None:
+    writes = patch(stored(percent=25), percent=30)
+    with pytest.raises(FailedTestError):
+        apply_patch(stored(percent=31), writes)
+
+
 def test_progress_is_not_in_the_patch_whatever_it_holds() -> None:
     report = {"only": {"attempt": 1, "percent": 3}}
     obj = stored(progress=report)

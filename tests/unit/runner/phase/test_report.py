@@ -152,6 +152,22 @@ def test_the_jobs_percent_is_sent_only_once_an_answer_has_told_the_old_one() -> 
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_report_whose_percent_is_out_of_date_goes_without_it() -> None:
+    target = ScriptedTarget(Answer(200, {"status": {"percent": 10}}), Answer(422, {}), Answer(200, {}))
+    reporter = Reporter(target, PHASE)
+    reporter.update(Progress(1, "a"))
+    assert target.came.wait(60)
+    reporter.update(Progress(2, "b"))
+    reporter.close(60)
+
+    assert [("percent" in body, body["progress"]["work"]["percent"]) for body in target.bodies] == [
+        (False, 1),
+        (True, 2),
+        (False, 2),
+    ]
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_refused_report_is_sent_again_and_nothing_is_sent_twice_otherwise() -> None:
     target = ScriptedTarget(Answer(403, {}), Answer(403, {}), Answer(200, {}))
     reporter = Reporter(target, PHASE)
