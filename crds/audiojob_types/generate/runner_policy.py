@@ -54,6 +54,21 @@ def _validation(
     return {"expression": guarded, "message": message, "reason": reason}
 
 
+def _percent_validations() -> list[dict[str, str]]:
+    return [
+        _validation(
+            "object.?status.?percent == oldObject.?status.?percent || object.?status.?percent.orValue(0) <= 99",
+            "status.percent must be at most 99; the operator writes 100",
+        ),
+        # Phases that run side by side each know the job's percent as it was at their own last report.
+        _validation(
+            "object.?status.?percent.orValue(0) >= oldObject.?status.?percent.orValue(0)",
+            "status.percent must not fall",
+            reason="Invalid",
+        ),
+    ]
+
+
 def _validations() -> list[dict[str, str]]:
     own_entry = "variables.own.all(p, {})"
     return [
@@ -91,16 +106,7 @@ def _validations() -> list[dict[str, str]]:
             own_entry.format("p.name in variables.new && variables.new[p.name].attempt == p.attempt"),
             "progress must carry the attempt that the phase is at",
         ),
-        _validation(
-            "object.?status.?percent == oldObject.?status.?percent || object.?status.?percent.orValue(0) <= 99",
-            "status.percent must be at most 99; the operator writes 100",
-        ),
-        # Phases that run side by side each know the job's percent as it was at their own last report.
-        _validation(
-            "object.?status.?percent.orValue(0) >= oldObject.?status.?percent.orValue(0)",
-            "status.percent must not fall",
-            reason="Invalid",
-        ),
+        *_percent_validations(),
         _validation(
             "object.?status.?nodeName == oldObject.?status.?nodeName || "
             f"(object.?status.?nodeName.hasValue() && object.?status.?nodeName == {_NODE_NAME})",
