@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,11 +52,17 @@ class Graphics:
         return [f"CD+G: {counted(count, what)} {why}" for count, what, why in counts if count]
 
 
-def graphics_of(lines: Sequence[SungLine], about: About, draw: Draw) -> Graphics:
-    """The stream for a song's words. Without words it is the title alone."""
+def graphics_of(
+    lines: Sequence[SungLine], about: About, draw: Draw, drawn: Callable[[float], None] = lambda share: None
+) -> Graphics:
+    """The stream for a song's words. Without words it is the title alone.
+
+    Thousands of lines take a while: ``drawn`` is told which share of them is done, and may raise.
+    """
     stanzas = list[Stanza]()
     rows = left_out = 0
-    for line in lines:
+    for number, line in enumerate(lines):
+        drawn(number / len(lines))
         if rows >= MAX_ROWS:
             left_out += 1
             continue

@@ -49,18 +49,22 @@ class Plate:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Files of one scene. ``covering`` are its first pictures without what they cover, ``held`` its last one longer."""
+    """Files of one scene. ``covering`` are its first pictures without what they cover, ``held`` its last one longer.
+
+    ``decoded`` has a line for each picture that a clip still had, before its last one is held.
+    """
 
     body: Path
     covering: Path
     held: Path
+    decoded: Path
 
 
 def shot_command(
     shot: Shot, shown: Picture | Clip | Plate, frame: Frame, pieces: Pieces, texts: str | None, threads: int
 ) -> list[str]:
     """One scene. ``texts`` is the name of a file of subtitles in the folder that the command runs in."""
-    chain = [*_source_filters(shown, shot, frame), *([f"ass=filename={texts}"] if texts else [])]
+    chain = [*_source_filters(shown, shot, frame, pieces.decoded.name), *([f"ass=filename={texts}"] if texts else [])]
     if not isinstance(shown, Clip):
         # All is drawn once, and then shown again and again.
         chain.append("loop=loop=-1:size=1:start=0")
@@ -162,10 +166,10 @@ def _input(shown: Picture | Clip | Plate, frame: Frame) -> list[str]:
     ]  # fmt: skip
 
 
-def _source_filters(shown: Picture | Clip | Plate, shot: Shot, frame: Frame) -> list[str]:
+def _source_filters(shown: Picture | Clip | Plate, shot: Shot, frame: Frame, decoded: str) -> list[str]:
     """Brings what is shown into the frame, in the colours of HD."""
     turn = [shown.turn] if isinstance(shown, Picture) and shown.turn else []
-    rate = [f"fps=fps={frame.fps}", "tpad=stop_mode=clone:stop=-1"] if isinstance(shown, Clip) else []
+    rate = _clip_filters(frame, decoded) if isinstance(shown, Clip) else []
     width, height = frame.width, frame.height
     # As it is shown the picture is iw*sar wide: pixels need not be square.
     if shot.scene.fit is Fit.COVER:
@@ -177,6 +181,12 @@ def _source_filters(shown: Picture | Clip | Plate, shot: Shot, frame: Frame) -> 
     wide, high = sides
     size = f"scale=w='{wide}':h='{high}':flags=bicubic:out_color_matrix=bt709:out_range=tv"
     return [*rate, *turn, size, "format=yuv420p", cut, "setsar=1"]
+
+
+def _clip_filters(frame: Frame, decoded: str) -> list[str]:
+    """Pictures at the film's rate, each told in the file ``decoded``; then the last one for ever."""
+    noted = ("metadata=mode=add:key=decoded:value=1", f"metadata=mode=print:key=decoded:file={decoded}")
+    return [f"fps=fps={frame.fps}", *noted, "tpad=stop_mode=clone:stop=-1"]
 
 
 def _coding(frame: Frame, threads: int) -> list[str]:

@@ -43,6 +43,8 @@ from audiojob_types.reasons import Reason
 MAX_BYTES: Final = 8 * 1024**3
 # Films often begin black; a tenth in, there is something to see.
 THUMBNAIL_SHARE: Final = 0.1
+# A clip that ends so much earlier than it says is damaged at its end.
+_MISSING_SECONDS: Final = 0.5
 _IN_THE_LOG: Final = "The log has the details."
 _SIGNS_LEFT_OUT: Final = "Emoji and signs that no font has were left out of the texts: {count}."
 
@@ -86,7 +88,7 @@ class Studio:
         self._list.write_text("".join(f"file '{name}'\n" for name in listed), encoding="utf-8")
 
     def _shoot(self, shot: Shot, texts: str | None, moved: Callable[[int], None]) -> Pieces:
-        names = ("scene-{:03}.mp4", "covering-{:03}.yuv", "held-{:03}.yuv")
+        names = ("scene-{:03}.mp4", "covering-{:03}.yuv", "held-{:03}.yuv", "decoded-{:03}.txt")
         pieces = Pieces(*(self._folder / name.format(shot.number) for name in names))
         shown, called, name = self._shown(shot)
         command = shot_command(shot, shown, self._frame, pieces, texts, self._threads)
@@ -95,7 +97,26 @@ class Studio:
             self._run(command, counter.feed, shown)
             if counter.count != shot.frames - shot.covering:
                 raise _no_pictures(shown)
+        if isinstance(shown, Clip):
+            self._check_clip(shot, shown, pieces.decoded)
         return pieces
+
+    def _check_clip(self, shot: Shot, clip: Clip, decoded: Path) -> None:
+        """A warning where a clip has fewer pictures than it says: the last one was held in their place."""
+        with decoded.open("rb") as file:
+            pictures = sum(line.startswith(b"frame:") for line in file)
+        decoded.unlink()
+        name = shot.scene.clip or ""
+        said = self._media.clips[name][1]
+        if said is None:
+            return
+        wanted = min(said / 1_000 - clip.start_seconds, self._frame.seconds(shot.frames))
+        found = self._frame.seconds(pictures)
+        if wanted - found > _MISSING_SECONDS:
+            self.warnings.append(
+                f"Scene {shot.number}: clip {name!r} ends after {clip.start_seconds + found:.1f} s, though it says "
+                f"{said / 1_000:.1f} s: the rest cannot be decoded, and the last picture stays."
+            )
 
     def _shown(self, shot: Shot) -> tuple[Picture | Clip | Plate, str, str]:
         """What is seen, the field that names it, and its name."""

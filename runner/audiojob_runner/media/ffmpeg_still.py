@@ -14,7 +14,7 @@ from typing import Final
 
 from audiojob_runner.media.ffmpeg import DEMUXERS, Failure, FfmpegError, file_argument, guards, run_tool
 from audiojob_runner.media.tags.bare import bare_picture
-from audiojob_runner.media.tags.pictures import picture_kind
+from audiojob_runner.media.tags.pictures import exif_orientation, picture_kind
 from audiojob_runner.media.tags.read import read
 
 # Decoders by the coding that the probe names. A call may run those of one coding and no other.
@@ -35,6 +35,12 @@ PICTURE_DECODERS: Final[dict[str, tuple[str, ...]]] = {"mjpeg": ("mjpeg",), "png
 PICTURE_DEMUXERS: Final[dict[str, str]] = {"jpeg_pipe": "mjpeg", "png_pipe": "png", "webp_pipe": "webp"}
 PICTURE_ENCODERS: Final[dict[str, str]] = {"jpeg": "mjpeg", "png": "png", "webp": "libwebp"}
 
+# Turns that a camera asks for in EXIF, as filters. 1 is upright.
+_TURNS: Final = {
+    2: "hflip", 3: "hflip,vflip", 4: "vflip", 5: "transpose=cclock_flip", 6: "transpose=clock",
+    7: "transpose=clock_flip", 8: "transpose=cclock",
+}  # fmt: skip
+
 # 8K with a margin: the largest picture that any decoder may make room for.
 MAX_PIXELS: Final = 8_192 * 4_352
 MAX_SIDE: Final = 16_384
@@ -49,7 +55,8 @@ class StillRequest:
     below 0 counts the pictures among the file's tags.
 
     ``seconds`` is the time in the film; None takes the first picture. The result is ``form`` (jpeg, png or webp), at
-    most ``max_width`` by ``max_height`` pixels, never enlarged. ``quality`` is 1 to 100, of jpeg and webp.
+    most ``max_width`` by ``max_height`` pixels, never enlarged. ``quality`` is 1 to 100, of jpeg and webp. ``upright``
+    turns a picture file as its camera noted.
     """
 
     source: Path
@@ -62,6 +69,12 @@ class StillRequest:
     max_width: int = 1_920
     max_height: int = 1_920
     quality: int = 85
+    upright: bool = False
+
+
+def turn_of(codec: str, content: bytes) -> str:
+    """The filter that brings a picture upright as its camera noted, or empty. Only of JPEG is the note read."""
+    return _TURNS.get(exif_orientation(content), "") if codec == "mjpeg" else ""
 
 
 def seconds_of_picture(milliseconds: int, fps: int, frames: int) -> float:
@@ -76,8 +89,8 @@ def seconds_of_picture(milliseconds: int, fps: int, frames: int) -> float:
 def still(request: StillRequest, cancelled: threading.Event) -> None:
     """Write ``request.target``. Raises :class:`FfmpegError`, and then leaves no file."""
     try:
-        with _bare(request, cancelled) as bare:
-            _decode(bare, cancelled)
+        with _bare(request, cancelled) as (bare, turn):
+            _decode(bare, turn, cancelled)
         if _size(request.target) >= MAX_STILL_BYTES:
             raise FfmpegError(Failure.TOO_LARGE)
     except BaseException:
@@ -85,20 +98,21 @@ def still(request: StillRequest, cancelled: threading.Event) -> None:
         raise
 
 
-def _decode(request: StillRequest, cancelled: threading.Event) -> None:
+def _decode(request: StillRequest, turn: str, cancelled: threading.Event) -> None:
     # Some files have no index to seek by: then what lies before the time is decoded and thrown away.
     for slow in (False, True) if request.seconds else (False,):
-        run_tool(still_command(request, slow), lambda _: True, cancelled, total_seconds=STILL_SECONDS)
+        run_tool(still_command(request, slow, turn), lambda _: True, cancelled, total_seconds=STILL_SECONDS)
         if _size(request.target) > 0:
             return
     raise FfmpegError(Failure.REFUSED, "no picture came out")
 
 
 @contextmanager
-def _bare(request: StillRequest, cancelled: threading.Event) -> Iterator[StillRequest]:
-    """Of a film the request itself; of a cover or picture file the same for a file that holds the bare picture."""
+def _bare(request: StillRequest, cancelled: threading.Event) -> Iterator[tuple[StillRequest, str]]:
+    """Of a film the request itself; of a cover or picture file the same for a file that holds the bare picture, and
+    the filter that turns it."""
     if request.codec not in PICTURE_DECODERS:
-        yield request
+        yield request, ""
         return
     path = request.target.with_name(f"{request.target.name}.bare")
     try:
@@ -109,7 +123,8 @@ def _bare(request: StillRequest, cancelled: threading.Event) -> Iterator[StillRe
         if kind is None or bare is None:
             raise FfmpegError(Failure.REFUSED, "there is no picture in it")
         path.write_bytes(bare)
-        yield replace(request, source=path, demuxer=kind.demuxer, index=0, codec=kind.codec)
+        turn = turn_of(kind.codec, content) if request.upright else ""
+        yield replace(request, source=path, demuxer=kind.demuxer, index=0, codec=kind.codec), turn
     finally:
         path.unlink(missing_ok=True)
 
@@ -142,8 +157,8 @@ def copy_command(request: StillRequest, target: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def still_command(request: StillRequest, slow: bool = False) -> list[str]:
-    """The whole ffmpeg command for one picture; ``slow`` finds its time by decoding.
+def still_command(request: StillRequest, slow: bool = False, turn: str = "") -> list[str]:
+    """The whole ffmpeg command for one picture; ``slow`` finds its time by decoding, ``turn`` is a filter before it.
 
     Raises :class:`FfmpegError` for what is on no list.
     """
@@ -158,7 +173,8 @@ def still_command(request: StillRequest, slow: bool = False) -> list[str]:
         "ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-v", "error",
         *guards((request.demuxer,), decoders), "-max_pixels", str(MAX_PIXELS), "-threads", "1",
         *([] if slow else seek), "-f", request.demuxer, "-i", file_argument(request.source), *(seek if slow else []),
-        "-map", f"0:{request.index}", "-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", "1", "-vf", size,
+        "-map", f"0:{request.index}", "-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", "1",
+        "-vf", f"{turn},{size}" if turn else size,
         *_encoder(request), "-fs", str(MAX_STILL_BYTES),
         "-fflags", "+bitexact", "-flags:v", "+bitexact", "-f", "image2pipe", "-y", file_argument(request.target),
     ]  # fmt: skip

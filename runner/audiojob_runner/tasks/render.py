@@ -46,7 +46,7 @@ NO_WORDS: Final = "There are no words in the lyrics: the film shows the title al
 # Percent at the end of each part.
 _PARTS: Final = {
     "Read": (0.0, 2.0), "Measured": (2.0, 4.0), "Read the background": (4.0, 6.0), "Rendered": (6.0, 95.0),
-    "Encoded the sound of the zip": (95.0, 99.0),
+    "Encoded the sound of the zip": (95.0, 97.0), "Drew the words of the zip": (97.0, 99.0),
 }  # fmt: skip
 _CODECS: Final = {"mp4": ("mov", "h264"), "webm": ("matroska", "vp9")}
 _EXTENSIONS: Final = {"jpeg": "jpg", "png": "png"}
@@ -203,8 +203,14 @@ class _Rendering:
             artist=written.names["artist"],
             gain_decibels=film.gain_decibels,
         )
-        report = self._reporter("Encoded the sound of the zip", sound.seconds)
-        self._warnings += write_zip(request, written.fonts, report, self._context.cancelled)
+        heard = self._reporter("Encoded the sound of the zip", sound.seconds)
+        verb = "Drew the words of the zip"
+        low, high = _PARTS[verb]
+
+        def drawn(share: float) -> None:
+            self._context.progress(low + (high - low) * share, f"{verb}: {share:.0%}")
+
+        self._warnings += write_zip(request, written.fonts, heard, drawn, self._context.cancelled)
         return request.target
 
     def _reporter(self, verb: str, seconds: float | None) -> Callable[[float], None]:

@@ -36,10 +36,12 @@ class Frame:
 
 
 def take_picture(source: Path, kind: PictureKind, target: Path, frame: Frame, cancelled: threading.Event) -> None:
-    """Write the picture as PNG. Raises :class:`FfmpegError`, and then leaves no file."""
+    """Write the picture as PNG, the way up that its camera noted. Raises :class:`FfmpegError`, and then leaves no
+    file."""
     request = StillRequest(
-        source, target, kind.demuxer, 0, kind.codec, "png", None, _ROOM * frame.width, _ROOM * frame.height
-    )
+        source, target, kind.demuxer, 0, kind.codec, "png", None, _ROOM * frame.width, _ROOM * frame.height,
+        upright=True,
+    )  # fmt: skip
     still(request, cancelled)
 
 

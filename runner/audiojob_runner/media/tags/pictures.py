@@ -1,4 +1,7 @@
-"""What a picture is by its first bytes, whatever a file or a server calls it. No SVG, which may lead elsewhere."""
+"""What a picture is by its own bytes, whatever a file or a server calls it: kind, size, which way up.
+
+No SVG, which may lead elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,8 @@ _KINDS: Final = (
 )
 # Frames of a JPEG begin with one of these; the others of the range are tables.
 _JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_ORIENTATION: Final = 0x0112
+_MOST_ENTRIES: Final = 512
 
 
 def picture_kind(data: bytes) -> PictureKind | None:
@@ -71,3 +76,30 @@ def _webp_size(content: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack("<HH", body[6:10])
         return width & 0x3FFF, height & 0x3FFF
     return None
+
+
+def exif_orientation(content: bytes) -> int:
+    """How the camera was held, 1 to 8; 1 where a JPEG does not say it."""
+    at = 2
+    while at + 4 <= len(content) and content[at] == 0xFF and content[at + 1] not in (0xDA, 0xD9):
+        size = int.from_bytes(content[at + 2 : at + 4], "big")
+        if content[at + 1] == 0xE1 and content[at + 4 : at + 10] == b"Exif\0\0":
+            return _orientation(content[at + 10 : at + 2 + size])
+        at += 2 + size
+    return 1
+
+
+def _orientation(tiff: bytes) -> int:
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
+    if order is None or len(tiff) < 8:
+        return 1
+    at = struct.unpack(f"{order}I", tiff[4:8])[0]
+    if at + 2 > len(tiff):
+        return 1
+    count = min(struct.unpack(f"{order}H", tiff[at : at + 2])[0], _MOST_ENTRIES)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        field = tiff[entry : entry + 12]
+        if len(field) == 12 and struct.unpack(f"{order}H", field[:2])[0] == _ORIENTATION:
+            value = int(struct.unpack(f"{order}H", field[8:10])[0])
+            return value if 1 <= value <= 8 else 1
+    return 1

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 from tests.unit.runner.cdg.machine import HEIGHT, WIDTH, Machine, line
 
+from audiojob_runner.cdg import stream as stream_module
 from audiojob_runner.cdg.bitmap import Mask
 from audiojob_runner.cdg.make import DELAY_MILLISECONDS, KaraokeZip, write_zip
 from audiojob_runner.cdg.raster import Raster
 from audiojob_runner.cdg.song import About, graphics_of
 from audiojob_runner.cdg.stream import PALETTE, TITLE_COLOURS, after, before
+from audiojob_runner.errors import PhaseError
 from audiojob_runner.karaoke.timed import SungLine
 from audiojob_runner.media.ffmpeg import FfmpegError
 from audiojob_runner.typeset.fonts import Fonts
+from audiojob_types.contract import ExitCode
 
 SONG = ["Over the hills and far away", "gypsy jugglers quickly", "Ärger für große Füße", "and the rest of it"]
 LINES = [line(text, 7_000 + 3_000 * n, 10_000 + 3_000 * n) for n, text in enumerate(SONG)]
@@ -149,7 +152,7 @@ def sound(folder: Path, click_at: float, seconds: float) -> Path:
 
 def make(fonts: Fonts, lines: Sequence[SungLine], source: Path, target: Path, seconds: float) -> list[str]:
     request = KaraokeZip(lines, source, "pcm_s16le", 1_000 * seconds, target, 'Go/"On"?', "Some: Body")
-    return write_zip(request, fonts, lambda position: None, threading.Event())
+    return write_zip(request, fonts, lambda position: None, lambda share: None, threading.Event())
 
 
 def test_the_zip_plays_and_its_words_are_in_time_with_its_sound(fonts: Fonts, tmp_path: Path) -> None:
@@ -190,3 +193,34 @@ def test_a_failure_leaves_no_file(fonts: Fonts, tmp_path: Path) -> None:
     with pytest.raises(FfmpegError):
         make(fonts, LINES, broken, tmp_path / "song.zip", 8.0)
     assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
+
+
+def test_graphics_tell_how_far_they_are_and_can_be_stopped(
+    fonts: Fonts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "_CHUNK_PACKETS", 300)
+    target = tmp_path / "song.zip"
+    lines = [line("la", 100 * n, 100 * n + 90) for n in range(60)]
+    request = KaraokeZip(lines, sound(tmp_path, 0.5, 8.0), "pcm_s16le", 8_000, target)
+    shares = list[float]()
+    write_zip(request, fonts, lambda position: None, shares.append, threading.Event())
+    assert shares == sorted(shares)
+    assert len(shares) > len(lines) + 1, "of the lines and of the packets"
+    assert (shares[0], shares[-1]) == (0, pytest.approx(1))
+
+    for last in (0.5, 0.9):  # while letters are drawn, and while packets are written
+        seen = list[float]()
+        stopping = threading.Event()
+
+        def stop(
+            share: float, seen: list[float] = seen, stopping: threading.Event = stopping, last: float = last
+        ) -> None:
+            seen.append(share)
+            if share >= last:
+                stopping.set()
+
+        with pytest.raises(PhaseError) as caught:
+            write_zip(request, fonts, lambda position: None, stop, stopping)
+        assert caught.value.exit_code == ExitCode.STOPPED
+        assert seen[-1] < 1
+        assert not target.exists()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +19,7 @@ from tests.integration.runner.tasks.web import Web, running
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.egress import proxy
 from audiojob_runner.logs import CallbackHandler, JsonFormatter
+from audiojob_runner.media import ffmpeg
 from audiojob_runner.phase.result import encode, failure
 from audiojob_runner.phase.worker import result_to_record
 from audiojob_runner.task import PartialFolders
@@ -108,6 +111,36 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     bench = Bench(tmp_path)
     bench.models.mkdir()
     return bench
+
+
+# An ffmpeg that ends as a real one would when it codes pictures; asked for anything else, it is the real one.
+STANDIN = """#!/bin/sh
+case "$*" in *{mark}*) {fault} ;; esac
+exec {real} "$@"
+"""
+
+
+@pytest.fixture
+def break_encoder(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """From now on ffmpeg does this, in words of a shell, where its command has that mark. If it stands still there, it
+    is given a second; other calls have the usual time."""
+    real, pump = shutil.which("ffmpeg"), ffmpeg._pump
+
+    def standing_in(fault: str, mark: str) -> None:
+        def impatient(process: subprocess.Popen[bytes], *others: Any) -> str:
+            with monkeypatch.context() as patch:
+                if mark in str(process.args):
+                    patch.setattr(ffmpeg, "IDLE_SECONDS", 1)
+                return pump(process, *others)
+
+        program = bench.root / "bin" / "ffmpeg"
+        program.parent.mkdir()
+        program.write_text(STANDIN.format(fault=fault, mark=mark, real=real))
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        monkeypatch.setattr(ffmpeg, "_pump", impatient)
+
+    return standing_in
 
 
 @pytest.fixture

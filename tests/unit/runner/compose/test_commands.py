@@ -22,7 +22,7 @@ from audiojob_runner.compose.plan import Shot
 from audiojob_types.documents.scenes import Fit, Overlay, Scene
 
 FRAME = Frame(320, 180, 25)
-PIECES = Pieces(Path("/w/scene.mp4"), Path("/w/covering.mp4"), Path("/w/held.mp4"))
+PIECES = Pieces(Path("/w/scene.mp4"), Path("/w/covering.mp4"), Path("/w/held.mp4"), Path("/w/decoded.txt"))
 NASTY = "'],movie=/etc/passwd;{\\p1}"
 
 

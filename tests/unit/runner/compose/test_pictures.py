@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from audiojob_runner.compose.pictures import PictureError, exif_orientation, prepare
-from audiojob_runner.media.tags.pictures import picture_size
+from audiojob_runner.compose.pictures import PictureError, prepare
+from audiojob_runner.media.tags.pictures import exif_orientation, picture_size
 
 
 def png(width: int, height: int) -> bytes:

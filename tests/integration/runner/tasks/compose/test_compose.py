@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,28 @@ def test_a_photo_of_a_camera_comes_out_upright_and_cmyk_in_its_colours(bench: Be
     (frame,) = frames(compose(bench, scenes, {"turned": turned}, shape="Square").outputs[0].path, 2)
     assert close(mean(frame[:70]), RED)
     assert close(mean(frame[-70:]), BLUE)
+
+
+def test_a_clip_that_ends_before_it_says_is_held_with_a_warning(bench: Bench, tmp_path: Path) -> None:
+    whole = clip(tmp_path / "film.mp4", "lime", "blue", "-movflags", "+faststart")
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
+    scenes: dict[str, Any] = {
+        "scenes": [
+            {"clip": "whole"},
+            {"clip": "cut", "transition": "CrossFade"},
+            {"clip": "whole", "clipStartMilliseconds": 3_000, "durationMilliseconds": 1_500},
+        ]
+    }
+    result = compose(bench, scenes, {"whole": whole, "cut": cut})
+    [warning] = result.metadata["warnings"]
+    assert re.fullmatch(
+        r"Scene 2: clip 'cut' ends after [123]\.\d s, though it says 4\.0 s: the rest cannot be decoded, and the last "
+        r"picture stays\.",
+        warning,
+    )
+    assert probe(result.outputs[0].path)["streams"][0]["nb_frames"] == str(round(9.5 * 30))
+    assert sorted(path.suffix for path in bench.work.iterdir() if path.is_file()) == [".jpg", ".mp4"]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,6 @@ from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 
 SCENES = {"scenes": [{"colour": "#0000FF", "durationMilliseconds": 60_000}, {"picture": "sea", "narration": "voice"}]}
-# An ffmpeg that ends as a real one would when it codes pictures; asked for anything else, it is the real one.
-STANDIN = """#!/bin/sh
-case "$*" in *filter_complex*) {fault} ;; esac
-exec {real} "$@"
-"""
 
 
 @pytest.fixture
@@ -47,18 +41,18 @@ def test_a_film_that_is_cancelled_leaves_nothing(bench: Bench, media: dict[str, 
          (ExitCode.DISK_FULL, Reason.DISK_FULL)),
         ("kill -9 $$", (ExitCode.TEMPORARY, Reason.OUT_OF_MEMORY)),
         ("exit 0", (ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE)),
+        ("exec sleep 300", (ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE)),
     ],
-    ids=["the disk is full", "the encoder is killed", "no picture comes out"],
+    ids=["the disk is full", "the encoder is killed", "no picture comes out", "the encoder stands still"],
 )  # fmt: skip
 def test_an_encoder_that_fails(
-    bench: Bench, media: dict[str, Path], monkeypatch: pytest.MonkeyPatch, fault: str, error: tuple[ExitCode, Reason]
+    bench: Bench,
+    media: dict[str, Path],
+    break_encoder: Callable[[str, str], None],
+    fault: str,
+    error: tuple[ExitCode, Reason],
 ) -> None:
-    real = next(f"{folder}/ffmpeg" for folder in os.environ["PATH"].split(":") if Path(folder, "ffmpeg").exists())
-    standin = bench.root / "bin" / "ffmpeg"
-    standin.parent.mkdir()
-    standin.write_text(STANDIN.format(fault=fault, real=real))
-    standin.chmod(standin.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{standin.parent}:{os.environ['PATH']}")
+    break_encoder(fault, "-filter_complex")
     with pytest.raises(PhaseError) as caught:
         compose(bench, SCENES, media)
     assert (caught.value.exit_code, caught.value.reason) == error, caught.value.message

@@ -175,6 +175,43 @@ def test_odd_pictures_are_red(bench: Bench, tmp_path: Path, song: Path, make: Ca
     assert blue < 60
 
 
+def camera_jpeg(path: Path) -> None:
+    """Red above blue, as seen; stored turned by a quarter, with the camera's note."""
+    photo = Image.new("RGB", (640, 360), "red")
+    photo.paste("blue", (0, 180, 640, 360))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.transpose(Image.Transpose.ROTATE_90).save(path, format="JPEG", exif=exif)
+
+
+def test_a_photo_of_a_camera_is_upright(bench: Bench, tmp_path: Path, song: Path) -> None:
+    camera_jpeg(tmp_path / "picture")
+    result = render(bench, LA, song, TaskInput("background", path=tmp_path / "picture"), frameRate=10)
+    last = pictures(film_of(result))[-1]
+    (red, _, little), (less, _, blue) = (last[rows, :40].mean(axis=(0, 1)) for rows in (slice(100), slice(140, 240)))
+    assert min(red, blue) > 190
+    assert max(little, less) < 60
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "sentence"),
+    [
+        ("exec sleep 300", Reason.TEMPORARY_FAILURE, "The encoder stood still."),
+        ("kill -9 $$", Reason.OUT_OF_MEMORY, "The encoder was ended, most likely for want of memory."),
+        ("echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1", Reason.DISK_FULL, "The disk"),
+    ],
+    ids=["it stands still", "it is killed", "the disk is full"],
+)
+def test_an_encoder_that_fails(
+    bench: Bench, song: Path, break_encoder: Callable[[str, str], None], fault: str, reason: Reason, sentence: str
+) -> None:
+    break_encoder(fault, "ass=f")
+    with pytest.raises(PhaseError, match=f"^{sentence}") as caught:
+        render(bench, LA, song)
+    assert caught.value.reason is reason
+    assert list(bench.work.iterdir()) == []
+
+
 def test_silence_is_no_failure(bench: Bench, tmp_path: Path) -> None:
     silence = tmp_path / "silence.wav"
     source = ["-f", "lavfi", "-i", "anullsrc=r=44100:cl=stereo", "-t", "1", str(silence)]
