@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from tests.integration.operator.conftest import Object, Space
 from tests.support.operator_process import OperatorProcess
-from tests.support.podrunner import PodRunner
+from tests.support.podrunner import PodRunner, succeed, waiting
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.paths import paths_from_environment, repository
@@ -29,6 +29,7 @@ from audiojob_dev.rest import MERGE_PATCH, wait_until
 from audiojob_dev.tools import binaries
 from audiojob_types.base import format_time
 from audiojob_types.constants import API_VERSION, RUNNER_SERVICE_ACCOUNT
+from audiojob_types.contract import PhaseInput
 
 EARLIER = repository() / "tests" / "data" / "stored" / "2026-11-24"
 NAMESPACE = "upgraded"
@@ -188,6 +189,43 @@ def test_F9_and_back_what_the_newer_release_wrote_is_valid_under_the_earlier_crd
         server.apply_crds(repository() / "crds")
         upgrade.look("again")
     assert upgrade.seen["again"]["late"]["spec"]["priority"] == 9
+
+
+GONE, HERE = "registry.example.org/audiojob/runner:earlier", "registry.example.org/audiojob/runner:later"
+
+
+def test_a_job_whose_image_went_with_the_earlier_release_fails_and_a_retry_goes_on(
+    upgrade: Upgrade, tmp_path: Path
+) -> None:
+    """Row 12 of the table of upgrades: a job keeps the runner that it began with, also where nobody has it any more."""
+    space, taken = upgrade.space, set[tuple[str, str, str]]()
+
+    def play(phase: PhaseInput, pod: Object) -> Object:
+        image = str(pod["spec"]["containers"][0]["image"])
+        taken.add((phase.job, phase.phase, image))
+        if image == GONE and phase.phase == "two":
+            return waiting("ErrImagePull", f"{image}: not found")
+        return succeed(phase, pod)
+
+    phases = [{"name": name, "task": "Simulate", "startTimeoutSeconds": 4} for name in ("one", "two")]
+    pipeline = {"apiVersion": API_VERSION, "kind": "AudioPipeline", "metadata": {"name": "imageless"}}
+    space.rest.request("POST", f"/apis/{API_VERSION}/audiopipelines", {**pipeline, "spec": {"phases": phases}})
+    with PodRunner(space.rest, NAMESPACE, play):
+        with OperatorProcess(upgrade.server.kubeconfig, [NAMESPACE], tmp_path / "1", AUDIOJOB_IMAGES__RUNNER=GONE):
+            space.submit("begun", pipeline="imageless")
+            space.until("begun", lambda _: ("begun", "two", GONE) in taken, "its second phase", seconds=60)
+        with OperatorProcess(
+            upgrade.server.kubeconfig, [NAMESPACE], tmp_path / "2", AUDIOJOB_IMAGES__RUNNER=HERE
+        ) as later:
+            begun = space.finished("begun", seconds=60, story=later.story)
+            assert begun["status"]["error"]["reason"] == "ImagePullFailed"
+            assert GONE in begun["status"]["error"]["message"]
+            space.submit("retried", pipeline="imageless", retryOf="begun")
+            retried = space.finished("retried", seconds=60, story=later.story)
+    assert retried["status"]["state"] == "Succeeded"
+    assert {each for each in taken if each[0] == "retried"} == {("retried", "two", HERE)}
+    one, two = retried["status"]["phases"]
+    assert (one["manifest"], two["attempt"]) == (begun["status"]["phases"][0]["manifest"], 1)
 
 
 def _known(value: object, like: object) -> object:
