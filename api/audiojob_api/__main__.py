@@ -17,12 +17,17 @@ from audiojob_api.cluster.reviews import KubeAuthorizer
 from audiojob_api.http.connection import ConnectionLimits, protocol
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.settings import ApiSettings
+from audiojob_api.sql.database import Database
+from audiojob_api.sql.errors import DatabaseError
+from audiojob_api.sql.filesystem import require_local
+from audiojob_api.sql.url import parse
 from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
 from audiojob_kube.protocol import KubeClient
 from audiojob_types.constants import MANAGER_API
 from audiojob_types.outside.logs import RedactingFormatter, close_other_ways
+from audiojob_types.outside.redaction import SECRETS
 
 _EXIT_USAGE = 64
 _GRACEFUL_SECONDS = 10
@@ -46,7 +51,7 @@ async def serve(settings: ApiSettings) -> None:
     try:
         stopping = asyncio.Event()
         metrics = ApiMetrics()
-        app = create_app(settings, _backend(client, settings.namespace), stopping, metrics)
+        app = create_app(settings, _backend(client, settings), stopping, metrics)
         await _Server(_config(app, settings, metrics), stopping).serve()
     finally:
         await client.aclose()
@@ -77,9 +82,28 @@ def _config(app: FastAPI, settings: ApiSettings, metrics: ApiMetrics) -> uvicorn
     )
 
 
-def _backend(client: KubeClient, namespace: str) -> Backend:
-    jobs = KubeJobs(client, namespace)
-    return Backend(authorizer=KubeAuthorizer(client, namespace), reader=jobs, live=jobs, writer=jobs, lifecycle=jobs)
+def _backend(client: KubeClient, settings: ApiSettings) -> Backend:
+    jobs = KubeJobs(client, settings.namespace)
+    return Backend(
+        authorizer=KubeAuthorizer(client, settings.namespace),
+        reader=jobs,
+        live=jobs,
+        writer=jobs,
+        lifecycle=jobs,
+        database=_database(settings),
+    )
+
+
+def _database(settings: ApiSettings) -> Database | None:
+    """Raises DatabaseError for an address that cannot be used: it will not get better by waiting."""
+    if settings.database.url is None:
+        return None
+    url = parse(settings.database.url.get_secret_value())
+    if url.url.password:
+        SECRETS.learn(url.url.password)
+    if url.file is not None:
+        require_local(url.file)
+    return Database(url)
 
 
 def main() -> int:
@@ -97,7 +121,7 @@ def main() -> int:
     close_other_ways()
     try:
         asyncio.run(serve(settings))
-    except ConfigError as error:
+    except (ConfigError, DatabaseError) as error:
         print(f"audiojob-api: {error}", file=sys.stderr)
         return _EXIT_USAGE
     return 0

@@ -25,6 +25,7 @@ from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs
 from audiojob_api.jobs.queue_position import QueuePositions
 from audiojob_api.jobs.views import view
 from audiojob_api.settings import ApiSettings
+from audiojob_api.sql.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Backend:
     live: LiveJobs
     writer: JobWriter
     lifecycle: Lifecycle
+    database: Database | None = None
 
 
 def create_app(
@@ -45,13 +47,18 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(backend.lifecycle.run(), name="read-model")
+        tasks = [asyncio.create_task(backend.lifecycle.run(), name="read-model")]
+        if backend.database is not None:
+            tasks.append(asyncio.create_task(backend.database.run(), name="database"))
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            for task in reversed(tasks):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            if backend.database is not None:
+                await backend.database.close()
 
     app = DescribedApp(
         title="audiojob",
@@ -92,6 +99,7 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, 
         live=backend.live,
         writer=backend.writer,
         lifecycle=backend.lifecycle,
+        database=backend.database,
         show=lambda job: view(job, positions.of(job)),
         metrics=metrics,
         stopping=stopping,

@@ -5,11 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from audiojob_types.constants import API_AUDIENCE
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
+
+
+class DatabaseSettings(BaseModel):
+    """The SQL database of history, accounts, limits and uploads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Annotated[
+        SecretStr | None,
+        Field(
+            description="sqlite:////data/audiojob.db (one replica) or postgresql://USER:PASSWORD@HOST/DATABASE. "
+            "Absent: nothing is kept beside the cluster."
+        ),
+    ] = None
 
 
 class ApiSettings(BaseSettings):
@@ -54,6 +68,7 @@ class ApiSettings(BaseSettings):
         int,
         Field(ge=0, description="Waiting that raises a job's priority by one; must equal the operator's. 0 for none."),
     ] = DEFAULT_AGEING_SECONDS
+    database: DatabaseSettings = DatabaseSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kubeconfig: Annotated[
         Path | None, Field(description="Absent: the pod's own account, else the usual kubeconfig.")

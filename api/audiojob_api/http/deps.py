@@ -28,6 +28,7 @@ from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs
 from audiojob_api.jobs.views import Show
 from audiojob_api.problems import Problem, repeated
 from audiojob_api.settings import ApiSettings
+from audiojob_api.sql.database import Database
 from audiojob_kube.errors import ApiError, TransportError
 
 # ---------------------------------------------------------------- services
@@ -46,6 +47,7 @@ class Services:
     show: Show
     metrics: ApiMetrics
     stopping: asyncio.Event
+    database: Database | None = None
 
 
 def install(app: FastAPI, services: Services) -> None:

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from audiojob_api.http.refusals import from_kubernetes, from_validation
-from audiojob_api.problems import FieldProblem, Problem
+from audiojob_api.problems import FieldProblem, Problem, unavailable
+from audiojob_api.sql.errors import DatabaseUnavailable
 from audiojob_kube.errors import ApiError, TransportError
 
 _log = logging.getLogger(__name__)
@@ -76,6 +77,11 @@ def install_handlers(app: FastAPI) -> None:
         if problem.status >= 500:
             _log.warning("%s %s: %s", request.method, request.url.path, error)
         return answer(problem)
+
+    @app.exception_handler(DatabaseUnavailable)
+    async def _database(request: Request, error: DatabaseUnavailable) -> JSONResponse:
+        _log.warning("%s %s: %s", request.method, request.url.path, error)
+        return answer(unavailable("The database cannot be used at the moment; the API's log has the details."))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

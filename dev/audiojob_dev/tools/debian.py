@@ -25,18 +25,57 @@ PROMETHEUS = (
     *("libjs-popper.js", "libjs-rickshaw"),
 )
 _SOURCES = "usr/share/javascript/moment-timezone/data"  # 200 MB that nothing loads
+# By Debian's release: the server, its client's library, and what a lean machine lacks of what they load.
+_SERVER = (
+    "libxml2",
+    "liblz4-1",
+    "libzstd1",
+    "libgssapi-krb5-2",
+    "libkrb5-3",
+    "libk5crypto3",
+    "libkrb5support0",
+    "libpq5",
+)
+POSTGRESQL = {
+    "12": ("postgresql-15", "postgresql-client-15", "libicu72", "libldap-2.5-0", "libsasl2-2", *_SERVER),
+    "13": ("postgresql-17", "postgresql-client-17", "libicu76", "libldap2", "libsasl2-2", *_SERVER),
+}
+_RELEASE = Path("/etc/os-release")
 
 
 def prometheus(paths: Paths, progress: Progress) -> Path:
     """The folder that holds Prometheus' files as from `/`; fetched where it is missing. Raises DevError."""
-    target = paths.cache / "prometheus"
+    return _fetched(paths, progress, "Prometheus", PROMETHEUS, without=[_SOURCES])
+
+
+def postgresql(paths: Paths, progress: Progress, release: Path = _RELEASE, root: Path = Path("/")) -> Path:
+    """The folder of PostgreSQL's programs: as installed on this machine, else fetched. Raises DevError."""
+    if (installed := _newest_server(root)) is not None:
+        return installed
+    found = dict(line.split("=", 1) for line in release.read_text().splitlines() if "=" in line)
+    packages = POSTGRESQL.get(found.get("VERSION_ID", "").strip('"')) if found.get("ID") == "debian" else None
+    if packages is None:
+        raise DevError("PostgreSQL is needed and not installed; its packages are fetched on Debian 12 and 13 alone.")
+    programs = _newest_server(_fetched(paths, progress, "PostgreSQL", packages))
+    if programs is None:
+        raise DevError(f"Debian's packages {' '.join(packages)} hold no PostgreSQL server.")
+    return programs
+
+
+def _newest_server(root: Path) -> Path | None:
+    found = [each.parent for each in (root / "usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(found, key=lambda folder: int(folder.parent.name), default=None)
+
+
+def _fetched(paths: Paths, progress: Progress, name: str, packages: Sequence[str], without: Sequence[str] = ()) -> Path:
+    target = paths.cache / name.lower()
     if not target.exists():
         with (
-            progress.step("Prometheus, from Debian's packages"),
-            locked(target.with_suffix(".lock"), seconds=_LOCK_SECONDS, holder="another download of Prometheus"),
+            progress.step(f"{name}, from Debian's packages"),
+            locked(target.with_suffix(".lock"), seconds=_LOCK_SECONDS, holder=f"another download of {name}"),
         ):
             if not target.exists():
-                unpack(PROMETHEUS, target, without=[_SOURCES])
+                unpack(packages, target, without=without)
     return target
 
 

@@ -82,3 +82,21 @@ def test_prometheus_is_fetched_once(programs: Path, log: Path, tmp_path: Path) -
         found = [debian.prometheus(paths, progress) for _ in range(2)]
     assert found == [paths.cache / "prometheus"] * 2
     assert len(log.read_text().splitlines()) == 1
+
+
+def test_postgresql_is_the_one_of_the_machine_or_that_of_its_release(programs: Path, log: Path, tmp_path: Path) -> None:
+    unpacks = 'folder="$3/usr/lib/postgresql/15/bin"; mkdir -p "$folder"; touch "$folder/initdb"\n'
+    have(programs, apt_get=DOWNLOADS, dpkg_deb=unpacks)
+    paths, release = Paths(cache=tmp_path / "cache", state=tmp_path / "state"), tmp_path / "os-release"
+    release.write_text('ID=debian\nVERSION_ID="12"\n')
+    for version in ("9", "17"):
+        (tmp_path / "usr/lib/postgresql" / version / "bin").mkdir(parents=True)
+        (tmp_path / "usr/lib/postgresql" / version / "bin" / "initdb").touch()
+    with Progress() as progress:
+        assert debian.postgresql(paths, progress, release, tmp_path) == tmp_path / "usr/lib/postgresql/17/bin"
+        fetched = debian.postgresql(paths, progress, release, tmp_path / "bare")
+        assert fetched == paths.cache / "postgresql/usr/lib/postgresql/15/bin"
+        assert "postgresql-15" in log.read_text()
+        release.write_text("ID=other\n")
+        with pytest.raises(DevError, match="Debian 12 and 13 alone"):
+            debian.postgresql(paths, progress, release, tmp_path / "bare")

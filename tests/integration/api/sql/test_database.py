@@ -1,0 +1,173 @@
+"""One base for both databases: schema, versions, faults. SQLite and PostgreSQL are the real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import insert, select, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
+from tests.support.databases.postgres import Postgres
+
+from audiojob_api.sql.database import Database, State
+from audiojob_api.sql.errors import DatabaseError, DatabaseUnavailable
+from audiojob_api.sql.schema import config, upgrade
+from audiojob_api.sql.tables import METADATA
+from audiojob_api.sql.tables.archive import WRITER
+from audiojob_api.sql.url import parse
+
+ROW = {"id": 1, "epoch": 1, "holder": "one", "taken": 0}
+
+
+def differences(connection: Connection) -> list[Any]:
+    return list(compare_metadata(MigrationContext.configure(connection), METADATA))
+
+
+async def test_the_migrations_make_the_tables_from_each_earlier_version(database: Database, url: str) -> None:
+    """From nothing in one go (the fixture), and from the first version forward with a row that stays."""
+    async with database.read() as connection:
+        assert await connection.run_sync(differences) == []
+    revisions = [each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()]
+    assert revisions[-1] == "0001"
+    assert len(ScriptDirectory.from_config(config()).get_heads()) == 1
+    async with database.write() as connection:
+        await connection.run_sync(METADATA.drop_all)
+        await connection.execute(text("DROP TABLE alembic_version"))
+        await connection.run_sync(upgrade, "0001")
+        await connection.execute(insert(WRITER).values(ROW))
+    again = Database(parse(url))
+    await again.open()
+    async with again.read() as connection:
+        assert await connection.run_sync(differences) == []
+        assert (await connection.execute(select(WRITER))).mappings().one() == ROW
+    await again.close()
+
+
+async def test_a_newer_schema_is_read_and_never_written(database: Database, url: str) -> None:
+    async with database.write() as connection:
+        await connection.execute(insert(WRITER).values(ROW))
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    older = Database(parse(url))
+    await older.open()
+    assert older.state is State.READ_ONLY
+    async with older.read() as connection:
+        assert (await connection.execute(select(WRITER.c.holder))).scalar_one() == "one"
+    with pytest.raises(DatabaseUnavailable, match="newer release"):
+        async with older.write():
+            pass
+    async with older.read() as connection:
+        assert (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one() == "9999"
+    await older.close()
+
+
+async def test_replicas_that_start_together_make_one_schema(url: str) -> None:
+    several = [Database(parse(url)) for _ in range(1 if url.startswith("sqlite") else 4)]
+    await asyncio.gather(*(each.open() for each in several))
+    assert {each.state for each in several} == {State.READY}
+    for each in several:
+        await each.close()
+
+
+async def test_an_error_ends_the_transaction_and_is_no_outage(database: Database) -> None:
+    async def twice() -> None:
+        async with database.write() as connection:
+            await connection.execute(insert(WRITER).values(ROW))
+            await connection.execute(insert(WRITER).values(ROW))
+
+    with pytest.raises(IntegrityError):
+        await twice()
+    async with database.read() as connection:
+        assert (await connection.execute(select(WRITER))).all() == []
+    assert database.state is State.READY
+
+
+async def test_nothing_is_written_through_a_connection_for_reading(tmp_path: Path) -> None:
+    database = Database(parse(f"sqlite:///{tmp_path / 'a.db'}"))
+    await database.open()
+    with pytest.raises(DatabaseUnavailable, match="cannot be written"):
+        async with database.read() as connection:
+            await connection.execute(insert(WRITER).values(ROW))
+    async with database.read() as connection:
+        assert (await connection.execute(text("PRAGMA journal_mode"))).scalar_one() == "wal"
+    await database.close()
+
+
+async def test_a_locked_file_is_said_and_passes(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    database = Database(parse(f"sqlite:///{file}"))
+    await database.open()
+    async with database.write() as connection:
+        await connection.execute(text("PRAGMA busy_timeout=10"))
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailable, match="locked by another process"):
+        async with database.write():
+            pass
+    assert database.state is State.AWAY
+    async with database.read() as connection:  # readers go on
+        await connection.execute(select(WRITER))
+    other.execute("COMMIT")
+    other.close()
+    async with database.write() as connection:
+        await connection.execute(insert(WRITER).values(ROW))
+    assert (database.state, database.detail) == (State.READY, "")
+    await database.close()
+
+
+async def test_a_full_file_keeps_what_was_there(tmp_path: Path) -> None:
+    database = Database(parse(f"sqlite:///{tmp_path / 'a.db'}"))
+    await database.open()
+    async with database.write() as connection:
+        await connection.execute(text("PRAGMA max_page_count=1"))  # never less than it has now
+        await connection.execute(insert(WRITER).values(ROW))
+    with pytest.raises(DatabaseUnavailable, match="disk of the database is full"):
+        async with database.write() as connection:
+            await connection.execute(insert(WRITER).values({**ROW, "id": 2, "holder": "x" * 1_000_000}))
+    async with database.read() as connection:
+        assert len((await connection.execute(select(WRITER))).all()) == 1
+    await database.close()
+
+
+async def test_a_server_that_is_away_comes_back(postgres: Postgres) -> None:
+    database = Database(parse(postgres.create("away")), check_seconds=0.05)
+    postgres.stop()
+    with pytest.raises(DatabaseUnavailable, match="database"):
+        await database.open()
+    running = asyncio.create_task(database.run())
+    with pytest.raises(DatabaseUnavailable):
+        async with database.read():
+            pass
+    postgres.start()
+    await asyncio.wait_for(database.opened(), 20)
+    async with database.write() as connection:
+        await connection.execute(insert(WRITER).values(ROW))
+    postgres.stop()
+    with pytest.raises(DatabaseUnavailable):
+        async with database.write() as connection:
+            await connection.execute(select(WRITER))
+    postgres.start()
+    async with asyncio.timeout(20):
+        while database.state is not State.READY:  # noqa: ASYNC110 - another process answers again
+            await asyncio.sleep(0.02)
+    async with database.read() as connection:
+        assert (await connection.execute(select(WRITER.c.holder))).scalar_one() == "one"
+    running.cancel()
+    await database.close()
+
+
+async def test_a_damaged_file_and_a_missing_folder_say_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    file.write_bytes(b"no database" * 1_000)
+    database = Database(parse(f"sqlite:///{file}"))
+    with pytest.raises(DatabaseUnavailable, match="is no SQLite database"):
+        await database.open()
+    await database.close()
+    with pytest.raises(DatabaseError, match="does not exist"):
+        await Database(parse(f"sqlite:///{tmp_path / 'none' / 'a.db'}")).open()
