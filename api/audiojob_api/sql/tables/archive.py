@@ -96,5 +96,5 @@ WRITER: Final = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("epoch", BigInteger, nullable=False),
     Column("holder", String(253), nullable=False),
-    Column("taken", BigInteger, nullable=False),
+    Column("renewed", BigInteger, nullable=False),
 )

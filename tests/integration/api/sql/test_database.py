@@ -23,7 +23,7 @@ from audiojob_api.sql.tables import METADATA
 from audiojob_api.sql.tables.archive import WRITER
 from audiojob_api.sql.url import parse
 
-ROW = {"id": 1, "epoch": 1, "holder": "one", "taken": 0}
+ROW = {"id": 1, "epoch": 1, "holder": "one", "renewed": 0}
 
 
 def differences(connection: Connection) -> list[Any]:

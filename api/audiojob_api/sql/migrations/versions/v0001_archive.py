@@ -89,6 +89,6 @@ def _create_sums() -> None:
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("holder", sa.String(253), nullable=False),
-        sa.Column("taken", sa.BigInteger(), nullable=False),
+        sa.Column("renewed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_writer"),
     )
