@@ -310,13 +310,13 @@ class ManifestOutput(StatusModel):
     media_type: str
     bytes: int
     sha256: Sha256
+    crc32: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")] | None = None  # which a zip names first; newer than sha256
     metadata: JsonObject = Field(default_factory=dict)  # durationSeconds, sampleRate, channels, …
 
 
 class Manifest(StatusModel):
     """The last object that a phase publishes: an attempt without it is invisible. ``fingerprint`` is the sha256 of
-    task, parameters and inputs, by which a repeated attempt recognises work that is already done. Fields that are not
-    known here are passed over: a newer runner may have written it."""
+    task, parameters and inputs, by which a repeated attempt recognises work that is done. A newer runner may write it."""
 
     api_version: str = API_VERSION
     job: str

@@ -273,7 +273,7 @@ def runner_files() -> dict[str, bytes]:
     given = phase_input_of(world.newest("one"))
     output = ManifestOutput(
         name="output", file="output.bin", media_type="application/octet-stream", bytes=64, sha256=SHA,
-        metadata={"durationSeconds": 1.5},
+        crc32="cbf43926", metadata={"durationSeconds": 1.5},
     )  # fmt: skip
     manifest = build_manifest(given, fingerprint(given, read_parameters(given)), (output,), {"untrained": False}, NOW)
     key = f"{given.attempt_prefix}{POD}/manifest.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,13 +79,14 @@ class Publisher:
     def _put(self, output: TaskOutput, written: list[str], files: set[tuple[int, int]]) -> ManifestOutput:
         key = self._key(output.path.name)
         digest = hashlib.sha256()
-        size = 0
+        size = crc32 = 0
 
         def chunks(file: BinaryIO) -> Iterator[bytes]:
-            nonlocal size
+            nonlocal size, crc32
             while chunk := file.read(CHUNK_BYTES):
                 self.on_bytes(len(chunk))
                 digest.update(chunk)
+                crc32 = zlib.crc32(chunk, crc32)
                 size += len(chunk)
                 yield chunk
 
@@ -106,6 +108,7 @@ class Publisher:
                 media_type=output.media_type,
                 bytes=size,
                 sha256=digest.hexdigest(),
+                crc32=f"{crc32:08x}",
                 metadata=output.metadata,
             )
         except ValidationError as error:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -110,3 +112,11 @@ def test_work_that_another_pod_published_meanwhile_stays_the_only_one(tmp_path: 
     assert left(tmp_path) == ["manifest.json", "one.wav"]
     assert first.manifest.outputs[0].metadata == {"durationSeconds": 1.5}
     assert first.manifest.metadata == {"tool": "1"}
+
+
+def test_the_manifest_names_what_was_written_by_sha256_and_by_the_crc32_of_zips(tmp_path: Path, made: Path) -> None:
+    published = publisher(tmp_path).publish(PHASE, "f" * 64, TaskResult([TaskOutput("one", made / "one.wav", "a/b")]))
+
+    content = (made / "one.wav").read_bytes()
+    (output,) = published.manifest.outputs
+    assert (output.sha256, output.crc32) == (sha256(content).hexdigest(), f"{crc32(content):08x}")
