@@ -12,7 +12,6 @@ from typing import Any
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import check_url
-from audiojob_runner.library.filenames import UNTITLED
 from audiojob_runner.local.advice import advice
 from audiojob_runner.local.arguments import Target, parse_inputs, parse_parameters
 from audiojob_runner.local.display import describe
@@ -24,6 +23,7 @@ from audiojob_runner.settings import Paths
 from audiojob_runner.sweep.command import SweepOptions, parse_store, run_sweep
 from audiojob_runner.sweep.plan import DEFAULT_ABSENT, DEFAULT_PERCENT, DEFAULT_UNFINISHED, Limits
 from audiojob_runner.task import Publishing
+from audiojob_store.filenames import UNTITLED
 from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore, PhaseNetwork
 from audiojob_types.destination import Layout
 from audiojob_types.models import DEFAULT_BASE_URL, KNOWN_MODELS

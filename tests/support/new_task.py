@@ -16,6 +16,7 @@ _PACKAGES: Final = (
     "crds/audiojob_types",
     "kube/audiojob_kube",
     "operator/audiojob_operator",
+    "runner/audiojob_store",
     "runner/audiojob_runner",
 )
 

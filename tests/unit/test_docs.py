@@ -148,7 +148,7 @@ def test_every_file_that_the_page_of_faults_names_exists() -> None:
 # ---------------------------------------------------------------- architecture
 
 ARCHITECTURE = ROOT / "docs/architecture.md"
-PACKAGES = ("audiojob_operator", "audiojob_runner", "audiojob_api", "audiojob_kube", "audiojob_types")
+PACKAGES = ("audiojob_operator", "audiojob_runner", "audiojob_api", "audiojob_kube", "audiojob_store", "audiojob_types")
 
 
 def found(dotted: str) -> bool:

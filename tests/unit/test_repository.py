@@ -20,6 +20,7 @@ PACKAGES = {
     "audiojob_kube": "kube",
     "audiojob_operator": "operator",
     "audiojob_runner": "runner",
+    "audiojob_store": "runner",
     "audiojob_api": "api",
 }
 LOCKS = sorted(path.name for path in (ROOT / "requirements").glob("*.txt"))

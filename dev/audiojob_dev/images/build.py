@@ -35,7 +35,7 @@ class Image:
     sources: tuple[str, ...]
 
 
-_RUNNER_SOURCES = ("requirements/runner.txt", "crds/audiojob_types", "runner/audiojob_runner")
+_RUNNER_SOURCES = ("requirements/runner.txt", "crds/audiojob_types", "runner/audiojob_store", "runner/audiojob_runner")
 IMAGES = (
     Image(
         "control",

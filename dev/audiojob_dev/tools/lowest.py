@@ -31,8 +31,8 @@ RECORD: Final = "requirements/floors.json"
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "operator": ("crds/audiojob_types", "kube/audiojob_kube", "operator/audiojob_operator"),
     "api": ("crds/audiojob_types", "kube/audiojob_kube", "api/audiojob_api"),
-    "runner": ("crds/audiojob_types", "runner/audiojob_runner"),
-    "music": ("crds/audiojob_types", "runner/audiojob_runner"),
+    "runner": ("crds/audiojob_types", "runner/audiojob_store", "runner/audiojob_runner"),
+    "music": ("crds/audiojob_types", "runner/audiojob_store", "runner/audiojob_runner"),
 }
 # Imported by a generator that no image runs.
 _ONLY_HERE: Final = frozenset({"pyyaml"})

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from audiojob_runner.library.filenames import clean
+from audiojob_store.filenames import clean
 
 MEDIA_TYPE: Final = "application/zip"
 _EARLIEST: Final = (1980, 1, 1, 0, 0, 0)

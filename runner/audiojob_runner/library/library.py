@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from audiojob_runner.errors import PhaseError, is_disk_full
-from audiojob_runner.store import Store, trees
+from audiojob_runner.store import Store
 from audiojob_runner.store.base import CHUNK_BYTES, check_key
+from audiojob_store import trees
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 

@@ -18,7 +18,7 @@ from typing import Annotated, BinaryIO, Final
 from pydantic import Field, ValidationError
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.store.trees import regular
+from audiojob_store.trees import regular
 from audiojob_types.base import StatusModel, Time
 from audiojob_types.contract import ExitCode, Sha256
 from audiojob_types.models import KnownModel, published_prefix

@@ -16,11 +16,11 @@ from typing import BinaryIO
 from pydantic import ValidationError
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.store import trees
 from audiojob_runner.store.base import CHUNK_BYTES, Store
-from audiojob_runner.store.layout import RESERVED_NAMES
 from audiojob_runner.store.manifest import Published, build_manifest, encode, find_published, reference
 from audiojob_runner.task import TaskOutput, TaskResult
+from audiojob_store import trees
+from audiojob_store.layout import RESERVED_NAMES
 from audiojob_types.contract import MANIFEST_NAME, ExitCode, ManifestOutput, PhaseInput
 from audiojob_types.reasons import Reason
 

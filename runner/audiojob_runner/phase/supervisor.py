@@ -26,11 +26,12 @@ from audiojob_runner.phase.untraceable import refuse_tracers
 from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.phase.worker import Order, WorkerSpec
 from audiojob_runner.settings import Paths, PodIdentity, node_name, read_parameters, read_phase_input, read_pod_identity
-from audiojob_runner.store import Store, open_store, trees
-from audiojob_runner.store.layout import LOG_FOLDER
+from audiojob_runner.store import Store, open_store
 from audiojob_runner.store.manifest import Published, find_published, fingerprint
 from audiojob_runner.task import PartialFolders, Publishing, TaskInput, TaskResult
 from audiojob_runner.tasks.program_folder import made_by_program
+from audiojob_store import trees
+from audiojob_store.layout import LOG_FOLDER
 from audiojob_types.base import WireModel
 from audiojob_types.contract import (
     ExitCode,

@@ -17,8 +17,7 @@ from audiojob_runner.phase.inputs import Fetcher
 from audiojob_runner.phase.logpieces import LogPieces
 from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
 from audiojob_runner.settings import Paths, PodIdentity, read_parameters, read_phase_input, read_pod_identity
-from audiojob_runner.store import Store, open_store, trees
-from audiojob_runner.store.layout import LOG_FOLDER
+from audiojob_runner.store import Store, open_store
 from audiojob_runner.task import TaskInput
 from audiojob_runner.tasks.program_folder import (
     INPUTS,
@@ -29,6 +28,8 @@ from audiojob_runner.tasks.program_folder import (
     PROGRESS,
     TEMPORARY,
 )
+from audiojob_store import trees
+from audiojob_store.layout import LOG_FOLDER
 from audiojob_types.contract import ExitCode, PhaseInput
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks.container import ContainerParameters

@@ -22,7 +22,7 @@ from obstore.exceptions import (
 from obstore.store import ObjectStore
 
 from audiojob_runner.errors import PhaseError, is_disk_full
-from audiojob_runner.store import trees
+from audiojob_store import trees
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 

@@ -19,8 +19,8 @@ from typing import Final
 import obstore
 from obstore.exceptions import BaseError
 
-from audiojob_runner.store import trees
 from audiojob_runner.store.base import Store, check_key
+from audiojob_store import trees
 
 # A file with holes takes no more than its blocks; below that some file systems count none.
 _HOLES_MATTER_BYTES: Final = 1024**2

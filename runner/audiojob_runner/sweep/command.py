@@ -19,7 +19,6 @@ from audiojob_runner.errors import PhaseError, as_phase_error
 from audiojob_runner.settings import Paths
 from audiojob_runner.store import Store, open_store
 from audiojob_runner.store.inventory import StoredObject, inventory, remove, remove_empty_folders
-from audiojob_runner.store.layout import PARTIAL_FOLDER
 from audiojob_runner.store.manifest import MAX_MANIFEST_BYTES
 from audiojob_runner.sweep.audiojobs import live_jobs
 from audiojob_runner.sweep.index import FOLDER as INDEX_FOLDER
@@ -34,6 +33,7 @@ from audiojob_runner.sweep.index import (
     with_last_state,
 )
 from audiojob_runner.sweep.plan import Kind, Limits, LiveJobs, Removal, StoredAttempt, StoredJob, SweepPlan, plan_sweep
+from audiojob_store.layout import PARTIAL_FOLDER
 from audiojob_types.base import format_time
 from audiojob_types.contract import MANIFEST_NAME, ExitCode, FolderStore, Manifest, S3Store
 from audiojob_types.reasons import Reason

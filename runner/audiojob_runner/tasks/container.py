@@ -16,9 +16,9 @@ from pydantic import Field, ValidationError
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.fetch.common import MEDIA_TYPES
-from audiojob_runner.store.layout import RESERVED_NAMES
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_runner.tasks.program_folder import OUTPUTS, OUTPUTS_INDEX, read_plain_file
+from audiojob_store.layout import RESERVED_NAMES
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.outside.question import MAX_QUESTION_CHARACTERS

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.library.filenames import MAX_NUMBER, Naming, clean_extension, naming, place
 from audiojob_runner.library.library import Added, Library, Piece, open_library
 from audiojob_runner.store import open_store
 from audiojob_runner.store.base import CHUNK_BYTES
 from audiojob_runner.task import Publishing, TaskContext, TaskInput, TaskOutput, TaskResult
+from audiojob_store.filenames import MAX_NUMBER, Naming, clean_extension, naming, place
 from audiojob_types.base import WireModel
 from audiojob_types.contract import ExitCode
 from audiojob_types.destination import Layout

@@ -5,7 +5,7 @@ only while it holds the lock on its data: an attempt that still writes keeps its
 content of a file to another: for that it is removed and made anew.
 
 Code of another attempt may still run, and put a link in the place of any folder. So a folder is ``<attempt>/partial``
-below that of the phase, and reached by descriptors as :mod:`audiojob_runner.store.trees` does.
+below that of the phase, and reached by descriptors as :mod:`audiojob_store.trees` does.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from audiojob_runner.fetch.partial.format import (
     may_continue,
     parse_about,
 )
-from audiojob_runner.store import Store, trees
-from audiojob_runner.store.layout import PARTIAL_FOLDER
+from audiojob_runner.store import Store
 from audiojob_runner.task import PartialFolders
+from audiojob_store import trees
+from audiojob_store.layout import PARTIAL_FOLDER
 
 # Several GiB of blocks have sums of some hundred KiB.
 MAX_SUMS_BYTES: Final = 64 * 1024 * 1024

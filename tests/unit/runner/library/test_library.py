@@ -16,7 +16,7 @@ from tests.unit.runner.swapping import attack_before_call, swap
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.library.library import Added, FolderLibrary, Piece, rename_new
-from audiojob_runner.store import trees
+from audiojob_store import trees
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 

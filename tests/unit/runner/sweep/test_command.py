@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from audiojob_runner.store import open_store, trees
+from audiojob_runner.store import open_store
 from audiojob_runner.sweep.command import _apply, _read, _stored_job
 from audiojob_runner.sweep.plan import Kind, Removal, SweepPlan
+from audiojob_store import trees
 from audiojob_types.contract import FolderStore
 
 JOB = "music/5f1e0000-0000-4000-8000-00000000000a"

@@ -11,8 +11,9 @@ import pytest
 from audiojob_runner.fetch.partial import folder as module
 from audiojob_runner.fetch.partial.folder import PartialDownload, clear, partial_folders
 from audiojob_runner.fetch.partial.format import ABOUT_NAME, BLOCK_BYTES, DATA_NAME, SUMS_NAME, About, address_digest
-from audiojob_runner.store import open_store, trees
+from audiojob_runner.store import open_store
 from audiojob_runner.task import PartialFolders
+from audiojob_store import trees
 from audiojob_types.contract import FolderStore
 
 ADDRESS = address_digest("uid", "https://example.org/a.mp3")

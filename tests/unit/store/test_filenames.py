@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audiojob_runner.library.filenames import MAX_NUMBER, MAX_PART_BYTES, Naming, clean, clean_extension, naming, place
+from audiojob_store.filenames import MAX_NUMBER, MAX_PART_BYTES, Naming, clean, clean_extension, naming, place
 from audiojob_types.destination import Layout
 
 B10_UNREADABLE = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.unit.runner.swapping import attack_before_call, swap
 
-from audiojob_runner.store import trees
+from audiojob_store import trees
 
 MINE = "job/work/1-aaaaaaaa"
 
