@@ -316,7 +316,7 @@ class ManifestOutput(StatusModel):
 
 class Manifest(StatusModel):
     """The last object that a phase publishes: an attempt without it is invisible. ``fingerprint`` is the sha256 of
-    task, parameters and inputs, by which a repeated attempt recognises work that is done. A newer runner may write it."""
+    task, parameters and inputs, by which a repeated attempt knows work that is done. A newer runner may write it."""
 
     api_version: str = API_VERSION
     job: str

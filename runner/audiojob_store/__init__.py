@@ -1,1 +1,1 @@
-"""What runner and `files` share of the store: folders by descriptors, file names, names within an attempt's folder."""
+"""What programs that reach a store share: folders by descriptors, file names, and the tickets of the files service."""

@@ -23,6 +23,9 @@ from typing import Final
 MAX_DEPTH: Final = 32
 # Of a folder that is being emptied: one for each level, unless somebody goes on filling it.
 _MAX_ROUNDS: Final = 20_000
+# How opening a regular file without following links fails where the name is something else: a link (at the end, or on
+# the way), a pipe, a device, a folder, a socket.
+NO_FILE: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO})
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without blocking: somebody may have made a pipe there, whose other end never comes.
 _FILE: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC

@@ -148,7 +148,10 @@ def test_every_file_that_the_page_of_faults_names_exists() -> None:
 # ---------------------------------------------------------------- architecture
 
 ARCHITECTURE = ROOT / "docs/architecture.md"
-PACKAGES = ("audiojob_operator", "audiojob_runner", "audiojob_api", "audiojob_kube", "audiojob_store", "audiojob_types")
+PACKAGES = (
+    "audiojob_operator", "audiojob_runner", "audiojob_api", "audiojob_files", "audiojob_kube", "audiojob_store",
+    "audiojob_types",
+)  # fmt: skip
 
 
 def found(dotted: str) -> bool:
@@ -180,7 +183,9 @@ def test_every_name_on_the_page_of_the_architecture_exists(dotted: str) -> None:
     assert found(dotted), f"{dotted} was moved or renamed; say in docs/architecture.md where it is now"
 
 
-@pytest.mark.parametrize("package", ["audiojob_operator", "audiojob_runner", "audiojob_api", "audiojob_types"])
+@pytest.mark.parametrize(
+    "package", ["audiojob_operator", "audiojob_runner", "audiojob_api", "audiojob_files", "audiojob_types"]
+)
 def test_the_page_of_the_architecture_lists_the_folders_that_there_are(package: str) -> None:
     table = re.search(rf"^\| `{package}` \| what \|\n\|[-|]+\|\n((?:\|.*\n)+)", text_of(ARCHITECTURE), re.MULTILINE)
     assert table

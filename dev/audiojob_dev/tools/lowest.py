@@ -30,7 +30,13 @@ RECORD: Final = "requirements/floors.json"
 # The packages of ours that each extra runs.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "operator": ("crds/audiojob_types", "kube/audiojob_kube", "operator/audiojob_operator"),
-    "api": ("crds/audiojob_types", "kube/audiojob_kube", "api/audiojob_api"),
+    "api": (
+        "crds/audiojob_types",
+        "kube/audiojob_kube",
+        "runner/audiojob_store",
+        "api/audiojob_api",
+        "api/audiojob_files",
+    ),
     "runner": ("crds/audiojob_types", "runner/audiojob_store", "runner/audiojob_runner"),
     "music": ("crds/audiojob_types", "runner/audiojob_store", "runner/audiojob_runner"),
 }

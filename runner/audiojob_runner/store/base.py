@@ -31,9 +31,6 @@ CHUNK_BYTES: Final = 8 * 1024 * 1024
 # One part at a time: an upload that is aborted because one of its parts failed would leave behind those that were on
 # their way, unseen and for ever.
 CONCURRENT_PARTS: Final = 1
-# How opening a regular file without following links fails where the name is something else: a link (at the end, or on
-# the way), a pipe, a device, a folder, a socket.
-_NO_FILE: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO})
 
 
 def check_key(key: str) -> str:
@@ -247,7 +244,7 @@ def _opened(root: Path, key: str) -> BinaryIO:
     try:
         descriptor = trees.open_file(root, key)
     except OSError as error:
-        if error.errno in _NO_FILE:
+        if error.errno in trees.NO_FILE:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), key) from error
         raise
     return os.fdopen(descriptor, "rb")

@@ -1,0 +1,38 @@
+"""The service's settings, from ``AUDIOJOB_FILES_…`` variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from audiojob_types.contract import STORE_ROOT
+
+
+class FilesSettings(BaseSettings):
+    """One typed class for the whole process."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIOJOB_FILES_", frozen=True)
+
+    namespace: Annotated[
+        str,
+        Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="The namespace whose files are served."),
+    ]
+    root: Annotated[Path, Field(description="The folder below which the namespace's folder lies.")] = Path(STORE_ROOT)
+    keys: Annotated[Path, Field(description="File with the public keys of tickets (JWKS).")] = Path(
+        "/etc/audiojob/tickets/keys.json"
+    )
+    host: Annotated[str, Field(description="Address to listen on.")] = "0.0.0.0"  # noqa: S104 - a pod's own address
+    port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")] = 8082
+    max_upload_bytes: Annotated[int, Field(ge=1, description="Largest upload.")] = 20 * 1024**3
+    max_open_uploads: Annotated[int, Field(ge=1, le=100_000, description="Most uploads that are not complete.")] = 1_000
+    min_free_bytes: Annotated[int, Field(ge=0, description="What uploads leave free in the store.")] = 1024**3
+    media_types: Annotated[
+        str, Field(description="Types that are taken, with commas; a star stands for any second half.")
+    ] = "audio/*,video/*,image/*,text/plain,application/ogg,application/octet-stream"
+    unfinished_hours: Annotated[
+        int, Field(ge=1, description="Uploads to which nothing was added for so long are removed.")
+    ] = 24
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,0 +1,148 @@
+"""Takes in a part: hashed and written while it comes, and there once its digest is right."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import StreamReader, web
+
+from audiojob_files.refusals import Refusal
+from audiojob_files.uploads.folder import Uploads
+from audiojob_files.uploads.record import digest_of
+from audiojob_store.ticket import PART_BYTES, Ticket, part_size
+
+_BLOCK_BYTES: Final = 1024 * 1024
+
+
+@dataclass(slots=True)
+class Turns:
+    """One at a time for each key; keys that nobody waits for are forgotten."""
+
+    _locks: dict[object, tuple[asyncio.Lock, list[None]]] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def of(self, key: object) -> AsyncIterator[None]:
+        """Wait for the turn."""
+        lock, users = self._locks.setdefault(key, (asyncio.Lock(), []))
+        users.append(None)
+        try:
+            async with lock:
+                yield
+        finally:
+            users.pop()
+            if not users:
+                self._locks.pop(key, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an upload that is to come."""
+
+    upload: str
+    number: int
+    size: int
+    digest: str | None
+
+
+class Receiver:
+    """Parts of uploads. Two requests for one part take turns: the second is compared with the first."""
+
+    def __init__(self, uploads: Uploads) -> None:
+        self._uploads = uploads
+        self._turns = Turns()
+
+    async def receive(self, request: web.Request, ticket: Ticket) -> str:
+        """Take in a part; its sha256. Raises a :class:`Refusal` as soon as the request cannot be right."""
+        record, complete = await asyncio.to_thread(self._uploads.find, ticket.key, ticket.owner)
+        if complete:
+            raise Refusal(409, "upload-complete", "The upload is complete; it takes no part.")
+        number = ticket.part or 0
+        size = part_size(record.bytes, number)
+        if not size:
+            raise Refusal(404, "no-such-part", f"The upload has no part {number}; parts have {PART_BYTES} bytes each.")
+        check_length(request.content_length, number, size)
+        part = Part(record.id, number, size, digest_of(request.headers.get("Content-Digest")))
+        async with self._turns.of((part.upload, number)):
+            there = await asyncio.to_thread(self._uploads.part, part.upload, number)
+            if there is not None:
+                return await _compare(request.content, part, there)
+            return await self._write(request.content, part)
+
+    async def _write(self, body: StreamReader, part: Part) -> str:
+        with self._uploads.writing(part.upload) as descriptor:
+            sha256 = await _take(body, part, descriptor)
+        if part.digest not in (None, sha256):
+            raise Refusal(422, "checksum-mismatch", f"Part {part.number} has not the Content-Digest; send it again.")
+        await asyncio.to_thread(self._uploads.keep, part.upload, part.number, sha256)
+        return sha256
+
+
+async def _compare(body: StreamReader, part: Part, there: str) -> str:
+    """The same bytes again are fine, whatever was lost of the first answer."""
+    if await _take(body, part, None) != there:
+        raise Refusal(409, "part-differs", f"Part {part.number} is there with other bytes; make another upload.")
+    return there
+
+
+async def _take(body: StreamReader, part: Part, descriptor: int | None) -> str:
+    """The sha256 of the body, which has exactly the part's size. A block is hashed while the next one comes."""
+    digest, taken = hashlib.sha256(), 0
+    offset = (part.number - 1) * PART_BYTES
+    work: asyncio.Task[None] | None = None
+    try:
+        async for block in _blocks(body):
+            if taken + len(block) > part.size:
+                raise _larger(part.number, part.size)
+            if work is not None:
+                await work
+            work = asyncio.create_task(asyncio.to_thread(_put, digest, block, descriptor, offset + taken))
+            taken += len(block)
+    finally:
+        if work is not None:
+            await work  # it holds the descriptor
+    if taken < part.size:
+        raise _shorter(part.number, taken, part.size)
+    return digest.hexdigest()
+
+
+async def _blocks(body: StreamReader) -> AsyncIterator[bytes]:
+    """Blocks of a size that is worth a thread."""
+    waiting, size = [], 0
+    async for piece in body.iter_any():
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _BLOCK_BYTES:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _put(digest: hashlib._Hash, block: bytes, descriptor: int | None, offset: int) -> None:
+    digest.update(block)
+    left = memoryview(block)
+    while descriptor is not None and left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written
+
+
+def check_length(declared: int | None, number: int, size: int) -> None:
+    """What a header says already. Raises a 413 or 422 :class:`Refusal`."""
+    if declared is not None and declared > size:
+        raise _larger(number, size)
+    if declared is not None and declared < size:
+        raise _shorter(number, declared, size)
+
+
+def _larger(number: int, size: int) -> Refusal:
+    return Refusal(413, "part-too-large", f"Part {number} has {size} bytes; more than that came.")
+
+
+def _shorter(number: int, came: int, size: int) -> Refusal:
+    return Refusal(422, "part-too-small", f"Part {number} has {size} bytes; {came} came.")
