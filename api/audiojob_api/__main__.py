@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from audiojob_api.access.authorizer import TokenReviewer
+from audiojob_api.access.config import AccessConfig, load_access
+from audiojob_api.access.oidc.keyring import Keyring
+from audiojob_api.access.oidc.reviewer import Known, OidcReviewer
 from audiojob_api.app import Backend, create_app
-from audiojob_api.cluster.jobs import KubeJobs
+from audiojob_api.cluster.jobs import KubeJobs, ReadModels
 from audiojob_api.cluster.reviews import KubeAuthorizer
 from audiojob_api.http.connection import ConnectionLimits, protocol
 from audiojob_api.http.metrics import ApiMetrics
+from audiojob_api.jobs.ports import NamespaceJobs
+from audiojob_api.providers.keys import ProviderKeys, trust
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
 from audiojob_api.sql.errors import DatabaseError
@@ -45,13 +52,13 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-async def serve(settings: ApiSettings) -> None:
+async def serve(settings: ApiSettings, access: AccessConfig) -> None:
     """Run until SIGTERM."""
     client = connect(load_connection(settings.kubeconfig), user_agent=MANAGER_API, field_manager=MANAGER_API)
     try:
         stopping = asyncio.Event()
         metrics = ApiMetrics()
-        app = create_app(settings, _backend(client, settings), stopping, metrics)
+        app = create_app(settings, _backend(client, settings, access), stopping, metrics)
         await _Server(_config(app, settings, metrics), stopping).serve()
     finally:
         await client.aclose()
@@ -82,16 +89,22 @@ def _config(app: FastAPI, settings: ApiSettings, metrics: ApiMetrics) -> uvicorn
     )
 
 
-def _backend(client: KubeClient, settings: ApiSettings) -> Backend:
-    jobs = KubeJobs(client, settings.namespace)
+def _backend(client: KubeClient, settings: ApiSettings, access: AccessConfig) -> Backend:
+    models = {namespace: KubeJobs(client, namespace) for namespace in settings.served}
+    jobs = {namespace: NamespaceJobs(reader=each, live=each, writer=each) for namespace, each in models.items()}
     return Backend(
-        authorizer=KubeAuthorizer(client, settings.namespace),
-        reader=jobs,
-        live=jobs,
-        writer=jobs,
-        lifecycle=jobs,
+        authorizer=KubeAuthorizer(client),
+        jobs=jobs,
+        lifecycle=ReadModels(list(models.values())),
+        reviewers=_reviewers(access),
         database=_database(settings),
     )
+
+
+def _reviewers(access: AccessConfig) -> Sequence[TokenReviewer]:
+    tls = trust(access.ca_file)
+    known = {each.issuer: Known(each, Keyring(each.name, ProviderKeys(each, tls))) for each in access.providers}
+    return [OidcReviewer(known, access.rules)] if known else []
 
 
 def _database(settings: ApiSettings) -> Database | None:
@@ -120,7 +133,7 @@ def main() -> int:
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     close_other_ways()
     try:
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings, load_access(settings.access_file, settings.served)))
     except (ConfigError, DatabaseError) as error:
         print(f"audiojob-api: {error}", file=sys.stderr)
         return _EXIT_USAGE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -12,16 +12,17 @@ from prometheus_client import ProcessCollector
 
 from audiojob_api.access.attempts import Attempts
 from audiojob_api.access.authenticator import Authenticator
-from audiojob_api.access.authorizer import Authorizer
+from audiojob_api.access.authorizer import Authorizer, TokenReviewer
+from audiojob_api.access.places import Places
 from audiojob_api.http import docs_page
 from audiojob_api.http.audit import AuditLog
-from audiojob_api.http.deps import Services, install
+from audiojob_api.http.deps import Services, Space, install
 from audiojob_api.http.errors import install_handlers
 from audiojob_api.http.limits import BodyLimit, HeadRules
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
 from audiojob_api.http.openapi import DescribedApp
 from audiojob_api.http.routes import control, events, health, jobs
-from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs
+from audiojob_api.jobs.ports import Lifecycle, NamespaceJobs
 from audiojob_api.jobs.queue_position import QueuePositions
 from audiojob_api.jobs.views import view
 from audiojob_api.settings import ApiSettings
@@ -33,10 +34,11 @@ class Backend:
     """What the API stands on, one protocol for each concern."""
 
     authorizer: Authorizer
-    reader: JobReader
-    live: LiveJobs
-    writer: JobWriter
+    jobs: Mapping[str, NamespaceJobs]
+    """By namespace: all that are served."""
     lifecycle: Lifecycle
+    reviewers: Sequence[TokenReviewer] = ()
+    """Of tokens that are not the API server's to judge."""
     database: Database | None = None
 
 
@@ -77,30 +79,33 @@ def create_app(
     install_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(HeadRules, max_bytes=settings.max_head_bytes)
-    app.add_middleware(AuditLog, namespace=settings.namespace)
+    app.add_middleware(AuditLog)
     app.add_middleware(RequestTimer, metrics=services.metrics)
     return app
 
 
 def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, metrics: ApiMetrics) -> Services:
     ProcessCollector(registry=metrics.registry)  # its memory and CPU
-    positions = QueuePositions(backend.live.jobs, settings.ageing_seconds)
     authenticator = Authenticator(
         backend.authorizer,
         audience=settings.audience,
         cache_seconds=settings.auth_cache_seconds,
         attempts=Attempts(settings.attempts_per_minute, settings.attempts_per_minute_in_all),
         count=lambda outcome: metrics.auth.labels(outcome).inc(),
+        reviewers=backend.reviewers,
     )
     return Services(
         settings=settings,
         authenticator=authenticator,
-        reader=backend.reader,
-        live=backend.live,
-        writer=backend.writer,
+        places=Places(frozenset(backend.jobs), settings.namespace),
+        spaces={name: _space(name, jobs, settings) for name, jobs in backend.jobs.items()},
         lifecycle=backend.lifecycle,
         database=backend.database,
-        show=lambda job: view(job, positions.of(job)),
         metrics=metrics,
         stopping=stopping,
     )
+
+
+def _space(namespace: str, jobs: NamespaceJobs, settings: ApiSettings) -> Space:
+    positions = QueuePositions(jobs.live.jobs, settings.ageing_seconds)
+    return Space(namespace, jobs, show=lambda job: view(job, positions.of(job)))

@@ -32,11 +32,16 @@ class ApiSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AUDIOJOB_", env_nested_delimiter="__", frozen=True)
 
     namespace: Annotated[
-        str, Field(min_length=1, max_length=63, description="The one namespace whose jobs are served.")
+        str,
+        Field(min_length=1, max_length=63, description="The namespace that callers with Kubernetes tokens mean."),
     ]
+    namespaces: Annotated[str, Field(description="Further namespaces that are served, with commas.")] = ""
     host: Annotated[str, Field(description="Address to listen on.")] = "0.0.0.0"  # noqa: S104 - a pod's own address
     port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")] = 8081
     audience: Annotated[str, Field(description="Audience that a caller's token must be for.")] = API_AUDIENCE
+    access_file: Annotated[
+        Path | None, Field(description="Providers of tokens, and rules for tenants, as JSON; none if absent.")
+    ] = None
     auth_cache_seconds: Annotated[
         float, Field(ge=0, le=60, description="How long the review of a token is cached.")
     ] = 10
@@ -73,3 +78,9 @@ class ApiSettings(BaseSettings):
     kubeconfig: Annotated[
         Path | None, Field(description="Absent: the pod's own account, else the usual kubeconfig.")
     ] = None
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        """All namespaces whose jobs are served."""
+        others = (each.strip() for each in self.namespaces.split(","))
+        return tuple(dict.fromkeys((self.namespace, *filter(None, others))))

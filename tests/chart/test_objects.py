@@ -11,6 +11,7 @@ import pytest
 import yaml
 from tests.chart.helm import CHART, Helm, Object, ci_values, find, merged, of_kind, settings_file
 
+from audiojob_api.access.config import load_access
 from audiojob_api.settings import ApiSettings
 from audiojob_operator.operator_policy import policies as operator_policies
 from audiojob_operator.records.sites import SiteLimit, SiteRules
@@ -109,17 +110,26 @@ def test_the_operator_understands_the_default_settings(
 
 
 @pytest.mark.parametrize(
-    ("values", "namespace"),
-    [(MINIMAL, "audiojob-demo"), (EVERYTHING, "music-b")],
-    ids=["the first job namespace by default", "the namespace that is named"],
+    ("values", "served"),
+    [(MINIMAL, ("audiojob-demo",)), (EVERYTHING, ("music-b", "music-a"))],
+    ids=["the first job namespace by default", "the namespaces that are named"],
 )
 def test_the_api_understands_its_settings(
-    helm: Helm, clean_environment: pytest.MonkeyPatch, values: Object, namespace: str
+    helm: Helm, clean_environment: pytest.MonkeyPatch, tmp_path: Path, values: Object, served: tuple[str, ...]
 ) -> None:
     name = "sound-api" if values is EVERYTHING else "audiojob-api"
-    for variable, value in environment(helm.render(values), name).items():
+    objects = helm.render(values)
+    for variable, value in environment(objects, name).items():
         clean_environment.setenv(variable, value)
-    assert ApiSettings().namespace == namespace
+    assert ApiSettings().served == served
+    file = tmp_path / "access.json"
+    file.write_text(find(objects, "ConfigMap", f"{name}-access")["data"][file.name], encoding="utf-8")
+    access = load_access(file, served)
+    assert [rule.namespace for rule in access.rules] == ([] if values is MINIMAL else ["music-a", "music-b"])
+    assert access.ca_file == (None if values is MINIMAL else "/etc/audiojob/ca/ca.crt")
+    for kind in ("Role", "RoleBinding"):
+        ours = [each["metadata"] for each in of_kind(objects, kind) if each["metadata"]["name"] == name]
+        assert {metadata["namespace"] for metadata in ours} == set(served)
 
 
 @pytest.mark.parametrize("part", ["operator", "api"])

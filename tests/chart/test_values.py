@@ -26,6 +26,7 @@ MONITORING: Object = {
 INGRESS: Object = {"api": {"ingress": {"enabled": True}}}
 ROUTE: Object = {"api": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}}
 SCALED: Object = {"api": {"autoscaling": {"enabled": True}}}
+RULE: Object = {"tenant": "a", "namespace": "music", "role": "viewer"}
 PREFETCH: Object = {"models": {"enabled": True, "prefetch": {"enabled": True}}}
 
 
@@ -91,6 +92,10 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "api.httpRoute.annotations": ({"a": "b"}, ROUTE),
     "api.enabled": (False, {}),
     "api.namespace": ("speech", {"jobNamespaces": ["music", "speech"]}),
+    "api.access.providers": ([{"name": "a", "issuer": "https://a.example.org", "audiences": ["b"]}], {}),
+    "api.access.rules": ([RULE], {}),
+    "api.access.caConfigMap": ("ours", {}),
+    "api.namespaces": (["speech"], {"jobNamespaces": ["music", "speech"]}),
     "api.replicas": (2, {}),
     "api.trustedProxies": (["10.0.0.0/8"], {}),
     "api.service.type": ("NodePort", {}),
@@ -296,6 +301,11 @@ WRONG: dict[str, tuple[Object, list[str]]] = {
     ),
     "a schedule in words": ({"sweep": {"schedule": "every night"}}, ["sweep/schedule"]),
     "a sweep of more than all": ({"sweep": {"maxPercent": 101}}, ["sweep/maxPercent"]),
+    "a rule for a namespace that the API does not serve": (
+        {"api": {"access": {"rules": [{**RULE, "namespace": "other"}]}}}, ["does not serve other"],
+    ),
+    "a role that nobody has": ({"api": {"access": {"rules": [{**RULE, "role": "owner"}]}}}, ["access/rules/0/role"]),
+    "a namespace of the API without jobs": ({"api": {"namespaces": ["other"]}}, ["api.namespaces has other"]),
     "no job namespaces": ({"jobNamespaces": []}, ["jobNamespaces is empty", "--set"]),
     "the operator's own namespace": ({"jobNamespaces": ["audiojob-system"]}, ["must not hold audiojob-system"]),
     "an API namespace where nothing runs": ({"api": {"namespace": "other"}}, ["api.namespace is other", "Add it"]),

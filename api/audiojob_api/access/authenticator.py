@@ -8,14 +8,15 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Final, Generic, TypeVar
 
 from audiojob_api.access.attempts import Attempts
-from audiojob_api.access.authorizer import Authorizer, Identity
+from audiojob_api.access.authorizer import Authorizer, Identity, Reviewed, TokenReviewer
 from audiojob_api.access.rights import Right
+from audiojob_api.access.roles import Allowed, require_role
 from audiojob_api.problems import Problem, unavailable
 from audiojob_kube.errors import ApiError, TooManyRequests
 
@@ -23,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 V = TypeVar("V")
 
+# Where other APIs take tokens and keys.
+_IN_HEADERS: Final = frozenset({"x-api-key", "api-key", "x-auth-token"})
+_IN_ADDRESSES: Final = _IN_HEADERS | {"access_token", "token", "api_key", "apikey", "authorization", "bearer"}
 _MAX_TOKEN_CHARACTERS: Final = 16_384
 _CACHE_ENTRIES: Final = 10_000
 # A token that was good this recently is no guess: looking it up again is not an attempt.
@@ -42,9 +46,9 @@ class ExpiringCache(Generic[V]):
         entry = self._entries.get(key)
         return entry[1] if entry is not None and self._clock() < entry[0] else None
 
-    def put(self, key: str, value: V) -> None:
-        """Keep a value from now on."""
-        self._entries[key] = (self._clock() + self._seconds, value)
+    def put(self, key: str, value: V, seconds: float | None = None) -> None:
+        """Keep a value from now on, for a time of its own where one is given."""
+        self._entries[key] = (self._clock() + (self._seconds if seconds is None else seconds), value)
         self._entries.move_to_end(key)
         while len(self._entries) > _CACHE_ENTRIES:
             self._entries.popitem(last=False)
@@ -84,9 +88,12 @@ class Authenticator:
         cache_seconds: float,
         attempts: Attempts,
         count: Callable[[str], None],
+        reviewers: Sequence[TokenReviewer] = (),
     ) -> None:
         self._authorizer = authorizer
+        self._reviewers = reviewers
         self._audience = audience
+        self._seconds = cache_seconds
         self._attempts = attempts
         self._count = count
         # Apart from each other: what strangers send must not push out what callers have.
@@ -96,6 +103,21 @@ class Authenticator:
         self._rights: ExpiringCache[bool] = ExpiringCache(cache_seconds)
         self._reviews: Together[Identity | None] = Together()
         self._access: Together[bool] = Together()
+
+    def refuse_misplaced(self, headers: Collection[str], query: Collection[str]) -> None:
+        """Raise a 401 :class:`Problem` for a credential elsewhere than in the Authorization header. Takes names.
+
+        What stands in an address is written into logs and histories on the way; two credentials may be two callers.
+        """
+        named = [*(name for name in headers if name.lower() in _IN_HEADERS)]
+        named += [name for name in query if name.lower() in _IN_ADDRESSES]
+        if named:
+            self._count("unauthenticated")
+            detail = (
+                f"{named[0]}: send tokens and keys in the header Authorization: Bearer … alone; one that was in an "
+                "address may be in logs by now, so get another."
+            )
+            raise Problem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
 
     async def identify(self, headers: Sequence[str], address: str) -> Identity:
         """Who calls, from the Authorization headers of a request or handshake that came from ``address``.
@@ -114,14 +136,30 @@ class Authenticator:
             raise self._unauthenticated()
         return identity
 
-    async def require(self, identity: Identity, rights: Sequence[Right]) -> None:
-        """Raise a 403 or 503 :class:`Problem`, or TooManyRequests or TransportError, unless the caller has them all."""
+    async def require(self, identity: Identity, namespace: str, rights: Sequence[Right]) -> Allowed:
+        """Whether the caller has them all for every job, or for own ones alone.
+
+        Raises a 403 or 503 :class:`Problem`, TooManyRequests or TransportError.
+        """
+        if identity.grants is not None:
+            try:
+                allowed = require_role(identity, namespace, rights)
+            except Problem:
+                self._count("forbidden")
+                raise
+            self._count("allowed")
+            return allowed
+        await self._require_of_cluster(identity, namespace, rights)
+        return Allowed(own=False)
+
+    async def _require_of_cluster(self, identity: Identity, namespace: str, rights: Sequence[Right]) -> None:
         for right in rights:
-            key = hashlib.sha256(repr((identity, right)).encode("utf-8", "surrogatepass")).hexdigest()
+            question = (identity, namespace, right)
+            key = hashlib.sha256(repr(question).encode("utf-8", "surrogatepass")).hexdigest()
             allowed = self._rights.find(key)
             if allowed is None:
                 with _reviewing():
-                    allowed = await self._access.call(key, partial(self._ask, key, identity, right))
+                    allowed = await self._access.call(key, partial(self._ask, key, *question))
             if not allowed:
                 self._count("forbidden")
                 raise Problem(
@@ -129,8 +167,8 @@ class Authenticator:
                 )
         self._count("allowed")
 
-    async def _ask(self, key: str, identity: Identity, right: Right) -> bool:
-        allowed = await self._authorizer.may(identity, right)
+    async def _ask(self, key: str, identity: Identity, namespace: str, right: Right) -> bool:
+        allowed = await self._authorizer.may(identity, namespace, right)
         self._rights.put(key, allowed)
         return allowed
 
@@ -145,21 +183,30 @@ class Authenticator:
         return await self._reviews.call(digest, partial(self._look_up, token, digest, address, proven))
 
     async def _look_up(self, token: str, digest: str, address: str, proven: bool) -> Identity | None:
-        identity = await self._authorizer.review_token(token, self._audience)
-        if identity is None:
+        reviewed = await self._judge(token)
+        if reviewed is None:
             self._refused.put(digest, True)
             return None
         if not proven:
             self._attempts.give_back(address)
         self._proven.put(digest, True)
-        self._identities.put(digest, identity)
-        return identity
+        self._identities.put(digest, reviewed.identity, reviewed.seconds)
+        return reviewed.identity
+
+    async def _judge(self, token: str) -> Reviewed | None:
+        for reviewer in self._reviewers:
+            if reviewer.owns(token):
+                return await reviewer.review(token)
+        identity = await self._authorizer.review_token(token, self._audience)
+        return None if identity is None else Reviewed(identity, self._seconds)
 
     def _unauthenticated(self) -> Problem:
         # One answer for every cause: it must not reveal which part of a token was wrong.
         self._count("unauthenticated")
         audience = self._audience
         detail = f"Send a bearer token with audience {audience}: kubectl create token NAME --audience {audience}"
+        if self._reviewers:
+            detail += ", or one of an identity provider of this API"
         return Problem(401, "unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
 
 

@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from audiojob_api.access.rights import Right
 
 
+class Role(StrEnum):
+    """What the member of a tenant may do in a namespace, from the least on."""
+
+    VIEWER = "viewer"
+    SUBMITTER = "submitter"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role in a namespace, and the tenant on whose behalf it is had."""
+
+    tenant: str
+    namespace: str
+    role: Role
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token speaks for."""
+    """Who a token speaks for. ``grants`` is None for those whose rights the API server knows."""
 
     username: str
     uid: str = ""
     groups: tuple[str, ...] = ()
     extra: dict[str, list[str]] = field(default_factory=dict)
+    grants: tuple[Grant, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Who a token speaks for, and for how many seconds that may be taken for true."""
+
+    identity: Identity
+    seconds: float
+
+
+class TokenReviewer(Protocol):
+    """Judges the tokens of one kind. Calls raise a 503 Problem where it cannot."""
+
+    def owns(self, token: str) -> bool:
+        """Whether a token looks like one of this kind; then it is nobody else's to judge."""
+
+    async def review(self, token: str) -> Reviewed | None:
+        """The token's owner; None if the token is not valid."""
 
 
 class Authorizer(Protocol):
@@ -24,5 +62,5 @@ class Authorizer(Protocol):
     async def review_token(self, token: str, audience: str) -> Identity | None:
         """The token's owner; None if the token is not valid for ``audience``."""
 
-    async def may(self, identity: Identity, right: Right) -> bool:
+    async def may(self, identity: Identity, namespace: str, right: Right) -> bool:
         """Whether ``identity`` has this right in the namespace."""

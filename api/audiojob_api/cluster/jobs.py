@@ -1,7 +1,8 @@
-"""AudioJobs of one namespace: writes go to the API server, reads come from one list and watch."""
+"""AudioJobs of a namespace: writes go to the API server, reads come from one list and watch of each namespace."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -30,6 +31,27 @@ def kept(job: Object) -> Object:
         if value is not None and len(value) <= _LONGEST_MARK:
             small[part] = {name: value}
     return {"metadata": small, "spec": job.get("spec") or {}, "status": job.get("status") or {}}
+
+
+class ReadModels:
+    """The `Lifecycle` of the read models of all namespaces."""
+
+    def __init__(self, models: Sequence[KubeJobs]) -> None:
+        self._models = models
+
+    async def run(self) -> None:
+        """Keep them current until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for each in self._models:
+                tasks.create_task(each.run())
+
+    def synced(self) -> bool:
+        """Whether the first full list of each is complete."""
+        return all(each.synced() for each in self._models)
+
+    def age(self) -> float:
+        """Seconds since the API server was last heard from, of the one that has waited longest."""
+        return max(each.age() for each in self._models)
 
 
 class KubeJobs:

@@ -10,11 +10,10 @@ from audiojob_types.constants import GROUP
 
 
 class KubeAuthorizer:
-    """The `Authorizer` of one namespace."""
+    """The `Authorizer` of a cluster."""
 
-    def __init__(self, client: KubeClient, namespace: str) -> None:
+    def __init__(self, client: KubeClient) -> None:
         self._client = client
-        self._namespace = namespace
 
     async def review_token(self, token: str, audience: str) -> Identity | None:
         """The token's owner; None if the token is not valid for ``audience``."""
@@ -35,7 +34,7 @@ class KubeAuthorizer:
             extra=user.get("extra", {}),
         )
 
-    async def may(self, identity: Identity, right: Right) -> bool:
+    async def may(self, identity: Identity, namespace: str, right: Right) -> bool:
         """Whether ``identity`` has this right in the namespace."""
         named = {} if right.name is None else {"name": right.name}
         body = {
@@ -49,7 +48,7 @@ class KubeAuthorizer:
                 "resourceAttributes": {
                     "group": GROUP,
                     "resource": AUDIOJOBS.plural,
-                    "namespace": self._namespace,
+                    "namespace": namespace,
                     "verb": right.verb,
                     **named,
                 },

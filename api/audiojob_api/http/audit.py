@@ -28,22 +28,23 @@ _KEY: Final = "audit"
 class _Act:
     caller: Identity
     call: Call
+    namespace: str
     job: str | None
 
 
-def note(connection: HTTPConnection, caller: Identity, call: Call) -> None:
+def note(connection: HTTPConnection, caller: Identity, call: Call, namespace: str) -> None:
     """Remember who asks for a change, for the line at its end and for the calls to the API server until then."""
     if call in CHANGES:
-        connection.scope.setdefault("state", {})[_KEY] = _Act(caller, call, connection.path_params.get("name"))
+        act = _Act(caller, call, namespace, connection.path_params.get("name"))
+        connection.scope.setdefault("state", {})[_KEY] = act
         acts_for(call, caller.username)
 
 
 class AuditLog:
     """ASGI middleware that writes the line once the answer is known."""
 
-    def __init__(self, app: ASGIApp, namespace: str) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._namespace = namespace
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def observed(message: Message) -> None:
@@ -55,12 +56,12 @@ class AuditLog:
         await self._app(scope, receive, observed)
 
     def _write(self, scope: Scope, act: _Act, message: Message) -> None:
-        made = Headers(raw=message["headers"]).get("location", "").rpartition("/")[2]
+        made = Headers(raw=message["headers"]).get("location", "").partition("?")[0].rpartition("/")[2]
         line = {
             "user": act.caller.username,
             "uid": act.caller.uid,
             "verb": str(act.call),
-            "namespace": self._namespace,
+            "namespace": act.namespace,
             "job": act.job or made or None,
             **({"made": made} if act.job and made else {}),
             "status": message["status"],

@@ -8,30 +8,42 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Header, Path, Request, Security
+from fastapi import Depends, FastAPI, Header, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from audiojob_api.access.authenticator import Authenticator
 from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.places import Places
 from audiojob_api.access.rights import Call, Right, rights_of
 from audiojob_api.http.audit import note
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.http.refusals import from_kubernetes
-from audiojob_api.jobs.create import Requester
+from audiojob_api.jobs.create import Requester, is_of
 from audiojob_api.jobs.following import Recheck
-from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs
+from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs, NamespaceJobs
 from audiojob_api.jobs.views import Show
 from audiojob_api.problems import Problem, repeated
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
 from audiojob_kube.errors import ApiError, TransportError
 
+_SPACE: Final = "space"
+
 # ---------------------------------------------------------------- services
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A namespace that is served."""
+
+    namespace: str
+    jobs: NamespaceJobs
+    show: Show
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +52,9 @@ class Services:
 
     settings: ApiSettings
     authenticator: Authenticator
-    reader: JobReader
-    live: LiveJobs
-    writer: JobWriter
+    places: Places
+    spaces: Mapping[str, Space]
     lifecycle: Lifecycle
-    show: Show
     metrics: ApiMetrics
     stopping: asyncio.Event
     database: Database | None = None
@@ -61,20 +71,34 @@ def services_of(connection: HTTPConnection) -> Services:
     return found
 
 
+def space_of(connection: HTTPConnection) -> Space:
+    """The namespace that this request or WebSocket is about. ``authorize`` comes before: it found out."""
+    found: Space = connection.scope["state"][_SPACE]
+    return found
+
+
+async def _services(connection: HTTPConnection) -> Services:
+    return services_of(connection)
+
+
 async def _settings(connection: HTTPConnection) -> ApiSettings:
     return services_of(connection).settings
 
 
+async def _space(connection: HTTPConnection) -> Space:
+    return space_of(connection)
+
+
 async def _reader(connection: HTTPConnection) -> JobReader:
-    return services_of(connection).reader
+    return space_of(connection).jobs.reader
 
 
 async def _live(connection: HTTPConnection) -> LiveJobs:
-    return services_of(connection).live
+    return space_of(connection).jobs.live
 
 
 async def _writer(connection: HTTPConnection) -> JobWriter:
-    return services_of(connection).writer
+    return space_of(connection).jobs.writer
 
 
 async def _lifecycle(connection: HTTPConnection) -> Lifecycle:
@@ -82,7 +106,7 @@ async def _lifecycle(connection: HTTPConnection) -> Lifecycle:
 
 
 async def _show(connection: HTTPConnection) -> Show:
-    return services_of(connection).show
+    return space_of(connection).show
 
 
 async def _metrics(connection: HTTPConnection) -> ApiMetrics:
@@ -93,7 +117,9 @@ async def _stopping(connection: HTTPConnection) -> asyncio.Event:
     return services_of(connection).stopping
 
 
+AllServices = Annotated[Services, Depends(_services)]
 Settings = Annotated[ApiSettings, Depends(_settings)]
+InSpace = Annotated[Space, Depends(_space)]
 Reader = Annotated[JobReader, Depends(_reader)]
 Live = Annotated[LiveJobs, Depends(_live)]
 Writer = Annotated[JobWriter, Depends(_writer)]
@@ -111,20 +137,37 @@ _SCHEME = HTTPBearer(
 
 
 async def authorize(connection: HTTPConnection, call: Call) -> Identity:
-    """The caller of a request or WebSocket, who has the rights that this call needs.
+    """The caller of a request or WebSocket, who has the rights that this call needs in the namespace that it is about.
 
-    Raises a 401, 403, 429 or 503 :class:`Problem`.
+    Raises a 400, 401, 403, 404, 429 or 503 :class:`Problem`.
     """
+    services = services_of(connection)
     caller = await _identify(connection)
-    note(connection, caller, call)
-    rights = rights_of(call, connection.path_params.get("name"))
-    await services_of(connection).authenticator.require(caller, rights)
+    namespace = services.places.wanted(caller, connection.query_params.getlist("namespace"))
+    note(connection, caller, call, namespace)
+    name = connection.path_params.get("name")
+    allowed = await services.authenticator.require(caller, namespace, rights_of(call, name))
+    services.places.require_served(namespace)
+    space = services.spaces[namespace]
+    if allowed.own and name:
+        await _require_own(caller, name, space)
+    connection.scope.setdefault("state", {})[_SPACE] = space
     return caller
+
+
+async def _require_own(caller: Identity, name: str, space: Space) -> None:
+    """Raise a 403 Problem for a job of somebody else; one that does not exist is 404, as for everybody."""
+    job = await space.jobs.reader.find(name)
+    if job is not None and not is_of(job, caller.username):
+        detail = "Your role here changes your own jobs only, and this one is somebody else's."
+        raise Problem(403, "forbidden", detail)
 
 
 async def _identify(connection: HTTPConnection) -> Identity:
     address = connection.client.host if connection.client else ""
-    return await services_of(connection).authenticator.identify(connection.headers.getlist("authorization"), address)
+    authenticator = services_of(connection).authenticator
+    authenticator.refuse_misplaced(connection.headers.keys(), connection.query_params.keys())
+    return await authenticator.identify(connection.headers.getlist("authorization"), address)
 
 
 def recheck(connection: HTTPConnection, call: Call) -> Recheck:
@@ -139,11 +182,22 @@ def recheck(connection: HTTPConnection, call: Call) -> Recheck:
     return Recheck(services_of(connection).settings.stream_recheck_seconds, check)
 
 
+# For the OpenAPI document only: `authorize` reads it, so that a stranger learns nothing of what it may be.
+_Namespace = Annotated[
+    str | None,
+    Query(
+        alias="namespace",
+        description="The namespace of the jobs. Needed only by callers who have several; with a Kubernetes token, "
+        "the API's own is meant where it is left out.",
+    ),
+]
+
+
 def caller_who_may(call: Call) -> Callable[..., Awaitable[Identity]]:
     """A dependency that admits callers who have the rights for this call."""
 
     async def authorized(
-        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)]
+        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)], __: _Namespace = None
     ) -> Identity:
         return await authorize(request, call)
 
@@ -172,7 +226,8 @@ Require = Callable[[Sequence[Right]], Awaitable[None]]
 
 async def _require(request: Request) -> Require:
     async def require(rights: Sequence[Right]) -> None:
-        await services_of(request).authenticator.require(await _identify(request), rights)
+        namespace = space_of(request).namespace
+        await services_of(request).authenticator.require(await _identify(request), namespace, rights)
 
     return require
 
@@ -183,9 +238,9 @@ def _requester_who_may(call: Call) -> Callable[..., Awaitable[Requester]]:
     allowed = Depends(caller_who_may(call))  # no annotation: FastAPI cannot see a closure's names there
 
     async def requester(
-        settings: Settings, caller: Identity = allowed, idempotency_key: IdempotencyKey = None
+        request: Request, caller: Identity = allowed, idempotency_key: IdempotencyKey = None
     ) -> Requester:
-        return Requester(settings.namespace, caller.username, idempotency_key)
+        return Requester(space_of(request).namespace, caller.username, idempotency_key)
 
     return requester
 

@@ -108,6 +108,12 @@ def user_label(user: str) -> str:
     return hashlib.sha256(user.encode()).hexdigest()[:40]
 
 
+def is_of(job: Object, user: str) -> bool:
+    """Whether this user made the job, as the label says that the API alone sets."""
+    found: object = (job["metadata"].get("labels") or {}).get(LABEL_USER)
+    return found == user_label(user)
+
+
 def _job(name: str, spec: Object, requester: Requester, fingerprint: str) -> Object:
     return {
         "apiVersion": API_VERSION,

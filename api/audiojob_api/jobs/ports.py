@@ -7,6 +7,7 @@ ApiError or TransportError.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from audiojob_api.jobs.paging import Filter, Page
@@ -46,6 +47,15 @@ class JobWriter(Protocol):
 
     async def read(self, name: str) -> Object:
         """The AudioJob straight from the API server."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceJobs:
+    """The AudioJobs of one namespace, one protocol for each concern."""
+
+    reader: JobReader
+    live: LiveJobs
+    writer: JobWriter
 
 
 class Lifecycle(Protocol):

@@ -42,6 +42,20 @@ app.kubernetes.io/component: {{ .component }}
 {{- default (first .Values.jobNamespaces) .Values.api.namespace -}}
 {{- end -}}
 
+{{/* The API's file of providers and rules, as JSON. */}}
+{{- define "audiojob.apiAccess" -}}
+{{- $file := omit .Values.api.access "caConfigMap" -}}
+{{- if .Values.api.access.caConfigMap -}}
+{{- $file = set $file "caFile" "/etc/audiojob/ca/ca.crt" -}}
+{{- end -}}
+{{- toJson $file -}}
+{{- end -}}
+
+{{/* All namespaces that the API serves, as a JSON list. */}}
+{{- define "audiojob.apiNamespaces" -}}
+{{- concat (list (include "audiojob.apiNamespace" .)) .Values.api.namespaces | uniq | toJson -}}
+{{- end -}}
+
 {{/* Pod settings of the processes of the release: they satisfy the Pod Security Standard "restricted". */}}
 {{- define "audiojob.podSecurityContext" -}}
 runAsNonRoot: true
@@ -213,6 +227,16 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- end -}}
 {{- if and .Values.api.enabled (not (has (include "audiojob.apiNamespace" .) .Values.jobNamespaces)) -}}
 {{- fail (printf "api.namespace is %s, which is not in jobNamespaces: its AudioJobs would never run. Add it to jobNamespaces." .Values.api.namespace) -}}
+{{- end -}}
+{{- range .Values.api.namespaces -}}
+{{- if not (has . $.Values.jobNamespaces) -}}
+{{- fail (printf "api.namespaces has %s, which is not in jobNamespaces: its AudioJobs would never run. Add it to jobNamespaces." .) -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.api.access.rules -}}
+{{- if not (has .namespace (include "audiojob.apiNamespaces" $ | fromJsonArray)) -}}
+{{- fail (printf "api.access.rules: the API does not serve %s; add it to api.namespaces" .namespace) -}}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.capacity.scaleUp.enabled (ne .Values.capacity.gpus nil) -}}
 {{- fail "capacity.gpus fixes the number of GPUs, so capacity.scaleUp could add none: leave gpus null and set capacity.scaleUp.maxGpus" -}}

@@ -16,6 +16,7 @@ import yaml
 from audiojob_api.app import Backend, create_app
 from audiojob_api.cluster.jobs import KubeJobs
 from audiojob_api.cluster.reviews import KubeAuthorizer
+from audiojob_api.jobs.ports import NamespaceJobs
 from audiojob_api.settings import ApiSettings
 from audiojob_dev.errors import DevError
 from audiojob_dev.images import build as images
@@ -86,7 +87,7 @@ def openapi() -> dict[str, object]:
     """The API's description. The client behind it is never used."""
     client = connect(Connection("http://127.0.0.1:1"), user_agent="audiojob-release", field_manager="audiojob-release")
     jobs = KubeJobs(client, "default")
-    backend = Backend(KubeAuthorizer(client, "default"), jobs, jobs, jobs, jobs)
+    backend = Backend(KubeAuthorizer(client), {"default": NamespaceJobs(jobs, jobs, jobs)}, jobs)
     return create_app(ApiSettings(namespace="default"), backend, asyncio.Event()).openapi()
 
 

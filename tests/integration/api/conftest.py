@@ -134,7 +134,9 @@ def api(apiserver: LocalApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @contextmanager
-def launched(server: LocalApiServer, namespace: str, kubeconfig: Path) -> Iterator[tuple[Api, subprocess.Popen[bytes]]]:
+def launched(
+    server: LocalApiServer, namespace: str, kubeconfig: Path, **settings: str
+) -> Iterator[tuple[Api, subprocess.Popen[bytes]]]:
     """The API's process; ended by SIGTERM, which it must obey."""
     running = Api(server, namespace, processes.free_port(), kubeconfig)
     running.token = server.service_account_token(namespace, "caller", audiences=(API_AUDIENCE,))
@@ -144,6 +146,7 @@ def launched(server: LocalApiServer, namespace: str, kubeconfig: Path) -> Iterat
         "AUDIOJOB_KUBECONFIG": str(kubeconfig),
         "AUDIOJOB_HOST": "127.0.0.1",
         "AUDIOJOB_PORT": str(running.port),
+        **settings,
     }
     with running.log.open("wb") as stream:
         process = subprocess.Popen([sys.executable, "-m", "audiojob_api"], env=environment, stderr=stream)

@@ -12,7 +12,7 @@ from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.rights import Right
 from audiojob_api.app import Backend
 from audiojob_api.jobs.paging import Filter, Page, page
-from audiojob_api.jobs.ports import Listener
+from audiojob_api.jobs.ports import Listener, NamespaceJobs
 from audiojob_api.problems import unavailable
 from audiojob_kube.errors import AlreadyExists, Conflict
 
@@ -32,6 +32,7 @@ class MemoryBackend:
         self.users = {GOOD_TOKEN: "system:serviceaccount:team:caller", READER_TOKEN: "reader"}
         self.verbs: dict[str, Collection[str]] = {"reader": {"get", "list"}}
         self.hidden: set[str | None] = set()
+        self.reachable = {"team"}
         self.asked: list[Right] = []
         self.failure: Exception | None = None
         self.review_failure: Exception | None = None
@@ -42,7 +43,7 @@ class MemoryBackend:
 
     def backend(self) -> Backend:
         """All protocols at once."""
-        return Backend(authorizer=self, reader=self, live=self, writer=self, lifecycle=self)
+        return Backend(self, {"team": NamespaceJobs(reader=self, live=self, writer=self)}, self)
 
     async def review_token(self, token: str, audience: str) -> Identity | None:
         self.reviews += 1
@@ -50,8 +51,10 @@ class MemoryBackend:
             raise self.review_failure
         return Identity(self.users[token]) if audience == "audiojob-api" and token in self.users else None
 
-    async def may(self, identity: Identity, right: Right) -> bool:
+    async def may(self, identity: Identity, namespace: str, right: Right) -> bool:
         self.asked.append(right)
+        if namespace not in self.reachable:
+            return False
         verbs = self.verbs.get(identity.username, frozenset({"create", "get", "list", "update"}))
         return right.verb in verbs and right.name not in self.hidden
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from audiojob_api.http.deps import Live, Metrics, ReadModel, Settings, Stopping
+from audiojob_api.http.deps import AllServices, ReadModel, Settings, Stopping
 from audiojob_api.http.errors import responses
 from audiojob_api.problems import unavailable
 
@@ -31,8 +31,9 @@ async def readyz(read_model: ReadModel, settings: Settings, stopping: Stopping) 
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-async def metrics(live: Live, read_model: ReadModel, values: Metrics) -> Response:
+async def metrics(services: AllServices) -> Response:
     """Text for Prometheus."""
-    values.jobs.set(len(live.jobs()))
-    values.age.set(read_model.age())
+    values = services.metrics
+    values.jobs.set(sum(len(space.jobs.live.jobs()) for space in services.spaces.values()))
+    values.age.set(services.lifecycle.age())
     return Response(generate_latest(values.registry), media_type=CONTENT_TYPE_LATEST)

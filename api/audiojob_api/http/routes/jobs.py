@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -51,6 +52,8 @@ class _Maker:
         await self.require(rights_to_create(wanted, may_exist=requester.idempotency_key is not None))
         created = await create_once(wanted, requester, self.writer, self.live)
         location = request.url_for("get_job", name=created.job["metadata"]["name"]).path
+        if named := request.query_params.get("namespace"):
+            location += "?" + urlencode({"namespace": named})
         status = 201 if created.new else 200
         return JSONResponse(self.show(created.job), status_code=status, headers={"Location": location})
 

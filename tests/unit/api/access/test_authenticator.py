@@ -128,10 +128,10 @@ class Slow(MemoryBackend):
         await self.let.wait()
         return answer
 
-    async def may(self, identity: Identity, right: Right) -> bool:
+    async def may(self, identity: Identity, namespace: str, right: Right) -> bool:
         self.access += 1
         await self.let.wait()
-        return await super().may(identity, right)
+        return await super().may(identity, namespace, right)
 
 
 def authenticator(backend: MemoryBackend, attempts: Attempts | None = None) -> Authenticator:
@@ -154,7 +154,7 @@ async def test_a_thousand_clients_of_one_account_that_come_at_once_cost_one_revi
     assert backend.reviews == 1
 
     backend.let.clear()
-    asked = [asyncio.create_task(found.require(identity, [Right("list")])) for _ in range(1_000)]
+    asked = [asyncio.create_task(found.require(identity, "team", [Right("list")])) for _ in range(1_000)]
     await asyncio.sleep(0)
     backend.let.set()
     await asyncio.gather(*asked)

@@ -20,7 +20,7 @@ def authorizer(status: dict[str, Any] | None) -> tuple[KubeAuthorizer, AsyncMock
     """One whose API server answers every review with this status."""
     client = AsyncMock()
     client.create.return_value = {} if status is None else {"status": status}
-    return KubeAuthorizer(client, "team"), client
+    return KubeAuthorizer(client), client
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ async def test_rights_are_asked_for_the_whole_identity_in_the_one_namespace(
     status: dict[str, Any] | None, allowed: bool
 ) -> None:
     reviewer, client = authorizer(status)
-    assert await reviewer.may(ANN, Right("create")) is allowed
+    assert await reviewer.may(ANN, "team", Right("create")) is allowed
     spec = client.create.await_args.args[1]["spec"]
     assert (spec["user"], spec["uid"], spec["groups"], spec["extra"]) == ("ann", "1", ["team"], {"pod": ["a"]})
     assert spec["resourceAttributes"] == {
@@ -62,6 +62,6 @@ async def test_rights_are_asked_for_the_whole_identity_in_the_one_namespace(
 
 async def test_a_right_to_one_job_is_asked_for_by_its_name() -> None:
     reviewer, client = authorizer({"allowed": True})
-    assert await reviewer.may(ANN, Right("get", "song"))
+    assert await reviewer.may(ANN, "team", Right("get", "song"))
     attributes = client.create.await_args.args[1]["spec"]["resourceAttributes"]
     assert (attributes["verb"], attributes["name"]) == ("get", "song")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.access.rights import Call
 from audiojob_api.app import create_app
-from audiojob_api.http.deps import Live, Reader, Shown, Stopping, authorize, recheck
+from audiojob_api.http.deps import Stopping, authorize, recheck, space_of
 from audiojob_api.jobs.following import Following
 from audiojob_api.jobs.paging import Filter, Page, page
 from audiojob_api.problems import Problem
@@ -28,18 +29,19 @@ def serve_snapshots(app: FastAPI) -> None:
     """The toy: the same caller's rights, snapshots and services as the event stream."""
 
     @app.websocket(PATH)
-    async def follow(socket: WebSocket, name: str, reader: Reader, live: Live, stopping: Stopping, show: Shown) -> None:
+    async def follow(socket: WebSocket, name: str, stopping: Stopping) -> None:
         try:
             await authorize(socket, Call.FOLLOW)
         except Problem:
             await socket.close(1008)
             return
         await socket.accept()
-        async with aclosing(
-            Following(name, None, reader, live, stopping, recheck(socket, Call.FOLLOW)).snapshots()
-        ) as snapshots:
+        space = space_of(socket)
+        again = recheck(socket, Call.FOLLOW)
+        following = Following(name, None, space.jobs.reader, space.jobs.live, stopping, again)
+        async with aclosing(following.snapshots()) as snapshots:
             async for snapshot in snapshots:
-                await socket.send_json(show(snapshot.job) if snapshot.job else {"gone": name})
+                await socket.send_json(space.show(snapshot.job) if snapshot.job else {"gone": name})
         await socket.close()
 
 
@@ -96,13 +98,8 @@ def test_an_archive_is_another_reader(backend: MemoryBackend) -> None:
     backend.remove("old")
     backend.put("new", state="Running")
     parts = backend.backend()
-    with_archive = type(parts)(
-        authorizer=parts.authorizer,
-        reader=Archive(backend, {"old": old}),
-        live=parts.live,
-        writer=parts.writer,
-        lifecycle=parts.lifecycle,
-    )
+    jobs = replace(parts.jobs["team"], reader=Archive(backend, {"old": old}))
+    with_archive = replace(parts, jobs={"team": jobs})
     app = create_app(ApiSettings(namespace="team"), with_archive, backend.stopping)
     with TestClient(app, headers=GOOD) as client:
         assert client.get("/api/v1/jobs/old").json()["status"]["state"] == "Succeeded"

@@ -1,0 +1,25 @@
+"""From the claims of a verified token to what its user may do where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audiojob_api.access.authorizer import Grant
+from audiojob_api.access.config import Rule
+from audiojob_api.access.oidc.tokens import Claims, find
+
+
+def grants(rules: Sequence[Rule], provider: str, claims: Claims) -> tuple[Grant, ...]:
+    """One for each namespace: what the first rule says that fits. None where no rule does."""
+    found: dict[str, Grant] = {}
+    for rule in rules:
+        if rule.namespace not in found and rule.provider in (None, provider) and _fits(rule, claims):
+            found[rule.namespace] = Grant(rule.tenant, rule.namespace, rule.role)
+    return tuple(found.values())
+
+
+def _fits(rule: Rule, claims: Claims) -> bool:
+    if rule.claim is None:
+        return True
+    value = find(claims, rule.claim)
+    return any(each in rule.values for each in (value if isinstance(value, list) else [value]) if isinstance(each, str))
