@@ -47,6 +47,8 @@ def remove(cluster: Cluster) -> None:
     """Take a release away, with its jobs and its resource types."""
     if RELEASE in cluster.helm("-n", RELEASE_NAMESPACE, "list", "--all", "--short").split():
         cluster.helm("-n", RELEASE_NAMESPACE, "uninstall", RELEASE, "--no-hooks", "--wait", "--timeout", "2m")
+    # Its operator, without rights by then, could not give the Lease back: the next one would wait until it expires.
+    cluster.kubectl("-n", RELEASE_NAMESPACE, "delete", "lease", f"{RELEASE}-operator", "--ignore-not-found")
     types = cluster.kubectl("get", "crd", "-o", "name").split()
     if ours := [name for name in types if name.endswith(".audiojobs.dev")]:
         cluster.kubectl("delete", *ours, "--timeout=120s")

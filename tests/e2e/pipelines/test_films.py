@@ -183,6 +183,52 @@ def remains(product: Product, job: AudioJob) -> list[str]:
     return [path for path in files if not {"log", "partial"} & set(path.split("/"))]
 
 
+def awaits_review(job: AudioJob) -> bool:
+    """Whether people are asked; a job that ended before is a fault."""
+    assert not job.status.state.finished, job.status
+    return any((each.type, each.reason) == ("Progressing", "AwaitingReview") for each in job.status.conditions)
+
+
+def approve(product: Product, name: str, phase: str, text: str, of: str) -> None:
+    product.patch(name, {"reviews": [{"phase": phase, "approved": True, "inputs": [{"name": of, "text": text}]}]})
+
+
+def test_words_without_times_are_asked_about_and_the_film_shows_what_was_corrected(
+    product: Product, song: Song, seen: list[AudioJob]
+) -> None:
+    """``karaoke-reviewed``, and beside it examples/review.yaml as it is."""
+    pipeline, example = yaml.safe_load_all((repository() / "examples" / "review.yaml").read_text())
+    product.apply(pipeline)
+    guessed = submit(product, example["spec"])
+    plain = "\n".join(" ".join(word.text for word in line) for line in song.lines)
+    wanted = spec(product, song, pipeline="karaoke-reviewed", inputs=[{"name": "lyrics", "text": plain}])
+    name = submit(product, wanted)
+
+    asked = product.until(guessed, awaits_review, "its question")
+    assert [(each.review_asked, each.review_takes) for each in asked.status.phases] == [
+        ("This is a guess; is it right?", None),
+        (None, ("output",)),
+    ]
+    approve(product, guessed, "use", "a better text", "output")
+    asked = product.until(name, awaits_review, "its question", seconds=180)
+    phases = {phase.name: phase for phase in asked.status.phases}
+    assert phases["separate"].reused_from == seen[-1].metadata.name
+    assert phases["align"].review_asked
+    assert phases["corrected"].review_takes == ("lyrics", "accompaniment", "vocals")
+    assert phases["render"].state is PhaseState.WAITING
+    approve(product, name, "corrected", "[00:01.20]Here be dragons\n[00:04.00]la la\n", "lyrics")
+
+    done = product.finished(name, seconds=180)
+    assert done.status.state is State.SUCCEEDED, product.story(name)
+    assert is_a_film(product, done, "render") == pytest.approx(song.seconds, abs=FRAME_SECONDS)
+    folder, outputs = manifest(product, done, "corrected")
+    lines = json.loads((folder / outputs["lyrics"]["file"]).read_text())["lines"]
+    assert [[word["text"] for word in line["words"]] for line in lines] == [["Here", "be", "dragons"], ["la", "la"]]
+    assert [line["startMilliseconds"] for line in lines] == [1_200, 4_000]
+    used = product.finished(guessed)
+    assert (used.status.state, used.status.phases[1].review_inputs) == (State.SUCCEEDED, ("output",))
+
+
 def test_a_script_and_scenes_become_a_film(product: Product, tmp_path: Path) -> None:
     with Progress() as progress:
         image = build_and_load(paths_from_environment(), "speak", progress)
