@@ -22,7 +22,7 @@ class ImageFamily(StrEnum):
 
     RUNNER = "runner"  # ffmpeg, yt-dlp
     RUNNER_TORCH = "runner-torch"  # and torch, demucs
-    RUNNER_MUSIC = "runner-music"  # RUNNER and fonts, espeak-ng
+    RUNNER_MUSIC = "runner-music"  # RUNNER and fonts, espeak-ng, music21, verovio, typst
 
     @property
     def key(self) -> str:

@@ -1,0 +1,1 @@
+"""MusicXML as pages: laid out by verovio, printed by typst."""

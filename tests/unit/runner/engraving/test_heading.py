@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from audiojob_runner.engraving.heading import MAX_TITLE, one_row, size_of
+
+
+@pytest.mark.parametrize(
+    ("given", "row"),
+    [
+        pytest.param("A <b>piece</b> & {more}", "A <b>piece</b> & {more}", id="what is markup elsewhere is only text"),
+        pytest.param("evil\u202etxt\u2066.pdf\u200b", "eviltxt.pdf", id="no controls of direction, nothing unseen"),
+        pytest.param(" two\n\trows\x00\x07 ", "two rows", id="one row without control characters"),
+        pytest.param("\ud800 and \ufffe", "and", id="nothing that XML refuses"),
+        pytest.param("Love 🎵 song", "Love song", id="no emoji, which the fonts do not have"),
+        pytest.param(
+            "می\N{ZERO WIDTH NON-JOINER}خواهم", "می\N{ZERO WIDTH NON-JOINER}خواهم", id="joiners that words need"
+        ),
+        pytest.param("x" * 500, "x" * (MAX_TITLE - 1) + "…", id="a long one is cut"),
+    ],
+)
+def test_one_row(given: str, row: str) -> None:
+    assert one_row(given) == row
+
+
+def test_the_longer_the_smaller() -> None:
+    sizes = [int(size_of("x" * letters).rstrip("%")) for letters in (10, 50, 90)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert size_of("日" * 30) == size_of("x" * 60)
