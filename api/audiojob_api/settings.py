@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from audiojob_types.constants import API_AUDIENCE
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
 
+_LABEL_KEY = r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$"
+
 
 class DatabaseSettings(BaseModel):
     """The SQL database of history, accounts, limits and uploads."""
@@ -24,6 +26,21 @@ class DatabaseSettings(BaseModel):
             "Absent: nothing is kept beside the cluster."
         ),
     ] = None
+
+
+class ArchiveSettings(BaseModel):
+    """The history of finished jobs, in the database."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: Annotated[
+        bool, Field(description="Keep finished jobs. The operator must have the same, so that it waits for us.")
+    ] = False
+    retention_days: Annotated[int, Field(ge=1, le=36_500, description="How long they are kept.")] = 90
+    labels: Annotated[
+        tuple[Annotated[str, Field(max_length=317, pattern=_LABEL_KEY)], ...],
+        Field(max_length=8, description="Keys of labels that are kept with a job, and that lists can ask for."),
+    ] = ()
 
 
 class ApiSettings(BaseSettings):
@@ -74,6 +91,7 @@ class ApiSettings(BaseSettings):
         Field(ge=0, description="Waiting that raises a job's priority by one; must equal the operator's. 0 for none."),
     ] = DEFAULT_AGEING_SECONDS
     database: DatabaseSettings = DatabaseSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kubeconfig: Annotated[
         Path | None, Field(description="Absent: the pod's own account, else the usual kubeconfig.")

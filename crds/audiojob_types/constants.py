@@ -40,6 +40,11 @@ LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
 LABEL_EGRESS: Final = f"{GROUP}/egress"  # what NetworkPolicies let a phase's pod reach: one of descriptor.Egress
 LABEL_USER: Final = f"{GROUP}/user"  # set by the API alone, from the verified token
 
+LABEL_BATCH: Final = f"{GROUP}/batch"  # the AudioBatch that an AudioJob is an item of
+
+# Set by the API alone, once a finished AudioJob is in its archive: from then on its TTL may delete it.
+ANNOTATION_ARCHIVED: Final = f"{GROUP}/archived"
+
 # The release that made a CRD.
 ANNOTATION_RELEASE: Final = f"{GROUP}/release"
 

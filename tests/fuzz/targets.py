@@ -14,7 +14,8 @@ import h11
 from pydantic import ValidationError
 
 from audiojob_api.access.authenticator import bearer_token
-from audiojob_api.jobs.paging import Filter, page
+from audiojob_api.jobs.listing.cursor import at
+from audiojob_api.jobs.listing.query import Query
 from audiojob_api.problems import Problem
 from audiojob_operator.deciding.children.observe import _result_of
 from audiojob_runner.fetch.egress.http import ClientSide, ProxyRequest, ServerSide
@@ -152,7 +153,7 @@ def _spoken(line: Line) -> list[object]:
 def api_cursor(content: bytes) -> None:
     """A cursor is ours or a 400."""
     with suppress(Problem):
-        page([], Filter(), limit=1, cursor=content.decode("utf-8", "replace"))
+        at(Query(), content.decode("utf-8", "replace"))
 
 
 def api_token(content: bytes) -> None:

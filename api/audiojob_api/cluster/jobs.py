@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
-from audiojob_api.jobs.idempotency import ANNOTATION_REQUEST
-from audiojob_api.jobs.paging import Filter, Page, page
+from audiojob_api.jobs.listing.paging import Count, LiveIndex, Page, page_of
+from audiojob_api.jobs.listing.query import Filter, Query, Where
+from audiojob_api.jobs.listing.rows import JobRow, kept, row_of
 from audiojob_api.jobs.ports import Listener, Object
 from audiojob_api.problems import unavailable
 from audiojob_kube.errors import Conflict, Invalid, is_failed_json_patch_test
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.reflector import Pace, Reflector, Selection
 from audiojob_kube.resources import AUDIOJOBS
-from audiojob_types.constants import LABEL_USER
 
 # Whole objects of one page are in memory at a time, and a user can make one as large as etcd takes.
 _PACE: Final = Pace(page_size=20)
-_METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp")
-_LONGEST_MARK: Final = 256
 
 
-def kept(job: Object) -> Object:
-    """A job as far as an answer reads it. Labels and annotations of others, of any size, are not kept."""
-    metadata = job["metadata"]
-    small = {key: metadata[key] for key in _METADATA if key in metadata}
-    for part, name in (("labels", LABEL_USER), ("annotations", ANNOTATION_REQUEST)):
-        value = (metadata.get(part) or {}).get(name)
-        if value is not None and len(value) <= _LONGEST_MARK:
-            small[part] = {name: value}
-    return {"metadata": small, "spec": job.get("spec") or {}, "status": job.get("status") or {}}
+RowListener = Callable[[JobRow | None, JobRow | None], None]
 
 
 class ReadModels:
@@ -57,37 +49,55 @@ class ReadModels:
 class KubeJobs:
     """The `JobReader`, `LiveJobs`, `JobWriter` and `Lifecycle` of one namespace."""
 
-    def __init__(self, client: KubeClient, namespace: str) -> None:
+    def __init__(self, client: KubeClient, namespace: str, label_keys: tuple[str, ...] = ()) -> None:
+        self.index = LiveIndex()
         self._client = client
         self._namespace = namespace
+        self._labels = label_keys
         self._listeners: dict[str, set[Listener]] = {}
-        self._reflector: Reflector[Object] = Reflector(
-            client, Selection(AUDIOJOBS, namespace), project=kept, on_change=self._changed, pace=_PACE
+        self._watchers: list[RowListener] = []
+        self._reflector: Reflector[JobRow] = Reflector(
+            client,
+            Selection(AUDIOJOBS, namespace),
+            project=partial(row_of, label_keys=label_keys),
+            on_change=self._changed,
+            pace=_PACE,
         )
 
     # ---------------------------------------------------------------- JobReader
 
     async def find(self, name: str) -> Object | None:
         """From the read model. Before the first list nothing is known to be missing: that is a 503 Problem."""
-        job = self._reflector.get((self._namespace, name))
-        if job is None:
-            self._require_synced()
-        return job
+        row = self._reflector.get((self._namespace, name))
+        if row is None:
+            self.require_synced()
+            return None
+        return row.unpack()
 
-    async def page(self, wanted: Filter, *, limit: int, cursor: str | None) -> Page:
+    async def page(self, query: Query) -> Page:
         """From the read model."""
-        self._require_synced()
-        return page(self._reflector.values(), wanted, limit=limit, cursor=cursor)
+        self.require_synced()
+        return page_of(query, self.index.find(query))
 
-    def _require_synced(self) -> None:
+    async def count(self, wanted: Filter, where: Where) -> Count:
+        """From the read model, whatever is asked for: there is no other place."""
+        self.require_synced()
+        return self.index.count(wanted)
+
+    def require_synced(self) -> None:
+        """Raises a 503 Problem before the first list is complete."""
         if not self.synced():
             raise unavailable("The list of jobs is not complete yet.")
 
     # ---------------------------------------------------------------- LiveJobs
 
-    def jobs(self) -> Collection[Object]:
+    def jobs(self) -> Collection[JobRow]:
         """All jobs of the read model."""
         return self._reflector.values()
+
+    def watch(self, listener: RowListener) -> None:
+        """Call ``listener`` with the former and the new row of every job that changes, None where there is none."""
+        self._watchers.append(listener)
 
     def subscribe(self, name: str, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with every new version of a job, None once it is deleted. Returns how to unsubscribe."""
@@ -101,9 +111,14 @@ class KubeJobs:
 
         return unsubscribe
 
-    def _changed(self, key: tuple[str, str], _old: Object | None, new: Object | None) -> None:
-        for listener in tuple(self._listeners.get(key[1], ())):
-            listener(new)
+    def _changed(self, key: tuple[str, str], old: JobRow | None, new: JobRow | None) -> None:
+        self.index.change(old, new)
+        for watcher in self._watchers:
+            watcher(old, new)
+        if listeners := tuple(self._listeners.get(key[1], ())):
+            job = new.unpack() if new is not None else None
+            for listener in listeners:
+                listener(job)
 
     # ---------------------------------------------------------------- JobWriter
 
@@ -111,7 +126,7 @@ class KubeJobs:
         """Create an AudioJob; the read model has it at once."""
         created = await self._client.create(AUDIOJOBS, job, self._namespace)
         self._reflector.put(created)
-        return kept(created)
+        return kept(created, self._labels)
 
     async def change(self, name: str, uid: str, operations: Sequence[Object]) -> Object:
         """Apply these JSON Patch operations to the job with this uid. Raises Conflict where a test of them fails."""
@@ -123,7 +138,7 @@ class KubeJobs:
                 raise Conflict(409, "Conflict", "The job has changed meanwhile; read it and try again.") from None
             raise
         self._reflector.put(changed)
-        return kept(changed)
+        return kept(changed, self._labels)
 
     async def read(self, name: str) -> Object:
         """The AudioJob straight from the API server."""
@@ -133,7 +148,17 @@ class KubeJobs:
 
     async def run(self) -> None:
         """Keep the read model current until cancelled."""
-        await self._reflector.run()
+        freezing = asyncio.create_task(self._freeze())
+        try:
+            await self._reflector.run()
+        finally:
+            freezing.cancel()
+
+    async def _freeze(self) -> None:
+        """What the first list has brought stays: no garbage collection looks at it again, which would stop us."""
+        await self._reflector.synced.wait()
+        gc.collect()
+        gc.freeze()
 
     def synced(self) -> bool:
         """Whether the first full list is complete."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -38,20 +38,33 @@ def is_same_request(wanted: Object, existing: Object) -> bool:
     key, body = _marks(wanted)
     other_key, other_body = _marks(existing)
     if key and key == other_key and body != other_body:
-        raise Problem(
-            422, "idempotency-key-reused", "This Idempotency-Key was used with another body; choose a new key."
-        )
+        raise _reused()
     return (key, body) == (other_key, other_body)
 
 
-def refuse_reused_key(wanted: Object, jobs: Iterable[Object]) -> None:
+class Marked(Protocol):
+    """A job that this replica knows, as far as it is asked here."""
+
+    @property
+    def user(self) -> str | None:
+        """The label of its user."""
+
+    @property
+    def request(self) -> str:
+        """Its mark; "" for none."""
+
+
+def refuse_reused_key(wanted: Object, jobs: Iterable[Marked]) -> None:
     """Find the key under another name, which a body may set. Raises a 422 :class:`Problem`.
 
     It sees what this replica knows; that one name is one job is ensured by the API server.
     """
-    if _marks(wanted)[0]:
+    user, (key, body) = _user(wanted), _marks(wanted)
+    if key:
+        start, whole = f"{key}.", f"{key}.{body}"
         for job in jobs:
-            is_same_request(wanted, job)
+            if job.request.startswith(start) and job.request != whole and job.user == user:
+                raise _reused()
 
 
 def does_the_same(wanted: Object, existing: Object) -> bool:
@@ -60,6 +73,10 @@ def does_the_same(wanted: Object, existing: Object) -> bool:
     What may change of a spec may have changed, and the API server has added defaults; nothing else may be there.
     """
     return _made_of(wanted) == _made_of(existing)
+
+
+def _reused() -> Problem:
+    return Problem(422, "idempotency-key-reused", "This Idempotency-Key was used with another body; choose a new key.")
 
 
 def _user(job: Object) -> object:

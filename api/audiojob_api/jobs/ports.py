@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from audiojob_api.jobs.paging import Filter, Page
+from audiojob_api.jobs.listing.paging import Count, Page
+from audiojob_api.jobs.listing.query import Filter, Query, Where
+from audiojob_api.jobs.listing.rows import JobRow
 
 Object = dict[str, Any]
 Listener = Callable[[Object | None], None]
@@ -22,15 +24,18 @@ class JobReader(Protocol):
     async def find(self, name: str) -> Object | None:
         """The AudioJob; None if there is none. Raises a 503 Problem while that is not known yet."""
 
-    async def page(self, wanted: Filter, *, limit: int, cursor: str | None) -> Page:
-        """Jobs, newest first. Raises a 400 Problem for a foreign cursor, 503 before the first list is complete."""
+    async def page(self, query: Query) -> Page:
+        """One page of a list. Raises a 503 Problem before the first list is complete."""
+
+    async def count(self, wanted: Filter, where: Where) -> Count:
+        """How many jobs match, counted to a bound. Raises a 503 Problem as `page` does."""
 
 
 class LiveJobs(Protocol):
     """The read model: the AudioJobs that the API server has, as far as this replica knows."""
 
-    def jobs(self) -> Collection[Object]:
-        """All of them."""
+    def jobs(self) -> Collection[JobRow]:
+        """All of them: a live view, not to be held across an await."""
 
     def subscribe(self, name: str, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with every new version of a job, None once it is deleted. Returns how to unsubscribe."""

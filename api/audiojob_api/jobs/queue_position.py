@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from audiojob_api.jobs.listing.rows import JobRow, moment, row_of
 from audiojob_types.base import format_time
-from audiojob_types.constants import CONDITION_ADMITTED, CONDITION_PROGRESSING, DEFAULT_QUEUE
 from audiojob_types.contract import Device
 from audiojob_types.ordering import (
-    DEFAULT_PRIORITY,
     RUN_TIME_WINDOW,
     Line,
     Run,
@@ -26,7 +25,7 @@ from audiojob_types.ordering import (
     estimate_starts,
 )
 from audiojob_types.reasons import Reason
-from audiojob_types.resources.job import FINISHED_STATES, PhaseState, State
+from audiojob_types.resources.job import FINISHED_STATES, State
 
 Object = dict[str, Any]
 LineKey = tuple[str, bool]  # the queue, and whether it is the line for GPUs
@@ -63,52 +62,51 @@ class QueueSnapshot:
     Each queue has two lines: jobs that wait for a slot, and jobs that could have one and wait for a GPU.
     """
 
-    def __init__(self, jobs: Iterable[Object], now: datetime, ageing_seconds: int) -> None:
+    def __init__(self, jobs: Iterable[JobRow], now: datetime, ageing_seconds: int) -> None:
         self._now = now
-        self._started: defaultdict[str, list[Object]] = defaultdict(list)
+        self._at = round(now.timestamp() * 1_000)
+        self._started: defaultdict[str, list[JobRow]] = defaultdict(list)
         self._expected: dict[tuple[str, str], float | None] = {}
         waiting: defaultdict[LineKey, list[Waiting]] = defaultdict(list)
-        self._finished: list[Object] = []
-        self._jobs: dict[str, Object] = {}
+        self._finished: list[JobRow] = []
+        self._jobs: dict[str, JobRow] = {}
         for job in jobs:
-            if _state(job) == State.SUCCEEDED:
+            if job.state == State.SUCCEEDED:
                 self._finished.append(job)
-            elif _state(job) in FINISHED_STATES:
+            elif job.state in FINISHED_STATES:
                 continue
-            elif _holds_slot(job):
-                self._started[_queue(job)].append(job)
+            elif job.holds_slot:
+                self._started[job.queue].append(job)
             elif self._is_in_line(job):
                 waiting[_line(job)].append(_waiting(job))
-                self._jobs[job["metadata"]["name"]] = job
+                self._jobs[job.name] = job
         self._times: RunTimes | None = None
         self._lines = {key: Line(members, now, ageing_seconds) for key, members in waiting.items()}
         self._starts: dict[LineKey, list[float | None]] = {}
 
-    def position(self, job: Object) -> QueuePosition | None:
+    def position(self, job: JobRow) -> QueuePosition | None:
         """The position of a job in state Queued that waits for its turn and nothing else; None for any other.
 
         A job that waits for its start time, for another job, or for a pipeline that does not exist is in no queue yet.
         """
-        if _state(job) != State.QUEUED or _holds_slot(job) or not self._is_in_line(job):
+        if job.state != State.QUEUED or job.holds_slot or not self._is_in_line(job):
             return None
         line = self._lines.get(_line(job))
         # The job may be newer than this snapshot: it would be the only one of its line, or take its turn among them.
         ahead = line.ahead(_waiting(job)) if line else 0
         return QueuePosition(ahead + 1, self._start(job, ahead))
 
-    def _is_in_line(self, job: Object) -> bool:
+    def _is_in_line(self, job: JobRow) -> bool:
         """Whether nothing but the queue keeps the job from starting."""
-        spec, not_before = job.get("spec", {}), _not_before(job)
         return (
-            _state(job) in (State.PENDING, State.QUEUED)
-            and _reason(job) in _QUEUED
-            and not spec.get("suspend")
-            and not spec.get("cancel")
-            and (not_before is None or not_before <= self._now)
+            job.state in (State.PENDING, State.QUEUED)
+            and job.in_line in _QUEUED
+            and not job.held_back
+            and (job.not_before is None or job.not_before <= self._at)
         )
 
-    def _start(self, job: Object, ahead: int) -> datetime | None:
-        if _reason(job) not in _IN_LINE:
+    def _start(self, job: JobRow, ahead: int) -> datetime | None:
+        if job.in_line not in _IN_LINE:
             return None
         seconds = self._starts_of(_line(job))[ahead]
         if seconds is None or seconds > _FARTHEST_SECONDS:
@@ -124,8 +122,8 @@ class QueueSnapshot:
         if key not in self._starts:
             queue, for_gpu = key
             started = self._started.get(queue, [])
-            running = [each for each in started if _is_on_gpu(each)] if for_gpu else started
-            first = [each for each in started if _waits_for_gpu_again(each)] if for_gpu else []
+            running = [each for each in started if each.on_gpu] if for_gpu else started
+            first = [each for each in started if each.waits_for_gpu_again] if for_gpu else []
             line = [self._jobs[each.key[1]] for each in self._lines[key].jobs] if key in self._lines else []
             starts = estimate_starts(
                 len(running), [self._left(each) for each in running], [self._expect(each) for each in (*first, *line)]
@@ -133,20 +131,19 @@ class QueueSnapshot:
             self._starts[key] = starts[len(first) :]
         return self._starts[key]
 
-    def _left(self, job: Object) -> float | None:
-        began, expected = _time(job.get("status", {}).get("startTime")), self._expect(job)
-        if began is None or expected is None:
+    def _left(self, job: JobRow) -> float | None:
+        expected = self._expect(job)
+        if job.started is None or expected is None:
             return expected
-        return max(0.0, expected - (self._now - began).total_seconds())
+        return max(0.0, expected - (self._at - job.started) / 1_000)
 
-    def _expect(self, job: Object) -> float | None:
+    def _expect(self, job: JobRow) -> float | None:
         """Seconds that the job will take: the recent median of its pipeline, on its device where that is known."""
-        pipeline, device = job.get("spec", {}).get("pipeline", ""), _device(job)
-        key = (pipeline, device or "")
+        key = (job.pipeline, job.device or "")
         if key not in self._expected:
             if self._times is None:
                 self._times = _run_times(self._finished)
-            self._expected[key] = self._times.median(pipeline, device)
+            self._expected[key] = self._times.median(job.pipeline, job.device)
         return self._expected[key]
 
 
@@ -158,7 +155,7 @@ class QueuePositions:
 
     def __init__(
         self,
-        jobs: Callable[[], Collection[Object]],
+        jobs: Callable[[], Collection[JobRow]],
         ageing_seconds: int,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -173,103 +170,38 @@ class QueuePositions:
 
     def of(self, job: Object) -> QueuePosition | None:
         """The position of this job; None if it does not wait in a queue."""
-        if _state(job) != State.QUEUED:
+        if (job.get("status") or {}).get("state") != State.QUEUED:
             return None
         began = time.monotonic()
         if self._snapshot is None or began >= self._good_until:
             self._snapshot = QueueSnapshot(self._source(), self._clock(), self._ageing)
             made = time.monotonic()
             self._good_until = made + max(self._refresh, _SHARE * (made - began))
-        return self._snapshot.position(job)
+        return self._snapshot.position(row_of(job, pack=False))
 
 
-def _run_times(finished: Iterable[Object]) -> RunTimes:
-    """Of jobs that have succeeded. Times are compared as text first: there may be very many jobs."""
-    groups: defaultdict[tuple[str, Device | None], list[Object]] = defaultdict(list)
+def _run_times(finished: Iterable[JobRow]) -> RunTimes:
+    """Of jobs that have succeeded, the newest of each pipeline: there may be very many."""
+    groups: defaultdict[tuple[str, Device | None], list[JobRow]] = defaultdict(list)
     for job in finished:
-        groups[job.get("spec", {}).get("pipeline", ""), _device(job)].append(job)
+        if job.started is not None and job.finished is not None:
+            groups[job.pipeline, job.device].append(job)
     runs = []
     for (pipeline, device), members in groups.items():
-        for job in heapq.nlargest(RUN_TIME_WINDOW, members, key=lambda job: str(_status(job).get("completionTime"))):
-            began, ended = _time(_status(job).get("startTime")), _time(_status(job).get("completionTime"))
-            if began is not None and ended is not None:
-                runs.append(Run(pipeline, device or Device.CPU, (ended - began).total_seconds(), ended))
+        for job in heapq.nlargest(RUN_TIME_WINDOW, members, key=_end):
+            seconds = (_end(job) - (job.started or 0)) / 1_000
+            runs.append(Run(pipeline, device or Device.CPU, seconds, moment(_end(job))))
     return RunTimes(runs)
 
 
-def _waiting(job: Object) -> Waiting:
-    metadata, spec = job["metadata"], job.get("spec", {})
-    return Waiting(
-        key=(metadata.get("namespace", ""), metadata["name"]),
-        priority=spec.get("priority", DEFAULT_PRIORITY),
-        created=_time(metadata["creationTimestamp"]) or datetime.max.replace(tzinfo=UTC),
-    )
+def _end(job: JobRow) -> int:
+    return job.finished or 0
 
 
-def _status(job: Object) -> Object:
-    status: Object = job.get("status", {})
-    return status
+def _waiting(job: JobRow) -> Waiting:
+    created = moment(job.created) if job.created else datetime.max.replace(tzinfo=UTC)
+    return Waiting(key=(job.namespace, job.name), priority=job.priority, created=created)
 
 
-def _state(job: Object) -> str:
-    state: str = _status(job).get("state", State.PENDING)
-    return state
-
-
-def _queue(job: Object) -> str:
-    queue: str = job.get("spec", {}).get("queueName", DEFAULT_QUEUE)
-    return queue
-
-
-def _line(job: Object) -> LineKey:
-    return _queue(job), _reason(job) == Reason.WAITING_FOR_GPU
-
-
-def _condition(job: Object, kind: str) -> Object:
-    conditions = _status(job).get("conditions", ())
-    return next((each for each in conditions if each.get("type") == kind), {})
-
-
-def _holds_slot(job: Object) -> bool:
-    return _condition(job, CONDITION_ADMITTED).get("status") == "True" or _state(job) == State.RUNNING
-
-
-def _reason(job: Object) -> str:
-    reason: str = _condition(job, CONDITION_ADMITTED).get("reason", Reason.WAITING_FOR_OPERATOR)
-    return reason
-
-
-def _is_on_gpu(job: Object) -> bool:
-    return any(
-        phase.get("state") == PhaseState.RUNNING and phase.get("device") == Device.GPU
-        for phase in _status(job).get("phases", ())
-    )
-
-
-def _waits_for_gpu_again(job: Object) -> bool:
-    """Whether a job that has started waits for a GPU between two phases."""
-    return _condition(job, CONDITION_PROGRESSING).get("reason") == Reason.WAITING_FOR_GPU
-
-
-def _not_before(job: Object) -> datetime | None:
-    return _time(job.get("spec", {}).get("startTime"))
-
-
-def _device(job: Object) -> Device | None:
-    """GPU if it waits for one or any phase ran on one, else what the job asks for; None where that is not known yet."""
-    used = {phase.get("device") for phase in _status(job).get("phases", ())}
-    asked = job.get("spec", {}).get("device")
-    if Device.GPU in used or asked == Device.GPU or _reason(job) == Reason.WAITING_FOR_GPU:
-        return Device.GPU
-    known = _state(job) in FINISHED_STATES or asked == Device.CPU
-    return Device.CPU if known else None
-
-
-def _time(text: object) -> datetime | None:
-    if not isinstance(text, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _line(job: JobRow) -> LineKey:
+    return job.queue, job.in_line == Reason.WAITING_FOR_GPU

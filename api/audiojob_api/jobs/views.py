@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -41,16 +41,30 @@ class JobView(BaseModel):
     resource_version: str = Field(alias="resourceVersion")
     spec: AudioJobSpec
     status: AudioJobStatus
+    archived: bool = Field(
+        default=False, description="True once the job is in the archive alone: its record in the cluster is gone."
+    )
     queue: QueuePositionView | None = Field(
         default=None, description="Only of a job in state Queued that waits for its turn and for nothing else."
     )
 
 
+class CountView(BaseModel):
+    """How many jobs a list has, counted to a bound."""
+
+    count: int
+    at_least: bool = Field(alias="atLeast", description="True where there are more: counting ended there.")
+
+
 class JobPage(BaseModel):
-    """One page of jobs, newest first. ``cursor`` gets the next page; absent on the last."""
+    """One page of jobs. A page may be short, or empty, and still have a next one."""
 
     items: list[JobView]
-    cursor: str | None = None
+    cursor: str | None = Field(default=None, description="Gets the next page; absent on the last.")
+    total: CountView | None = Field(default=None, description="Only where `count` asks for it.")
+    history: Literal["unavailable"] | None = Field(
+        default=None, description="The archive does not answer: jobs that are there alone are missing here."
+    )
 
 
 def view(job: Object, position: QueuePosition | None = None) -> Object:
@@ -64,4 +78,6 @@ def view(job: Object, position: QueuePosition | None = None) -> Object:
         "spec": job.get("spec", {}),
         "status": job.get("status", {}),
     }
+    if job.get("archived"):
+        shown["archived"] = True
     return {**shown, "queue": position.to_wire()} if position else shown

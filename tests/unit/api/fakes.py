@@ -11,7 +11,9 @@ from typing import Any
 from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.rights import Right
 from audiojob_api.app import Backend
-from audiojob_api.jobs.paging import Filter, Page, page
+from audiojob_api.jobs.listing.paging import Count, LiveIndex, Page, page_of
+from audiojob_api.jobs.listing.query import Filter, Query, Where
+from audiojob_api.jobs.listing.rows import JobRow, row_of
 from audiojob_api.jobs.ports import Listener, NamespaceJobs
 from audiojob_api.problems import unavailable
 from audiojob_kube.errors import AlreadyExists, Conflict
@@ -20,6 +22,7 @@ Object = dict[str, Any]
 
 GOOD_TOKEN = "good-token"
 READER_TOKEN = "reader-token"
+LABELS = ("team", "example.com/song")
 
 
 class MemoryBackend:
@@ -88,16 +91,26 @@ class MemoryBackend:
             self._require_synced()
         return self.objects.get(name)
 
-    async def page(self, wanted: Filter, *, limit: int, cursor: str | None) -> Page:
+    async def page(self, query: Query) -> Page:
         self._require_synced()
-        return page(self.objects.values(), wanted, limit=limit, cursor=cursor)
+        return page_of(query, self._index().find(query))
+
+    async def count(self, wanted: Filter, where: Where) -> Count:
+        self._require_synced()
+        return self._index().count(wanted)
+
+    def _index(self) -> LiveIndex:
+        index = LiveIndex()
+        for row in self.jobs():
+            index.change(None, row)
+        return index
 
     def _require_synced(self) -> None:
         if not self.is_synced:
             raise unavailable("The list of jobs is not complete yet.")
 
-    def jobs(self) -> Collection[Object]:
-        return self.objects.values()
+    def jobs(self) -> Collection[JobRow]:
+        return [row_of(job, LABELS) for job in self.objects.values()]
 
     def subscribe(self, name: str, listener: Listener) -> Callable[[], None]:
         listeners = self._listeners.setdefault(name, [])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from audiojob_api.access.rights import Call, rights_to_create
@@ -25,13 +25,11 @@ from audiojob_api.http.deps import (
     single_query,
 )
 from audiojob_api.http.errors import responses
+from audiojob_api.http.routes.queries import Asked
 from audiojob_api.jobs.create import Requester, create_once, new_job, retry_job
-from audiojob_api.jobs.paging import Filter
 from audiojob_api.jobs.ports import JobWriter, LiveJobs
 from audiojob_api.jobs.request import JobRequest, check
 from audiojob_api.jobs.views import JobPage, JobView, Show
-from audiojob_types.base import ObjectName
-from audiojob_types.resources.job import State
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(401, 403, 422, 429, 500, 503))
 
@@ -91,14 +89,6 @@ async def retry(request: Request, requester: Retrier, job: ExistingJob, maker: M
     return await maker.make(request, retry_job(job, requester), requester)
 
 
-async def _filter(
-    state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
-    pipeline: Annotated[ObjectName | None, Query(description="Only jobs of this pipeline.")] = None,
-    queue: Annotated[ObjectName | None, Query(description="Only jobs of this queue.")] = None,
-) -> Filter:
-    return Filter(state=state, pipeline=pipeline, queue=queue)
-
-
 @router.get(
     "",
     response_model=JobPage,
@@ -109,15 +99,18 @@ async def _filter(
 async def list_jobs(
     reader: Reader,
     show: Shown,
-    wanted: Annotated[Filter, Depends(_filter)],
-    limit: Annotated[int, Query(ge=1, le=200, description="Most jobs of one page.")] = 50,
-    cursor: Annotated[str | None, Query(max_length=1_024, description="From the page before.")] = None,
+    asked: Asked,
 ) -> Response:
-    """Answered from memory."""
-    page = await reader.page(wanted, limit=limit, cursor=cursor)
+    """Live and archived jobs as one list, each once."""
+    page = await reader.page(asked.query)
     body: dict[str, Any] = {"items": [show(job) for job in page.items]}
     if page.cursor:
         body["cursor"] = page.cursor
+    if asked.count:
+        total = await reader.count(asked.query.wanted, asked.query.where)
+        body["total"] = {"count": total.count, "atLeast": total.at_least}
+    if page.history_missing:
+        body["history"] = "unavailable"
     return JSONResponse(body)
 
 
@@ -130,5 +123,5 @@ async def list_jobs(
     summary="Get a job",
 )
 async def get_job(job: ExistingJob, show: Shown) -> Response:
-    """Answered from memory."""
+    """From memory where the cluster has the job, else from the archive."""
     return JSONResponse(show(job))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from audiojob_api.cluster.jobs import kept
 from audiojob_api.jobs.idempotency import ANNOTATION_REQUEST
+from audiojob_api.jobs.listing.rows import kept
 from audiojob_api.jobs.views import view
 from audiojob_types.constants import LABEL_USER
 

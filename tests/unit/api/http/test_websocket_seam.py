@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import replace
-from typing import Any
 
 import pytest
 from fastapi import FastAPI, WebSocket
@@ -17,7 +15,6 @@ from audiojob_api.access.rights import Call
 from audiojob_api.app import create_app
 from audiojob_api.http.deps import Stopping, authorize, recheck, space_of
 from audiojob_api.jobs.following import Following
-from audiojob_api.jobs.paging import Filter, Page, page
 from audiojob_api.problems import Problem
 from audiojob_api.settings import ApiSettings
 
@@ -76,33 +73,3 @@ def test_a_websocket_without_a_token_is_refused_and_counted(sockets: TestClient)
     with pytest.raises(WebSocketDisconnect), sockets.websocket_connect("/ws/song"):
         pass
     assert 'status="4xx"' in counted(sockets)[0]
-
-
-class Archive:
-    """A reader of jobs that the cluster has no more, in front of the one of the cluster."""
-
-    def __init__(self, live: MemoryBackend, old: dict[str, Any]) -> None:
-        self._live = live
-        self._old = old
-
-    async def find(self, name: str) -> dict[str, Any] | None:
-        return await self._live.find(name) or self._old.get(name)
-
-    async def page(self, wanted: Filter, *, limit: int, cursor: str | None) -> Page:
-        jobs = [*self._live.objects.values(), *self._old.values()]
-        return page(jobs, wanted, limit=limit, cursor=cursor)
-
-
-def test_an_archive_is_another_reader(backend: MemoryBackend) -> None:
-    old = backend.put("old", state="Succeeded")
-    backend.remove("old")
-    backend.put("new", state="Running")
-    parts = backend.backend()
-    jobs = replace(parts.jobs["team"], reader=Archive(backend, {"old": old}))
-    with_archive = replace(parts, jobs={"team": jobs})
-    app = create_app(ApiSettings(namespace="team"), with_archive, backend.stopping)
-    with TestClient(app, headers=GOOD) as client:
-        assert client.get("/api/v1/jobs/old").json()["status"]["state"] == "Succeeded"
-        assert {item["name"] for item in client.get("/api/v1/jobs").json()["items"]} == {"old", "new"}
-        assert "Succeeded" in client.get("/api/v1/jobs/old/events").text
-        assert client.post("/api/v1/jobs/old/cancel").status_code == 409

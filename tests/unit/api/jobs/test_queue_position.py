@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.unit.api.fakes import MemoryBackend
 
+from audiojob_api.jobs.listing.rows import JobRow, row_of
 from audiojob_api.jobs.queue_position import QueuePosition, QueuePositions, QueueSnapshot
 from audiojob_types.base import format_time
 
@@ -53,7 +54,7 @@ def ended(name: str, took: float, device: str = "CPU", state: str = "Succeeded",
 def position_of(jobs: list[Job], name: str = "mine") -> QueuePosition | None:
     """The position of the job of that name among these."""
     (mine,) = (each for each in jobs if each["metadata"]["name"] == name)
-    return QueueSnapshot(jobs, NOW, 600).position(mine)
+    return QueueSnapshot([row_of(each) for each in jobs], NOW, 600).position(row_of(mine))
 
 
 @pytest.mark.parametrize(
@@ -178,9 +179,9 @@ def test_only_the_newest_runs_count() -> None:
 def test_a_snapshot_serves_many_requests_and_is_taken_again_later() -> None:
     asked = []
 
-    def jobs() -> list[Job]:
+    def jobs() -> list[JobRow]:
         asked.append(1)
-        return [queued("mine")]
+        return [row_of(queued("mine"))]
 
     lasting = QueuePositions(jobs, 600, clock=lambda: NOW, refresh_seconds=60)
     fresh = QueuePositions(jobs, 600, clock=lambda: NOW, refresh_seconds=0)
