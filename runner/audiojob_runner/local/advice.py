@@ -9,7 +9,7 @@ from typing import Final
 
 from audiojob_runner.errors import PhaseError
 from audiojob_types.models import KNOWN_MODELS
-from audiojob_types.reasons import Reason
+from audiojob_types.reasons import EXPLANATIONS, Reason
 
 # Words of clusters: advice with one of them is for somebody else.
 _ELSEWHERE: Final = re.compile(
@@ -47,7 +47,20 @@ def advice(error: PhaseError, models: Sequence[str], folder: Path) -> str:
     text = _FIELD.sub(lambda found: f"--param {found[1] or found[2]}", error.suggestion)
     if text and not _ELSEWHERE.search(text):
         return text
-    return _HERE.get(error.reason, _AGAIN)
+    # What was said about this very case may have a way out for either place.
+    usual = EXPLANATIONS.get(error.reason)
+    own = _alternative(text) if usual is None or usual.suggestion != error.suggestion else ""
+    return own or _HERE.get(error.reason, _AGAIN)
+
+
+def _alternative(text: str) -> str:
+    """Of one sentence with alternatives the first that is not about clusters, as a sentence; else empty."""
+    sentence, _, more = text.partition(". ")
+    if more:
+        return ""
+    parts = (part for part in sentence.rstrip(".").split(", or ") if not _ELSEWHERE.search(part))
+    first = next(parts, "")
+    return f"{first[0].upper()}{first[1:]}." if first else ""
 
 
 def _fetch_models(names: list[str], folder: Path) -> str:

@@ -40,6 +40,21 @@ def test_no_advice_is_about_clusters(reason: Reason) -> None:
             "Use a film, or a song with a cover.",
             id="what was said about this very case",
         ),
+        pytest.param(
+            PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, "Bad.", "Give a phase's output, or correct the words."),
+            "Correct the words.",
+            id="its second way out, where the first is about clusters",
+        ),
+        pytest.param(
+            PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, "Bad.", "Leave x out, or use a pipeline that has it."),
+            "Leave x out.",
+            id="and its first",
+        ),
+        pytest.param(
+            PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, "Bad.", "Ask the administrator. Correct it, or wait."),
+            "run --help",
+            id="but nothing of several sentences, which may hang together",
+        ),
     ],
 )
 def test_advice_is_the_real_one(error: PhaseError, want: str) -> None:
