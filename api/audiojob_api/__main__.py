@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from types import FrameType
 
 import uvicorn
@@ -17,11 +18,15 @@ from audiojob_api.access.config import AccessConfig, load_access
 from audiojob_api.access.oidc.keyring import Keyring
 from audiojob_api.access.oidc.reviewer import Known, OidcReviewer
 from audiojob_api.app import Backend, create_app
+from audiojob_api.archive.joined import JoinedReader
+from audiojob_api.archive.reader import ArchiveReader
+from audiojob_api.archive.store import ArchiveStore
+from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.cluster.jobs import KubeJobs, ReadModels
 from audiojob_api.cluster.reviews import KubeAuthorizer
 from audiojob_api.http.connection import ConnectionLimits, protocol
 from audiojob_api.http.metrics import ApiMetrics
-from audiojob_api.jobs.ports import NamespaceJobs
+from audiojob_api.jobs.ports import JobReader, NamespaceJobs
 from audiojob_api.providers.keys import ProviderKeys, trust
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
@@ -90,15 +95,34 @@ def _config(app: FastAPI, settings: ApiSettings, metrics: ApiMetrics) -> uvicorn
 
 
 def _backend(client: KubeClient, settings: ApiSettings, access: AccessConfig) -> Backend:
-    models = {namespace: KubeJobs(client, namespace) for namespace in settings.served}
-    jobs = {namespace: NamespaceJobs(reader=each, live=each, writer=each) for namespace, each in models.items()}
+    models = {namespace: KubeJobs(client, namespace, settings.archive.labels) for namespace in settings.served}
+    database = _database(settings)
+    archive = _archive(settings, database, models)
     return Backend(
         authorizer=KubeAuthorizer(client),
-        jobs=jobs,
+        jobs={name: NamespaceJobs(_reader(each, name, archive), each, each) for name, each in models.items()},
         lifecycle=ReadModels(list(models.values())),
         reviewers=_reviewers(access),
-        database=_database(settings),
+        database=database,
+        archive=archive,
     )
+
+
+def _archive(settings: ApiSettings, database: Database | None, models: Mapping[str, KubeJobs]) -> ArchiveWriter | None:
+    """Raises DatabaseError where there is no database to keep an archive in."""
+    if not settings.archive.enabled:
+        return None
+    if database is None:
+        raise DatabaseError("archive.enabled: needs database.url, where the archive is kept")
+    store = ArchiveStore(database, f"api-{uuid.uuid4()}")
+    writer = ArchiveWriter(store, models, settings.archive.retention_days)
+    for model in models.values():
+        model.watch(writer.saw)
+    return writer
+
+
+def _reader(jobs: KubeJobs, namespace: str, archive: ArchiveWriter | None) -> JobReader:
+    return jobs if archive is None else JoinedReader(jobs, ArchiveReader(archive.database, namespace))
 
 
 def _reviewers(access: AccessConfig) -> Sequence[TokenReviewer]:

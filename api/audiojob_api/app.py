@@ -14,6 +14,7 @@ from audiojob_api.access.attempts import Attempts
 from audiojob_api.access.authenticator import Authenticator
 from audiojob_api.access.authorizer import Authorizer, TokenReviewer
 from audiojob_api.access.places import Places
+from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.http import docs_page
 from audiojob_api.http.audit import AuditLog
 from audiojob_api.http.deps import Services, Space, install
@@ -40,6 +41,7 @@ class Backend:
     reviewers: Sequence[TokenReviewer] = ()
     """Of tokens that are not the API server's to judge."""
     database: Database | None = None
+    archive: ArchiveWriter | None = None
 
 
 def create_app(
@@ -52,6 +54,8 @@ def create_app(
         tasks = [asyncio.create_task(backend.lifecycle.run(), name="read-model")]
         if backend.database is not None:
             tasks.append(asyncio.create_task(backend.database.run(), name="database"))
+        if backend.archive is not None:
+            tasks.append(asyncio.create_task(backend.archive.run(), name="archive"))
         try:
             yield
         finally:

@@ -256,12 +256,14 @@ class DisruptionSettings(Group):
 
 
 class Sweep(Group):
-    """Periodic sweeps. Seconds between two of a kind, and how long a revision that no job names is kept."""
+    """Periodic sweeps: seconds between two, how long a revision that no job names is kept, how long beyond its
+    TTL a job that is not archived (0: no archive)."""
 
     finished_seconds: Annotated[float, Field(gt=0)] = 120.0
     active_seconds: Annotated[float, Field(gt=0)] = 300.0
     revisions_seconds: Annotated[float, Field(gt=0)] = 3_600.0
     revision_unused_seconds: Annotated[float, Field(ge=0)] = 86_400.0
+    archive_wait_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 0
 
 
 class Watch(Group):
@@ -332,8 +334,7 @@ class OperatorSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _libraries_apart(self) -> OperatorSettings:
-        names = [library.name for library in self.libraries]
-        if len(names) != len(set(names)):
+        if len(names := [library.name for library in self.libraries]) != len(set(names)):
             raise ValueError(f"libraries: duplicate library name: {', '.join(names)}")
         for library in self.libraries:
             first = (library.prefix or "").partition("/")[0]
@@ -373,10 +374,8 @@ class OperatorSettings(BaseSettings):
     def site_rules(self) -> SiteRules:
         """The limits on downloads."""
         limits = tuple(SiteLimit(site.host, site.max_running, site.pause_seconds) for site in self.sites)
-        cool_down = self.fetch.cool_down
-        return SiteRules(
-            limits, self.fetch.max_per_host, CoolDownRules(cool_down.jobs, cool_down.namespaces, cool_down.since)
-        )
+        cool = self.fetch.cool_down
+        return SiteRules(limits, self.fetch.max_per_host, CoolDownRules(cool.jobs, cool.namespaces, cool.since))
 
     def for_decisions(self) -> DecideSettings:
         """The part that decisions depend on."""
@@ -394,6 +393,7 @@ class OperatorSettings(BaseSettings):
             download_reuse_seconds=self.reuse.download_seconds,
             gpu=SiteGpu(self.gpu.resource_name, self.gpu.shared),
             disruption=Disruption(**self.disruption.model_dump()),
+            archive_wait_seconds=self.sweep.archive_wait_seconds,
             libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
             # Its Job is what a site's pause is counted from.
             failed_job_seconds=max([FAILED_JOB_SECONDS, *(site.pause_seconds for site in self.sites)]),

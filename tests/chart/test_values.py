@@ -27,6 +27,8 @@ INGRESS: Object = {"api": {"ingress": {"enabled": True}}}
 ROUTE: Object = {"api": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}}
 SCALED: Object = {"api": {"autoscaling": {"enabled": True}}}
 RULE: Object = {"tenant": "a", "namespace": "music", "role": "viewer"}
+SQLITE: Object = {"api": {"database": {"kind": "SQLite"}}}
+ARCHIVE: Object = {"api": {"database": {"kind": "SQLite"}, "archive": {"enabled": True}}}
 PREFETCH: Object = {"models": {"enabled": True, "prefetch": {"enabled": True}}}
 
 
@@ -77,6 +79,14 @@ CHANGES: dict[str, tuple[Any, Object]] = {
         f"images.{image}.architectures": (["riscv64"], {})
         for image in ("runner", "runnerTorch", "runnerMusic", "control")
     },
+    "api.database.kind": ("SQLite", {}),
+    "api.database.secret": ("other", {"api": {"database": {"kind": "PostgreSQL", "secret": "database"}}}),
+    "api.database.storageClassName": ("fast", SQLITE),
+    "api.database.size": ("1Gi", SQLITE),
+    "api.database.existingClaim": ("mine", SQLITE),
+    "api.archive.enabled": (True, SQLITE),
+    "api.archive.retentionDays": (7, ARCHIVE),
+    "api.archive.labels": (["team"], ARCHIVE),
     "api.autoscaling.enabled": (True, {}),
     "api.autoscaling.minReplicas": (3, SCALED),
     "api.autoscaling.maxReplicas": (9, SCALED),
@@ -239,6 +249,16 @@ def test_every_value_has_a_comment() -> None:
 
 
 WRONG: dict[str, tuple[Object, list[str]]] = {
+    "SQLite for two": (merged(SQLITE, {"api": {"replicas": 2}}), ["one process alone may write", "PostgreSQL"]),
+    "SQLite for as many as it takes": (
+        merged(SQLITE, {"api": {"autoscaling": {"enabled": True}}}), ["one process alone may write"],
+    ),
+    "PostgreSQL without an address": ({"api": {"database": {"kind": "PostgreSQL"}}}, ["api.database.secret is empty"]),
+    "an archive without a database": ({"api": {"archive": {"enabled": True}}}, ["archive.enabled needs a database"]),
+    "an archive of some namespaces": (
+        merged(ARCHIVE, {"jobNamespaces": ["music", "speech"]}), ["does not serve speech of jobNamespaces"],
+    ),
+    "nine labels": ({"api": {"archive": {"labels": [f"l{number}" for number in range(9)]}}}, ["labels", "maxItems"]),
     "an unknown key at the top": ({"colour": "red"}, ["colour", "not allowed"]),
     "an unknown key further down": ({"store": {"folder": {"siez": "1Gi"}}}, ["store", "folder", "siez", "not allowed"]),
     "an unknown key of an image": ({"images": {"runner": {"version": "1"}}}, ["images", "version", "not allowed"]),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
@@ -13,10 +15,14 @@ from audiojob_api.jobs.listing.query import Filter, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow, kept, row_of
 from audiojob_api.jobs.ports import Listener, Object
 from audiojob_api.problems import unavailable
-from audiojob_kube.errors import Conflict, Invalid, is_failed_json_patch_test
+from audiojob_kube.errors import ApiError, Conflict, Invalid, NotFound, TransportError, is_failed_json_patch_test
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.reflector import Pace, Reflector, Selection
 from audiojob_kube.resources import AUDIOJOBS
+from audiojob_types.base import format_time
+from audiojob_types.constants import ANNOTATION_ARCHIVED
+
+_log = logging.getLogger(__name__)
 
 # Whole objects of one page are in memory at a time, and a user can make one as large as etcd takes.
 _PACE: Final = Pace(page_size=20)
@@ -139,6 +145,19 @@ class KubeJobs:
             raise
         self._reflector.put(changed)
         return kept(changed, self._labels)
+
+    async def mark_archived(self, row: JobRow) -> bool:
+        """Say on the job that it is in the archive, if it is still there. False where that must be tried again."""
+        marked = {ANNOTATION_ARCHIVED: format_time(datetime.now(UTC))}
+        body = {"metadata": {"uid": row.uid, "annotations": marked}}
+        try:
+            self._reflector.put(await self._client.patch_merge(AUDIOJOBS, row.name, body, self._namespace))
+        except (NotFound, Conflict):
+            return True  # deleted, or another job has its name
+        except (ApiError, TransportError) as error:
+            _log.warning("job %s cannot be marked as archived, its record stays for now: %s", row.name, error)
+            return False
+        return True
 
     async def read(self, name: str) -> Object:
         """The AudioJob straight from the API server."""

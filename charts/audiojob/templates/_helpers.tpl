@@ -161,6 +161,27 @@ topologySpreadConstraints:
 {{- end -}}
 {{- end -}}
 
+{{/* Fails for a database that the API could not use as it is installed. */}}
+{{- define "audiojob.checkDatabase" -}}
+{{- $database := .Values.api.database -}}
+{{- if and (eq $database.kind "SQLite") (include "audiojob.apiIsMany" .) -}}
+{{- fail "api.database.kind is SQLite, whose file one process alone may write: set api.replicas to 1 and api.autoscaling.enabled to false, or use PostgreSQL." -}}
+{{- end -}}
+{{- if and (eq $database.kind "PostgreSQL") (not $database.secret) -}}
+{{- fail "api.database.secret is empty: name a Secret of the release's namespace whose key url is the address of the PostgreSQL database." -}}
+{{- end -}}
+{{- if .Values.api.archive.enabled -}}
+{{- if eq $database.kind "None" -}}
+{{- fail "api.archive.enabled needs a database: set api.database.kind to SQLite or PostgreSQL." -}}
+{{- end -}}
+{{- range .Values.jobNamespaces -}}
+{{- if not (has . (include "audiojob.apiNamespaces" $ | fromJsonArray)) -}}
+{{- fail (printf "api.archive.enabled: the API does not serve %s of jobNamespaces, whose finished jobs would wait for it. Add it to api.namespaces." .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The operator's settings, which its settings file holds as JSON. No secret belongs here: whoever may read ConfigMaps of
      the namespace reads it. */}}
 {{- define "audiojob.operatorSettings" -}}
@@ -206,6 +227,8 @@ capacity:
 gpu:
   resourceName: {{ .Values.gpu.resourceName | quote }}
   shared: {{ .Values.gpu.shared }}
+sweep:
+  archiveWaitSeconds: {{ if and .Values.api.enabled .Values.api.archive.enabled }}604800{{ else }}0{{ end }}
 disruption:
   nodeLostSeconds: {{ .Values.disruption.nodeLostSeconds | int }}
   graceSeconds: {{ .Values.disruption.graceSeconds | int }}
@@ -227,6 +250,9 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- end -}}
 {{- if and .Values.api.enabled (not (has (include "audiojob.apiNamespace" .) .Values.jobNamespaces)) -}}
 {{- fail (printf "api.namespace is %s, which is not in jobNamespaces: its AudioJobs would never run. Add it to jobNamespaces." .Values.api.namespace) -}}
+{{- end -}}
+{{- if .Values.api.enabled -}}
+{{- include "audiojob.checkDatabase" . -}}
 {{- end -}}
 {{- range .Values.api.namespaces -}}
 {{- if not (has . $.Values.jobNamespaces) -}}

@@ -66,7 +66,8 @@ def plan_for_finished(observed: Observed, now: datetime) -> Plan:
     Where the operator runs no jobs it deletes none: there people remove theirs.
     """
     pipeline = observed.revision.spec if isinstance(observed.revision, Revision) else None
-    end = expiry(observed.job, pipeline) if observed.namespace_prepared else None
+    wait = observed.settings.archive_wait_seconds
+    end = expiry(observed.job, pipeline, wait) if observed.namespace_prepared else None
     expired = end is not None and now >= end
     leftovers, expiries = _leftovers(observed, frozenset(), now)
     wakes = expiries if end is None else (*expiries, end)

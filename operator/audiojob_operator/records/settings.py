@@ -75,6 +75,7 @@ class DecideSettings:
     max_cool_down_seconds: int = MAX_COOL_DOWN_SECONDS  # whatever a site asks for
     gpu: SiteGpu = SiteGpu()
     failed_job_seconds: int = FAILED_JOB_SECONDS  # a failed Job is kept for so long after its end
+    archive_wait_seconds: int = 0  # a finished AudioJob waits so long after its TTL for the archive; 0: there is none
 
 
 @dataclass(frozen=True, slots=True)

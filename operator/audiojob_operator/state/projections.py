@@ -33,6 +33,7 @@ _AUDIOJOB_METADATA = (
     "deletionTimestamp",
 )
 _AUDIOJOB_LABELS = (c.LABEL_USER,)
+_AUDIOJOB_ANNOTATIONS = (c.ANNOTATION_ARCHIVED,)
 _AUDIOJOB_REST = ("labels", "annotations", "finalizers", "ownerReferences")
 METADATA_DIGEST = "digest"
 """Of all metadata that people write, kept or not: its change may be why a status write is taken that was refused."""
@@ -63,7 +64,10 @@ def trim_audiojob(obj: Object) -> Object:
     """
     metadata = obj["metadata"]
     labels = _only(metadata.get("labels") or {}, _AUDIOJOB_LABELS)
+    annotations = _only(metadata.get("annotations") or {}, _AUDIOJOB_ANNOTATIONS)
     kept = _only(metadata, _AUDIOJOB_METADATA) | ({"labels": labels} if labels else {})
+    if annotations:
+        kept["annotations"] = annotations
     if digest := metadata.get(METADATA_DIGEST) or _digest(metadata):
         kept[METADATA_DIGEST] = digest
     return {"metadata": kept, **_only(obj, ("spec", "status"))}

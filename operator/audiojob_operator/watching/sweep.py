@@ -187,7 +187,7 @@ class Sweeper:
         cache = self._caches.namespaces.get(job.metadata.namespace)
         key = (job.metadata.namespace, job.status.pipeline_revision or "")
         revision = cache.revisions.get(key) if cache else None
-        end = expiry(job, revision.spec if revision else None)
+        end = expiry(job, revision.spec if revision else None, self._pace.archive_wait_seconds)
         return end is not None and now >= end
 
     def _has_old_failed_job(self, obj: Object, now: datetime) -> bool:

@@ -62,7 +62,8 @@ class ListParameters(BaseModel):
     finished_from: Moment = None
     finished_to: End = None
     where: Annotated[
-        Where, Field(description="Jobs in the cluster (`live`), those that are in the archive alone, or both.")
+        Where,
+        Field(description="Jobs in the cluster (`live`), in the archive (`archived`), or both as one list (`all`)."),
     ] = Where.ALL
     sort: Annotated[Order, Field(description="The greatest first. By `finished`: only jobs that have ended.")] = (
         Order.CREATED

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from audiojob_api.jobs.listing.cursor import encode
-from audiojob_api.jobs.listing.query import Filter, Listed, Order, Place, Query
+from audiojob_api.jobs.listing.query import Filter, Order, Place, Placed, Query
 from audiojob_api.jobs.listing.rows import JobRow
 
 Object = dict[str, Any]
-T = TypeVar("T", bound=Listed)
+T = TypeVar("T", bound=Placed)
 
 MOST_COUNTED: Final = 10_000
 

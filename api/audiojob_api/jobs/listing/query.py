@@ -8,15 +8,28 @@ from dataclasses import astuple, dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from audiojob_types.resources.job import FINISHED_STATES
+
 Place = tuple[Any, ...]
 """What a row is ordered by: numbers, and its uid last."""
 
 
-class Listed(Protocol):
-    """What filters and orders read of a job, wherever it is kept."""
+class Placed(Protocol):
+    """What orders read of a job, wherever it is kept."""
 
     @property
     def uid(self) -> str: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def created(self) -> int: ...
+    @property
+    def finished(self) -> int | None: ...
+
+
+class Listed(Placed, Protocol):
+    """What filters read of a job, beside that."""
+
     @property
     def name(self) -> str: ...
     @property
@@ -31,12 +44,6 @@ class Listed(Protocol):
     def batch(self) -> str | None: ...
     @property
     def labels(self) -> tuple[tuple[str, str], ...]: ...
-    @property
-    def priority(self) -> int: ...
-    @property
-    def created(self) -> int: ...
-    @property
-    def finished(self) -> int | None: ...
 
 
 class Order(StrEnum):
@@ -46,12 +53,12 @@ class Order(StrEnum):
     FINISHED = "finished"
     PRIORITY = "priority"
 
-    def place(self, row: Listed) -> Place:
+    def place(self, row: Placed) -> Place:
         """Where the row stands."""
         return _PLACES[self](row)
 
 
-_PLACES: Final[dict[Order, Callable[[Listed], Place]]] = {
+_PLACES: Final[dict[Order, Callable[[Placed], Place]]] = {
     Order.CREATED: lambda row: (row.created, row.uid),
     Order.FINISHED: lambda row: (row.finished or 0, row.uid),
     Order.PRIORITY: lambda row: (row.priority, row.created, row.uid),
@@ -59,7 +66,7 @@ _PLACES: Final[dict[Order, Callable[[Listed], Place]]] = {
 
 
 class Where(StrEnum):
-    """Which jobs a list is about: those in the cluster, finished ones in the archive, or both as one list."""
+    """Which jobs a list is about: those in the cluster, those in the archive, or both as one list."""
 
     ALL = "all"
     LIVE = "live"
@@ -111,6 +118,11 @@ class Filter:
             and (self.created is EVER or self.created.holds(row.created))
             and (self.finished is EVER or self.finished.holds(row.finished))
         )
+
+    @property
+    def may_have_ended(self) -> bool:
+        """Whether a job that has ended can match."""
+        return self.state is None or self.state in FINISHED_STATES
 
 
 @dataclass(frozen=True, slots=True)

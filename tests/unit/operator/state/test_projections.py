@@ -17,7 +17,7 @@ Object = dict[str, Any]
 
 HOSTILE = {
     "labels": {f"label-{number}": "x" * 60 for number in range(1_000)} | {c.LABEL_USER: "ada"},
-    "annotations": {f"note-{number}": "y" * 1_000 for number in range(100)},
+    "annotations": {f"note-{number}": "y" * 1_000 for number in range(100)} | {c.ANNOTATION_ARCHIVED: "z"},
     "managedFields": [{"manager": f"m-{number}", "fieldsV1": {"f:labels": {}}} for number in range(1_000)],
     "finalizers": ["example.org/never"],
     "ownerReferences": [{"uid": "o", "kind": "Album", "name": "a"}],
@@ -42,9 +42,9 @@ def test_of_metadata_only_what_decisions_read_is_kept() -> None:
     }
     whole = with_metadata({"metadata": metadata, "spec": {"pipeline": "p"}, "status": {"state": "Queued"}})
     kept = trim_audiojob(whole)
-    labels = {c.LABEL_USER: "ada"}
+    marks = {"labels": {c.LABEL_USER: "ada"}, "annotations": {c.ANNOTATION_ARCHIVED: "z"}}
     assert kept == {
-        "metadata": metadata | {"labels": labels, METADATA_DIGEST: kept["metadata"][METADATA_DIGEST]},
+        "metadata": metadata | marks | {METADATA_DIGEST: kept["metadata"][METADATA_DIGEST]},
         "spec": {"pipeline": "p"},
         "status": {"state": "Queued"},
     }
@@ -80,7 +80,7 @@ def test_a_decision_is_the_same_without_the_rest(ends: str, prepared: bool) -> N
         observed = world.observed()
         whole = with_metadata(world.audiojob)
         trimmed = trim_audiojob(whole)
-        assert "annotations" not in trimmed["metadata"]
+        assert list(trimmed["metadata"]["annotations"]) == [c.ANNOTATION_ARCHIVED]
         decisions = [decide(replace(observed, job=AudioJob.model_validate(job)), world.now) for job in (whole, trimmed)]
         assert decisions[0] == decisions[1]
         world.turn()

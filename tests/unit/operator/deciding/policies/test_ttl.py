@@ -1,13 +1,17 @@
-"""How long Jobs of failed attempts are kept."""
+"""How long Jobs of failed attempts are kept, and how long an AudioJob waits for the archive."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.unit.operator.builders import World, audio_job, with_settings
 
+from audiojob_operator.deciding.policies.ttl import expiry
 from audiojob_operator.records.plan import JobRef
+from audiojob_types.constants import ANNOTATION_ARCHIVED
+from audiojob_types.resources.job import AudioJob
 
 RETRY = {"limit": 3, "baseSeconds": 0, "capSeconds": 1}
 
@@ -83,3 +87,37 @@ def test_with_a_long_pause_of_a_site_failed_jobs_stay_as_long() -> None:
     assert world.decide().delete_jobs == ()
     world.settings = replace(world.settings, failed_job_seconds=600)
     assert len(world.decide().delete_jobs) == 1
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("wait", "archived", "passed", "goes"),
+    [
+        pytest.param(0, False, 60, True, id="without an archive its TTL is all"),
+        pytest.param(7 * DAY, False, 60, False, id="what is not archived stays"),
+        pytest.param(7 * DAY, True, 59, False, id="what is archived stays for its TTL"),
+        pytest.param(7 * DAY, True, 60, True, id="and goes then"),
+        pytest.param(7 * DAY, False, 7 * DAY + 59, False, id="an archive that is away is waited for"),
+        pytest.param(7 * DAY, False, 7 * DAY + 60, True, id="but not for ever"),
+    ],
+)
+def test_a_finished_job_waits_for_the_archive(wait: int, archived: bool, passed: int, goes: bool) -> None:
+    job = AudioJob.model_validate({
+        "metadata": {"name": "song", "annotations": {ANNOTATION_ARCHIVED: "x"} if archived else {}},
+        "spec": {"pipeline": "p", "ttlSecondsAfterFinished": 60},
+        "status": {"state": "Succeeded", "completionTime": "2026-11-29T00:00:00Z"},
+    })  # fmt: skip
+    end = expiry(job, None, wait)
+    assert end is not None
+    assert (datetime(2026, 11, 29, tzinfo=UTC) + timedelta(seconds=passed) >= end) is goes
+
+
+def test_a_finished_job_is_deleted_once_it_is_archived() -> None:
+    world = World(audiojob=audio_job(ttlSecondsAfterFinished=60), settings=with_settings(archive_wait_seconds=7 * DAY))
+    world.finish()
+    world.pass_time(61)
+    assert not world.decide().delete_self
+    world.audiojob["metadata"]["annotations"] = {ANNOTATION_ARCHIVED: "x"}
+    assert world.decide().delete_self
