@@ -16,6 +16,7 @@ from audiojob_types.resources.metadata import Metadata
 from audiojob_types.resources.podtemplate import Gpu, Templates
 from audiojob_types.tasks import Task
 
+_LONGEST = "maxDurationSeconds refuses inputs that play longer"
 _QUANTITY = r"^([0-9]+)(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 Quantity = Annotated[str, Field(pattern=_QUANTITY, max_length=32)]
 
@@ -269,6 +270,9 @@ class Phase(WireModel):
     stall_seconds: (
         Annotated[int, Field(ge=1, le=86_400, description="stallSeconds ends an attempt that makes no progress.")]
         | None
+    ) = None
+    max_duration_seconds: (
+        Annotated[int, Field(ge=1, le=604_800, description=f"{_LONGEST}, whatever the job's parameters say.")] | None
     ) = None
     start_timeout_seconds: Annotated[
         int,

@@ -52,7 +52,11 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
             library.reached(request.namespace, request.settings.store) for library, _ in used_libraries(request)
         ),
         destination=_destination(request),
-        limits=PhaseLimits(soft_seconds=phase.soft_limit_seconds, stall_seconds=phase.stall_seconds),
+        limits=PhaseLimits(
+            soft_seconds=phase.soft_limit_seconds,
+            stall_seconds=phase.stall_seconds,
+            max_duration_seconds=phase.max_duration_seconds,
+        ),
         network=_network(request),
         progress=PhaseProgress(
             weights={each.name: each.weight for each in pipeline.phases},

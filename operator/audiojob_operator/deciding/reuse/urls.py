@@ -12,6 +12,7 @@ _TRACKING: Final = frozenset({"fbclid", "gclid", "msclkid", "igshid", "mc_cid", 
 _TRACKING_PREFIX: Final = "utm_"
 _YOUTUBE: Final = "youtube.com"
 _YOUTUBE_SHORT: Final = "youtu.be"
+_YOUTUBE_EMBEDDED: Final = "www.youtube-nocookie.com"
 _VIDEO: Final = re.compile(r"[-_A-Za-z0-9]{11}")
 _VIDEO_FOLDERS: Final = frozenset({"shorts", "embed", "live", "v"})
 
@@ -62,7 +63,7 @@ def _video(host: str, parts: SplitResult) -> str | None:
     found = ""
     if host == _YOUTUBE_SHORT:
         found = folders[0] if len(folders) == 1 else ""
-    elif host == _YOUTUBE or host.endswith(f".{_YOUTUBE}"):
+    elif host in (_YOUTUBE, _YOUTUBE_EMBEDDED) or host.endswith(f".{_YOUTUBE}"):
         if folders == ["watch"]:
             found = parse_qs(parts.query).get("v", [""])[0]
         elif len(folders) == 2 and folders[0] in _VIDEO_FOLDERS:

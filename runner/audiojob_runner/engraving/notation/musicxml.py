@@ -27,6 +27,8 @@ _CONTAINER: Final = (
 )
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # the first date of a zip
 
+_DIRECTIONS: Final = {"note": 1, "forward": 1, "backup": -1}
+
 Element = ET.Element
 
 
@@ -39,6 +41,7 @@ def musicxml_of(score: Score, on_bar: Callable[[], None] = lambda: None) -> byte
         _name_part(root, written, f"P{number}")
         for measure in written.findall("measure"):
             _tidy(measure)
+            _lead_with_chords(measure)
         _close(written)
     for part, written in zip(score.parts, root.findall("part"), strict=True):
         _extend_words(part, written)
@@ -132,6 +135,31 @@ def _forget_instruments(written: Element) -> None:
     for note in written.iter("note"):
         for instrument in note.findall("instrument"):
             note.remove(instrument)
+
+
+def _lead_with_chords(measure: Element) -> None:
+    """Chord symbols come first, each with its distance from the barline.
+
+    music21 puts one that no note begins with behind the note; verovio then draws it below the staff.
+    """
+    place, start, found = 0, 0, list[tuple[int, Element]]()
+    for number, each in enumerate(measure):
+        if each.tag == "harmony":
+            found.append((place + int(each.findtext("offset", "0")), each))
+        elif each.tag in ("attributes", "print") and not found and place == 0:
+            start = number + 1
+        elif each.find("chord") is None:
+            place += _DIRECTIONS.get(each.tag, 0) * int(each.findtext("duration", "0"))
+    for number, (offset, harmony) in enumerate(found):
+        measure.remove(harmony)
+        measure.insert(start + number, harmony)
+        harmony.set("placement", "above")
+        for old in harmony.findall("offset"):
+            harmony.remove(old)
+        if offset:
+            told = Element("offset")
+            told.text = str(offset)
+            harmony.insert(len(harmony) - (harmony.find("staff") is not None), told)
 
 
 def _tidy(measure: Element) -> None:

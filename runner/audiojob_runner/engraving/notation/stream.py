@@ -21,11 +21,17 @@ _CLEFS: Final = {
     "percussion": m21.clef.PercussionClef,
 }
 
+_SHORT: Final = 6  # letters that need no abbreviation
 _ABBREVIATIONS: Final = {
     "Piano": "Pno.", "Guitar": "Gtr.", "Bass": "Bass", "Voice": "V.", "Violin": "Vln.", "Viola": "Vla.", "Cello": "Vc.",
     "Flute": "Fl.", "Clarinet": "Cl.", "Trumpet": "Tpt.", "Drums": "Dr.", "Alto saxophone": "A. Sax.",
     "Tenor saxophone": "T. Sax.", "Double bass": "Db.",
 }  # fmt: skip
+
+
+def abbreviation(name: str) -> str:
+    """What stands before the staves of a part from the second system on."""
+    return _ABBREVIATIONS.get(name) or (name if len(name) <= _SHORT else f"{name[: _SHORT - 1]}.")
 
 
 def stream_of(score: Score, on_bar: Callable[[], None] = lambda: None) -> Any:
@@ -61,7 +67,8 @@ class _Staves:
         for number, staff in enumerate(self.part.staves):
             stream = m21.stream.Part() if one else m21.stream.PartStaff()
             stream.partName = self.part.name
-            stream.partAbbreviation = _ABBREVIATIONS.get(self.part.name, self.part.name[:3] + ".")
+            if len(self.score.parts) > 1:
+                stream.partAbbreviation = abbreviation(self.part.name)
             stream.atSoundingPitch = False
             if number == 0:
                 stream.insert(0, self._instrument())

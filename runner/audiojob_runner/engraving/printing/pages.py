@@ -119,6 +119,7 @@ def _options(look: Look) -> dict[str, Any]:
         "condense": "none",
         "footer": "none",
         "header": "auto",
+        "lyricWordSpace": 2.4,  # the words' font is a little wider than the one that verovio measures
         "justifyVertically": False,
         "mmOutput": True,
         "smuflTextFont": "embedded",

@@ -28,7 +28,13 @@ VIDEO = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
         pytest.param("https://youtu.be/dQw4w9WgXcQ?si=abc&t=3", VIDEO, id="a short address of a video"),
         pytest.param("https://m.youtube.com/watch?app=m&v=dQw4w9WgXcQ", VIDEO, id="a video on the mobile site"),
         pytest.param("https://music.youtube.com/watch?v=dQw4w9WgXcQ&list=RD", VIDEO, id="a video within a list"),
-        pytest.param("https://www.youtube.com/shorts/dQw4w9WgXcQ", VIDEO, id="a short"),
+        pytest.param("http://youtube.com/watch?v=dQw4w9WgXcQ", VIDEO, id="a video without www and TLS"),
+        pytest.param("https://music.youtube.com/watch?v=dQw4w9WgXcQ", VIDEO, id="a video on the music site"),
+        pytest.param("https://www.youtube.com/shorts/dQw4w9WgXcQ?feature=share", VIDEO, id="a short"),
+        pytest.param("https://m.youtube.com/shorts/dQw4w9WgXcQ", VIDEO, id="a short on the mobile site"),
+        pytest.param("https://www.youtube.com/embed/dQw4w9WgXcQ?start=3", VIDEO, id="a video within another page"),
+        pytest.param("https://www.youtube-nocookie.com/embed/dQw4w9WgXcQ", VIDEO, id="the same without cookies"),
+        pytest.param("https://www.youtube.com/live/dQw4w9WgXcQ", VIDEO, id="a broadcast"),
         pytest.param(
             "https://www.youtube.com/playlist?list=PL1", "https://www.youtube.com/playlist?list=PL1", id="a playlist"
         ),

@@ -1,4 +1,4 @@
-"""Where words are looked up: the administrator's matter, and that of one task."""
+"""What administrators say and jobs cannot change: where words are looked up, how long inputs may play."""
 
 from __future__ import annotations
 
@@ -27,3 +27,14 @@ def test_only_the_task_that_asks_is_told_where(task: str, address: str | None, t
     job = world.newest("first")
     assert phase_input_of(job).network.lyrics_address == told
     assert job["spec"]["template"]["metadata"]["labels"]["audiojobs.dev/egress"] == egress
+
+
+def test_the_longest_input_of_a_phase_is_the_pipelines_to_say() -> None:
+    limited = {**phase("first", task="Normalize"), "maxDurationSeconds": 900}
+    asked = audio_job(
+        source={"url": "https://example.com/a.mp3"}, parameters={"normalize": {"maxDurationSeconds": 9_000}}
+    )
+    world = World(audiojob=asked, pipeline=pipeline(limited))
+    world.turn()
+    told = phase_input_of(world.newest("first"))
+    assert (told.limits.max_duration_seconds, told.parameters["maxDurationSeconds"]) == (900, 9_000)
