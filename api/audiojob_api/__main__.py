@@ -96,7 +96,7 @@ def _config(app: FastAPI, settings: ApiSettings, metrics: ApiMetrics) -> uvicorn
 
 def _backend(client: KubeClient, settings: ApiSettings, access: AccessConfig) -> Backend:
     models = {namespace: KubeJobs(client, namespace, settings.archive.labels) for namespace in settings.served}
-    database = _database(settings)
+    database = _database(settings, access)
     archive = _archive(settings, database, models)
     return Backend(
         authorizer=KubeAuthorizer(client),
@@ -105,6 +105,7 @@ def _backend(client: KubeClient, settings: ApiSettings, access: AccessConfig) ->
         reviewers=_reviewers(access),
         database=database,
         archive=archive,
+        access=access,
     )
 
 
@@ -128,12 +129,14 @@ def _reader(jobs: KubeJobs, namespace: str, archive: ArchiveWriter | None) -> Jo
 def _reviewers(access: AccessConfig) -> Sequence[TokenReviewer]:
     tls = trust(access.ca_file)
     known = {each.issuer: Known(each, Keyring(each.name, ProviderKeys(each, tls))) for each in access.providers}
-    return [OidcReviewer(known, access.rules)] if known else []
+    return [OidcReviewer(known, access)] if known else []
 
 
-def _database(settings: ApiSettings) -> Database | None:
+def _database(settings: ApiSettings, access: AccessConfig) -> Database | None:
     """Raises DatabaseError for an address that cannot be used: it will not get better by waiting."""
     if settings.database.url is None:
+        if access.limits.counts:
+            raise DatabaseError("limits that count jobs need a database: set AUDIOJOB_DATABASE__URL")
         return None
     url = parse(settings.database.url.get_secret_value())
     if url.url.password:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import FastAPI
 from prometheus_client import ProcessCollector
@@ -13,16 +14,23 @@ from prometheus_client import ProcessCollector
 from audiojob_api.access.attempts import Attempts
 from audiojob_api.access.authenticator import Authenticator
 from audiojob_api.access.authorizer import Authorizer, TokenReviewer
+from audiojob_api.access.config import AccessConfig
+from audiojob_api.access.keys.reviewer import KeyReviewer
+from audiojob_api.access.keys.store import KeyStore
+from audiojob_api.access.limits.burst import Bursts
+from audiojob_api.access.limits.ledger import Ledger
+from audiojob_api.access.limits.quota import Fate, Quota
 from audiojob_api.access.places import Places
 from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.http import docs_page
 from audiojob_api.http.audit import AuditLog
 from audiojob_api.http.deps import Services, Space, install
 from audiojob_api.http.errors import install_handlers
-from audiojob_api.http.limits import BodyLimit, HeadRules
+from audiojob_api.http.limits import BodyLimit, HeadRules, RateHeaders
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
 from audiojob_api.http.openapi import DescribedApp
-from audiojob_api.http.routes import control, events, health, jobs
+from audiojob_api.http.routes import control, events, health, jobs, keys
+from audiojob_api.jobs.following import has_ended
 from audiojob_api.jobs.ports import Lifecycle, NamespaceJobs
 from audiojob_api.jobs.queue_position import QueuePositions
 from audiojob_api.jobs.views import view
@@ -42,6 +50,7 @@ class Backend:
     """Of tokens that are not the API server's to judge."""
     database: Database | None = None
     archive: ArchiveWriter | None = None
+    access: AccessConfig = field(default_factory=AccessConfig)
 
 
 def create_app(
@@ -54,6 +63,7 @@ def create_app(
         tasks = [asyncio.create_task(backend.lifecycle.run(), name="read-model")]
         if backend.database is not None:
             tasks.append(asyncio.create_task(backend.database.run(), name="database"))
+            tasks.append(asyncio.create_task(services.quota.run(), name="quota"))
         if backend.archive is not None:
             tasks.append(asyncio.create_task(backend.archive.run(), name="archive"))
         try:
@@ -66,48 +76,68 @@ def create_app(
             if backend.database is not None:
                 await backend.database.close()
 
+    services = _services(settings, backend, stopping, metrics or ApiMetrics())
     app = DescribedApp(
         title="audiojob",
         version="v1",  # of the interface, not of the release
         description="Creates and follows AudioJobs. Bearer tokens are Kubernetes tokens with audience "
-        f"`{settings.audience}`; errors are application/problem+json.",
+        f"`{settings.audience}`, tokens of the API's identity providers, or API keys; errors are "
+        "application/problem+json.",
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load their scripts from a public network; ours is http.docs_page
         redoc_url=None,
         redirect_slashes=False,  # behind a TLS proxy a redirect would send the token over plain HTTP
         # The routers' own routes: a router that is included has all of them built again, for every app.
-        routes=[route for module in (health, jobs, control, events, docs_page) for route in module.router.routes],
+        routes=[route for module in (health, jobs, control, events, keys, docs_page) for route in module.router.routes],
     )
-    services = _services(settings, backend, stopping, metrics or ApiMetrics())
     install(app, services)
     install_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(HeadRules, max_bytes=settings.max_head_bytes)
     app.add_middleware(AuditLog)
+    app.add_middleware(RateHeaders)
     app.add_middleware(RequestTimer, metrics=services.metrics)
     return app
 
 
 def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, metrics: ApiMetrics) -> Services:
     ProcessCollector(registry=metrics.registry)  # its memory and CPU
+    access, database = backend.access, backend.database
+    key_store = None if database is None else KeyStore(database)
+    reviewers = list(backend.reviewers)
+    if key_store is not None:
+        reviewers.append(KeyReviewer(key_store, access, settings.auth_cache_seconds))
     authenticator = Authenticator(
         backend.authorizer,
         audience=settings.audience,
         cache_seconds=settings.auth_cache_seconds,
         attempts=Attempts(settings.attempts_per_minute, settings.attempts_per_minute_in_all),
         count=lambda outcome: metrics.auth.labels(outcome).inc(),
-        reviewers=backend.reviewers,
+        reviewers=reviewers,
     )
+    ledger = Ledger(database) if database is not None and access.limits.counts else None
     return Services(
         settings=settings,
         authenticator=authenticator,
         places=Places(frozenset(backend.jobs), settings.namespace),
         spaces={name: _space(name, jobs, settings) for name, jobs in backend.jobs.items()},
         lifecycle=backend.lifecycle,
-        database=backend.database,
+        database=database,
+        access=access,
+        quota=Quota(access.limits, ledger, partial(_fate, backend.jobs)),
+        bursts=Bursts(access.limits.burst) if access.limits.burst else None,
+        keys=key_store,
         metrics=metrics,
         stopping=stopping,
     )
+
+
+async def _fate(jobs: Mapping[str, NamespaceJobs], namespace: str, name: str) -> Fate:
+    """What became of a job. Raises a 503 Problem while that is not known."""
+    job = await jobs[namespace].reader.find(name) if namespace in jobs else None
+    if job is None:
+        return Fate.ABSENT
+    return Fate.ENDED if has_ended(job) else Fate.OPEN
 
 
 def _space(namespace: str, jobs: NamespaceJobs, settings: ApiSettings) -> Space:

@@ -114,3 +114,5 @@ MAX_MANAGED_FIELDS_BYTES: Final = 65_536
 
 # RBAC's verb on AudioJobs for those whose word about the user of a job is taken: labels and annotations of our domain.
 VERB_ATTEST: Final = "attest"
+# RBAC's verb on AudioJobs for accounts that may make API keys, which outlive the token that they are made with.
+VERB_ISSUE_KEYS: Final = "issuekeys"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tests.chart.helm import CHART, Helm, Object, ci_values, find, merged, of_kind, settings_file
 
-from audiojob_api.access.config import load_access
+from audiojob_api.access.config import Burst, load_access
 from audiojob_api.settings import ApiSettings
 from audiojob_operator.operator_policy import policies as operator_policies
 from audiojob_operator.records.sites import SiteLimit, SiteRules
@@ -126,6 +126,8 @@ def test_the_api_understands_its_settings(
     file.write_text(find(objects, "ConfigMap", f"{name}-access")["data"][file.name], encoding="utf-8")
     access = load_access(file, served)
     assert [rule.namespace for rule in access.rules] == ([] if values is MINIMAL else ["music-a", "music-b"])
+    assert access.limits.burst == Burst(requests=300, seconds=10)
+    assert list(access.limits.tiers) == ([] if values is MINIMAL else ["free", "paid"])
     assert access.ca_file == (None if values is MINIMAL else "/etc/audiojob/ca/ca.crt")
     for kind in ("Role", "RoleBinding"):
         ours = [each["metadata"] for each in of_kind(objects, kind) if each["metadata"]["name"] == name]

@@ -16,7 +16,7 @@ from typing import Final, Generic, TypeVar
 from audiojob_api.access.attempts import Attempts
 from audiojob_api.access.authorizer import Authorizer, Identity, Reviewed, TokenReviewer
 from audiojob_api.access.rights import Right
-from audiojob_api.access.roles import Allowed, require_role
+from audiojob_api.access.roles import Allowed, require_role, require_scopes
 from audiojob_api.problems import Problem, unavailable
 from audiojob_kube.errors import ApiError, TooManyRequests
 
@@ -141,14 +141,15 @@ class Authenticator:
 
         Raises a 403 or 503 :class:`Problem`, TooManyRequests or TransportError.
         """
-        if identity.grants is not None:
-            try:
+        try:
+            require_scopes(identity, rights)
+            if identity.grants is not None:
                 allowed = require_role(identity, namespace, rights)
-            except Problem:
-                self._count("forbidden")
-                raise
-            self._count("allowed")
-            return allowed
+                self._count("allowed")
+                return allowed
+        except Problem:
+            self._count("forbidden")
+            raise
         await self._require_of_cluster(identity, namespace, rights)
         return Allowed(own=False)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from audiojob_api.access.rights import Right
 
@@ -27,6 +28,14 @@ class Grant:
     role: Role
 
 
+class Scope(StrEnum):
+    """What an API key may be used for, within what its owner may do."""
+
+    READ = "jobs:read"
+    CREATE = "jobs:create"
+    CHANGE = "jobs:change"
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who a token speaks for. ``grants`` is None for those whose rights the API server knows."""
@@ -36,6 +45,11 @@ class Identity:
     groups: tuple[str, ...] = ()
     extra: dict[str, list[str]] = field(default_factory=dict)
     grants: tuple[Grant, ...] | None = None
+    tier: str | None = None
+    scopes: frozenset[Scope] | None = None
+    """What an API key is for; None for those who came with a token of their own, who may do all that they may."""
+    account: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    """What the grants were found from, so that they can be found again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,14 +80,69 @@ class Rule(WireModel):
         return self
 
 
+Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+_Priority = Annotated[int, Field(strict=True, ge=1, le=10)]
+
+
+class Tier(WireModel):
+    """What users of a tier have. Absent: no limit."""
+
+    jobs_per_day: Annotated[Count, Field(description="jobs made from one midnight UTC to the next.")] | None = None
+    jobs_per_hour: Annotated[Count, Field(description="jobs made within any 60 minutes.")] | None = None
+    concurrent_jobs: Annotated[Count, Field(description="jobs that have not ended.")] | None = None
+    priority: Annotated[_Priority, Field(description="of jobs that name none.")] | None = None
+    most_urgent: Annotated[_Priority, Field(description="the highest priority that a job may have.")] | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether jobs must be counted."""
+        return (self.jobs_per_day, self.jobs_per_hour, self.concurrent_jobs) != (None, None, None)
+
+
+class Burst(WireModel):
+    """Requests of one user to one replica."""
+
+    requests: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    seconds: Annotated[int, Field(strict=True, ge=1, le=3_600)]
+
+
+class Limits(WireModel):
+    """How much users may ask for."""
+
+    burst: Burst | None = None
+    jobs_per_hour_per_address: (
+        Annotated[
+            Count, Field(description="jobs made from one client address within any 60 minutes, whoever makes them.")
+        ]
+        | None
+    ) = None
+    tier_claim: Annotated[Claim, Field(description="the claim that names a user's tier.")] | None = None
+    tiers: Annotated[dict[ObjectName, Tier], Field(max_length=32)] = Field(default_factory=dict)
+    default_tier: Annotated[ObjectName, Field(description="of users whose tokens name none of them.")] | None = None
+    kubernetes_tier: Annotated[ObjectName, Field(description="of users with Kubernetes tokens.")] | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether jobs must be counted, which takes a database."""
+        return self.jobs_per_hour_per_address is not None or any(each.counts for each in self.tiers.values())
+
+
 class AccessConfig(WireModel):
     """The whole file."""
 
     providers: Annotated[tuple[Provider, ...], Field(max_length=16)] = ()
     rules: Annotated[tuple[Rule, ...], Field(max_length=1_000)] = ()
+    limits: Limits = Limits()
+    most_key_days: Annotated[int, Field(strict=True, ge=1, le=3_650, description="how long an API key may last.")] = 365
     ca_file: Annotated[str, Field(description="certificates that providers may have beside the system's.")] | None = (
         None
     )
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """Names at the top of a token that rules and tiers read."""
+        named = [*(rule.claim for rule in self.rules), self.limits.tier_claim]
+        return frozenset(part for name in named if name for part in (name, name.partition(".")[0]))
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -99,6 +154,9 @@ class AccessConfig(WireModel):
         for number, rule in enumerate(self.rules):
             if rule.provider is not None and rule.provider not in names:
                 raise ValueError(f"rules[{number}].provider: there is no provider {rule.provider}")
+        for field, tier in (("defaultTier", self.limits.default_tier), ("kubernetesTier", self.limits.kubernetes_tier)):
+            if tier is not None and tier not in self.limits.tiers:
+                raise ValueError(f"limits.{field}: there is no tier {tier}")
         return self
 
 

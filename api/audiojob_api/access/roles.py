@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from audiojob_api.access.authorizer import Grant, Identity, Role
+from audiojob_api.access.authorizer import Grant, Identity, Role, Scope
 from audiojob_api.access.rights import Right
 from audiojob_api.problems import Problem
 
@@ -31,6 +31,13 @@ ROLES: Final[Mapping[Role, Mapping[str, Reach]]] = {
 }
 
 
+SCOPES: Final[Mapping[Scope, frozenset[str]]] = {
+    Scope.READ: frozenset({"get", "list"}),
+    Scope.CREATE: frozenset({"create"}),
+    Scope.CHANGE: frozenset({"update"}),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """That a caller has rights; ``own`` where only for jobs of the caller's own."""
@@ -41,6 +48,18 @@ class Allowed:
 def grant_in(identity: Identity, namespace: str) -> Grant | None:
     """What the caller has in the namespace; None for nothing, and for callers with Kubernetes tokens."""
     return next((grant for grant in identity.grants or () if grant.namespace == namespace), None)
+
+
+def require_scopes(identity: Identity, rights: Sequence[Right]) -> None:
+    """Raise a 403 :class:`Problem` for a right that the caller's key is not for."""
+    if identity.scopes is None:
+        return
+    verbs = {verb for scope in identity.scopes for verb in SCOPES[scope]}
+    for right in rights:
+        if right.verb not in verbs:
+            scopes = " ".join(sorted(identity.scopes))
+            detail = f"Your API key is for {scopes} and may not {right}; make one with another scope."
+            raise Problem(403, "forbidden", detail)
 
 
 def require_role(identity: Identity, namespace: str, rights: Sequence[Right]) -> Allowed:

@@ -27,7 +27,7 @@ _KEY: Final = "audit"
 @dataclass(frozen=True, slots=True)
 class _Act:
     caller: Identity
-    call: Call
+    call: str
     namespace: str
     job: str | None
 
@@ -35,9 +35,15 @@ class _Act:
 def note(connection: HTTPConnection, caller: Identity, call: Call, namespace: str) -> None:
     """Remember who asks for a change, for the line at its end and for the calls to the API server until then."""
     if call in CHANGES:
-        act = _Act(caller, call, namespace, connection.path_params.get("name"))
-        connection.scope.setdefault("state", {})[_KEY] = act
-        acts_for(call, caller.username)
+        note_act(connection, caller, call, namespace)
+
+
+def note_act(connection: HTTPConnection, caller: Identity, verb: str, namespace: str) -> None:
+    """The same for an act by its name."""
+    names = connection.path_params
+    act = _Act(caller, verb, namespace, names.get("name") or names.get("id"))
+    connection.scope.setdefault("state", {})[_KEY] = act
+    acts_for(verb, caller.username)
 
 
 class AuditLog:

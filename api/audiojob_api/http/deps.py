@@ -18,9 +18,14 @@ from starlette.requests import HTTPConnection
 
 from audiojob_api.access.authenticator import Authenticator
 from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.config import AccessConfig
+from audiojob_api.access.keys.store import KeyStore
+from audiojob_api.access.limits.burst import Bursts
+from audiojob_api.access.limits.quota import Quota
 from audiojob_api.access.places import Places
 from audiojob_api.access.rights import Call, Right, rights_of
 from audiojob_api.http.audit import note
+from audiojob_api.http.limits import note_room
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.http.refusals import from_kubernetes
 from audiojob_api.jobs.create import Requester, is_of
@@ -33,6 +38,7 @@ from audiojob_api.sql.database import Database
 from audiojob_kube.errors import ApiError, TransportError
 
 _SPACE: Final = "space"
+_CALLER: Final = "caller"
 
 # ---------------------------------------------------------------- services
 
@@ -55,6 +61,10 @@ class Services:
     places: Places
     spaces: Mapping[str, Space]
     lifecycle: Lifecycle
+    access: AccessConfig
+    quota: Quota
+    bursts: Bursts | None
+    keys: KeyStore | None
     metrics: ApiMetrics
     stopping: asyncio.Event
     database: Database | None = None
@@ -74,6 +84,11 @@ def services_of(connection: HTTPConnection) -> Services:
 def space_of(connection: HTTPConnection) -> Space:
     """The namespace that this request or WebSocket is about. ``authorize`` comes before: it found out."""
     found: Space = connection.scope["state"][_SPACE]
+    return found
+
+
+async def _caller(connection: HTTPConnection) -> Identity:
+    found: Identity = connection.scope["state"][_CALLER]
     return found
 
 
@@ -120,6 +135,8 @@ async def _stopping(connection: HTTPConnection) -> asyncio.Event:
 AllServices = Annotated[Services, Depends(_services)]
 Settings = Annotated[ApiSettings, Depends(_settings)]
 InSpace = Annotated[Space, Depends(_space)]
+Caller = Annotated[Identity, Depends(_caller)]
+"""Who calls, once `caller_who_may` has admitted them."""
 Reader = Annotated[JobReader, Depends(_reader)]
 Live = Annotated[LiveJobs, Depends(_live)]
 Writer = Annotated[JobWriter, Depends(_writer)]
@@ -132,7 +149,9 @@ Stopping = Annotated[asyncio.Event, Depends(_stopping)]
 
 # For the OpenAPI document only: it would accept the first of two headers.
 _SCHEME = HTTPBearer(
-    auto_error=False, scheme_name="KubernetesToken", description="A Kubernetes token for the API's audience."
+    auto_error=False,
+    scheme_name="Bearer",
+    description="A Kubernetes token for the API's audience, a token of an identity provider, or an API key.",
 )
 
 
@@ -142,7 +161,7 @@ async def authorize(connection: HTTPConnection, call: Call) -> Identity:
     Raises a 400, 401, 403, 404, 429 or 503 :class:`Problem`.
     """
     services = services_of(connection)
-    caller = await _identify(connection)
+    caller = await enter(connection)
     namespace = services.places.wanted(caller, connection.query_params.getlist("namespace"))
     note(connection, caller, call, namespace)
     name = connection.path_params.get("name")
@@ -151,8 +170,23 @@ async def authorize(connection: HTTPConnection, call: Call) -> Identity:
     space = services.spaces[namespace]
     if allowed.own and name:
         await _require_own(caller, name, space)
-    connection.scope.setdefault("state", {})[_SPACE] = space
+    connection.scope.setdefault("state", {}).update({_SPACE: space, _CALLER: caller})
     return caller
+
+
+async def enter(connection: HTTPConnection) -> Identity:
+    """The caller, who has not asked too much in a short time. Raises a 401, 429 or 503 :class:`Problem`."""
+    caller = await _identify(connection)
+    bursts = services_of(connection).bursts
+    if bursts is not None and note_room(connection, bursts.policy, room := bursts.take(caller.username)):
+        services_of(connection).metrics.auth.labels("limited").inc()
+        detail = f"Too many requests in a short time; try again in {room.wait} s."
+        raise Problem(429, "too-many-requests", detail, headers={"Retry-After": str(room.wait)})
+    return caller
+
+
+async def security(_: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)]) -> None:
+    """For the OpenAPI document only, of routes that call `enter` themselves."""
 
 
 async def _require_own(caller: Identity, name: str, space: Space) -> None:

@@ -1,13 +1,16 @@
-"""Requests are bounded before anything parses them."""
+"""Requests are bounded before anything parses them, and answers say how many more may come."""
 
 from __future__ import annotations
 
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from audiojob_api.access.limits.burst import Room
 from audiojob_api.http.errors import answer
 from audiojob_api.problems import Problem
 
+_ROOM = "room"
 _LENGTH_DIGITS = 18
 _SEPARATORS = len(": \r\n")
 _VERSIONS = ("1.1", "1.0")  # h11 takes any number, and the rules of 1.1 for it
@@ -51,6 +54,30 @@ class HeadRules:
         if sum(name == b"idempotency-key" for name, _ in scope["headers"]) > 1:
             return Problem(400, "ambiguous-idempotency-key", "Send the header Idempotency-Key once.", headers=_CLOSE)
         return None
+
+
+def note_room(connection: HTTPConnection, policy: str, room: Room) -> bool:
+    """Remember what is left, for the answer; whether the request must wait."""
+    connection.scope.setdefault("state", {})[_ROOM] = (policy, f'"burst";r={room.left};t={room.full_in}')
+    return room.wait > 0
+
+
+class RateHeaders:
+    """ASGI middleware: the fields of draft-ietf-httpapi-ratelimit-headers, on every answer to a known caller."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            noted = scope.get("state", {}).get(_ROOM)
+            if message["type"] == "http.response.start" and noted is not None:
+                policy, room = noted
+                added = [(b"ratelimit-policy", policy.encode()), (b"ratelimit", room.encode())]
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
+            await send(message)
+
+        await self._app(scope, receive, told if scope["type"] == "http" else send)
 
 
 class BodyLimit:

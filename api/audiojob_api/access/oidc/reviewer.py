@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from audiojob_api.access.authorizer import Identity, Reviewed
-from audiojob_api.access.config import Provider, Rule
+from audiojob_api.access.authorizer import Reviewed
+from audiojob_api.access.config import AccessConfig, Provider
 from audiojob_api.access.oidc.keyring import Keyring, NoKeysError
-from audiojob_api.access.oidc.rules import grants
+from audiojob_api.access.oidc.rules import member
 from audiojob_api.access.oidc.tokens import LEEWAY_SECONDS, RefusedToken, read_unverified, user_of, verify
 from audiojob_api.problems import unavailable
 
@@ -32,10 +32,10 @@ class OidcReviewer:
     """A `TokenReviewer` for the tokens of these providers, by issuer."""
 
     def __init__(
-        self, providers: Mapping[str, Known], rules: Sequence[Rule], clock: Callable[[], float] = time.time
+        self, providers: Mapping[str, Known], config: AccessConfig, clock: Callable[[], float] = time.time
     ) -> None:
         self._providers = providers
-        self._rules = rules
+        self._config = config
         self._clock = clock
 
     def owns(self, token: str) -> bool:
@@ -64,6 +64,5 @@ class OidcReviewer:
             return None
         except NoKeysError:
             raise unavailable("Your identity provider does not answer; try again.") from None
-        found = grants(self._rules, provider.name, claims)
         seconds = min(_MOST_CACHED_SECONDS, float(claims["exp"]) + LEEWAY_SECONDS - now)
-        return Reviewed(Identity(f"oidc:{provider.name}:{user}", grants=found), seconds)
+        return Reviewed(member(self._config, provider.name, user, claims), seconds)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audiojob_api.access.authorizer import Grant
-from audiojob_api.access.config import Rule
+from audiojob_api.access.authorizer import Grant, Identity
+from audiojob_api.access.config import AccessConfig, Limits, Rule
 from audiojob_api.access.oidc.tokens import Claims, find
 
 
@@ -23,3 +23,20 @@ def _fits(rule: Rule, claims: Claims) -> bool:
         return True
     value = find(claims, rule.claim)
     return any(each in rule.values for each in (value if isinstance(value, list) else [value]) if isinstance(each, str))
+
+
+def tier_of(limits: Limits, claims: Claims) -> str | None:
+    """The tier that the token names, where there is such a tier; else the default."""
+    named = find(claims, limits.tier_claim) if limits.tier_claim else None
+    return named if isinstance(named, str) and named in limits.tiers else limits.default_tier
+
+
+def member(config: AccessConfig, provider: str, user: str, claims: Claims) -> Identity:
+    """A provider's user, with what the rules give by now."""
+    kept = {name: claims[name] for name in sorted(config.claims) if name in claims}
+    return Identity(
+        f"oidc:{provider}:{user}",
+        grants=grants(config.rules, provider, claims),
+        tier=tier_of(config.limits, claims),
+        account={"provider": provider, "user": user, "claims": kept},
+    )

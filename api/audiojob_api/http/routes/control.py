@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from audiojob_api.access.rights import Call
 from audiojob_api.http.bodies import require_json
-from audiojob_api.http.deps import ExistingJob, Shown, Writer, caller_who_may
+from audiojob_api.http.deps import AllServices, Caller, ExistingJob, Shown, Writer, caller_who_may
 from audiojob_api.http.errors import responses
 from audiojob_api.jobs.control import CANCEL, RESUME, SUSPEND, Switch, add_review, change_priority, turn
 from audiojob_api.jobs.request import JobChange, ReviewRequest
@@ -53,8 +53,11 @@ for _row in _SWITCHES:
     responses=responses(400, 413, 415),
     summary="Change the priority of a job that waits",
 )
-async def change(body: JobChange, job: ExistingJob, writer: Writer, show: Shown) -> Response:
+async def change(
+    body: JobChange, job: ExistingJob, writer: Writer, show: Shown, services: AllServices, caller: Caller
+) -> Response:
     """200 with the job; 409 once it runs or has ended."""
+    services.quota.priority(caller, body.priority)
     return JSONResponse(show(await change_priority(job, body.priority, writer)))
 
 

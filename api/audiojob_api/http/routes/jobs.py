@@ -9,27 +9,34 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
+from audiojob_api.access.attempts import client_site
+from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.limits.ledger import Wish
+from audiojob_api.access.limits.quota import Quota
 from audiojob_api.access.rights import Call, rights_to_create
 from audiojob_api.http.bodies import require_json
 from audiojob_api.http.deps import (
+    AllServices,
+    Caller,
     Creator,
     ExistingJob,
-    Live,
+    InSpace,
     Reader,
     Require,
     Required,
     Retrier,
     Shown,
-    Writer,
     caller_who_may,
     single_query,
 )
 from audiojob_api.http.errors import responses
 from audiojob_api.http.routes.queries import Asked
-from audiojob_api.jobs.create import Requester, create_once, new_job, retry_job
+from audiojob_api.jobs.create import Created, Requester, create_once, new_job, retry_job
 from audiojob_api.jobs.ports import JobWriter, LiveJobs
 from audiojob_api.jobs.request import JobRequest, check
 from audiojob_api.jobs.views import JobPage, JobView, Show
+from audiojob_api.problems import Problem
+from audiojob_kube.errors import ApiError, ServerError
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(401, 403, 422, 429, 500, 503))
 
@@ -44,20 +51,39 @@ class _Maker:
     writer: JobWriter
     live: LiveJobs
     show: Show
+    quota: Quota
+    caller: Identity
 
     async def make(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Response:
         """201 with the new job, 200 with the one that the same request made before."""
         await self.require(rights_to_create(wanted, may_exist=requester.idempotency_key is not None))
-        created = await create_once(wanted, requester, self.writer, self.live)
+        spec = wanted["spec"]
+        if (priority := self.quota.priority(self.caller, spec.get("priority"))) is not None:
+            spec["priority"] = priority
+        created = await self._within_limits(request, wanted, requester)
         location = request.url_for("get_job", name=created.job["metadata"]["name"]).path
         if named := request.query_params.get("namespace"):
             location += "?" + urlencode({"namespace": named})
         status = 201 if created.new else 200
         return JSONResponse(self.show(created.job), status_code=status, headers={"Location": location})
 
+    async def _within_limits(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Created:
+        address = client_site(request.client.host) if request.client else ""
+        wish = Wish(requester.namespace, wanted["metadata"]["name"], requester.user, address)
+        reserved = await self.quota.reserve(self.caller, wish)
+        try:
+            created = await create_once(wanted, requester, self.writer, self.live)
+        except (Problem, ApiError) as refusal:
+            # After a failure of the server it is not known; the minute's comparison with what there is finds out.
+            if reserved and not isinstance(refusal, ServerError):
+                await self.quota.refused(wish)
+            raise
+        await self.quota.made(wish, new=created.new, reserved=reserved, caller=self.caller)
+        return created
 
-async def _maker(require: Required, writer: Writer, live: Live, show: Shown) -> _Maker:
-    return _Maker(require, writer, live, show)
+
+async def _maker(space: InSpace, require: Required, services: AllServices, caller: Caller) -> _Maker:
+    return _Maker(require, space.jobs.writer, space.jobs.live, space.show, services.quota, caller)
 
 
 Maker = Annotated[_Maker, Depends(_maker)]

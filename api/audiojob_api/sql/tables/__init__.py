@@ -5,5 +5,6 @@ A new table or column is a migration in `sql.migrations.versions` too; a test co
 
 from __future__ import annotations
 
+from audiojob_api.sql.tables import access as access
 from audiojob_api.sql.tables import archive as archive  # its tables, for the migrations' comparison
 from audiojob_api.sql.tables.base import METADATA as METADATA

@@ -70,7 +70,7 @@ def test_the_table_of_calls_is_the_openapi_document(anonymous: TestClient) -> No
     calls = set()
     for cell in re.findall(r"^\| (`(?:GET|POST|PATCH|DELETE) [^|]*) \|", PAGE, re.MULTILINE):
         for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) ([^`?]+)", cell):
-            calls.add((method, path.replace("NAME", "{name}")))
+            calls.add((method, path.replace("NAME", "{name}").replace("/ID", "/{id}")))
         first = re.search(r"`POST ([^`]+/)\w+`, `…/(\w+)`", cell)
         if first:
             calls.add(("POST", (first[1] + first[2]).replace("NAME", "{name}")))

@@ -82,7 +82,7 @@ class Issuer:
     def reviewer(self, config: AccessConfig = CONFIG) -> OidcReviewer:
         (provider,) = config.providers
         keyring = Keyring(provider.name, self.fetch, lambda: self.seconds)
-        return OidcReviewer({provider.issuer: Known(provider, keyring)}, config.rules, lambda: self.seconds)
+        return OidcReviewer({provider.issuer: Known(provider, keyring)}, config, lambda: self.seconds)
 
 
 ROLES = {"band": Role.SUBMITTER, "crew": Role.OPERATOR, "fans": Role.VIEWER}

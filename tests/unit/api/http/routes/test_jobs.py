@@ -393,7 +393,7 @@ def test_the_openapi_document_is_open_and_names_the_routes(anonymous: TestClient
     assert {JOBS, f"{JOBS}/{{name}}", f"{JOBS}/{{name}}/cancel", f"{JOBS}/{{name}}/events"} <= set(paths)
     for path in (path for path in paths if path.startswith(JOBS)):
         for operation in paths[path].values():
-            assert operation["security"] == [{"KubernetesToken": []}]
+            assert operation["security"] == [{"Bearer": []}]
             errors = {code: one["content"] for code, one in operation["responses"].items() if code >= "400"}
             assert {"401", "403", "422", "503"} <= set(errors)
             assert all(list(content) == ["application/problem+json"] for content in errors.values()), path

@@ -1,0 +1,147 @@
+"""Limits of users as the API asks for them: a place for each job before it is made, given back when it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+
+from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.config import Limits, Tier
+from audiojob_api.access.limits.ledger import Bounds, Exceeded, Ledger, Open, Wish
+from audiojob_api.problems import Problem, invalid_field, unavailable
+from audiojob_api.sql.errors import DatabaseUnavailable
+
+_log = logging.getLogger(__name__)
+
+_RECONCILE_SECONDS: Final = 60.0
+# A job that is not there so long after it was asked for was never made, or else it was, and is deleted by now.
+_MADE_BY: Final = 120_000
+_NEVER_MADE_UNTIL: Final = 600_000
+_SOON: Final = 30
+
+
+class Fate(StrEnum):
+    """What became of a job."""
+
+    OPEN = "open"
+    ENDED = "ended"
+    ABSENT = "absent"
+
+
+class Quota:
+    """``fate`` says what became of the job of a namespace and name; it raises a Problem where that is not known."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        ledger: Ledger | None,
+        fate: Callable[[str, str], Awaitable[Fate]],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._limits = limits
+        self._ledger = ledger
+        self._fate = fate
+        self._clock = clock
+
+    # ---------------------------------------------------------------- before a job is made
+
+    def tier(self, caller: Identity) -> tuple[str, Tier]:
+        """The caller's tier and its name; one without limits where the caller has none."""
+        name = self._limits.kubernetes_tier if caller.grants is None else caller.tier
+        return (name or "", self._limits.tiers.get(name or "", Tier()))
+
+    def priority(self, caller: Identity, given: int | None) -> int | None:
+        """The priority of the caller's job. Raises a 422 Problem for one that the tier does not have."""
+        name, tier = self.tier(caller)
+        if given is not None and tier.most_urgent is not None and given > tier.most_urgent:
+            raise invalid_field("priority", f"must be at most {tier.most_urgent} in your tier, {name}")
+        return tier.priority if given is None else given
+
+    async def reserve(self, caller: Identity, wish: Wish) -> bool:
+        """Whether the job has a new place; False where its name has one already, or nothing is counted.
+
+        Raises a 429 Problem that names the limit, or 503 where that cannot be known.
+        """
+        name, tier = self.tier(caller)
+        bounds = Bounds(
+            tier.jobs_per_day, tier.jobs_per_hour, tier.concurrent_jobs, self._limits.jobs_per_hour_per_address
+        )
+        if self._ledger is None or bounds == Bounds():
+            return False
+        try:
+            found = await self._ledger.reserve(wish, bounds, self._now())
+            if isinstance(found, Exceeded) and found.ends is None and await self._settle(wish.user):
+                found = await self._ledger.reserve(wish, bounds, self._now())
+        except DatabaseUnavailable:
+            raise unavailable("Your limits cannot be looked up at the moment, so no job is made.") from None
+        if isinstance(found, Exceeded):
+            raise self._refusal(found, name)
+        return found
+
+    async def made(self, wish: Wish, *, new: bool, reserved: bool, caller: Identity) -> None:
+        """What the creation came to: a place counts once for each job that was made."""
+        if self._ledger is None or reserved == new:
+            return
+        _, tier = self.tier(caller)
+        if reserved:
+            await self.refused(wish)
+        elif tier.counts or self._limits.jobs_per_hour_per_address is not None:
+            await self._or_log(self._ledger.record(wish, self._now()))
+
+    async def refused(self, wish: Wish) -> None:
+        """The job was not made: its place is free."""
+        if self._ledger is not None:
+            await self._or_log(self._ledger.release(wish))
+
+    async def _or_log(self, write: Awaitable[None]) -> None:
+        try:
+            await write
+        except DatabaseUnavailable as error:  # the minute's comparison with what there is finds it
+            _log.warning("a reservation is not up to date: %s", error)
+
+    def _refusal(self, found: Exceeded, tier: str) -> Problem:
+        now = self._now()
+        wait = _SOON if found.ends is None else max(1, -(-(found.ends - now) // 1_000))
+        until = "once one of your jobs has ended"
+        if found.ends is not None:
+            until = f"at {datetime.fromtimestamp(-(-found.ends // 1_000), UTC):%Y-%m-%dT%H:%M:%SZ}"
+        whose = "this address" if found.limit.endswith("address") else f"your tier, {tier}"
+        detail = f"The limit of {found.most} {found.limit} of {whose} is reached; try again {until}."
+        return Problem(429, "limit-reached", detail, headers={"Retry-After": str(wait)})
+
+    # ---------------------------------------------------------------- afterwards
+
+    async def run(self) -> None:
+        """Compare reservations with the jobs that there are, each minute, until cancelled."""
+        while self._ledger is not None:
+            await asyncio.sleep(_RECONCILE_SECONDS)
+            try:
+                await self._settle(None)
+                await self._ledger.prune(self._now())
+            except (DatabaseUnavailable, Problem) as error:
+                _log.info("reservations are not compared: %s", error)
+
+    async def _settle(self, user: str | None) -> bool:
+        """Whether a place was found to be free."""
+        if self._ledger is None:
+            return False
+        now = self._now()
+        ended: list[Open] = []
+        never: list[Open] = []
+        for row in await self._ledger.open(now, user):
+            fate, age = await self._fate(row.namespace, row.name), now - row.created
+            if fate is Fate.ENDED or (fate is Fate.ABSENT and age > _NEVER_MADE_UNTIL):
+                ended.append(row)
+            elif fate is Fate.ABSENT and age > _MADE_BY:
+                never.append(row)
+        if ended or never:
+            await self._ledger.settle(ended, never, now)
+        return bool(ended or never)
+
+    def _now(self) -> int:
+        return int(self._clock() * 1_000)

@@ -1,0 +1,146 @@
+"""Limits in both databases: exact whoever asks at once, told with their end, given back, compared with the jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from audiojob_api.access.authorizer import Grant, Identity, Role
+from audiojob_api.access.config import Limits
+from audiojob_api.access.limits.ledger import DAY, HOUR, Bounds, Exceeded, Ledger, Wish
+from audiojob_api.access.limits.quota import Fate, Quota
+from audiojob_api.problems import Problem
+from audiojob_api.sql.database import Database
+from audiojob_api.sql.url import parse
+
+pytestmark = pytest.mark.integration
+
+NOON = 20_000 * DAY + 12 * HOUR
+ANN = Identity("oidc:corp:ann", grants=(Grant("band", "team", Role.SUBMITTER),), tier="free")
+
+
+def wish(name: str, user: str = "ann", address: str = "192.0.2.1") -> Wish:
+    return Wish("team", name, user, address)
+
+
+@pytest.fixture
+async def twin(database: Database, url: str) -> AsyncIterator[Database]:
+    """What a second replica has; of SQLite there is none."""
+    if database.is_sqlite:
+        yield database
+        return
+    other = Database(parse(url))
+    await other.open()
+    yield other
+    await other.close()
+
+
+async def test_400_at_once_against_100_are_exactly_100(database: Database, twin: Database) -> None:
+    ledgers = [Ledger(database), Ledger(twin)]
+    bounds = Bounds(day=100, address_hour=1_000)
+    asked = [ledgers[number % 2].reserve(wish(f"job-{number}"), bounds, NOON + number) for number in range(400)]
+    answers = await asyncio.gather(*asked)
+    assert answers.count(True) == 100
+    assert {each for each in answers if each is not True} == {Exceeded("jobs a day", 100, 20_001 * DAY)}
+
+
+HISTORY = {
+    "the day's are made": (Bounds(day=3), [NOON] * 3, NOON, Exceeded("jobs a day", 3, 20_001 * DAY)),
+    "yesterday's do not count": (Bounds(day=3), [NOON - DAY] * 3, NOON, True),
+    "the day ends at midnight": (Bounds(day=3), [NOON] * 3, 20_001 * DAY, True),
+    "none a day": (Bounds(day=0), [], NOON, Exceeded("jobs a day", 0, 20_001 * DAY)),
+    "the hour's are made": (
+        Bounds(hour=2), [NOON - HOUR // 2, NOON - 5], NOON, Exceeded("jobs an hour", 2, NOON + HOUR // 2),
+    ),
+    "an hour ago": (Bounds(hour=2), [NOON - HOUR, NOON - 5], NOON, True),
+    "as many at once, of any day": (
+        Bounds(at_once=2), [NOON - 9 * DAY, NOON], NOON, Exceeded("jobs at once", 2, None),
+    ),
+    "the address's": (
+        Bounds(address_hour=1), [NOON - 5], NOON, Exceeded("jobs an hour from one address", 1, NOON - 5 + HOUR),
+    ),
+    "no limit": (Bounds(at_once=None), [NOON] * 9, NOON, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("bounds", "made", "now", "want"), HISTORY.values(), ids=HISTORY.keys())
+async def test_what_counts(
+    database: Database, bounds: Bounds, made: list[int], now: int, want: bool | Exceeded
+) -> None:
+    ledger = Ledger(database)
+    for number, moment in enumerate(made):
+        await ledger.record(wish(f"old-{number}"), moment)
+    await ledger.record(wish("of-another", user="bob", address="192.0.2.2"), NOON)
+    assert await ledger.reserve(wish("new"), bounds, now) == want
+
+
+async def test_a_name_counts_once_until_its_job_has_ended(database: Database) -> None:
+    ledger, bounds = Ledger(database), Bounds(day=2)
+    assert await ledger.reserve(wish("song"), bounds, NOON) is True
+    assert await ledger.reserve(wish("song"), bounds, NOON + 1) is False, "the same request again"
+    await ledger.release(wish("song"))
+    assert await ledger.reserve(wish("song"), bounds, NOON + 2) is True, "it was refused, and did not count"
+    await ledger.settle(await ledger.open(NOON + 3), [], NOON + 3)
+    assert await ledger.reserve(wish("song"), bounds, NOON + 4) is True, "deleted, and made again"
+    assert isinstance(await ledger.reserve(wish("other"), bounds, NOON + 5), Exceeded)
+    await ledger.prune(NOON + 3 * DAY)
+    assert [row.name for row in await ledger.open(NOON + 4 * DAY)] == ["song"], "what has not ended stays"
+
+
+def quota(database: Database, fates: dict[str, Fate], now: list[int], **tier: int) -> Quota:
+    async def fate(_: str, name: str) -> Fate:
+        return fates.get(name, Fate.ABSENT)
+
+    limits = Limits.model_validate({"tiers": {"free": tier}})
+    return Quota(limits, Ledger(database), fate, lambda: now[0] / 1_000)
+
+
+async def refusal(asked: Any) -> Problem:
+    with pytest.raises(Problem) as raised:
+        await asked
+    return raised.value
+
+
+async def test_a_place_is_free_once_the_job_has_ended_or_was_never_made(database: Database) -> None:
+    now, fates = [NOON], {"one": Fate.OPEN, "two": Fate.OPEN}
+    limits = quota(database, fates, now, concurrentJobs=2)
+    for name in fates:
+        assert await limits.reserve(ANN, wish(name))
+    refused = await refusal(limits.reserve(ANN, wish("three")))
+    assert refused.detail == (
+        "The limit of 2 jobs at once of your tier, free is reached; try again once one of your jobs has ended."
+    )
+    now[0] += 1
+    fates["one"] = Fate.ENDED
+    assert await limits.reserve(ANN, wish("three")), "seen at once, not a minute later"
+    now[0] += 60_000
+    await refusal(limits.reserve(ANN, wish("four")))
+    now[0] += 120_000
+    assert await limits.reserve(ANN, wish("four")), "three never came to be"
+
+
+async def test_the_refusal_says_which_limit_and_when_it_ends(database: Database) -> None:
+    limits = quota(database, {}, [NOON + 500], jobsPerDay=1)
+    assert await limits.reserve(ANN, wish("one"))
+    refused = await refusal(limits.reserve(ANN, wish("two")))
+    assert (refused.status, refused.kind) == (429, "limit-reached")
+    assert refused.detail == (
+        "The limit of 1 jobs a day of your tier, free is reached; try again at 2024-10-05T00:00:00Z."
+    )
+    assert refused.headers == {"Retry-After": "43200"}
+
+
+async def test_while_the_database_is_away_no_job_is_made(database: Database) -> None:
+    limits = quota(database, {}, [NOON], jobsPerDay=1)
+    await database.close()
+    unopened = Quota(Limits.model_validate({"tiers": {"free": {"jobsPerDay": 1}}}), Ledger(Database(database.url)), _no)
+    assert (await refusal(unopened.reserve(ANN, wish("one")))).status == 503
+    paid = Identity("bob", grants=ANN.grants, tier="paid")
+    assert await limits.reserve(paid, wish("two")) is False, "whose jobs nobody counts need none"
+
+
+async def _no(*_: str) -> Fate:
+    raise AssertionError
