@@ -28,6 +28,7 @@ from audiojob_api.http.audit import note
 from audiojob_api.http.limits import note_room
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.http.refusals import from_kubernetes
+from audiojob_api.jobs.compat import FORMAT, compat
 from audiojob_api.jobs.create import Requester, is_of
 from audiojob_api.jobs.following import Recheck
 from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs, NamespaceJobs
@@ -121,7 +122,13 @@ async def _lifecycle(connection: HTTPConnection) -> Lifecycle:
 
 
 async def _show(connection: HTTPConnection) -> Show:
-    return space_of(connection).show
+    show = space_of(connection).show
+    wanted = connection.query_params.getlist("format")
+    if not wanted:
+        return show
+    if wanted != [FORMAT]:
+        raise Problem(422, "invalid-request", f"format: must be {FORMAT}, once, or left out")
+    return lambda job: compat(show(job))
 
 
 async def _metrics(connection: HTTPConnection) -> ApiMetrics:
@@ -227,11 +234,20 @@ _Namespace = Annotated[
 ]
 
 
+_Format = Annotated[
+    str | None,
+    Query(alias="format", description=f"`{FORMAT}`: jobs as clients of older services expect them; see docs/api.md."),
+]
+
+
 def caller_who_may(call: Call) -> Callable[..., Awaitable[Identity]]:
     """A dependency that admits callers who have the rights for this call."""
 
     async def authorized(
-        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)], __: _Namespace = None
+        request: Request,
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)],
+        __: _Namespace = None,
+        ___: _Format = None,
     ) -> Identity:
         return await authorize(request, call)
 

@@ -82,8 +82,8 @@ class _Maker:
         return created
 
 
-async def _maker(space: InSpace, require: Required, services: AllServices, caller: Caller) -> _Maker:
-    return _Maker(require, space.jobs.writer, space.jobs.live, space.show, services.quota, caller)
+async def _maker(space: InSpace, require: Required, show: Shown, services: AllServices, caller: Caller) -> _Maker:
+    return _Maker(require, space.jobs.writer, space.jobs.live, show, services.quota, caller)
 
 
 Maker = Annotated[_Maker, Depends(_maker)]

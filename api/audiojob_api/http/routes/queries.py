@@ -75,7 +75,7 @@ class ListParameters(BaseModel):
     count: Annotated[bool, Field(description="Also count all that match, up to 10,000.")] = False
 
 
-_KNOWN: Final = frozenset({to_camel(name) for name in ListParameters.model_fields} | {"namespace"})
+_KNOWN: Final = frozenset({to_camel(name) for name in ListParameters.model_fields} | {"namespace", "format"})
 
 
 @dataclass(frozen=True, slots=True)

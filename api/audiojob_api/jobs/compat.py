@@ -1,0 +1,80 @@
+"""A job as clients of older services expect it: ``?format=v1-compat``. docs/api.md has the table of fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from audiojob_types.resources.job import PhaseState, State
+
+Object = dict[str, Any]
+
+FORMAT: Final = "v1-compat"
+_STATES: Final = {
+    State.PENDING: "pending",
+    State.QUEUED: "queued",
+    State.RUNNING: "processing",
+    State.SUSPENDED: "suspended",
+    State.SUCCEEDED: "completed",
+    State.FAILED: "failed",
+    State.CANCELLED: "cancelled",
+}
+_HIGH, _LOW, _DEFAULT = 8, 3, 5
+
+
+def compat(shown: Object) -> Object:
+    """From the JSON form of `JobView`. Fields that have no value yet are null, as there."""
+    spec, status = shown["spec"], shown["status"]
+    state, ended = status.get("state", State.PENDING), status.get("completionTime")
+    succeeded = state == State.SUCCEEDED
+    return {
+        "job_id": shown["name"],
+        "type": spec.get("pipeline"),
+        "status": _STATES.get(state, str(state).lower()),
+        "progress": status.get("percent", 0) / 100,
+        "message": status.get("message", ""),
+        "current_stage": _stage(status.get("phases", ())),
+        "priority": _word(spec.get("priority", _DEFAULT)),
+        "queue_position": (shown.get("queue") or {}).get("position"),
+        "cancellation_requested": bool(spec.get("cancel")),
+        "created_at": shown["createdTime"],
+        "started_at": status.get("startTime"),
+        "updated_at": _latest(shown),
+        "completed_at": ended if succeeded else None,
+        "failed_at": ended if ended and not succeeded else None,
+        "outputs": [each.get("name") for each in status.get("outputs", ())],
+        "error": _error(status.get("error")),
+    }
+
+
+def _stage(phases: Iterable[Object]) -> str | None:
+    """The phase at work; between two, the one that has ended last."""
+    stage = None
+    for phase in phases:
+        if phase.get("state") == PhaseState.RUNNING:
+            return str(phase["name"])
+        if phase.get("startTime"):
+            stage = str(phase["name"])
+    return stage
+
+
+def _word(priority: int) -> str:
+    return "high" if priority >= _HIGH else "low" if priority <= _LOW else "default"
+
+
+def _latest(shown: Object) -> str:
+    """The last time that the job tells of. All are written alike, so that they sort as text."""
+    status = shown["status"]
+    phases = [phase.get(name) for phase in status.get("phases", ()) for name in ("startTime", "completionTime")]
+    reports = [each.get("reportTime") for each in (status.get("progress") or {}).values()]
+    known = (shown["createdTime"], status.get("startTime"), status.get("completionTime"), *phases, *reports)
+    return max(str(each) for each in known if each)
+
+
+def _error(error: Object | None) -> Object | None:
+    if not error:
+        return None
+    return {
+        "code": error.get("reason"), "message": error.get("message", ""), "phase": error.get("phase"),
+        "retryable": bool(error.get("retryable")), "suggestion": error.get("suggestion"),
+    }  # fmt: skip
