@@ -259,6 +259,16 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- fail (printf "api.namespaces has %s, which is not in jobNamespaces: its AudioJobs would never run. Add it to jobNamespaces." .) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.api.enabled (eq .Values.api.database.kind "None") -}}
+{{- if ne .Values.api.access.limits.jobsPerHourPerAddress nil -}}
+{{- fail "api.access.limits.jobsPerHourPerAddress counts jobs, which takes a database: set api.database.kind" -}}
+{{- end -}}
+{{- range $name, $tier := .Values.api.access.limits.tiers -}}
+{{- if or (hasKey $tier "jobsPerDay") (hasKey $tier "jobsPerHour") (hasKey $tier "concurrentJobs") -}}
+{{- fail (printf "api.access.limits.tiers.%s counts jobs, which takes a database: set api.database.kind" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- range .Values.api.access.rules -}}
 {{- if not (has .namespace (include "audiojob.apiNamespaces" $ | fromJsonArray)) -}}
 {{- fail (printf "api.access.rules: the API does not serve %s; add it to api.namespaces" .namespace) -}}

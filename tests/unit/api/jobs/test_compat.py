@@ -12,7 +12,7 @@ from audiojob_api.jobs.compat import compat
 from audiojob_types.resources.job import State
 
 JOBS = "/api/v1/jobs"
-OLD = {"params": {"format": "v1-compat"}}
+OLD = {"format": "v1-compat"}
 
 
 def shown(**status: Any) -> dict[str, Any]:
@@ -55,14 +55,14 @@ def test_how_jobs_end() -> None:
 
 
 def test_every_call_that_shows_jobs_takes_the_format(client: TestClient, backend: MemoryBackend) -> None:
-    made = client.post(JOBS, json={"pipeline": "x", "priority": "low"}, **OLD)
+    made = client.post(JOBS, json={"pipeline": "x", "priority": "low"}, params=OLD)
     assert (made.status_code, made.json()["status"], made.json()["priority"]) == (201, "pending", "low")
     name = made.json()["job_id"]
-    assert client.get(f"{JOBS}/{name}", **OLD).json()["job_id"] == name
-    assert [each["job_id"] for each in client.get(JOBS, **OLD).json()["items"]] == [name]
-    assert client.delete(f"{JOBS}/{name}", **OLD).json()["cancellation_requested"] is True
+    assert client.get(f"{JOBS}/{name}", params=OLD).json()["job_id"] == name
+    assert [each["job_id"] for each in client.get(JOBS, params=OLD).json()["items"]] == [name]
+    assert client.delete(f"{JOBS}/{name}", params=OLD).json()["cancellation_requested"] is True
     backend.put(name, state="Cancelled", completionTime="2026-01-01T00:01:00Z")
-    assert '"status": "cancelled"' in client.get(f"{JOBS}/{name}/events", **OLD).text
+    assert '"status": "cancelled"' in client.get(f"{JOBS}/{name}/events", params=OLD).text
 
 
 @pytest.mark.parametrize("query", ["format=v2", "format=", "format=v1-compat&format=v1-compat"])
