@@ -52,7 +52,7 @@ def test_of_an_owner_only_what_rules_read_is_kept() -> None:
     assert "email" not in str(KEY.account)
     owner = owner_of(KEY, CONFIG)
     assert {grant.namespace: grant.role for grant in owner.grants or ()} == {"team": Role.SUBMITTER, "film": Role.ADMIN}
-    assert (owner.username, owner.scopes) == (ANN.username, {Scope.READ})
+    assert (owner.username, owner.scopes) == (ANN.username, frozenset({Scope.READ}))
 
 
 def test_a_provider_or_a_rule_that_is_gone_gives_nothing() -> None:
