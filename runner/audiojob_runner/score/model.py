@@ -145,6 +145,7 @@ class Clef:
 TREBLE: Final = Clef("G", 2)
 TREBLE_OCTAVE_LOWER: Final = Clef("G", 2, -1)
 ALTO: Final = Clef("C", 3)
+TENOR: Final = Clef("C", 4)
 BASS: Final = Clef("F", 4)
 PERCUSSION: Final = Clef("percussion", 2)
 

@@ -1,0 +1,1 @@
+"""Which: key, names of pitches, chords."""

@@ -1,0 +1,1 @@
+"""When: beats, bars, and where in them each note is."""

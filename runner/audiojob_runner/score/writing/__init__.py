@@ -1,0 +1,1 @@
+"""How it is written: staves, voices, values, rests, ties, words."""
