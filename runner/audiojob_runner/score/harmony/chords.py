@@ -27,7 +27,7 @@ _KINDS: Final = {
     ChordKind.DIMINISHED_SEVENTH: (0, 3, 6, 9),
 }
 _PLAINER: Final = (ChordKind.MAJOR, ChordKind.MINOR)
-_RARE, _FOREIGN, _BASS_IS_ROOT, _LACKING = 0.06, 1.0, 0.15, 0.25
+_RARE, _FOREIGN, _BASS_IS_ROOT, _LACKING = 0.15, 1.0, 0.15, 0.25
 _SOUNDS: Final = 0.06  # of all: what is less is no tone of the chord
 _FEWEST_TONES: Final = 3
 _LOW_COUNTS: Final = 1.5

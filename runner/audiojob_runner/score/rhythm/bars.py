@@ -8,14 +8,19 @@ from typing import Final
 import numpy as np
 
 from audiojob_runner.score.model import Time
+from audiojob_runner.score.rhythm.beats import Beats
 from audiojob_runner.score.rhythm.onsets import FloatArray, IntArray, Onsets
+from audiojob_runner.score.rhythm.tactus import Tactus
 
 _BEATS: Final = (2, 3, 4)
 _PRIOR: Final = {2: 0.0, 3: 0.0, 4: 0.0}
 _NEAR: Final = 0.15
-_CHANGE, _LOW, _ACCENT, _HARMONY = 0.5, 0.5, 0.6, 1.5
+_CHANGE, _LOW, _ACCENT, _HARMONY = 1.0, 1.0, 0.4, 1.2
 _AROUND: Final = 2  # beats before and after, whose pitch classes are compared
 _CLASSES: Final = 12
+_LOW_KEY, _LOW_COUNTS = 50, 1.8
+_LONGEST: Final = 8  # beats that a note is followed for
+_LASTS, _SHORTEST = 0.2, 0.1  # beats
 _NO_KEY: Final = 128
 
 
@@ -27,9 +32,11 @@ class Bars:
     downbeat: int
 
 
-def bars_of(onsets: Onsets, places: FloatArray, division: int, given: Time | None = None) -> Bars:
-    """``places``: of the onsets, in beats."""
-    strength = beat_strengths(onsets, places)
+def bars_of(onsets: Onsets, tactus: Tactus, beats: Beats, given: Time | None = None) -> Bars:
+    """``beats`` are the pulses that the tactus is counted in."""
+    places, ends = tactus.places(beats.places(onsets.times)), tactus.places(beats.places(onsets.ends))
+    division = tactus.division
+    strength = beat_strengths(onsets, places, ends)
     first = int(np.floor(places.min() + _NEAR))
     lengths = [each for each in _BEATS if division == 2 or each == 2]
     if given is not None:
@@ -44,31 +51,45 @@ def bars_of(onsets: Onsets, places: FloatArray, division: int, given: Time | Non
     return Bars(time, first + (shift - first) % length)
 
 
-def beat_strengths(onsets: Onsets, places: FloatArray) -> FloatArray:
+def beat_strengths(onsets: Onsets, places: FloatArray, ends: FloatArray) -> FloatArray:
     """How much each beat seems to begin something. Beats are counted from ``floor(first)``."""
     first = int(np.floor(places.min() + _NEAR))
     numbers = np.rint(places).astype(np.int64) - first
     on = (np.abs(places - np.rint(places)) < _NEAR) & (numbers >= 0)
     count = int(np.floor(places.max() + _NEAR)) - first + 1
     accent = np.sqrt(np.bincount(numbers[on], onsets.weights[on], count)[:count])
-    low = np.full(count, _NO_KEY, dtype=np.int64)
+    begun = np.full(count, _NO_KEY, dtype=np.int64)
     tones = on & (onsets.keys >= 0)
-    np.minimum.at(low, numbers[tones], onsets.keys[tones])
-    within = np.floor(places + _NEAR).astype(np.int64) - first
+    np.minimum.at(begun, numbers[tones], onsets.keys[tones])
+    chroma, low = _sounding(onsets, places - first, ends - first, count)
     return (
         _ACCENT * _even(accent)
-        + _LOW * _even(_lowness(low))
+        + _LOW * _even(_lowness(begun))
         + _CHANGE * _even(_changes(low))
-        + _HARMONY * _even(_novelty(onsets, within, count))
+        + _HARMONY * _even(_novelty(chroma))
     )
 
 
-def _novelty(onsets: Onsets, beats: IntArray, count: int) -> FloatArray:
+def _sounding(onsets: Onsets, places: FloatArray, ends: FloatArray, count: int) -> tuple[FloatArray, IntArray]:
+    """For each beat how much of each pitch class sounds, and the lowest key."""
+    chroma, low = np.zeros((count, _CLASSES)), np.full(count, _NO_KEY, dtype=np.int64)
+    tones = onsets.keys >= 0
+    begins, keys = np.maximum(np.floor(places[tones] + _NEAR), 0).astype(np.int64), onsets.keys[tones]
+    until, weights = ends[tones], np.where(keys < _LOW_KEY, _LOW_COUNTS, 1.0)
+    for later in range(_LONGEST):
+        beats = begins + later
+        still = (beats < count) & ((until > beats + _LASTS) | (later == 0))
+        shares = np.minimum(until - np.maximum(places[tones], beats), 1.0)
+        np.add.at(chroma, (beats[still], keys[still] % _CLASSES), (weights * np.maximum(shares, _SHORTEST))[still])
+        np.minimum.at(low, beats[still], keys[still])
+    return chroma, low
+
+
+def _novelty(chroma: FloatArray) -> FloatArray:
     """How other the pitch classes of the two beats from each one on are than those of the two before."""
-    tones = (onsets.keys >= 0) & (beats >= 0) & (beats < count)
-    chroma = np.zeros((count + 2 * _AROUND, _CLASSES))
-    np.add.at(chroma, (beats[tones] + _AROUND, onsets.keys[tones] % _CLASSES), onsets.weights[tones])
-    sums = np.cumsum(np.vstack([np.zeros(_CLASSES), chroma]), axis=0)
+    count = len(chroma)
+    wide = np.vstack([np.zeros((_AROUND + 1, _CLASSES)), chroma, np.zeros((_AROUND, _CLASSES))])
+    sums = np.cumsum(wide, axis=0)
     windows = sums[_AROUND:] - sums[:-_AROUND]
     before, after = windows[:count], windows[_AROUND : count + _AROUND]
     sizes = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)

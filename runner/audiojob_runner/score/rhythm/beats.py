@@ -12,7 +12,7 @@ from audiojob_runner.score.rhythm.tempo import FRAMES_PER_SECOND, Tempos, accent
 
 _BLUR_SECONDS: Final = 0.02
 _TIGHT: Final = 60.0  # what a beat of another length than the tempo's costs, by the square of the logarithm
-_NEIGHBOURS: Final = 8  # beats to each side that a beat is made even with
+_NEIGHBOURS, _NEIGHBOURS_UNSTEADY = 8, 3  # beats to each side that a beat is made even with
 _ON_THE_BEAT: Final = 0.15  # of a beat
 _UNHEARD: Final = 0.02  # the weight of a beat that nothing is heard on
 _FEWEST: Final = 3
@@ -50,7 +50,7 @@ def beats_of(onsets: Onsets, given: float | None = None) -> Beats:
         return _ruled(onsets, tempos)
     times = _even(_extended(found, onsets), onsets)
     line, steady = _line(times, onsets)
-    times = _extended(line if steady else times, onsets)
+    times = _extended(line if steady else _even(times, onsets, _NEIGHBOURS_UNSTEADY), onsets)
     return Beats(times, steady, free=given is None and not _kept(times, onsets))
 
 
@@ -129,28 +129,26 @@ def _observed(times: FloatArray, onsets: Onsets) -> tuple[FloatArray, FloatArray
     return np.where(weights > 0, sums / np.maximum(weights, 1e-9), times), weights
 
 
-def _even(times: FloatArray, onsets: Onsets) -> FloatArray:
+def _even(times: FloatArray, onsets: Onsets, neighbours: int = _NEIGHBOURS) -> FloatArray:
     """Each beat from a line through what was heard on its neighbours."""
     numbers = np.arange(len(times), dtype=np.float64)
     for _ in range(_ROUNDS):
         heard, weights = _observed(times, onsets)
         weights = np.minimum(weights, 2 * float(np.median(weights[weights > 0])) if weights.any() else 1.0) + _UNHEARD
         offsets = heard - times  # small numbers: sums of squares of times would lose digits
-        sums = [_around(each) for each in (weights, weights * numbers, weights * numbers**2)]
-        right = [_around(each) for each in (weights * offsets, weights * offsets * numbers)]
+        sums = [_around(each, neighbours) for each in (weights, weights * numbers, weights * numbers**2)]
+        right = [_around(each, neighbours) for each in (weights * offsets, weights * offsets * numbers)]
         mean, other = sums[1] / sums[0], right[0] / sums[0]
         slope = (right[1] - right[0] * mean) / np.maximum(sums[2] - sums[1] * mean, 1e-9)
         times = times + other + slope * (numbers - mean)
     return times
 
 
-def _around(values: FloatArray) -> FloatArray:
+def _around(values: FloatArray, reach: int) -> FloatArray:
     """Sums over each one's neighbours."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     places = np.arange(len(values))
-    found: FloatArray = (
-        total[np.minimum(places + _NEIGHBOURS + 1, len(values))] - total[np.maximum(places - _NEIGHBOURS, 0)]
-    )
+    found: FloatArray = total[np.minimum(places + reach + 1, len(values))] - total[np.maximum(places - reach, 0)]
     return found
 
 

@@ -59,7 +59,7 @@ def metre_of(onsets: Onsets, options: Options) -> Metre:
         return _ruler(onsets, given or PLAIN, options.quarters_per_minute or PLAIN_TEMPO)
     groups = groups_of(onsets, beats.places(onsets.times))
     tactus = tactus_of(groups, beats.per_minute, beats_given)
-    bars = bars_of(onsets, tactus.places(beats.places(onsets.times)), tactus.division, given)
+    bars = bars_of(onsets, tactus, beats, given)
     return Metre(bars.time, _timeline(beats, tactus, bars), beats.steady, found=True)
 
 

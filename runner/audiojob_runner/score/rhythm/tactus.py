@@ -26,6 +26,7 @@ _SLOWEST, _FASTEST = 30.0, 300.0
 # Chosen by chance search on seeds 1000 to 1089 of bench/music/pieces.py, half of them at a time.
 _LEVEL, _EMPTY, _ON, _ON_LOUD, _SUBDIVIDED, _IN_THREE = 0.4, 0.9, 0.4, 1.5, 0.6, 0.17
 _BETWEEN, _MOST = 0.12, 0.6
+_HALVES, _FIRST_THIRD, _SWINGS = 0.35, 0.08, 110.0
 _USUAL, _OCTAVES, _GIVEN_OCTAVES = 87.0, 0.63, 0.05
 
 
@@ -73,16 +74,24 @@ def tactus_of(groups: Groups, per_minute: float, given: float | None = None) -> 
         for each in _of_ratio(groups, per_minute, ratio, given)
     ]
     best = max(found, key=lambda each: each.score)
-    return replace(best, division=_division(groups, best))
+    return replace(best, division=_division(groups, best, per_minute * float(best.ratio)))
 
 
-def _division(groups: Groups, tactus: Tactus) -> int:
-    """By what lies between the beats: more of it nearer to thirds than to halves and quarters."""
+def _division(groups: Groups, tactus: Tactus, per_minute: float) -> int:
+    """By what lies between the beats: more of it nearer to thirds than to halves and quarters.
+
+    Where hardly anything is at the first third, and it is not slow, it is swing: halves that are played unevenly.
+    """
     phases = tactus.places(groups.places) % 1
     off = (phases > _BETWEEN) & (phases < 1 - _BETWEEN)
     thirds, quarters = (np.abs(phases * parts - np.rint(phases * parts)) / parts for parts in (3, 4))
     soft = np.sqrt(groups.weights) * off
-    return 3 if soft @ (thirds < quarters) > _MOST * soft.sum() else 2
+    if soft @ (thirds < quarters) <= _MOST * soft.sum():
+        return 2
+    first, half, second = (soft @ (np.abs(phases - place) < _BETWEEN / 2) for place in (1 / 3, 1 / 2, 2 / 3))
+    if half > _HALVES * (first + second):
+        return 2
+    return 2 if first < _FIRST_THIRD * second and per_minute >= _SWINGS else 3
 
 
 def _of_ratio(groups: Groups, per_minute: float, ratio: Fraction, given: float | None) -> Iterator[Tactus]:

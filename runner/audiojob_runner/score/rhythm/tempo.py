@@ -15,6 +15,7 @@ _STEPS: Final = 480  # of equal ratios between them: half a percent
 _WINDOW_SECONDS, _HOP_SECONDS = 12.0, 4.0
 _FOURIER: Final = 8_192
 _USUAL, _OCTAVES = 90.0, 0.55  # the prior: a normal distribution over the logarithm of the tempo
+_NEAR_OCTAVES: Final = 0.4  # of the main tempo, where it changes
 _OVERTONES: Final = 0.5  # what the subdivision counts
 _CHANGE_COSTS: Final = 1.2  # a change of tempo by 1 % from window to window
 
@@ -57,7 +58,7 @@ def tempos_of(onsets: Onsets, given: float | None = None) -> Tempos:
     # The whole says which of the periods that fit each window is the beat; windows say how it changes.
     whole = strengths.mean(axis=0) * np.exp(prior)
     main = tempos[int(np.argmax(whole))]
-    near = np.exp(-0.5 * (np.log2(tempos / main) / 0.25) ** 2)
+    near = np.exp(-0.5 * (np.log2(tempos / main) / _NEAR_OCTAVES) ** 2)
     path = _path(strengths * near)
     return Tempos((starts + window / 2) / FRAMES_PER_SECOND, 60 / tempos[path])
 
