@@ -20,13 +20,14 @@ from audiojob_api.access.oidc.reviewer import Known, OidcReviewer
 from audiojob_api.app import Backend, create_app
 from audiojob_api.archive.joined import JoinedReader
 from audiojob_api.archive.reader import ArchiveReader
+from audiojob_api.archive.statistics import Statistics
 from audiojob_api.archive.store import ArchiveStore
 from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.cluster.jobs import KubeJobs, ReadModels
 from audiojob_api.cluster.reviews import KubeAuthorizer
 from audiojob_api.http.connection import ConnectionLimits, protocol
 from audiojob_api.http.metrics import ApiMetrics
-from audiojob_api.jobs.ports import JobReader, NamespaceJobs
+from audiojob_api.jobs.ports import NamespaceJobs
 from audiojob_api.providers.keys import ProviderKeys, trust
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
@@ -100,7 +101,7 @@ def _backend(client: KubeClient, settings: ApiSettings, access: AccessConfig) ->
     archive = _archive(settings, database, models)
     return Backend(
         authorizer=KubeAuthorizer(client),
-        jobs={name: NamespaceJobs(_reader(each, name, archive), each, each) for name, each in models.items()},
+        jobs={name: _jobs(each, name, archive) for name, each in models.items()},
         lifecycle=ReadModels(list(models.values())),
         reviewers=_reviewers(access),
         database=database,
@@ -122,8 +123,11 @@ def _archive(settings: ApiSettings, database: Database | None, models: Mapping[s
     return writer
 
 
-def _reader(jobs: KubeJobs, namespace: str, archive: ArchiveWriter | None) -> JobReader:
-    return jobs if archive is None else JoinedReader(jobs, ArchiveReader(archive.database, namespace))
+def _jobs(jobs: KubeJobs, namespace: str, archive: ArchiveWriter | None) -> NamespaceJobs:
+    if archive is None:
+        return NamespaceJobs(jobs, jobs, jobs)
+    reader = JoinedReader(jobs, ArchiveReader(archive.database, namespace))
+    return NamespaceJobs(reader, jobs, jobs, Statistics(archive, namespace))
 
 
 def _reviewers(access: AccessConfig) -> Sequence[TokenReviewer]:

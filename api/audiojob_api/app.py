@@ -29,13 +29,15 @@ from audiojob_api.http.errors import install_handlers
 from audiojob_api.http.limits import BodyLimit, HeadRules, RateHeaders
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
 from audiojob_api.http.openapi import DescribedApp
-from audiojob_api.http.routes import control, events, health, jobs, keys
+from audiojob_api.http.routes import control, events, health, jobs, keys, statistics
 from audiojob_api.jobs.following import has_ended
 from audiojob_api.jobs.ports import Lifecycle, NamespaceJobs
 from audiojob_api.jobs.queue_position import QueuePositions
 from audiojob_api.jobs.views import view
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
+
+_ROUTES = (health, jobs, control, events, keys, statistics, docs_page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,  # behind a TLS proxy a redirect would send the token over plain HTTP
         # The routers' own routes: a router that is included has all of them built again, for every app.
-        routes=[route for module in (health, jobs, control, events, keys, docs_page) for route in module.router.routes],
+        routes=[route for module in _ROUTES for route in module.router.routes],
     )
     install(app, services)
     install_handlers(app)

@@ -12,8 +12,8 @@ from sqlalchemy import Table, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audiojob_api.archive.sums import Key, Sum, sums_of
 from audiojob_api.jobs.listing.rows import JobRow
+from audiojob_api.jobs.statistics.sums import Key, Sum, sums_of
 from audiojob_api.sql.database import Database
 from audiojob_api.sql.tables.archive import BUCKETS, DOCUMENTS, JOBS, LABELS, ROLLUPS, WRITER
 
@@ -31,7 +31,7 @@ class Superseded(Exception):  # noqa: N818 - no error: another process goes on
 class ArchiveStore:
     """The archive, for the one process that may write it."""
 
-    def __init__(self, database: Database, holder: str, expires_seconds: float = 15.0) -> None:
+    def __init__(self, database: Database, holder: str, expires_seconds: float = 6.0) -> None:
         self.database = database
         self._holder = holder
         self._expires = round(expires_seconds * 1_000)

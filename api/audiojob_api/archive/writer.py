@@ -38,7 +38,7 @@ class ArchiveWriter:
     """`saw` gets every change of the read model; `run` writes while this process is the writer."""
 
     def __init__(
-        self, store: ArchiveStore, clusters: Mapping[str, Cluster], retention_days: int, *, pause_seconds: float = 5.0
+        self, store: ArchiveStore, clusters: Mapping[str, Cluster], retention_days: int, *, pause_seconds: float = 2.0
     ) -> None:
         """``clusters`` by namespace."""
         self._store = store

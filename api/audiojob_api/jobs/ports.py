@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from audiojob_api.jobs.listing.paging import Count, Page
 from audiojob_api.jobs.listing.query import Filter, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow
+from audiojob_api.jobs.statistics.groups import By, Group
 
 Object = dict[str, Any]
 Listener = Callable[[Object | None], None]
@@ -54,6 +55,17 @@ class JobWriter(Protocol):
         """The AudioJob straight from the API server."""
 
 
+class History(Protocol):
+    """What is known of jobs that have ended, also of those that are gone."""
+
+    @property
+    def unarchived(self) -> int:
+        """Finished jobs that are still on their way into it."""
+
+    async def groups(self, begin: int, end: int, by: By) -> list[tuple[str, Group]]:
+        """Statistics of the whole hours of a span, by group. Raises DatabaseUnavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class NamespaceJobs:
     """The AudioJobs of one namespace, one protocol for each concern."""
@@ -61,6 +73,7 @@ class NamespaceJobs:
     reader: JobReader
     live: LiveJobs
     writer: JobWriter
+    history: History | None = None
 
 
 class Lifecycle(Protocol):

@@ -133,11 +133,10 @@ def api(apiserver: LocalApiServer, tmp_path_factory: pytest.TempPathFactory) -> 
         yield running
 
 
-@contextmanager
-def launched(
+def started(
     server: LocalApiServer, namespace: str, kubeconfig: Path, **settings: str
-) -> Iterator[tuple[Api, subprocess.Popen[bytes]]]:
-    """The API's process; ended by SIGTERM, which it must obey."""
+) -> tuple[Api, subprocess.Popen[bytes]]:
+    """The API's process, which its caller ends."""
     running = Api(server, namespace, processes.free_port(), kubeconfig)
     running.token = server.service_account_token(namespace, "caller", audiences=(API_AUDIENCE,))
     environment = {
@@ -150,6 +149,15 @@ def launched(
     }
     with running.log.open("wb") as stream:
         process = subprocess.Popen([sys.executable, "-m", "audiojob_api"], env=environment, stderr=stream)
+    return running, process
+
+
+@contextmanager
+def launched(
+    server: LocalApiServer, namespace: str, kubeconfig: Path, **settings: str
+) -> Iterator[tuple[Api, subprocess.Popen[bytes]]]:
+    """The API's process; ended by SIGTERM, which it must obey."""
+    running, process = started(server, namespace, kubeconfig, **settings)
     try:
         yield running, process
         process.send_signal(signal.SIGTERM)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -16,6 +16,7 @@ Object = dict[str, Any]
 T = TypeVar("T", bound=Placed)
 
 MOST_COUNTED: Final = 10_000
+_MOST_CHANGES: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,15 @@ class Found(Generic[T]):
 
 
 class LiveIndex:
-    """The live jobs in every order that was asked for. Sorted when it is read: very many may come at once."""
+    """The live jobs, and the places of all of them in every order that was asked for.
+
+    One job that changes moves in its list; where very many change between two reads the lists are made anew.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[str, JobRow] = {}
         self._orders: dict[Order, list[Place]] = {}
-        self._dirty: set[Order] = set()
+        self._changes = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -70,45 +74,44 @@ class LiveIndex:
         """A job is new, changed or gone."""
         if old is not None and (new is None or new.uid != old.uid):
             self._rows.pop(old.uid, None)
-        if new is None:
-            return
-        self._rows[new.uid] = new
+        if new is not None:
+            self._rows[new.uid] = new
+        self._changes += 1
+        if self._changes > _MOST_CHANGES:
+            self._orders.clear()
         for order, places in self._orders.items():
-            place = order.place(new)
-            if old is None or old.uid != new.uid or order.place(old) != place:
-                places.append(place)
-                self._dirty.add(order)
+            before = order.place(old) if old is not None else None
+            after = order.place(new) if new is not None else None
+            if before == after:
+                continue
+            if before is not None:
+                index = bisect_left(places, before)
+                if index < len(places) and places[index] == before:
+                    del places[index]
+            if after is not None:
+                insort(places, after)
 
     def find(self, query: Query) -> Found[JobRow]:
         """The rows of one page and one more."""
-        wanted = (row for row in self._from(query.order, query.after) if query.wants(row))
+        places, rows, matches = self._sorted(query.order), self._rows, query.matcher()
+        end = len(places) if query.after is None else bisect_left(places, query.after)
+        in_order = (rows[places[index][-1]] for index in range(end - 1, -1, -1))
+        wanted = filter(matches, in_order) if matches is not None else in_order
         return Found(list(itertools.islice(wanted, query.limit + 1)))
 
-    def count(self, wanted: Filter, also: Callable[[JobRow], bool] = lambda _: True) -> Count:
+    def count(self, wanted: Filter, also: Callable[[JobRow], bool] | None = None) -> Count:
         """How many match."""
-        number = sum(1 for row in self._rows.values() if wanted.matches(row) and also(row))
+        rows: Iterable[JobRow] = self._rows.values()
+        for test in (wanted.matcher(), also):
+            rows = filter(test, rows) if test is not None else rows
+        number = sum(1 for _ in rows)
         return Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
 
-    def _from(self, order: Order, after: Place | None) -> Iterator[JobRow]:
-        places = self._sorted(order)
-        last: Place | None = None
-        for index in range((len(places) if after is None else bisect_left(places, after)) - 1, -1, -1):
-            place = places[index]
-            row = self._rows.get(place[-1])
-            # A place that a job has left, or that it took twice.
-            if row is not None and place != last and order.place(row) == place:
-                yield row
-            last = place
-
     def _sorted(self, order: Order) -> list[Place]:
-        places = self._orders.get(order)
-        if places is None or len(places) > 2 * len(self._rows) + 1_000:
-            places = self._orders[order] = [order.place(row) for row in self._rows.values()]
-            self._dirty.add(order)
-        if order in self._dirty:
-            places.sort()
-            self._dirty.discard(order)
-        return places
+        self._changes = 0
+        if order not in self._orders:
+            self._orders[order] = sorted(map(order.place, self._rows.values()))
+        return self._orders[order]
 
 
 def joined(query: Query, *sources: Found[Any]) -> tuple[list[Any], str | None]:

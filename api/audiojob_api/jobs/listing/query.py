@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, Final, Protocol
 
 from audiojob_types.resources.job import FINISHED_STATES
@@ -88,6 +89,8 @@ class Span:
 
 
 EVER: Final = Span()
+# The most telling first.
+_EQUAL: Final = ("user", "batch", "state", "queue", "pipeline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +109,38 @@ class Filter:
     """A part of the name, in lower case."""
 
     def matches(self, row: Listed) -> bool:
-        """Whether ``row`` is wanted. The cheapest and the most telling first: there may be very many rows."""
-        return (
-            (self.state is None or row.state == self.state)
-            and (self.pipeline is None or row.pipeline == self.pipeline)
-            and (self.queue is None or row.queue == self.queue)
-            and (self.user is None or row.user == self.user)
-            and (self.batch is None or row.batch == self.batch)
-            and (self.text is None or self.text in row.name)
-            and (not self.labels or all(each in row.labels for each in self.labels))
-            and (self.created is EVER or self.created.holds(row.created))
-            and (self.finished is EVER or self.finished.holds(row.finished))
-        )
+        """Whether ``row`` is wanted."""
+        test = self.matcher()
+        return test is None or test(row)
+
+    def matcher(self) -> Callable[[Listed], bool] | None:
+        """What is asked of each row, and nothing more: there may be very many. None where every row is wanted."""
+        named = ((name, getattr(self, name)) for name in _EQUAL)
+        tests = [_equals(attrgetter(name), value) for name, value in named if value is not None]
+        if (text := self.text) is not None:
+            tests.append(lambda row: text in row.name)
+        if labels := self.labels:
+            tests.append(lambda row: all(each in row.labels for each in labels))
+        if (created := self.created) != EVER:
+            tests.append(lambda row: created.holds(row.created))
+        if (finished := self.finished) != EVER:
+            tests.append(lambda row: finished.holds(row.finished))
+        return _all(tests)
 
     @property
     def may_have_ended(self) -> bool:
         """Whether a job that has ended can match."""
         return self.state is None or self.state in FINISHED_STATES
+
+
+def _equals(read: Callable[[Listed], Any], value: str) -> Callable[[Listed], bool]:
+    return lambda row: read(row) == value
+
+
+def _all(tests: list[Callable[[Listed], bool]]) -> Callable[[Listed], bool] | None:
+    if len(tests) < 2:
+        return tests[0] if tests else None
+    return lambda row: all(test(row) for test in tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +162,13 @@ class Query:
 
     def wants(self, row: Listed) -> bool:
         """Whether the row belongs to the list, on whichever page."""
-        return self.wanted.matches(row) and (self.order is not Order.FINISHED or row.finished is not None)
+        test = self.matcher()
+        return test is None or test(row)
+
+    def matcher(self) -> Callable[[Listed], bool] | None:
+        """As `Filter.matcher`, for the rows that the order has."""
+        test = self.wanted.matcher()
+        if self.order is not Order.FINISHED:
+            return test
+        ended: list[Callable[[Listed], bool]] = [lambda row: row.finished is not None]
+        return _all(ended + ([test] if test is not None else []))

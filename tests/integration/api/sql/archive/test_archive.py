@@ -14,13 +14,15 @@ from tests.support.databases.postgres import Postgres
 
 from audiojob_api.archive.joined import JoinedReader
 from audiojob_api.archive.reader import ArchiveReader
+from audiojob_api.archive.statistics import Statistics
 from audiojob_api.archive.store import ArchiveStore, Superseded
-from audiojob_api.archive.sums import quantile
 from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.jobs.listing.cursor import at
 from audiojob_api.jobs.listing.paging import Count
 from audiojob_api.jobs.listing.query import Filter, Order, Query, Span, Where
 from audiojob_api.jobs.listing.rows import JobRow
+from audiojob_api.jobs.statistics.groups import By
+from audiojob_api.jobs.statistics.sums import quantile
 from audiojob_api.problems import Problem
 from audiojob_api.sql.database import Database
 from audiojob_api.sql.errors import DatabaseUnavailable
@@ -281,3 +283,26 @@ async def test_the_sums_of_an_hour_tell_the_share_that_was_faster(database: Data
 def _end(row: JobRow) -> int:
     assert row.finished is not None
     return row.finished
+
+
+async def test_statistics_are_those_of_the_jobs(database: Database) -> None:
+    store = await filled(database, range(0, 300, 1))
+    writer = ArchiveWriter(store, {}, 90)
+    statistics = Statistics(writer, TEAM)
+    begin, end = finished(0).created, _end(finished(299)) + 1
+    ((name, whole),) = await statistics.groups(begin, end, By.ALL)
+    shown = whole.to_wire()
+    assert name == "all"
+    assert shown["states"] == {"Succeeded": 100, "Failed": 100, "Cancelled": 100}
+    assert (shown["created"], shown["reused"], shown["errors"]) == (300, 300, {"NotMedia": 100})
+    assert shown["successRate"] == 0.3333
+    assert abs(shown["meanSeconds"] - 148.5) < 1, "of those that succeeded: 0, 3, … 297"
+    assert abs(shown["p95Seconds"] - 283) < 50
+    assert shown["meanWaitSeconds"] == 1
+    pipelines = dict(await statistics.groups(begin, end, By.PIPELINE))
+    assert {name: sum(group.states.values()) for name, group in pipelines.items()} == {"p0": 150, "p1": 150}
+    phases = dict(await statistics.groups(begin, end, By.PHASE))
+    assert (phases["fetch"].states, phases["split"].reused) == ({"Succeeded": 300}, 300)
+    assert [int(name) for name, _ in await statistics.groups(begin, end, By.DAY)] == [begin]
+    assert await statistics.groups(end + 3_600_000, end + 7_200_000, By.HOUR) == []
+    assert await Statistics(writer, "foreign").groups(begin, end, By.ALL) == []

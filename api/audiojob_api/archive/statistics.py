@@ -1,0 +1,57 @@
+"""Statistics of a span of time, from the sums of its hours: no job is read for them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, func, literal_column, select
+
+from audiojob_api.archive.writer import ArchiveWriter
+from audiojob_api.jobs.statistics.groups import By, Group, fold
+from audiojob_api.jobs.statistics.sums import HOUR
+from audiojob_api.sql.tables.archive import BUCKETS, ROLLUPS
+
+MOST_GROUPS: Final = 1_000
+_MOST_ROWS: Final = 50_000
+_ADDED: Final = ("count", "sum_ms", "waited_ms", *(f"b{number:02d}" for number in range(BUCKETS)))
+# As text of the statement: PostgreSQL takes two parameters for different ones, also where they are equal.
+_DAY: Final[ColumnElement[int]] = literal_column(str(24 * HOUR))
+_WHOLE: Final[ColumnElement[str]] = literal_column("''")
+_ALL: Final[ColumnElement[str]] = literal_column("lower('all')")  # GROUP BY takes no bare constant
+
+
+class Statistics:
+    """The statistics of one namespace. Raises DatabaseUnavailable."""
+
+    def __init__(self, writer: ArchiveWriter, namespace: str) -> None:
+        self._writer = writer
+        self._namespace = namespace
+
+    @property
+    def unarchived(self) -> int:
+        """Of all namespaces."""
+        return self._writer.pending
+
+    async def groups(self, begin: int, end: int, by: By) -> list[tuple[str, Group]]:
+        """The groups of the whole hours from ``begin`` to ``end``, by name; at most ``MOST_GROUPS``."""
+        group = _name_of(by).label("name")
+        parts = (ROLLUPS.c.phase == _WHOLE).label("whole")
+        keys = [group, parts, ROLLUPS.c.state, ROLLUPS.c.device, ROLLUPS.c.reason]
+        added = [func.sum(ROLLUPS.c[name]).label(name) for name in _ADDED]
+        span = (ROLLUPS.c.hour >= begin - begin % HOUR, ROLLUPS.c.hour < end, ROLLUPS.c.namespace == self._namespace)
+        statement = select(*keys, *added).where(*span).group_by(*keys).order_by(group).limit(_MOST_ROWS)
+        async with self._writer.database.read() as connection:
+            rows = (await connection.execute(statement)).all()
+        return list(fold(rows, by).items())[:MOST_GROUPS]
+
+
+def _name_of(by: By) -> ColumnElement[Any]:
+    if by is By.PIPELINE:
+        return ROLLUPS.c.pipeline
+    if by is By.PHASE:
+        return ROLLUPS.c.phase
+    if by is By.HOUR:
+        return ROLLUPS.c.hour
+    if by is By.DAY:
+        return ROLLUPS.c.hour - ROLLUPS.c.hour % _DAY
+    return _ALL
