@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -75,12 +75,14 @@ class Ledger:
     async def reserve(self, wish: Wish, bounds: Bounds, now: int) -> bool | Exceeded:
         """True for a new reservation; False where the job of this name has one already, which counts once."""
         async with self._at_once, self._database.write() as connection:
-            await _take_turn(connection, wish, bounds, now)
-            if await connection.scalar(select(func.count()).where(_is_open(wish))):
+            if not self._database.is_sqlite:  # there one transaction writes at a time anyway
+                await _take_turn(connection, wish, bounds, now)
+            used = await _used(connection, wish, now)
+            if used.named:
                 return False
-            exceeded = await _exceeded(connection, wish, bounds, now)
+            exceeded = exceeded_by(used, bounds, now)
             if exceeded is None:
-                await connection.execute(insert(RESERVATIONS).values(_row(wish, now)))
+                await connection.execute(_INSERT, _row(wish, now))
             return exceeded or True
 
     async def release(self, wish: Wish) -> None:
@@ -136,39 +138,73 @@ async def _take_turn(connection: AsyncConnection, wish: Wish, bounds: Bounds, no
     whose = [f"user:{wish.user}"]
     if bounds.address_hour is not None:
         whose.append(f"address:{wish.address}")
-    for each in sorted(whose):  # in one order, so that no two wait for each other
-        statement: Any = _insert(connection)(TURNS).values(whose=each, at=now)
-        await connection.execute(statement.on_conflict_do_update(index_elements=["whose"], set_={"at": now}))
+    rows = [{"whose": each, "at": now} for each in sorted(whose)]  # in one order, so that no two wait for each other
+    statement: Any = _insert(connection)(TURNS).values(rows)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["whose"], set_={"at": now}))
 
 
 def _insert(connection: AsyncConnection) -> Any:
     return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
-async def _exceeded(connection: AsyncConnection, wish: Wish, bounds: Bounds, now: int) -> Exceeded | None:
-    day, hour = now - now % DAY, now - HOUR
-    since = min(day, hour)
-    query = select(
-        _count(_R.created >= day), _count(_R.created > hour), _count(_R.ended.is_(None)), _oldest(hour)
-    ).where(_R.user == wish.user, or_(_R.created >= since, _R.ended.is_(None)))
-    today, lately, now_open, oldest = (await connection.execute(query)).one()
-    if bounds.day is not None and today >= bounds.day:
-        return Exceeded("jobs a day", bounds.day, day + DAY)
-    if bounds.hour is not None and lately >= bounds.hour:
-        return Exceeded("jobs an hour", bounds.hour, (oldest or now) + HOUR)
-    if bounds.at_once is not None and now_open >= bounds.at_once:
-        return Exceeded("jobs at once", bounds.at_once, None)
-    if bounds.address_hour is not None:
-        asked = select(_count(_R.created > hour), _oldest(hour)).where(_R.address == wish.address, _R.created > hour)
-        lately, oldest = (await connection.execute(asked)).one()
-        if lately >= bounds.address_hour:
-            return Exceeded("jobs an hour from one address", bounds.address_hour, (oldest or now) + HOUR)
-    return None
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What is used of each limit; ``named`` counts open reservations of the very job."""
+
+    named: int
+    day: int
+    hour: int
+    at_once: int
+    oldest: int | None
+    address_hour: int
+    address_oldest: int | None
 
 
 def _count(condition: Any) -> Any:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def _oldest(since: int) -> Any:
-    return func.min(case((_R.created > since, _R.created), else_=None))
+def _oldest(condition: Any) -> Any:
+    return func.min(case((condition, _R.created), else_=None))
+
+
+def _query() -> Select[Any]:
+    """In one statement, since each is a way to the database and back; built once, since that takes as long."""
+    own, here = _R.user == bindparam("user"), _R.address == bindparam("address")
+    lately, is_open = _R.created > bindparam("hour"), _R.ended.is_(None)
+    named = and_(_R.namespace == bindparam("namespace"), _R.name == bindparam("name"), is_open)
+    return select(
+        _count(named),
+        _count(and_(own, _R.created >= bindparam("day"))),
+        _count(and_(own, lately)),
+        _count(and_(own, is_open)),
+        _oldest(and_(own, lately)),
+        _count(and_(here, lately)),
+        _oldest(and_(here, lately)),
+    ).where(or_(and_(own, _R.created >= bindparam("since")), and_(own, is_open), and_(here, lately), named))
+
+
+_USED: Final = _query()
+_INSERT: Final = insert(RESERVATIONS)
+
+
+async def _used(connection: AsyncConnection, wish: Wish, now: int) -> Used:
+    day, hour = now - now % DAY, now - HOUR
+    values = {**_row(wish, now), "day": day, "hour": hour, "since": min(day, hour)}
+    del values["created"]
+    return Used(*(await connection.execute(_USED, values)).one())
+
+
+def exceeded_by(used: Used, bounds: Bounds, now: int) -> Exceeded | None:
+    """The first limit that one more job would break."""
+    day_ends, hour_ends = now - now % DAY + DAY, (used.oldest or now) + HOUR
+    address_ends = (used.address_oldest or now) + HOUR
+    for what, most, so_far, ends in (
+        ("jobs a day", bounds.day, used.day, day_ends),
+        ("jobs an hour", bounds.hour, used.hour, hour_ends),
+        ("jobs at once", bounds.at_once, used.at_once, None),
+        ("jobs an hour from one address", bounds.address_hour, used.address_hour, address_ends),
+    ):
+        if most is not None and so_far >= most:
+            return Exceeded(what, most, ends)
+    return None
