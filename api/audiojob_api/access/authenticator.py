@@ -90,6 +90,7 @@ class Authenticator:
         count: Callable[[str], None],
         reviewers: Sequence[TokenReviewer] = (),
     ) -> None:
+        self._reserved = tuple(name for each in reviewers for name in each.names)
         self._authorizer = authorizer
         self._reviewers = reviewers
         self._audience = audience
@@ -199,6 +200,10 @@ class Authenticator:
             if reviewer.owns(token):
                 return await reviewer.review(token)
         identity = await self._authorizer.review_token(token, self._audience)
+        if identity is not None and identity.username.startswith(self._reserved):
+            # Jobs and keys belong to names: two accounts of one name would have each other's.
+            _log.warning("a Kubernetes account is refused, since its name belongs to a provider: %s", identity.username)
+            return None
         return None if identity is None else Reviewed(identity, self._seconds)
 
     def _unauthenticated(self) -> Problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -62,6 +62,10 @@ class Reviewed:
 
 class TokenReviewer(Protocol):
     """Judges the tokens of one kind. Calls raise a 503 Problem where it cannot."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """How names of its users begin, which nobody else may have."""
 
     def owns(self, token: str) -> bool:
         """Whether a token looks like one of this kind; then it is nobody else's to judge."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -38,6 +38,11 @@ class KeyReviewer:
         self._config = config
         self._clock = clock
         self._writing: set[asyncio.Task[None]] = set()
+
+    @property
+    def names(self) -> Collection[str]:
+        """None: a key has its owner's."""
+        return ()
 
     def owns(self, token: str) -> bool:
         """Whether it looks like a key."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +37,11 @@ class OidcReviewer:
         self._providers = providers
         self._config = config
         self._clock = clock
+
+    @property
+    def names(self) -> Collection[str]:
+        """How names of its users begin."""
+        return [f"oidc:{known.provider.name}:" for known in self._providers.values()]
 
     def owns(self, token: str) -> bool:
         """Whether the token says that it is of one of these providers: then it is nobody else's to judge."""

@@ -132,6 +132,14 @@ def test_a_token_in_the_address_is_refused_and_told_of(house: House, query: str)
     assert both.status_code == 401, "two credentials"
 
 
+def test_a_kubernetes_account_with_a_members_name_is_refused(house: House) -> None:
+    house.team.users |= {"twin": "oidc:corp:ann", "other": "oidc:elsewhere:ann"}
+    statuses = [
+        house.client.get(JOBS, headers={"Authorization": f"Bearer {token}"}).status_code for token in ("twin", "other")
+    ]
+    assert statuses == [401, 200]
+
+
 def test_two_credentials_are_none(house: House) -> None:
     bearer = f"Bearer {house.issuer.token()}"
     two = [("Authorization", bearer), ("Authorization", bearer)]
