@@ -23,8 +23,10 @@ from audiojob_api.archive.reader import ArchiveReader
 from audiojob_api.archive.statistics import Statistics
 from audiojob_api.archive.store import ArchiveStore
 from audiojob_api.archive.writer import ArchiveWriter
+from audiojob_api.cluster.files import HttpFiles
 from audiojob_api.cluster.jobs import KubeJobs, ReadModels
 from audiojob_api.cluster.reviews import KubeAuthorizer
+from audiojob_api.cluster.ticket_key import TicketKey
 from audiojob_api.http.connection import ConnectionLimits, protocol
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.jobs.ports import NamespaceJobs
@@ -38,7 +40,7 @@ from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.errors import ConfigError
 from audiojob_kube.protocol import KubeClient
-from audiojob_types.constants import MANAGER_API
+from audiojob_types.constants import FILES_KEYS_CONFIGMAP, MANAGER_API
 from audiojob_types.outside.logs import RedactingFormatter, close_other_ways
 from audiojob_types.outside.redaction import SECRETS
 
@@ -107,6 +109,7 @@ def _backend(client: KubeClient, settings: ApiSettings, access: AccessConfig) ->
         database=database,
         archive=archive,
         access=access,
+        files=_files(client, settings),
     )
 
 
@@ -128,6 +131,14 @@ def _jobs(jobs: KubeJobs, namespace: str, archive: ArchiveWriter | None) -> Name
         return NamespaceJobs(jobs, jobs, jobs)
     reader = JoinedReader(jobs, ArchiveReader(archive.database, namespace))
     return NamespaceJobs(reader, jobs, jobs, Statistics(archive, namespace))
+
+
+def _files(client: KubeClient, settings: ApiSettings) -> HttpFiles | None:
+    if settings.files_url is None:
+        return None
+    home = settings.files_home or settings.namespace
+    key = TicketKey(client, home, settings.files_secret, FILES_KEYS_CONFIGMAP, settings.served)
+    return HttpFiles(settings.files_url, key)
 
 
 def _reviewers(access: AccessConfig) -> Sequence[TokenReviewer]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from fastapi import FastAPI
 from prometheus_client import ProcessCollector
@@ -22,6 +23,7 @@ from audiojob_api.access.limits.ledger import Ledger
 from audiojob_api.access.limits.quota import Fate, Quota
 from audiojob_api.access.places import Places
 from audiojob_api.archive.writer import ArchiveWriter
+from audiojob_api.files.ports import Files
 from audiojob_api.http import docs_page
 from audiojob_api.http.audit import AuditLog
 from audiojob_api.http.deps import Services, Space, install
@@ -29,7 +31,7 @@ from audiojob_api.http.errors import install_handlers
 from audiojob_api.http.limits import BodyLimit, HeadRules, RateHeaders
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
 from audiojob_api.http.openapi import DescribedApp
-from audiojob_api.http.routes import control, events, health, jobs, keys, statistics
+from audiojob_api.http.routes import control, events, health, jobs, keys, logs, outputs, statistics, uploads
 from audiojob_api.jobs.following import has_ended
 from audiojob_api.jobs.ports import Lifecycle, NamespaceJobs
 from audiojob_api.jobs.queue_position import QueuePositions
@@ -37,7 +39,7 @@ from audiojob_api.jobs.views import view
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
 
-_ROUTES = (health, jobs, control, events, keys, statistics, docs_page)
+_ROUTES: Final = (health, jobs, control, events, keys, statistics, outputs, logs, uploads, docs_page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Backend:
     database: Database | None = None
     archive: ArchiveWriter | None = None
     access: AccessConfig = field(default_factory=AccessConfig)
+    files: Files | None = None
+    """The files services; None where files are off."""
 
 
 def create_app(
@@ -68,6 +72,8 @@ def create_app(
             tasks.append(asyncio.create_task(services.quota.run(), name="quota"))
         if backend.archive is not None:
             tasks.append(asyncio.create_task(backend.archive.run(), name="archive"))
+        if backend.files is not None:
+            tasks.append(asyncio.create_task(backend.files.run(), name="files"))
         try:
             yield
         finally:
@@ -77,6 +83,8 @@ def create_app(
                     await task
             if backend.database is not None:
                 await backend.database.close()
+            if backend.files is not None:
+                await backend.files.close()
 
     services = _services(settings, backend, stopping, metrics or ApiMetrics())
     app = DescribedApp(
@@ -129,6 +137,7 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, 
         quota=Quota(access.limits, ledger, partial(_fate, backend.jobs)),
         bursts=Bursts(access.limits.burst) if access.limits.burst else None,
         keys=key_store,
+        files=backend.files,
         metrics=metrics,
         stopping=stopping,
     )

@@ -90,6 +90,15 @@ class ApiSettings(BaseSettings):
         int,
         Field(ge=0, description="Waiting that raises a job's priority by one; must equal the operator's. 0 for none."),
     ] = DEFAULT_AGEING_SECONDS
+    files_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^http://[^/?#]+$",
+            description="Where the files services are, with {namespace} in it; none where files are off.",
+        ),
+    ] = None
+    files_home: Annotated[str, Field(description="Namespace of the Secret with the key of their tickets.")] = ""
+    files_secret: Annotated[str, Field(description="Name of that Secret.")] = "audiojob-tickets"  # noqa: S105 - its name
     database: DatabaseSettings = DatabaseSettings()
     archive: ArchiveSettings = ArchiveSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

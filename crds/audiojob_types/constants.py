@@ -21,6 +21,7 @@ STORE_CLAIM: Final = "audiojob-store"
 STORE_SECRET: Final = "audiojob-store"  # noqa: S105 - the name of a Secret, not one
 FETCH_SECRET: Final = "audiojob-fetch"  # noqa: S105 - the name of a Secret, not one
 MODELS_CLAIM: Final = "audiojob-models"
+FILES_KEYS_CONFIGMAP: Final = "audiojob-files-keys"  # public keys of the tickets that the API signs
 MODELS_CONFIGMAP: Final = "audiojob-models"  # where the prefetch Job says how far it is
 PREFETCH_SERVICE_ACCOUNT: Final = "audiojob-prefetch"
 

@@ -25,6 +25,11 @@ class Call(StrEnum):
     CHANGE = "change"
     REVIEW = "review"
     RETRY = "retry"
+    UPLOAD = "upload"
+    SEND_PART = "send-part"
+    GET_UPLOAD = "get-upload"
+    DOWNLOAD = "download"
+    READ_LOG = "read-log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,16 @@ VERBS: Final[Mapping[Call, tuple[str, ...]]] = {
     Call.CHANGE: ("update", "get"),
     Call.REVIEW: ("update", "get"),
     Call.RETRY: ("create", "get"),
+    # An upload is there to make a job of; its maker alone sees it. Outputs and logs are part of the job.
+    Call.UPLOAD: ("create",),
+    Call.SEND_PART: ("create",),
+    Call.GET_UPLOAD: ("create",),
+    Call.DOWNLOAD: ("get",),
+    Call.READ_LOG: ("get",),
 }
-CHANGES: Final = frozenset(Call) - {Call.LIST, Call.GET, Call.FOLLOW}
+CHANGES: Final = frozenset(Call) - {
+    Call.LIST, Call.GET, Call.FOLLOW, Call.SEND_PART, Call.GET_UPLOAD, Call.DOWNLOAD, Call.READ_LOG,
+}  # fmt: skip
 # Kubernetes asks for these without a name: no Role can allow them for one job.
 _WITHOUT_NAME: Final = frozenset({"create", "list"})
 

@@ -28,6 +28,15 @@ _BAD_LINES: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\n[ \t]")
 _HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 looks for it
 _LONGEST_MARK: Final = 3  # bytes, of what these find
 
+# A part of an upload, whose body may be large: as long as so much of it comes in the time for a body, it is waited for.
+_UPLOAD: Final = re.compile(r"/api/v1/uploads/[^/]+/parts/[^/]+")
+_STEP_BYTES: Final = 256 * 1024
+
+
+def is_upload(method: str, path: str) -> bool:
+    """Whether a request carries a part of an upload. A path decides, so that no header can."""
+    return method == "PUT" and _UPLOAD.fullmatch(path) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
@@ -90,6 +99,7 @@ class LimitedProtocol(H11Protocol):
         self._limits = limits
         self._count = count
         self._waiting_for: object = None
+        self._came = 0  # bytes, over all requests
         self._receive_deadline: asyncio.TimerHandle | None = None
         self._send_deadline: asyncio.TimerHandle | None = None
         self.waiting_since: float | None = None
@@ -112,6 +122,7 @@ class LimitedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Look what is still to come."""
         super().data_received(data)
+        self._came += len(data)
         self._watch()
 
     def on_response_complete(self) -> None:
@@ -156,12 +167,14 @@ class LimitedProtocol(H11Protocol):
         self.transport.abort()
 
     def _watch(self) -> None:
-        """One deadline for each part of each request: sending a byte now and then does not move it."""
+        """One deadline for each part of each request, and each step of an upload: a byte now and then moves none."""
         state = self.conn.their_state
         if self.transport.is_closing() or state not in (h11.IDLE, h11.SEND_BODY):
             self._stop_waiting()
             return
-        part = (state, self.cycle)
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        uploads = state is h11.SEND_BODY and cycle is not None and is_upload(cycle.scope["method"], cycle.scope["path"])
+        part = (state, self.cycle, self._came // _STEP_BYTES if uploads else 0)
         if part != self._waiting_for:
             self._stop_waiting()
             seconds = self._limits.head_seconds if state is h11.IDLE else self._limits.body_seconds

@@ -24,6 +24,7 @@ from audiojob_api.access.limits.burst import Bursts
 from audiojob_api.access.limits.quota import Quota
 from audiojob_api.access.places import Places
 from audiojob_api.access.rights import Call, Right, rights_of
+from audiojob_api.files.ports import Files
 from audiojob_api.http.audit import note
 from audiojob_api.http.limits import note_room
 from audiojob_api.http.metrics import ApiMetrics
@@ -69,6 +70,7 @@ class Services:
     metrics: ApiMetrics
     stopping: asyncio.Event
     database: Database | None = None
+    files: Files | None = None
 
 
 def install(app: FastAPI, services: Services) -> None:
@@ -131,6 +133,19 @@ async def _show(connection: HTTPConnection) -> Show:
     return lambda job: compat(show(job))
 
 
+def files_of(connection: HTTPConnection) -> Files:
+    """The files services. Raises a 501 :class:`Problem` where files are off."""
+    files = services_of(connection).files
+    if files is None:
+        detail = "This installation serves no files; ask an administrator to set files.enabled of the chart."
+        raise Problem(501, "files-off", detail)
+    return files
+
+
+async def _files(connection: HTTPConnection) -> Files:
+    return files_of(connection)
+
+
 async def _metrics(connection: HTTPConnection) -> ApiMetrics:
     return services_of(connection).metrics
 
@@ -149,6 +164,8 @@ Live = Annotated[LiveJobs, Depends(_live)]
 Writer = Annotated[JobWriter, Depends(_writer)]
 ReadModel = Annotated[Lifecycle, Depends(_lifecycle)]
 Shown = Annotated[Show, Depends(_show)]
+StoredFiles = Annotated[Files, Depends(_files)]
+"""Raises a 501 :class:`Problem` where files are off."""
 Metrics = Annotated[ApiMetrics, Depends(_metrics)]
 Stopping = Annotated[asyncio.Event, Depends(_stopping)]
 

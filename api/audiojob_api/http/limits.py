@@ -7,8 +7,10 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiojob_api.access.limits.burst import Room
+from audiojob_api.http.connection import is_upload
 from audiojob_api.http.errors import answer
 from audiojob_api.problems import Problem
+from audiojob_store.ticket import PART_BYTES
 
 _ROOM = "room"
 _LENGTH_DIGITS = 18
@@ -83,22 +85,24 @@ class RateHeaders:
 class BodyLimit:
     """ASGI middleware: a body over ``max_bytes`` is answered with 413, whether its length was declared or not.
 
-    A WebSocket has no body; its server limits the size of a message.
+    A part of an upload may be larger: its path says so, never a header. A WebSocket has no body; its server limits the
+    size of a message.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
-        self._detail = f"The body is larger than {max_bytes} bytes."
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = PART_BYTES if is_upload(scope["method"], scope["path"]) else self._max_bytes
+        detail = f"The body is larger than {most} bytes."
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         # Its text is checked first: Python refuses to convert a number of thousands of digits.
-        if not declared.isdigit() or len(declared) > _LENGTH_DIGITS or int(declared) > self._max_bytes:
-            await self._refuse(scope, receive, send)
+        if not declared.isdigit() or len(declared) > _LENGTH_DIGITS or int(declared) > most:
+            await answer(Problem(413, "request-entity-too-large", detail))(scope, receive, send)
             return
         seen = 0
 
@@ -106,11 +110,8 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max_bytes:
-                raise HTTPException(413, self._detail)  # the one exception that FastAPI lets through while it reads
+            if seen > most:
+                raise HTTPException(413, detail)  # the one exception that FastAPI lets through while it reads
             return message
 
         await self._app(scope, counted, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await answer(Problem(413, "request-entity-too-large", self._detail))(scope, receive, send)

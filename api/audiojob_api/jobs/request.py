@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from audiojob_api.problems import invalid_field
+from audiojob_store.ticket import UPLOAD_PATTERN
 from audiojob_types.base import ObjectName, WireModel
 from audiojob_types.explain import unknown
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
 from audiojob_types.resources.job import AudioJobSpec, Review
+from audiojob_types.resources.source import ObjectSource, Source
 from audiojob_types.tasks import Task
 
 Object = dict[str, Any]
@@ -38,6 +40,14 @@ Priority = Annotated[
 ]
 
 
+class SourceRequest(Source):
+    """Where the work's input comes from: exactly one of its fields. ``upload`` is short for the ``object`` it is."""
+
+    upload: (
+        Annotated[str, Field(pattern=UPLOAD_PATTERN, description="upload is the id of a complete upload.")] | None
+    ) = None
+
+
 class JobRequest(AudioJobSpec):
     """A job to create: an AudioJob's spec, and perhaps its name. Null means that a field is left out."""
 
@@ -47,6 +57,7 @@ class JobRequest(AudioJobSpec):
     name: Annotated[ObjectName, Field(description="name of the job; one is generated where it is left out.")] | None = (
         None
     )
+    source: SourceRequest | None = Field(default=None, description="source is where the input comes from.")
     priority: Priority | None = Field(
         default=None, description="priority from 1 to 10, 10 is the most urgent; high, default and low mean 10, 5, 1."
     )
@@ -57,6 +68,20 @@ class JobRequest(AudioJobSpec):
         if isinstance(body, Mapping):
             return {name: value for name, value in body.items() if value is not None}
         return body
+
+    @property
+    def upload(self) -> str | None:
+        """The upload that is the source. Raises a 422 Problem where there is another source beside it."""
+        given = self.source.model_fields_set if self.source else set()
+        if self.source is None or self.source.upload is None:
+            return None
+        if len({name for name in given if getattr(self.source, name) is not None}) > 1:
+            raise invalid_field("source", "must have exactly one of upload, url, object, library, jobRef")
+        return self.source.upload
+
+    def with_object(self, key: str) -> Self:
+        """The same request, whose source is this object of the store."""
+        return self.model_copy(update={"source": SourceRequest(object=ObjectSource(key=key))})
 
     def spec(self) -> Object:
         """The AudioJob's spec: what the caller has set. Defaults are the API server's to add."""

@@ -14,6 +14,7 @@ from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.limits.ledger import Wish
 from audiojob_api.access.limits.quota import Quota
 from audiojob_api.access.rights import Call, rights_to_create
+from audiojob_api.files.uploads import key_of
 from audiojob_api.http.bodies import require_json
 from audiojob_api.http.deps import (
     AllServices,
@@ -27,6 +28,7 @@ from audiojob_api.http.deps import (
     Retrier,
     Shown,
     caller_who_may,
+    files_of,
     single_query,
 )
 from audiojob_api.http.errors import responses
@@ -100,6 +102,9 @@ Maker = Annotated[_Maker, Depends(_maker)]
 async def create(request: Request, body: JobRequest, requester: Creator, maker: Maker) -> Response:
     """201 with the job; 200 with the job that the same idempotency key and body made before."""
     check(body)
+    if body.upload is not None:
+        files = files_of(request)
+        body = body.with_object(await key_of(files, requester.namespace, body.upload, requester.user))
     return await maker.make(request, new_job(body, requester), requester)
 
 

@@ -28,6 +28,18 @@ ROUTES: list[tuple[Call, str, str, Any]] = [
     (Call.CHANGE, "PATCH", "/song", {"priority": 1}),
     (Call.REVIEW, "POST", "/song/reviews", REVIEW),
     (Call.RETRY, "POST", "/song/retry", None),
+    (Call.DOWNLOAD, "GET", "/song/outputs", None),
+    (Call.DOWNLOAD, "GET", "/song/outputs.zip", None),
+    (Call.DOWNLOAD, "GET", "/song/outputs/vocals", None),
+    (Call.READ_LOG, "GET", "/song/logs", None),
+]
+UPLOAD = "up-" + "0" * 32
+UPLOADS: list[tuple[Call, str, str, Any]] = [
+    (Call.UPLOAD, "POST", "/api/v1/uploads", {"name": "a", "bytes": 1}),
+    (Call.GET_UPLOAD, "GET", f"/api/v1/uploads/{UPLOAD}", None),
+    (Call.SEND_PART, "PUT", f"/api/v1/uploads/{UPLOAD}/parts/1", None),
+    (Call.UPLOAD, "POST", f"/api/v1/uploads/{UPLOAD}/complete", None),
+    (Call.UPLOAD, "DELETE", f"/api/v1/uploads/{UPLOAD}", None),
 ]
 EACH_MISSING = [(*route, verb) for route in ROUTES for verb in VERBS[route[0]]]
 
@@ -51,15 +63,28 @@ def test_each_call_needs_each_of_its_rights(
     assert backend.objects == {"song": before}
 
 
+@pytest.mark.parametrize(("_call", "method", "path", "body"), UPLOADS, ids=[f"{each[1]} {each[2]}" for each in UPLOADS])
+def test_who_may_make_no_job_may_hand_in_no_file(
+    anonymous: TestClient, backend: MemoryBackend, _call: Call, method: str, path: str, body: Any
+) -> None:
+    backend.verbs["reader"] = {"get", "list", "update"}
+    answer = anonymous.request(method, path, json=body, headers={"Authorization": f"Bearer {READER_TOKEN}"})
+    assert answer.status_code == 403, answer.text
+
+
 def test_every_route_is_in_the_table(anonymous: TestClient) -> None:
     paths = anonymous.get("/openapi.json").json()["paths"]
-    served = {(method.upper(), path) for path in paths for method in paths[path] if path.startswith(JOBS)}
-    assert served == {(method, JOBS + path.replace("song", "{name}")) for _, method, path, _ in ROUTES}
-    assert {call for call, *_ in ROUTES} == set(VERBS) == set(Call)
+    served = {(method.upper(), path) for path in paths for method in paths[path] if path.startswith("/api/")}
+    jobs = {
+        (method, JOBS + path.replace("song", "{name}").replace("vocals", "{output}")) for _, method, path, _ in ROUTES
+    }
+    files = {(method, path.replace(UPLOAD, "{upload}").replace("/1", "/{part}")) for _, method, path, _ in UPLOADS}
+    assert served == jobs | files
+    assert {call for call, *_ in ROUTES + UPLOADS} == set(VERBS) == set(Call)
 
 
 def test_every_change_shows_the_job_and_so_needs_the_right_to_see_it() -> None:
-    for call in CHANGES - {Call.CREATE}:
+    for call in CHANGES - {Call.CREATE, Call.UPLOAD}:
         assert "get" in VERBS[call]
         assert Right("get", "song") in rights_of(call, "song")
     assert rights_of(Call.RETRY, "song") == (Right("create"), Right("get", "song"))

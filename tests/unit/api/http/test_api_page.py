@@ -68,9 +68,11 @@ def test_every_curl_command_works(anonymous: TestClient, backend: MemoryBackend,
 
 def test_the_table_of_calls_is_the_openapi_document(anonymous: TestClient) -> None:
     calls = set()
-    for cell in re.findall(r"^\| (`(?:GET|POST|PATCH|DELETE) [^|]*) \|", PAGE, re.MULTILINE):
-        for method, path in re.findall(r"`(GET|POST|PATCH|DELETE) ([^`?]+)", cell):
-            calls.add((method, path.replace("NAME", "{name}").replace("/ID", "/{id}")))
+    for cell in re.findall(r"^\| (`(?:GET|POST|PUT|PATCH|DELETE) [^|]*) \|", PAGE, re.MULTILINE):
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) ([^`?]+)", cell):
+            for word in ("NAME", "OUTPUT", "UPLOAD", "PART", "ID"):
+                path = path.replace(word, f"{{{word.lower()}}}")  # noqa: PLW2901
+            calls.add((method, path))
         first = re.search(r"`POST ([^`]+/)\w+`, `…/(\w+)`", cell)
         if first:
             calls.add(("POST", (first[1] + first[2]).replace("NAME", "{name}")))

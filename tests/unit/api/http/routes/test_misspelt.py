@@ -30,7 +30,7 @@ SEPARATE = {"pipeline": "separate"}
         ),
         pytest.param(
             ("POST", JOBS), {**SEPARATE, "source": {"file": "a"}},
-            "source.file: unknown field; known fields are jobRef, library, object, url", ["/source/file"],
+            "source.file: unknown field; known fields are jobRef, library, object, upload, url", ["/source/file"],
             id="a kind of source that there is not",
         ),
         pytest.param(

@@ -1,0 +1,183 @@
+"""Which outputs a job has, what people call them, and whether they are there yet."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, Field, ValidationError
+
+from audiojob_api.files.ports import Call, Files
+from audiojob_api.files.uploads import digest, encoded
+from audiojob_api.problems import RETRY_SECONDS, Problem, unavailable
+from audiojob_store.filenames import clean, naming, place
+from audiojob_store.ticket import Verb, ZipEntry, ZipList
+from audiojob_types.contract import Manifest, ManifestOutput
+from audiojob_types.destination import Layout
+from audiojob_types.resources.job import FINISHED_STATES, State
+
+Object = dict[str, Any]
+
+MAX_MANIFEST_BYTES: Final = 8 * 1024 * 1024
+MAX_ZIP_FILES: Final = 10_000
+MAX_SHOWN: Final = 1_000
+_JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A published file: its phase, its key in the store, and what people call it."""
+
+    phase: str
+    key: str
+    name: str
+    record: ManifestOutput
+    intermediate: bool
+
+
+class OutputView(BaseModel):
+    """An output as it is shown."""
+
+    name: str = Field(description="By which it is asked for.")
+    phase: str
+    file: str = Field(description="What it is called when it is saved.")
+    media_type: str = Field(alias="mediaType")
+    bytes: int
+    sha256: str
+    intermediate: bool = Field(description="Whether only later phases of the job were meant to read it.")
+    url: str
+
+
+class OutputList(BaseModel):
+    """The outputs of a job, in the order of its phases; at most a thousand are listed, ``count`` is of all."""
+
+    state: Annotated[str, Field(description="Of the job.")]
+    count: int
+    outputs: list[OutputView]
+
+
+async def outputs_of(files: Files, namespace: str, job: Object) -> list[Output]:
+    """What all finished phases have published. Raises a 410 Problem where the store has it no more."""
+    manifests = []
+    for phase in job.get("status", {}).get("phases", ()):
+        ref = phase.get("manifest")
+        if ref:
+            manifests.append((phase["name"], ref["key"], await _manifest(files, namespace, ref)))
+    title: dict[str, object] = {}
+    found = []
+    for _, _, manifest in manifests:
+        title = {**manifest.metadata, **title}
+    for name, key, manifest in manifests:
+        folder = key.rpartition("/")[0]
+        for each in manifest.outputs:
+            wanted = naming(
+                title, job=job["metadata"]["name"], output=each.name, extension=each.file.rpartition(".")[2]
+            )
+            shown = place(Layout.TITLE, wanted)
+            found.append(Output(name, f"{folder}/{each.file}", shown, each, manifest.intermediate))
+    return found
+
+
+async def _manifest(files: Files, namespace: str, ref: Object) -> Manifest:
+    wanted = Call(
+        namespace, "GET", "/v1/file", Verb.READ, ref["key"],
+        {"sha256": ref["sha256"], "name": "manifest.json", "type": _JSON},
+    )  # fmt: skip
+    try:
+        async with files.open(wanted) as answer:
+            content = await answer.read(MAX_MANIFEST_BYTES)
+    except Problem as problem:
+        if problem.status == 404:
+            raise removed() from None
+        raise
+    if hashlib.sha256(content).hexdigest() != ref["sha256"]:
+        raise Problem(410, "outputs-changed", "The manifest in the store is not the one that the job published.")
+    try:
+        return Manifest.read(content)
+    except ValidationError:
+        raise unavailable("The manifest in the store cannot be read by this version.") from None
+
+
+def removed() -> Problem:
+    """410."""
+    detail = "The files were removed from the store when their time was over; run the job again to have them."
+    return Problem(410, "outputs-removed", detail)
+
+
+def require_there(job: Object) -> None:
+    """Raise a 202 Problem with Retry-After while the job goes on, 409 where it failed or was cancelled."""
+    status = job.get("status", {})
+    state = status.get("state", State.PENDING)
+    if state not in FINISHED_STATES:
+        detail = f"The job is {state}; ask again."
+        raise Problem(202, "not-finished", detail, headers={"Retry-After": str(RETRY_SECONDS)})
+    if state != State.SUCCEEDED:
+        why = (status.get("error") or {}).get("message") or status.get("message") or ""
+        detail = f"The job is {state}. {why} What its phases finished can be had by name.".replace("  ", " ")
+        raise Problem(409, "job-failed", detail)
+
+
+def one(outputs: Sequence[Output], name: str, phase: str | None) -> Output | None:
+    """The output of this name, of the last phase that has it where none is named."""
+    fitting = [each for each in outputs if each.record.name == name and phase in (None, each.phase)]
+    return fitting[-1] if fitting else None
+
+
+def of_zip(outputs: Sequence[Output], phase: str | None) -> list[Output]:
+    """What a zip holds: a phase's outputs, without one those of the last phase that has results.
+
+    Raises a 404 Problem for a phase without outputs, 422 for too many.
+    """
+    if phase is None:
+        results = [each for each in outputs if not each.intermediate] or list(outputs)
+        phase = results[-1].phase if results else None
+    found = [each for each in outputs if each.phase == phase]
+    if not found:
+        raise Problem(404, "no-outputs", f"phase: the job has no outputs of a phase {(phase or '')[:63]!r}.")
+    if len(found) > MAX_ZIP_FILES:
+        raise Problem(422, "too-many-outputs", f"A zip has at most {MAX_ZIP_FILES} files; fetch them one by one.")
+    return found
+
+
+def read_call(namespace: str, output: Output) -> Call:
+    """The request for one output."""
+    record = output.record
+    claims = {"size": record.bytes, "sha256": record.sha256, "name": output.name, "type": record.media_type[:100]}
+    return Call(namespace, "GET", "/v1/file", Verb.READ, output.key, claims)
+
+
+def zip_call(namespace: str, job: Object, outputs: Sequence[Output]) -> Call:
+    """The request for several as one zip, named as their piece is."""
+    entries = tuple(
+        ZipEntry(
+            key=each.key, name=each.name, bytes=each.record.bytes, sha256=each.record.sha256, crc32=each.record.crc32
+        )
+        for each in outputs
+    )
+    listed = encoded(ZipList(entries=entries).to_wire())
+    title = clean(outputs[0].name.partition(" (")[0].rsplit(".", 1)[0], job["metadata"]["name"])
+    claims = {"name": f"{title}.zip", "type": "application/zip", "body": digest(listed)}
+    return Call(namespace, "POST", "/v1/zip", Verb.ZIP, job["metadata"]["uid"], claims, body=listed)
+
+
+def listing(job: Object, outputs: Sequence[Output], url: str) -> Object:
+    """The JSON form of :class:`OutputList`; ``url`` is that of the list."""
+    return {
+        "state": job.get("status", {}).get("state", State.PENDING),
+        "count": len(outputs),
+        "outputs": [
+            {
+                "name": each.record.name,
+                "phase": each.phase,
+                "file": each.name,
+                "mediaType": each.record.media_type,
+                "bytes": each.record.bytes,
+                "sha256": each.record.sha256,
+                "intermediate": each.intermediate,
+                "url": f"{url}/{each.record.name}?phase={each.phase}",
+            }
+            for each in outputs[:MAX_SHOWN]
+        ],
+    }

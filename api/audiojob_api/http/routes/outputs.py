@@ -1,0 +1,61 @@
+"""Outputs of a job: their list, each of them, several as a zip."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from audiojob_api.access.rights import Call
+from audiojob_api.files import outputs
+from audiojob_api.files.outputs import OutputList
+from audiojob_api.http.deps import ExistingJob, InSpace, StoredFiles, caller_who_may
+from audiojob_api.http.errors import responses
+from audiojob_api.http.relay import Relay, asked
+from audiojob_api.problems import Problem
+
+router = APIRouter(
+    prefix="/api/v1/jobs",
+    tags=["files"],
+    dependencies=[Depends(caller_who_may(Call.DOWNLOAD))],
+    responses=responses(202, 401, 403, 404, 409, 410, 422, 429, 500, 501, 503),
+)
+
+OutputName = Annotated[str, Path(max_length=63, description="Name of the output.")]
+PhaseName = Annotated[str | None, Query(alias="phase", max_length=63, description="The phase that published it.")]
+
+
+@router.get("/{name}/outputs", name="list_outputs", response_model=OutputList, summary="List the outputs of a job")
+async def list_outputs(request: Request, job: ExistingJob, space: InSpace, files: StoredFiles) -> Response:
+    """200; 202 while the job goes on, 409 where it failed, 410 once the files were removed."""
+    outputs.require_there(job)
+    found = await outputs.outputs_of(files, space.namespace, job)
+    return JSONResponse(outputs.listing(job, found, request.url.path))
+
+
+@router.get("/{name}/outputs.zip", responses=responses(416), response_class=Response, summary="Get outputs as a zip")
+async def get_zip(
+    request: Request, job: ExistingJob, space: InSpace, files: StoredFiles, phase: PhaseName = None
+) -> Response:
+    """The outputs of a phase; of the last one that has results where none is named. Ranges are served."""
+    outputs.require_there(job)
+    found = outputs.of_zip(await outputs.outputs_of(files, space.namespace, job), phase)
+    wanted = outputs.zip_call(space.namespace, job, found)
+    return Relay(files, dataclasses.replace(wanted, headers=asked(request)), outputs.removed())
+
+
+@router.get(
+    "/{name}/outputs/{output}", responses=responses(416), response_class=Response, summary="Get an output of a job"
+)
+async def get_output(
+    request: Request, output: OutputName, job: ExistingJob, space: InSpace, files: StoredFiles, phase: PhaseName = None
+) -> Response:
+    """The file, as soon as its phase has ended; ranges are served."""
+    found = outputs.one(await outputs.outputs_of(files, space.namespace, job), output, phase)
+    if found is None:
+        outputs.require_there(job)
+        raise Problem(404, "not-found", f"The job has no output {output!r}.")
+    wanted = outputs.read_call(space.namespace, found)
+    return Relay(files, dataclasses.replace(wanted, headers=asked(request)), outputs.removed())

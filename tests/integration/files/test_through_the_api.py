@@ -1,0 +1,248 @@
+"""The API passes files through: a service on a folder, the API on a socket, a client that knows the API alone."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import secrets
+import zipfile
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import aiohttp
+import pytest
+import uvicorn
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.integration.files.conftest import Service
+from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
+
+from audiojob_api.__main__ import _config
+from audiojob_api.app import create_app
+from audiojob_api.cluster.files import HttpFiles
+from audiojob_api.cluster.ticket_key import TicketKey
+from audiojob_api.files.tickets import Signer
+from audiojob_api.http.metrics import ApiMetrics
+from audiojob_api.jobs.ports import NamespaceJobs
+from audiojob_api.settings import ApiSettings
+from audiojob_store.ticket import PART_BYTES
+
+NAMESPACE = "music"
+UID = "5f1e0000-0000-4000-8000-000000000001"
+OTHER_TOKEN = "other-token"
+SONG = b"fLaC" + secrets.token_bytes(65_536) * 257  # two parts
+
+
+class _NoKeeping(TicketKey):
+    """A key that is there already."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+@dataclass
+class Api:
+    backend: MemoryBackend
+    service: Service
+    session: aiohttp.ClientSession
+    files: HttpFiles
+
+    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
+        """Status, headers and body, read as JSON where it is some."""
+        headers = {"Authorization": f"Bearer {GOOD_TOKEN}", **options.pop("headers", {})}
+        async with self.session.request(method, f"/api/v1{path}", headers=headers, **options) as answer:
+            content = await answer.read()
+            return answer.status, answer.headers, json.loads(content) if "json" in answer.content_type else content
+
+
+@pytest.fixture
+async def api(files: Service) -> AsyncIterator[Api]:
+    seed = files.key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    key = _NoKeeping(None, "", "", "", ())  # type: ignore[arg-type] # nothing is asked of the cluster
+    key.signer = Signer(seed)
+    keys = files.store.parent / "keys.json"
+    keys.write_text(json.dumps({"keys": [dict(key.signer.public)]}))
+    through = HttpFiles(str(files.session._base_url).rstrip("/"), key)
+    backend = MemoryBackend()
+    backend.users[OTHER_TOKEN] = "other"
+    backend.reachable = {NAMESPACE}
+    settings = ApiSettings(namespace=NAMESPACE, port=0, host="127.0.0.1")
+    metrics = ApiMetrics()
+    jobs = {NAMESPACE: NamespaceJobs(reader=backend, live=backend, writer=backend)}
+    app = create_app(settings, replace(backend.backend(), jobs=jobs, files=through), backend.stopping, metrics)
+    server = uvicorn.Server(_config(app, settings, metrics))
+    running = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event of it
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        yield Api(backend, files, session, through)
+    server.should_exit = True
+    await running
+
+
+async def upload(api: Api, content: bytes = SONG, **more: Any) -> str:
+    """A complete upload; its id."""
+    announced = {"name": "Ein Lied.flac", "bytes": len(content), "mediaType": "audio/flac", **more}
+    status, headers, made = await api.ask("POST", "/uploads", json=announced)
+    assert (status, headers["Location"]) == (201, f"/api/v1/uploads/{made['id']}"), made
+    for number in range(made["partCount"], 0, -1):
+        part = content[(number - 1) * PART_BYTES : number * PART_BYTES]
+        status, _, found = await api.ask("PUT", f"/uploads/{made['id']}/parts/{number}", data=io.BytesIO(part))
+        assert (status, found["sha256"]) == (200, hashlib.sha256(part).hexdigest()), found
+    status, _, found = await api.ask("POST", f"/uploads/{made['id']}/complete")
+    assert (status, found["complete"]) == (200, True), found
+    return str(made["id"])
+
+
+def publish(api: Api, phase: str, outputs: dict[str, bytes], *, intermediate: bool = False) -> dict[str, Any]:
+    """A phase's results in the store; the phase's row of a status."""
+    folder = api.service.own / UID / phase / "1-abcdefgh"
+    (folder / "log").mkdir(parents=True)
+    (folder / "log/0000").write_text("one\ntwo\n")
+    rows = []
+    for name, content in outputs.items():
+        (folder / f"{name}.flac").write_bytes(content)
+        rows.append({
+            "name": name, "file": f"{name}.flac", "mediaType": "audio/flac", "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(), "crc32": f"{zlib.crc32(content):08x}",
+        })  # fmt: skip
+    manifest = json.dumps({
+        "apiVersion": "audiojobs.dev/v1alpha1", "job": "song", "namespace": NAMESPACE, "uid": UID, "phase": phase,
+        "attempt": 1, "task": "Separate", "fingerprint": "0" * 64, "outputs": rows, "intermediate": intermediate,
+        "createdTime": "2026-11-29T00:00:00Z", "metadata": {"title": "Ein Lied"},
+    }).encode()  # fmt: skip
+    (folder / "manifest.json").write_bytes(manifest)
+    ref = {
+        "key": f"{NAMESPACE}/{UID}/{phase}/1-abcdefgh/manifest.json", "sha256": hashlib.sha256(manifest).hexdigest(),
+        "count": len(rows),
+    }  # fmt: skip
+    return {"name": phase, "attempt": 1, "state": "Succeeded", "manifest": ref}
+
+
+def put(api: Api, state: str, *phases: dict[str, Any], **status: Any) -> None:
+    api.backend.store({
+        "metadata": {"name": "song", "uid": UID}, "spec": {"pipeline": "separate"},
+        "status": {"state": state, "phases": list(phases), **status},
+    })  # fmt: skip
+
+
+async def test_a_song_goes_in_by_parts_and_is_the_source_of_a_job_of_its_maker_alone(api: Api) -> None:
+    made = await upload(api, sha256=hashlib.sha256(SONG).hexdigest())
+    key = f"{made}/Ein Lied.flac"
+    assert (api.service.own / "uploads" / key).read_bytes() == SONG
+    job = {"name": "song", "pipeline": "separate", "source": {"upload": made}}
+    other = {"Authorization": f"Bearer {OTHER_TOKEN}"}
+    for method, path, body in (
+        ("GET", f"/uploads/{made}", None), ("DELETE", f"/uploads/{made}", None), ("POST", "/jobs", job),
+        ("POST", f"/uploads/{made}/complete", None), ("PUT", f"/uploads/{made}/parts/2", {}),
+    ):  # fmt: skip
+        status, _, said = await api.ask(method, path, json=body, headers=other)
+        assert (status, said["detail"]) == (404, "There is no such upload."), (method, path)  # W10
+    assert (await api.ask("POST", "/jobs", json=job))[0] == 201
+    assert api.backend.objects["song"]["spec"]["source"] == {"object": {"key": key}}
+    status, _, said = await api.ask("DELETE", f"/uploads/{made}")
+    assert (status, said["type"]) == (409, "/problems/upload-in-use")
+    api.backend.remove("song")
+    assert (await api.ask("DELETE", f"/uploads/{made}"))[0] == 204
+    assert (await api.ask("POST", "/jobs", json=job))[0] == 404
+    both = {**job, "source": {"upload": made, "url": "https://example.org/a"}}
+    assert (await api.ask("POST", "/jobs", json=both))[0] == 422
+
+
+async def test_outputs_come_out_whole_by_range_and_as_a_zip(api: Api) -> None:
+    stems = {"vocals": SONG, "drums": SONG[:1000]}
+    put(api, "Succeeded", publish(api, "fetch", {"source": b"abc"}), publish(api, "separate", stems))
+    _, _, listed = await api.ask("GET", "/jobs/song/outputs")
+    assert [(each["phase"], each["file"], each["bytes"]) for each in listed["outputs"]] == [
+        ("fetch", "Ein Lied.flac", 3), ("separate", "Ein Lied (vocals).flac", len(SONG)),
+        ("separate", "Ein Lied (drums).flac", 1000),
+    ]  # fmt: skip
+    status, headers, content = await api.ask("GET", "/jobs/song/outputs/vocals")
+    assert (status, content, headers["Content-Length"]) == (200, SONG, str(len(SONG)))
+    assert headers["Content-Security-Policy"].startswith("sandbox")
+    part = {"Range": "bytes=1000-1999", "If-Range": headers["ETag"]}
+    status, _, content = await api.ask("GET", "/jobs/song/outputs/vocals?phase=separate", headers=part)
+    assert (status, content) == (206, SONG[1000:2000])
+    status, headers, content = await api.ask("GET", "/jobs/song/outputs.zip")
+    assert (status, headers["Content-Length"]) == (200, str(len(content)))
+    assert 'filename="Ein Lied.zip"' in headers["Content-Disposition"]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["Ein Lied (vocals).flac", "Ein Lied (drums).flac"]
+    status, _, content = await api.ask("GET", "/jobs/song/logs?phase=separate&tail=1")
+    assert (status, content) == (200, b"two\n")
+    _, _, content = await api.ask("GET", "/jobs/song/logs?phase=separate&follow=true")
+    assert content.startswith(b'event: log\nid: 1\ndata: {"text": "one\\ntwo\\n"}\n\n')
+    assert content.rstrip().endswith(b'data: {"phase": "separate", "attempt": 1}')
+
+
+async def test_what_is_not_there_says_why(api: Api) -> None:
+    found = publish(api, "separate", {"vocals": b"abc"})
+    asked = ("/jobs/song/outputs", "/jobs/song/outputs.zip", "/jobs/song/outputs/vocals", "/jobs/song/outputs/none")
+
+    async def statuses() -> list[int]:
+        return [(await api.ask("GET", path))[0] for path in asked]
+
+    put(api, "Running", found, {"name": "publish", "attempt": 1, "state": "Running"})
+    assert await statuses() == [202, 202, 200, 202]  # W20
+    assert (await api.ask("GET", asked[0]))[1]["Retry-After"]
+    put(api, "Failed", found, error={"phase": "publish", "message": "The library is full."})
+    assert await statuses() == [409, 409, 200, 409]
+    assert "The library is full." in (await api.ask("GET", asked[0]))[2]["detail"]
+    put(api, "Succeeded", found)
+    assert await statuses() == [200, 200, 200, 404]
+    (api.service.own / UID / "separate/1-abcdefgh/vocals.flac").unlink()
+    assert await statuses() == [200, 410, 410, 404]
+    (api.service.own / UID / "separate/1-abcdefgh/manifest.json").write_text("{}")
+    assert await statuses() == [410, 410, 410, 410]
+    (api.service.own / UID / "separate/1-abcdefgh/manifest.json").unlink()
+    assert await statuses() == [410, 410, 410, 410]
+    assert (await api.ask("GET", "/jobs/other/outputs"))[0] == 404
+    assert (await api.ask("GET", "/jobs/song/logs?phase=none"))[0] == 404
+
+
+async def test_bodies_over_their_limit_and_services_that_are_away_are_told_at_once(api: Api) -> None:
+    status, _, _ = await api.ask("PUT", f"/uploads/up-{'0' * 32}/parts/1", data=io.BytesIO(bytes(PART_BYTES + 1)))
+    assert status == 413
+    status, _, _ = await api.ask("POST", "/uploads", data=io.BytesIO(bytes(300_000)))
+    assert status == 413  # only parts may be large
+    status, _, said = await api.ask("POST", "/uploads", json={"name": "a", "bytes": 0})
+    assert (status, said["errors"][0]["pointer"]) == (422, "/bytes")
+    api.files._url = "http://127.0.0.1:9"
+    status, headers, said = await api.ask("POST", "/uploads", json={"name": "a", "bytes": 1})
+    assert (status, headers["Retry-After"], said["type"]) == (503, "5", "/problems/unavailable")  # W21
+
+
+async def test_of_a_client_that_leaves_nothing_goes_on_behind_it(api: Api) -> None:
+    size = 4 * 1024**3
+    publish(api, "separate", {"vocals": b""})
+    path = api.service.own / UID / "separate/1-abcdefgh/vocals.flac"
+    with path.open("wb") as file:
+        file.truncate(size)
+    manifest = path.with_name("manifest.json")
+    changed = json.loads(manifest.read_bytes())
+    changed["outputs"][0]["bytes"] = size
+    manifest.write_text(json.dumps(changed))
+    sha256 = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    key = f"{NAMESPACE}/{UID}/separate/1-abcdefgh/manifest.json"
+    put(api, "Succeeded", {"name": "separate", "attempt": 1, "manifest": {"key": key, "sha256": sha256}})
+    headers = {"Authorization": f"Bearer {GOOD_TOKEN}"}
+    answer = await api.session.get("/api/v1/jobs/song/outputs.zip", headers=headers)
+    assert await answer.content.readexactly(1000)
+    assert len(open_connections(api)) == 1
+    answer.close()
+    async with asyncio.timeout(5):  # W17
+        while open_connections(api):  # noqa: ASYNC110 - the session has no event of it
+            await asyncio.sleep(0.01)
+
+
+def open_connections(api: Api) -> set[Any]:
+    """Those from the API to the service that are in use."""
+    assert api.files._session is not None
+    connector = api.files._session.connector
+    assert connector is not None
+    return set(connector._acquired)
