@@ -26,6 +26,7 @@ MONITORING: Object = {
 INGRESS: Object = {"api": {"ingress": {"enabled": True}}}
 ROUTE: Object = {"api": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}}
 SCALED: Object = {"api": {"autoscaling": {"enabled": True}}}
+FILES: Object = {"files": {"enabled": True}, "store": {"folder": {"accessModes": ["ReadWriteMany"]}}}
 RULE: Object = {"tenant": "a", "namespace": "music", "role": "viewer"}
 SQLITE: Object = {"api": {"database": {"kind": "SQLite"}}}
 ARCHIVE: Object = {"api": {"database": {"kind": "SQLite"}, "archive": {"enabled": True}}}
@@ -144,6 +145,15 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "models.prefetch.nodeSelector": ({"disk": "ssd"}, PREFETCH),
     "models.prefetch.tolerations": ([{"key": "a", "operator": "Exists"}], PREFETCH),
     "libraries": ([{"name": "nas", "claimName": "nas-music"}], {}),
+    "files.enabled": (True, {"store": {"folder": {"accessModes": ["ReadWriteMany"]}}}),
+    "files.maxUploadBytes": (1024, FILES),
+    "files.minFreeBytes": (0, FILES),
+    "files.mediaTypes": (["audio/flac"], FILES),
+    "files.resources.requests.cpu": ("1", FILES),
+    "files.resources.requests.memory": ("128Mi", FILES),
+    "files.resources.limits.memory": ("1Gi", FILES),
+    "files.nodeSelector": ({"disk": "ssd"}, FILES),
+    "files.tolerations": ([{"key": "a", "operator": "Exists"}], FILES),
     "sweep.enabled": (False, {}),
     "sweep.schedule": ("@weekly", {}),
     "sweep.dryRun": (True, {}),
@@ -218,6 +228,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
 def test_every_value_is_in_the_table_above() -> None:
     # These have a test of their own.
     together = {f"images.{image}.pullPolicy" for image in ("runner", "runnerTorch", "runnerMusic")}
+    together |= {"files.oneNode"}
     together |= {f"monitoring.rules.thresholds.{each.name}" for each in THRESHOLDS}
     assert CHANGES.keys() | together == {".".join(path) for path in leaves(default_values())}
 

@@ -274,6 +274,17 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- fail (printf "api.access.rules: the API does not serve %s; add it to api.namespaces" .namespace) -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.files.enabled -}}
+{{- if not .Values.api.enabled -}}
+{{- fail "files.enabled: the API alone reaches the files service; set api.enabled too" -}}
+{{- end -}}
+{{- if ne .Values.store.kind "Folder" -}}
+{{- fail "files.enabled: the files service serves folder stores only yet; leave it off with store.kind S3" -}}
+{{- end -}}
+{{- if and .Values.store.folder.create (not (has "ReadWriteMany" .Values.store.folder.accessModes)) (not .Values.files.oneNode) -}}
+{{- fail "files.enabled: a claim that is ReadWriteOnce binds all phases to the node of the files service; use ReadWriteMany, or say files.oneNode where the cluster has one node" -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.capacity.scaleUp.enabled (ne .Values.capacity.gpus nil) -}}
 {{- fail "capacity.gpus fixes the number of GPUs, so capacity.scaleUp could add none: leave gpus null and set capacity.scaleUp.maxGpus" -}}
 {{- end -}}
