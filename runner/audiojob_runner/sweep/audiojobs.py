@@ -15,6 +15,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.settings import ENV_API_HOST, ENV_API_PORT
 from audiojob_runner.sweep.index import SeenJob
 from audiojob_runner.sweep.plan import LiveJobs
+from audiojob_runner.sweep.uploads import UploadUses
 from audiojob_types.constants import GROUP, MANAGER_RUNNER, VERSION
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
@@ -43,6 +44,7 @@ def read_jobs(items: Iterator[Mapping[str, Any]]) -> LiveJobs:
     references: set[str] = set()
     unfinished: set[str] = set()
     seen: dict[str, SeenJob] = {}
+    uploads = UploadUses()
     for item in items:
         uid = item["metadata"]["uid"]
         uids.add(uid)
@@ -51,7 +53,8 @@ def read_jobs(items: Iterator[Mapping[str, Any]]) -> LiveJobs:
         if status.get("state") not in FINISHED_STATES:
             unfinished.add(uid)
         references.update(_keys(status))
-    return LiveJobs(frozenset(uids), frozenset(references), frozenset(unfinished), seen)
+        uploads.add(item.get("spec") or {}, status)
+    return LiveJobs(frozenset(uids), frozenset(references), frozenset(unfinished), seen, uploads)
 
 
 def _seen(spec: Mapping[str, Any], status: Mapping[str, Any]) -> SeenJob:

@@ -33,7 +33,8 @@ from audiojob_runner.sweep.index import (
     with_last_state,
 )
 from audiojob_runner.sweep.plan import Kind, Limits, LiveJobs, Removal, StoredAttempt, StoredJob, SweepPlan, plan_sweep
-from audiojob_store.layout import PARTIAL_FOLDER
+from audiojob_runner.sweep.uploads import RECORD, UPLOAD, StoredUpload, unused
+from audiojob_store.layout import PARTIAL_FOLDER, UPLOADS_FOLDER
 from audiojob_types.base import format_time
 from audiojob_types.contract import MANIFEST_NAME, ExitCode, FolderStore, Manifest, S3Store
 from audiojob_types.reasons import Reason
@@ -44,6 +45,7 @@ MAX_MARK_BYTES: Final = 4_096
 _UID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ATTEMPT: Final = re.compile(r"[1-9][0-9]*-[0-9a-zA-Z-]{8}")
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_UPLOAD_PARTS: Final = 3  # <namespace>/uploads/<id>
 _ATTEMPT_PARTS: Final = 4  # <namespace>/<uid>/<phase>/<attempt>-<pod>
 _STORE: Final[TypeAdapter[FolderStore | S3Store]] = TypeAdapter(FolderStore | S3Store)
 
@@ -71,10 +73,12 @@ class _Found:
 
 @dataclass(slots=True)
 class _Contents:
-    """A namespace's part of the store: jobs by folder, and the index by key."""
+    """A namespace's part of the store: jobs by folder, the index by key, uploads."""
 
     jobs: dict[str, _Found] = field(default_factory=dict)
     index: dict[str, StoredObject] = field(default_factory=dict)
+    uploads: dict[str, list[StoredObject]] = field(default_factory=dict)
+    """By folder; what people put there by hand is not among them."""
 
 
 def parse_store(text: str) -> FolderStore | S3Store:
@@ -114,6 +118,7 @@ def _sweep(options: SweepOptions, environ: Mapping[str, str], paths: Paths) -> N
     stored = tuple(_stored_job(store, folder, found, now) for folder, found in sorted(contents.jobs.items()))
     plan = plan_sweep(stored, live, options.limits, now)
     failed = _apply(store, plan, contents.jobs, now, dry_run=options.dry_run)
+    failed += _remove_uploads(store, contents, live, now, dry_run=options.dry_run)
     if not options.dry_run:
         _write_index(store, contents, plan, live)
     would = "would be " if options.dry_run else ""
@@ -139,6 +144,8 @@ def _read(store: Store, namespace: str) -> _Contents:
         parts = item.key.split("/")
         if parts[:2] == [namespace, INDEX_FOLDER]:
             found.index[item.key] = item
+        if len(parts) > _UPLOAD_PARTS and parts[:2] == [namespace, UPLOADS_FOLDER] and UPLOAD.fullmatch(parts[2]):
+            found.uploads.setdefault("/".join(parts[:_UPLOAD_PARTS]), []).append(item)
         if len(parts) <= 2 or parts[0] != namespace or not _UID.fullmatch(parts[1]):
             continue
         job = found.jobs.setdefault("/".join(parts[:2]), _Found())
@@ -223,6 +230,33 @@ def _apply(
         store.write(f"{folder}/{MARK_NAME}", content)
     for folder in plan.unmark:
         store.delete(f"{folder}/{MARK_NAME}")
+    return failed
+
+
+def _remove_uploads(
+    store: Store, contents: _Contents, live: LiveJobs, now: datetime, *, dry_run: bool
+) -> list[tuple[Removal, PhaseError]]:
+    """Uploads that no job wants any more; what could not be removed. They take nothing of the share of a pass."""
+    stored = [
+        StoredUpload(folder, sum(item.bytes for item in items), record.written)
+        for folder, items in contents.uploads.items()
+        for record in items
+        if record.key == f"{folder}/{RECORD}" and not record.folder
+    ]
+    failed = []
+    for each in unused(stored, live.uploads, live.references, now):
+        why = f"no job needs it, and it was last used at {each.used:%Y-%m-%dT%H:%MZ}"
+        _log.info(
+            "%s upload %s (%d bytes): %s", "would remove" if dry_run else "removing", each.folder, each.bytes, why
+        )
+        if dry_run:
+            continue
+        try:  # the record last: what a pass that was killed leaves is an upload still
+            items = contents.uploads[each.folder]
+            remove(store, sorted(items, key=lambda item: item.key.endswith(f"/{RECORD}")))
+            remove_empty_folders(store, each.folder)
+        except PhaseError as error:
+            failed.append((Removal(Kind.UPLOAD, each.folder, each.bytes, why), error))
     return failed
 
 

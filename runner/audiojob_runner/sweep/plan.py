@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Final
 
 from audiojob_runner.sweep.index import SeenJob
+from audiojob_runner.sweep.uploads import UploadUses
 
 DEFAULT_UNFINISHED: Final = timedelta(hours=24)
 DEFAULT_ABSENT: Final = timedelta(days=7)
@@ -90,6 +91,7 @@ class LiveJobs:
     references: frozenset[str] = frozenset()
     unfinished: frozenset[str] = frozenset()
     seen: Mapping[str, SeenJob] = field(default_factory=dict)
+    uploads: UploadUses = field(default_factory=UploadUses)
 
     def refer_to(self, folder: str) -> bool:
         """Whether any of them names something in that folder."""
@@ -101,6 +103,7 @@ class Kind(StrEnum):
 
     ATTEMPT = "attempt"
     JOB = "job"
+    UPLOAD = "upload"
 
 
 @dataclass(frozen=True, slots=True)
