@@ -12,4 +12,5 @@ RESERVED_NAMES: Final = frozenset({MANIFEST_NAME, LOG_FOLDER, PARTIAL_FOLDER})
 
 # Within the folder of a namespace.
 UPLOADS_FOLDER: Final = "uploads"
-INCOMING_FOLDER: Final = "incoming"  # uploads that are not complete; no phase mounts it
+# Uploads that are not complete. They lie among the others, since a rename does not leave what is mounted writable.
+INCOMING_FOLDER: Final = f"{UPLOADS_FOLDER}/.incoming"

@@ -53,8 +53,11 @@ def test_its_pod_has_no_token_and_sees_its_namespace_alone(helm: Helm) -> None:
     pod = deployment["spec"]["template"]["spec"]
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
     assert pod["automountServiceAccountToken"] is False
-    mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
-    assert (mounts["store"]["mountPath"], mounts["store"]["subPath"]) == ("/store/audiojob-demo", "audiojob-demo")
+    mounts = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "store"]
+    assert [(each["mountPath"], each["subPath"], each.get("readOnly", False)) for each in mounts] == [
+        ("/store/audiojob-demo", "audiojob-demo", True),
+        ("/store/audiojob-demo/uploads", "audiojob-demo/uploads", False),
+    ], "writable are uploads alone"
 
 
 def test_the_api_alone_reaches_it_and_it_reaches_nothing(helm: Helm) -> None:

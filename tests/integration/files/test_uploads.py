@@ -77,7 +77,7 @@ async def test_parts_in_any_order_at_once_and_again_make_an_upload_that_is_whole
     code, found = await complete(files)
     assert (code, found["type"]) == (409, "/problems/parts-lacking")
     assert "parts first: 1" in found["detail"]
-    assert not (files.own / "uploads").exists()
+    assert not (files.own / "uploads" / ID).exists()
     assert (await status(files))[1]["parts"] == [2]
     assert (await send(files, 1, headers=digest(part(1))))[0] == 200
     first = await complete(files)
@@ -128,7 +128,7 @@ async def test_of_a_part_without_a_length_no_byte_more_than_its_own_is_taken(fil
         assert (code, found["type"]) == (413, "/problems/part-too-large")
     except OSError:
         pass  # the connection was closed while we wrote
-    assert (files.own / "incoming" / ID / "data").stat().st_size == 0
+    assert (files.own / "uploads/.incoming" / ID / "data").stat().st_size == 0
 
 
 async def test_a_part_with_other_bytes_and_an_upload_with_another_sum_leave_what_is_there(files: Service) -> None:
@@ -147,7 +147,7 @@ async def test_parts_that_a_crash_of_the_node_lost_are_asked_for_again(files: Se
     await create(files)
     for number in (1, 2):
         await send(files, number)
-    with (files.own / "incoming" / ID / "data").open("r+b") as file:
+    with (files.own / "uploads/.incoming" / ID / "data").open("r+b") as file:
         file.write(bytes(4096))
     answer = await complete(files)
     assert (answer[0], answer[1]["detail"]) == (409, "Send these parts again: 1.")

@@ -105,10 +105,14 @@ def test_every_attempt_writes_into_one_folder_of_the_store_which_is_its_phases()
         assert own - {PurePosixPath("library/shelf")} <= {PurePosixPath(f"music/{uid}/{name}")}
 
 
-def test_beside_the_operators_pods_only_the_sweeper_and_peoples_uploads_mount_the_store_writable() -> None:
+def test_beside_the_operators_pods_only_the_sweeper_mounts_more_than_uploads_writable() -> None:
     chart = repository() / "charts/audiojob/templates"
     found = {path.name for path in chart.rglob("*.yaml") if "claimName: audiojob-store" in path.read_text()}
-    assert found == {"sweep.yaml"}, "what mounts the store must be thought about here"
+    assert found == {"files.yaml", "sweep.yaml"}, "what mounts the store must be thought about here"
+    lines = (chart / "files.yaml").read_text().splitlines()
+    assert [line.strip() for line in lines if "name: store, mountPath" in line and "readOnly: true" not in line] == [
+        "- {name: store, mountPath: /store/{{ . }}/uploads, subPath: {{ . }}/uploads}"
+    ]
     pod = yaml.safe_load((repository() / "examples/files-pod.yaml").read_text())
     [container] = pod["spec"]["containers"]
     writable = [mount.get("subPathExpr") for mount in container["volumeMounts"] if not mount.get("readOnly")]
