@@ -1,8 +1,8 @@
 """Uploads in a folder store. Parts come into one file; a rename makes it an upload.
 
 ``<namespace>/uploads/.incoming/<id>/`` has the record, ``data``, and for each part that is there its sha256 in
-``part-00001``; ``<namespace>/uploads/<id>/`` the file under its own name, with the record. The rename of a folder moves both at once.
-All of it blocks, and raises :class:`Refusal` or ``OSError``.
+``part-00001``; ``<namespace>/uploads/<id>/`` the file under its own name, with the record. The
+rename of a folder moves both at once. All of it blocks, and raises :class:`Refusal` or ``OSError``.
 """
 
 from __future__ import annotations
