@@ -19,9 +19,11 @@ from audiojob_api.sql.errors import DatabaseUnavailable
 _log = logging.getLogger(__name__)
 
 _RECONCILE_SECONDS: Final = 60.0
-# A job that is not there so long after it was asked for was never made, or else it was, and is deleted by now.
-_MADE_BY: Final = 120_000
-_NEVER_MADE_UNTIL: Final = 600_000
+# A job that is not there so long after it was asked for has ended and is deleted: a TTL may be 0. It counts as made,
+# but where this process saw that its creation failed without a clear answer.
+_GONE_AFTER: Final = 150_000
+_DOUBTED_AFTER: Final = 30_000
+_MOST_DOUBTS: Final = 10_000
 _SOON: Final = 30
 
 
@@ -47,6 +49,7 @@ class Quota:
         self._ledger = ledger
         self._fate = fate
         self._clock = clock
+        self._doubts: set[tuple[str, str]] = set()
 
     # ---------------------------------------------------------------- before a job is made
 
@@ -98,6 +101,11 @@ class Quota:
         if self._ledger is not None:
             await self._or_log(self._ledger.release(wish))
 
+    def doubt(self, wish: Wish) -> None:
+        """It is not known whether the job was made; the next comparison tells."""
+        if len(self._doubts) < _MOST_DOUBTS:
+            self._doubts.add((wish.namespace, wish.name))
+
     async def _or_log(self, write: Awaitable[None]) -> None:
         try:
             await write
@@ -135,10 +143,13 @@ class Quota:
         never: list[Open] = []
         for row in await self._ledger.open(now, user):
             fate, age = await self._fate(row.namespace, row.name), now - row.created
-            if fate is Fate.ENDED or (fate is Fate.ABSENT and age > _NEVER_MADE_UNTIL):
-                ended.append(row)
-            elif fate is Fate.ABSENT and age > _MADE_BY:
+            doubted = (row.namespace, row.name) in self._doubts
+            if doubted and fate is Fate.ABSENT and age > _DOUBTED_AFTER:
                 never.append(row)
+            elif fate is Fate.ENDED or (fate is Fate.ABSENT and age > _GONE_AFTER):
+                ended.append(row)
+            if doubted and age > _DOUBTED_AFTER:
+                self._doubts.discard((row.namespace, row.name))
         if ended or never:
             await self._ledger.settle(ended, never, now)
         return bool(ended or never)

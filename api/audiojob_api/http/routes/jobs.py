@@ -38,7 +38,7 @@ from audiojob_api.jobs.ports import JobWriter, LiveJobs
 from audiojob_api.jobs.request import JobRequest, check
 from audiojob_api.jobs.views import JobPage, JobView, Show
 from audiojob_api.problems import Problem
-from audiojob_kube.errors import ApiError, ServerError
+from audiojob_kube.errors import ApiError, ServerError, TransportError
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(401, 403, 422, 429, 500, 503))
 
@@ -75,9 +75,12 @@ class _Maker:
         reserved = await self.quota.reserve(self.caller, wish)
         try:
             created = await create_once(wanted, requester, self.writer, self.live)
-        except (Problem, ApiError) as refusal:
-            # After a failure of the server it is not known; the minute's comparison with what there is finds out.
-            if reserved and not isinstance(refusal, ServerError):
+        except (ServerError, TransportError):
+            if reserved:
+                self.quota.doubt(wish)
+            raise
+        except (Problem, ApiError):
+            if reserved:
                 await self.quota.refused(wish)
             raise
         await self.quota.made(wish, new=created.new, reserved=reserved, caller=self.caller)

@@ -119,7 +119,21 @@ async def test_a_place_is_free_once_the_job_has_ended_or_was_never_made(database
     now[0] += 60_000
     await refusal(limits.reserve(ANN, wish("four")))
     now[0] += 120_000
-    assert await limits.reserve(ANN, wish("four")), "three never came to be"
+    assert await limits.reserve(ANN, wish("four")), "three is gone"
+
+
+async def test_a_job_that_was_made_counts_though_its_ttl_took_it_at_once(database: Database) -> None:
+    now = [NOON]
+    limits = quota(database, {}, now, jobsPerDay=2)
+    for name in ("quick", "lost"):
+        assert await limits.reserve(ANN, wish(name))
+    limits.doubt(wish("lost"))
+    now[0] += 60_000
+    await limits._settle(None)
+    assert await limits.reserve(ANN, wish("next")), "nobody knew whether lost was made, and it is not there"
+    now[0] += 600_000
+    await limits._settle(None)
+    assert (await refusal(limits.reserve(ANN, wish("other")))).kind == "limit-reached"
 
 
 async def test_the_refusal_says_which_limit_and_when_it_ends(database: Database) -> None:
