@@ -18,7 +18,7 @@ from audiojob_api.sql.tables.archive import DOCUMENTS, JOBS
 
 Object = dict[str, Any]
 
-SCANNED: Final = 20_000
+SCANNED: Final = 5_000
 """Rows that one search looks at where no index leads it: some tens of milliseconds."""
 
 

@@ -11,7 +11,7 @@ from audiojob_api.sql.tables.base import METADATA
 BUCKETS: Final = 24
 """Of a rollup: bucket n counts times up to 0.5 s × 1.7ⁿ that are in none before, the last all others (above 16 h)."""
 
-# Thin, so that a scan of 20,000 rows stays in the cache; its documents would be fifty times as much.
+# Thin, so that a scan of thousands of rows stays in the cache; its documents would be fifty times as much.
 JOBS: Final = Table(
     "job",
     METADATA,

@@ -108,6 +108,15 @@ def test_filters(name: str) -> None:
     assert len(index.find(Query(FILTERS[name])).rows) == MATCHES[name]
 
 
+def test_what_is_rare_is_found_in_order_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiojob_api.jobs.listing.paging._LOOKED_AT", 5)
+    index = index_of([job(number) for number in range(100)])
+    for order in Order:
+        query = Query(Filter(state="Succeeded"), order, limit=7)
+        wanted = sorted((row for row in index.rows() if query.wants(row)), key=order.place, reverse=True)
+        assert pages(query, index) == [row.uid for row in wanted]
+
+
 def test_counts_end_at_a_bound() -> None:
     assert Count(MOST_COUNTED) + Count(1) == Count(MOST_COUNTED, at_least=True)
     assert Count(3) + Count(4) == Count(7)
