@@ -41,6 +41,7 @@ _GCC_EXCEPTIONS = frozenset({"gcc-exception-2.0", "gcc-exception-3.1"})
 
 # Words of metadata from before PEP 639, as SPDX identifiers. Longer ones first where one begins another.
 _WORDS = {
+    "3-clause bsd license": "BSD-3-Clause",
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
     "apache license, version 2.0": "Apache-2.0",

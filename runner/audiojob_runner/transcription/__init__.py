@@ -1,1 +1,1 @@
-"""Sound to notes: the network's posteriors, and what is read from them; strokes of drums; MIDI."""
+"""Sound to notes: what a network hears and what is read from it; strokes of drums; MIDI."""

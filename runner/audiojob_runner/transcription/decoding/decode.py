@@ -1,0 +1,86 @@
+"""From how likely notes sound and begin, frame by frame, to notes.
+
+Each local maximum of the onsets begins a note, which lasts as long as the note's own likelihood stays up. Later ones go
+first, and take what they sound for: an earlier note of the same pitch, or of one beside it, ends there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiojob_runner.transcription.network.model import LOWEST_PITCH, PITCHES
+
+Matrix = NDArray[np.float32]
+
+_STRIDE: Final = 256  # frames that are looked at together for a note's end
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What counts as a note. Frames are of 11.6 ms."""
+
+    onset: float = 0.6  # how likely a begin must be
+    note: float = 0.45  # and how likely it must sound after it
+    grace: int = 11  # frames that it may be below that
+    least: int = 3  # frames that it lasts
+    lowest: int = 21
+    highest: int = 108
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One note, in frames. ``strength`` is the mean likelihood while it sounds, ``onset`` that of its begin."""
+
+    first: int
+    end: int
+    pitch: int
+    strength: float
+    onset: float
+
+
+def decode(notes: Matrix, onsets: Matrix, settings: Settings, begin: int = 0, end: int | None = None) -> list[Found]:
+    """Notes that begin in frames from ``begin`` on and before ``end``; they may last longer. In order of begin."""
+    frames = len(notes)
+    left = notes.copy()
+    found = []
+    for first, row in _onsets(onsets, settings, begin, frames):
+        last = _last(left[:, row], first, settings)
+        if last - first <= settings.least:
+            continue
+        left[first:last, max(0, row - 1) : row + 2] = 0
+        strength = float(notes[first:last, row].mean())
+        found.append(Found(first, last, row + LOWEST_PITCH, strength, float(onsets[first, row])))
+    return sorted(
+        (note for note in found if end is None or note.first < end), key=lambda note: (note.first, note.pitch)
+    )
+
+
+def _onsets(onsets: Matrix, settings: Settings, begin: int, frames: int) -> list[tuple[int, int]]:
+    """Frames and rows of local maxima that are high enough, the last ones first."""
+    if frames < 3:
+        return []
+    inner = onsets[1:-1]
+    peaks = (inner > onsets[:-2]) & (inner > onsets[2:]) & (inner >= settings.onset)
+    low, high = (max(0, min(PITCHES, pitch - LOWEST_PITCH)) for pitch in (settings.lowest, settings.highest + 1))
+    peaks[:, :low] = False
+    peaks[:, high:] = False
+    peaks[: max(0, begin - 1)] = False
+    at, rows = np.nonzero(peaks)
+    return list(zip((at + 1)[::-1].tolist(), rows[::-1].tolist(), strict=True))
+
+
+def _last(sounding: NDArray[np.float32], first: int, settings: Settings) -> int:
+    """The frame after the note's last one: before ``grace`` frames in a row that are too low."""
+    low_run, at, frames = 0, first + 1, len(sounding)
+    while at < frames - 1:
+        piece = sounding[at : min(at + _STRIDE, frames - 1)] < settings.note
+        for low in piece.tolist():
+            low_run = low_run + 1 if low else 0
+            at += 1
+            if low_run >= settings.grace:
+                return at - low_run
+    return at - low_run

@@ -1,0 +1,1 @@
+"""The network that hears notes, and which part of a recording it is shown at a time."""

@@ -1,0 +1,84 @@
+"""From likelihoods to notes: begins, ends, parts, voices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from audiojob_runner.transcription.decoding.decode import Found, Settings, decode
+from audiojob_runner.transcription.decoding.expression import bends_of, velocities
+from audiojob_runner.transcription.decoding.parts import Heard, Parts
+from audiojob_runner.transcription.decoding.voices import limited
+from audiojob_runner.transcription.network.model import Answer, Matrix
+
+SETTINGS = Settings(onset=0.6, note=0.4, grace=3, least=3)
+
+
+def likelihoods(frames: int, *notes: tuple[int, int, int]) -> tuple[Matrix, Matrix]:
+    """Matrices with notes of (first, end, pitch)."""
+    sounding, begins = np.zeros((frames, 88), np.float32), np.zeros((frames, 88), np.float32)
+    for first, end, pitch in notes:
+        sounding[first:end, pitch - 21] = 0.9
+        begins[first, pitch - 21] = 0.8
+    return sounding, begins
+
+
+@pytest.mark.parametrize(
+    ("notes", "found"),
+    [
+        pytest.param([(10, 30, 60)], [(10, 30, 60)], id="a note"),
+        pytest.param([(10, 30, 60), (10, 40, 64)], [(10, 30, 60), (10, 40, 64)], id="a third"),
+        pytest.param([(10, 40, 60), (25, 40, 60)], [(10, 25, 60), (25, 40, 60)], id="the same pitch again"),
+        pytest.param([(10, 12, 60)], [], id="too short"),
+        pytest.param([(10, 30, 20)], [], id="below the instrument"),
+        pytest.param([(0, 30, 60)], [], id="a begin in the first frame is no maximum"),
+        pytest.param([(10, 99, 60)], [(10, 99, 60)], id="to the end"),
+        pytest.param([], [], id="nothing"),
+    ],
+)
+def test_notes_are_where_they_are_likely(notes: list[tuple[int, int, int]], found: list[tuple[int, int, int]]) -> None:
+    sounding, begins = likelihoods(100, *[note for note in notes if note[2] >= 21])
+    assert [(each.first, each.end, each.pitch) for each in decode(sounding, begins, SETTINGS)] == found
+
+
+def test_short_gaps_do_not_end_a_note_and_longer_ones_do() -> None:
+    sounding, begins = likelihoods(100, (10, 50, 60))
+    sounding[20:22] = 0
+    assert decode(sounding, begins, SETTINGS)[0].end == 50
+    sounding[30:33] = 0
+    assert decode(sounding, begins, SETTINGS)[0].end == 30
+
+
+def test_parts_give_the_notes_of_the_whole() -> None:
+    chance = np.random.default_rng(3)
+    notes, onsets = ((chance.random((900, 88)) ** 2).astype(np.float32) for _ in range(2))
+    contours = np.zeros((900, 264), np.float32)
+    parts, heard = Parts(SETTINGS, bends=False, part=100, ahead=80), list[Heard]()
+    for first in range(0, 900, 37):
+        rows = slice(first, first + 37)
+        heard += parts.take(Answer(notes[rows], onsets[rows], contours[rows]), np.ones(len(notes[rows]), np.float32))
+    heard += parts.rest()
+    assert [each.note for each in heard] == decode(notes, onsets, SETTINGS)
+    assert len(heard) > 1_000
+
+
+def test_one_voice_ends_where_the_next_begins_and_of_two_at_once_the_stronger_is_kept() -> None:
+    def note(first: int, end: int, pitch: int, strength: float) -> Heard:
+        return Heard(Found(first, end, pitch, strength, 0.9), 1.0, None)
+
+    heard = [note(0, 50, 60, 0.5), note(20, 60, 62, 0.5), note(22, 90, 74, 0.3), note(100, 110, 64, 0.2)]
+    kept = [(each.note.first, each.note.end, each.note.pitch) for each in limited(heard, 1)]
+    assert kept == [(0, 20, 60), (20, 60, 62), (100, 110, 64)]
+    assert limited(heard, 0) == heard
+    assert len(limited(heard, 2)) == 3
+
+
+def test_velocity_follows_the_level_and_bends_the_contour() -> None:
+    assert velocities(np.array([1.0, 0.25, 0.0], np.float32)) == [104, 52, 20]
+    contours = np.zeros((60, 264), np.float32)
+    contours[:30, (60 - 21) * 3] = 0.8
+    contours[30:, (60 - 21) * 3 + 1] = 0.8
+    bends = bends_of(contours, Found(0, 60, 60, 0.9, 0.9))
+    assert bends is not None
+    assert (bends[0], bends[-1], len(bends)) == (0.0, 0.33, 14)
+    assert bends_of(contours, Found(0, 25, 60, 0.9, 0.9)) is None
