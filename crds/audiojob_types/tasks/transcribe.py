@@ -9,7 +9,6 @@ from pydantic import Field
 from audiojob_types.descriptor import (
     MEDIA,
     UNKNOWN,
-    AttemptSize,
     ImageFamily,
     Input,
     Output,
@@ -76,5 +75,4 @@ TASK: Final = TaskDescriptor(
     reuse=Reuse.BY_DEFAULT,
     served=Served.OWN_INPUTS,
     image=ImageFamily.RUNNER_MUSIC,
-    size=AttemptSize(cpu="1", memory="1Gi", scratch="2Gi"),
 )
