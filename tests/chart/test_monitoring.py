@@ -20,7 +20,7 @@ pytestmark = pytest.mark.chart
 
 TYPES = repository() / "tests" / "data" / "prometheus-operator"
 ON = {"podMonitor": {"enabled": True}, "rules": {"enabled": True}, "dashboards": {"enabled": True}}
-SETTINGS = ("ConfigMap", "audiojob-operator")  # always there
+SETTINGS = {("ConfigMap", "audiojob-operator"), ("ConfigMap", "audiojob-api-access")}  # always there
 
 
 def render(helm: Helm, monitoring: Object | None = None, **others: Object) -> list[Object]:
@@ -30,7 +30,7 @@ def render(helm: Helm, monitoring: Object | None = None, **others: Object) -> li
 
 def of_monitoring(objects: list[Object]) -> list[Object]:
     found = of_kind(without_hooks(objects), "PodMonitor", "PrometheusRule", "ConfigMap")
-    return [each for each in found if (each["kind"], each["metadata"]["name"]) != SETTINGS]
+    return [each for each in found if (each["kind"], each["metadata"]["name"]) not in SETTINGS]
 
 
 def rules_of(objects: list[Object]) -> dict[str, Object]:
