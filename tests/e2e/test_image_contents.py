@@ -23,7 +23,7 @@ CONTENTS = {
     "control": {"kopf", "fastapi", "fastapi-swagger", "starlette", "urllib3"},
     "runner": {"yt-dlp", "requests", "urllib3", "obstore"},
     "runner-torch": {"yt-dlp", "torch", "demucs"},
-    "runner-music": {"yt-dlp", "pillow", "fonttools"},
+    "runner-music": {"yt-dlp", "pillow", "fonttools", "music21", "verovio", "typst"},
 }
 # Of Debian's packages, those that one image alone has.
 OWN_PACKAGES = {"runner-music": {"espeak-ng", "fonts-noto-cjk", "fonts-noto-core"}}
