@@ -3,7 +3,7 @@
 # Variables, passed on to what runs:
 #   CONTEXT=name    use that kubeconfig context instead of the embedded cluster
 #   REGISTRY=host/p push images there (for a CONTEXT that cannot be loaded directly)
-#   PIPELINE=karaoke  what `make demo` shows: a karaoke film in place of stems
+#   PIPELINE=karaoke  what `make demo` shows: a karaoke film in place of stems; sheet-music: a score
 #   PYTHON=python3  the interpreter that .venv starts from (3.11 or later)
 #   ARGS="-k word"  further arguments of pytest
 #   SECONDS=600     how long `make fuzz` takes for each parser
@@ -35,7 +35,7 @@ PURE := $(IN_MEMORY) $(PYTEST) tests/unit -o tmp_path_retention_policy=failed
 
 ##@ Use
 .PHONY: demo
-demo: venv ## Separate a piece of music on a real Kubernetes, from nothing to stems (PIPELINE=karaoke: to a karaoke film)
+demo: venv ## Separate a piece of music on a real Kubernetes, from nothing to stems (PIPELINE=karaoke: to a karaoke film; sheet-music: to a score)
 	@$(DEV) demo $(PIPELINE)
 
 .PHONY: test

@@ -163,8 +163,10 @@ def parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=text).set_defaults(run=run)
 
-    demo = commands.add_parser("demo", help="from nothing to stems of a piece of music, or to a karaoke film")
-    demo.add_argument("pipeline", nargs="?", choices=("separate", "karaoke"), default="separate")
+    demo = commands.add_parser(
+        "demo", help="from nothing to stems of a piece of music, to a karaoke film or to sheet music"
+    )
+    demo.add_argument("pipeline", nargs="?", choices=("separate", "karaoke", "sheet-music"), default="separate")
     demo.set_defaults(run=_demo)
 
     release = commands.add_parser("release", help="make what a release publishes")

@@ -238,6 +238,8 @@ def test_the_built_in_pipelines_fit_the_model(helm: Helm) -> None:
         "karaoke": [*UNTIL_WORDS, "Separate", "Align", "Render", "Publish"],
         "karaoke-reviewed": [*UNTIL_WORDS, "Separate", "Align", "Lyrics", "Render", "Publish"],
         "karaoke-from-stems": [*UNTIL_WORDS, "Align", "Render", "Publish"],
+        "sheet-music": ["Download", "Normalize", "Separate", *["Transcribe"] * 6, "Engrave", "Publish"],
+        "transcribe": ["Download", "Normalize", "Transcribe", "Engrave", "Publish"],
         "video": ["Container", "Compose", "Publish"],
     }
     assert [name for name, spec in parsed.items() if any(phase.gate for phase in spec.phases)] == ["karaoke-reviewed"]
@@ -265,6 +267,29 @@ def test_the_built_in_pipelines_fit_their_tasks(helm: Helm) -> None:
                 assert binding.from_ == "Job" or given, f"{where}: {binding.name}"
             assert phase.device == "CPU" or task.uses_gpu, where
             made[phase.name] = task.outputs
+
+
+def test_the_longest_recording_for_scores_is_the_administrators_to_say(helm: Helm) -> None:
+    for values, seconds in ((MINIMAL, 900), (merged(MINIMAL, {"pipelines": {"sheetMusicMaxSeconds": 60}}), 60)):
+        for pipeline in of_kind(helm.render(values), "AudioPipeline"):
+            phases = AudioPipelineSpec.model_validate(pipeline["spec"]).phases
+            limited = {phase.task.value for phase in phases if phase.max_duration_seconds == seconds}
+            ours = pipeline["metadata"]["name"] in ("sheet-music", "transcribe")
+            assert limited == ({"Download", "Normalize"} if ours else set())
+
+
+def test_sheet_music_says_how_far_it_is_by_stages(helm: Helm) -> None:
+    [found] = [
+        each for each in of_kind(helm.render(MINIMAL), "AudioPipeline") if each["metadata"]["name"] == "sheet-music"
+    ]
+    phases = [phase for phase in AudioPipelineSpec.model_validate(found["spec"]).phases if phase.name != "publish"]
+    total = sum(phase.weight for phase in phases)
+    until = {
+        name: sum(phase.weight for phase in phases[:at]) * 100 / total
+        for at, name in enumerate(each.name for each in phases)
+    }
+    assert (until["separate"], until["vocals"], until["engrave"]) == (20, 50, 90)
+    assert all(phase.after == ("separate",) for phase in phases if phase.task.value == "Transcribe")
 
 
 # ---------------------------------------------------------------- the sweeper
@@ -300,7 +325,7 @@ def test_retention_reaches_every_pipeline(helm: Helm) -> None:
 
 def test_the_retention_of_intermediate_files_reaches_the_pipeline_that_has_some(helm: Helm) -> None:
     values = merged(MINIMAL, {"pipelines": {"intermediateRetentionSeconds": 86_400}})
-    normalizing = ("separate", "karaoke", "karaoke-reviewed", "karaoke-from-stems")
+    normalizing = ("separate", "karaoke", "karaoke-reviewed", "karaoke-from-stems", "sheet-music", "transcribe")
     for objects, expected in ((helm.render(values), dict.fromkeys(normalizing, 86_400)), (helm.render(MINIMAL), {})):
         pipelines = of_kind(objects, "AudioPipeline")
         found = {each["metadata"]["name"]: each["spec"].get("intermediateRetentionSeconds") for each in pipelines}

@@ -205,6 +205,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "pipelines.gpuWaitSeconds": (0, {}),
     "pipelines.retentionSeconds": (86_400, {}),
     "pipelines.intermediateRetentionSeconds": (86_400, {}),
+    "pipelines.sheetMusicMaxSeconds": (60, {}),
     **{
         f"pipelines.resources.{phase}.{key}": ("7Gi", {"images": {"speak": "speak:1"}})
         for phase in (task.parameter_key for task in Task if task.descriptor.size is not None)

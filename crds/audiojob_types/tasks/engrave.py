@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 from audiojob_types.base import cel
 from audiojob_types.descriptor import (
     UNKNOWN,
+    AttemptSize,
     ImageFamily,
     Input,
     Output,
@@ -140,4 +141,5 @@ TASK: Final = TaskDescriptor(
     reads_metadata=True,
     served=Served.ANY,
     image=ImageFamily.RUNNER_MUSIC,
+    size=AttemptSize(cpu="1", memory="1Gi", scratch="2Gi"),
 )

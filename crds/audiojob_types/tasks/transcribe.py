@@ -9,6 +9,7 @@ from pydantic import Field
 from audiojob_types.descriptor import (
     MEDIA,
     UNKNOWN,
+    AttemptSize,
     ImageFamily,
     Input,
     Output,
@@ -56,7 +57,7 @@ class TranscribeParameters(TaskParameters):
         bool,
         Field(
             description="allowEmpty writes an empty result with a warning where no note is heard, as for the vocals of "
-            "an instrumental; without it the phase fails (EmptyMedia). Default false."
+            "an instrumental, and nothing where there is no recording; without it the phase fails. Default false."
         ),
     ] = False
     max_duration_seconds: Annotated[
@@ -70,9 +71,11 @@ TASK: Final = TaskDescriptor(
     summary="Finds the notes that an instrument or a voice plays, or the strokes of drums; writes JSON and MIDI.",
     page="sheet-music.md",
     parameters=TranscribeParameters,
-    inputs=(Input("audio", (*MEDIA, UNKNOWN)),),
-    outputs=(Output("notes", ("application/json",)), Output("midi", ("audio/midi",))),
+    # The first that is given is heard: models of Separate call the same stem differently, and not each makes it.
+    inputs=(Input("audio", (*MEDIA, UNKNOWN), optional=True), Input("*", (*MEDIA, UNKNOWN), optional=True)),
+    outputs=(Output("notes", ("application/json",), optional=True), Output("midi", ("audio/midi",), optional=True)),
     reuse=Reuse.BY_DEFAULT,
     served=Served.OWN_INPUTS,
     image=ImageFamily.RUNNER_MUSIC,
+    size=AttemptSize(cpu="1", memory="1Gi", scratch="2Gi"),
 )

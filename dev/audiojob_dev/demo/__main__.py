@@ -20,7 +20,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from audiojob_dev.demo import install, karaoke, models, music, request
+from audiojob_dev.demo import install, karaoke, models, music, request, sheetmusic
 from audiojob_dev.demo.store import Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.demo.view import human_bytes, human_seconds, phase_seconds, stems_of
@@ -108,7 +108,29 @@ def film(console: Console) -> None:
     show_end(cluster, name, timings, console)
 
 
-PIPELINES: Final[Mapping[str, Callable[[Console], None]]] = {"separate": separate, "karaoke": film}
+def score(console: Console) -> None:
+    """A piece that is made here into sheet music."""
+    timings = Timings()
+    context = os.environ.get("CONTEXT") or None
+    with timings.part(console, "Cluster and images"):
+        images = prepare_cluster(context, sheetmusic.IMAGES)
+        cluster = find_cluster(context)
+    with timings.part(console, "helm install"):
+        install_chart(cluster, images, None, console)
+        models.fill(cluster, NAMESPACE, images["runner"])
+    with timings.part(console, "Piece"):
+        name = sheetmusic.make(cluster, NAMESPACE, images["runner"], console)
+    with timings.part(console, f"AudioJob {name}"):
+        job = finish(cluster, name, console)
+        sheetmusic.show(job, open_store(cluster, NAMESPACE, images["runner"]), console)
+    show_end(cluster, name, timings, console)
+
+
+PIPELINES: Final[Mapping[str, Callable[[Console], None]]] = {
+    "separate": separate,
+    "karaoke": film,
+    "sheet-music": score,
+}
 
 
 def install_chart(cluster: Cluster, images: dict[str, str], cidr: str | None, console: Console) -> None:

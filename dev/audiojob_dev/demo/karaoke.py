@@ -23,7 +23,7 @@ PIPELINE = "karaoke-from-stems"
 IMAGES = ("control", "runner", "runner-music")
 REQUIREMENTS = (packages.Requirement("ffmpeg", "ffmpeg"), packages.Requirement("espeak-ng", "espeak-ng"))
 _FILES_POD = "audiojob-files"
-_FOLDER = "demo"
+FOLDER = "demo"
 _SHEET_COLUMNS, _SHEET_ROWS = 3, 4
 
 
@@ -46,9 +46,9 @@ def request(song: Song, name: str) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {
             "pipeline": PIPELINE,
-            "source": {"object": {"key": f"{_FOLDER}/accompaniment.flac"}},
+            "source": {"object": {"key": f"{FOLDER}/accompaniment.flac"}},
             "inputs": [
-                {"name": "vocals", "object": {"key": f"{_FOLDER}/vocals.flac"}},
+                {"name": "vocals", "object": {"key": f"{FOLDER}/vocals.flac"}},
                 {"name": "lyrics", "text": song.lrc},
             ],
             "parameters": {"render": {"videoSize": "Video720p", "guideVocalDecibels": -6}},
@@ -68,11 +68,11 @@ def upload(cluster: Cluster, namespace: str, image: str, files: list[Path]) -> N
         return bool(cluster.get("-n", namespace, "pod", _FILES_POD)["status"].get("phase") == "Running")
 
     wait_until("the start of the pod that takes uploads", 180, running)
-    command = ["-n", namespace, "exec", _FILES_POD, "--", "mkdir", "-p", f"/uploads/{_FOLDER}"]
+    command = ["-n", namespace, "exec", _FILES_POD, "--", "mkdir", "-p", f"/uploads/{FOLDER}"]
     cluster.kubectl(*command)
     for file in files:
         cluster.kubectl(
-            "-n", namespace, "cp", "--no-preserve", str(file), f"{_FILES_POD}:/uploads/{_FOLDER}/{file.name}"
+            "-n", namespace, "cp", "--no-preserve", str(file), f"{_FILES_POD}:/uploads/{FOLDER}/{file.name}"
         )
     cluster.kubectl("-n", namespace, "delete", "pod", _FILES_POD, "--wait=false", "--grace-period=0")
 
@@ -81,9 +81,9 @@ def show(job: AudioJob, song: Song, store: Store, console: Console) -> None:
     """Say where the film is, and draw its contact sheet: a frame in the middle of words all over the song."""
     folder = repository() / "build" / "demo"
     film, sheet = folder / "karaoke.mp4", folder / "karaoke.png"
-    _fetch(store, _key(job, store, "render", "video"), film)
+    fetch(store, key_of(job, store, "render", "video"), film)
     contact_sheet(film, song, sheet)
-    errors = onset_errors(json.loads(_text(store, _key(job, store, "align", "lyrics"))), song)
+    errors = onset_errors(json.loads(_text(store, key_of(job, store, "align", "lyrics"))), song)
     median = sorted(errors)[len(errors) // 2]
     console.print(f"  film           {film}", markup=False, soft_wrap=True)
     console.print(f"  contact sheet  {sheet}", markup=False, soft_wrap=True)
@@ -125,7 +125,7 @@ def contact_sheet(film: Path, song: Song, sheet: Path) -> None:
         raise ToolError(f"ffmpeg: {done.stderr.strip()[-500:]}")
 
 
-def _key(job: AudioJob, store: Store, phase: str, output: str) -> str:
+def key_of(job: AudioJob, store: Store, phase: str, output: str) -> str:
     """The key of an output."""
     manifest = next(each.manifest for each in job.status.phases if each.name == phase)
     assert manifest is not None
@@ -134,7 +134,8 @@ def _key(job: AudioJob, store: Store, phase: str, output: str) -> str:
     return f"{manifest.key.rpartition('/')[0]}/{file}"
 
 
-def _fetch(store: Store, key: str, target: Path) -> None:
+def fetch(store: Store, key: str, target: Path) -> None:
+    """Copy a file of the store to this machine."""
     place = store.place(key)
     if isinstance(store, FolderOnThisMachine):
         shutil.copyfile(place, target)

@@ -38,7 +38,15 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     def on_decoded(share: float) -> None:
         context.progress(share * DECODED_PERCENT, "Reading the recording")
 
-    sound = decode(_file(inputs), limit, context, on_decoded)
+    path = _file(inputs)
+    if path is None:
+        if not parameters.allow_empty:
+            raise PhaseError(
+                ExitCode.USAGE, Reason.INVALID_SPEC, f"Transcribe needs an input file named '{AUDIO_INPUT}'."
+            )
+        context.progress(100, "There is no recording")
+        return TaskResult([])
+    sound = decode(path, limit, context, on_decoded)
     if instrument is Instrument.DRUMS:
         record, tuning = _drums(sound, parameters, context), Tuning(0.0, 1.0)
     else:
@@ -100,11 +108,10 @@ def _reporter(context: TaskContext) -> Any:
     return on_share
 
 
-def _file(inputs: Mapping[str, TaskInput]) -> Path:
-    given = inputs.get(AUDIO_INPUT)
-    if given is None or given.path is None:
-        raise PhaseError(ExitCode.USAGE, Reason.INVALID_SPEC, f"Transcribe needs an input file named '{AUDIO_INPUT}'.")
-    return given.path
+def _file(inputs: Mapping[str, TaskInput]) -> Path | None:
+    """The recording: the input ``audio``, else the first of others, which are the same stem by another name."""
+    given = [inputs[AUDIO_INPUT]] if AUDIO_INPUT in inputs else list(inputs.values())
+    return next((each.path for each in given if each.path is not None), None)
 
 
 def _nothing(instrument: Instrument, silent: bool) -> PhaseError:

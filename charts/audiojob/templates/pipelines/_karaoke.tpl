@@ -41,6 +41,22 @@
   stallSeconds: 300
 {{- end -}}
 
+{{/* What of a score goes to a library; left out where the job names no destination. Call with (dict "resources" …). */}}
+{{- define "audiojob.publishScore" -}}
+- name: publish
+  task: Publish
+  inputs:
+    - {name: about, from: download, output: source}
+    - {name: score, from: engrave, output: score}
+    - {name: score-mxl, from: engrave, output: score-mxl}
+    - {name: pdf, from: engrave, output: pdf}
+    - {name: midi, from: engrave, output: midi}
+  weight: 5
+  resources: {{- toYaml .resources.publish | nindent 4 }}
+  hardLimitSeconds: 14400
+  stallSeconds: 300
+{{- end -}}
+
 {{/* How long outputs are kept, and where pods run. */}}
 {{- define "audiojob.pipelineDefaults" -}}
 {{- with .Values.pipelines.retentionSeconds }}
