@@ -10,7 +10,7 @@ from audiojob_runner.cpus import usable_cpus
 from audiojob_runner.errors import PhaseError, stopped
 from audiojob_runner.task import TaskContext, TaskInput, TaskOutput, TaskResult
 from audiojob_runner.transcription.doubts import doubts_of, is_music
-from audiojob_runner.transcription.families import FAMILIES, settings_of
+from audiojob_runner.transcription.families import FAMILIES, rules_of
 from audiojob_runner.transcription.listen import hear_drums, hear_notes
 from audiojob_runner.transcription.network import model
 from audiojob_runner.transcription.record import About, midi_of, record_of_notes, record_of_strokes
@@ -70,8 +70,8 @@ def _notes(sound: Sound, parameters: TranscribeParameters, context: TaskContext)
         network = _network()
         if abs(cents) >= LEAST_CENTS:
             sound = retuned(sound, cents, context)
-        settings = settings_of(instrument, parameters.sensitivity)
-        heard = hear_notes(sound, network, settings, FAMILIES[instrument], _reporter(context))
+        rules = rules_of(instrument, parameters.sensitivity)
+        heard = hear_notes(sound, network, rules, FAMILIES[instrument].voices, _reporter(context))
     if not is_music(heard, tuning, seconds):
         heard = []
     about = About(seconds, instrument, parameters.stem, cents, sound.stretch)

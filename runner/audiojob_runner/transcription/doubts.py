@@ -14,7 +14,7 @@ LEAST_RATE: Final = 16_000
 TOLD_CENTS: Final = 10.0
 # Of noise and drums a few notes are heard as well, faint ones on no tuning.
 _FEW_A_MINUTE: Final = 20.0
-_LEAST_STRENGTH: Final = 0.55
+_LEAST_BELIEF: Final = 0.8
 
 
 def is_music(heard: Sequence[Heard], tuning: Tuning, seconds: float) -> bool:
@@ -22,8 +22,8 @@ def is_music(heard: Sequence[Heard], tuning: Tuning, seconds: float) -> bool:
     if not heard or tuning.certain:
         return bool(heard)
     few = len(heard) / seconds * 60 < _FEW_A_MINUTE
-    strength = sum(each.note.strength for each in heard) / len(heard)
-    return not few and strength >= _LEAST_STRENGTH
+    belief = sum(each.belief for each in heard) / len(heard)
+    return not few and belief >= _LEAST_BELIEF
 
 
 def doubts_of(record: Notes, tuning: Tuning, source_rate: int) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from audiojob_runner.transcription.decoding.belief import Belief
 from audiojob_runner.transcription.decoding.decode import Settings
+from audiojob_runner.transcription.decoding.parts import Rules
 from audiojob_types.documents.notes import Instrument
 
 
@@ -13,42 +15,60 @@ from audiojob_types.documents.notes import Instrument
 class Family:
     """One kind of instruments. ``voices``: how many notes sound at a time, 0 where there is no limit."""
 
-    settings: Settings
+    belief: Belief
     voices: int
     program: int  # of General MIDI
     bends: bool  # whether its notes move
+    late: float  # seconds by which the network tells of a begin too late
+    lowest: int = 21
+    highest: int = 108
     doubt: str | None = None  # what users are told of results with it
 
+
+CANDIDATES: Final = Settings()
+"""What may be a note of any instrument; the belief chooses among them."""
 
 _SOFT: Final = "Notes of instruments that begin softly, such as strings, organs and choirs, are often missed or late."
 _BAND: Final = "Of several instruments at a time many notes are missed: separate them first, and leave out the drums."
 
+# By bench/music/fit.py.
+_PIANO: Final = Belief((13.73, -1.84, 4.90, -5.19, 1.49, -5.69, 2.30, -8.05, 2.54), -8.41)
+_GUITAR: Final = Belief((11.41, 2.16, 6.24, -6.95, 3.73, -3.10, 4.86, -5.45, 2.75), -14.09)
+_BASS: Final = Belief((4.83, -2.68, 10.63, -3.92, 0.72, -7.52, 8.53, -6.04, 0.43), -8.90)
+_VOICE: Final = Belief((9.48, 10.08, 0.85, -3.53, -1.24, 1.89, 4.72, -9.43, -0.73), -11.80)
+_OTHER: Final = Belief((8.72, 10.57, -5.07, -8.31, 1.46, -1.66, 1.50, -2.12, 1.13), -7.44)
+
 FAMILIES: Final[dict[Instrument, Family]] = {
-    Instrument.PIANO: Family(Settings(), voices=0, program=0, bends=False),
-    Instrument.GUITAR: Family(Settings(onset=0.7, note=0.5, lowest=38, highest=88), voices=6, program=24, bends=True),
-    Instrument.BASS: Family(Settings(note=0.5, lowest=23, highest=67), voices=1, program=33, bends=True),
+    Instrument.PIANO: Family(_PIANO, voices=0, program=0, bends=False, late=0.006),
+    Instrument.GUITAR: Family(_GUITAR, voices=6, program=24, bends=True, late=0.008, lowest=38, highest=88),
+    Instrument.BASS: Family(_BASS, voices=1, program=33, bends=True, late=0.014, lowest=23, highest=67),
     Instrument.VOICE: Family(
-        Settings(note=0.45, least=5, lowest=36, highest=88),
+        _VOICE,
         voices=1,
         program=52,
         bends=True,
+        late=0.024,
+        lowest=36,
+        highest=88,
         doubt="Of a voice one note at a time is written; sliding and spoken notes are often wrong.",
     ),
-    Instrument.OTHER: Family(Settings(note=0.5, least=5), voices=0, program=0, bends=True, doubt=f"{_SOFT} {_BAND}"),
+    Instrument.OTHER: Family(_OTHER, voices=0, program=0, bends=True, late=0.012, doubt=f"{_SOFT} {_BAND}"),
     Instrument.DRUMS: Family(
-        Settings(),
+        _OTHER,
         voices=0,
         program=0,
         bends=False,
+        late=0.0,
         doubt="Of drums, kick, snare and hi-hat are told apart; toms and cymbals count as the nearest of them.",
     ),
 }
 
-# How much likelier, or less likely, a begin and what follows must be.
-_SHIFTS: Final = {"Low": 0.1, "Normal": 0.0, "High": -0.1}
+# How far a note must be believed.
+LEAST: Final = {"Low": 0.6, "Normal": 0.4, "High": 0.25}
 
 
-def settings_of(instrument: Instrument, sensitivity: str) -> Settings:
-    """The family's settings at that sensitivity."""
-    settings, shift = FAMILIES[instrument].settings, _SHIFTS[sensitivity]
-    return replace(settings, onset=settings.onset + shift, note=settings.note + shift / 2)
+def rules_of(instrument: Instrument, sensitivity: str) -> Rules:
+    """What counts as a note of the instrument at that sensitivity."""
+    family = FAMILIES[instrument]
+    settings = replace(CANDIDATES, lowest=family.lowest, highest=family.highest)
+    return Rules(settings, family.belief, LEAST[sensitivity], family.bends)

@@ -10,10 +10,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from audiojob_runner.transcription import drums
-from audiojob_runner.transcription.decoding.decode import Settings
-from audiojob_runner.transcription.decoding.parts import Heard, Parts
+from audiojob_runner.transcription.decoding.parts import Heard, Parts, Rules
 from audiojob_runner.transcription.decoding.voices import limited
-from audiojob_runner.transcription.families import Family
 from audiojob_runner.transcription.network.model import Network
 from audiojob_runner.transcription.network.windows import FRAME, KEPT, frames_of, kept, windows_of
 from audiojob_runner.transcription.sound import PEAK, Sound, blocks
@@ -24,10 +22,10 @@ _DRUM_BLOCK: Final = drums.HOP * 86 * 20  # samples: 20 s
 
 
 def hear_notes(
-    sound: Sound, network: Network, settings: Settings, family: Family, on_share: Callable[[float], None]
+    sound: Sound, network: Network, rules: Rules, voices: int, on_share: Callable[[float], None]
 ) -> list[Heard]:
     """All notes, in order of begin. ``on_share`` gets the share of windows that are done, 0 to 1."""
-    parts, heard = Parts(settings, family.bends), list[Heard]()
+    parts, heard = Parts(rules), list[Heard]()
     total = -(-frames_of(sound.samples) // KEPT)
     for number, (window, samples) in enumerate(blocks(sound, windows_of(sound.samples)), start=1):
         answer = network.listen(samples)
@@ -35,7 +33,7 @@ def hear_notes(
         middle = samples[rows.start * FRAME : rows.stop * FRAME].reshape(-1, FRAME)
         heard += parts.take(answer.cut(rows), np.sqrt(np.square(middle).mean(axis=1)))
         on_share(number / total)
-    return limited(heard + parts.rest(), family.voices)
+    return limited(heard + parts.rest(), voices)
 
 
 def hear_drums(sound: Sound, sensitivity: str, on_share: Callable[[float], None]) -> list[drums.Stroke]:

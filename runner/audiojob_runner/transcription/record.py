@@ -16,7 +16,6 @@ from audiojob_runner.transcription.midi import DRUM_CHANNEL, MidiNote, MidiTrack
 from audiojob_runner.transcription.network.windows import FRAMES_A_SECOND
 from audiojob_types.documents.notes import BEND_STEP_SECONDS, MAX_NOTES, Drum, Hit, Instrument, Note, Notes
 
-_LATE_SECONDS: Final = 0.005  # by which the network tells of a begin too late
 _LEAST_SECONDS: Final = 0.03
 _STROKE_SECONDS: Final = 0.1
 _DRUM_PITCHES: Final = {Drum.KICK: 36, Drum.SNARE: 38, Drum.HAT: 42}  # General MIDI
@@ -36,7 +35,7 @@ class About:
 def record_of_notes(heard: Sequence[Heard], about: About) -> Notes:
     """The record of notes; of more than it takes the faintest are left out."""
     if len(heard) > MAX_NOTES:
-        heard = sorted(heard, key=lambda each: each.note.strength)[-MAX_NOTES:]
+        heard = sorted(heard, key=lambda each: each.belief)[-MAX_NOTES:]
     struck = velocities(np.array([each.level for each in heard], dtype=np.float32))
     notes = [_note(each, velocity, about) for each, velocity in zip(heard, struck, strict=True)]
     return _record(about, notes=tuple(sorted(notes, key=lambda note: (note.onset, note.pitch))))
@@ -69,14 +68,15 @@ def _record(about: About, notes: tuple[Note, ...] = (), hits: tuple[Hit, ...] = 
 
 def _note(heard: Heard, velocity: int, about: About) -> Note:
     seconds = 1 / FRAMES_A_SECOND / about.stretch
-    onset = min(max(0.0, heard.note.first * seconds - _LATE_SECONDS), about.seconds)
-    offset = max(onset + _LEAST_SECONDS, min(heard.note.end * seconds, about.seconds))
+    late = FAMILIES[about.instrument].late
+    onset = min(max(0.0, heard.note.first * seconds - late), about.seconds)
+    offset = max(onset + _LEAST_SECONDS, min(heard.note.end * seconds - late, about.seconds))
     return Note(
         onset=round(onset, 4),
         offset=round(offset, 4),
         pitch=heard.note.pitch,
         velocity=velocity,
-        confidence=round(min(1.0, (heard.note.onset + heard.note.strength) / 2), 3),
+        confidence=round(heard.belief, 3),
         bends=heard.bends,
     )
 

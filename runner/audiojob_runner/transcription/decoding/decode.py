@@ -6,6 +6,7 @@ first, and take what they sound for: an earlier note of the same pitch, or of on
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,8 +24,8 @@ _STRIDE: Final = 256  # frames that are looked at together for a note's end
 class Settings:
     """What counts as a note. Frames are of 11.6 ms."""
 
-    onset: float = 0.6  # how likely a begin must be
-    note: float = 0.45  # and how likely it must sound after it
+    onset: float = 0.4  # how likely a begin must be
+    note: float = 0.3  # and how likely it must sound after it
     grace: int = 11  # frames that it may be below that
     least: int = 3  # frames that it lasts
     lowest: int = 21
@@ -42,26 +43,40 @@ class Found:
     onset: float
 
 
-def decode(notes: Matrix, onsets: Matrix, settings: Settings, begin: int = 0, end: int | None = None) -> list[Found]:
-    """Notes that begin in frames from ``begin`` on and before ``end``; they may last longer. In order of begin."""
-    frames = len(notes)
+def decode(
+    notes: Matrix,
+    onsets: Matrix,
+    settings: Settings,
+    begin: int = 0,
+    believed: Callable[[Found], bool] | None = None,
+) -> list[Found]:
+    """Notes that begin in frames from ``begin`` on, in order. Those that are not ``believed`` end no other note."""
+    begins = _onsets(onsets, settings, begin)
+    found = _follow(notes, onsets, begins, settings)
+    if believed is not None:
+        kept = [note for note in found if believed(note)]
+        begins = [(note.first, note.pitch - LOWEST_PITCH) for note in kept]
+        found = _follow(notes, onsets, begins, settings)
+    return sorted(found, key=lambda note: (note.first, note.pitch))
+
+
+def _follow(notes: Matrix, onsets: Matrix, begins: Sequence[tuple[int, int]], settings: Settings) -> list[Found]:
+    """The notes of these begins, which are frames and rows, the last ones first."""
     left = notes.copy()
     found = []
-    for first, row in _onsets(onsets, settings, begin, frames):
+    for first, row in begins:
         last = _last(left[:, row], first, settings)
         if last - first <= settings.least:
             continue
         left[first:last, max(0, row - 1) : row + 2] = 0
         strength = float(notes[first:last, row].mean())
         found.append(Found(first, last, row + LOWEST_PITCH, strength, float(onsets[first, row])))
-    return sorted(
-        (note for note in found if end is None or note.first < end), key=lambda note: (note.first, note.pitch)
-    )
+    return found
 
 
-def _onsets(onsets: Matrix, settings: Settings, begin: int, frames: int) -> list[tuple[int, int]]:
+def _onsets(onsets: Matrix, settings: Settings, begin: int) -> list[tuple[int, int]]:
     """Frames and rows of local maxima that are high enough, the last ones first."""
-    if frames < 3:
+    if len(onsets) < 3:
         return []
     inner = onsets[1:-1]
     peaks = (inner > onsets[:-2]) & (inner > onsets[2:]) & (inner >= settings.onset)

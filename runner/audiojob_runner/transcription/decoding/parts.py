@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from audiojob_runner.transcription.decoding.belief import Belief
 from audiojob_runner.transcription.decoding.decode import Found, Settings, decode
 from audiojob_runner.transcription.decoding.expression import attack_level, bends_of
 from audiojob_runner.transcription.network.model import Answer
@@ -20,6 +21,17 @@ Matrix = NDArray[np.float32]
 
 PART: Final = 5_200  # frames: a minute
 AHEAD: Final = 2_600
+BEFORE: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What counts as a note: what may be one, how far it must be believed; and whether pitches move."""
+
+    settings: Settings
+    belief: Belief
+    least: float
+    bends: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,7 @@ class Heard:
     """A note and what is known of it only while its part is there. Frames are those of the whole recording."""
 
     note: Found
+    belief: float
     level: float
     bends: tuple[float, ...] | None
 
@@ -34,13 +47,13 @@ class Heard:
 class Parts:
     """Takes the network's answers in order, and gives the notes of each part once enough is known."""
 
-    def __init__(self, settings: Settings, bends: bool, part: int = PART, ahead: int = AHEAD) -> None:
-        self._settings, self._bends = settings, bends
+    def __init__(self, rules: Rules, part: int = PART, ahead: int = AHEAD) -> None:
+        self._rules = rules
         self._part, self._ahead = part, ahead
         self._answers: list[Answer] = []
         self._levels: list[Matrix] = []
         self._first = 0  # frame of the whole that is the first here
-        self._begin = 0  # frame here that the next part begins with: there is one more before it, but at the beginning
+        self._begin = 0  # frame here that the next part begins with, after some that show what was before
         self._frames = 0
 
     def take(self, answer: Answer, levels: Matrix) -> list[Heard]:
@@ -61,19 +74,29 @@ class Parts:
             np.concatenate(pieces)
             for pieces in (*(self._matrices(name) for name in ("notes", "onsets", "contours")), self._levels)
         )
-        found = decode(notes, onsets, self._settings, self._begin, end)
+        beliefs: dict[tuple[int, int], float] = {}
+
+        def believed(note: Found) -> bool:
+            belief = beliefs[note.first, note.pitch] = self._rules.belief.of(notes, onsets, note)
+            return belief >= self._rules.least
+
+        found = decode(notes, onsets, self._rules.settings, self._begin, believed)
+        found = [note for note in found if end is None or note.first < end]
         heard = [
             Heard(
                 _moved(note, self._first),
+                beliefs[note.first, note.pitch],
                 attack_level(levels, note.first),
-                bends_of(contours, note) if self._bends else None,
+                bends_of(contours, note) if self._rules.bends else None,
             )
             for note in found
         ]
         if end is not None:
-            kept = slice(end - 1, None)
+            before = min(end, BEFORE)
+            kept = slice(end - before, None)
             self._answers, self._levels = [Answer(notes[kept], onsets[kept], contours[kept])], [levels[kept]]
-            self._first, self._begin, self._frames = self._first + end - 1, 1, len(notes) - end + 1
+            self._first, self._begin = self._first + end - before, before
+            self._frames = len(notes) - end + before
         return heard
 
     def _matrices(self, name: str) -> list[Matrix]:

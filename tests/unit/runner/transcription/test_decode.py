@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from audiojob_runner.transcription.decoding.belief import FEATURES, Belief, features
 from audiojob_runner.transcription.decoding.decode import Found, Settings, decode
 from audiojob_runner.transcription.decoding.expression import bends_of, velocities
-from audiojob_runner.transcription.decoding.parts import Heard, Parts
+from audiojob_runner.transcription.decoding.parts import Heard, Parts, Rules
 from audiojob_runner.transcription.decoding.voices import limited
 from audiojob_runner.transcription.network.model import Answer, Matrix
 
@@ -53,18 +54,40 @@ def test_parts_give_the_notes_of_the_whole() -> None:
     chance = np.random.default_rng(3)
     notes, onsets = ((chance.random((900, 88)) ** 2).astype(np.float32) for _ in range(2))
     contours = np.zeros((900, 264), np.float32)
-    parts, heard = Parts(SETTINGS, bends=False, part=100, ahead=80), list[Heard]()
+    belief = Belief((1.0,) + (0.0,) * 8, -0.8)
+    parts, heard = Parts(Rules(SETTINGS, belief, 0.5, bends=False), part=100, ahead=80), list[Heard]()
     for first in range(0, 900, 37):
         rows = slice(first, first + 37)
         heard += parts.take(Answer(notes[rows], onsets[rows], contours[rows]), np.ones(len(notes[rows]), np.float32))
     heard += parts.rest()
-    assert [each.note for each in heard] == decode(notes, onsets, SETTINGS)
-    assert len(heard) > 1_000
+    assert [each.note for each in heard] == decode(notes, onsets, SETTINGS, believed=lambda note: note.onset >= 0.8)
+    assert len(heard) > 500
+    assert min(each.belief for each in heard) >= 0.5
+
+
+def test_a_note_that_is_not_believed_ends_no_other() -> None:
+    sounding, begins = likelihoods(100, (10, 60, 60), (30, 60, 60))
+    (found,) = decode(sounding, begins, SETTINGS, believed=lambda note: note.first != 30)
+    assert (found.first, found.end) == (10, 60)
+
+
+def test_a_begin_is_believed_by_what_sounds_before_and_an_octave_off() -> None:
+    sounding, begins = likelihoods(100, (20, 60, 60), (20, 60, 48), (5, 60, 84))
+    found = dict(zip(FEATURES, features(sounding, begins, Found(20, 60, 60, 0.9, 0.8)), strict=True))
+    assert found == pytest.approx(
+        {
+            "begin": 0.8, "after": 0.9, "soon after": 0.9, "before": 0, "begin again": 0, "octave below": 0.9,
+            "begin above": 0, "octave above": 0, "length": 1.0,
+        }
+    )  # fmt: skip
+    high = dict(zip(FEATURES, features(sounding, begins, Found(20, 40, 84, 0.9, 0.8)), strict=True))
+    assert (high["before"], high["octave below"], high["length"]) == pytest.approx((0.9, 0, 0.5))
+    assert Belief((1.0,) * 9, 0.0).of(sounding, begins, Found(20, 60, 60, 0.9, 0.8)) > 0.98
 
 
 def test_one_voice_ends_where_the_next_begins_and_of_two_at_once_the_stronger_is_kept() -> None:
     def note(first: int, end: int, pitch: int, strength: float) -> Heard:
-        return Heard(Found(first, end, pitch, strength, 0.9), 1.0, None)
+        return Heard(Found(first, end, pitch, strength, 0.9), 0.9, 1.0, None)
 
     heard = [note(0, 50, 60, 0.5), note(20, 60, 62, 0.5), note(22, 90, 74, 0.3), note(100, 110, 64, 0.2)]
     kept = [(each.note.first, each.note.end, each.note.pitch) for each in limited(heard, 1)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audiojob_runner.transcription.doubts import doubts_of, is_music
-from audiojob_runner.transcription.families import FAMILIES, settings_of
+from audiojob_runner.transcription.families import FAMILIES, rules_of
 from audiojob_runner.transcription.network.model import ModelError, Network
 from audiojob_runner.transcription.network.windows import FRAME, KEPT, RATE, Window, frames_of, kept, windows_of
 from audiojob_runner.transcription.tuning import SIZE, Tuning, TuningMeter
@@ -60,11 +60,10 @@ def test_what_is_told_of_a_result() -> None:
     assert not is_music([], certain, 10)
 
 
-def test_sensitivity_moves_the_thresholds_of_every_instrument() -> None:
+def test_sensitivity_is_how_far_notes_must_be_believed() -> None:
     for instrument in Instrument:
-        low, normal, high = (settings_of(instrument, each) for each in ("Low", "Normal", "High"))
-        assert low.onset > normal.onset > high.onset
-        assert low.note > normal.note > high.note
+        low, normal, high = (rules_of(instrument, each) for each in ("Low", "Normal", "High"))
+        assert low.least > normal.least > high.least
     assert set(Instrument) == set(FAMILIES)
     instrument = TranscribeParameters.model_json_schema()["properties"]["instrument"]
     assert set(instrument["enum"]) == {each.value for each in Instrument}
