@@ -51,16 +51,24 @@ class Metre:
 def metre_of(onsets: Onsets, options: Options) -> Metre:
     """The metre of what is heard. A tempo or time signature that the user gave is taken."""
     given = options.time
-    beats_given = options.quarters_per_minute
-    if beats_given is not None and given is not None:
-        beats_given /= float(given.beat)
-    beats = beats_of(onsets, beats_given)
+    beats_given = _given(options)
+    beats = beats_of(onsets, next(iter(beats_given.values()), None))
     if beats.free:
         return _ruler(onsets, given or PLAIN, options.quarters_per_minute or PLAIN_TEMPO)
     groups = groups_of(onsets, beats.places(onsets.times))
     tactus = tactus_of(groups, beats.per_minute, beats_given)
     bars = bars_of(onsets, tactus, beats, given)
     return Metre(bars.time, _timeline(beats, tactus, bars), beats.steady, found=True)
+
+
+def _given(options: Options) -> dict[int, float]:
+    """By how beats are divided, how many there are in a minute: nothing where the user did not say the tempo."""
+    quarters, time = options.quarters_per_minute, options.time
+    if quarters is None:
+        return {}
+    if time is None:
+        return {2: quarters, 3: quarters / 1.5}
+    return {3 if time.compound else 2: quarters / float(time.beat)}
 
 
 def _timeline(beats: Beats, tactus: Tactus, bars: Bars) -> Timeline:

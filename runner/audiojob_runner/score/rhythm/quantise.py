@@ -9,10 +9,11 @@ import numpy as np
 
 from audiojob_runner.score.rhythm.onsets import FloatArray, IntArray
 
-_SIMPLE: Final = {1: 0.0, 2: 0.3, 4: 1.0, 3: 1.6, 8: 4.0, 6: 4.0}
-_COMPOUND: Final = {1: 0.0, 3: 0.2, 6: 1.0, 12: 4.0}
+_SIMPLE: Final = {1: 0.0, 2: 0.3, 4: 1.0, 3: 3.0, 8: 7.0, 6: 7.0}
+_COMPOUND: Final = {1: 0.0, 3: 0.2, 6: 1.0, 12: 7.0}
 """By parts of a beat: what they cost beside the errors."""
-_SPREAD_SECONDS: Final = 0.02
+_EXACT_SECONDS, _LOOSE_SECONDS = 0.012, 0.035  # how far players are off, at the least and at the most
+_SPREAD_OF_MEDIAN: Final = 2.2  # above a normal distribution's
 _WORST: Final = 8.0
 _TOGETHER_SECONDS: Final = 0.045
 _COLLISION: Final = 2.5  # two things that are played one after the other and written as one
@@ -39,17 +40,25 @@ def quantised(ticks: FloatArray, rhythm: Rhythm) -> IntArray:
     within = ticks / rhythm.beat - beats
     numbers = (beats - beats[0]).astype(np.int64)
     grids = _COMPOUND if rhythm.compound else _SIMPLE
+    spread = _spread(within, rhythm)
     apart = np.diff(ticks, prepend=-np.inf) * rhythm.seconds / rhythm.beat > _TOGETHER_SECONDS
     slots, costs = [], []
     for parts, price in grids.items():
         slot = np.rint(within * parts)
-        errors = np.minimum((within - slot / parts) ** 2 * (rhythm.seconds / _SPREAD_SECONDS) ** 2 / 2, _WORST)
+        errors = np.minimum((within - slot / parts) ** 2 * (rhythm.seconds / spread) ** 2 / 2, _WORST)
         hit = apart & (np.diff(beats * parts + slot, prepend=-np.inf) == 0)
         slots.append(slot * (rhythm.beat // parts))
         costs.append(np.bincount(numbers, errors + _COLLISION * hit) + price)
     chosen = np.argmin(np.array(costs), axis=0)[numbers]
     found: IntArray = (beats * rhythm.beat + np.array(slots)[chosen, np.arange(len(ticks))]).astype(np.int64)
     return np.maximum.accumulate(found)
+
+
+def _spread(within: FloatArray, rhythm: Rhythm) -> float:
+    """By how many seconds players are off: most of what they play is on the usual grid."""
+    parts = 6 if rhythm.compound else 4
+    off = float(np.median(np.abs(within * parts - np.rint(within * parts)))) / parts * rhythm.seconds
+    return min(max(_SPREAD_OF_MEDIAN * off, _EXACT_SECONDS), _LOOSE_SECONDS)
 
 
 def swings(ticks: FloatArray, rhythm: Rhythm) -> bool:
