@@ -1,9 +1,9 @@
 """How much of a piece is written as it was composed: key, metre, tempo, places, durations and hands.
 
 Repeat: ``PYTHONPATH=. python -m bench.music.score`` (seeds that nothing was chosen on; ``--trial``: those that
-settings were chosen on). ``--notes FOLDER``: from the notes.json files of Transcribe in it too, each named as its
-piece. music21's own quantiser is told the true tempo, where bars begin, and which hand plays what, none of which it
-can find.
+settings were chosen on). ``--heard FOLDER``: also from what Transcribe hears of the pieces as sound, which needs
+fluidsynth and fluid-soundfont-gm; sound and notes are kept in the folder. music21's own quantiser is told the true
+tempo, where bars begin, and which hand plays what, none of which it can find.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from math import isnan, nan
 from pathlib import Path
 from statistics import mean, median
 from typing import Final
 
 from bench.music.pieces import REPORT, TRIAL, Piece, Played, piece
+from bench.music.render import render
+from bench.music.transcribe import notes_of
 from music21 import note as m21_note
 from music21 import stream
 
@@ -63,7 +66,7 @@ def main() -> None:
     options.add_argument("--trial", action="store_true")
     options.add_argument("--first", type=int, help="seeds from this one on, in place of those")
     options.add_argument("--count", type=int, default=20)
-    options.add_argument("--notes", type=Path)
+    options.add_argument("--heard", type=Path)
     options.add_argument("--no-music21", action="store_true")
     options.add_argument("--each", action="store_true", help="a line for each piece too")
     arguments = options.parse_args()
@@ -81,8 +84,11 @@ def main() -> None:
         "15 ms off, told tempo": lambda each: written(each, heard(late(each, 0.015)), told=True),
         "30 ms off, told tempo": lambda each: written(each, heard(late(each, 0.030)), told=True),
     }
-    if arguments.notes:
-        ways["Transcribe's"] = lambda each: written(each, transcribed(arguments.notes / f"{each.name}.json"))
+    if arguments.heard:
+        ways["heard by Transcribe"] = lambda each: written(each, transcribed(each, arguments.heard))
+        ways["heard by Transcribe, told tempo"] = lambda each: written(
+            each, transcribed(each, arguments.heard), told=True
+        )
     if not arguments.no_music21:
         ways["15 ms off: music21, told tempo, bars, hands"] = lambda each: by_music21(each, late(each, 0.015))
         ways["30 ms off: music21, told tempo, bars, hands"] = lambda each: by_music21(each, late(each, 0.030))
@@ -117,9 +123,12 @@ def heard(played: Sequence[Played]) -> list[HeardNote]:
     return [HeardNote(note.onset, note.offset, note.pitch, note.velocity) for note in played]
 
 
-def transcribed(path: Path) -> list[HeardNote]:
-    """The notes that Transcribe heard."""
-    notes = Notes.model_validate_json(path.read_bytes())
+def transcribed(piece: Piece, folder: Path) -> list[HeardNote]:
+    """The notes that Transcribe hears, kept from one run to the next."""
+    kept = folder / f"{piece.name}.json"
+    if not kept.exists():
+        kept.write_bytes(notes_of(render(piece, folder), "Piano").model_dump_json(by_alias=True).encode())
+    notes = Notes.read(kept.read_bytes())
     return [HeardNote(note.onset, note.offset, note.pitch, note.velocity) for note in notes.notes]
 
 

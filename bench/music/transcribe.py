@@ -89,6 +89,14 @@ def rates(played: Onsets, found: Onsets) -> Rates:
 
 def transcribe(source: Path, instrument: str) -> Run:
     """Our task, as a phase runs it."""
+    clock, used = time.perf_counter(), _processor()
+    record = notes_of(source, instrument)
+    clock, used = time.perf_counter() - clock, _processor() - used
+    return Run([(note.onset, note.pitch) for note in record.notes], clock, used)
+
+
+def notes_of(source: Path, instrument: str) -> Notes:
+    """What our task hears in a file."""
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         context = TaskContext(
@@ -106,11 +114,8 @@ def transcribe(source: Path, instrument: str) -> Run:
         parameters = TranscribeParameters.model_validate(
             {"instrument": instrument, "allowEmpty": True, "maxDurationSeconds": 21_600}
         )
-        clock, used = time.perf_counter(), _processor()
         made = run({"audio": TaskInput("audio", path=source)}, parameters, context)
-        clock, used = time.perf_counter() - clock, _processor() - used
-        record = Notes.read(made.outputs[0].path.read_bytes())
-    return Run([(note.onset, note.pitch) for note in record.notes], clock, used)
+        return Notes.read(made.outputs[0].path.read_bytes())
 
 
 def _processor() -> float:
