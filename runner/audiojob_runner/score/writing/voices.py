@@ -12,7 +12,7 @@ from typing import Final
 from audiojob_runner.score.rhythm.metre import TICKS
 from audiojob_runner.score.writing.timed import Chord, Grid, Timed
 
-_FILLED: Final = 0.55  # of the time to the next chord
+_FILLED: Final = 0.4  # of the time to the next chord
 _FILLED_LONG: Final = 0.75  # where that is longer than a bar
 _LENGTHS: Final = (6, 12, 24, 36, 48, 72, 96)
 _LENGTHS_COMPOUND: Final = (6, 12, 24, 36, 72)
