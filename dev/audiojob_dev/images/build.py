@@ -134,8 +134,9 @@ def build_earlier(paths: Paths, root: Path, name: str, progress: Progress) -> st
     It has a name of its own, so that neither version's builds remove the other's. Raises DevError.
     """
     image = next(each for each in IMAGES if each.name == name)
-    tag = content_tag(root, (*COMMON_SOURCES, *image.sources))
-    wanted = f"{REGISTRY}/{PROJECT}/{name}-earlier:{tag}"
+    # What it is built from is said by its own Dockerfile: packages that came later are none of it.
+    sources = [source for source in (*COMMON_SOURCES, *image.sources) if (root / source).exists()]
+    wanted = f"{REGISTRY}/{PROJECT}/{name}-earlier:{content_tag(root, sources)}"
     buildah = Buildah(paths)
     if not buildah.has(wanted):
         with locked(paths.cache / "images.lock", seconds=_BUILD_SECONDS, holder="another build of the images"):
