@@ -27,9 +27,10 @@ def tune(target: Path) -> Path:
     for number, key in enumerate(TUNE):
         times = np.arange(round(QUARTER_SECONDS * RATE)) / RATE
         hertz = 440 * 2 ** ((key - 69) / 12)
-        tone = sum(np.sin(2 * np.pi * hertz * partial * times) / partial**1.5 for partial in range(1, 9))
+        # Soft, as of a harp: of bright tones the network hears the fourth partial as a note (docs/sheet-music.md).
+        partials = (np.sin(2 * np.pi * hertz * n * times) * np.exp(-2 * n * times) / n**1.5 for n in range(1, 4))
         start = round((number + 0.5) * QUARTER_SECONDS * RATE)
-        sound[start : start + len(times)] += 0.3 * tone * np.exp(-3 * times)
+        sound[start : start + len(times)] += 0.3 * sum(partials)
     target.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(target, sound, RATE)
     return target
