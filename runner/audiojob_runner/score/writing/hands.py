@@ -14,8 +14,8 @@ _FINGERS, _TOO_MANY = 5, 4.0
 _MOVES: Final = 0.08  # a hand by a semitone
 _STAYS: Final = 0.3  # how much of a hand's place is where it was, where the rest is what it plays
 _CROSSES: Final = 0.5  # a semitone that a hand plays beyond the place of the other
-_HOLDS, _HELD = 2.0, 6.0  # a hand that holds something for as many ticks plays nothing else
-_RIGHT_LOW, _LEFT_HIGH, _STRANGE = 57, 63, 0.12
+_HOLDS, _HELD = 1.0, 6.0  # a hand that holds something for as many ticks plays nothing else
+_RIGHT_LOW, _LEFT_HIGH, _STRANGE = 57, 63, 0.5
 _RIGHT_HOME, _LEFT_HOME = 69.0, 48.0
 
 
