@@ -42,3 +42,13 @@ class Kubectl:
         options = [*(["-n", namespace] if namespace else []), *(["-l", selector] if selector else [])]
         found: dict[str, Any] = json.loads(self("get", kind, *([name] if name else []), *options, "-o", "json"))
         return found
+
+
+def types_served(found: dict[str, Any]) -> bool:
+    """Whether a CustomResourceDefinition, or all of a List, are served.
+
+    Asked for rather than waited for by ``kubectl wait``, which fails on one that has no conditions yet.
+    """
+    types = found["items"] if found["kind"] == "List" else [found]
+    conditions = [(each.get("status") or {}).get("conditions") or [] for each in types]
+    return all(any((c["type"], c["status"]) == ("Established", "True") for c in each) for each in conditions)

@@ -17,7 +17,7 @@ from typing import Any
 from audiojob_dev.cluster import controlplane
 from audiojob_dev.cluster.pki import Authority, KeyPair
 from audiojob_dev.errors import DevError
-from audiojob_dev.kubectl import Kubectl
+from audiojob_dev.kubectl import Kubectl, types_served
 from audiojob_dev.rest import Rest, RestError, wait_until
 from audiojob_dev.tools import processes
 
@@ -102,14 +102,7 @@ class LocalApiServer:
             raise DevError(f"{folder} holds no *.yaml: run `make generate`.")
         names = [argument for file in files for argument in ("-f", str(file))]
         self.kubectl("apply", "--server-side", *names)
-        # Not by `kubectl wait`, which fails where a published file itself says `conditions: null`.
-        self._wait("the resource types", lambda: self._established(names))
-
-    def _established(self, names: list[str]) -> bool:
-        found = json.loads(self.kubectl("get", "--output=json", *names))
-        types = found["items"] if found["kind"] == "List" else [found]
-        conditions = [(each.get("status") or {}).get("conditions") or [] for each in types]
-        return all(any((c["type"], c["status"]) == ("Established", "True") for c in each) for each in conditions)
+        self._wait("the resource types", lambda: types_served(json.loads(self.kubectl("get", "-o", "json", *names))))
 
     def create_namespace(self, name: str, labels: dict[str, str] | None = None) -> None:
         """Create a namespace with its `default` service account, also where no controller would make that."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from audiojob_dev.demo.tools import Cluster
+from audiojob_dev.demo.tools import Cluster, wait_until
 from audiojob_dev.images.build import chart_values
+from audiojob_dev.kubectl import types_served
 from audiojob_dev.paths import repository
 
 RELEASE = "audiojob"
@@ -31,7 +32,7 @@ def install(
     ensure_namespace(cluster, RELEASE_NAMESPACE)
     root = repository()
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(root / "crds"))
-    cluster.kubectl("wait", "--for=condition=Established", "-f", str(root / "crds"), "--timeout=60s")
+    wait_until("the resource types", 60, lambda: types_served(cluster.get("-f", str(root / "crds"))))
     if cluster.embedded:
         forget_interrupted(cluster)
     arguments = ["upgrade", "--install", RELEASE, str(root / "charts" / "audiojob"), "-n", RELEASE_NAMESPACE]

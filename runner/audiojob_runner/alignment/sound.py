@@ -11,11 +11,9 @@ import numpy as np
 import soundfile
 
 from audiojob_runner.alignment.features import Samples
-from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
-from audiojob_runner.media.examine import examine_sound, explained
-from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
-from audiojob_runner.media.timing import timing_filters
+from audiojob_runner.media.decoding import mono_request, write_wav
+from audiojob_runner.media.examine import examine_sound
 from audiojob_runner.task import TaskContext
 from audiojob_types.documents.lyrics import MAX_MILLISECONDS
 
@@ -48,24 +46,9 @@ def decode(source: Path, context: TaskContext, on_progress: Callable[[float], No
     info = examine_sound(source, context.cancelled)
     media.check_length(info, max_seconds)
     target = context.work_dir / "voice.wav"
-    mix = ffmpeg.channel_mix(info.channels, 1)
-    request = WavRequest(
-        source=source,
-        target=target,
-        demuxer=info.demuxer,
-        stream_index=info.stream_index,
-        filters=",".join([*timing_filters(info.timing), *([mix] if mix else [])]) or "anull",
-        max_seconds=max_seconds,
-        sample_rate=RATE,
-        channels=1,
-        timing=info.timing,
-    )
     length = info.duration_seconds or max_seconds
-    try:
-        ffmpeg.decode_to_wav(request, lambda position: on_progress(min(1.0, position / length)), context.cancelled)
-    except FfmpegError as error:
-        context.log.warning("ffmpeg: %s", error)
-        raise explained(error, source) from error
+    request = mono_request(source, info, target, RATE, max_seconds)
+    write_wav(request, context, lambda position: on_progress(min(1.0, position / length)))
     return Sound(target, round(soundfile.info(target).frames * 1_000 / RATE), _is_silent(target))
 
 

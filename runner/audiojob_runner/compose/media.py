@@ -14,9 +14,10 @@ from audiojob_runner.compose.pictures import Picture, PictureError, prepare
 from audiojob_runner.compose.plan import Lengths, milliseconds_of
 from audiojob_runner.compose.scenes import bad_scenes, named_inputs
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.media import ffmpeg, probe
-from audiojob_runner.media.examine import examine_file, examine_sound, explained
-from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
+from audiojob_runner.media import probe
+from audiojob_runner.media.decoding import write_wav
+from audiojob_runner.media.examine import examine_file, examine_sound
+from audiojob_runner.media.ffmpeg import WavRequest
 from audiojob_runner.media.ffmpeg_encode import EncodeStream, StreamKind, audio_filters
 from audiojob_runner.media.films import check_film, first_film
 from audiojob_runner.media.lengths.decoded import decoded_samples
@@ -143,11 +144,7 @@ def _decode(path: Path, target: Path, context: TaskContext, start_seconds: float
         request = WavRequest(
             source, target, info.demuxer, info.stream_index, filters, MAX_SECONDS + 1, SAMPLE_RATE, 2, info.timing
         )
-        try:
-            ffmpeg.decode_to_wav(request, lambda _: None, context.cancelled)
-        except FfmpegError as error:
-            context.log.warning("ffmpeg: %s", error)
-            raise explained(error, source) from error
+        write_wav(request, context)
     samples = decoded_samples(target)
     if not start_seconds:
         probe.check_decoded(info, samples / SAMPLE_RATE)

@@ -11,12 +11,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiojob_runner.media import ffmpeg
 from audiojob_runner.media import probe as media
-from audiojob_runner.media.examine import examine_sound, explained
-from audiojob_runner.media.ffmpeg import FfmpegError, WavRequest
+from audiojob_runner.media.decoding import mono_request, write_wav
+from audiojob_runner.media.examine import examine_sound
+from audiojob_runner.media.ffmpeg import WavRequest
 from audiojob_runner.media.lengths.decoded import decoded_samples
-from audiojob_runner.media.timing import timing_filters
 from audiojob_runner.task import TaskContext
 from audiojob_runner.transcription.network.windows import RATE, WINDOW, Window
 from audiojob_runner.transcription.tuning import SIZE, Tuning, TuningMeter
@@ -51,24 +50,10 @@ def decode(source: Path, max_seconds: int, context: TaskContext, on_progress: Ca
     info = examine_sound(source, context.cancelled)
     media.check_length(info, max_seconds)
     target = context.work_dir / "sound.wav"
-    mix = ffmpeg.channel_mix(info.channels, 1)
-    request = WavRequest(
-        source=source,
-        target=target,
-        demuxer=info.demuxer,
-        stream_index=info.stream_index,
-        filters=",".join([*timing_filters(info.timing), *([mix] if mix else [])]) or "anull",
-        max_seconds=max_seconds + 1,  # one more shows that a source without a stated length is too long
-        sample_rate=RATE,
-        channels=1,
-        timing=info.timing,
-    )
     length = info.duration_seconds or max_seconds
-    try:
-        ffmpeg.decode_to_wav(request, lambda position: on_progress(min(1.0, position / length)), context.cancelled)
-    except FfmpegError as error:
-        context.log.warning("ffmpeg: %s", error)
-        raise explained(error, source) from error
+    # One second more shows that a source without a stated length is too long.
+    request = mono_request(source, info, target, RATE, max_seconds + 1)
+    write_wav(request, context, lambda position: on_progress(min(1.0, position / length)))
     samples = decoded_samples(target)
     if samples > max_seconds * RATE:
         raise media.too_long(max_seconds)
@@ -102,11 +87,7 @@ def retuned(sound: Sound, cents: float, context: TaskContext) -> Sound:
         sample_rate=RATE,
         channels=1,
     )
-    try:
-        ffmpeg.decode_to_wav(request, lambda _: None, context.cancelled)
-    except FfmpegError as error:
-        context.log.warning("ffmpeg: %s", error)
-        raise explained(error, sound.path) from error
+    write_wav(request, context)
     sound.path.unlink()
     return Sound(target, decoded_samples(target), sound.peak, sound.source_rate, stretch)
 
