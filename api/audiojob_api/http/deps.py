@@ -123,14 +123,17 @@ async def _lifecycle(connection: HTTPConnection) -> Lifecycle:
     return services_of(connection).lifecycle
 
 
+def wants_compat(connection: HTTPConnection) -> bool:
+    """Whether the answer is to be in the words of older services. Raises a 422 :class:`Problem` for other formats."""
+    wanted = connection.query_params.getlist("format")
+    if wanted not in ([], [FORMAT]):
+        raise Problem(422, "invalid-request", f"format: must be {FORMAT}, once, or left out")
+    return bool(wanted)
+
+
 async def _show(connection: HTTPConnection) -> Show:
     show = space_of(connection).show
-    wanted = connection.query_params.getlist("format")
-    if not wanted:
-        return show
-    if wanted != [FORMAT]:
-        raise Problem(422, "invalid-request", f"format: must be {FORMAT}, once, or left out")
-    return lambda job: compat(show(job))
+    return (lambda job: compat(show(job))) if wants_compat(connection) else show
 
 
 def files_of(connection: HTTPConnection) -> Files:

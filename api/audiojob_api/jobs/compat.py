@@ -43,6 +43,8 @@ def compat(shown: Object) -> Object:
         "completed_at": ended if succeeded else None,
         "failed_at": ended if ended and not succeeded else None,
         "outputs": [each.get("name") for each in status.get("outputs", ())],
+        "result_url": _result_url(shown) if succeeded else None,
+        "result": _film(shown) if succeeded else None,
         "error": _error(status.get("error")),
     }
 
@@ -69,6 +71,27 @@ def _latest(shown: Object) -> str:
     reports = [each.get("reportTime") for each in (status.get("progress") or {}).values()]
     known = (shown["createdTime"], status.get("startTime"), status.get("completionTime"), *phases, *reports)
     return max(str(each) for each in known if each)
+
+
+def _result_url(shown: Object) -> str:
+    """Where the result is: a score has an address of its own."""
+    names = {each.get("name") for each in shown["status"].get("outputs", ())}
+    return f"/api/v1/scores/{shown['name']}" if "score" in names else f"/api/v1/jobs/{shown['name']}/outputs"
+
+
+def _film(shown: Object) -> Object | None:
+    """Of a film: where it and its thumbnail are, and its length in seconds. None for other jobs."""
+    outputs = {each.get("name"): each for each in shown["status"].get("outputs", ())}
+    film = outputs.get("video")
+    if film is None:
+        return None
+    paths = {name: f"/api/v1/jobs/{shown['name']}/outputs/{name}" for name in ("video", "thumbnail") if name in outputs}
+    length = film.get("durationMilliseconds")
+    return {
+        "video_path": paths["video"],
+        "thumbnail_path": paths.get("thumbnail"),
+        "duration": None if length is None else length / 1_000,
+    }
 
 
 def _error(error: Object | None) -> Object | None:

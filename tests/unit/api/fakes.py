@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import hashlib
+import json
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.rights import Right
 from audiojob_api.app import Backend
+from audiojob_api.files.ports import Call
 from audiojob_api.jobs.listing.paging import Count, LiveIndex, Page, page_of
 from audiojob_api.jobs.listing.query import Filter, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow, row_of
 from audiojob_api.jobs.ports import Listener, NamespaceJobs
-from audiojob_api.problems import unavailable
+from audiojob_api.problems import Problem, unavailable
 from audiojob_kube.errors import AlreadyExists, Conflict
 
 Object = dict[str, Any]
@@ -158,3 +163,59 @@ class MemoryBackend:
     def _notify(self, name: str, job: Object | None) -> None:
         for listener in tuple(self._listeners.get(name, ())):
             listener(job)
+
+
+@dataclass
+class Content:
+    """A file as the files service would answer."""
+
+    content: bytes
+    headers: Mapping[str, str]
+    status: int = 200
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self.content
+
+    async def read(self, limit: int) -> bytes:
+        assert len(self.content) <= limit
+        return self.content
+
+
+class MemoryFiles:
+    """A files service over a dict of keys and contents."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+
+    @asynccontextmanager
+    async def open(self, call: Call) -> AsyncIterator[Content]:
+        if call.key not in self.contents:
+            raise Problem(404, "not-found", "There is no such file.")
+        content = self.contents[call.key]
+        yield Content(content, {"Content-Type": call.claims["type"], "Content-Length": str(len(content))})
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass
+
+    def publish(self, phase: str, outputs: Mapping[str, bytes], **metadata: Any) -> Object:
+        """A phase's files, and its row of a status. ``metadata`` is of the first output."""
+        rows = [
+            {
+                "name": name, "file": f"{name}.bin", "mediaType": "audio/midi", "bytes": len(content),
+                "sha256": hashlib.sha256(content).hexdigest(), "metadata": {} if number else metadata,
+            }
+            for number, (name, content) in enumerate(outputs.items())
+        ]  # fmt: skip
+        manifest = json.dumps({
+            "apiVersion": "audiojobs.dev/v1alpha1", "job": "song", "namespace": "team", "uid": "u", "phase": phase,
+            "attempt": 1, "task": "Engrave", "fingerprint": "0" * 64, "outputs": rows,
+            "createdTime": "2026-11-29T00:00:00Z", "metadata": {},
+        }).encode()  # fmt: skip
+        self.contents |= {f"team/{phase}/manifest.json": manifest}
+        self.contents |= {f"team/{phase}/{name}.bin": content for name, content in outputs.items()}
+        digest = hashlib.sha256(manifest).hexdigest()
+        ref = {"key": f"team/{phase}/manifest.json", "sha256": digest, "count": len(rows)}
+        return {"name": phase, "attempt": 1, "state": "Succeeded", "manifest": ref}

@@ -88,7 +88,7 @@ def test_no_route_says_whether_a_job_exists_before_it_knows_the_caller(anonymous
     routes = routes_of(anonymous)
     assert len(routes) > 8
     for method, path in routes:
-        address = path.format(name="none", id="none", output="a", upload="up-" + "0" * 32, part=1)
+        address = path.format(name="none", id="none", output="a", upload="up-" + "0" * 32, part=1, instrument="a")
         assert anonymous.request(method, address, json={}).status_code == 401, (method, path)
         if not path.startswith(JOBS):
             continue

@@ -41,6 +41,13 @@ UPLOADS: list[tuple[Call, str, str, Any]] = [
     (Call.UPLOAD, "POST", f"/api/v1/uploads/{UPLOAD}/complete", None),
     (Call.UPLOAD, "DELETE", f"/api/v1/uploads/{UPLOAD}", None),
 ]
+SCORES: list[tuple[Call, str, str, Any]] = [
+    *(
+        (Call.DOWNLOAD, "GET", f"/api/v1/scores/song{part}", None)
+        for part in ("", "/pdf", "/preview", "/midi", "/metadata")
+    ),
+    (Call.DOWNLOAD, "GET", "/api/v1/midi/song/vocals", None),
+]
 EACH_MISSING = [(*route, verb) for route in ROUTES for verb in VERBS[route[0]]]
 
 
@@ -72,15 +79,26 @@ def test_who_may_make_no_job_may_hand_in_no_file(
     assert answer.status_code == 403, answer.text
 
 
+@pytest.mark.parametrize("path", [path for _, _, path, _ in SCORES])
+def test_who_may_see_no_job_gets_no_score_of_it(anonymous: TestClient, backend: MemoryBackend, path: str) -> None:
+    backend.verbs["reader"] = {"create", "list", "update"}
+    backend.put("song", state="Succeeded")
+    answer = anonymous.get(path, headers={"Authorization": f"Bearer {READER_TOKEN}"})
+    assert answer.status_code == 403, answer.text
+
+
 def test_every_route_is_in_the_table(anonymous: TestClient) -> None:
     paths = anonymous.get("/openapi.json").json()["paths"]
-    ours = [path for path in paths if path.startswith((JOBS, "/api/v1/uploads"))]
+    ours = [path for path in paths if path.startswith((JOBS, "/api/v1/uploads", "/api/v1/scores", "/api/v1/midi"))]
     served = {(method.upper(), path) for path in ours for method in paths[path]}
     jobs = {
         (method, JOBS + path.replace("song", "{name}").replace("vocals", "{output}")) for _, method, path, _ in ROUTES
     }
     files = {(method, path.replace(UPLOAD, "{upload}").replace("/1", "/{part}")) for _, method, path, _ in UPLOADS}
-    assert served == jobs | files
+    scores = {
+        (method, path.replace("song", "{name}").replace("vocals", "{instrument}")) for _, method, path, _ in SCORES
+    }
+    assert served == jobs | files | scores
     assert {call for call, *_ in ROUTES + UPLOADS} == set(VERBS) == set(Call)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
+from tests.unit.api.curl import commands, request_of
+from tests.unit.api.fakes import MemoryBackend
 
 from audiojob_api.settings import ApiSettings
 
@@ -18,34 +18,7 @@ ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 
 
-def commands(program: str) -> list[list[str]]:
-    """The words of each command of the page that runs this program."""
-    shell = "\n".join(re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)).replace("\\\n", " ")
-    joined = re.findall(r"((?:[^\n']|'[^']*')+)", shell)  # a body in quotes may have several lines
-    words = [shlex.split(line) for line in joined]
-    return [each for each in words if each[0] == program]
-
-
-def request_of(words: list[str]) -> tuple[str, str, dict[str, str], str | None]:
-    """Method, address, headers and body of a curl command. Fails for an option that it does not know."""
-    method, address, headers, body = "", "", {}, None
-    rest = iter(words[1:])
-    for word in rest:
-        if word == "-X":
-            method = next(rest)
-        elif word == "-H":
-            name, _, value = next(rest).partition(": ")
-            headers[name] = value.replace("$TOKEN", GOOD_TOKEN)
-        elif word == "-d":
-            body = next(rest)
-        elif not word.startswith("-"):
-            address = word
-        else:
-            assert word == "-N", word
-    return method or ("POST" if body else "GET"), address, headers, body
-
-
-CURLS = [request_of(words) for words in commands("curl")]
+CURLS = [request_of(words) for words in commands(PAGE, "curl")]
 
 
 def test_the_page_has_examples() -> None:
@@ -70,7 +43,7 @@ def test_the_table_of_calls_is_the_openapi_document(anonymous: TestClient) -> No
     calls = set()
     for cell in re.findall(r"^\| (`(?:GET|POST|PUT|PATCH|DELETE) [^|]*) \|", PAGE, re.MULTILINE):
         for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) ([^`?]+)", cell):
-            for word in ("NAME", "OUTPUT", "UPLOAD", "PART", "ID"):
+            for word in ("NAME", "OUTPUT", "UPLOAD", "PART", "INSTRUMENT", "ID"):
                 path = path.replace(word, f"{{{word.lower()}}}")  # noqa: PLW2901
             calls.add((method, path))
         first = re.search(r"`POST ([^`]+/)\w+`, `…/(\w+)`", cell)

@@ -34,6 +34,7 @@ def test_a_job_at_work() -> None:
         "current_stage": "separate", "priority": "high", "queue_position": None, "cancellation_requested": True,
         "created_at": "2026-01-01T00:00:00Z", "started_at": "2026-01-01T00:00:01Z",
         "updated_at": "2026-01-01T00:00:09Z", "completed_at": None, "failed_at": None, "outputs": [], "error": None,
+        "result_url": None, "result": None,
     }  # fmt: skip
 
 
@@ -42,6 +43,12 @@ def test_how_jobs_end() -> None:
     good = compat(shown(state="Succeeded", percent=100, completionTime=end, outputs=[{"name": "vocals"}]))
     assert (good["status"], good["completed_at"], good["failed_at"]) == ("completed", end, None)
     assert (good["progress"], good["outputs"]) == (1.0, ["vocals"])
+    assert (good["result_url"], good["result"]) == ("/api/v1/jobs/song/outputs", None)
+    film = [{"name": "video", "durationMilliseconds": 53_000}, {"name": "thumbnail"}]
+    assert compat(shown(state="Succeeded", outputs=film))["result"] == {
+        "video_path": "/api/v1/jobs/song/outputs/video", "thumbnail_path": "/api/v1/jobs/song/outputs/thumbnail",
+        "duration": 53.0,
+    }  # fmt: skip
     error = {"reason": "NotFound", "phase": "download", "message": "It is gone.", "retryable": False}
     bad = compat(shown(state="Failed", completionTime=end, error=error))
     assert (bad["status"], bad["completed_at"], bad["failed_at"]) == ("failed", None, end)

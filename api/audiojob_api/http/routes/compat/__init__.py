@@ -1,0 +1,1 @@
+"""Addresses that clients of older services know."""

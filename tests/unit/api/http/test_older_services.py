@@ -1,0 +1,104 @@
+"""docs/older-services.md: every command of it is run, and the answers have what clients of the old services read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from tests.unit.api.curl import commands, request_of
+from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend, MemoryFiles
+
+from audiojob_api.app import create_app
+from audiojob_api.settings import ApiSettings
+
+PAGE = (Path(__file__).parents[4] / "docs/older-services.md").read_text(encoding="utf-8")
+SECTIONS = {
+    part.partition("\n")[0]: part for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:] if "```sh" in part
+}
+SCORE = {"score": b"<score-partwise/>", "midi": b"MThd", "midi-piano": b"MThd", "preview": b"PNG", "pdf": b"%PDF"}
+TOLD = {
+    "title": "A piece", "key": "Bb major", "timeSignature": "3/4", "quartersPerMinute": 92.5, "steady": True,
+    "bars": 12, "pages": 1, "parts": ["piano"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def client(backend: MemoryBackend) -> Iterator[TestClient]:
+    files = MemoryFiles()
+    backend.put("song", state="Running", percent=42, message="Separating")
+    outputs = [{"name": "score", "phase": "engrave"}, {"name": "midi-piano", "phase": "engrave"}]
+    backend.put("scored", state="Succeeded", phases=[files.publish("engrave", SCORE, **TOLD)], outputs=outputs)
+    backend.put("working", state="Running", phases=[])
+    backend.put("plain", state="Succeeded", phases=[files.publish("other", {"score": b"x"}, bars=True, key=1)])
+    whole = replace(backend.backend(), files=files)
+    with TestClient(create_app(ApiSettings(namespace="team"), whole, backend.stopping)) as found:
+        found.headers["Authorization"] = f"Bearer {GOOD_TOKEN}"
+        yield found
+
+
+@pytest.mark.parametrize("name", SECTIONS, ids=[name.partition(":")[0] for name in SECTIONS])
+def test_the_calls_of_an_old_service(client: TestClient, name: str) -> None:
+    wanted = (
+        json.loads(re.findall(r"^```json\n(.*?)^```", SECTIONS[name], re.MULTILINE | re.DOTALL)[0])
+        if ("```json" in SECTIONS[name])
+        else {}
+    )
+    answers = []
+    for words in commands(SECTIONS[name], "curl"):
+        method, address, headers, body = request_of(words)
+        address = address.replace("NAME", "song").replace("SCORED", "scored")
+        answer = client.request(method, address, headers=headers, content=body)
+        assert answer.status_code in (200, 201, 202), (address, answer.text)
+        if "v1-compat" in address and "/jobs" in address:
+            answers += answer.json().get("items", [answer.json()])
+    assert answers
+    for answer in answers:
+        for field, value in wanted.items():
+            assert field in answer
+            assert None in (value, answer[field]) or type(value) is type(answer[field]), field
+
+
+def test_a_score_and_its_parts_have_addresses_of_their_own(client: TestClient) -> None:
+    for path, content in (
+        ("scores/scored", b"<score-partwise/>"), ("scores/scored/pdf", b"%PDF"), ("scores/scored/preview", b"PNG"),
+        ("scores/scored/midi", b"MThd"), ("midi/scored/piano", b"MThd"),
+    ):  # fmt: skip
+        answer = client.get(f"/api/v1/{path}")
+        assert (answer.status_code, answer.content) == (200, content), path
+    assert client.get("/api/v1/jobs/scored?format=v1-compat").json()["result_url"] == "/api/v1/scores/scored"
+    found = client.get("/api/v1/scores/scored/metadata").json()
+    assert found == {**TOLD, "instruments": ["piano"]}
+    assert client.get("/api/v1/scores/scored/metadata?format=v1-compat").json() == {
+        "tempo": 92.5, "key_signature": "Bb major", "time_signature": {"numerator": 3, "denominator": 4},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("midi/scored/vocals", 404, "instrument: the job has no MIDI file of 'vocals'; it has: piano."),
+        ("midi/plain/vocals", 404, "it has: none."),
+        ("midi/scored/..%2Fx", 404, "nothing at this path"),
+        ("midi/scored/Vocals", 422, "instrument"),
+        ("scores/plain/pdf", 404, "makes no score"),
+        ("scores/working", 202, "Running"),
+        ("midi/working/piano", 202, "Running"),
+        ("scores/nothing", 404, "There is no job 'nothing'."),
+        ("scores/scored/metadata?format=v2", 422, "format"),
+    ],
+)
+def test_what_is_not_there_says_why(client: TestClient, path: str, status: int, said: str) -> None:
+    answer = client.get(f"/api/v1/{path}")
+    assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
+
+
+def test_what_a_pod_wrote_of_a_score_is_not_believed(client: TestClient) -> None:
+    assert client.get("/api/v1/scores/plain/metadata").json() == {"parts": [], "instruments": []}
+    old: Any = client.get("/api/v1/scores/plain/metadata?format=v1-compat").json()
+    assert old == {"tempo": None, "key_signature": None, "time_signature": None}
