@@ -31,7 +31,18 @@ from audiojob_api.http.errors import install_handlers
 from audiojob_api.http.limits import BodyLimit, HeadRules, RateHeaders
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
 from audiojob_api.http.openapi import DescribedApp
-from audiojob_api.http.routes import control, events, health, jobs, keys, logs, outputs, statistics, uploads
+from audiojob_api.http.routes import (
+    control,
+    events,
+    health,
+    jobs,
+    jobs_with_file,
+    keys,
+    logs,
+    outputs,
+    statistics,
+    uploads,
+)
 from audiojob_api.http.routes.compat import scores
 from audiojob_api.jobs.following import has_ended
 from audiojob_api.jobs.ports import Lifecycle, NamespaceJobs
@@ -40,7 +51,9 @@ from audiojob_api.jobs.views import view
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
 
-_ROUTES: Final = (health, jobs, control, events, keys, statistics, outputs, logs, uploads, scores, docs_page)
+_ROUTES: Final = (
+    health, jobs_with_file, jobs, control, events, keys, statistics, outputs, logs, uploads, scores, docs_page,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

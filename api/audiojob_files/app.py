@@ -22,6 +22,7 @@ from audiojob_files.settings import FilesSettings
 from audiojob_files.uploads.folder import Uploads
 from audiojob_files.uploads.receiving import Receiver, Turns
 from audiojob_files.uploads.record import Limits
+from audiojob_files.uploads.whole import WholeReceiver
 from audiojob_store.ticket import HEADER, MAX_LIST_BYTES, NEXT_PIECE, QUERY, Ticket, UploadState, Verb, ZipList
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class FilesApp:
         self._uploads = Uploads(settings.root, settings.namespace, limits)
         self._receiver = Receiver(self._uploads)
         self._turns = Turns()
+        self._whole = WholeReceiver(self._uploads, self._turns)
         self._checksums = Checksums(settings.root)
 
     def routes(self) -> list[web.RouteDef]:
@@ -59,6 +61,7 @@ class FilesApp:
             web.get("/v1/uploads/{id}", self.status, allow_head=False),
             web.delete("/v1/uploads/{id}", self.delete),
             web.put("/v1/uploads/{id}/part", self.part),
+            web.put("/v1/uploads/{id}/whole", self.whole),
             web.post("/v1/uploads/{id}/complete", self.complete),
             web.post("/v1/uploads/{id}/use", self.use),
         ]
@@ -141,6 +144,12 @@ class FilesApp:
         ticket = self._ticket(request, Verb.PART)
         sha256 = await self._receiver.receive(request, ticket)
         return web.json_response({"part": ticket.part, "sha256": sha256})
+
+    async def whole(self, request: web.Request) -> web.Response:
+        """A file by one request: an upload that is complete, or none."""
+        ticket = self._ticket(request, Verb.WHOLE)
+        state, new = await self._whole.receive(request, ticket)
+        return _shown(state, 201 if new else 200)
 
     async def complete(self, request: web.Request) -> web.Response:
         """Make the parts an upload."""

@@ -37,6 +37,7 @@ class Verb(StrEnum):
     ZIP = "zip"
     LOG = "log"
     CREATE = "create"
+    WHOLE = "whole"
     PART = "part"
     COMPLETE = "complete"
     STATUS = "status"
@@ -44,14 +45,15 @@ class Verb(StrEnum):
     DELETE = "delete"
 
 
-WRITES: Final = frozenset({Verb.CREATE, Verb.PART, Verb.COMPLETE, Verb.USE, Verb.DELETE})
+WRITES: Final = frozenset({Verb.CREATE, Verb.WHOLE, Verb.PART, Verb.COMPLETE, Verb.USE, Verb.DELETE})
 """A ticket for one of these serves once."""
 
 
 class Ticket(WireModel):
     """One request. ``key``: of a file, of a phase's folder for its log, or an upload's id.
 
-    ``body`` is the sha256 of the list that a zip is made of. ``name`` is what people call the file.
+    ``body`` is the sha256 of the list that a zip is made of. ``name`` is what people call the file. ``size`` is the
+    file's; of an upload that comes whole it is the most that the file may have.
     """
 
     verb: Verb

@@ -63,6 +63,7 @@ _PATHS: Final = {
     Verb.STATUS: ("GET", ""),
     Verb.DELETE: ("DELETE", ""),
     Verb.PART: ("PUT", "/part"),
+    Verb.WHOLE: ("PUT", "/whole"),
     Verb.COMPLETE: ("POST", "/complete"),
     Verb.USE: ("POST", "/use"),
 }
@@ -71,10 +72,11 @@ _PATHS: Final = {
 async def ask(files: Files, wanted: Call) -> UploadState:
     """The state that such a request answers with."""
     async with files.open(wanted) as answer:
-        return await _state(answer)
+        return await state_of(answer)
 
 
-async def _state(answer: Answer) -> UploadState:
+async def state_of(answer: Answer) -> UploadState:
+    """What the service answers about an upload. Raises a 503 Problem for what is no such answer."""
     try:
         return UploadState.read(await answer.read(MAX_STATE_BYTES))
     except ValueError:

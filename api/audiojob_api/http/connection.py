@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
@@ -18,6 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from audiojob_api.files.multipart import is_form
 from audiojob_api.http.metrics import Refused
 
 _TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -28,14 +29,30 @@ _BAD_LINES: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\n[ \t]")
 _HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 looks for it
 _LONGEST_MARK: Final = 3  # bytes, of what these find
 
-# A part of an upload, whose body may be large: as long as so much of it comes in the time for a body, it is waited for.
+# A part of an upload, and a job with its file, may have large bodies: as long as so much of one comes in the time for a
+# body, it is waited for.
 _UPLOAD: Final = re.compile(r"/api/v1/uploads/[^/]+/parts/[^/]+")
+_JOBS: Final = "/api/v1/jobs"
 _STEP_BYTES: Final = 256 * 1024
 
 
 def is_upload(method: str, path: str) -> bool:
     """Whether a request carries a part of an upload. A path decides, so that no header can."""
     return method == "PUT" and _UPLOAD.fullmatch(path) is not None
+
+
+def carries_job_and_file(scope: Mapping[str, Any]) -> bool:
+    """Whether a request is a job with its file, as a form. Its own route takes such requests and keeps none of a body;
+    the router asks the same question, so that no header lets a large body reach another route.
+    """
+    if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != _JOBS:
+        return False
+    given = [value for name, value in scope["headers"] if name == b"content-type"]
+    return len(given) == 1 and is_form(given[0].decode("latin-1"))
+
+
+def _is_large(scope: Mapping[str, Any]) -> bool:
+    return is_upload(scope["method"], scope["path"]) or carries_job_and_file(scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +190,8 @@ class LimitedProtocol(H11Protocol):
             self._stop_waiting()
             return
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
-        uploads = state is h11.SEND_BODY and cycle is not None and is_upload(cycle.scope["method"], cycle.scope["path"])
-        part = (state, self.cycle, self._came // _STEP_BYTES if uploads else 0)
+        large = state is h11.SEND_BODY and cycle is not None and _is_large(cycle.scope)
+        part = (state, self.cycle, self._came // _STEP_BYTES if large else 0)
         if part != self._waiting_for:
             self._stop_waiting()
             seconds = self._limits.head_seconds if state is h11.IDLE else self._limits.body_seconds

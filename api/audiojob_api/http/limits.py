@@ -7,10 +7,10 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiojob_api.access.limits.burst import Room
-from audiojob_api.http.connection import is_upload
+from audiojob_api.http.connection import carries_job_and_file, is_upload
 from audiojob_api.http.errors import answer
 from audiojob_api.problems import Problem
-from audiojob_store.ticket import PART_BYTES
+from audiojob_store.ticket import MAX_UPLOAD_BYTES, PART_BYTES
 
 _ROOM = "room"
 _LENGTH_DIGITS = 18
@@ -85,8 +85,8 @@ class RateHeaders:
 class BodyLimit:
     """ASGI middleware: a body over ``max_bytes`` is answered with 413, whether its length was declared or not.
 
-    A part of an upload may be larger: its path says so, never a header. A WebSocket has no body; its server limits the
-    size of a message.
+    A part of an upload may be larger, and a job with its file: their routes say so, and keep none of it. A WebSocket
+    has no body; its server limits the size of a message.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
@@ -97,7 +97,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = PART_BYTES if is_upload(scope["method"], scope["path"]) else self._max_bytes
+        most = self._most(scope)
         detail = f"The body is larger than {most} bytes."
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         # Its text is checked first: Python refuses to convert a number of thousands of digits.
@@ -115,3 +115,8 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+    def _most(self, scope: Scope) -> int:
+        if is_upload(scope["method"], scope["path"]):
+            return PART_BYTES
+        return MAX_UPLOAD_BYTES + self._max_bytes if carries_job_and_file(scope) else self._max_bytes

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 
+from audiojob_api.files.one_shot import FILE_PART, JOB_PART
 from audiojob_api.http.errors import MEDIA_TYPE, ProblemDocument
+
+_FORM: Final[dict[str, Any]] = {
+    "schema": {
+        "type": "object",
+        "required": [JOB_PART, FILE_PART],
+        "properties": {
+            JOB_PART: {"$ref": "#/components/schemas/JobRequest"},
+            FILE_PART: {"type": "string", "format": "binary"},
+        },
+    },
+    "encoding": {JOB_PART: {"contentType": "application/json"}},
+}
+JOB_AND_FILE: Final[dict[str, Any]] = {"requestBody": {"content": {"multipart/form-data": _FORM}}}
+"""The other body of the route that creates jobs, which has a route of its own."""
 
 
 class DescribedApp(FastAPI):

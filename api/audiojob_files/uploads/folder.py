@@ -84,6 +84,16 @@ class Uploads:
         trees.write_file(self.root, f"{self.incoming(record.id)}/{RECORD}", _encoded(record))
         return self._state(record)
 
+    def shrink(self, upload: str, owner: str | None, size: int) -> None:
+        """All of it came, and it is smaller than the most that it might have been."""
+        record, _ = self.find(upload, owner)
+        found = record.model_copy(update={"bytes": size})
+        trees.write_file(self.root, f"{self.incoming(upload)}/{RECORD}", _encoded(found))
+
+    def forget(self, upload: str) -> None:
+        """Remove what came of one that is not complete."""
+        trees.remove_tree(self.root, self.incoming(upload))
+
     def find(self, upload: str, owner: str | None) -> tuple[Record, bool]:
         """The record, and whether the upload is complete. Somebody else's is not there."""
         for key, complete in (

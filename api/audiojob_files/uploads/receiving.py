@@ -96,7 +96,7 @@ async def _take(body: StreamReader, part: Part, descriptor: int | None) -> str:
     offset = (part.number - 1) * PART_BYTES
     work: asyncio.Task[None] | None = None
     try:
-        async for block in _blocks(body):
+        async for block in blocks_of(body):
             if taken + len(block) > part.size:
                 raise _larger(part.number, part.size)
             if work is not None:
@@ -111,7 +111,7 @@ async def _take(body: StreamReader, part: Part, descriptor: int | None) -> str:
     return digest.hexdigest()
 
 
-async def _blocks(body: StreamReader) -> AsyncIterator[bytes]:
+async def blocks_of(body: StreamReader) -> AsyncIterator[bytes]:
     """Blocks of a size that is worth a thread."""
     waiting, size = [], 0
     async for piece in body.iter_any():

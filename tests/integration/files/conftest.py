@@ -1,28 +1,41 @@
-"""A files service over a folder of the test, and an API's key to write tickets with."""
+"""A files service over a folder of the test, an API's key to write tickets with, and an API before the service."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import jwt
 import pytest
+import uvicorn
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from jwt.algorithms import OKPAlgorithm
+from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
+from audiojob_api.__main__ import _config
+from audiojob_api.app import create_app as create_api
+from audiojob_api.cluster.files import HttpFiles
+from audiojob_api.cluster.ticket_key import TicketKey
+from audiojob_api.files.tickets import Signer
+from audiojob_api.http.metrics import ApiMetrics
+from audiojob_api.jobs.ports import NamespaceJobs
+from audiojob_api.settings import ApiSettings
 from audiojob_files.__main__ import READ_BYTES
 from audiojob_files.app import create_app
 from audiojob_files.settings import FilesSettings
 from audiojob_store.ticket import HEADER, ISSUER, audience
 
 NAMESPACE = "music"
+OTHER_TOKEN = "other-token"
 
 
 @dataclass
@@ -70,3 +83,51 @@ async def files(tmp_path: Path) -> AsyncIterator[Service]:
     async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}", auto_decompress=False) as session:
         yield Service(tmp_path / "store", session, key)
     await runner.cleanup()
+
+
+class _NoKeeping(TicketKey):
+    """A key that is there already."""
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+@dataclass
+class Api:
+    backend: MemoryBackend
+    service: Service
+    session: aiohttp.ClientSession
+    files: HttpFiles
+
+    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
+        """Status, headers and body, read as JSON where it is some."""
+        headers = {"Authorization": f"Bearer {GOOD_TOKEN}", **options.pop("headers", {})}
+        async with self.session.request(method, f"/api/v1{path}", headers=headers, **options) as answer:
+            content = await answer.read()
+            return answer.status, answer.headers, json.loads(content) if "json" in answer.content_type else content
+
+
+@pytest.fixture
+async def api(files: Service) -> AsyncIterator[Api]:
+    seed = files.key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+    key = _NoKeeping(None, "", "", "", ())  # type: ignore[arg-type] # nothing is asked of the cluster
+    key.signer = Signer(seed)
+    keys = files.store.parent / "keys.json"
+    keys.write_text(json.dumps({"keys": [dict(key.signer.public)]}))
+    through = HttpFiles(str(files.session._base_url).rstrip("/"), key)
+    backend = MemoryBackend()
+    backend.users[OTHER_TOKEN] = "other"
+    backend.reachable = {NAMESPACE}
+    settings = ApiSettings(namespace=NAMESPACE, port=0, host="127.0.0.1")
+    metrics = ApiMetrics()
+    jobs = {NAMESPACE: NamespaceJobs(reader=backend, live=backend, writer=backend)}
+    app = create_api(settings, replace(backend.backend(), jobs=jobs, files=through), backend.stopping, metrics)
+    server = uvicorn.Server(_config(app, settings, metrics))
+    running = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event of it
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        yield Api(backend, files, session, through)
+    server.should_exit = True
+    await running

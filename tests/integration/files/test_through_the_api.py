@@ -9,79 +9,15 @@ import json
 import secrets
 import zipfile
 import zlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from typing import Any
 
-import aiohttp
-import pytest
-import uvicorn
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.integration.files.conftest import Service
-from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
+from tests.integration.files.conftest import NAMESPACE, OTHER_TOKEN, Api
+from tests.unit.api.fakes import GOOD_TOKEN
 
-from audiojob_api.__main__ import _config
-from audiojob_api.app import create_app
-from audiojob_api.cluster.files import HttpFiles
-from audiojob_api.cluster.ticket_key import TicketKey
-from audiojob_api.files.tickets import Signer
-from audiojob_api.http.metrics import ApiMetrics
-from audiojob_api.jobs.ports import NamespaceJobs
-from audiojob_api.settings import ApiSettings
 from audiojob_store.ticket import PART_BYTES
 
-NAMESPACE = "music"
 UID = "5f1e0000-0000-4000-8000-000000000001"
-OTHER_TOKEN = "other-token"
 SONG = b"fLaC" + secrets.token_bytes(65_536) * 257  # two parts
-
-
-class _NoKeeping(TicketKey):
-    """A key that is there already."""
-
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-
-@dataclass
-class Api:
-    backend: MemoryBackend
-    service: Service
-    session: aiohttp.ClientSession
-    files: HttpFiles
-
-    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
-        """Status, headers and body, read as JSON where it is some."""
-        headers = {"Authorization": f"Bearer {GOOD_TOKEN}", **options.pop("headers", {})}
-        async with self.session.request(method, f"/api/v1{path}", headers=headers, **options) as answer:
-            content = await answer.read()
-            return answer.status, answer.headers, json.loads(content) if "json" in answer.content_type else content
-
-
-@pytest.fixture
-async def api(files: Service) -> AsyncIterator[Api]:
-    seed = files.key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-    key = _NoKeeping(None, "", "", "", ())  # type: ignore[arg-type] # nothing is asked of the cluster
-    key.signer = Signer(seed)
-    keys = files.store.parent / "keys.json"
-    keys.write_text(json.dumps({"keys": [dict(key.signer.public)]}))
-    through = HttpFiles(str(files.session._base_url).rstrip("/"), key)
-    backend = MemoryBackend()
-    backend.users[OTHER_TOKEN] = "other"
-    backend.reachable = {NAMESPACE}
-    settings = ApiSettings(namespace=NAMESPACE, port=0, host="127.0.0.1")
-    metrics = ApiMetrics()
-    jobs = {NAMESPACE: NamespaceJobs(reader=backend, live=backend, writer=backend)}
-    app = create_app(settings, replace(backend.backend(), jobs=jobs, files=through), backend.stopping, metrics)
-    server = uvicorn.Server(_config(app, settings, metrics))
-    running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event of it
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-        yield Api(backend, files, session, through)
-    server.should_exit = True
-    await running
 
 
 async def upload(api: Api, content: bytes = SONG, **more: Any) -> str:

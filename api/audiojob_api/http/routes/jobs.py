@@ -32,6 +32,7 @@ from audiojob_api.http.deps import (
     single_query,
 )
 from audiojob_api.http.errors import responses
+from audiojob_api.http.openapi import JOB_AND_FILE
 from audiojob_api.http.routes.queries import Asked
 from audiojob_api.jobs.create import Created, Requester, create_once, new_job, retry_job
 from audiojob_api.jobs.ports import JobWriter, LiveJobs
@@ -99,11 +100,15 @@ Maker = Annotated[_Maker, Depends(_maker)]
     status_code=201,
     response_model=JobView,
     dependencies=[Depends(require_json)],
-    responses={**_MADE_BEFORE, **responses(400, 409, 413, 415)},
+    responses={**_MADE_BEFORE, **responses(400, 409, 411, 413, 415, 507)},
+    openapi_extra=JOB_AND_FILE,
     summary="Create a job",
 )
 async def create(request: Request, body: JobRequest, requester: Creator, maker: Maker) -> Response:
-    """201 with the job; 200 with the job that the same idempotency key and body made before."""
+    """201 with the job; 200 with the job that the same idempotency key and body made before.
+
+    As a form, `job` is the job without its source, and `file`, the last part, becomes its source.
+    """
     check(body)
     if body.upload is not None:
         files = files_of(request)
