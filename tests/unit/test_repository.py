@@ -91,11 +91,15 @@ def shipped_modules() -> list[Path]:
     return [path for package, folder in PACKAGES.items() for path in sorted((ROOT / folder / package).rglob("*.py"))]
 
 
+TELLING = re.compile(r"subprocess|\bpty\b|multiprocessing|\bos\.|[\"']ff(mpeg|probe)[\"']|\bimport os\b|\bfrom os\b")
+
+
 @cache
 def words_of(path: Path) -> set[str]:
-    """Imported modules, and strings of one word, of a module."""
+    """Imported modules, attributes of `os` and first words of lists, of a module that names any we look for."""
+    text = path.read_text(encoding="utf-8")
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(text)) if TELLING.search(text) else ():
         if isinstance(node, ast.Import):
             found |= {f"import {alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -87,9 +88,12 @@ def used(root: Path, extra: str, distributions: Iterable[str]) -> dict[str, list
         for name in names
         if name.lower() in set(distributions) - _ONLY_HERE
     }
+    mentions = re.compile(rf"^ *(?:import|from) (?:{'|'.join(map(re.escape, sorted(of_module)))})\b", re.MULTILINE)
     found: defaultdict[str, set[str]] = defaultdict(set)
     for package in EXTRAS[extra]:
         for path in sorted((root / package).rglob("*.py")):
+            if not mentions.search(_text(path)):  # to parse a file takes milliseconds, and most import none of these
+                continue
             for name in _imported_by(path):
                 distribution = of_module.get(name.partition(":")[0].partition(".")[0])
                 if distribution:
@@ -98,9 +102,14 @@ def used(root: Path, extra: str, distributions: Iterable[str]) -> dict[str, list
 
 
 @cache
-def _imported_by(path: Path) -> tuple[str, ...]:
+def _text(path: Path) -> str:
     """Kept, because extras share packages."""
-    return tuple(imported(path.read_text(encoding="utf-8")))
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def _imported_by(path: Path) -> tuple[str, ...]:
+    return tuple(imported(_text(path)))
 
 
 def imported(source: str) -> Iterator[str]:
