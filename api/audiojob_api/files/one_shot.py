@@ -17,6 +17,7 @@ JOB_PART: Final = "job"
 FILE_PART: Final = "file"
 _MAX_NAME: Final = 255
 _MAX_TYPE: Final = 100
+_MAX_REST: Final = 2 * 1024 * 1024  # of a body beside its file: the job and the heads of both parts
 _CREATED: Final = 201
 
 
@@ -45,10 +46,13 @@ class Sender:
 
     async def send(self, part: Part, parts: Parts, length: int) -> Sent:
         """Send the file that stands next in a body of this length. Raises a Problem; then no upload is left."""
-        most = length - parts.taken - parts.end_bytes
-        _check(part, most)
+        _check(part, length)
         content = _Content(parts)
-        claims = {"size": most, "name": part.filename, "type": (part.media_type or _NO_TYPE).lower()}
+        claims = {
+            "size": min(length, MAX_UPLOAD_BYTES),
+            "name": part.filename,
+            "type": (part.media_type or _NO_TYPE).lower(),
+        }
         wanted = uploads.call(self.namespace, self._upload(), Verb.WHOLE, self.username, **claims)
         try:
             async with self.files.open(replace(wanted, body=content.pieces())) as answer:
@@ -86,12 +90,10 @@ class _Content:
             raise
 
 
-def _check(part: Part, most: int) -> None:
+def _check(part: Part, length: int) -> None:
     if part.filename is None or len(part.filename) > _MAX_NAME:
         raise invalid_field(FILE_PART, f"must be a file, with a name of at most {_MAX_NAME} characters")
     if len(part.media_type or "") > _MAX_TYPE:
         raise invalid_field(FILE_PART, f"its Content-Type may have at most {_MAX_TYPE} characters")
-    if most < 1:
-        raise Problem(422, "empty-upload", f"{FILE_PART}: has no bytes; send one that has some.")
-    if most > MAX_UPLOAD_BYTES:
+    if length > MAX_UPLOAD_BYTES + _MAX_REST:
         raise Problem(413, "upload-too-large", f"{FILE_PART}: may have at most {MAX_UPLOAD_BYTES} bytes.")

@@ -111,7 +111,6 @@ BAD_FORMS = [
     pytest.param((FILE_PART, JOB_PART, b"--b--\r\n"), b"422", id="the file first"),
     pytest.param((JOB_PART, b"--b--\r\n"), b"422", id="no file"),
     pytest.param((JOB_PART, FILE_PART, FILE_PART, b"--b--\r\n"), b"400", id="two files"),
-    pytest.param((JOB_PART, FILE_PART, b"--b--\r\n", bytes(5000)), b"400", id="something behind its end"),
     pytest.param((JOB_PART, FILE_PART[:-2], bytes(100)), b"400", id="no end"),
     pytest.param((b"--c\r\n",), b"400", id="another boundary"),
 ]

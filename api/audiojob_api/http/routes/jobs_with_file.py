@@ -49,7 +49,6 @@ async def create_with_file(
     if length is None:
         raise Problem(411, "length-required", "Send the form with Content-Length, so that room is kept for the file.")
     parts = Parts(aiter(request.stream()), boundary_of(request.headers["content-type"]))
-    await parts.begin()
     body = await _job(parts, settings.max_body_bytes)
     await require(rights_to_create(new_job(body, requester), may_exist=False))
     sender = Sender(files, requester.namespace, requester.user, requester.digest)

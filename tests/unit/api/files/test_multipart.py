@@ -25,21 +25,17 @@ async def pieces(body: bytes, size: int) -> AsyncIterator[bytes]:
         yield body[start : start + size]
 
 
-async def read(body: bytes, size: int = 10**6) -> list[tuple[Part, bytes, int]]:
-    """Every part with its content and where that begins."""
+async def read(body: bytes, size: int = 10**6) -> list[tuple[Part, bytes]]:
+    """Every part with its content."""
     parts, found = Parts(pieces(body, size), b"b"), []
-    await parts.begin()
     while (head := await parts.head()) is not None:
-        begin = parts.taken
-        found.append((head, b"".join([each async for each in parts.content()]), begin))
+        found.append((head, b"".join([each async for each in parts.content()])))
     return found
 
 
 def test_parts_are_the_same_however_they_come() -> None:
     for size in range(1, len(BODY) + 1):
-        found = asyncio.run(read(BODY, size))
-        assert [(head, content) for head, content, _ in found] == [(JOB, b"{}"), (SONG, CONTENT)], size
-        assert all(BODY[begin:].startswith(content) for _, content, begin in found)
+        assert asyncio.run(read(BODY, size)) == [(JOB, b"{}"), (SONG, CONTENT)], size
 
 
 @pytest.mark.parametrize(
@@ -51,11 +47,14 @@ def test_parts_are_the_same_however_they_come() -> None:
         pytest.param(b"--b x\r\n", id="something behind a boundary"),
         pytest.param(BODY[:-12], id="cut within a part"),
         pytest.param(BODY[:60], id="cut within headers"),
-        pytest.param(BODY + bytes(1025), id="more behind its end"),
         pytest.param(b"--b\r\n" + b"a: b\r\n" * 2000 + b"\r\n--b--", id="thousands of headers"),
         pytest.param(b"--b\r\nContent-Type: a/b\r\n\r\n--b--", id="no name"),
         pytest.param(b'--b\r\nContent-Disposition: attachment; name="a"\r\n\r\n\r\n--b--', id="no form data"),
-        pytest.param(b'--b\r\nContent-Disposition: form-data; name="a"; name="b"\r\n\r\n\r\n--b--', id="two names"),
+        pytest.param(
+            b'--b\r\nContent-Disposition: form-data; name="a"\r\n'
+            b'Content-Disposition: form-data; name="b"\r\n\r\n\r\n--b--',
+            id="two names",
+        ),
         pytest.param(b'--b\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n\r\n--b--', id="not UTF-8"),
         pytest.param(
             b'--b\r\nContent-Disposition: form-data; name="a"\r\nContent-Transfer-Encoding: base64\r\n\r\n\r\n--b--',
@@ -63,7 +62,7 @@ def test_parts_are_the_same_however_they_come() -> None:
         ),
     ],
 )
-def test_a_form_that_can_be_read_in_two_ways_is_refused(body: bytes) -> None:
+def test_what_is_no_form_is_refused(body: bytes) -> None:
     with pytest.raises(Problem) as refused:
         asyncio.run(read(body))
     assert (refused.value.status, refused.value.kind) == (400, "invalid-multipart")
