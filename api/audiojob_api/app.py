@@ -22,6 +22,7 @@ from audiojob_api.access.limits.burst import Bursts
 from audiojob_api.access.limits.ledger import Ledger
 from audiojob_api.access.limits.quota import Fate, Quota
 from audiojob_api.access.places import Places
+from audiojob_api.archive.metrics import ArchiveMetrics
 from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.files.ports import Files
 from audiojob_api.http import docs_page
@@ -127,6 +128,8 @@ def create_app(
 def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, metrics: ApiMetrics) -> Services:
     ProcessCollector(registry=metrics.registry)  # its memory and CPU
     access, database = backend.access, backend.database
+    if database is not None:
+        metrics.registry.register(ArchiveMetrics(database, backend.archive))
     key_store = None if database is None else KeyStore(database)
     reviewers = list(backend.reviewers)
     if key_store is not None:

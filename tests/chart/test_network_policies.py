@@ -51,6 +51,27 @@ def test_where_the_api_server_is_not_known_only_its_ports_are_open(helm: Helm) -
 STORE = ("NetworkPolicy", "audiojob-store", "music")
 
 
+def test_the_api_reaches_its_database_once_its_networks_are_named(helm: Helm) -> None:
+    database: Object = {"kind": "PostgreSQL", "secret": "db"}
+    values = merged(VALUES, {"api": {"database": database}, "files": {"enabled": True, "oneNode": True}})
+    name = ("NetworkPolicy", "audiojob-api", "audiojob-system")
+    assert "audiojob-api" not in [each["metadata"]["name"] for each in of_kind(helm.render(values), "NetworkPolicy")]
+    named = merged(values, {"networkPolicy": {"apiCIDRs": ["10.1.2.3/32:5432", "10.1.2.4/32"]}})
+    objects = helm.render(named)
+    policy, pod = find(objects, *name), find(objects, "Deployment", "audiojob-api", "audiojob-system")
+    selected = policy["spec"]["podSelector"]["matchLabels"].items()
+    assert selected <= pod["spec"]["template"]["metadata"]["labels"].items()
+    dns, server, files, sql, provider = policy["spec"]["egress"]
+    assert [each["port"] for each in dns["ports"]] == [53, 53]
+    assert server["to"] == [{"ipBlock": {"cidr": "10.0.0.10/32"}}]
+    assert files["to"][0]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "music"}
+    assert (sql["to"], sql["ports"]) == (
+        [{"ipBlock": {"cidr": "10.1.2.3/32"}}], [{"port": 5432, "protocol": "TCP"}],
+    )  # fmt: skip
+    assert [each["port"] for each in provider["ports"]] == [80, 443]
+    assert policy["spec"]["policyTypes"] == ["Egress"], "who may come in is the ingress's business"
+
+
 def test_what_fetches_reaches_no_address_that_is_not_public(helm: Helm) -> None:
     policy = find(helm.render(VALUES), "NetworkPolicy", "audiojob-internet", "music")
     blocks = [each["ipBlock"] for each in policy["spec"]["egress"][0]["to"]]

@@ -176,6 +176,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "networkPolicy.storeCIDRs": (["10.9.0.0/16"], POLICIES),
     "networkPolicy.clusterCIDRs": (["11.0.0.0/8"], POLICIES),
     "networkPolicy.proxyCIDRs": (["10.1.2.3/32:3128"], POLICIES),
+    "networkPolicy.apiCIDRs": (["10.1.2.3/32:5432"], POLICIES),
     "sites": ([{"host": "youtube.com", "maxRunning": 2}], {}),
     "reuse.enabled": (False, {}),
     "reuse.downloadSeconds": (60, {}),

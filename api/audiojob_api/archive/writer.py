@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from audiojob_api.archive.progress import Failure, Progress
 from audiojob_api.archive.store import ArchiveStore, Superseded
 from audiojob_api.jobs.listing.rows import JobRow
 from audiojob_api.sql.database import Database, State
@@ -52,7 +53,7 @@ class ArchiveWriter:
         self._next_sweep = 0.0
         self.epoch: int | None = None
         """Of this process while it is the writer."""
-        self.written = 0
+        self.progress = Progress()
 
     @property
     def database(self) -> Database:
@@ -63,6 +64,12 @@ class ArchiveWriter:
     def pending(self) -> int:
         """Finished jobs that are not in the archive yet, as far as this process knows."""
         return len(self._pending)
+
+    @property
+    def oldest(self) -> int | None:
+        """When the one of them that waits longest has ended, in milliseconds; None for none."""
+        first = next(iter(self._pending.values()), None)
+        return None if first is None else first.finished or first.created
 
     def saw(self, old: JobRow | None, new: JobRow | None) -> None:
         """A job of the read model has changed; None where there is none."""
@@ -83,6 +90,7 @@ class ArchiveWriter:
         if len(self._gone) > _MOST_GONE:
             oldest = next(uid for uid in self._pending if uid in self._gone)
             _log.error("job %s was deleted and cannot be archived: too many wait", self._pending[oldest].name)
+            self.progress.failures[Failure.LOST] += 1
             self._forget(oldest)
 
     def _forget(self, uid: str) -> None:
@@ -101,10 +109,13 @@ class ArchiveWriter:
                 except Superseded:
                     _log.warning("another replica writes the archive from now on")
                     self.epoch = None
+                    self.progress.failures[Failure.SUPERSEDED] += 1
                 except DatabaseUnavailable:
+                    self.progress.failures[Failure.UNAVAILABLE] += 1
                     await asyncio.sleep(min(1.0, self._pause))
                 except Exception:  # noqa: BLE001 - a writer that ended would keep every job's record for a week
                     _log.exception("the archive's writer failed; it goes on")
+                    self.progress.failures[Failure.FAULT] += 1
                     await asyncio.sleep(min(1.0, self._pause))
         finally:
             await self._release()
@@ -133,11 +144,12 @@ class ArchiveWriter:
             await asyncio.sleep(_GATHER_SECONDS)  # others end at the same moment
         except TimeoutError:
             await self._store.renew(epoch)
+            self.progress.succeeded()
             await self._sweep(epoch)
 
     async def _write(self, epoch: int) -> None:
         batch = list(self._pending.values())[:_BATCH]
-        self.written += await self._store.put(epoch, batch)
+        self.progress.succeeded(await self._store.put(epoch, batch))
         for row in batch:
             if self._pending.get(row.uid) is row:
                 del self._pending[row.uid]
@@ -155,6 +167,7 @@ class ArchiveWriter:
                 return await self._clusters[row.namespace].mark_archived(row)
 
         done = await asyncio.gather(*(mark(row) for row in batch))
+        self.progress.failures[Failure.MARK] += done.count(False)
         for row, marked in zip(batch, done, strict=True):
             self._unmarked.pop(row.uid, None)
             if not marked:

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from audiojob_api.archive.metrics import DESCRIPTIONS as ARCHIVE
+from audiojob_api.archive.progress import Failure
 from audiojob_api.http.metrics import OUTCOMES, ApiMetrics, Refused
+from audiojob_api.sql.database import State as DatabaseState
 from audiojob_dev.monitoring.promql import Selector, aggregations, grouped_by, selectors
 from audiojob_operator.deciding.transitions import OTHER, AttemptClass
 from audiojob_operator.metrics.registry import Metrics
@@ -23,9 +26,9 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
     "class": frozenset(AttemptClass),
     "device": frozenset(Device),
     "outcome": frozenset(OUTCOMES),
-    "reason": frozenset({*Reason, *DegradedReason, *Refused, OTHER}),
+    "reason": frozenset({*Reason, *DegradedReason, *Refused, *Failure, OTHER}),
     "result": frozenset({"ok", "fault", "transport", "429"}),
-    "state": frozenset({*State, "offered", "held", "wanted"}),
+    "state": frozenset({*State, *DatabaseState, "offered", "held", "wanted"}),
 }
 
 Known = Mapping[str, frozenset[str]]
@@ -33,7 +36,7 @@ Known = Mapping[str, frozenset[str]]
 
 def described() -> list[Description]:
     """Every metric of operator and API."""
-    return [*Metrics().descriptions, *ApiMetrics().descriptions]
+    return [*Metrics().descriptions, *ApiMetrics().descriptions, *ARCHIVE]
 
 
 def known(descriptions: Iterable[Description], recorded: Iterable[tuple[str, Iterable[str]]] = ()) -> Known:

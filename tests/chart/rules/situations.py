@@ -207,6 +207,8 @@ _API: Final = (
     _quiet("ApiSlow", "all within a second", 20, _answers("0+10x240", "0+10x240")),
     _fires("ApiStale", "five minutes", 15, {"audiojob_api_read_model_age_seconds": "300x240"}),
     _quiet("ApiStale", "half a minute", 15, {"audiojob_api_read_model_age_seconds": "30x240"}),
+    _fires("ArchiveLate", "half an hour", 15, {"audiojob_api_archive_lag_seconds": "1800x240"}),
+    _quiet("ArchiveLate", "a minute", 15, {"audiojob_api_archive_lag_seconds": "60x240"}),
 )  # fmt: skip
 
 SITUATIONS: Final = (*_OPERATOR, *_WORK, *_API)

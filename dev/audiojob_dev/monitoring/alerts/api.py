@@ -37,4 +37,13 @@ API: Final = (
         "{{ $labels.pod }} last heard from the API server {{ $value | humanizeDuration }} ago.",
         (Threshold("apiStaleSeconds", 120, "Seconds since the API heard from the API server."),),
     ),
+    Alert(
+        "ArchiveLate",
+        "warning",
+        "10m",
+        "max by (pod) (audiojob_api_archive_lag_seconds) > ${archiveLateSeconds}",
+        "Finished jobs do not get into the archive.",
+        "{{ $labels.pod }} knows a job that ended {{ $value | humanizeDuration }} ago and is not archived.",
+        (Threshold("archiveLateSeconds", 900, "Seconds since the end of a job that is not archived."),),
+    ),
 )

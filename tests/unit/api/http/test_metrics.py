@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -14,8 +16,11 @@ from starlette.types import Message
 from tests.unit.api.fakes import MemoryBackend
 
 from audiojob_api.app import create_app
+from audiojob_api.archive.metrics import ArchiveMetrics
+from audiojob_api.archive.progress import Failure, Progress
 from audiojob_api.http.metrics import _METHODS, ApiMetrics, RequestTimer
 from audiojob_api.settings import ApiSettings
+from audiojob_api.sql.database import State
 
 JOBS = "/api/v1/jobs"
 
@@ -59,6 +64,40 @@ def test_a_method_that_a_route_does_not_take_is_no_label(client: TestClient) -> 
     shown = [line for line in client.get("/metrics").text.splitlines() if "seconds_count" in line and "livez" in line]
     assert len(shown) == 1
     assert 'method="other"' in shown[0]
+
+
+@dataclass
+class Archive:
+    """A writer and its database, as they are shown."""
+
+    pending: int = 0
+    oldest: int | None = None
+    epoch: int | None = None
+    state: State = State.READY
+    progress: Progress = field(default_factory=Progress)
+
+
+def test_the_archive_is_shown_as_it_is_when_asked() -> None:
+    archive = Archive()
+    metrics = ApiMetrics()
+    metrics.registry.register(ArchiveMetrics(archive, archive))
+    for line in (
+        "audiojob_api_archive_pending 0.0", "audiojob_api_archive_lag_seconds 0.0", "audiojob_api_archive_epoch 0.0",
+        'audiojob_api_archive_failures_total{reason="lost"} 0.0', 'audiojob_api_database{state="Ready"} 1.0',
+    ):  # fmt: skip
+        assert line in lines(metrics)
+    archive.pending, archive.oldest, archive.epoch = 3, round((time.time() - 100) * 1_000), 7
+    archive.state = State.AWAY
+    archive.progress.succeeded(5)
+    archive.progress.failures[Failure.MARK] += 2
+    shown = lines(metrics)
+    for line in (
+        "audiojob_api_archive_pending 3.0", "audiojob_api_archive_epoch 7.0", "audiojob_api_archive_written_total 5.0",
+        'audiojob_api_archive_failures_total{reason="mark"} 2.0', 'audiojob_api_database{state="Away"} 1.0',
+    ):  # fmt: skip
+        assert line in shown
+    lag = next(line for line in shown if line.startswith("audiojob_api_archive_lag_seconds"))
+    assert float(lag.split()[1]) > 99
 
 
 async def nobody() -> Message:
