@@ -1,136 +1,43 @@
-"""How long lists of a large archive take, on either database, and what 50,000 live jobs cost in memory and in pauses.
+"""How long lists of a large archive take, on either database: ``python bench/api/archive.py [--database sqlite]``.
 
-``python bench/api/archive.py [--rows 1000000] [--live 50000] [--database sqlite|postgresql|none]`` fills a database of
-its own in a temporary folder (PostgreSQL: Debian's, started for this), then asks for pages, filters and counts in a
-random order, eight at once at most. The times are those of the reader, without HTTP.
+Fills a database of its own in a temporary folder (PostgreSQL: Debian's, started for this), then asks for pages, filters
+and counts in a random order, one at a time and eight at once. The times are those of the reader, without HTTP.
+``--explain`` prints how the database answers each question.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
+import os
 import random
 import statistics
+import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import orjson
-from sqlalchemy import insert, text
+from bench.api.job import PIPELINES, QUEUES, USERS, live_job
+from sqlalchemy import event, insert, text
 from tests.support.databases.postgres import Postgres
 
 from audiojob_api.archive.reader import ArchiveReader
 from audiojob_api.archive.store import KIND
-from audiojob_api.jobs.listing.paging import LiveIndex, joined
-from audiojob_api.jobs.listing.query import Filter, Order, Query
-from audiojob_api.jobs.listing.rows import row_of
-from audiojob_api.jobs.queue_position import QueueSnapshot
+from audiojob_api.jobs.listing.query import Filter, Order, Query, Span
 from audiojob_api.sql.database import Database
 from audiojob_api.sql.tables.archive import DOCUMENTS, INDEXES, JOBS, LABELS
 from audiojob_api.sql.url import parse
 
-NAMESPACES, PIPELINES, QUEUES, USERS = 20, 8, 6, 500
+NAMESPACES = 20
 STATES = ("Succeeded",) * 17 + ("Failed",) * 2 + ("Cancelled",)
 BEGIN = 1_760_000_000_000
 CHUNK = 5_000
-
-
-def live_job(number: int) -> dict[str, Any]:
-    """A job of about 3.1 KB, as separate leaves one."""
-    phases = [
-        {
-            "name": name, "state": "Succeeded", "attempt": 1, "device": "CPU",
-            "jobName": f"song-{number}-{name}-1-abcdef01", "nodeName": f"node-{number % 50}",
-            "startTime": "2026-11-28T10:00:00Z", "reason": "Completed",
-            "completionTime": "2026-11-28T10:05:00Z", "message": "Done.", "reuseKey": f"{number:064x}",
-            "manifest": {
-                "key": f"music/{number}/{name}/1-abcdef01/manifest.json", "sha256": f"{number * 7:064x}", "count": 4,
-            },
-        }
-        for name in ("fetch", "normalize", "separate")
-    ]  # fmt: skip
-    outputs = [
-        {"name": f"{stem}.flac", "phase": "separate", "mediaType": "audio/flac", "bytes": 20_000_000 + number,
-         "sha256": f"{number * 31 + index:064x}"}
-        for index, stem in enumerate(("vocals", "drums", "bass", "other"))
-    ]  # fmt: skip
-    state = "Succeeded" if number % 10 else "Queued"
-    conditions = [
-        {"type": kind, "status": "True", "reason": "Done", "message": "", "lastTransitionTime": "2026-11-28T10:05:00Z"}
-        for kind in ("Admitted", "Complete", "Progressing")
-    ]
-    status = {
-        "state": state, "percent": 100, "message": "Done.", "startTime": "2026-11-28T10:00:00Z",
-        "conditions": conditions, "phases": phases, "outputs": outputs, "pipelineRevision": "separate-0123abcd",
-        "outputPrefix": f"music/{number}/",
-        "completionTime": f"2026-11-28T{number % 24:02d}:{number % 60:02d}:00Z",
-    }  # fmt: skip
-    metadata = {
-        "name": f"song-{number}", "namespace": "music", "uid": f"00000000-0000-4000-8000-{number:012d}",
-        "resourceVersion": str(number), "creationTimestamp": f"2026-11-{number % 28 + 1:02d}T{number % 24:02d}:00:00Z",
-        "labels": {"audiojobs.dev/user": f"user-{number % USERS}"},
-    }  # fmt: skip
-    spec = {
-        "pipeline": f"pipeline-{number % PIPELINES}", "queueName": f"queue-{number % QUEUES}",
-        "source": {"url": f"https://example.org/songs/{number}.mp3"}, "priority": number % 10 + 1,
-    }  # fmt: skip
-    return {"metadata": metadata, "spec": spec, "status": status}
-
-
-def resident() -> float:
-    """MiB of this process."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * 4_096 / 2**20
-
-
-@contextmanager
-def timed(what: str) -> Iterator[None]:
-    began, worked = time.perf_counter(), time.thread_time()
-    yield
-    wall, own = time.perf_counter() - began, time.thread_time() - worked
-    print(f"  {what:44} {1_000 * wall:8.1f} ms, of the processor {1_000 * own:8.1f}")
-
-
-def live(count: int) -> None:
-    """Memory, and everything that stops the loop."""
-    print(f"{count:,} live jobs of {len(orjson.dumps(live_job(count)))} bytes")
-    gc.collect()
-    before, index = resident(), LiveIndex()
-    longest = 0.0
-    for number in range(count):
-        job = orjson.loads(orjson.dumps(live_job(number)))
-        began = time.perf_counter()
-        index.change(None, row_of(job))
-        longest = max(longest, time.perf_counter() - began)
-    gc.collect()
-    print(f"  {'memory':44} {resident() - before:8.1f} MiB")
-    print(f"  {'longest change of one job':44} {1_000 * longest:8.1f} ms")
-    with timed("full garbage collection"):
-        gc.collect()
-    gc.freeze()
-    with timed("full garbage collection, frozen"):
-        gc.collect()
-    for order in Order:
-        with timed(f"first page by {order} (sorts all)"):
-            index.find(Query(order=order))
-        index.change(None, row_of(live_job(count + 1)))
-        with timed(f"page by {order} after a new job"):
-            index.find(Query(order=order))
-    with timed("page of a filter that nothing matches"):
-        index.find(Query(Filter(user="nobody")))
-    with timed("count of a state"):
-        index.count(Filter(state="Succeeded"))
-    with timed("positions in all queues"):
-        QueueSnapshot(index.rows(), datetime(2026, 11, 29, tzinfo=UTC), 600)
-    with timed("a page of 50 unpacked"):
-        for row in joined(Query(), index.find(Query()))[0]:
-            row.unpack()
 
 
 def columns(number: int, chance: random.Random) -> dict[str, Any]:
@@ -172,11 +79,11 @@ async def fill(database: Database, rows: int) -> None:
 Ask = Callable[[ArchiveReader, random.Random], Awaitable[Any]]
 
 
-def page(*, order: Order = Order.CREATED, **wanted: Any) -> Ask:
+def page(order: Order = Order.CREATED, **wanted: Any) -> Ask:
     """A page of 50, from the first or from somewhere in the middle, with its documents."""
 
     async def ask(reader: ArchiveReader, chance: random.Random) -> None:
-        values = {name: value(chance) if callable(value) else value for name, value in wanted.items()}
+        values = drawn(wanted, chance)
         after: tuple[Any, ...] | None = None
         if chance.random() < 0.5:
             moment = BEGIN + chance.randrange(7_000_000_000)
@@ -188,26 +95,53 @@ def page(*, order: Order = Order.CREATED, **wanted: Any) -> Ask:
 
 
 def count(**wanted: Any) -> Ask:
-    async def ask(reader: ArchiveReader, _: random.Random) -> None:
-        await reader.count(Filter(**wanted))
+    async def ask(reader: ArchiveReader, chance: random.Random) -> None:
+        await reader.count(Filter(**drawn(wanted, chance)))
 
     return ask
 
 
+def drawn(wanted: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    return {name: value(chance) if callable(value) else value for name, value in wanted.items()}
+
+
+def user(chance: random.Random) -> str:
+    return f"user-{chance.randrange(USERS)}"
+
+
+def batch(chance: random.Random) -> str:
+    return f"batch-{chance.randrange(1_000) * 3}"
+
+
+def week(chance: random.Random) -> Span:
+    begin = BEGIN + chance.randrange(6_000_000_000)
+    return Span(begin, begin + 7 * 86_400_000)
+
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "no filter": {},
+    "a state": {"state": "Failed"},
+    "a user": {"user": user},
+    "a user who has none": {"user": "nobody"},
+    "a user and a state": {"user": user, "state": "Cancelled"},
+    "a batch": {"batch": batch},
+    "a queue": {"queue": "queue-2"},
+    "a pipeline and a state": {"pipeline": "pipeline-1", "state": "Failed"},
+    "a state that no job of the pipeline has": {"pipeline": "pipeline-1", "state": "Lost"},
+    "pipeline, queue and state": {"pipeline": "pipeline-3", "queue": "queue-2", "state": "Cancelled"},
+    "a label": {"labels": (("team", "t7"),)},
+    "a label and a state": {"labels": (("team", "t7"),), "state": "Failed"},
+    "a label that no job has": {"labels": (("team", "none"),)},
+    "a week of creation": {"created": week},
+    "a week of ends": {"finished": week},
+    "a week of ends, of a user": {"finished": week, "user": user},
+    "a text in few names": {"text": "9999"},
+    "a text in no name": {"text": "nowhere"},
+    "a text in no name, of a state": {"text": "nowhere", "state": "Succeeded"},
+}
 QUESTIONS: dict[str, Ask] = {
-    "page": page(),
-    "page of a state": page(state="Failed"),
-    "page of a user": page(user=lambda chance: f"user-{chance.randrange(USERS)}"),
-    "page of pipeline, queue and state": page(pipeline="pipeline-3", queue="queue-2", state="Cancelled"),
-    "page of a label": page(labels=(("team", "t7"),)),
-    "page by end": page(order=Order.FINISHED),
-    "page by end, of a user": page(order=Order.FINISHED, user="user-7"),
-    "page by priority": page(order=Order.PRIORITY),
-    "page of a text in few names": page(text="9999"),
-    "page of a text in no name": page(text="nowhere"),
-    "count of all": count(),
-    "count of a state": count(state="Succeeded"),
-    "count of two filters": count(state="Failed", pipeline="pipeline-1"),
+    **{f"page by {order}: {name}": page(order, **wanted) for order in Order for name, wanted in FILTERS.items()},
+    **{f"count: {name}": count(**wanted) for name, wanted in FILTERS.items()},
 }
 
 
@@ -225,20 +159,46 @@ async def ask(database: Database, rounds: int, at_once: int) -> None:
             await QUESTIONS[name](chance.choice(reader), chance)
             took[name].append(1_000 * (time.perf_counter() - began))
 
+    began = time.perf_counter()
     await asyncio.gather(*(one(name) for name in work))
-    print(f"  {at_once} at once, ms{'p50':>37} {'p99':>8} {'most':>8}")
-    for name, times in took.items():
+    rate = len(work) / (time.perf_counter() - began)
+    print(f"  {at_once} at once, {rate:.0f}/s, load {os.getloadavg()[0]:.0f}; ms{'p50':>30} {'p99':>8} {'most':>8}")
+    for name, times in [*took.items(), ("all of them", [each for some in took.values() for each in some])]:
         times.sort()
-        print(f"  {name:44} {statistics.median(times):8.1f} {times[int(len(times) * 0.99)]:8.1f} {times[-1]:8.1f}")
+        print(f"  {name:56} {statistics.median(times):8.1f} {times[int(len(times) * 0.99)]:8.1f} {times[-1]:8.1f}")
 
 
-async def archived(url: str, rows: int, rounds: int) -> None:
+async def explain(database: Database) -> None:
+    """How the database answers each question."""
+    asked: list[tuple[str, Any]] = []
+    engine = database._reader.sync_engine  # noqa: SLF001 - statements as they are sent
+
+    def listen(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.startswith("SELECT") and "document" not in statement:
+            asked.append((statement, values))
+
+    event.listen(engine, "before_cursor_execute", listen)
+    for name, question in QUESTIONS.items():
+        asked.clear()
+        await question(ArchiveReader(database, "team-3"), random.Random(3))  # noqa: S311 - no secret
+        print(f"  {name}")
+        prefix = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN (ANALYZE, COSTS OFF, BUFFERS) "
+        for statement, values in asked:
+            async with database.read() as connection:
+                for line in (await connection.exec_driver_sql(prefix + statement, values)).all():
+                    print(f"      {line[-1]}")
+    event.remove(engine, "before_cursor_execute", listen)
+
+
+async def archived(url: str, rows: int, rounds: int, plans: bool) -> None:
     database = Database(parse(url))
     print(database.url.url.get_backend_name())
     await database.open()
     await fill(database, rows)
     if (file := database.url.file) is not None:
         print(f"  {file.stat().st_size / 2**20:.0f} MiB")
+    if plans:
+        await explain(database)
     for at_once in (1, 8):
         await ask(database, rounds, at_once)
     await database.close()
@@ -247,18 +207,17 @@ async def archived(url: str, rows: int, rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--live", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--database", choices=["sqlite", "postgresql", "none"], action="append")
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--explain", action="store_true", help="also print how the database answers each question")
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
     asked = parser.parse_args()
-    live(asked.live)
     for kind in asked.database or ["sqlite", "postgresql"]:
         if kind == "sqlite":
             with tempfile.TemporaryDirectory() as folder:
-                asyncio.run(archived(f"sqlite:///{folder}/archive.db", asked.rows, asked.rounds))
-        elif kind == "postgresql":
+                asyncio.run(archived(f"sqlite:///{folder}/archive.db", asked.rows, asked.rounds, asked.explain))
+        else:
             with Postgres(durable=True) as server:
-                asyncio.run(archived(server.create("bench"), asked.rows, asked.rounds))
+                asyncio.run(archived(server.create("bench"), asked.rows, asked.rounds, asked.explain))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""What 50,000 live jobs cost the API in memory, and how long they stop its loop: ``python bench/api/live.py``.
+
+The read model alone, in this process, without HTTP and without an API server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import orjson
+from bench.api.job import live_job
+
+from audiojob_api.jobs.listing.paging import LiveIndex, joined
+from audiojob_api.jobs.listing.query import Filter, Order, Query
+from audiojob_api.jobs.listing.rows import row_of
+from audiojob_api.jobs.queue_position import QueueSnapshot
+
+
+def resident() -> float:
+    """MiB of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * 4_096 / 2**20
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    began, worked = time.perf_counter(), time.thread_time()
+    yield
+    wall, own = time.perf_counter() - began, time.thread_time() - worked
+    print(f"  {what:44} {1_000 * wall:8.1f} ms, of the processor {1_000 * own:8.1f}")
+
+
+def live(count: int) -> None:
+    """Memory, and everything that stops the loop."""
+    print(f"{count:,} live jobs of {len(orjson.dumps(live_job(count)))} bytes")
+    gc.collect()
+    before, index = resident(), LiveIndex()
+    longest = 0.0
+    for number in range(count):
+        job = orjson.loads(orjson.dumps(live_job(number)))
+        began = time.perf_counter()
+        index.change(None, row_of(job))
+        longest = max(longest, time.perf_counter() - began)
+    gc.collect()
+    print(f"  {'memory':44} {resident() - before:8.1f} MiB")
+    print(f"  {'longest change of one job':44} {1_000 * longest:8.1f} ms")
+    with timed("full garbage collection"):
+        gc.collect()
+    gc.freeze()
+    with timed("full garbage collection, frozen"):
+        gc.collect()
+    for order in Order:
+        with timed(f"first page by {order} (sorts all)"):
+            index.find(Query(order=order))
+        index.change(None, row_of(live_job(count + 1)))
+        with timed(f"page by {order} after a new job"):
+            index.find(Query(order=order))
+    with timed("page of a filter that nothing matches"):
+        index.find(Query(Filter(user="nobody")))
+    with timed("count of a state"):
+        index.count(Filter(state="Succeeded"))
+    with timed("positions in all queues"):
+        QueueSnapshot(index.rows(), datetime(2026, 11, 29, tzinfo=UTC), 600)
+    with timed("a page of 50 unpacked"):
+        for row in joined(Query(), index.find(Query()))[0]:
+            row.unpack()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--live", type=int, default=50_000)
+    live(parser.parse_args().live)
