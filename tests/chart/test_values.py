@@ -229,8 +229,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
 
 def test_every_value_is_in_the_table_above() -> None:
     # These have a test of their own.
-    together = {f"images.{image}.pullPolicy" for image in ("runner", "runnerTorch", "runnerMusic")}
-    together |= {"files.oneNode"}
+    together = {f"images.{image}.pullPolicy" for image in ("runner", "runnerTorch", "runnerMusic")} | {"files.oneNode"}
     together |= {f"monitoring.rules.thresholds.{each.name}" for each in THRESHOLDS}
     assert CHANGES.keys() | together == {".".join(path) for path in leaves(default_values())}
 

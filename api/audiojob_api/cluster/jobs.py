@@ -11,7 +11,7 @@ from functools import partial
 from typing import Final
 
 from audiojob_api.jobs.listing.paging import Count, LiveIndex, Page, page_of
-from audiojob_api.jobs.listing.query import Filter, Query, Where
+from audiojob_api.jobs.listing.query import Filter, Order, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow, kept, row_of
 from audiojob_api.jobs.ports import Listener, Object
 from audiojob_api.problems import unavailable
@@ -167,15 +167,21 @@ class KubeJobs:
 
     async def run(self) -> None:
         """Keep the read model current until cancelled."""
-        freezing = asyncio.create_task(self._freeze())
+        settling = asyncio.create_task(self._settle())
         try:
             await self._reflector.run()
         finally:
-            freezing.cancel()
+            settling.cancel()
 
-    async def _freeze(self) -> None:
-        """What the first list has brought stays: no garbage collection looks at it again, which would stop us."""
+    async def _settle(self) -> None:
+        """What the first list has brought stays: no garbage collection looks at it again, which would stop us.
+
+        Nor does the first client of an order wait until all jobs are sorted, with all others.
+        """
         await self._reflector.synced.wait()
+        for order in Order:
+            self.index.make_order(order)
+            await asyncio.sleep(0)
         gc.collect()
         gc.freeze()
 

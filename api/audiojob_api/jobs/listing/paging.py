@@ -17,7 +17,6 @@ Object = dict[str, Any]
 T = TypeVar("T", bound=Placed)
 
 MOST_COUNTED: Final = 10_000
-_MOST_CHANGES: Final = 2_000
 _LOOKED_AT: Final = 2_000
 
 
@@ -57,13 +56,13 @@ class Found(Generic[T]):
 class LiveIndex:
     """The live jobs, and the places of all of them in every order that was asked for.
 
-    One job that changes moves in its list; where very many change between two reads the lists are made anew.
+    A job that changes moves in these lists. To make one sorts all jobs, which takes some tens of milliseconds:
+    `make_order` does that before there are clients.
     """
 
     def __init__(self) -> None:
         self._rows: dict[str, JobRow] = {}
         self._orders: dict[Order, list[Place]] = {}
-        self._changes = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -78,9 +77,6 @@ class LiveIndex:
             self._rows.pop(old.uid, None)
         if new is not None:
             self._rows[new.uid] = new
-        self._changes += 1
-        if self._changes > _MOST_CHANGES:
-            self._orders.clear()
         for order, places in self._orders.items():
             before = order.place(old) if old is not None else None
             after = order.place(new) if new is not None else None
@@ -95,7 +91,7 @@ class LiveIndex:
 
     def find(self, query: Query) -> Found[JobRow]:
         """The rows of one page and one more."""
-        places, rows, matches = self._sorted(query.order), self._rows, query.matcher()
+        places, rows, matches = self.make_order(query.order), self._rows, query.matcher()
         end = len(places) if query.after is None else bisect_left(places, query.after)
         in_order = (rows[places[index][-1]] for index in range(end - 1, -1, -1))
         if matches is None:
@@ -116,8 +112,8 @@ class LiveIndex:
         number = sum(1 for _ in rows)
         return Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
 
-    def _sorted(self, order: Order) -> list[Place]:
-        self._changes = 0
+    def make_order(self, order: Order) -> Sequence[Place]:
+        """The places of all jobs in that order, which is kept from now on."""
         if order not in self._orders:
             self._orders[order] = sorted(map(order.place, self._rows.values()))
         return self._orders[order]

@@ -5,6 +5,7 @@ Whole dicts of 50,000 jobs would be 600 MB, and every full garbage collection wo
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import zlib
 from collections.abc import Mapping
@@ -32,6 +33,10 @@ Object = dict[str, Any]
 
 _METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp")
 _LONGEST_MARK: Final = 256
+# As msgspec's gc=False: a row refers to nothing that could refer back to it, so no collection need look into it. All
+# rows of 50,000 jobs would stop every client for 30 ms.
+_untrack: Final = ctypes.pythonapi.PyObject_GC_UnTrack
+_untrack.argtypes, _untrack.restype = [ctypes.py_object], None
 _LEVEL: Final = 1  # a third of the text, in a fifth of the time of the best level
 
 
@@ -65,6 +70,9 @@ class JobRow:
     """The mark of the request that made it; "" for none."""
     archived: bool
     packed: bytes
+
+    def __post_init__(self) -> None:
+        _untrack(self)
 
     def unpack(self) -> Object:
         """The job, a copy that the caller may change."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import random
 from dataclasses import replace
@@ -175,3 +176,10 @@ def test_a_list_says_how_many_there_are(client: TestClient, backend: MemoryBacke
     assert answer["total"] == {"count": 3, "atLeast": False}
     assert len(answer["items"]) == 2
     assert len(client.get(f"{JOBS}?{query}&cursor={answer['cursor']}").json()["items"]) == 1
+
+
+def test_no_garbage_collection_looks_into_rows() -> None:
+    job = {"metadata": {"name": "song", "uid": "1"}, "spec": {"device": "GPU"}}
+    row = row_of(job)
+    assert not gc.is_tracked(row)
+    assert not gc.is_tracked(replace(row, archived=True))
