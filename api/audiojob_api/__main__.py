@@ -150,8 +150,8 @@ def _reviewers(access: AccessConfig) -> Sequence[TokenReviewer]:
 def _database(settings: ApiSettings, access: AccessConfig) -> Database | None:
     """Raises DatabaseError for an address that cannot be used: it will not get better by waiting."""
     if settings.database.url is None:
-        if access.limits.counts:
-            raise DatabaseError("limits that count jobs need a database: set AUDIOJOB_DATABASE__URL")
+        if access.limits.counts or access.limits.counts_bytes:
+            raise DatabaseError("limits that count jobs or bytes need a database: set AUDIOJOB_DATABASE__URL")
         return None
     url = parse(settings.database.url.get_secret_value())
     if url.url.password:

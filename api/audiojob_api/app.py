@@ -21,10 +21,13 @@ from audiojob_api.access.keys.store import KeyStore
 from audiojob_api.access.limits.burst import Bursts
 from audiojob_api.access.limits.ledger import Ledger
 from audiojob_api.access.limits.quota import Fate, Quota
+from audiojob_api.access.limits.upload_quota import UploadBounds, UploadQuota
+from audiojob_api.access.limits.uploads import Kept, StoredBytes
 from audiojob_api.access.places import Places
 from audiojob_api.archive.metrics import ArchiveMetrics
 from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.files.ports import Files
+from audiojob_api.files.uploads import stored_bytes
 from audiojob_api.http import docs_page
 from audiojob_api.http.audit import AuditLog
 from audiojob_api.http.deps import Services, Space, install
@@ -85,6 +88,7 @@ def create_app(
         if backend.database is not None:
             tasks.append(asyncio.create_task(backend.database.run(), name="database"))
             tasks.append(asyncio.create_task(services.quota.run(), name="quota"))
+            tasks.append(asyncio.create_task(services.upload_quota.run(), name="upload-quota"))
         if backend.archive is not None:
             tasks.append(asyncio.create_task(backend.archive.run(), name="archive"))
         if backend.files is not None:
@@ -143,6 +147,7 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, 
         reviewers=reviewers,
     )
     ledger = Ledger(database) if database is not None and access.limits.counts else None
+    quota = Quota(access.limits, ledger, partial(_fate, backend.jobs))
     return Services(
         settings=settings,
         authenticator=authenticator,
@@ -151,13 +156,26 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, 
         lifecycle=backend.lifecycle,
         database=database,
         access=access,
-        quota=Quota(access.limits, ledger, partial(_fate, backend.jobs)),
+        quota=quota,
+        upload_quota=_upload_quota(backend, quota),
         bursts=Bursts(access.limits.burst) if access.limits.burst else None,
         keys=key_store,
         files=backend.files,
         metrics=metrics,
         stopping=stopping,
     )
+
+
+def _upload_quota(backend: Backend, quota: Quota) -> UploadQuota:
+    limits, database = backend.access.limits, backend.database
+    ledger = StoredBytes(database) if database is not None and limits.counts_bytes else None
+
+    async def stored(upload: Kept) -> int | None:
+        if backend.files is None:
+            return upload.bytes
+        return await stored_bytes(backend.files, upload.namespace, upload.id, upload.user)
+
+    return UploadQuota(UploadBounds(quota.tier, limits.stored_bytes_per_namespace), ledger, stored)
 
 
 async def _fate(jobs: Mapping[str, NamespaceJobs], namespace: str, name: str) -> Fate:

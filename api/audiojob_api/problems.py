@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 RETRY_SECONDS = 5
+_SERVER_ERRORS, _NO_ROOM = 500, 507
 _SHOWN = 100  # characters of a name that a caller has chosen
 
 
@@ -49,6 +50,11 @@ def repeated(name: str) -> Problem:
 def unavailable(detail: str) -> Problem:
     """503 with a time to try again."""
     return Problem(503, "unavailable", detail, headers={"Retry-After": str(RETRY_SECONDS)})
+
+
+def is_unclear(problem: Problem) -> bool:
+    """Whether what was asked for may have been done all the same."""
+    return problem.status >= _SERVER_ERRORS and problem.status != _NO_ROOM
 
 
 def pointer(parts: Iterable[Any]) -> str:

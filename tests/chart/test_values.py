@@ -110,6 +110,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "api.access.limits.burst.requests": (7, {}),
     "api.access.limits.burst.seconds": (7, {}),
     "api.access.limits.jobsPerHourPerAddress": (10, {"api": {"database": {"kind": "SQLite"}}}),
+    "api.access.limits.storedBytesPerNamespace": (10**12, {"api": {"database": {"kind": "SQLite"}}}),
     "api.access.limits.tierClaim": ("plan", {}),
     "api.access.limits.defaultTier": ("free", {}),
     "api.access.limits.kubernetesTier": ("free", {}),

@@ -82,6 +82,7 @@ class Rule(WireModel):
 
 Count = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 _Priority = Annotated[int, Field(strict=True, ge=1, le=10)]
+Bytes = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 
 
 class Tier(WireModel):
@@ -92,6 +93,8 @@ class Tier(WireModel):
     concurrent_jobs: Annotated[Count, Field(description="jobs that have not ended.")] | None = None
     priority: Annotated[_Priority, Field(description="of jobs that name none.")] | None = None
     most_urgent: Annotated[_Priority, Field(description="the highest priority that a job may have.")] | None = None
+    max_upload_bytes: Annotated[Bytes, Field(description="bytes of one upload.")] | None = None
+    stored_bytes: Annotated[Bytes, Field(description="bytes of all uploads that are not removed.")] | None = None
 
     @property
     def counts(self) -> bool:
@@ -116,6 +119,9 @@ class Limits(WireModel):
         ]
         | None
     ) = None
+    stored_bytes_per_namespace: (
+        Annotated[Bytes, Field(description="bytes of all uploads in a namespace, whoever made them.")] | None
+    ) = None
     tier_claim: Annotated[Claim, Field(description="the claim that names a user's tier.")] | None = None
     tiers: Annotated[dict[ObjectName, Tier], Field(max_length=32)] = Field(default_factory=dict)
     default_tier: Annotated[ObjectName, Field(description="of users whose tokens name none of them.")] | None = None
@@ -125,6 +131,12 @@ class Limits(WireModel):
     def counts(self) -> bool:
         """Whether jobs must be counted, which takes a database."""
         return self.jobs_per_hour_per_address is not None or any(each.counts for each in self.tiers.values())
+
+    @property
+    def counts_bytes(self) -> bool:
+        """Whether bytes of uploads must be counted, which takes a database too."""
+        tiers = (each.stored_bytes for each in self.tiers.values())
+        return any(most is not None for most in (self.stored_bytes_per_namespace, *tiers))
 
 
 class AccessConfig(WireModel):

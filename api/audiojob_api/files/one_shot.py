@@ -15,6 +15,7 @@ from audiojob_store.ticket import MAX_UPLOAD_BYTES, UploadState, Verb
 
 JOB_PART: Final = "job"
 FILE_PART: Final = "file"
+UPLOAD_DIFFERS: Final = "upload-differs"  # the service's: what an earlier request sent stays as it is
 _MAX_NAME: Final = 255
 _MAX_TYPE: Final = 100
 _MAX_REST: Final = 2 * 1024 * 1024  # of a body beside its file: the job and the heads of both parts
@@ -27,6 +28,18 @@ class Sent:
 
     state: UploadState
     new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A file that is about to come, as the upload of this id. ``most`` is the most that it may have: it is known
+    exactly once all of it came.
+    """
+
+    upload: str
+    name: str
+    media_type: str
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +57,17 @@ class Sender:
             return uploads.new_id()
         return f"up-{hashlib.sha256(f'one-shot/{self.namespace}/{self.digest}'.encode()).hexdigest()[:32]}"
 
-    async def send(self, part: Part, parts: Parts, length: int) -> Sent:
-        """Send the file that stands next in a body of this length. Raises a Problem; then no upload is left."""
-        _check(part, length)
+    def announce(self, part: Part, length: int, largest: int | None) -> Coming:
+        """The file that stands next in a body of this length. Raises a 413 or 422 Problem."""
+        most = MAX_UPLOAD_BYTES if largest is None else min(MAX_UPLOAD_BYTES, largest)
+        _check(part, length, most)
+        return Coming(self._upload(), part.filename or "", (part.media_type or _NO_TYPE).lower(), min(length, most))
+
+    async def send(self, coming: Coming, parts: Parts) -> Sent:
+        """Send it. Raises a Problem; then no upload is left."""
         content = _Content(parts)
-        claims = {
-            "size": min(length, MAX_UPLOAD_BYTES),
-            "name": part.filename,
-            "type": (part.media_type or _NO_TYPE).lower(),
-        }
-        wanted = uploads.call(self.namespace, self._upload(), Verb.WHOLE, self.username, **claims)
+        claims = {"size": coming.most, "name": coming.name, "type": coming.media_type}
+        wanted = uploads.call(self.namespace, coming.upload, Verb.WHOLE, self.username, **claims)
         try:
             async with self.files.open(replace(wanted, body=content.pieces())) as answer:
                 return Sent(await uploads.state_of(answer), answer.status == _CREATED)
@@ -62,11 +76,12 @@ class Sender:
                 raise content.failure from None
             raise
 
-    async def remove(self, sent: Sent) -> None:
-        """No job was made of it: it goes, unless an earlier request sent it, whose job may read it."""
+    async def remove(self, sent: Sent) -> bool:
+        """No job was made of it: it goes, unless an earlier request sent it, whose job may read it. Whether it went."""
         if sent.new:
             async with self.files.open(uploads.call(self.namespace, sent.state.id, Verb.DELETE, self.username)):
-                pass
+                return True
+        return False
 
 
 _NO_TYPE: Final = "application/octet-stream"
@@ -90,10 +105,10 @@ class _Content:
             raise
 
 
-def _check(part: Part, length: int) -> None:
+def _check(part: Part, length: int, most: int) -> None:
     if part.filename is None or len(part.filename) > _MAX_NAME:
         raise invalid_field(FILE_PART, f"must be a file, with a name of at most {_MAX_NAME} characters")
     if len(part.media_type or "") > _MAX_TYPE:
         raise invalid_field(FILE_PART, f"its Content-Type may have at most {_MAX_TYPE} characters")
-    if length > MAX_UPLOAD_BYTES + _MAX_REST:
-        raise Problem(413, "upload-too-large", f"{FILE_PART}: may have at most {MAX_UPLOAD_BYTES} bytes.")
+    if length > most + _MAX_REST:
+        raise Problem(413, "upload-too-large", f"{FILE_PART}: may have at most {most} bytes.")

@@ -21,6 +21,7 @@ from audiojob_types.resources.job import FINISHED_STATES, State
 Object = dict[str, Any]
 
 MAX_STATE_BYTES: Final = 256 * 1024
+_GONE: Final = 404
 _AT_ONCE: Final = 100  # jobs that are unpacked before others have their turn
 
 
@@ -81,6 +82,18 @@ async def state_of(answer: Answer) -> UploadState:
         return UploadState.read(await answer.read(MAX_STATE_BYTES))
     except ValueError:
         raise unavailable("The files service answers in another form; its version may differ.") from None
+
+
+async def stored_bytes(files: Files, namespace: str, upload: str, username: str) -> int | None:
+    """How many bytes an upload of this user has in the store; None once it is gone. Raises a Problem where that is
+    not known.
+    """
+    try:
+        return (await ask(files, call(namespace, upload, Verb.STATUS, username))).bytes
+    except Problem as problem:
+        if problem.status == _GONE:
+            return None
+        raise
 
 
 def view(state: UploadState, url: str) -> Object:

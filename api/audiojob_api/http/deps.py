@@ -22,6 +22,7 @@ from audiojob_api.access.config import AccessConfig
 from audiojob_api.access.keys.store import KeyStore
 from audiojob_api.access.limits.burst import Bursts
 from audiojob_api.access.limits.quota import Quota
+from audiojob_api.access.limits.upload_quota import UploadQuota
 from audiojob_api.access.places import Places
 from audiojob_api.access.rights import Call, Right, rights_of
 from audiojob_api.files.ports import Files
@@ -65,6 +66,7 @@ class Services:
     lifecycle: Lifecycle
     access: AccessConfig
     quota: Quota
+    upload_quota: UploadQuota
     bursts: Bursts | None
     keys: KeyStore | None
     metrics: ApiMetrics
@@ -149,6 +151,10 @@ async def _files(connection: HTTPConnection) -> Files:
     return files_of(connection)
 
 
+async def _upload_quota(connection: HTTPConnection) -> UploadQuota:
+    return services_of(connection).upload_quota
+
+
 async def _metrics(connection: HTTPConnection) -> ApiMetrics:
     return services_of(connection).metrics
 
@@ -169,6 +175,7 @@ ReadModel = Annotated[Lifecycle, Depends(_lifecycle)]
 Shown = Annotated[Show, Depends(_show)]
 StoredFiles = Annotated[Files, Depends(_files)]
 """Raises a 501 :class:`Problem` where files are off."""
+UploadLimits = Annotated[UploadQuota, Depends(_upload_quota)]
 Metrics = Annotated[ApiMetrics, Depends(_metrics)]
 Stopping = Annotated[asyncio.Event, Depends(_stopping)]
 

@@ -263,9 +263,12 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- if ne .Values.api.access.limits.jobsPerHourPerAddress nil -}}
 {{- fail "api.access.limits.jobsPerHourPerAddress counts jobs, which takes a database: set api.database.kind" -}}
 {{- end -}}
+{{- if ne .Values.api.access.limits.storedBytesPerNamespace nil -}}
+{{- fail "api.access.limits.storedBytesPerNamespace counts bytes, which takes a database: set api.database.kind" -}}
+{{- end -}}
 {{- range $name, $tier := .Values.api.access.limits.tiers -}}
-{{- if or (hasKey $tier "jobsPerDay") (hasKey $tier "jobsPerHour") (hasKey $tier "concurrentJobs") -}}
-{{- fail (printf "api.access.limits.tiers.%s counts jobs, which takes a database: set api.database.kind" $name) -}}
+{{- if or (hasKey $tier "jobsPerDay") (hasKey $tier "jobsPerHour") (hasKey $tier "concurrentJobs") (hasKey $tier "storedBytes") -}}
+{{- fail (printf "api.access.limits.tiers.%s counts jobs or bytes, which takes a database: set api.database.kind" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -22,6 +22,7 @@ from jwt.algorithms import OKPAlgorithm
 from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.__main__ import _config
+from audiojob_api.access.config import AccessConfig
 from audiojob_api.app import create_app as create_api
 from audiojob_api.cluster.files import HttpFiles
 from audiojob_api.cluster.ticket_key import TicketKey
@@ -29,6 +30,8 @@ from audiojob_api.files.tickets import Signer
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.jobs.ports import NamespaceJobs
 from audiojob_api.settings import ApiSettings
+from audiojob_api.sql.database import Database
+from audiojob_api.sql.url import parse
 from audiojob_files.__main__ import READ_BYTES
 from audiojob_files.app import create_app
 from audiojob_files.settings import FilesSettings
@@ -108,7 +111,8 @@ class Api:
 
 
 @pytest.fixture
-async def api(files: Service) -> AsyncIterator[Api]:
+async def api(files: Service, request: pytest.FixtureRequest) -> AsyncIterator[Api]:
+    """With limits, and a database for them, where a test gives some as the fixture's parameter."""
     seed = files.key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
     key = _NoKeeping(None, "", "", "", ())  # type: ignore[arg-type] # nothing is asked of the cluster
     key.signer = Signer(seed)
@@ -121,7 +125,12 @@ async def api(files: Service) -> AsyncIterator[Api]:
     settings = ApiSettings(namespace=NAMESPACE, port=0, host="127.0.0.1")
     metrics = ApiMetrics()
     jobs = {NAMESPACE: NamespaceJobs(reader=backend, live=backend, writer=backend)}
-    app = create_api(settings, replace(backend.backend(), jobs=jobs, files=through), backend.stopping, metrics)
+    whole = replace(backend.backend(), jobs=jobs, files=through)
+    if limits := getattr(request, "param", None):
+        database = Database(parse(f"sqlite:///{files.store.parent}/api.db"))
+        await database.open()
+        whole = replace(whole, database=database, access=AccessConfig.model_validate({"limits": limits}))
+    app = create_api(settings, whole, backend.stopping, metrics)
     server = uvicorn.Server(_config(app, settings, metrics))
     running = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event of it

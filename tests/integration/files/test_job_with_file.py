@@ -154,3 +154,28 @@ async def test_a_form_tells_its_length(api: Api) -> None:
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
     status, _, said = await api.ask("POST", "/jobs", data=pieces(), headers=kind)
     assert (status, said["type"]) == (411, "/problems/length-required")
+
+
+FREE = {"storedBytes": len(SONG) + 1_000, "maxUploadBytes": len(SONG)}
+LIMITS = {"kubernetesTier": "free", "tiers": {"free": FREE}}
+
+
+@pytest.mark.parametrize("api", [pytest.param(LIMITS, id="room for one song")], indirect=True)
+async def test_bytes_are_counted_before_they_come_and_given_back_when_they_go(api: Api) -> None:
+    status, _, said = await api.ask("POST", "/jobs", data=form(content=SONG + b"x"))
+    assert (status, said["type"]) == (413, "/problems/upload-too-large")
+    assert (await api.ask("POST", "/jobs", data=form(kind="text/html")))[0] == 415
+    assert (await api.ask("POST", "/uploads", json={"name": "a", "bytes": 300, "mediaType": "text/html"}))[0] == 415
+    assert (await api.ask("POST", "/jobs", data=form()))[0] == 201, "what was refused does not count"
+    announced = {"name": "a.mp3", "bytes": 1_001, "mediaType": "audio/mpeg"}
+    status, _, said = await api.ask("POST", "/uploads", json=announced)
+    assert (status, said["type"]) == (429, "/problems/limit-reached")
+    assert "leaves 1000, and this one has 1001" in said["detail"], "the file's own bytes count, not its form's"
+    assert (await api.ask("POST", "/jobs", data=form()))[0] == 429
+    status, _, made = await api.ask("POST", "/uploads", json={**announced, "bytes": 1_000})
+    assert status == 201
+    assert (await api.ask("POST", "/uploads", json={**announced, "bytes": 1}))[0] == 429
+    assert (await api.ask("DELETE", f"/uploads/{made['id']}"))[0] == 204
+    assert (await api.ask("POST", "/uploads", json={**announced, "bytes": 1_000}))[0] == 201
+    other = {"Authorization": f"Bearer {OTHER_TOKEN}"}
+    assert (await api.ask("POST", "/uploads", json=announced, headers=other))[0] == 201

@@ -138,6 +138,11 @@ async def _take_turn(connection: AsyncConnection, wish: Wish, bounds: Bounds, no
     whose = [f"user:{wish.user}"]
     if bounds.address_hour is not None:
         whose.append(f"address:{wish.address}")
+    await take_turns(connection, whose, now)
+
+
+async def take_turns(connection: AsyncConnection, whose: Sequence[str], now: int) -> None:
+    """Wait until no other transaction has one of these, and keep them until this one ends."""
     rows = [{"whose": each, "at": now} for each in sorted(whose)]  # in one order, so that no two wait for each other
     statement: Any = _insert(connection)(TURNS).values(rows)
     await connection.execute(statement.on_conflict_do_update(index_elements=["whose"], set_={"at": now}))

@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import MutableMapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.routing import Match
 
+from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.limits.upload_quota import UploadQuota
+from audiojob_api.access.limits.uploads import Kept
 from audiojob_api.access.rights import rights_to_create
 from audiojob_api.files.multipart import Part, Parts, boundary_of
-from audiojob_api.files.one_shot import FILE_PART, JOB_PART, Sender, Sent
+from audiojob_api.files.one_shot import FILE_PART, JOB_PART, UPLOAD_DIFFERS, Sender, Sent
 from audiojob_api.http.bodies import refuse_repeated_fields
 from audiojob_api.http.connection import carries_job_and_file
-from audiojob_api.http.deps import Creator, Required, Settings, StoredFiles
+from audiojob_api.http.deps import Caller, Creator, Required, Settings, StoredFiles, UploadLimits
 from audiojob_api.http.refusals import from_validation
 from audiojob_api.http.routes.jobs import Maker
 from audiojob_api.jobs.create import new_job
 from audiojob_api.jobs.request import JobRequest, check
-from audiojob_api.problems import Problem, invalid_field
+from audiojob_api.problems import Problem, invalid_field, is_unclear
 from audiojob_kube.errors import ApiError, ServerError
 
 _log = logging.getLogger(__name__)
@@ -37,28 +41,68 @@ class _FormRoute(APIRoute):
         return super().matches(scope) if carries_job_and_file(scope) else (Match.NONE, {})
 
 
+@dataclass(frozen=True, slots=True)
+class _Receiver:
+    """Takes in the file of one request, within the limits of its maker."""
+
+    sender: Sender
+    limits: UploadQuota
+    caller: Identity
+    max_job_bytes: int
+
+    async def receive(self, parts: Parts, length: int) -> Sent:
+        """The upload that it has become. Raises a Problem; then none is left, nor counted."""
+        coming = self.sender.announce(await _file(parts), length, self.limits.largest(self.caller))
+        kept = Kept(self.sender.namespace, coming.upload, self.sender.username, coming.most)
+        await self.limits.reserve(self.caller, kept)
+        try:
+            sent = await self.sender.send(coming, parts)
+        except Exception as error:  # what the client's leaving is, too
+            if not isinstance(error, Problem) or not (is_unclear(error) or error.kind == UPLOAD_DIFFERS):
+                await self.limits.release(kept)
+            raise
+        await self.limits.came(kept, sent.state.bytes)
+        return sent
+
+    async def remove(self, sent: Sent) -> None:
+        """The job is refused."""
+        try:
+            if await self.sender.remove(sent):
+                await self.limits.release(Kept(self.sender.namespace, sent.state.id, self.sender.username, 0))
+        except Problem as problem:
+            _log.warning("Upload %s of a refused job stays until it is swept: %s", sent.state.id, problem.detail)
+
+
+async def _receiver(
+    requester: Creator, caller: Caller, files: StoredFiles, limits: UploadLimits, settings: Settings
+) -> _Receiver:
+    sender = Sender(files, requester.namespace, requester.user, requester.digest)
+    return _Receiver(sender, limits, caller, settings.max_body_bytes)
+
+
+Receiver = Annotated[_Receiver, Depends(_receiver)]
+
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], route_class=_FormRoute)
 
 
 @router.post("", status_code=201, include_in_schema=False)
 async def create_with_file(
-    request: Request, requester: Creator, maker: Maker, require: Required, files: StoredFiles, settings: Settings
+    request: Request, requester: Creator, maker: Maker, require: Required, receiver: Receiver
 ) -> Response:
     """As with JSON. A job that is refused leaves no upload behind; what can be refused before the file comes, is."""
     length = request.headers.get("content-length")
     if length is None:
         raise Problem(411, "length-required", "Send the form with Content-Length, so that room is kept for the file.")
     parts = Parts(aiter(request.stream()), boundary_of(request.headers["content-type"]))
-    body = await _job(parts, settings.max_body_bytes)
+    body = await _job(parts, receiver.max_job_bytes)
     await require(rights_to_create(new_job(body, requester), may_exist=False))
-    sender = Sender(files, requester.namespace, requester.user, requester.digest)
-    sent = await sender.send(await _file(parts), parts, int(length))
+    sent = await receiver.receive(parts, int(length))
     try:
         return await maker.make(request, new_job(body.with_object(_key(sent)), requester), requester)
     except ServerError:
         raise  # it may have been made: the upload is swept if it was not
     except (Problem, ApiError):
-        await _remove(sender, sent)
+        await receiver.remove(sent)
         raise
 
 
@@ -92,10 +136,3 @@ def _key(sent: Sent) -> str:
     if sent.state.key is None:
         raise Problem(503, "unavailable", "The files service names no key for the upload.")
     return sent.state.key
-
-
-async def _remove(sender: Sender, sent: Sent) -> None:
-    try:
-        await sender.remove(sent)
-    except Problem as problem:
-        _log.warning("Upload %s of a refused job stays until it is swept: %s", sent.state.id, problem.detail)

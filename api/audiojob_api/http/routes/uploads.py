@@ -9,12 +9,14 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.limits.uploads import Kept
 from audiojob_api.access.rights import Call
 from audiojob_api.files import uploads
 from audiojob_api.files.uploads import UploadRequest, UploadView
 from audiojob_api.http.bodies import require_json
-from audiojob_api.http.deps import InSpace, Live, StoredFiles, caller_who_may
+from audiojob_api.http.deps import InSpace, Live, StoredFiles, UploadLimits, caller_who_may
 from audiojob_api.http.errors import responses
+from audiojob_api.problems import Problem, is_unclear
 from audiojob_store.ticket import UPLOAD_PATTERN, UploadState, Verb
 
 router = APIRouter(
@@ -49,11 +51,20 @@ def _answer(request: Request, state: UploadState, status: int = 200) -> JSONResp
     responses=responses(400, 413, 415, 507),
     summary="Announce a file that is to come",
 )
-async def create(request: Request, body: UploadRequest, maker: Maker, space: InSpace, files: StoredFiles) -> Response:
+async def create(
+    request: Request, body: UploadRequest, maker: Maker, space: InSpace, files: StoredFiles, limits: UploadLimits
+) -> Response:
     """201 with its id, how many parts it has, and where they go."""
     claims = {"size": body.bytes, "name": body.name, "type": body.media_type.lower(), "sha256": body.sha256}
-    wanted = uploads.call(space.namespace, uploads.new_id(), Verb.CREATE, maker.username, **claims)
-    return _answer(request, await uploads.ask(files, wanted), 201)
+    kept = Kept(space.namespace, uploads.new_id(), maker.username, body.bytes)
+    await limits.reserve(maker, kept)
+    try:
+        made = await uploads.ask(files, uploads.call(kept.namespace, kept.id, Verb.CREATE, maker.username, **claims))
+    except Problem as problem:
+        if not is_unclear(problem):
+            await limits.release(kept)
+        raise
+    return _answer(request, made, 201)
 
 
 @router.put(
@@ -94,10 +105,13 @@ async def get_upload(request: Request, upload: Upload, reader: Reader, space: In
 
 
 @router.delete("/{upload}", status_code=204, responses=responses(409), summary="Remove an upload")
-async def delete(upload: Upload, maker: Maker, space: InSpace, live: Live, files: StoredFiles) -> Response:
+async def delete(
+    upload: Upload, maker: Maker, space: InSpace, live: Live, files: StoredFiles, limits: UploadLimits
+) -> Response:
     """204; 409 while a job that has not succeeded names it."""
     wanted = uploads.call(space.namespace, upload, Verb.STATUS, maker.username)
     await uploads.ask(files, wanted)  # somebody else's is 404, whatever jobs name it
     await uploads.refuse_in_use(live.jobs(), upload)
     async with files.open(uploads.call(space.namespace, upload, Verb.DELETE, maker.username)):
+        await limits.release(Kept(space.namespace, upload, maker.username, 0))
         return Response(status_code=204)

@@ -7,4 +7,5 @@ from __future__ import annotations
 
 from audiojob_api.sql.tables import access as access
 from audiojob_api.sql.tables import archive as archive  # its tables, for the migrations' comparison
+from audiojob_api.sql.tables import uploads as uploads
 from audiojob_api.sql.tables.base import METADATA as METADATA
