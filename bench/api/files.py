@@ -122,7 +122,7 @@ class Bench:
         config = self.folder / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""  # whose worker would be somebody who cannot see the folder
         config.write_text(f"""
-            daemon off; {user} pid {self.folder}/nginx.pid; error_log {self.folder}/error.log; worker_processes 1;
+            daemon off; master_process off; {user} pid {self.folder}/nginx.pid; error_log {self.folder}/error.log;
             events {{ worker_connections 64; }}
             http {{
               access_log off; sendfile on; client_max_body_size 0; client_body_temp_path {self.folder}/body;

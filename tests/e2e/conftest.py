@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.api import page
 from tests.e2e.product import TEST_LABEL, Media, Product
 from tests.support.cluster import TestCluster
 
@@ -104,8 +105,16 @@ def canary(address: str) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
+@pytest.fixture(scope="session")
+def issuer(node_address: str) -> str:
+    """The address of a provider of tokens, which the API is told of; tests/e2e/api serves it."""
+    with socket.socket() as listening:
+        listening.bind((node_address, 0))
+        return f"http://{node_address}:{listening.getsockname()[1]}"
+
+
 @pytest.fixture(scope="package")
-def product(tools: Cluster, cluster: TestCluster, media: Media) -> Iterator[Product]:
+def product(tools: Cluster, cluster: TestCluster, media: Media, issuer: str) -> Iterator[Product]:
     """The chart, installed by helm for two of three namespaces; taken down again after the last end-to-end test."""
     before = cluster_objects(tools)
     for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
@@ -116,9 +125,10 @@ def product(tools: Cluster, cluster: TestCluster, media: Media) -> Iterator[Prod
         "libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}],
         "defaultQueue.maxRunningPerUser": None,  # all tests are one user
         "disruption.graceSeconds": GRACE_SECONDS,
+        **api_of_a_company(issuer),
     }
     install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, install.only(media.base), others)
-    tools.kubectl("-n", WITHOUT_CLAIM, "delete", "pvc", "audiojob-store", "--wait=false")
+    tools.kubectl("-n", WITHOUT_CLAIM, "delete", "deployment/audiojob-files", "pvc/audiojob-store", "--wait=false")
     rest = EmbeddedCluster(cluster.paths).rest
     yield Product(tools, rest, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
     tools.kubectl("delete", "audiojobs", "--all", "-A", "--wait=true", "--timeout=60s")
@@ -129,6 +139,20 @@ def product(tools: Cluster, cluster: TestCluster, media: Media) -> Iterator[Prod
     if made := sorted(ours - before):  # none where a run that was killed had left them
         tools.kubectl("delete", *made, "--timeout=90s")
     assert cluster_objects(tools) <= before, "the tests left these behind"
+
+
+def api_of_a_company(issuer: str) -> dict[str, Any]:
+    """Values for files, history and accounts; who may come in is what docs/api.md tells a new user."""
+    access = page.access({"https://id.example.org": issuer, "namespace: music": f"namespace: {NAMESPACE}"})
+    access["providers"][0]["allowHttp"] = True
+    return {
+        "files.enabled": True,
+        "files.oneNode": True,
+        "api.namespaces": [WITHOUT_CLAIM],
+        "api.database.kind": "SQLite",
+        "api.archive.enabled": True,
+        "api.access": access,
+    }
 
 
 def cluster_objects(tools: Cluster) -> set[str]:

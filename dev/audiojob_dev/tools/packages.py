@@ -42,6 +42,8 @@ IMAGE_REQUIREMENTS = (
 TEST_REQUIREMENTS = (
     Requirement("ffmpeg", "ffmpeg"),
     Requirement("ffprobe", "ffmpeg"),
+    Requirement("curl", "curl"),  # of the lines in docs/api.md, which a test runs
+    Requirement("jq", "jq"),
     Requirement("espeak-ng", "espeak-ng"),  # the voice of Align, and the program of examples/speak
     # Fonts of Render.
     Requirement("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk"),
