@@ -61,6 +61,10 @@ properties: venv ## Try every property of the unit tests with inputs by chance, 
 fuzz: venv ## Throw inputs by chance at what parses strangers' bytes, SECONDS=600 each (in `make test`: one second each)
 	@FUZZ_SECONDS=$(SECONDS) $(PYTEST) tests/fuzz -n $(JOBS) --dist load $(ARGS)
 
+.PHONY: fuzz-api
+fuzz-api: venv ## Send the API what its OpenAPI document allows, and what it does not, for SECONDS=600 (in `make test`: for half a minute)
+	@API_FUZZ_SECONDS=$(SECONDS) $(PYTEST) tests/integration/api/whole/test_schemathesis.py $(ARGS)
+
 .PHONY: media-matrix
 media-matrix: venv ## Try every container with every oddity through the media tasks (two minutes; in `make test`: one of each oddity)
 	@MEDIA_MATRIX=all $(PYTEST) tests/integration/runner/tasks/media/matrix -n $(JOBS) --dist load $(ARGS)
@@ -86,7 +90,7 @@ floors: venv ## Try the lowest versions that pyproject.toml allows, and record w
 	@$(DEV) floors
 
 .PHONY: generate
-generate: venv ## Write the CRDs, admission policies, rules, dashboards, the settings' schema, docs/{reasons,metrics,tasks}.md and the chart's values from the code
+generate: venv ## Write the CRDs, admission policies, rules, dashboards, the settings' schema, docs/{reasons,metrics,tasks}.md, the chart's values and the plain client from the code
 	@$(RUN) -m audiojob_types.generate.crd crds charts/audiojob/crds
 	@$(RUN) -m audiojob_types.generate.runner_policy charts/audiojob/templates/runner-policy.yaml
 	@$(RUN) -m audiojob_types.generate.metadata_policy charts/audiojob/templates/metadata-policy.yaml
@@ -98,6 +102,7 @@ generate: venv ## Write the CRDs, admission policies, rules, dashboards, the set
 	@$(RUN) -m audiojob_types.generate.reasons_doc docs/reasons.md
 	@$(RUN) -m audiojob_types.generate.tasks_doc docs/tasks.md
 	@$(RUN) -m audiojob_dev.metrics_page docs/metrics.md
+	@$(RUN) -m audiojob_dev.plain_client api/audiojob_client
 	@$(RUN) -m audiojob_dev.monitoring.generate charts/audiojob
 	@$(RUN) -m audiojob_operator.operator_policy charts/audiojob/templates/operator-policy.yaml
 	@$(RUN) -m audiojob_operator.settings_schema charts/audiojob/operator-settings.schema.json

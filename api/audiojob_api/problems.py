@@ -40,6 +40,13 @@ def invalid_field(name: str, message: str) -> Problem:
     return Problem(422, "invalid-request", f"{name}: {message}", (found,))
 
 
+def invalid_parameter(name: str, message: str) -> Problem:
+    """422 for one parameter of the query."""
+    shown = name[:_SHOWN]
+    found = FieldProblem(pointer=pointer([shown]), detail=message)
+    return Problem(422, "invalid-request", f"{shown}: {message}", (found,))
+
+
 def repeated(name: str) -> Problem:
     """400 for a field or parameter that a request gives twice: two readers may take different ones."""
     shown = name[:_SHOWN]

@@ -22,6 +22,7 @@ PACKAGES = {
     "audiojob_runner": "runner",
     "audiojob_store": "runner",
     "audiojob_api": "api",
+    "audiojob_client": "api",
     "audiojob_files": "api",
 }
 LOCKS = sorted(path.name for path in (ROOT / "requirements").glob("*.txt"))

@@ -11,7 +11,8 @@ from audiojob_api.access.authorizer import Identity
 from audiojob_api.problems import Problem, repeated
 
 _MOST_CHARACTERS: Final = 63
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+NAME_PATTERN: Final = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+_NAME: Final = re.compile(NAME_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,21 @@ class ScoreView(BaseModel):
     instruments: list[str] = Field(default_factory=list, description="Parts that have a MIDI file of their own.")
 
 
+class CompatTime(BaseModel):
+    """A time signature, for clients of older services."""
+
+    numerator: int
+    denominator: int
+
+
+class CompatScore(BaseModel):
+    """A score as clients of older services expect it."""
+
+    tempo: float | None
+    key_signature: str | None
+    time_signature: CompatTime | None
+
+
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "title": (str,), "artist": (str,), "key": (str,), "timeSignature": (str,), "quartersPerMinute": (int, float),
     "steady": (bool,), "bars": (int,), "pages": (int,),

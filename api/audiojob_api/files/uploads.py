@@ -9,9 +9,10 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final, Protocol
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from audiojob_api.files.ports import Answer, Call, Files
+from audiojob_api.numbers import whole_numbers
 from audiojob_api.problems import Problem, unavailable
 from audiojob_store.ticket import MAX_UPLOAD_BYTES, UploadId, UploadState, Verb, parts_of
 from audiojob_types.base import WireModel
@@ -25,14 +26,19 @@ _GONE: Final = 404
 _AT_ONCE: Final = 100  # jobs that are unpacked before others have their turn
 
 
+_MEDIA_TYPE: Final = r"^[A-Za-z0-9][-A-Za-z0-9!#$&^_.+]*/[A-Za-z0-9][-A-Za-z0-9!#$&^_.+]*$"  # RFC 6838
+
+
 class UploadRequest(WireModel):
     """A file that is to come."""
 
     name: Annotated[str, Field(min_length=1, max_length=255, description="name of the file, for people.")]
-    bytes: Annotated[int, Field(strict=True, ge=1, le=MAX_UPLOAD_BYTES, description="bytes it has.")]
-    media_type: Annotated[str, Field(min_length=3, max_length=100, description="mediaType such as audio/flac.")] = (
-        "application/octet-stream"
-    )
+    bytes: Annotated[
+        int, BeforeValidator(whole_numbers), Field(strict=True, ge=1, le=MAX_UPLOAD_BYTES, description="bytes it has.")
+    ]
+    media_type: Annotated[
+        str, Field(max_length=100, pattern=_MEDIA_TYPE, description="mediaType such as audio/flac.")
+    ] = "application/octet-stream"
     sha256: Annotated[Sha256, Field(description="sha256 of the whole file, which is then compared.")] | None = None
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import WithJsonSchema
 from starlette.requests import HTTPConnection
 
 from audiojob_api.access.authenticator import Authenticator
@@ -23,25 +24,28 @@ from audiojob_api.access.keys.store import KeyStore
 from audiojob_api.access.limits.burst import Bursts
 from audiojob_api.access.limits.quota import Quota
 from audiojob_api.access.limits.upload_quota import UploadQuota
-from audiojob_api.access.places import Places
+from audiojob_api.access.places import NAME_PATTERN, Places
 from audiojob_api.access.rights import Call, Right, rights_of
 from audiojob_api.files.ports import Files
 from audiojob_api.http.audit import note
 from audiojob_api.http.limits import note_room
 from audiojob_api.http.metrics import ApiMetrics
+from audiojob_api.http.openapi import query_names
 from audiojob_api.http.refusals import from_kubernetes
 from audiojob_api.jobs.compat import FORMAT, compat
 from audiojob_api.jobs.create import Requester, is_of
 from audiojob_api.jobs.following import Recheck
 from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs, NamespaceJobs
 from audiojob_api.jobs.views import Show
-from audiojob_api.problems import Problem, repeated
+from audiojob_api.problems import Problem, invalid_parameter, repeated
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
 from audiojob_kube.errors import ApiError, TransportError
+from audiojob_types.explain import unknown
 
 _SPACE: Final = "space"
 _CALLER: Final = "caller"
+_EVERYWHERE: Final = frozenset({"namespace", "format"})
 
 # ---------------------------------------------------------------- services
 
@@ -133,9 +137,25 @@ def wants_compat(connection: HTTPConnection) -> bool:
     return bool(wanted)
 
 
-async def _show(connection: HTTPConnection) -> Show:
+# For the OpenAPI document only, as `_Namespace` below.
+_Format = Annotated[
+    str | None,
+    Query(alias="format", description=f"`{FORMAT}`: jobs as clients of older services expect them; see docs/api.md."),
+    WithJsonSchema({"type": "string", "enum": [FORMAT]}),
+]
+
+
+async def _compat(connection: HTTPConnection, _: _Format = None) -> bool:
+    return wants_compat(connection)
+
+
+Compat = Annotated[bool, Depends(_compat)]
+"""Whether the answer is to be in the words of older services."""
+
+
+async def _show(connection: HTTPConnection, in_their_words: Compat) -> Show:
     show = space_of(connection).show
-    return (lambda job: compat(show(job))) if wants_compat(connection) else show
+    return (lambda job: compat(show(job))) if in_their_words else show
 
 
 def files_of(connection: HTTPConnection) -> Files:
@@ -258,12 +278,7 @@ _Namespace = Annotated[
         description="The namespace of the jobs. Needed only by callers who have several; with a Kubernetes token, "
         "the API's own is meant where it is left out.",
     ),
-]
-
-
-_Format = Annotated[
-    str | None,
-    Query(alias="format", description=f"`{FORMAT}`: jobs as clients of older services expect them; see docs/api.md."),
+    WithJsonSchema({"type": "string", "pattern": NAME_PATTERN, "maxLength": 63}),
 ]
 
 
@@ -274,9 +289,10 @@ def caller_who_may(call: Call) -> Callable[..., Awaitable[Identity]]:
         request: Request,
         _: Annotated[HTTPAuthorizationCredentials | None, Security(_SCHEME)],
         __: _Namespace = None,
-        ___: _Format = None,
     ) -> Identity:
-        return await authorize(request, call)
+        caller = await authorize(request, call)
+        refuse_unknown_query(request)
+        return caller
 
     return authorized
 
@@ -309,6 +325,19 @@ async def _require(request: Request) -> Require:
     return require
 
 
+def refuse_unknown_query(request: Request) -> None:
+    """Raise a 422 Problem for a parameter that the route has not, 400 for one that is given twice.
+
+    Of two we would take the last, a proxy may judge the first. Those that most calls have are passed over elsewhere.
+    """
+    known = query_names(request.scope["route"])
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if count > 1:
+            raise repeated(name)
+        if name not in known and name not in _EVERYWHERE:
+            raise invalid_parameter(name, unknown("parameter", name, sorted(known)))
+
+
 def _requester_who_may(call: Call) -> Callable[..., Awaitable[Requester]]:
     """A dependency: for whom a job is made, with the key that makes it once."""
 
@@ -320,14 +349,6 @@ def _requester_who_may(call: Call) -> Callable[..., Awaitable[Requester]]:
         return Requester(space_of(request).namespace, caller.username, idempotency_key)
 
     return requester
-
-
-async def single_query(request: Request) -> None:
-    """Refuse a query that gives a parameter twice: we would take the last, a proxy may judge the first."""
-    counts = Counter(name for name, _ in request.query_params.multi_items())
-    for name, count in counts.items():
-        if count > 1:
-            raise repeated(name)
 
 
 async def _existing_job(name: JobName, reader: Reader) -> dict[str, Any]:

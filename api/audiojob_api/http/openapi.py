@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from audiojob_api.files.one_shot import FILE_PART, JOB_PART
 from audiojob_api.http.errors import MEDIA_TYPE, ProblemDocument
@@ -32,6 +36,28 @@ class DescribedApp(FastAPI):
         if self.openapi_schema is None:
             self.openapi_schema = _with_media_type(super().openapi())
         return self.openapi_schema
+
+
+_NAMES: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
+
+
+def query_names(route: APIRoute) -> frozenset[str]:
+    """The parameters that a route's query may have; found once for each route."""
+    key = (route.path, frozenset(route.methods or ()))
+    if key not in _NAMES:
+        _NAMES[key] = frozenset(_queried(route.dependant))
+    return _NAMES[key]
+
+
+def _queried(dependant: Dependant) -> Iterator[str]:
+    for field in dependant.query_params:
+        model = field.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            yield from (each.alias or name for name, each in model.model_fields.items())
+        else:
+            yield field.alias
+    for each in dependant.dependencies:
+        yield from _queried(each)
 
 
 def _with_media_type(document: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 from starlette.responses import Response
@@ -20,6 +20,25 @@ _SENT: Final = (
     "Content-Type", "Content-Length", "Content-Range", "Content-Disposition", "ETag", "Accept-Ranges", "Cache-Control",
     "X-Content-Type-Options", "Content-Security-Policy", "Cross-Origin-Resource-Policy",
 )  # fmt: skip
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"in": "header", "name": name, "required": False, "schema": {"type": "string"}, "description": description}
+
+
+# For the OpenAPI document: what of a request goes on, and how the service answers it.
+RANGES: Final[dict[str, Any]] = {
+    "parameters": [
+        _header("Range", "One range of bytes: `bytes=0-999`, `bytes=1000-`, `bytes=-500`."),
+        _header("If-Range", "The ETag of what the caller has of it: all is sent where it has changed."),
+        _header("If-None-Match", "The ETag of what the caller has: 304 where it has not changed."),
+    ]
+}
+FILE_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The file"},
+    206: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "A range of it"},
+    304: {"description": "It is what the caller has."},
+}
 
 
 def asked(request: Request) -> Mapping[str, str]:

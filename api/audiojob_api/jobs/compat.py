@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 
+from pydantic import BaseModel, Field
+
+from audiojob_api.jobs.views import CountView, JobView
 from audiojob_types.resources.job import PhaseState, State
 
 Object = dict[str, Any]
@@ -22,8 +26,62 @@ _STATES: Final = {
 _HIGH, _LOW, _DEFAULT = 8, 3, 5
 
 
+class CompatError(BaseModel):
+    """Why a job failed, for clients of older services."""
+
+    code: str | None
+    message: str
+    phase: str | None
+    retryable: bool
+    suggestion: str | None
+
+
+class CompatFilm(BaseModel):
+    """Where a film and its thumbnail are, and its length in seconds."""
+
+    video_path: str
+    thumbnail_path: str | None
+    duration: float | None
+
+
+class CompatView(BaseModel):
+    """A job as clients of older services expect it."""
+
+    job_id: str
+    type: str | None
+    status: Literal["pending", "queued", "processing", "suspended", "completed", "failed", "cancelled"]
+    progress: Annotated[float, Field(ge=0, le=1)]
+    message: str
+    current_stage: str | None
+    priority: Literal["high", "default", "low"]
+    queue_position: int | None
+    cancellation_requested: bool
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    completed_at: datetime | None
+    failed_at: datetime | None
+    outputs: list[str]
+    result_url: str | None
+    result: CompatFilm | None
+    error: CompatError | None
+
+
+JobAnswer = JobView | CompatView
+"""What shows a job answers with: the second where ``?format=v1-compat`` asks for it."""
+
+
+class CompatPage(BaseModel):
+    """One page of jobs, for clients of older services."""
+
+    items: list[CompatView]
+    cursor: str | None = None
+    total: CountView | None = None
+    history: Literal["unavailable"] | None = None
+
+
 def compat(shown: Object) -> Object:
-    """From the JSON form of `JobView`. Fields that have no value yet are null, as there."""
+    """From the JSON form of `JobView` to that of :class:`CompatView`. Fields that have no value yet are null."""
     spec, status = shown["spec"], shown["status"]
     state, ended = status.get("state", State.PENDING), status.get("completionTime")
     succeeded = state == State.SUCCEEDED

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from audiojob_api.numbers import whole_numbers
 from audiojob_api.problems import invalid_field
 from audiojob_store.ticket import UPLOAD_PATTERN
-from audiojob_types.base import ObjectName, WireModel
+from audiojob_types.base import TIME_PATTERN, ObjectName, WireModel, WrittenTime
 from audiojob_types.explain import unknown
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
 from audiojob_types.resources.job import AudioJobSpec, Review
@@ -26,7 +27,7 @@ _TASKS = {task.parameter_key: task for task in Task}
 
 def _priority_of_word(value: object) -> object:
     if not isinstance(value, str):
-        return value
+        return whole_numbers(value)
     if value not in PRIORITIES:
         raise ValueError("must be 1 to 10, or high, default or low")
     return PRIORITIES[value]
@@ -37,6 +38,12 @@ Priority = Annotated[
     Field(strict=True, ge=1, le=10),
     BeforeValidator(_priority_of_word),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 10}, {"enum": list(PRIORITIES)}]}),
+]
+
+
+# What the API server's rule says of a time, for readers of the OpenAPI document.
+StartTime = Annotated[
+    WrittenTime, WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40, "pattern": TIME_PATTERN})
 ]
 
 
@@ -62,11 +69,15 @@ class JobRequest(AudioJobSpec):
         default=None, description="priority from 1 to 10, 10 is the most urgent; high, default and low mean 10, 5, 1."
     )
 
+    start_time: StartTime | None = Field(
+        default=None, description="startTime before which the job does not start; without it the job starts at once."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, body: object) -> object:
         if isinstance(body, Mapping):
-            return {name: value for name, value in body.items() if value is not None}
+            return {name: whole_numbers(value) for name, value in body.items() if value is not None}
         return body
 
     @property

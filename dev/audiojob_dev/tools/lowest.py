@@ -38,6 +38,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
         "api/audiojob_api",
         "api/audiojob_files",
     ),
+    "client": ("crds/audiojob_types", "api/audiojob_client"),
     "runner": ("crds/audiojob_types", "runner/audiojob_store", "runner/audiojob_runner"),
     "music": ("crds/audiojob_types", "runner/audiojob_store", "runner/audiojob_runner"),
 }

@@ -9,11 +9,13 @@ from audiojob_api.access.rights import Call
 from audiojob_api.http.bodies import require_json
 from audiojob_api.http.deps import AllServices, Caller, ExistingJob, Shown, Writer, caller_who_may
 from audiojob_api.http.errors import responses
+from audiojob_api.jobs.compat import JobAnswer
 from audiojob_api.jobs.control import CANCEL, RESUME, SUSPEND, Switch, add_review, change_priority, turn
 from audiojob_api.jobs.request import JobChange, ReviewRequest
-from audiojob_api.jobs.views import JobView
 
-router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(401, 403, 404, 409, 422, 429, 500, 503))
+router = APIRouter(
+    prefix="/api/v1/jobs", tags=["jobs"], responses=responses(400, 401, 403, 404, 409, 422, 429, 500, 503)
+)
 
 _CANCELS = "Cancel a job; its record stays until its TTL"
 # Method, path, what it does, in a few words.
@@ -36,7 +38,7 @@ def _serve(method: str, path: str, switch: Switch, summary: str) -> None:
         methods=[method],
         name=switch.verb,
         status_code=202,
-        response_model=JobView,
+        response_model=JobAnswer,
         dependencies=[Depends(caller_who_may(Call(switch.verb)))],
         summary=summary,
     )
@@ -48,9 +50,9 @@ for _row in _SWITCHES:
 
 @router.patch(
     "/{name}",
-    response_model=JobView,
+    response_model=JobAnswer,
     dependencies=[Depends(caller_who_may(Call.CHANGE)), Depends(require_json)],
-    responses=responses(400, 413, 415),
+    responses=responses(413, 415),
     summary="Change the priority of a job that waits",
 )
 async def change(
@@ -64,9 +66,9 @@ async def change(
 @router.post(
     "/{name}/reviews",
     status_code=201,
-    response_model=JobView,
+    response_model=JobAnswer,
     dependencies=[Depends(caller_who_may(Call.REVIEW)), Depends(require_json)],
-    responses=responses(400, 413, 415),
+    responses=responses(413, 415),
     summary="Approve a phase at which the job stops, or end the job there",
 )
 async def review(body: ReviewRequest, job: ExistingJob, writer: Writer, show: Shown) -> Response:

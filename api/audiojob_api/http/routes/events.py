@@ -49,7 +49,10 @@ async def _following(
     "/{name}/events",
     response_class=EventSourceResponse,
     dependencies=[Depends(caller_who_may(Call.FOLLOW))],
-    responses={204: {"description": "The caller has seen the end."}, **responses(401, 403, 404, 422, 429, 500, 503)},
+    responses={
+        204: {"description": "The caller has seen the end."},
+        **responses(400, 401, 403, 404, 422, 429, 500, 503),
+    },
     summary="Follow a job until it ends",
 )
 async def follow(

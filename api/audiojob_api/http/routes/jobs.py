@@ -29,21 +29,21 @@ from audiojob_api.http.deps import (
     Shown,
     caller_who_may,
     files_of,
-    single_query,
 )
 from audiojob_api.http.errors import responses
 from audiojob_api.http.openapi import JOB_AND_FILE
 from audiojob_api.http.routes.queries import Asked
+from audiojob_api.jobs.compat import CompatPage, JobAnswer
 from audiojob_api.jobs.create import Created, Requester, create_once, new_job, retry_job
 from audiojob_api.jobs.ports import JobWriter, LiveJobs
 from audiojob_api.jobs.request import JobRequest, check
-from audiojob_api.jobs.views import JobPage, JobView, Show
+from audiojob_api.jobs.views import JobPage, Show
 from audiojob_api.problems import Problem
 from audiojob_kube.errors import ApiError, ServerError, TransportError
 
-router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(401, 403, 422, 429, 500, 503))
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(400, 401, 403, 404, 422, 429, 500, 503))
 
-_MADE_BEFORE: dict[int | str, dict[str, Any]] = {200: {"model": JobView, "description": "The job made before"}}
+_MADE_BEFORE: dict[int | str, dict[str, Any]] = {200: {"model": JobAnswer, "description": "The job made before"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,9 @@ Maker = Annotated[_Maker, Depends(_maker)]
 @router.post(
     "",
     status_code=201,
-    response_model=JobView,
+    response_model=JobAnswer,
     dependencies=[Depends(require_json)],
-    responses={**_MADE_BEFORE, **responses(400, 409, 411, 413, 415, 507)},
+    responses={**_MADE_BEFORE, **responses(409, 411, 413, 415, 507)},
     openapi_extra=JOB_AND_FILE,
     summary="Create a job",
 )
@@ -119,8 +119,8 @@ async def create(request: Request, body: JobRequest, requester: Creator, maker: 
 @router.post(
     "/{name}/retry",
     status_code=201,
-    response_model=JobView,
-    responses={**_MADE_BEFORE, **responses(404, 409)},
+    response_model=JobAnswer,
+    responses={**_MADE_BEFORE, **responses(409)},
     summary="Try a job again that failed or was cancelled",
 )
 async def retry(request: Request, requester: Retrier, job: ExistingJob, maker: Maker) -> Response:
@@ -130,9 +130,8 @@ async def retry(request: Request, requester: Retrier, job: ExistingJob, maker: M
 
 @router.get(
     "",
-    response_model=JobPage,
-    dependencies=[Depends(caller_who_may(Call.LIST)), Depends(single_query)],
-    responses=responses(400),
+    response_model=JobPage | CompatPage,
+    dependencies=[Depends(caller_who_may(Call.LIST))],
     summary="List jobs, newest first",
 )
 async def list_jobs(
@@ -156,9 +155,8 @@ async def list_jobs(
 @router.get(
     "/{name}",
     name="get_job",
-    response_model=JobView,
+    response_model=JobAnswer,
     dependencies=[Depends(caller_who_may(Call.GET))],
-    responses=responses(404),
     summary="Get a job",
 )
 async def get_job(job: ExistingJob, show: Shown) -> Response:

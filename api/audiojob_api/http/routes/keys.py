@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from audiojob_api.access.authorizer import Identity, Role, Scope
 from audiojob_api.access.keys.reviewer import account_of, owner_of
@@ -17,13 +17,14 @@ from audiojob_api.access.keys.store import MOST_KEYS, Key, KeyStore
 from audiojob_api.access.rights import Right
 from audiojob_api.http.audit import note_act
 from audiojob_api.http.bodies import require_json
-from audiojob_api.http.deps import AllServices, Services, enter, security
+from audiojob_api.http.deps import AllServices, Services, enter, refuse_unknown_query, security
 from audiojob_api.http.errors import responses
+from audiojob_api.numbers import whole_numbers
 from audiojob_api.problems import Problem, invalid_field
 from audiojob_types.base import WireModel
 from audiojob_types.constants import VERB_ISSUE_KEYS
 
-router = APIRouter(prefix="/api/v1/keys", tags=["keys"], responses=responses(401, 403, 404, 422, 429, 500, 503))
+router = APIRouter(prefix="/api/v1/keys", tags=["keys"], responses=responses(400, 401, 403, 404, 422, 429, 500, 503))
 
 _DAY = 86_400_000
 
@@ -33,7 +34,9 @@ class KeyRequest(WireModel):
 
     name: Annotated[str, Field(min_length=1, max_length=100, description="for you: where the key will be used.")]
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=len(Scope), description="what it is for.")]
-    expires_days: Annotated[int, Field(strict=True, ge=1, le=3_650, description="how many days it lasts.")] = 90
+    expires_days: Annotated[
+        int, BeforeValidator(whole_numbers), Field(strict=True, ge=1, le=3_650, description="how many days it lasts.")
+    ] = 90
 
 
 class KeyView(BaseModel):
@@ -60,6 +63,7 @@ async def _caller(request: Request, services: AllServices, _: Annotated[Any, Dep
     if caller.scopes is not None:
         services.metrics.auth.labels("forbidden").inc()
         raise Problem(403, "forbidden", "An API key neither makes nor shows keys; come with a token of your own.")
+    refuse_unknown_query(request)
     return caller
 
 
@@ -79,7 +83,7 @@ KeyId = Annotated[str, Path(max_length=64, description="Id of the key: what stan
     status_code=201,
     response_model=KeyView,
     dependencies=[Depends(require_json)],
-    responses=responses(400, 409, 413, 415),
+    responses=responses(409, 413, 415),
     summary="Make an API key",
 )
 async def make(request: Request, caller: Caller, store: Store, services: AllServices, body: KeyRequest) -> Response:

@@ -33,7 +33,7 @@ router = APIRouter(
     prefix="/api/v1/jobs",
     tags=["files"],
     dependencies=[Depends(caller_who_may(Call.READ_LOG))],
-    responses=responses(401, 403, 404, 422, 429, 500, 501, 503),
+    responses=responses(400, 401, 403, 404, 422, 429, 500, 501, 503),
 )
 
 _NO_BUFFER: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}

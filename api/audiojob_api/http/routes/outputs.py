@@ -13,14 +13,14 @@ from audiojob_api.files import outputs
 from audiojob_api.files.outputs import OutputList
 from audiojob_api.http.deps import ExistingJob, InSpace, StoredFiles, caller_who_may
 from audiojob_api.http.errors import responses
-from audiojob_api.http.relay import Relay, asked
+from audiojob_api.http.relay import FILE_ANSWERS, RANGES, Relay, asked
 from audiojob_api.problems import Problem
 
 router = APIRouter(
     prefix="/api/v1/jobs",
     tags=["files"],
     dependencies=[Depends(caller_who_may(Call.DOWNLOAD))],
-    responses=responses(202, 401, 403, 404, 409, 410, 422, 429, 500, 501, 503),
+    responses=responses(202, 400, 401, 403, 404, 409, 410, 422, 429, 500, 501, 503),
 )
 
 OutputName = Annotated[str, Path(max_length=63, description="Name of the output.")]
@@ -35,7 +35,13 @@ async def list_outputs(request: Request, job: ExistingJob, space: InSpace, files
     return JSONResponse(outputs.listing(job, found, request.url.path))
 
 
-@router.get("/{name}/outputs.zip", responses=responses(416), response_class=Response, summary="Get outputs as a zip")
+@router.get(
+    "/{name}/outputs.zip",
+    responses={**FILE_ANSWERS, **responses(416)},
+    openapi_extra=RANGES,
+    response_class=Response,
+    summary="Get outputs as a zip",
+)
 async def get_zip(
     request: Request, job: ExistingJob, space: InSpace, files: StoredFiles, phase: PhaseName = None
 ) -> Response:
@@ -47,7 +53,11 @@ async def get_zip(
 
 
 @router.get(
-    "/{name}/outputs/{output}", responses=responses(416), response_class=Response, summary="Get an output of a job"
+    "/{name}/outputs/{output}",
+    responses={**FILE_ANSWERS, **responses(416)},
+    openapi_extra=RANGES,
+    response_class=Response,
+    summary="Get an output of a job",
 )
 async def get_output(
     request: Request, output: OutputName, job: ExistingJob, space: InSpace, files: StoredFiles, phase: PhaseName = None

@@ -7,25 +7,39 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
 
-from fastapi import Depends, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import Depends, Query
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from audiojob_api.http.deps import Settings
 from audiojob_api.jobs.listing.cursor import at
 from audiojob_api.jobs.listing.query import EVER, Filter, Order, Span, Where
 from audiojob_api.jobs.listing.query import Query as JobQuery
-from audiojob_api.problems import FieldProblem, Problem
-from audiojob_types.base import ObjectName
+from audiojob_api.problems import invalid_parameter
+from audiojob_types.base import TIME_MESSAGE, TIME_PATTERN, ObjectName, is_time
 from audiojob_types.resources.job import State
 
 _ONE_LABEL: Final = re.compile(r"^(?P<key>[A-Za-z0-9][-_./A-Za-z0-9]{0,316})=(?P<value>[-_.A-Za-z0-9]{0,63})$")
 _LABEL_VALUE: Final = r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$"
 
-Moment = Annotated[
-    AwareDatetime | None, Field(description="RFC 3339 with a time zone: `2026-11-29T14:00:00Z`. Belongs to the span.")
+
+def _written(value: object) -> object:
+    """pydantic would take numbers too, and dates alone."""
+    if isinstance(value, str) and is_time(value):
+        return value
+    raise ValueError(TIME_MESSAGE)
+
+
+QueryTime = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": TIME_PATTERN}),
 ]
-End = Annotated[AwareDatetime | None, Field(description="RFC 3339 with a time zone; no more belongs to the span.")]
+"""A moment in a query. Clients write `+` as `%2B`."""
+Moment = Annotated[
+    QueryTime | None, Field(description="RFC 3339 with a time zone: `2026-11-29T14:00:00Z`. Belongs to the span.")
+]
+End = Annotated[QueryTime | None, Field(description="RFC 3339 with a time zone; no more belongs to the span.")]
 
 
 class ListParameters(BaseModel):
@@ -75,9 +89,6 @@ class ListParameters(BaseModel):
     count: Annotated[bool, Field(description="Also count all that match, up to 10,000.")] = False
 
 
-_KNOWN: Final = frozenset({to_camel(name) for name in ListParameters.model_fields} | {"namespace", "format"})
-
-
 @dataclass(frozen=True, slots=True)
 class List:
     """The page that a request asks for, and whether all that matches is to be counted."""
@@ -86,10 +97,7 @@ class List:
     count: bool
 
 
-async def _list(request: Request, asked: Annotated[ListParameters, Query()], settings: Settings) -> List:
-    for name in request.query_params:
-        if name not in _KNOWN:
-            raise _invalid(name[:100], f"a list has no such parameter; it has {', '.join(sorted(_KNOWN))}")
+async def _list(asked: Annotated[ListParameters, Query()], settings: Settings) -> List:
     wanted = Filter(
         state=asked.state,
         pipeline=asked.pipeline,
@@ -113,7 +121,7 @@ def span(name: str, begin: datetime | None, end: datetime | None) -> Span:
     if begin is None and end is None:
         return EVER
     if begin is not None and end is not None and begin >= end:
-        raise _invalid(f"{name}To", f"is not later than {name}From; exchange them")
+        raise invalid_parameter(f"{name}To", f"is not later than {name}From; exchange them")
     return Span(*(None if each is None else round(each.timestamp() * 1_000) for each in (begin, end)))
 
 
@@ -123,15 +131,11 @@ def labels_of(text: str | None, declared: tuple[str, ...]) -> tuple[tuple[str, s
     for part in text.split(",") if text else ():
         match = _ONE_LABEL.match(part)
         if match is None:
-            raise _invalid("labels", "write key=value, with commas between several")
+            raise invalid_parameter("labels", "write key=value, with commas between several")
         if match["key"] not in declared:
             known = ", ".join(declared) or "none"
-            raise _invalid("labels", f"{match['key'][:100]} is not declared; lists can ask for: {known}")
+            raise invalid_parameter("labels", f"{match['key'][:100]} is not declared; lists can ask for: {known}")
         if match["key"] in found:
-            raise _invalid("labels", f"{match['key'][:100]} is given twice")
+            raise invalid_parameter("labels", f"{match['key'][:100]} is given twice")
         found[match["key"]] = match["value"]
     return tuple(sorted(found.items()))
-
-
-def _invalid(name: str, message: str) -> Problem:
-    return Problem(422, "invalid-request", f"{name}: {message}", (FieldProblem(pointer=f"/{name}", detail=message),))

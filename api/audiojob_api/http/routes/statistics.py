@@ -9,19 +9,20 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from audiojob_api.access.rights import Call
-from audiojob_api.http.deps import AllServices, InSpace, caller_who_may, single_query
+from audiojob_api.http.deps import AllServices, InSpace, caller_who_may
 from audiojob_api.http.errors import responses
+from audiojob_api.http.routes.queries import QueryTime
 from audiojob_api.jobs.statistics.groups import By
 from audiojob_api.jobs.statistics.health import Condition, Parts, health, worst
 from audiojob_api.problems import FieldProblem, Problem
 from audiojob_types.base import format_time
 
-router = APIRouter(prefix="/api/v1", tags=["statistics"], responses=responses(401, 403, 404, 422, 429, 500, 503))
+router = APIRouter(prefix="/api/v1", tags=["statistics"], responses=responses(400, 401, 403, 404, 422, 429, 500, 503))
 
-_MAY_LIST: Final = [Depends(caller_who_may(Call.LIST)), Depends(single_query)]
+_MAY_LIST: Final = [Depends(caller_who_may(Call.LIST))]
 _LONGEST: Final = {By.HOUR: timedelta(days=31)}
 _LONGEST_ELSE: Final = timedelta(days=366)
 
@@ -70,8 +71,8 @@ class HealthView(BaseModel):
 @router.get("/stats", response_model=StatisticsView, dependencies=_MAY_LIST, summary="Statistics of a span of time")
 async def stats(
     space: InSpace,
-    begin: Annotated[AwareDatetime | None, Query(alias="from", description="Absent: a day before `to`.")] = None,
-    end: Annotated[AwareDatetime | None, Query(alias="to", description="Absent: now.")] = None,
+    begin: Annotated[QueryTime | None, Query(alias="from", description="Absent: a day before `to`.")] = None,
+    end: Annotated[QueryTime | None, Query(alias="to", description="Absent: now.")] = None,
     by: Annotated[By, Query(description="One item for each; by `hour` for 31 days at most, else 366.")] = By.ALL,
 ) -> JSONResponse:
     """From sums by the hour, which are made when a job is archived; 404 where there is no archive."""

@@ -20,7 +20,7 @@ from audiojob_api.problems import Problem, is_unclear
 from audiojob_store.ticket import UPLOAD_PATTERN, UploadState, Verb
 
 router = APIRouter(
-    prefix="/api/v1/uploads", tags=["files"], responses=responses(401, 403, 404, 422, 429, 500, 501, 503)
+    prefix="/api/v1/uploads", tags=["files"], responses=responses(400, 401, 403, 404, 422, 429, 500, 501, 503)
 )
 
 Upload = Annotated[str, Path(pattern=UPLOAD_PATTERN, description="Id of the upload.")]
@@ -30,10 +30,19 @@ Sender = Annotated[Identity, Depends(caller_who_may(Call.SEND_PART))]
 Reader = Annotated[Identity, Depends(caller_who_may(Call.GET_UPLOAD))]
 
 _BODY: Final[dict[str, Any]] = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": "Content-Digest",
+            "required": False,
+            "schema": {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"},
+            "description": "Of the part (RFC 9530); compared where it is sent.",
+        }
+    ],
     "requestBody": {
         "required": True,
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
+    },
 }
 
 
@@ -48,7 +57,7 @@ def _answer(request: Request, state: UploadState, status: int = 200) -> JSONResp
     status_code=201,
     response_model=UploadView,
     dependencies=[Depends(require_json)],
-    responses=responses(400, 413, 415, 507),
+    responses=responses(413, 415, 507),
     summary="Announce a file that is to come",
 )
 async def create(
@@ -69,7 +78,7 @@ async def create(
 
 @router.put(
     "/{upload}/parts/{part}",
-    responses=responses(400, 409, 413),
+    responses=responses(409, 413),
     openapi_extra=_BODY,
     summary="Send a part of the file",
 )

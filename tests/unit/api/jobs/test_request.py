@@ -16,8 +16,9 @@ from audiojob_types.resources.job import AudioJobSpec
 JOBS = "/api/v1/jobs"
 SCHEMA = JobRequest.model_json_schema()
 SPEC_SCHEMA = AudioJobSpec.model_json_schema()
-# Where a request says more than the spec: words for a priority, uploads as sources. Everything else must be equal.
-WIDER = {("priority",), ("source",)}
+# Where a request says more than the spec: words for a priority, uploads as sources, the rule of a time as a pattern.
+# Everything else must be equal.
+WIDER = {("priority",), ("source",), ("startTime",)}
 MORE = {("name",), ("source", "upload")}
 
 Path = tuple[str, ...]

@@ -12,15 +12,15 @@ from audiojob_api.access.rights import Call
 from audiojob_api.files import scores
 from audiojob_api.files.outputs import Output, outputs_of, read_call, removed
 from audiojob_api.files.ports import Files
-from audiojob_api.files.scores import SCORE, ScoreView
-from audiojob_api.http.deps import ExistingJob, InSpace, StoredFiles, caller_who_may, single_query, wants_compat
+from audiojob_api.files.scores import SCORE, CompatScore, ScoreView
+from audiojob_api.http.deps import Compat, ExistingJob, InSpace, StoredFiles, caller_who_may
 from audiojob_api.http.errors import responses
-from audiojob_api.http.relay import Relay, asked
+from audiojob_api.http.relay import FILE_ANSWERS, RANGES, Relay, asked
 
 router = APIRouter(
     prefix="/api/v1",
     tags=["scores"],
-    dependencies=[Depends(caller_who_may(Call.DOWNLOAD)), Depends(single_query)],
+    dependencies=[Depends(caller_who_may(Call.DOWNLOAD))],
     responses=responses(202, 400, 401, 403, 404, 409, 410, 422, 429, 500, 501, 503),
 )
 
@@ -48,8 +48,8 @@ def _serve(path: str, output: str, summary: str) -> None:
         return _relayed(request, files, space.namespace, found)
 
     router.add_api_route(
-        f"/scores/{{name}}{path}", served, name=f"score_{output}", summary=summary, responses=responses(416),
-        response_class=Response,
+        f"/scores/{{name}}{path}", served, name=f"score_{output}", summary=summary,
+        responses={**FILE_ANSWERS, **responses(416)}, openapi_extra=RANGES, response_class=Response,
     )  # fmt: skip
 
 
@@ -62,16 +62,20 @@ for _row in _FILES:
     _serve(*_row)
 
 
-@router.get("/scores/{name}/metadata", response_model=ScoreView, summary="Get what is known of a job's score")
-async def metadata(request: Request, job: ExistingJob, space: InSpace, files: StoredFiles) -> Response:
+@router.get("/scores/{name}/metadata", response_model=ScoreView | CompatScore, summary="Get what is known of a job's score")
+async def metadata(job: ExistingJob, space: InSpace, files: StoredFiles, compat: Compat) -> Response:
     """Tempo, key, metre, extent and parts; with `format=v1-compat` as `tempo`, `key_signature`, `time_signature`."""
     outputs = await outputs_of(files, space.namespace, job)
     shown = scores.described(scores.part_of_score(job, outputs, SCORE), outputs)
-    return JSONResponse(scores.as_before(shown) if wants_compat(request) else shown)
+    return JSONResponse(scores.as_before(shown) if compat else shown)
 
 
 @router.get(
-    "/midi/{name}/{instrument}", responses=responses(416), response_class=Response, summary="Get a part as MIDI"
+    "/midi/{name}/{instrument}",
+    responses={**FILE_ANSWERS, **responses(416)},
+    openapi_extra=RANGES,
+    response_class=Response,
+    summary="Get a part as MIDI",
 )
 async def midi(
     request: Request, instrument: Instrument, job: ExistingJob, space: InSpace, files: StoredFiles

@@ -64,3 +64,37 @@ def test_a_misspelt_field_is_named_first(
     found = problem(client.request(*call, json=body), 422)
     assert found["detail"] == detail
     assert [error["pointer"] for error in found["errors"]] == pointers
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        pytest.param(f"{JOBS}?stat=Failed", "stat: unknown parameter, did you mean state?", id="of a list"),
+        pytest.param(
+            f"{JOBS}/song/logs?phse=fetch", "phse: unknown parameter, did you mean phase?", id="of a log"
+        ),
+        pytest.param("/api/v1/keys?all=true", "all: unknown parameter; known parameters are everybody", id="of keys"),
+        pytest.param(
+            f"{JOBS}/song/outputs.zip?x=1", "x: unknown parameter; known parameters are namespace, phase", id="of a zip"
+        ),
+    ],
+)  # fmt: skip
+def test_a_misspelt_parameter_is_refused_and_not_passed_over(
+    client: TestClient, backend: MemoryBackend, path: str, detail: str
+) -> None:
+    backend.put("song")
+    assert problem(client.get(path), 422)["detail"] == detail
+
+
+def test_a_stranger_learns_no_parameters(anonymous: TestClient) -> None:
+    assert anonymous.get(f"{JOBS}?stat=Failed").status_code == 401
+
+
+def test_what_most_calls_take_is_passed_over_by_the_others(client: TestClient, backend: MemoryBackend) -> None:
+    backend.put("song")
+    assert client.get("/api/v1/health?format=v1-compat").status_code == 200
+
+
+@pytest.mark.parametrize("moment", ["0.5", "1764424800", "2026-11-29", "2026-11-29T14:00:00", "2026-11-29t14:00:00z"])
+def test_a_time_of_a_query_is_written_in_one_way(client: TestClient, moment: str) -> None:
+    assert problem(client.get(f"{JOBS}?createdFrom={moment}"), 422)["detail"].startswith("createdFrom: must be a time")

@@ -1,0 +1,1 @@
+"""The client for programs that await. Written by hand; ``synchronous`` is made of it by `make generate`."""

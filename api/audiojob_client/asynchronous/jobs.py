@@ -1,0 +1,119 @@
+"""Jobs: create, list, follow, change."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Unpack
+
+from audiojob_client import calls
+from audiojob_client.asynchronous.events import follow
+from audiojob_client.asynchronous.transport import AsyncTransport
+from audiojob_client.calls import QueryValue, request
+from audiojob_client.errors import JobGone
+from audiojob_client.filters import JobFilters, query_of
+from audiojob_client.models import Count, Job, JobPage, NewJob, PriorityWord, read
+
+
+class AsyncJobs:
+    """``client.jobs``."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def create(self, job: NewJob | Mapping[str, Any], *, idempotency_key: str | None = None) -> Job:
+        """A new job; with a key the one that the same key and body made before. The API checks it, and names each
+        field that is wrong: :class:`Invalid`.
+
+        Without a key it is sent again only where it surely made nothing.
+        """
+        headers = {calls.KEY_HEADER: idempotency_key}
+        return await self._job(request(calls.CREATE_JOB, headers=headers, body=job))
+
+    async def get(self, name: str) -> Job:
+        """One job, from the cluster or the archive."""
+        return await self._job(request(calls.GET_JOB, {"name": name}))
+
+    async def list(self, *, limit: int = 200, **filters: Unpack[JobFilters]) -> AsyncGenerator[Job, None]:
+        """All jobs that the filters leave, newest first, fetched ``limit`` at a time as they are wanted."""
+        cursor: str | None = None
+        while True:
+            page = await self.page(limit=limit, cursor=cursor, **filters)
+            for job in page.items:
+                yield job
+            if page.cursor is None:
+                return
+            cursor = page.cursor
+
+    async def page(self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[JobFilters]) -> JobPage:
+        """One page; its ``cursor`` gets the next, with the same filters."""
+        return await self._page({**query_of(filters), "limit": limit, "cursor": cursor})
+
+    async def count(self, **filters: Unpack[JobFilters]) -> Count:
+        """How many there are, counted up to 10,000."""
+        page = await self._page({**query_of(filters), "limit": 1, "count": True})
+        return page.total or Count(count=len(page.items), at_least=page.cursor is not None)
+
+    async def watch(self, name: str) -> AsyncGenerator[Job, None]:
+        """The job as it is, then as it changes, until it has ended; a slow reader gets the newest.
+
+        A connection that breaks off is made anew. Raises :class:`JobGone` for a job that is deleted meanwhile.
+        """
+        async with aclosing(follow(self._transport, calls.WATCH_JOB, {"name": name}, {})) as events:
+            async for event in events:
+                if event.name == "gone":
+                    raise JobGone(f"job {name!r} was deleted before it ended")
+                if event.name == "job":
+                    job = read(Job, event.data)
+                    yield job
+                    if job.ended:
+                        return
+
+    async def wait(self, name: str) -> Job:
+        """The job once it has ended, however it did."""
+        job = await self.get(name)
+        if not job.ended:
+            async for each in self.watch(name):
+                job = each
+        return job
+
+    async def cancel(self, name: str) -> Job:
+        """End it; its record stays until its time is over."""
+        return await self._job(request(calls.CANCEL_JOB, {"name": name}))
+
+    async def suspend(self, name: str) -> Job:
+        """Stop its work until it is resumed."""
+        return await self._job(request(calls.SUSPEND_JOB, {"name": name}))
+
+    async def resume(self, name: str) -> Job:
+        """Let it go on."""
+        return await self._job(request(calls.RESUME_JOB, {"name": name}))
+
+    async def change(self, name: str, *, priority: int | PriorityWord) -> Job:
+        """Another priority, while it waits."""
+        return await self._job(request(calls.CHANGE_JOB, {"name": name}, body={"priority": priority}))
+
+    async def review(
+        self,
+        name: str,
+        phase: str,
+        *,
+        approved: bool,
+        message: str | None = None,
+        inputs: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Job:
+        """Approve a phase at which it stops, perhaps with corrected inputs, or end it there."""
+        body: dict[str, Any] = {"phase": phase, "approved": approved}
+        body |= {} if message is None else {"message": message}
+        body |= {} if inputs is None else {"inputs": [dict(each) for each in inputs]}
+        return await self._job(request(calls.REVIEW_JOB, {"name": name}, body=body))
+
+    async def retry(self, name: str, *, idempotency_key: str | None = None) -> Job:
+        """A new job of the same spec, for one that failed or was cancelled; finished phases are not repeated."""
+        return await self._job(request(calls.RETRY_JOB, {"name": name}, headers={calls.KEY_HEADER: idempotency_key}))
+
+    async def _job(self, wanted: calls.Request) -> Job:
+        return read(Job, await self._transport.send(wanted))
+
+    async def _page(self, query: Mapping[str, QueryValue]) -> JobPage:
+        return read(JobPage, await self._transport.send(request(calls.LIST_JOBS, query=query)))
