@@ -10,7 +10,7 @@ from audiojob_client import calls
 from audiojob_client.calls import Operation, request
 from audiojob_client.errors import BadAnswer, ConnectionFailed
 from audiojob_client.files import Incoming
-from audiojob_client.models import OutputList, read
+from audiojob_client.models import OutputList, Score, read
 from audiojob_client.synchronous.events import follow
 from audiojob_client.synchronous.transport import Transport
 from audiojob_client.waiting import pause, run
@@ -47,6 +47,10 @@ class Outputs:
     def save_zip(self, job: str, to: Path | str, *, phase: str | None = None) -> Path:
         """The outputs of a phase, of the last one that has results where none is named, as the file ``to``."""
         return self._save(calls.GET_ZIP, {"name": job}, phase, Incoming(Path(to), checked=False))
+
+    def score(self, job: str) -> Score:
+        """What is known of a job's score; its files are outputs: `score`, `pdf`, `preview`, `midi`, `midi-PART`."""
+        return read(Score, self._transport.send(request(calls.GET_SCORE, {"name": job})))
 
     def _save(self, operation: Operation, names: dict[str, str], phase: str | None, file: Incoming) -> Path:
         vain, waited = 0, 0.0

@@ -62,7 +62,9 @@ for _row in _FILES:
     _serve(*_row)
 
 
-@router.get("/scores/{name}/metadata", response_model=ScoreView | CompatScore, summary="Get what is known of a job's score")
+@router.get(
+    "/scores/{name}/metadata", response_model=ScoreView | CompatScore, summary="Get what is known of a job's score"
+)
 async def metadata(job: ExistingJob, space: InSpace, files: StoredFiles, compat: Compat) -> Response:
     """Tempo, key, metre, extent and parts; with `format=v1-compat` as `tempo`, `key_signature`, `time_signature`."""
     outputs = await outputs_of(files, space.namespace, job)
