@@ -52,6 +52,6 @@ __all__ = [
     "AsyncClient", "AudiojobError", "BadAnswer", "BadRequest", "By", "ChecksumMismatch", "Client", "Conflict",
     "ConnectionFailed", "Count", "FieldError", "Forbidden", "Gone", "Group", "Health", "Invalid", "Job", "JobGone",
     "JobPage", "Key", "NewJob", "NewSource", "NotFinished", "NotFound", "Output", "OutputList", "Part",
-    "ProblemError", "QueuePosition", "Scope", "Score", "ServerFault", "Statistics", "TokenFile", "TooLarge", "TooManyRequests",
-    "Unauthenticated", "Unavailable", "Upload", "UploadBroken",
+    "ProblemError", "QueuePosition", "Scope", "Score", "ServerFault", "Statistics", "TokenFile", "TooLarge",
+    "TooManyRequests", "Unauthenticated", "Unavailable", "Upload", "UploadBroken",
 ]  # fmt: skip

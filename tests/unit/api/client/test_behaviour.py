@@ -279,7 +279,7 @@ def file(start: int = 0, end: int | None = None, etag: str = ETAG) -> httpx2.Res
     if start:
         headers["Content-Range"] = f"bytes {start}-{len(SONG) - 1}/{len(SONG)}"
     body = {"content": SONG[start:]} if end is None else {"stream": Broken(SONG[start:end])}
-    return httpx2.Response(206 if start else 200, headers=headers, **body)  # type: ignore[arg-type]
+    return httpx2.Response(206 if start else 200, headers=headers, **body)
 
 
 def test_a_file_that_breaks_off_goes_on_and_is_compared(tmp_path: Path) -> None:
