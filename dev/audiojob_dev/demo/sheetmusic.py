@@ -49,7 +49,10 @@ def request(name: str) -> dict[str, Any]:
         "spec": {
             "pipeline": PIPELINE,
             "source": {"object": {"key": f"{FOLDER}/{_FILE}"}},
-            "parameters": {"separate": {"model": MODEL}, "engrave": {"title": "Tones and beats"}},
+            "parameters": {
+                "separate": {"model": MODEL},
+                "engrave": {"title": "Tones and beats", "instruments": {"other": "Piano"}},
+            },
             "reuse": "Never",
         },
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from audiojob_runner.score.model import Key, Time
 
@@ -98,6 +99,12 @@ class PartNotes:
     words: Sequence[Word] = ()  # sung to these notes
 
 
+TIME_SIGNATURES: Final = (
+    Time(2, 2), *(Time(beats, 4) for beats in range(2, 7)), *(Time(beats, 8) for beats in (3, 6, 9, 12)),
+)  # fmt: skip
+"""Time signatures that can be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the user wants. Where something is given, it is not looked for."""
@@ -109,3 +116,9 @@ class Options:
     quarters_per_minute: float | None = None
     time: Time | None = None
     key: Key | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for a time whose beats are no quarters, halves or dotted quarters, such as 7/8."""
+        if self.time is not None and self.time not in TIME_SIGNATURES:
+            known = ", ".join(f"{each.beats}/{each.unit}" for each in TIME_SIGNATURES)
+            raise ValueError(f"the time {self.time.beats}/{self.time.unit} cannot be written; {known} can")

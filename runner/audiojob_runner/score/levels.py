@@ -63,7 +63,7 @@ def _reduced(notes: Sequence[HeardNote]) -> list[HeardNote]:
         began = note.start if not group else began
         if note.key not in group or group[note.key].end < note.end:
             group[note.key] = note
-    return found + _playable(group)
+    return sorted(found + _playable(group), key=lambda note: (note.start, note.key))
 
 
 def _playable(group: dict[int, HeardNote]) -> list[HeardNote]:

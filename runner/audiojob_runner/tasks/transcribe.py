@@ -116,7 +116,12 @@ def _file(inputs: Mapping[str, TaskInput]) -> Path | None:
 
 def _nothing(instrument: Instrument, silent: bool) -> PhaseError:
     if silent:
-        return PhaseError(ExitCode.NOT_MEDIA, Reason.EMPTY_MEDIA, "The recording is silent: no notes are heard.")
+        return PhaseError(
+            ExitCode.NOT_MEDIA,
+            Reason.EMPTY_MEDIA,
+            "The recording is silent: no notes are heard.",
+            "Give a recording or a stem in which something sounds; allowEmpty: true writes an empty result.",
+        )
     if instrument is Instrument.DRUMS:
         return PhaseError(
             ExitCode.NOT_MEDIA,
@@ -127,7 +132,7 @@ def _nothing(instrument: Instrument, silent: bool) -> PhaseError:
     return PhaseError(
         ExitCode.NOT_MEDIA,
         Reason.EMPTY_MEDIA,
-        "No notes are heard: this sounds like noise or drums alone.",
+        "No notes are heard: this sounds like speech, noise or drums alone.",
         "Choose a stem with an instrument or a voice, or instrument: Drums; allowEmpty: true writes an empty result.",
     )
 

@@ -1,5 +1,29 @@
 {{/* Parts that several pipelines share. */}}
 
+{{/* The words of a song, from wherever there are some. Call with (dict "resources" … "found" …): the last is whether a phase find
+     has asked a service. */}}
+{{- define "audiojob.lyrics" -}}
+# Beside Separate, so that lyrics that cannot be used end the job at once.
+- name: lyrics
+  task: Lyrics
+  after: [{{ ternary "find" "normalize" (not (empty .found)) }}]
+  inputs:
+    - {name: lyrics, from: Job, output: lyrics, optional: true}
+    - {name: source, from: download, output: source}
+    - {name: audio, from: normalize, output: audio}
+    {{- if .found }}
+    - {name: found, from: find, output: found, optional: true}
+    {{- end }}
+    # Of those that parameters.download.subtitles of the job asks for.
+    {{- range list "en" "de" "es" "fr" "it" "ja" "ko" "nl" "pl" "pt" "ru" "zh" }}
+    - {name: subtitles-{{ . }}, from: download, output: subtitles-{{ . }}, optional: true}
+    {{- end }}
+  weight: 1
+  resources: {{- toYaml .resources.lyrics | nindent 4 }}
+  hardLimitSeconds: 600
+  stallSeconds: 300
+{{- end -}}
+
 {{/* Words into times and a film. Call with (dict "resources" … "reviewed" bool "weights" … "accompaniment" … "vocals" …): the
      last two are bindings, as YAML. "after" (phases) is what Align waits for, if not for the phase before it alone. */}}
 {{- define "audiojob.karaokeFilm" -}}

@@ -16,7 +16,7 @@ from audiojob_runner.engraving.printing.pages import Paper
 TEXT_FONT: Final = "Libertinus Serif"  # typst carries it
 _STYLE: Final = re.compile(r"<style[^>]*>\s*@font-face.*?</style>", re.DOTALL)
 _FAMILY: Final = re.compile(r'font-family="Times, serif"')
-_PREVIEW_DPI: Final = 110
+_PREVIEW_DPI: Final = 150
 # What is the user's comes in as data (sys.inputs): nothing of it is ever source text.
 _SOURCE: Final = """\
 #let about = json(bytes(sys.inputs.about))

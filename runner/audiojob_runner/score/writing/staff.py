@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from audiojob_runner.score.harmony.spelling import Speller
@@ -18,6 +19,8 @@ from audiojob_runner.score.writing.voices import lines_of
 
 _CLASSES: Final = 12
 _MOST_SIGNS: Final = 6  # of a key signature
+_LOW_KEY, _HIGH_KEY, _WIDE = 55, 64, 0.25
+_STILL_SOUNDS: Final = 6  # ticks into the next note: less is one line that is played without gaps
 _RIGHT_CLEFS: Final = (TREBLE, BASS)
 _LEFT_CLEFS: Final = (BASS, TREBLE)
 Words = dict[int, tuple[Lyric, ...]]
@@ -39,12 +42,23 @@ def part_of(name: str, instrument: Instrument, notes: Sequence[Timed], page: Pag
     down = writing.transposition.keys if writing.transposition else 0
     key = written_key(page.key, down)
     copyist = _Copyist(page, Speller(key), down, words)
-    if writing.keyboard:
+    if writing.keyboard or (instrument is Instrument.OTHER and is_wide(notes)):
         right, left = hands_of(notes)
         staves = [copyist.staff(right, _RIGHT_CLEFS), copyist.staff(left, _LEFT_CLEFS, lyrics=False)]
     else:
         staves = [copyist.staff(notes, writing.clefs, two=instrument is not Instrument.VOICE)]
     return Part(name, writing.program, tuple(staves), key, writing.transposition)
+
+
+def is_wide(notes: Sequence[Timed]) -> bool:
+    """Whether low and high notes sound together so often that no clef shows both. In order of their starts."""
+    wide, groups = 0, 0
+    sounding = list[Timed]()
+    for start, group in groupby(notes, key=lambda note: note.start):
+        sounding = [note for note in sounding if note.end >= start + _STILL_SOUNDS] + list(group)
+        groups += 1
+        wide += min(note.key for note in sounding) < _LOW_KEY and max(note.key for note in sounding) > _HIGH_KEY
+    return wide > _WIDE * groups
 
 
 def written_key(key: Key, down: int) -> Key:

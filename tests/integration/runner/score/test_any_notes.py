@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from audiojob_runner.score.arrange import arrange
 from audiojob_runner.score.checks import faults
-from audiojob_runner.score.heard import Drum, HeardNote, Hit, Instrument, Level, Options, PartNotes
-from audiojob_runner.score.model import Time
+from audiojob_runner.score.heard import TIME_SIGNATURES, Drum, HeardNote, Hit, Instrument, Level, Options, PartNotes
 from audiojob_runner.score.playing import sounding
 
 TIMES = st.one_of(
@@ -33,7 +32,7 @@ PARTS = st.one_of(
 OPTIONS = st.builds(
     lambda level, time, tempo: Options(level, time=time, quarters_per_minute=tempo),
     st.sampled_from(Level),
-    st.sampled_from([None, Time(2, 4), Time(3, 4), Time(5, 4), Time(6, 8), Time(9, 8)]),
+    st.sampled_from([None, *TIME_SIGNATURES]),
     st.sampled_from([None, 30.0, 100.0, 300.0]),
 )
 

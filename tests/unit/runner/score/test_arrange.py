@@ -163,6 +163,27 @@ def test_transposing_instruments_read_other_notes_than_they_sound() -> None:
     assert bass.transposition.keys == -12
 
 
+@pytest.mark.parametrize(
+    ("rows", "staves"),
+    [
+        pytest.param(waltz(), 2, id="a tune above chords"),
+        pytest.param([row for row in waltz() if row[2] >= 72], 1, id="a tune"),
+        pytest.param([(place, 1, 40 + 7 * (place % 6)) for place in range(24)], 1, id="one note at a time"),
+    ],
+)  # fmt: skip
+def test_what_is_no_known_instrument_gets_two_staves_where_one_clef_does_not_show_it(
+    rows: list[Row], staves: int
+) -> None:
+    score = arrange([PartNotes("Other", Instrument.OTHER, heard(rows))])
+    assert (faults(score), len(score.parts[0].staves)) == ([], staves)
+
+
+@pytest.mark.parametrize("time", [Time(7, 8), Time(5, 8), Time(7, 4), Time(1, 4)])
+def test_times_that_cannot_be_written_are_refused(time: Time) -> None:
+    with pytest.raises(ValueError, match=f"the time {time.beats}/{time.unit} cannot be written; 2/2, 2/4"):
+        Options(time=time)
+
+
 def test_drums_have_hands_above_and_feet_below() -> None:
     beats = [Hit(0.5 * beat, Drum.KICK if beat % 2 == 0 else Drum.SNARE) for beat in range(32)]
     hats = [Hit(0.25 * half, Drum.CLOSED_HAT) for half in range(64)]
@@ -210,6 +231,14 @@ def test_levels_of_detail(level: Level, names: list[str]) -> None:
     assert [part.name for part in score.parts] == names
     assert faults(score) == []
     assert score.parts[0].chords
+
+
+def test_a_reduction_of_chords_that_begin_from_above() -> None:
+    notes = [
+        HeardNote(place + late, place + late, 60 - key) for place in range(3) for key, late in ((0, 0.0), (7, 0.03))
+    ]
+    score = arrange([PartNotes("Piano", Instrument.PIANO, notes)], Options(Level.PIANO_REDUCTION))
+    assert faults(score) == []
 
 
 def test_many_parts() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +56,14 @@ def drums(seconds: float, step: float = 0.5) -> Samples:
         at = round((0.1 + number * step / 2) * RATE)
         sound[at : at + len(times)] += stroke[: len(sound) - at]
     return np.asarray(0.5 * sound / np.abs(sound).max())
+
+
+def speech() -> Samples:
+    """A few sentences by espeak-ng."""
+    words = "Good evening ladies and gentlemen. The weather will be fine for the whole of the week, says the minister."
+    done = subprocess.run(["espeak-ng", "-v", "en", "--stdout", words], capture_output=True, check=True, timeout=60)
+    samples, rate = soundfile.read(io.BytesIO(done.stdout))
+    return np.asarray(np.interp(np.arange(0, len(samples), rate / RATE), np.arange(len(samples)), samples))
 
 
 def write(folder: Path, samples: Samples, rate: int = RATE) -> Path:

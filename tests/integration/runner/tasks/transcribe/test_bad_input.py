@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.integration.runner.tasks.conftest import Bench
-from tests.integration.runner.tasks.transcribe.sounds import RATE, Samples, drums, noise, tune, write
+from tests.integration.runner.tasks.transcribe.sounds import RATE, Samples, drums, noise, speech, tune, write
+from tests.unit.runner.transcription.reading import read_midi
 
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.transcription import record as record_module
+from audiojob_runner.transcription.decoding.decode import Found
+from audiojob_runner.transcription.decoding.parts import Heard
 from audiojob_runner.transcription.network import model
+from audiojob_runner.transcription.record import About, midi_of, record_of_notes
 from audiojob_types.contract import ExitCode, PhaseLimits
+from audiojob_types.documents.notes import Instrument, Notes
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
 
@@ -22,8 +28,9 @@ from audiojob_types.tasks import Task
     ("samples", "parameters", "message"),
     [
         pytest.param(lambda: np.zeros(RATE), {}, "The recording is silent: no notes are heard.", id="silence"),
-        pytest.param(lambda: noise(4.0), {}, "No notes are heard: this sounds like noise", id="noise"),
-        pytest.param(lambda: drums(4.0), {}, "No notes are heard: this sounds like noise or drums", id="drums alone"),
+        pytest.param(lambda: noise(4.0), {}, "No notes are heard: this sounds like speech, noise", id="noise"),
+        pytest.param(lambda: drums(4.0), {}, "this sounds like speech, noise or drums alone", id="drums alone"),
+        pytest.param(speech, {}, "No notes are heard: this sounds like speech", id="speech"),
         pytest.param(lambda: noise(0.01), {"instrument": "Piano"}, "No notes are heard", id="a hundredth of a second"),
         pytest.param(lambda: noise(2.0), {"instrument": "Drums"}, "No strokes of drums are heard.", id="no drums"),
     ],
@@ -35,6 +42,22 @@ def test_a_recording_without_notes_is_empty(
         bench.run(Task.TRANSCRIBE, write(tmp_path, samples()), **parameters)
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.NOT_MEDIA, Reason.EMPTY_MEDIA)
     assert message in caught.value.message
+
+
+def test_of_speech_wrong_notes_are_told_to_be_so(bench: Bench, tmp_path: Path) -> None:
+    result = bench.run(Task.TRANSCRIBE, write(tmp_path, speech()), instrument="Piano")
+    [doubt] = result.metadata["warnings"]
+    assert doubt.startswith("The pitches agree on no tuning: many notes are wrong if this is speech")
+
+
+def test_more_notes_than_anybody_plays_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = [Heard(Found(at // 5, at // 5 + 9, 40 + at % 5 * 7, 0.9, 0.9), 0.9, 1.0, None) for at in range(50_000)]
+    written = record_of_notes(heard, About(150.0, Instrument.PIANO, None, 0.0))
+    assert len(Notes.read(written.model_dump_json(by_alias=True).encode()).notes) == 50_000
+    [_, track] = read_midi(midi_of(written))[1]
+    assert len(track.notes) == 50_000
+    monkeypatch.setattr(record_module, "MAX_NOTES", 1_000)
+    assert len(record_of_notes(heard, About(150.0, Instrument.PIANO, None, 0.0)).notes) == 1_000
 
 
 def test_a_recording_that_is_too_long_is_refused_before_the_work(bench: Bench, tmp_path: Path) -> None:
