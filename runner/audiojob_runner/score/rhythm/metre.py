@@ -12,8 +12,8 @@ from audiojob_runner.score.heard import Options
 from audiojob_runner.score.model import Time, Timeline
 from audiojob_runner.score.rhythm.bars import Bars, bars_of
 from audiojob_runner.score.rhythm.beats import Beats, beats_of
-from audiojob_runner.score.rhythm.onsets import FloatArray, Onsets
-from audiojob_runner.score.rhythm.tactus import Tactus, groups_of, tactus_of
+from audiojob_runner.score.rhythm.onsets import FloatArray, Onsets, groups_of
+from audiojob_runner.score.rhythm.tactus import Tactus, tactus_of
 
 PLAIN: Final = Time(4, 4)
 PLAIN_TEMPO: Final = 120.0

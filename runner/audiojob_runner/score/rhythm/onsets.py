@@ -20,6 +20,8 @@ _LOW_KEY, _LOW_WEIGHT = 50, 1.8  # what is below carries the beat
 _LENGTH_COUNTS, _SHORT_WEIGHT = 1.0, 0.3
 _HIT_WEIGHTS: Final = {Drum.KICK: 2.0, Drum.SNARE: 1.4, Drum.CRASH: 1.4}
 _OTHER_HIT_WEIGHT: Final = 0.7
+_TOGETHER_SECONDS: Final = 0.03
+_NO_KEY: Final = 128
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,24 @@ def onsets_of(parts: Sequence[PartNotes]) -> Onsets:
 
 def _weight(length: float, key: int) -> float:
     return (_SHORT_WEIGHT + min(length, _LENGTH_COUNTS)) * (_LOW_WEIGHT if key < _LOW_KEY else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What begins together, in pulses."""
+
+    places: FloatArray
+    weights: FloatArray
+    low: IntArray  # the lowest key; drums do not count
+
+
+def groups_of(onsets: Onsets, places: FloatArray) -> Groups:
+    """Onsets that are at most 30 ms after the one before are one."""
+    number = np.concatenate([[0], np.cumsum(np.diff(onsets.times) > _TOGETHER_SECONDS)])
+    count = int(number[-1]) + 1
+    weights = np.bincount(number, onsets.weights, count).astype(np.float64)
+    low = np.full(count, _NO_KEY, dtype=np.int64)
+    np.minimum.at(low, number, np.where(onsets.keys >= 0, onsets.keys, _NO_KEY))
+    return Groups(
+        np.bincount(number, onsets.weights * places, count).astype(np.float64) / np.maximum(weights, 1e-9), weights, low
+    )
