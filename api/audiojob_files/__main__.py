@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from typing import Final
@@ -12,10 +13,10 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from audiojob_files.app import create_app
-from audiojob_files.settings import FilesSettings
+from audiojob_files.settings import PREFIX, FilesSettings
 from audiojob_types.outside.logs import RedactingFormatter, close_other_ways
 
-READ_BYTES: Final = 1024 * 1024  # what is read ahead of a part that comes in
+READ_BYTES: Final = 256 * 1024  # twice this is read ahead of a part that comes in
 STOP_SECONDS: Final = 20.0
 _EXIT_USAGE: Final = 64
 
@@ -41,10 +42,10 @@ async def serve(settings: FilesSettings) -> None:
 def main() -> int:
     """The process; 64 for settings that cannot be used."""
     try:
-        settings = FilesSettings()
+        settings = FilesSettings.read(os.environ)
     except ValidationError as error:
         for one in error.errors():
-            name = "AUDIOJOB_FILES_" + "__".join(str(part).upper() for part in one["loc"])
+            name = PREFIX + "__".join(str(part).upper() for part in one["loc"])
             print(f"audiojob-files: {name}: {one['msg']}", file=sys.stderr)
         return _EXIT_USAGE
     handler = logging.StreamHandler()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from audiojob_types.contract import STORE_ROOT
+from audiojob_types.constants import STORE_ROOT
+
+PREFIX: Final = "AUDIOJOB_FILES_"
 
 
-class FilesSettings(BaseSettings):
+class FilesSettings(BaseModel):
     """One typed class for the whole process."""
 
-    model_config = SettingsConfigDict(env_prefix="AUDIOJOB_FILES_", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     namespace: Annotated[
         str,
@@ -36,3 +38,14 @@ class FilesSettings(BaseSettings):
         int, Field(ge=1, description="Uploads to which nothing was added for so long are removed.")
     ] = 24
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Self:
+        """From variables. Not by pydantic-settings, which alone takes several MiB. Raises ``ValidationError``."""
+        return cls.model_validate(
+            {
+                name: environment[variable]
+                for name in cls.model_fields
+                if (variable := f"{PREFIX}{name.upper()}") in environment
+            }
+        )

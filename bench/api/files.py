@@ -103,7 +103,8 @@ class Bench:
             "NAMESPACE": NAMESPACE, "ROOT": self.store, "KEYS": self.folder / "keys.json", "HOST": "127.0.0.1",
             "PORT": self.ports["files"], "MIN_FREE_BYTES": 0, "LOG_LEVEL": "ERROR",
         }  # fmt: skip
-        environment = {**os.environ, **{f"AUDIOJOB_FILES_{name}": str(value) for name, value in variables.items()}}
+        ours = {f"AUDIOJOB_FILES_{name}": str(value) for name, value in variables.items()}
+        environment = {**os.environ, **ours, "MALLOC_ARENA_MAX": "1"}  # as in the chart
         self._start("files", [sys.executable, "-m", "audiojob_files"], environment)
 
     def start_api(self) -> None:

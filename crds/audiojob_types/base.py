@@ -91,6 +91,11 @@ def is_reading(info: ValidationInfo) -> bool:
     return info.context is _READING
 
 
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
+Key = Annotated[str, Field(min_length=1, max_length=1024)]
+"""The name of a file in the store."""
+
+
 def since(field: FieldInfo) -> int:
     """The contract that brought the field; 0 for the first ones."""
     return max((each.contract for each in field.metadata if isinstance(each, Since)), default=0)

@@ -25,6 +25,10 @@ FILES_KEYS_CONFIGMAP: Final = "audiojob-files-keys"  # public keys of the ticket
 MODELS_CONFIGMAP: Final = "audiojob-models"  # where the prefetch Job says how far it is
 PREFETCH_SERVICE_ACCOUNT: Final = "audiojob-prefetch"
 
+# The store: where containers mount it, and what an attempt leaves last.
+STORE_ROOT: Final = "/store"
+MANIFEST_NAME: Final = "manifest.json"
+
 # Recommended labels: tools such as kubectl, Lens and Grafana group by them.
 LABEL_NAME: Final = "app.kubernetes.io/name"
 LABEL_PART_OF: Final = "app.kubernetes.io/part-of"

@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from audiojob_types.base import JsonObject, Since, StatusModel, Time, WireModel, is_reading
-from audiojob_types.constants import API_VERSION, MAX_PHASE_NAME
+from audiojob_types.base import JsonObject, Key, Sha256, Since, StatusModel, Time, WireModel, is_reading
+from audiojob_types.constants import API_VERSION, MAX_PHASE_NAME, STORE_ROOT
 from audiojob_types.destination import Layout, LibraryName
 from audiojob_types.outside.question import Question
 from audiojob_types.progress import PhaseUsage
@@ -31,7 +31,6 @@ from audiojob_types.tasks import Task
 # Paths in a phase container. No part of any of them is chosen by a user.
 PHASE_FILE: Final = "/etc/audiojob/phase.json"
 TERMINATION_FILE: Final = "/dev/termination-log"
-STORE_ROOT: Final = "/store"
 STORE_CREDENTIALS: Final = "/etc/audiojob/store"  # folder: accessKeyId, secretAccessKey
 FETCH_CREDENTIALS: Final = "/etc/audiojob/fetch"  # folder: cookies.txt, upstreamProxy; each may be absent
 MODELS_ROOT: Final = "/models"
@@ -51,7 +50,6 @@ ENV_WORK: Final = "AUDIOJOB_WORK"  # of a program: where its files are, so that 
 # that is only added with ``Since``. Phase files and pipeline revisions carry it. 0: written before there was a number.
 CONTRACT: Final = 2
 
-MANIFEST_NAME: Final = "manifest.json"
 MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
 MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
 MAX_TEXTS_BYTES: Final = 64 * 1024  # of all text inputs of a job
@@ -131,8 +129,6 @@ def classify_exit_code(code: int) -> tuple[FailureClass, Reason]:
     return EXIT_CODES.get(code, EXIT_CODES[ExitCode.TEMPORARY])
 
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", max_length=64)]
-Key = Annotated[str, Field(min_length=1, max_length=1024)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 WarningText = Annotated[str, Field(min_length=1, max_length=MAX_WARNING_CHARACTERS)]
 

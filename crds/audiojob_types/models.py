@@ -15,8 +15,8 @@ from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 
-from audiojob_types.base import StatusModel, Time
-from audiojob_types.contract import MAX_MESSAGE_CHARACTERS, Sha256
+from audiojob_types.base import Sha256, StatusModel, Time
+from audiojob_types.contract import MAX_MESSAGE_CHARACTERS
 
 DEFAULT_BASE_URL: Final = "https://dl.fbaipublicfiles.com/demucs/"
 """Where demucs' authors publish the files; the paths below are relative to it."""

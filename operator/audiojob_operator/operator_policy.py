@@ -17,7 +17,8 @@ from audiojob_operator.building.program import COMMANDS, PROGRAM_MOUNTS, WORK_PL
 from audiojob_operator.building.template import CONTAINER, job_skeleton
 from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
-from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT
+from audiojob_types.constants import STORE_ROOT
+from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS
 from audiojob_types.descriptor import Egress
 from audiojob_types.generate.admission_policy import OF_THE_OPERATOR, forbid, literal, policy_of, template, write
 from audiojob_types.resources.job import State

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from audiojob_types.contract import MANIFEST_NAME
+from audiojob_types.constants import MANIFEST_NAME
 
 LOG_FOLDER: Final = "log"
 PARTIAL_FOLDER: Final = "partial"  # a partial download; it goes whenever the attempt's folder goes

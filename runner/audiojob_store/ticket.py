@@ -10,8 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from audiojob_types.base import WireModel
-from audiojob_types.contract import Key, Sha256
+from audiojob_types.base import Key, Sha256, WireModel
 
 HEADER: Final = "Audiojob-Ticket"
 QUERY: Final = "ticket"  # of a link that a client is given, which sends no header of ours

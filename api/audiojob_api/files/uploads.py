@@ -15,8 +15,7 @@ from audiojob_api.files.ports import Answer, Call, Files
 from audiojob_api.numbers import whole_numbers
 from audiojob_api.problems import Problem, unavailable
 from audiojob_store.ticket import MAX_UPLOAD_BYTES, UploadId, UploadState, Verb, parts_of
-from audiojob_types.base import WireModel
-from audiojob_types.contract import Sha256
+from audiojob_types.base import Sha256, WireModel
 from audiojob_types.resources.job import FINISHED_STATES, State
 
 Object = dict[str, Any]

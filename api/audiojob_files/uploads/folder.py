@@ -36,7 +36,7 @@ from audiojob_store.ticket import PART_BYTES, Ticket, UploadState, part_size, pa
 _DATA: Final = "data"
 _WHOLE: Final = "whole"
 _PART: Final = "part-"
-_READ_BYTES: Final = 4 * 1024 * 1024
+_READ_BYTES: Final = 256 * 1024
 
 
 def no_upload() -> Refusal:

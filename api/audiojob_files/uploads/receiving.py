@@ -17,7 +17,7 @@ from audiojob_files.uploads.folder import Uploads
 from audiojob_files.uploads.record import digest_of
 from audiojob_store.ticket import PART_BYTES, Ticket, part_size
 
-_BLOCK_BYTES: Final = 1024 * 1024
+_BLOCK_BYTES: Final = 512 * 1024
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ async def _take(body: StreamReader, part: Part, descriptor: int | None) -> str:
 async def blocks_of(body: StreamReader) -> AsyncIterator[bytes]:
     """Blocks of a size that is worth a thread."""
     waiting, size = [], 0
-    async for piece in body.iter_any():
+    async for piece, _ in body.iter_chunks():  # not joined, as iter_any does, only to be joined again
         waiting.append(piece)
         size += len(piece)
         if size >= _BLOCK_BYTES:

@@ -13,8 +13,7 @@ from pydantic import Field
 from audiojob_files.refusals import Refusal
 from audiojob_store.filenames import clean
 from audiojob_store.ticket import Owner, UploadId
-from audiojob_types.base import StatusModel, Time
-from audiojob_types.contract import Sha256
+from audiojob_types.base import Sha256, StatusModel, Time
 
 RECORD: Final = "upload.json"  # while parts come in
 DONE_RECORD: Final = ".upload.json"  # beside the file; the sweeper removes only what has one

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from audiojob_types.base import ObjectName, StatusModel, Time, WrittenTime, cel
+from audiojob_types.base import Key, ObjectName, Sha256, StatusModel, Time, WrittenTime, cel
 from audiojob_types.constants import (
     MAX_PHASE_NAME,
     MAX_PHASES,
@@ -16,7 +16,7 @@ from audiojob_types.constants import (
     MAX_STATUS_OUTPUTS,
     MAX_STATUS_WARNINGS,
 )
-from audiojob_types.contract import HOST_PATTERN, Device, Key, ManifestRef, OutputRef, RecordedTask, Sha256, WarningText
+from audiojob_types.contract import HOST_PATTERN, Device, ManifestRef, OutputRef, RecordedTask, WarningText
 from audiojob_types.outside.question import Question
 from audiojob_types.resources.fields import (
     TERMINAL_STATES,

@@ -26,8 +26,8 @@ from audiojob_dev.rest import MERGE_PATCH
 from audiojob_dev.tools import binaries
 from audiojob_dev.tools.processes import Program
 from audiojob_dev.tools.versions import KWOK
-from audiojob_types.constants import LABEL_ATTEMPT, LABEL_PHASE, LABEL_UID
-from audiojob_types.contract import MANIFEST_NAME, ManifestRef, Outcome, OutputRef, PhaseResult
+from audiojob_types.constants import LABEL_ATTEMPT, LABEL_PHASE, LABEL_UID, MANIFEST_NAME
+from audiojob_types.contract import ManifestRef, Outcome, OutputRef, PhaseResult
 from audiojob_types.progress import PhaseUsage
 
 PLANE_BINARIES = ("etcd", "kube-apiserver", "kubectl", "kube-controller-manager", "kube-scheduler")

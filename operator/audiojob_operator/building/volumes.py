@@ -8,7 +8,8 @@ from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.records.libraries import Library, destination_library, source_library
 from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
-from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, STORE_ROOT, S3Store
+from audiojob_types.constants import STORE_ROOT
+from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, S3Store
 
 
 def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Object]]:

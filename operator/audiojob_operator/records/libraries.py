@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from audiojob_operator.records.invalid import InvalidSpecError
-from audiojob_types.contract import STORE_ROOT, FolderStore, PhaseLibrary, S3Store
+from audiojob_types.constants import STORE_ROOT
+from audiojob_types.contract import FolderStore, PhaseLibrary, S3Store
 from audiojob_types.resources.job import AudioJobSpec
 
 

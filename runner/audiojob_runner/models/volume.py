@@ -19,8 +19,8 @@ from pydantic import Field, ValidationError
 
 from audiojob_runner.errors import PhaseError
 from audiojob_store.trees import regular
-from audiojob_types.base import StatusModel, Time
-from audiojob_types.contract import ExitCode, Sha256
+from audiojob_types.base import Sha256, StatusModel, Time
+from audiojob_types.contract import ExitCode
 from audiojob_types.models import KnownModel, published_prefix
 from audiojob_types.reasons import Reason
 

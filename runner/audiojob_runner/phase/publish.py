@@ -21,7 +21,8 @@ from audiojob_runner.store.manifest import Published, build_manifest, encode, fi
 from audiojob_runner.task import TaskOutput, TaskResult
 from audiojob_store import trees
 from audiojob_store.layout import RESERVED_NAMES
-from audiojob_types.contract import MANIFEST_NAME, ExitCode, ManifestOutput, PhaseInput
+from audiojob_types.constants import MANIFEST_NAME
+from audiojob_types.contract import ExitCode, ManifestOutput, PhaseInput
 from audiojob_types.reasons import Reason
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][-_.A-Za-z0-9]{0,127}")

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.store.base import Store
 from audiojob_types.base import WireModel
-from audiojob_types.contract import MANIFEST_NAME, Manifest, ManifestOutput, ManifestRef, PhaseInput
+from audiojob_types.constants import MANIFEST_NAME
+from audiojob_types.contract import Manifest, ManifestOutput, ManifestRef, PhaseInput
 from audiojob_types.reasons import Reason
 
 MAX_MANIFEST_BYTES: Final = 64 * 1024 * 1024

@@ -36,7 +36,8 @@ from audiojob_runner.sweep.plan import Kind, Limits, LiveJobs, Removal, StoredAt
 from audiojob_runner.sweep.uploads import RECORD, UPLOAD, StoredUpload, unused
 from audiojob_store.layout import PARTIAL_FOLDER, UPLOADS_FOLDER
 from audiojob_types.base import format_time
-from audiojob_types.contract import MANIFEST_NAME, ExitCode, FolderStore, Manifest, S3Store
+from audiojob_types.constants import MANIFEST_NAME
+from audiojob_types.contract import ExitCode, FolderStore, Manifest, S3Store
 from audiojob_types.reasons import Reason
 
 MARK_NAME: Final = "absent-since.json"

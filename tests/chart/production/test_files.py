@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from tests.chart.helm import Helm, Object, RefusedError, find, merged, of_kind
 from tests.chart.test_objects import environment
@@ -36,7 +38,7 @@ def test_both_sides_understand_their_settings(helm: Helm, monkeypatch: pytest.Mo
     for name in ("audiojob-api", "audiojob-files"):
         for variable, value in environment(objects, name).items():
             monkeypatch.setenv(variable, value)
-    api, files = ApiSettings(), FilesSettings()
+    api, files = ApiSettings(), FilesSettings.read(os.environ)
     assert api.files_url is not None
     service = find(objects, "Service", "audiojob-files", "audiojob-demo")
     port = service["spec"]["ports"][0]["port"]

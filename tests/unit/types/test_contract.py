@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from audiojob_types import contract
+from audiojob_types.constants import STORE_ROOT
 from audiojob_types.contract import (
     EXIT_CODES,
     ExitCode,
@@ -123,7 +124,7 @@ def test_a_phase_input_is_closed(given: dict[str, Any]) -> None:
 
 
 def test_no_path_of_a_phase_container_lies_in_another() -> None:
-    roots = [contract.STORE_ROOT, contract.MODELS_ROOT, contract.SCRATCH_ROOT, contract.STORE_CREDENTIALS]
+    roots = [STORE_ROOT, contract.MODELS_ROOT, contract.SCRATCH_ROOT, contract.STORE_CREDENTIALS]
     for one in roots:
         assert not [other for other in roots if other != one and other.startswith(f"{one}/")]
     assert not contract.PHASE_FILE.startswith(contract.STORE_CREDENTIALS)

@@ -14,8 +14,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from audiojob_runner.fetch.common import MEDIA_TYPES
 from audiojob_runner.fetch.partial.resumption import Version
-from audiojob_types.base import WireModel
-from audiojob_types.contract import Sha256
+from audiojob_types.base import Sha256, WireModel
 
 DATA_NAME: Final = "data"
 SUMS_NAME: Final = "sums"
