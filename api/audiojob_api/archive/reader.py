@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audiojob_api.archive.scan import scan_of
+from audiojob_api.archive.scan import LOOKED_UP, Few, scan_of
 from audiojob_api.archive.store import unpacked
 from audiojob_api.jobs.listing.paging import MOST_COUNTED, Count, Found
 from audiojob_api.jobs.listing.query import Filter, Query
@@ -17,9 +18,6 @@ from audiojob_api.sql.database import Database
 from audiojob_api.sql.tables.archive import DOCUMENTS, JOBS
 
 Object = dict[str, Any]
-
-SCANNED: Final = 5_000
-"""Rows that one search looks at where no index leads it: some tens of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +49,13 @@ class ArchiveReader:
         """The rows of one page and one more, or as many as a bounded scan finds."""
         scan, most = scan_of(query, self._namespace), query.limit + 1
         async with self._database.read() as connection:
-            if not scan.tests:
-                return Found([_row(each) for each in (await connection.execute(scan.rows.limit(most))).all()])
-            narrowed = scan.narrowed(query.order, SCANNED).limit(most)
-            found = [_row(each) for each in (await connection.execute(narrowed)).all()]
-            last = None
-            if len(found) < most:
-                last = (await connection.execute(scan.rows.offset(SCANNED - 1).limit(1))).one_or_none()
-        return Found(found, query.order.place(_row(last)) if last is not None else None)
+            if scan.tests and (few := scan.few) is not None and await _are_few(connection, few):
+                return Found(await _rows(connection, few.narrowed().limit(most)))
+            found = await _rows(connection, scan.page(most))
+            if not scan.tests or len(found) == most:
+                return Found(found)
+            last = (await connection.execute(scan.place(scan.most - 1))).one_or_none()
+        return Found(found, tuple(last) if last is not None else None)
 
     async def documents(self, uids: Sequence[str]) -> Mapping[str, Object]:
         """The jobs of these rows, by uid."""
@@ -70,17 +67,23 @@ class ArchiveReader:
 
     async def count(self, wanted: Filter) -> Count:
         """How many match, counted to a bound; of a scan that was given up, those that it has found."""
-        query = Query(wanted)
-        scan = scan_of(query, self._namespace)
+        scan = scan_of(Query(wanted), self._namespace)
         async with self._database.read() as connection:
             if not scan.tests:
-                capped = scan.rows.limit(MOST_COUNTED + 1).subquery()
-                number = (await connection.execute(select(func.count()).select_from(capped))).scalar_one()
+                number = (await connection.execute(scan.counted(MOST_COUNTED + 1))).scalar_one()
                 return Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
-            capped = scan.narrowed(query.order, SCANNED).order_by(None).limit(MOST_COUNTED + 1).subquery()
-            number = (await connection.execute(select(func.count()).select_from(capped))).scalar_one()
-            more = (await connection.execute(scan.rows.offset(SCANNED).limit(1))).one_or_none()
-        return Count(min(number, MOST_COUNTED), number > MOST_COUNTED or more is not None)
+            passed = scan.page(scan.most).order_by(None).subquery()
+            number = (await connection.execute(select(func.count()).select_from(passed))).scalar_one()
+            more = (await connection.execute(scan.place(scan.most))).one_or_none()
+        return Count(number, more is not None)
+
+
+async def _are_few(connection: AsyncConnection, few: Few) -> bool:
+    return bool((await connection.execute(few.counted())).scalar_one() <= LOOKED_UP)
+
+
+async def _rows(connection: AsyncConnection, statement: Select[Any]) -> list[ArchivedRow]:
+    return [_row(each) for each in (await connection.execute(statement)).all()]
 
 
 def _row(found: Row[Any]) -> ArchivedRow:

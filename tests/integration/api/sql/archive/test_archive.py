@@ -102,7 +102,7 @@ async def test_every_list_holds_live_and_archived_jobs_once_in_order(database: D
 async def test_a_search_that_reads_much_ends_early_and_goes_on(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("audiojob_api.archive.reader.SCANNED", 10)
+    monkeypatch.setattr("audiojob_api.archive.scan.COVERED", 10)
     await filled(database, range(60))
     reader = JoinedReader(Cluster(), ArchiveReader(database, TEAM))
     query = Query(Filter(text="song-3"), limit=5)
@@ -112,6 +112,22 @@ async def test_a_search_that_reads_much_ends_early_and_goes_on(
     found = await pages(reader, query)
     assert found == [finished(number).uid for number in (*range(39, 29, -1), 3)]
     assert (await reader.count(Filter(text="song-3"), Where.ARCHIVED)).at_least
+
+
+@pytest.mark.parametrize("order", Order)
+async def test_where_a_user_has_too_many_jobs_to_sort_no_list_loses_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch, order: Order
+) -> None:
+    await filled(database, range(60))
+    reader = JoinedReader(Cluster(), ArchiveReader(database, TEAM))
+    wanted = [Filter(user="u3"), Filter(user="u3", state="Failed"), Filter(labels=(("team", "t1"),), queue="q1")]
+    expected = {each: await pages(reader, Query(each, order)) for each in wanted}
+    assert all(expected.values())
+    monkeypatch.setattr("audiojob_api.archive.scan.LOOKED_UP", 3)
+    monkeypatch.setattr("audiojob_api.archive.scan.COVERED", 7)
+    monkeypatch.setattr("audiojob_api.archive.reader.LOOKED_UP", 3)
+    for each, uids in expected.items():
+        assert await pages(reader, Query(each, order, limit=2)) == uids
 
 
 async def test_a_single_job_is_the_live_one_or_the_newest_archived(database: Database) -> None:
