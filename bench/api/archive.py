@@ -70,6 +70,8 @@ async def fill(database: Database, rows: int) -> None:
             await connection.execute(insert(DOCUMENTS), [{"uid": job["uid"], "doc": doc} for job in jobs])
             await connection.execute(insert(LABELS), labels)
     async with database.write() as connection:
+        if not database.is_sqlite:
+            await connection.execute(text("SET LOCAL statement_timeout = 0"))
         for index in INDEXES:
             await connection.run_sync(index.create)
     if not database.is_sqlite:  # as its server does by itself; SQLite's files never have statistics

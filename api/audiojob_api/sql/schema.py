@@ -39,7 +39,9 @@ def standing(connection: Connection) -> Standing:
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Bring the schema forward, within the connection's transaction."""
+    """Bring the schema forward, within the connection's transaction, however long that takes with many rows."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
     settings = config()
     settings.attributes["connection"] = connection
     command.upgrade(settings, revision)

@@ -50,6 +50,19 @@ async def test_the_migrations_make_the_tables_from_each_earlier_version(database
     await again.close()
 
 
+async def test_a_migration_of_many_rows_may_take_longer_than_a_statement(postgres: Postgres) -> None:
+    opened = Database(parse(postgres.create("migrated")))
+    await opened.open()
+    shown = text("SHOW statement_timeout")
+    async with opened.write() as connection:
+        assert (await connection.execute(shown)).scalar_one() == "20s"
+        await connection.run_sync(upgrade)
+        assert (await connection.execute(shown)).scalar_one() == "0"
+    async with opened.write() as connection:
+        assert (await connection.execute(shown)).scalar_one() == "20s"
+    await opened.close()
+
+
 async def test_a_newer_schema_is_read_and_never_written(database: Database, url: str) -> None:
     async with database.write() as connection:
         await connection.execute(insert(WRITER).values(ROW))
