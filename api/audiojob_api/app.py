@@ -29,7 +29,7 @@ from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.files.ports import Files
 from audiojob_api.files.uploads import stored_bytes
 from audiojob_api.http import docs_page
-from audiojob_api.http.audit import AuditLog
+from audiojob_api.http.audit import AccessLog, AuditLog
 from audiojob_api.http.deps import Services, Space, install
 from audiojob_api.http.errors import install_handlers
 from audiojob_api.http.limits import BodyLimit, HeadRules, RateHeaders
@@ -126,6 +126,8 @@ def create_app(
     app.add_middleware(AuditLog)
     app.add_middleware(RateHeaders)
     app.add_middleware(RequestTimer, metrics=services.metrics)
+    if settings.access_log:
+        app.add_middleware(AccessLog)
     return app
 
 

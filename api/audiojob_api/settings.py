@@ -101,6 +101,7 @@ class ApiSettings(BaseSettings):
     files_secret: Annotated[str, Field(description="Name of that Secret.")] = "audiojob-tickets"  # noqa: S105 - its name
     database: DatabaseSettings = DatabaseSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    access_log: Annotated[bool, Field(description="A line of JSON in the log for each request but probes.")] = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kubeconfig: Annotated[
         Path | None, Field(description="Absent: the pod's own account, else the usual kubeconfig.")

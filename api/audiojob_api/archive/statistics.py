@@ -7,11 +7,10 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, literal_column, select
 
 from audiojob_api.archive.writer import ArchiveWriter
-from audiojob_api.jobs.statistics.groups import By, Group, fold
+from audiojob_api.jobs.statistics.groups import MOST_GROUPS, By, Group, fold
 from audiojob_api.jobs.statistics.sums import HOUR
 from audiojob_api.sql.tables.archive import BUCKETS, ROLLUPS
 
-MOST_GROUPS: Final = 1_000
 _MOST_ROWS: Final = 50_000
 _ADDED: Final = ("count", "sum_ms", "waited_ms", *(f"b{number:02d}" for number in range(BUCKETS)))
 # As text of the statement: PostgreSQL takes two parameters for different ones, also where they are equal.

@@ -55,7 +55,7 @@ class OutputList(BaseModel):
 
     state: Annotated[str, Field(description="Of the job.")]
     count: int
-    outputs: list[OutputView]
+    outputs: Annotated[list[OutputView], Field(max_length=MAX_SHOWN)]
 
 
 async def outputs_of(files: Files, namespace: str, job: Object) -> list[Output]:

@@ -32,8 +32,10 @@ class ScoreView(BaseModel):
     steady: bool | None = Field(default=None, description="Whether that tempo holds to the end.")
     bars: int | None = None
     pages: int | None = None
-    parts: list[str] = Field(default_factory=list)
-    instruments: list[str] = Field(default_factory=list, description="Parts that have a MIDI file of their own.")
+    parts: list[str] = Field(default_factory=list, max_length=_MOST_PARTS)
+    instruments: list[str] = Field(
+        default_factory=list, max_length=_MOST_PARTS, description="Parts that have a MIDI file of their own."
+    )
 
 
 class CompatTime(BaseModel):

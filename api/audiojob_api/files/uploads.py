@@ -44,6 +44,9 @@ class UploadRequest(WireModel):
 class UploadView(UploadState):
     """An upload as it is shown. Parts are counted from 1; each but the last has ``partBytes`` bytes."""
 
+    parts: Annotated[
+        tuple[int, ...], Field(max_length=10_000, description="parts are the numbers of those there.")
+    ] = ()
     part_count: Annotated[int, Field(description="partCount is how many parts the file has.")]
     part_url: Annotated[str, Field(description="partUrl takes part {part}.")]
 

@@ -1,4 +1,5 @@
-"""Who changed what: one line for each request of a known caller that changes something, granted or refused.
+"""Who changed what: one line for each request of a known caller that changes something, granted or refused. And the
+access log: one line for each request of anybody.
 
 The API server's own audit log has the API's account as user; it shows the caller in the user agent
 (`audiojob_kube.agent`).
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,8 +22,12 @@ from audiojob_api.access.rights import CHANGES, Call
 from audiojob_kube.agent import acts_for
 
 _log = logging.getLogger("audiojob_api.audit")
+_access = logging.getLogger("audiojob_api.access")
 
 _KEY: Final = "audit"
+_CALLER: Final = "audit-caller"
+# Asked every few seconds by the kubelet and by Prometheus.
+_PROBES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,50 @@ def note_act(connection: HTTPConnection, caller: Identity, verb: str, namespace:
     act = _Act(caller, verb, namespace, names.get("name") or names.get("id"))
     connection.scope.setdefault("state", {})[_KEY] = act
     acts_for(verb, caller.username)
+
+
+def note_caller(connection: HTTPConnection, caller: Identity) -> None:
+    """Remember who calls, for the access log."""
+    connection.scope.setdefault("state", {})[_CALLER] = caller.username
+
+
+class AccessLog:
+    """ASGI middleware that writes a line once a request has ended, as one of JSON.
+
+    Nothing is in it that a caller could have put a token into: the route's template for its path, no query, no header
+    and no body.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _PROBES or not _access.isEnabledFor(logging.INFO):
+            await self._app(scope, receive, send)
+            return
+        begin, status, sent = time.monotonic(), 0, 0
+
+        async def observed(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed)
+        finally:
+            state = scope.get("state", {})
+            line = {
+                "method": scope["method"] if scope["method"].isascii() else "other",
+                "route": getattr(scope.get("route"), "path", "unmatched"),
+                "status": status or None,  # null: the client has gone before there was one
+                "seconds": round(time.monotonic() - begin, 4),
+                "bytes": sent,
+                "user": state.get(_CALLER),
+                "client": (scope.get("client") or [""])[0],
+            }
+            _access.info("%s", json.dumps(line))
 
 
 class AuditLog:

@@ -27,7 +27,7 @@ from audiojob_api.access.limits.upload_quota import UploadQuota
 from audiojob_api.access.places import NAME_PATTERN, Places
 from audiojob_api.access.rights import Call, Right, rights_of
 from audiojob_api.files.ports import Files
-from audiojob_api.http.audit import note
+from audiojob_api.http.audit import note, note_caller
 from audiojob_api.http.limits import note_room
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.http.openapi import query_names
@@ -231,6 +231,7 @@ async def authorize(connection: HTTPConnection, call: Call) -> Identity:
 async def enter(connection: HTTPConnection) -> Identity:
     """The caller, who has not asked too much in a short time. Raises a 401, 429 or 503 :class:`Problem`."""
     caller = await _identify(connection)
+    note_caller(connection, caller)
     bursts = services_of(connection).bursts
     if bursts is not None and note_room(connection, bursts.policy, room := bursts.take(caller.username)):
         services_of(connection).metrics.auth.labels("limited").inc()

@@ -19,6 +19,7 @@ from audiojob_kube.errors import ApiError, TransportError
 
 _log = logging.getLogger(__name__)
 
+MOST_ERRORS = 100  # a body may have very many fields; nobody mends more at once
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -29,7 +30,7 @@ class ProblemDocument(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[FieldProblem] = Field(default_factory=list)
+    errors: list[FieldProblem] = Field(default_factory=list, max_length=MOST_ERRORS, description="The first of them.")
 
 
 def answer(problem: Problem) -> JSONResponse:
@@ -39,7 +40,10 @@ def answer(problem: Problem) -> JSONResponse:
         title=http.HTTPStatus(problem.status).phrase,
         status=problem.status,
         detail=_printable(problem.detail),
-        errors=[FieldProblem(pointer=_printable(one.pointer), detail=_printable(one.detail)) for one in problem.errors],
+        errors=[
+            FieldProblem(pointer=_printable(one.pointer), detail=_printable(one.detail))
+            for one in problem.errors[:MOST_ERRORS]
+        ],
     )
     return JSONResponse(
         body.model_dump(), status_code=problem.status, media_type=MEDIA_TYPE, headers=dict(problem.headers)

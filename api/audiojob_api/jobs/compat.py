@@ -61,7 +61,7 @@ class CompatView(BaseModel):
     updated_at: datetime
     completed_at: datetime | None
     failed_at: datetime | None
-    outputs: list[str]
+    outputs: Annotated[list[str], Field(max_length=1_000)]
     result_url: str | None
     result: CompatFilm | None
     error: CompatError | None
@@ -74,7 +74,7 @@ JobAnswer = JobView | CompatView
 class CompatPage(BaseModel):
     """One page of jobs, for clients of older services."""
 
-    items: list[CompatView]
+    items: Annotated[list[CompatView], Field(max_length=200)]
     cursor: str | None = None
     total: CountView | None = None
     history: Literal["unavailable"] | None = None

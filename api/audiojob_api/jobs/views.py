@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -59,7 +59,7 @@ class CountView(BaseModel):
 class JobPage(BaseModel):
     """One page of jobs. A page may be short, or empty, and still have a next one."""
 
-    items: list[JobView]
+    items: Annotated[list[JobView], Field(max_length=200)]
     cursor: str | None = Field(default=None, description="Gets the next page; absent on the last.")
     total: CountView | None = Field(default=None, description="Only where `count` asks for it.")
     history: Literal["unavailable"] | None = Field(

@@ -17,7 +17,7 @@ from audiojob_api.sql.database import Database
 from audiojob_api.sql.tables.access import KEYS
 
 MOST_KEYS: Final = 50
-_MOST_LISTED: Final = 1_000
+MOST_LISTED: Final = 1_000
 _MINUTE: Final = 60_000
 _K = KEYS.c
 
@@ -66,7 +66,7 @@ class KeyStore:
         if owner is not None:
             query = query.where(_K.owner == owner)
         async with self._database.read() as connection:
-            rows = await connection.execute(query.order_by(_K.created.desc(), _K.id).limit(_MOST_LISTED))
+            rows = await connection.execute(query.order_by(_K.created.desc(), _K.id).limit(MOST_LISTED))
             return [_key(row) for row in rows]
 
     async def revoke(self, id_: str, now: int) -> None:

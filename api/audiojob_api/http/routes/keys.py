@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from audiojob_api.access.authorizer import Identity, Role, Scope
 from audiojob_api.access.keys.reviewer import account_of, owner_of
 from audiojob_api.access.keys.secret import new_key
-from audiojob_api.access.keys.store import MOST_KEYS, Key, KeyStore
+from audiojob_api.access.keys.store import MOST_KEYS, MOST_LISTED, Key, KeyStore
 from audiojob_api.access.rights import Right
 from audiojob_api.http.audit import note_act
 from audiojob_api.http.bodies import require_json
@@ -45,7 +45,7 @@ class KeyView(BaseModel):
     id: str
     name: str
     owner: str
-    scopes: list[Scope]
+    scopes: Annotated[list[Scope], Field(max_length=len(Scope))]
     created_time: datetime = Field(alias="createdTime")
     expires_time: datetime = Field(alias="expiresTime")
     last_used_time: datetime | None = Field(default=None, alias="lastUsedTime")
@@ -55,7 +55,7 @@ class KeyView(BaseModel):
 class KeyList(BaseModel):
     """Keys that are valid, newest first."""
 
-    items: list[KeyView]
+    items: Annotated[list[KeyView], Field(max_length=MOST_LISTED)]
 
 
 async def _caller(request: Request, services: AllServices, _: Annotated[Any, Depends(security)]) -> Identity:

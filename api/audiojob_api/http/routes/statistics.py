@@ -15,7 +15,7 @@ from audiojob_api.access.rights import Call
 from audiojob_api.http.deps import AllServices, InSpace, caller_who_may
 from audiojob_api.http.errors import responses
 from audiojob_api.http.routes.queries import QueryTime
-from audiojob_api.jobs.statistics.groups import By
+from audiojob_api.jobs.statistics.groups import MOST_GROUPS, By
 from audiojob_api.jobs.statistics.health import Condition, Parts, health, worst
 from audiojob_api.problems import FieldProblem, Problem
 from audiojob_types.base import format_time
@@ -49,7 +49,7 @@ class StatisticsView(BaseModel):
     begin: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
     by: By
-    items: list[GroupView]
+    items: Annotated[list[GroupView], Field(max_length=MOST_GROUPS)]
     live: dict[str, int]
 
 
@@ -65,7 +65,7 @@ class HealthView(BaseModel):
     """As its worst part."""
 
     state: Condition
-    parts: list[PartView]
+    parts: Annotated[list[PartView], Field(max_length=20)]
 
 
 @router.get("/stats", response_model=StatisticsView, dependencies=_MAY_LIST, summary="Statistics of a span of time")

@@ -12,6 +12,7 @@ from audiojob_api.sql.tables.archive import BUCKETS
 from audiojob_types.contract import Device
 from audiojob_types.resources.job import State
 
+MOST_GROUPS: Final = 1_000
 _BUCKETS: Final = tuple(f"b{number:02d}" for number in range(BUCKETS))
 
 

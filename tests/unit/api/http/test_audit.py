@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import READER_TOKEN, MemoryBackend
+from tests.unit.api.fakes import GOOD_TOKEN, READER_TOKEN, MemoryBackend
 
 from audiojob_kube.agent import agent_of
 
@@ -101,3 +101,23 @@ def test_the_api_server_is_told_who_asked(
     assert client.post(f"{JOBS}/song/cancel").status_code == 202
     assert seen == [shown]
     assert agent_of("audiojob-api") == "audiojob-api", "and nobody after it"
+
+
+def test_each_request_leaves_a_line_of_the_access_log_without_what_is_secret(
+    client: TestClient, backend: MemoryBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "audiojob_api.access")
+    backend.put("song", state="Running")
+    client.get(f"{JOBS}/song")
+    client.get(f"{JOBS}?token=s3cret")
+    client.get(f"/s3cret/{GOOD_TOKEN}", headers={"Authorization": "Bearer s3cret"})
+    client.get("/livez")
+    found = [json.loads(record.getMessage()) for record in caplog.records if record.name == "audiojob_api.access"]
+    assert [(each["method"], each["route"], each["status"], each["user"]) for each in found] == [
+        ("GET", "/api/v1/jobs/{name}", 200, CALLER), ("GET", "/api/v1/jobs", 401, None),
+        ("GET", "unmatched", 404, None),
+    ]  # fmt: skip
+    assert found[0]["bytes"] > 100
+    assert set(found[0]) == {"method", "route", "status", "seconds", "bytes", "user", "client"}
+    assert "s3cret" not in caplog.text
+    assert GOOD_TOKEN not in caplog.text
