@@ -121,14 +121,19 @@ def create_app(
     )
     install(app, services)
     install_handlers(app)
+    _add_middleware(app, settings, services.metrics)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: ApiSettings, metrics: ApiMetrics) -> None:
+    """The innermost first."""
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(HeadRules, max_bytes=settings.max_head_bytes)
     app.add_middleware(AuditLog)
     app.add_middleware(RateHeaders)
-    app.add_middleware(RequestTimer, metrics=services.metrics)
+    app.add_middleware(RequestTimer, metrics=metrics)
     if settings.access_log:
         app.add_middleware(AccessLog)
-    return app
 
 
 def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, metrics: ApiMetrics) -> Services:
