@@ -8,11 +8,12 @@ Calls raise DatabaseUnavailable.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Select, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +23,7 @@ from audiojob_api.sql.tables.access import RESERVATIONS, TURNS
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
 _R = RESERVATIONS.c
-_AT_ONCE: Final = 4
+_TOGETHER: Final = 64
 _MOST_OPEN: Final = 10_000
 
 
@@ -64,26 +65,75 @@ class Open:
     created: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    wish: Wish
+    bounds: Bounds
+    now: int
+    answer: asyncio.Future[bool | Exceeded]
+
+
 class Ledger:
     """All reservations."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Many that come at once wait here, and not for a connection, which others need too.
-        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._waiting: list[_Asked] = []
+        self._answering: asyncio.Task[None] | None = None
 
     async def reserve(self, wish: Wish, bounds: Bounds, now: int) -> bool | Exceeded:
-        """True for a new reservation; False where the job of this name has one already, which counts once."""
-        async with self._at_once, self._database.write() as connection:
+        """True for a new reservation; False where the job of this name has one already, which counts once.
+
+        What is asked for while a transaction runs is decided in the next one, together: of all that a creation costs
+        a transaction is the most, and those of one user would wait for each other.
+        """
+        asked = _Asked(wish, bounds, now, asyncio.get_running_loop().create_future())
+        self._waiting.append(asked)
+        if self._answering is None or self._answering.done():
+            self._answering = asyncio.create_task(self._answer(), name="reservations")
+        return await asked.answer
+
+    async def _answer(self) -> None:
+        while self._waiting:
+            batch = [each for each in self._waiting[:_TOGETHER] if not each.answer.done()]
+            del self._waiting[:_TOGETHER]
+            try:
+                answers = await self._decide(batch) if batch else []
+                for asked, answer in zip(batch, answers, strict=True):
+                    if not asked.answer.done():
+                        asked.answer.set_result(answer)
+                    elif answer is True:  # whoever asked has gone, and makes no job
+                        await self.release(asked.wish)
+            except Exception as error:  # noqa: BLE001 - theirs, whatever it is
+                for asked in batch:
+                    if not asked.answer.done():
+                        asked.answer.set_exception(error)
+
+    async def _decide(self, batch: Sequence[_Asked]) -> list[bool | Exceeded]:
+        """All or none are written."""
+        newest, groups = max(each.now for each in batch), defaultdict(list)
+        for number, each in enumerate(batch):
+            groups[each.wish.user, each.wish.address].append(number)
+        answers: list[bool | Exceeded] = [False] * len(batch)
+        async with self._database.write() as connection:
             if not self._database.is_sqlite:  # there one transaction writes at a time anyway
-                await _take_turn(connection, wish, bounds, now)
-            used = await _used(connection, wish, now)
-            if used.named:
-                return False
-            exceeded = exceeded_by(used, bounds, now)
-            if exceeded is None:
-                await connection.execute(_INSERT, _row(wish, now))
-            return exceeded or True
+                await take_turns(connection, sorted({turn for each in batch for turn in _turns(each)}), newest)
+            named = await _named(connection, [each.wish for each in batch])
+            for (user, address), members in groups.items():
+                used, rows = await _used(connection, user, address, newest), []
+                for number in members:
+                    wish, now = batch[number].wish, batch[number].now
+                    if (wish.namespace, wish.name) in named:
+                        continue
+                    exceeded = exceeded_by(used, batch[number].bounds, now)
+                    answers[number] = exceeded or True
+                    if exceeded is None:
+                        used = used.and_one(now)
+                        named.add((wish.namespace, wish.name))
+                        rows.append(_row(wish, now))
+                if rows:
+                    await connection.execute(_INSERT, rows)
+        return answers
 
     async def release(self, wish: Wish) -> None:
         """The job was refused: it does not count."""
@@ -134,11 +184,9 @@ def _is(row: Open) -> Any:
     return and_(_R.namespace == row.namespace, _R.name == row.name, _R.created == row.created, _R.ended.is_(None))
 
 
-async def _take_turn(connection: AsyncConnection, wish: Wish, bounds: Bounds, now: int) -> None:
-    whose = [f"user:{wish.user}"]
-    if bounds.address_hour is not None:
-        whose.append(f"address:{wish.address}")
-    await take_turns(connection, whose, now)
+def _turns(asked: _Asked) -> list[str]:
+    address = [f"address:{asked.wish.address}"] if asked.bounds.address_hour is not None else []
+    return [f"user:{asked.wish.user}", *address]
 
 
 async def take_turns(connection: AsyncConnection, whose: Sequence[str], now: int) -> None:
@@ -154,15 +202,25 @@ def _insert(connection: AsyncConnection) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What is used of each limit; ``named`` counts open reservations of the very job."""
+    """What is used of each limit."""
 
-    named: int
     day: int
     hour: int
     at_once: int
     oldest: int | None
     address_hour: int
     address_oldest: int | None
+
+    def and_one(self, now: int) -> Used:
+        """With one more job."""
+        return Used(
+            self.day + 1,
+            self.hour + 1,
+            self.at_once + 1,
+            self.oldest or now,
+            self.address_hour + 1,
+            self.address_oldest or now,
+        )
 
 
 def _count(condition: Any) -> Any:
@@ -177,27 +235,31 @@ def _query() -> Select[Any]:
     """In one statement, since each is a way to the database and back; built once, since that takes as long."""
     own, here = _R.user == bindparam("user"), _R.address == bindparam("address")
     lately, is_open = _R.created > bindparam("hour"), _R.ended.is_(None)
-    named = and_(_R.namespace == bindparam("namespace"), _R.name == bindparam("name"), is_open)
     return select(
-        _count(named),
         _count(and_(own, _R.created >= bindparam("day"))),
         _count(and_(own, lately)),
         _count(and_(own, is_open)),
         _oldest(and_(own, lately)),
         _count(and_(here, lately)),
         _oldest(and_(here, lately)),
-    ).where(or_(and_(own, _R.created >= bindparam("since")), and_(own, is_open), and_(here, lately), named))
+    ).where(or_(and_(own, _R.created >= bindparam("since")), and_(own, is_open), and_(here, lately)))
 
 
 _USED: Final = _query()
 _INSERT: Final = insert(RESERVATIONS)
 
 
-async def _used(connection: AsyncConnection, wish: Wish, now: int) -> Used:
+async def _used(connection: AsyncConnection, user: str, address: str, now: int) -> Used:
     day, hour = now - now % DAY, now - HOUR
-    values = {**_row(wish, now), "day": day, "hour": hour, "since": min(day, hour)}
-    del values["created"]
+    values = {"user": user, "address": address, "day": day, "hour": hour, "since": min(day, hour)}
     return Used(*(await connection.execute(_USED, values)).one())
+
+
+async def _named(connection: AsyncConnection, wishes: Sequence[Wish]) -> set[tuple[str, str]]:
+    """The jobs among them that have an open reservation."""
+    jobs = sorted({(wish.namespace, wish.name) for wish in wishes})
+    found = select(_R.namespace, _R.name).where(tuple_(_R.namespace, _R.name).in_(jobs), _R.ended.is_(None))
+    return {(namespace, name) for namespace, name in (await connection.execute(found)).all()}
 
 
 def exceeded_by(used: Used, bounds: Bounds, now: int) -> Exceeded | None:

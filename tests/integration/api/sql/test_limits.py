@@ -47,6 +47,34 @@ async def test_400_at_once_against_100_are_exactly_100(database: Database, twin:
     assert {each for each in answers if each is not True} == {Exceeded("jobs a day", 100, 20_001 * DAY)}
 
 
+async def test_asked_for_together_each_counts_for_its_user_its_address_and_its_name(database: Database) -> None:
+    ledger, bounds = Ledger(database), Bounds(day=2, address_hour=3)
+    wishes = [
+        wish("a"),
+        wish("a"),
+        wish("b"),
+        wish("c"),
+        wish("d", "bob"),
+        wish("e", "bob"),
+        wish("f", "bob", "192.0.2.2"),
+    ]
+    answers = await asyncio.gather(*(ledger.reserve(each, bounds, NOON) for each in wishes))
+    day = Exceeded("jobs a day", 2, 20_001 * DAY)
+    address = Exceeded("jobs an hour from one address", 3, NOON + HOUR)
+    assert answers == [True, False, True, day, True, address, True]
+
+
+async def test_who_has_gone_has_no_place(database: Database) -> None:
+    ledger, bounds = Ledger(database), Bounds(at_once=1)
+    first = asyncio.create_task(ledger.reserve(wish("a"), bounds, NOON))
+    waiting = asyncio.create_task(ledger.reserve(wish("b"), bounds, NOON))
+    await asyncio.sleep(0)
+    first.cancel()
+    waiting.cancel()
+    await asyncio.gather(first, waiting, return_exceptions=True)
+    assert await ledger.reserve(wish("c"), bounds, NOON) is True
+
+
 HISTORY = {
     "the day's are made": (Bounds(day=3), [NOON] * 3, NOON, Exceeded("jobs a day", 3, 20_001 * DAY)),
     "yesterday's do not count": (Bounds(day=3), [NOON - DAY] * 3, NOON, True),
