@@ -37,8 +37,9 @@ WORDS: Final = (
     "night",
 )
 JOINED: Final = frozenset({"per", "et", "ter", "ry", "dles"})
-WIDTH: Final = 900
-# By name: kind and seed of the piece, parameters, and how much of the first page is shown.
+WIDTH: Final = 1_000
+WHITE, EDGE = 250, 40
+# By name: kind and seed of the piece, parameters, and how much of the first page is shown at most.
 SCORES: Final[dict[str, tuple[Any, int, dict[str, str], float]]] = {
     "piano": ("piano", 509, {"title": "A piece for two hands"}, 0.58),
     "lead-sheet": (
@@ -56,7 +57,7 @@ SCORES: Final[dict[str, tuple[Any, int, dict[str, str], float]]] = {
         "mix",
         512,
         {"title": "Two and drums", "instruments": '{"lead": "Clarinet"}', "names": '{"left": "Piano"}'},
-        0.6,
+        0.515,
     ),
 }
 
@@ -123,7 +124,10 @@ def draw(name: str, target: Path) -> None:
             command += ["--param", f"{parameter}={value}"]
         subprocess.run(command, check=True)
         with Image.open(folder / "out" / "preview.png") as page:
-            cut = page.convert("L").crop((0, 0, page.width, round(page.height * shown)))
+            grey = page.convert("L")
+            upper = grey.crop((0, 0, page.width, round(page.height * shown)))
+            box = upper.point(lambda each: 255 * (each < WHITE)).getbbox()
+            cut = upper.crop((0, 0, page.width, min(box[3] + EDGE, upper.height)))
             cut = cut.resize((WIDTH, round(cut.height * WIDTH / cut.width)), Image.Resampling.LANCZOS)
             cut.quantize(16).save(target / f"score-{name}.png", optimize=True)
 

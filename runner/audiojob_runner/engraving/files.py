@@ -55,7 +55,7 @@ def write_files(order: Order, report: Report) -> Written:
         _put(folder / "score.mxl", "score-mxl", MXL_TYPE, mxl_of(musicxml)),
     ]
     report(_NOTATED, "Laying out pages")
-    heading = Heading(score.title, score.composer, size_of(score.title or ""))
+    heading = Heading(score.title, score.composer, size_of(score.title or "", 200), size_of(score.composer or "", 110))
     engraver = Engraver(musicxml, Look(order.paper, size_for(score)), heading)
     pages = _draw(engraver, folder, report)
     with TemporaryDirectory(prefix="printing-", dir=folder) as at:

@@ -11,7 +11,8 @@ MAX_TITLE: Final = 100  # letters that fit into one row
 MAX_NAME: Final = 24
 _JOINERS: Final = frozenset("\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})  # controls, those of direction among them, and no characters
-_SIZES: Final = ((40, 200), (60, 140), (MAX_TITLE, 100))  # percent of a word's size, for so many letters
+_FITS: Final = 9_000  # percent of a word's size times small letters: a row from margin to margin
+_WIDE_LETTERS: Final = frozenset("MW@ŒÆЖШЩЮ…—")
 
 
 def one_row(text: str, most: int = MAX_TITLE) -> str:
@@ -21,11 +22,19 @@ def one_row(text: str, most: int = MAX_TITLE) -> str:
     return row if len(row) <= most else row[: most - 1].rstrip() + "…"
 
 
-def size_of(title: str) -> str:
-    """How large a title is printed, so that it fits its row."""
-    wide = sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in title)
-    percent = next((percent for letters, percent in _SIZES if wide <= letters), 70)
-    return f"{percent}%"
+def size_of(text: str, most: int) -> str:
+    """How large a heading is printed, so that it fits its row; at most so many percent."""
+    return f"{min(most, int(_FITS / max(sum(map(_width, text)), 1)))}%"
+
+
+def _width(character: str) -> float:
+    """In small letters."""
+    category = unicodedata.category(character)
+    if category in ("Mn", "Me", "Cf"):
+        return 0.0
+    if character in _WIDE_LETTERS or unicodedata.east_asian_width(character) in "WF":
+        return 2.0
+    return 1.5 if category == "Lu" else 1.0
 
 
 def _is_shown(character: str) -> bool:

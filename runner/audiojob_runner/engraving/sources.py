@@ -26,6 +26,7 @@ from audiojob_types.tasks.engrave import ABOUT_INPUT, LYRICS_INPUT, MAX_PARTS, E
 TASK: Final = "Engrave"
 MAX_NOTES: Final = 30_000  # about 800 MB while they are written
 MAX_SECONDS: Final = 2 * 3600.0
+MAX_WORD: Final = 40  # letters
 NOTES_INPUT: Final = "notes"  # the one part of a pipeline that separates nothing: its instrument names it
 _DRUMS: Final = {HeardDrum.KICK: Drum.KICK, HeardDrum.SNARE: Drum.SNARE, HeardDrum.HAT: Drum.CLOSED_HAT}
 _NAMES: Final = {"vocals": "Voice", "other": "Other"}
@@ -189,9 +190,10 @@ def _words(inputs: Mapping[str, TaskInput], sources: Sequence[Source]) -> Source
 def sung_words(lyrics: Lyrics) -> tuple[Word, ...]:
     """The words with times, in the order in which they are sung."""
     found = [
-        Word(word.text, word.start_milliseconds / 1_000, word.end_milliseconds / 1_000, word.joined)
+        Word(text, word.start_milliseconds / 1_000, word.end_milliseconds / 1_000, word.joined)
         for line in lyrics.lines
         for word in line.words
         if word.start_milliseconds is not None and word.end_milliseconds is not None
+        if (text := one_row(word.text, MAX_WORD))
     ]
     return tuple(sorted(found, key=lambda word: word.start))

@@ -210,13 +210,16 @@ def _doubts(metre: Metre, key: Key | None) -> Iterator[str]:
 
 
 def _with_chords(parts: Sequence[Part], notes: Sequence[Timed], page: Page) -> list[Part]:
-    """Chord symbols above the first part with pitches."""
+    """Chord symbols above the first part with pitches that reads what it sounds, else as the first one reads them."""
     found = list(parts)
-    for number, part in enumerate(found):
-        if not part.percussion:
-            speller = Speller(part.key)
-            down = part.transposition.keys if part.transposition else 0
-            moved = [replace(note, key=note.key - down) for note in notes] if down else notes
-            found[number] = replace(part, chords=chords_of(moved, page.time, page.grid, speller))
-            break
+    pitched = [number for number, part in enumerate(found) if not part.percussion]
+    number = next((each for each in pitched if _down(found[each]) % 12 == 0), next(iter(pitched), None))
+    if number is not None:
+        part, down = found[number], _down(found[number])
+        moved = [replace(note, key=note.key - down) for note in notes] if down else notes
+        found[number] = replace(part, chords=chords_of(moved, page.time, page.grid, Speller(part.key)))
     return found
+
+
+def _down(part: Part) -> int:
+    return part.transposition.keys if part.transposition else 0

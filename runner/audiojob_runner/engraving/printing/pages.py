@@ -38,7 +38,8 @@ class Heading:
 
     title: str | None = None
     composer: str | None = None
-    size: str = "200%"  # of the title: of that of words in the score
+    title_size: str = "200%"  # of that of words in the score
+    composer_size: str = "110%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,9 @@ def with_heading(mei: str, heading: Heading) -> str:
             definition.remove(found)
     first = ET.Element(f"{{{_MEI}}}pgHead", {"func": "first"})
     if heading.title:
-        _write(first, heading.title, heading.size, {"halign": "center", "valign": "middle"})
+        _write(first, heading.title, heading.title_size, {"halign": "center", "valign": "middle"})
     if heading.composer:
-        _write(first, heading.composer, _SMALL, {"halign": "right", "valign": "bottom"})
+        _write(first, heading.composer, heading.composer_size, {"halign": "right", "valign": "bottom"})
     others = ET.Element(f"{{{_MEI}}}pgHead", {"func": "all"})
     number = _write(others, "", _SMALL, {"halign": "center", "valign": "middle"})
     ET.SubElement(number, f"{{{_MEI}}}num", {"label": "page"}).text = "#"

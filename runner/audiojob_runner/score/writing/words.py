@@ -12,7 +12,7 @@ from audiojob_runner.score.writing.timed import Timed
 
 _AWAY_SECONDS: Final = 0.6  # a word that begins farther from any note is not written
 _EARLIER_SECONDS: Final = 0.15  # a note that begins so much before a word may still be its
-_LONGEST_WORD: Final = 200
+_LONGEST: Final = 60  # letters under one note; more, where words have no notes of their own, would leave the page
 
 
 def placed(words: Sequence[Word], notes: Sequence[Timed]) -> tuple[dict[int, tuple[Lyric, ...]], int]:
@@ -74,5 +74,9 @@ def _written(
             and number + 1 not in chosen
             and following.seconds < words[-1].end - _EARLIER_SECONDS
         )
-        found[melody[number].start] = (Lyric(text[:_LONGEST_WORD], syllabic, extends),)
+        found[melody[number].start] = (Lyric(_cut(text), syllabic, extends),)
     return found
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1].rstrip() + "…"

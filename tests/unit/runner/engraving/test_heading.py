@@ -23,7 +23,9 @@ def test_one_row(given: str, row: str) -> None:
     assert one_row(given) == row
 
 
-def test_the_longer_the_smaller() -> None:
-    sizes = [int(size_of("x" * letters).rstrip("%")) for letters in (10, 50, 90)]
-    assert sizes == sorted(sizes, reverse=True)
-    assert size_of("日" * 30) == size_of("x" * 60)
+def test_the_longer_and_wider_the_smaller() -> None:
+    texts = ["x", "x" * 60, "X" * 60, "W" * 60, "W" * 100]
+    sizes = [int(size_of(text, 200).rstrip("%")) for text in texts]
+    assert sizes == [200, 150, 100, 75, 45]
+    assert size_of("x", 110) == "110%"
+    assert size_of("日" * 30, 200) == size_of("x" * 60, 200) == size_of("e\u0301" * 60, 200)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from audiojob_runner.engraving.sources import MAX_NOTES, Sources, read_sources
+from audiojob_runner.engraving.sources import MAX_NOTES, MAX_WORD, Sources, read_sources
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.score.heard import Instrument
 from audiojob_runner.task import TaskInput
@@ -57,6 +57,16 @@ def test_drums_have_hits_and_words_go_to_who_sings(tmp_path: Path) -> None:
     assert [hit.drum.value for hit in found.parts[1].part.hits] == ["Kick", "ClosedHat"]
     assert [word.text for word in found.parts[0].part.words] == ["One", "more"]
     assert found.warnings == ()
+
+
+def test_words_are_text_alone_and_fit(tmp_path: Path) -> None:
+    def sung(text: str) -> dict[str, Any]:
+        return {"text": text, "startMilliseconds": 0, "endMilliseconds": 400}
+
+    words = [sung(text) for text in ("\u202eevil", "x" * 300, "😀", "a<b>&")]
+    lyrics = LYRICS | {"lines": [{"words": words, "startMilliseconds": 0, "endMilliseconds": 400}]}
+    [singer] = read(tmp_path, {"vocals": notes("Voice"), "lyrics": lyrics}).parts
+    assert [word.text for word in singer.part.words] == ["evil", "x" * (MAX_WORD - 1) + "…", "a<b>&"]
 
 
 def test_what_is_empty_gets_no_part_and_words_without_a_singer_are_left_out(tmp_path: Path) -> None:

@@ -159,6 +159,7 @@ def test_transposing_instruments_read_other_notes_than_they_sound() -> None:
     clarinet, bass = score.parts
     first = clarinet.staves[0].measures[0].voices[0].events[0].notes[0]
     assert (clarinet.key.fifths - score.key.fifths, first.key, first.pitch.key) == (2, 72, 74)
+    assert (clarinet.chords, bass.chords[0].root.step) == ((), "C")  # chords stand where they are read as they sound
     assert bass.transposition is not None
     assert bass.transposition.keys == -12
 
