@@ -153,7 +153,7 @@ class Worker:
             unknown = counted is None and number == signal.SIGKILL and not self._killed_by_us
             if counted or unknown:
                 return _out_of_memory(f"The worker was killed ({name}).")
-            return PhaseError(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"The worker crashed with signal {name}.")
+            return _crashed(name)
         code = os.WEXITSTATUS(self._status)
         return PhaseError(
             ExitCode.TEMPORARY,
@@ -180,6 +180,15 @@ class Worker:
     def _signal_session(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._pid, number)
+
+
+def _crashed(signal_name: str) -> PhaseError:
+    """How a worker died by a signal that was not for memory."""
+    message, suggestion = f"The worker crashed with signal {signal_name}.", ""
+    if signal_name == "SIGILL":
+        message += " The node's processor lacks an instruction that a library of this task needs, such as AVX."
+        suggestion = "Let the phase run on nodes with newer processors: a node selector in the pipeline's templates."
+    return PhaseError(ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, message, suggestion)
 
 
 def _out_of_memory(detail: str) -> PhaseError:

@@ -218,21 +218,28 @@ def test_the_worker_does_not_outlive_a_killed_supervisor(folder_pod: PodFolder) 
     assert running.wait().message is None
 
 
+@pytest.mark.parametrize(
+    ("number", "reasons", "told"),
+    [
+        # Without the kernel's count of kills a SIGKILL can only have been for memory; with it, this one was not.
+        pytest.param(signal.SIGKILL, ("OutOfMemory", "TemporaryFailure"), "SIGKILL", id="killed"),
+        pytest.param(signal.SIGILL, ("TemporaryFailure",), "such as AVX", id="an instruction that is not there"),
+    ],
+)
 def test_a_worker_killed_by_the_kernel_is_reported_by_the_supervisor(
-    folder_pod: PodFolder, folder_store: StoreFolder
+    folder_pod: PodFolder, folder_store: StoreFolder, number: signal.Signals, reasons: tuple[str, ...], told: str
 ) -> None:
     folder_pod.write_phase(parameters={"durationMilliseconds": 3_600_000})
     running = folder_pod.start()
     eventually(lambda: _runs(folder_pod), "the task runs")
     [worker] = running.descendants()
 
-    os.kill(worker, signal.SIGKILL)
+    os.kill(worker, number)
     ended = running.wait(seconds=60)
 
     assert ended.code == ExitCode.TEMPORARY, ended.stderr
-    # Without the kernel's count of kills a SIGKILL can only have been for memory; with it, this one was not.
-    assert ended.result.reason in ("OutOfMemory", "TemporaryFailure")
-    assert "SIGKILL" in ended.result.message
+    assert ended.result.reason in reasons
+    assert told in ended.result.message
     assert folder_store.published() == []
 
 
