@@ -47,7 +47,7 @@ REDIS = (
     "lua-bitop",
     "libhiredis0.14",
 )
-CELERY = ("celery==5.7.0", "redis")
+CELERY = ("celery==5.7.0", "redis", "packaging")  # kombu imports the last and does not say so
 LIMITS = {
     "limits": {
         "burst": {"requests": 1_000_000, "seconds": 1},
@@ -88,9 +88,8 @@ def cluster() -> Iterator[LocalApiServer]:
             server.stop()
 
 
-@contextmanager
-def api_of(server: LocalApiServer, folder: Path, database: str) -> Iterator[Api]:
-    """The API as the chart runs it, with limits and the archive."""
+def account_of_the_api(server: LocalApiServer, folder: Path) -> tuple[str, Path]:
+    """A namespace, and the kubeconfig of an account with the rights that the chart gives the API there."""
     namespace = f"bench-{uuid.uuid4().hex[:6]}"
     server.create_namespace(namespace)
     with suppress(RestError):
@@ -98,7 +97,13 @@ def api_of(server: LocalApiServer, folder: Path, database: str) -> Iterator[Api]
     server.kubectl("apply", "-f", "-", stdin=chart_template("api-rbac.yaml", namespace))
     server.ensure_service_account(SYSTEM, "api-test-api")
     token = server.service_account_token(SYSTEM, "api-test-api")
-    kubeconfig = server.write_token_kubeconfig(folder / "kubeconfig", token, namespace)
+    return namespace, server.write_token_kubeconfig(folder / "kubeconfig", token, namespace)
+
+
+@contextmanager
+def api_of(server: LocalApiServer, folder: Path, database: str) -> Iterator[Api]:
+    """The API as the chart runs it, with limits and the archive."""
+    namespace, kubeconfig = account_of_the_api(server, folder)
     allow(server, namespace, "caller", ["create", "get", "list", "update"])
     access = folder / "access.json"
     access.write_text(json.dumps(LIMITS))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.api.conftest import JOBS, Api, launched, started, wait_ready
+from tests.integration.api.conftest import JOBS, Api, chart_template, launched, started, wait_ready
 from tests.support.databases.postgres import Postgres
+from tests.support.faults.replicas import ACCOUNTS, Bounds, Replicas, faults_of
 
 from audiojob_dev.rest import wait_until
 from audiojob_types.constants import ANNOTATION_ARCHIVED, API_VERSION
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.integration
 ENDED = {
     "state": "Succeeded", "percent": 100, "startTime": "2026-11-29T10:00:00Z", "completionTime": "2026-11-29T10:01:00Z",
 }  # fmt: skip
+
+SLEEP_AND_KILL = 2  # a seed: the first replica sleeps for longer than a writer may, then the second is killed
 
 
 def finish(api: Api, names: list[str]) -> None:
@@ -79,6 +83,26 @@ def test_two_replicas_of_which_one_is_killed_keep_every_job_once(api: Api, postg
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_writer_that_sleeps_and_one_that_is_killed_lose_nothing_and_limits_hold(api: Api, postgres: Postgres) -> None:
+    """bench/api/kills.py does it for five minutes, and crashes the database too."""
+    namespace = f"two-{uuid.uuid4().hex[:6]}"
+    api.server.create_namespace(namespace)
+    api.server.kubectl("apply", "-f", "-", stdin=chart_template("api-rbac.yaml", namespace))
+    folder = api.kubeconfig.parent / namespace
+    folder.mkdir()
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_bytes(api.kubeconfig.read_bytes())
+    bounds = Bounds(day=12, at_once=3)
+    replicas = Replicas(api.server, namespace, kubeconfig, postgres.create(f"t{uuid.uuid4().hex}"), bounds)
+    try:
+        seen = replicas.run(seconds=2, seed=SLEEP_AND_KILL, accidents=2)
+        assert set(seen.accidents) == {"sleep", "kill"}
+        assert len(seen.users) > len(ACCOUNTS)
+        assert asyncio.run(faults_of(replicas))[0] == []
+    finally:
+        replicas.stop()
 
 
 def test_a_database_that_cannot_be_used_is_said_at_the_start(api: Api, tmp_path: Path) -> None:
