@@ -213,7 +213,7 @@ class Reflector(Generic[T]):
         key = key_of(event.object)
         if event.type == "DELETED":
             self._store.delete(key, version)
-        elif (row := self._row(key, event.object)) is not None:
+        elif (row := self._listed_row(key, event.object)) is not None:
             self._store.upsert(key, row, terminating="deletionTimestamp" in event.object["metadata"])
         else:
             self._store.advance(version)
@@ -236,6 +236,7 @@ class Reflector(Generic[T]):
         await asyncio.sleep(delay)
 
     def _listed_row(self, key: Key, obj: Object) -> Row[T] | None:
+        """As stored, where that is this very version: its owner may have put what its own write has answered."""
         known = self._store.row(key)
         if known is not None and known.version == resource_version_of(obj):
             return known

@@ -190,6 +190,7 @@ def _postgresql(url: DatabaseUrl) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=_WAIT_SECONDS,
         pool_pre_ping=True,
+        pool_use_lifo=True,  # a connection that was just used knows its statements
         pool_recycle=1_800,
         connect_args={
             "timeout": _WAIT_SECONDS,

@@ -258,6 +258,7 @@ async def _used(connection: AsyncConnection, user: str, address: str, now: int) 
 async def _named(connection: AsyncConnection, wishes: Sequence[Wish]) -> set[tuple[str, str]]:
     """The jobs among them that have an open reservation."""
     jobs = sorted({(wish.namespace, wish.name) for wish in wishes})
+    jobs += jobs[-1:] * ((1 << (len(jobs) - 1).bit_length()) - len(jobs))  # few sizes: each is a statement of its own
     found = select(_R.namespace, _R.name).where(tuple_(_R.namespace, _R.name).in_(jobs), _R.ended.is_(None))
     return {(namespace, name) for namespace, name in (await connection.execute(found)).all()}
 
