@@ -98,6 +98,7 @@ generate: venv ## Write the CRDs, admission policies, rules, dashboards, the set
 	@$(RUN) -m audiojob_types.generate.deletion_policy charts/audiojob/templates/deletion-policy.yaml
 	@$(RUN) -m audiojob_types.generate.address_policy charts/audiojob/templates/address-policy.yaml
 	@$(RUN) -m audiojob_types.generate.status_policy charts/audiojob/templates/status-policy.yaml
+	@$(RUN) -m audiojob_types.generate.children_policy charts/audiojob/templates/children-policy.yaml
 	@$(RUN) -m audiojob_types.generate.chart_values charts/audiojob
 	@$(RUN) -m audiojob_types.generate.reasons_doc docs/reasons.md
 	@$(RUN) -m audiojob_types.generate.tasks_doc docs/tasks.md

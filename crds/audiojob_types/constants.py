@@ -55,6 +55,11 @@ ANNOTATION_RELEASE: Final = f"{GROUP}/release"
 
 # The phase input, mounted into the pod by the downward API.
 ANNOTATION_PHASE: Final = f"{GROUP}/phase"
+# Of a pod that begins before its inputs are there: "", then once the phase file with them, mounted beside the other.
+ANNOTATION_INPUTS: Final = f"{GROUP}/inputs"
+INPUTS_FILE: Final = "inputs.json"
+# Of a Job whose pod begins so.
+ANNOTATION_EARLY: Final = f"{GROUP}/early"
 # The pipeline revision a phase Job was built from: a restarted operator adopts it when its status write was lost.
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 # The device of the attempt, told apart from its resources so that it can be read without the pod template.

@@ -48,7 +48,7 @@ ENV_WORK: Final = "AUDIOJOB_WORK"  # of a program: where its files are, so that 
 
 # The version of this contract. Raise it with a change that a runner of the number before would misread; mark a field
 # that is only added with ``Since``. Phase files and pipeline revisions carry it. 0: written before there was a number.
-CONTRACT: Final = 2
+CONTRACT: Final = 3
 
 MAX_PHASE_INPUT_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
 MAX_TEXT_BYTES: Final = 32 * 1024  # of one text input, in UTF-8
@@ -176,8 +176,8 @@ class PhaseInputFile(WireModel):
     def _one_origin(self) -> Self:
         given = [name for name in ("url", "text", "key", "manifest") if getattr(self, name) is not None]
         if len(given) != 1:
-            found = given or "none"
-            raise ValueError(f"input '{self.name}' needs exactly one of url, text, key, manifest; it has {found}")
+            has = given or "none"
+            raise ValueError(f"input '{self.name}' needs exactly one of url, text, key, manifest; it has {has}")
         if (self.manifest is None) != (self.output is None):
             raise ValueError(f"input '{self.name}': manifest and output go together")
         if self.library is not None and self.key is None:
@@ -233,8 +233,7 @@ class PhaseLimits(WireModel):
 class PhaseNetwork(WireModel):
     """The administrator's rules for fetching. Private and loopback addresses are refused unless ``allowed``: networks,
     each with its port (:class:`AllowedNetwork`). ``allowed_cidrs`` is without ports, for runners that do not know the
-    other. ``lyrics_address`` is that of a service that has the words of songs.
-    """
+    other. ``lyrics_address`` is that of a service that has the words of songs."""
 
     allowed_cidrs: tuple[str, ...] = ()
     allowed: Annotated[tuple[str, ...] | None, Since(1)] = None
@@ -282,6 +281,7 @@ class PhaseInput(WireModel):
     pipeline: Annotated[Name | None, Since(1)] = None
     intermediate: Annotated[bool, Since(1)] = False  # what it publishes only serves later phases
     donor: Annotated[ManifestRef | None, Since(2)] = None  # stands for the work, once the inputs are what was recorded
+    wait_until: Annotated[Time | None, Since(3)] = None  # c.INPUTS_FILE beside it has the inputs by then
 
     @model_validator(mode="after")
     def _libraries_are_told(self) -> Self:
@@ -363,6 +363,7 @@ class PhaseResult(StatusModel):
     log_key: Annotated[str, Field(max_length=1024)] | None = None
     peak_memory_bytes: Annotated[int, Field(ge=0, le=2**53)] | None = None
     usage: PhaseUsage | None = None
+    told: Literal[True] | None = None  # of a pod that began early: it has read its inputs, so the attempt counts
     retry_after_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None  # what a site asked for
     refused_by: Annotated[str, Field(pattern=HOST_PATTERN, max_length=253)] | None = None  # the host that limits us
     review_asked: Question | None = None  # why people should look at the outputs before they are used
@@ -372,12 +373,11 @@ class PhaseResult(StatusModel):
     def _known_outcome(cls, value: object, info: ValidationInfo) -> object:
         if value is None:
             raise ValueError("outcome must be a word")
-        is_new = isinstance(value, str) and value not in set(Outcome)
-        return None if is_new and is_reading(info) else value
+        return None if isinstance(value, str) and value not in set(Outcome) and is_reading(info) else value
 
     @field_validator(
         "reason", "message", "suggestion", "outputs", "inputs", "log_key", "peak_memory_bytes", "retry_after_seconds",
-        "refused_by", "usage", "review_asked", mode="wrap",
+        "refused_by", "usage", "review_asked", "told", mode="wrap",
     )  # fmt: skip
     @classmethod
     def _valid_or_left_out(cls, value: object, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
     VOLUME_MISSING = "VolumeMissing"
     POD_STARTING = "PodStarting"
+    STARTED_EARLY = "StartedEarly"
     CREATE_REFUSED = "CreateRefused"
     STATUS_REFUSED = "StatusRefused"
     OPERATOR_FAULT = "OperatorFault"
@@ -197,6 +198,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "A volume or Secret that the pod mounts does not exist.",
         "Create the claim or Secret that the message names, in the job's namespace.",
     ),
+    Reason.STARTED_EARLY: Explanation("The pod loads what it needs while the phase before works.", "Nothing to do."),
     Reason.CREATE_REFUSED: Explanation(
         "The API server refuses the phase's Job.",
         "See the message: a quota, a policy of the cluster, or the pipeline's resources prevent it.",
@@ -385,9 +387,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The phase's pod was lost, with its node or before its result was read. This is not counted as a failure.",
         "If it happens again and again, ask the administrator to check the nodes.",
     ),
-    Reason.START_TIMEOUT: Explanation(
-        "The phase's pod could not be started in time.", "See the message for what was missing."
-    ),
+    Reason.START_TIMEOUT: Explanation("The pod could not be started in time.", "See the message for what was missing."),
     Reason.DEVICE_REQUESTED: Explanation("The job or its pipeline names the device.", "Nothing to do."),
     Reason.GPU_OFFERED: Explanation("A node offers a GPU.", "Nothing to do."),
     Reason.NO_GPU_OFFERED: Explanation("No Ready node offers enough GPUs.", "Nothing to do; the CPU does the work."),

@@ -61,7 +61,12 @@ class Operator:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._reuse = ReuseIndex(self._queue.add, settings.reuse.remembered) if settings.reuse.enabled else None
         self._caches = Caches(
-            client, settings.job_namespaces, self, settings.gpu.resource_name, new_node_gpus(settings.capacity)
+            client,
+            settings.job_namespaces,
+            self,
+            settings.gpu.resource_name,
+            new_node_gpus(settings.capacity),
+            overlap=settings.overlap.enabled,
         )
         self._admitter = Admitter(self._caches, settings.capacity, self._queue.add, settings.site_rules(), self._reuse)
         self._reporters = (

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from audiojob_operator.building.job import STAY
 from audiojob_operator.building.program import COMMANDS, PROGRAM_MOUNTS, WORK_PLACES
-from audiojob_operator.building.template import CONTAINER, job_skeleton
+from audiojob_operator.building.template import CONTAINER, inputs_item, job_skeleton
 from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.constants import STORE_ROOT
@@ -91,8 +91,10 @@ def _metadata() -> list[dict[str, str]]:
             "object.spec.template.?metadata.orValue({}).all(k, k in ['labels', 'annotations', 'creationTimestamp']) && "
             "object.spec.template.?metadata.?annotations.orValue({}).all(k, "
             f"k in {literal([c.ANNOTATION_PHASE, 'kubectl.kubernetes.io/default-container', *STAY])} || "
+            f"(k == '{c.ANNOTATION_INPUTS}' && object.spec.template.metadata.annotations[k] == '') || "
             f"k.startsWith('{_KUEUE}'))",
-            f"spec.template.metadata.annotations: pods have {c.ANNOTATION_PHASE} and no others, which might let "
+            f"spec.template.metadata.annotations: pods have {c.ANNOTATION_PHASE}, an empty "
+            f"{c.ANNOTATION_INPUTS}, and no others, which might let "
             f"something inject containers into them; {_WEBHOOKS}",
         ),
     ]
@@ -188,9 +190,10 @@ def _containers() -> list[dict[str, str]]:
 def _volumes() -> dict[str, str]:
     skeleton = {volume["name"]: volume for volume in _skeleton_pod()["volumes"]}
     items, sources = skeleton["phase"]["downwardAPI"]["items"], skeleton["token"]["projected"]["sources"]
+    either = ", ".join(f"optional.of({literal(each)})" for each in (items, [*items, inputs_item()]))
     claim = "v.?persistentVolumeClaim"
     kinds = (
-        f"v.name == 'phase' && v.?downwardAPI.?items == optional.of({literal(items)})",
+        f"v.name == 'phase' && v.?downwardAPI.?items in [{either}]",
         f"v.name == 'token' && v.?projected.?sources == optional.of({literal(sources)})",
         "v.name in ['scratch', 'work'] && v.?emptyDir.hasValue() && v.emptyDir.all(k, k == 'sizeLimit')",
         f"v.name == 'store' && !variables.inBucket && {claim} == optional.of({literal({'claimName': c.STORE_CLAIM})})",

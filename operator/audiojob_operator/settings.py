@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasGenerator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel, to_snake
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -21,6 +21,17 @@ from audiojob_operator.records.settings import (
     SiteGpu,
 )
 from audiojob_operator.records.sites import CoolDownRules, SiteLimit, SiteRules
+from audiojob_operator.settings_groups import (
+    FILE_NAMES,
+    DisruptionSettings,
+    Group,
+    LeaseSettings,
+    OverlapSettings,
+    Preflight,
+    Progress,
+    Sweep,
+    Watch,
+)
 from audiojob_types.base import Time
 from audiojob_types.constants import GPU_RESOURCE, MODELS_CLAIM, STORE_CLAIM
 from audiojob_types.contract import FolderStore, S3Store
@@ -33,15 +44,6 @@ from audiojob_types.resources.podtemplate import GpuResource
 ENV_PREFIX = "AUDIOJOB_"
 # Parts that begin with a letter or a digit: no way up, nothing hidden.
 _PREFIX: Final = r"^[A-Za-z0-9][-_.A-Za-z0-9]*(/[A-Za-z0-9][-_.A-Za-z0-9]*)*$"
-
-# The names of fields in the settings file. Variables take the fields' own names.
-_FILE_NAMES: Final = AliasGenerator(serialization_alias=to_camel)
-
-
-class Group(BaseModel):
-    """A nested group of settings: an unknown name is an error, so that a typing mistake cannot stay unseen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=_FILE_NAMES, populate_by_name=True)
 
 
 class ImageSettings(Group):
@@ -214,78 +216,6 @@ class Gpu(Group):
     shared: bool = False
 
 
-class LeaseSettings(Group):
-    """The Lease that keeps one operator active. Seconds.
-
-    ``identity`` names this process. Inside a pod it should be the pod's uid: a restarted container then goes on at
-    once, because its predecessor is known to be dead. Left out, a random one is made.
-    """
-
-    namespace: Annotated[str, Field(min_length=1)] = "audiojob-system"
-    name: Annotated[str, Field(min_length=1)] = "audiojob-operator"
-    identity: str = ""
-    duration_seconds: Annotated[float, Field(gt=0)] = 15.0
-    renew_deadline_seconds: Annotated[float, Field(gt=0)] = 10.0
-    retry_seconds: Annotated[float, Field(gt=0)] = 2.0
-
-    @model_validator(mode="after")
-    def _ordered(self) -> LeaseSettings:
-        if not self.retry_seconds < self.renew_deadline_seconds < self.duration_seconds:
-            raise ValueError("needs retry_seconds < renew_deadline_seconds < duration_seconds")
-        return self
-
-
-class Progress(Group):
-    """How often runners may report: never more often than this, and less where many jobs run."""
-
-    min_interval_milliseconds: Annotated[int, Field(ge=0, le=3_600_000)] = 1_000
-
-
-class DisruptionSettings(Group):
-    """Pods whose node stops answering, or that are deleted. Seconds.
-
-    ``node_lost_seconds``: how long a pod stays on a node that does not answer before it is deleted.
-    ``grace_seconds``: how long it may take to end. ``lost_after_seconds``: how much later it counts as lost, and the
-    phase begins anew elsewhere. ``protect_running``: autoscalers leave a node alone that runs an attempt.
-    """
-
-    node_lost_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
-    grace_seconds: Annotated[int, Field(ge=1, le=3_600)] = 30
-    lost_after_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
-    protect_running: bool = False
-
-
-class Sweep(Group):
-    """Periodic sweeps: seconds between two, how long a revision that no job names is kept, how long beyond its
-    TTL a job that is not archived (0: no archive)."""
-
-    finished_seconds: Annotated[float, Field(gt=0)] = 120.0
-    active_seconds: Annotated[float, Field(gt=0)] = 300.0
-    revisions_seconds: Annotated[float, Field(gt=0)] = 3_600.0
-    revision_unused_seconds: Annotated[float, Field(ge=0)] = 86_400.0
-    archive_wait_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 0
-
-
-class Watch(Group):
-    """How long a watch may bring nothing, not even a bookmark, before it is replaced. Seconds.
-
-    The API server sends a bookmark about once a minute: with less than that every quiet watch is begun again and again.
-    """
-
-    silence_seconds: Annotated[float, Field(ge=1, le=120)] = 70.0
-
-
-class Preflight(Group):
-    """The check of the operator's own permissions.
-
-    ``wait_seconds``: how long the start waits for an API server that does not answer, or for the CRDs.
-    ``interval_seconds``: pause between two checks while all is well.
-    """
-
-    wait_seconds: Annotated[float, Field(gt=0)] = 60.0
-    interval_seconds: Annotated[float, Field(gt=0)] = 60.0
-
-
 class Environment(EnvSettingsSource):
     """The environment; what should be JSON and is not reaches validation as text, which names the variable."""
 
@@ -304,7 +234,7 @@ class OperatorSettings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
-        alias_generator=_FILE_NAMES,
+        alias_generator=FILE_NAMES,
         populate_by_name=True,
     )
 
@@ -321,6 +251,7 @@ class OperatorSettings(BaseSettings):
     lease: LeaseSettings = LeaseSettings()
     progress: Progress = Progress()
     disruption: DisruptionSettings = DisruptionSettings()
+    overlap: OverlapSettings = OverlapSettings()
     sweep: Sweep = Sweep()
     watch: Watch = Watch()
     preflight: Preflight = Preflight()
@@ -393,6 +324,7 @@ class OperatorSettings(BaseSettings):
             download_reuse_seconds=self.reuse.download_seconds,
             gpu=SiteGpu(self.gpu.resource_name, self.gpu.shared),
             disruption=Disruption(**self.disruption.model_dump()),
+            overlap=self.overlap.for_decisions(),
             archive_wait_seconds=self.sweep.archive_wait_seconds,
             libraries=tuple(LibraryReference(**library.model_dump()) for library in self.libraries),
             # Its Job is what a site's pause is counted from.

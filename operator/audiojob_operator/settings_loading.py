@@ -17,7 +17,8 @@ from typing import Any, Final, NoReturn
 
 from pydantic import BaseModel, ValidationError
 
-from audiojob_operator.settings import ENV_PREFIX, Environment, Group, OperatorSettings
+from audiojob_operator.settings import ENV_PREFIX, Environment, OperatorSettings
+from audiojob_operator.settings_groups import Group
 
 SETTINGS_FILE: Final = "AUDIOJOB_SETTINGS_FILE"
 

@@ -114,9 +114,18 @@ def node_name(environ: Mapping[str, str]) -> str:
     return environ.get(ENV_NODE_NAME, "")
 
 
+def path_of_phase_file(environ: Mapping[str, str], paths: Paths) -> Path:
+    """Where the phase file is."""
+    return Path(environ.get(ENV_PHASE_FILE) or paths.default_phase_file)
+
+
 def read_phase_input(environ: Mapping[str, str], paths: Paths) -> PhaseInput:
     """The phase file, checked. Raises :class:`PhaseError` (64): InputMissing without one, else InvalidSpec."""
-    path = Path(environ.get(ENV_PHASE_FILE) or paths.default_phase_file)
+    return read_phase_file(path_of_phase_file(environ, paths))
+
+
+def read_phase_file(path: Path) -> PhaseInput:
+    """The phase file at that path, checked, as :func:`read_phase_input` does."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_PHASE_INPUT_BYTES + 1)

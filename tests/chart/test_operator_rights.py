@@ -16,7 +16,8 @@ from tests.chart.release import Installed
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_dev.tools import processes
-from audiojob_operator.settings import ImageSettings, LeaseSettings, OperatorSettings
+from audiojob_operator.settings import ImageSettings, OperatorSettings
+from audiojob_operator.settings_groups import LeaseSettings
 from audiojob_operator.watching.preflight import required
 from audiojob_types.constants import API_VERSION, GROUP, VERSION
 

@@ -234,6 +234,12 @@ disruption:
   graceSeconds: {{ .Values.disruption.graceSeconds | int }}
   lostAfterSeconds: {{ .Values.disruption.lostAfterSeconds | int }}
   protectRunning: {{ .Values.disruption.protectRunning }}
+overlap:
+  enabled: {{ .Values.overlap.enabled }}
+  leadSeconds: {{ .Values.overlap.leadSeconds | int }}
+  maxHoldSeconds: {{ .Values.overlap.maxHoldSeconds | int }}
+  maxPods: {{ .Values.overlap.maxPods | int }}
+  gpu: {{ .Values.overlap.gpu }}
 lease:
   namespace: {{ .Release.Namespace | quote }}
   name: {{ printf "%s-operator" (include "audiojob.fullname" .) | quote }}

@@ -104,6 +104,13 @@ class PhaseStatus(StatusModel):
         int,
         Field(ge=0, le=MAX_ATTEMPTS, description="attempt is the number of the newest attempt; 0 before the first."),
     ] = 0
+    early_attempt: Annotated[
+        Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)] | None,
+        Field(
+            description="earlyAttempt is the last attempt whose pod began before its inputs were there. It counts from "
+            "when it is told them; until then the phase is Waiting."
+        ),
+    ] = None
     failures: Annotated[
         int, Field(ge=0, le=1_000, description="failures that count; the phase ends when they reach retry.limit.")
     ] = 0

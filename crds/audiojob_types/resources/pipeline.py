@@ -242,11 +242,7 @@ class Phase(WireModel):
     ) = None
     review_timeout_seconds: Annotated[
         int,
-        Field(
-            ge=1,
-            le=31_536_000,
-            description="reviewTimeoutSeconds fails a job that nobody reviews. Default 604800, a week.",
-        ),
+        Field(ge=1, le=31_536_000, description="reviewTimeoutSeconds fails a job that nobody reviews. Default 604800."),
     ] = 604_800
     resources: Annotated[Resources, Field(description="resources of one attempt.")] = Resources()
     hard_limit_seconds: (
@@ -291,6 +287,13 @@ class Phase(WireModel):
                 description="reuse of what other jobs have made of the same input. Default: Allowed for "
                 f"{_REUSED_BY_DEFAULT}, else Never."
             ),
+        ]
+        | None
+    ) = None
+    overlap: (
+        Annotated[
+            Literal["Auto", "Never"],
+            Field(description="overlap: Auto (the default) lets the pod begin and load while the phase before works."),
         ]
         | None
     ) = None

@@ -84,6 +84,7 @@ class Admitter:
         self._scheduler = Scheduler(sites)
         self._changed: dict[Key, None] = {}
         self._rests: dict[Key, Rest] = {}
+        self._early: set[Key] = set()  # reconciles that are about to make a Job whose pod begins early
         self._limits: Limits | None = None  # None: to be read again
         self._open = False
         self._due = True
@@ -232,12 +233,20 @@ class Admitter:
         assert self._reuse is not None, "a decision asks only where there is somebody to answer"
         self._reuse.wait(work, key)
 
+    def begin_early(self, key: Key, most: int) -> bool:
+        """Whether one more pod may begin early, of so many at the same time. Held until :meth:`release`."""
+        if len(self._early) + sum(cache.untold for cache in self._caches.namespaces.values()) >= most:
+            return False
+        self._early.add(key)
+        return True
+
     def rest(self, key: Key, rest: Rest) -> None:
         """Give the job nothing until then."""
         self._rests[key] = rest
 
     def release(self, key: Key) -> None:
         """The reconcile has ended."""
+        self._early.discard(key)
         for work in self._scheduler.release(key):
             assert self._reuse is not None, "work is claimed only where it is reused"
             begun = key[1] in self._caches.namespaces[work[0]].workers_on(work[1])
@@ -262,6 +271,11 @@ class Admitter:
         """Whether to reconcile the job before those that only wait: it holds a slot that others may be waiting for."""
         found = self._scheduler.answer(key)
         return not self._scheduler.idle and found is not None and found.admitted
+
+    def somebody_waits(self) -> bool:
+        """Whether a job waits for a slot or a GPU, or a pod for a node, so that nobody may hold any ahead of time."""
+        waits = self._scheduler.somebody_waits
+        return waits or any(cache.unplaced for cache in self._caches.namespaces.values())
 
     @property
     def numbers(self) -> Mapping[QueueKey, QueueNumbers]:
@@ -305,6 +319,10 @@ class Reservation:
         """Give the job nothing for a while, where a rest is due."""
         if rest is not None:
             self._admitter.rest(self._key, rest)
+
+    def begin_early(self, most: int) -> bool:
+        """Whether a pod of the job may begin before its inputs are there, as one of so many at the same time."""
+        return self._admitter.begin_early(self._key, most)
 
     def take(self, reuse_key: str, answer: ReuseAnswer) -> ReuseAnswer:
         """Act on what was answered about reusable work, before anything else runs: what nobody does, this job may begin

@@ -28,6 +28,7 @@ from audiojob_operator.state.listener import WorkKey
 from audiojob_types.constants import DEFAULT_QUEUE
 from audiojob_types.reasons import Reason
 
+_SCARCE: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU})
 _LATER: Final = SiteAnswer(False, "The download waits for its turn at the site.")
 _NOT_ASKED: Final = Admission(False, Reason.QUEUE_FULL, "The job has not asked for a slot yet.")
 
@@ -66,6 +67,8 @@ class Scheduler:
         self.numbers: dict[QueueKey, QueueNumbers] = {}
         self.running = 0
         """AudioJobs that hold a slot, in all queues."""
+        self.somebody_waits = False
+        """For a slot or for GPUs that others have."""
 
     # ---------------------------------------------------------------- facts
 
@@ -111,6 +114,8 @@ class Scheduler:
         old, self._cycle = self._cycle, run_cycle(self._roster, usage, limits, self._cool_downs, now)
         self.ledger.offer(self._cycle.offers)
         self.idle = self._is_idle(limits)
+        answers = (answer for row in self._cycle.waiting.values() for answer in row.values())
+        self.somebody_waits = self._cycle.contended or any(answer.reason in _SCARCE for answer in answers)
         self._count(usage)
         before, self._before = self._before, {}
         unanswered, self._unanswered = self._unanswered, set()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
-from audiojob_operator.building.names import child_labels, child_name
+from audiojob_operator.building.names import child_labels, child_name, digest
 from audiojob_operator.building.phase_input import phase_file
 from audiojob_operator.building.program import split_pod
 from audiojob_operator.building.quantity import quantity_bytes
 from audiojob_operator.building.request import AttemptRequest
-from audiojob_operator.building.template import job_skeleton
+from audiojob_operator.building.template import add_inputs_file, job_skeleton
 from audiojob_operator.building.volumes import volumes_and_mounts
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.reuse import donor_to_text
@@ -50,6 +51,9 @@ def build_job(request: AttemptRequest) -> Object:
     egress = {c.LABEL_EGRESS: request.phase.task.descriptor.egress.value}
     stay = STAY if request.settings.disruption.protect_running else {}
     template["metadata"] = {"labels": labels | egress, "annotations": {c.ANNOTATION_PHASE: phase_file(request), **stay}}
+    if request.wait_until is not None:
+        template["metadata"]["annotations"][c.ANNOTATION_INPUTS] = ""
+        add_inputs_file(template["spec"])
     _fill_pod(template["spec"], request)
     _fill_container(template["spec"]["containers"][0], request)
     if request.phase.task.descriptor.runs_program:
@@ -57,6 +61,11 @@ def build_job(request: AttemptRequest) -> Object:
         # What `kubectl logs` shows when no container is named.
         template["metadata"]["annotations"][_DEFAULT_CONTAINER] = c.CONTAINER_PROGRAM
     return job
+
+
+def mounts_digest(request: AttemptRequest) -> str:
+    """Equal for attempts whose pods see the same files."""
+    return digest(json.dumps(volumes_and_mounts(request)), characters=16)
 
 
 def _annotations(request: AttemptRequest) -> dict[str, str]:
@@ -78,6 +87,8 @@ def _annotations(request: AttemptRequest) -> dict[str, str]:
         found[c.ANNOTATION_HOST] = request.host
     if request.review_inputs:
         found[c.ANNOTATION_REVIEW_INPUTS] = ",".join(request.review_inputs)
+    if request.wait_until is not None:
+        found[c.ANNOTATION_EARLY] = mounts_digest(request)
     if request.phase.exit_codes is not None:
         found[c.ANNOTATION_EXIT_CODES] = request.phase.exit_codes
     return found
@@ -103,9 +114,8 @@ def _patience(request: AttemptRequest) -> list[Object]:
 
 def _fill_pod(pod: Object, request: AttemptRequest) -> None:
     pod["terminationGracePeriodSeconds"] = request.settings.disruption.grace_seconds
-    limits = [seconds for seconds in (request.phase.hard_limit_seconds, request.remaining_seconds) if seconds]
-    if limits:
-        pod["activeDeadlineSeconds"] = min(limits)
+    if request.limit_seconds is not None and request.wait_until is None:
+        pod["activeDeadlineSeconds"] = request.limit_seconds
     volumes, mounts = volumes_and_mounts(request)
     pod["volumes"].extend(volumes)
     pod["containers"][0]["volumeMounts"].extend(mounts)

@@ -45,7 +45,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         device=request.device,
         parameters=phase_parameters(job.spec, phase).to_wire_for(request.revision.contract),
         program=program_of(phase),
-        inputs=request.inputs,
+        inputs=request.inputs if request.wait_until is None else (),
         output_prefix=f"{output_prefix(request.namespace, request.uid)}/{phase.name}",
         store=request.settings.store,
         libraries=tuple(
@@ -69,6 +69,7 @@ def phase_input(request: AttemptRequest) -> PhaseInput:
         pipeline=request.revision.pipeline,
         intermediate=is_intermediate(pipeline, phase),
         donor=request.donor.manifest if request.donor is not None else None,
+        wait_until=request.wait_until,
     )
 
 

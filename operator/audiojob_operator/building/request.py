@@ -20,7 +20,8 @@ class AttemptRequest:
     ``remaining_seconds`` is what is left of the job's own deadline, if it has one. ``kueue_queue`` is the LocalQueue
     that the Job is handed to. ``donor`` has done the work, if the inputs are what is recorded of them. ``host`` is whom
     the attempt fetches from. ``running`` is how many AudioJobs run, this one or not. ``review_inputs``: names of inputs
-    that the phase's own review has handed in.
+    that the phase's own review has handed in. ``wait_until``: the pod begins before its inputs are there, and waits
+    until then; ``inputs`` only say in which folders they will lie.
     """
 
     job: AudioJob
@@ -41,6 +42,7 @@ class AttemptRequest:
     host: str | None = None
     running: int = 0
     review_inputs: tuple[str, ...] = ()
+    wait_until: datetime | None = None
 
     @property
     def namespace(self) -> str:
@@ -52,6 +54,12 @@ class AttemptRequest:
         """When what the attempt publishes may be swept; None is never."""
         kept = retention_seconds(self.revision, self.phase)
         return None if kept is None else self.now + timedelta(seconds=kept)
+
+    @property
+    def limit_seconds(self) -> int | None:
+        """How long the attempt may run."""
+        limits = [seconds for seconds in (self.phase.hard_limit_seconds, self.remaining_seconds) if seconds]
+        return min(limits, default=None)
 
     @property
     def uid(self) -> str:

@@ -91,6 +91,19 @@ def _container() -> k8s.V1Container:
     )
 
 
+def add_inputs_file(pod: Object) -> None:
+    """Of a pod that begins early, mount what it is told beside its phase file."""
+    for volume in pod["volumes"]:
+        if volume["name"] == "phase":
+            volume["downwardAPI"]["items"].append(inputs_item())
+
+
+def inputs_item() -> Object:
+    """The file of a pod's downward API that has its inputs, once it was told them."""
+    path = f"metadata.annotations['{c.ANNOTATION_INPUTS}']"
+    return {"fieldRef": {"apiVersion": "v1", "fieldPath": path}, "path": c.INPUTS_FILE}
+
+
 def _phase_volume() -> k8s.V1Volume:
     selector = k8s.V1ObjectFieldSelector(api_version="v1", field_path=f"metadata.annotations['{c.ANNOTATION_PHASE}']")
     item = k8s.V1DownwardAPIVolumeFile(path=PHASE_FILE.rpartition("/")[2], field_ref=selector)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from audiojob_operator.building.handed_in import Reviews, has_begun, takes
 from audiojob_operator.building.names import event_name, output_prefix
+from audiojob_operator.deciding.attempts.device import GpuSupply
 from audiojob_operator.deciding.policies.blocker import Blocker
 from audiojob_operator.deciding.reuse.references import NotYet
 from audiojob_operator.records.admission import Rest
@@ -16,7 +17,7 @@ from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, PhaseObservation
 from audiojob_operator.records.observed import Observed
-from audiojob_operator.records.plan import EventRecord
+from audiojob_operator.records.plan import EventRecord, Telling
 from audiojob_operator.records.reuse import ReuseAsk
 from audiojob_operator.records.settings import Revision
 from audiojob_types.constants import MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
@@ -32,6 +33,7 @@ class Mark:
     """A draft before phases were started."""
 
     jobs: list[Object]
+    tellings: list[Telling]
     phases: dict[str, PhaseStatus]
     outputs: list[JobOutput]
     warnings: list[JobWarning]
@@ -53,6 +55,10 @@ class Draft:
     outputs: list[JobOutput] = field(default_factory=list)
     warnings: list[JobWarning] = field(default_factory=list)
     jobs: list[Object] = field(default_factory=list)
+    early_job: Object | None = None  # whose pod begins before its inputs are there
+    kept: set[tuple[str, int]] = field(default_factory=set)  # early attempts that go on waiting
+    tellings: list[Telling] = field(default_factory=list)
+    gpus_left: GpuSupply | None = None  # after the phases that start; None: none were looked at
     events: list[EventRecord] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
     failure: tuple[str, Failed] | None = None
@@ -100,6 +106,7 @@ class Draft:
         """What :meth:`back_to` takes back to, but for wakes: to look again too often does no harm."""
         return Mark(
             list(self.jobs),
+            list(self.tellings),
             dict(self.phases),
             list(self.outputs),
             list(self.warnings),
@@ -110,7 +117,7 @@ class Draft:
     def back_to(self, mark: Mark) -> None:
         """Forget what was started since."""
         self.jobs, self.phases, self.outputs = list(mark.jobs), dict(mark.phases), list(mark.outputs)
-        self.warnings = list(mark.warnings)
+        self.warnings, self.tellings = list(mark.warnings), list(mark.tellings)
         self.events, self.start_time = list(mark.events), mark.start_time
 
     @property

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from audiojob_operator.building.handed_in import names_handed_in
 from audiojob_operator.building.inputs import input_durations
 from audiojob_operator.building.job import build_job
 from audiojob_operator.building.precedence import effective_device, effective_retry, retention_seconds
-from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.deciding.attempts.attempt import (
     AttemptPolicy,
     Start,
     adopted,
     after_failure,
     after_success,
+    never_told,
+    next_attempt,
     started,
 )
 from audiojob_operator.deciding.attempts.device import (
@@ -29,18 +29,16 @@ from audiojob_operator.deciding.attempts.device import (
 from audiojob_operator.deciding.attempts.memory import next_request
 from audiojob_operator.deciding.attempts.verdict import UNSEEN_AFTER, Verdict, judge, not_its_own
 from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.deciding.overlap.early import live_early, noted, take_early, tell_untold
+from audiojob_operator.deciding.overlap.requests import Begun, attempt_request
 from audiojob_operator.deciding.policies.blocker import Blocker, blocker
 from audiojob_operator.deciding.policies.deadline import active_deadline
 from audiojob_operator.deciding.policies.ready import ready_phases
 from audiojob_operator.deciding.policies.review import review_end
-from audiojob_operator.deciding.policies.sites import site_host
 from audiojob_operator.deciding.reused_phases import (
     facts,
     handed,
-    inputs_of,
     inputs_read,
-    offered,
-    phase_reuse_key,
     take_finished,
     take_offered,
     without_lost_files,
@@ -83,6 +81,9 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
                 ran=record.kueue_start_time is not None,
                 disruption=draft.observed.settings.disruption,
             )
+            if child is not None and _counts_nothing(draft, child):
+                record = never_told(record)
+                continue
             match verdict.outcome:
                 case Running() if late := _gpu_wait_expired(draft, phase, record, child):
                     record = _failed(draft, phase, record, late)
@@ -95,16 +96,23 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
                 case Failed() as failed:
                     record = _failed(draft, phase, record, failed)
         else:
-            child = draft.child(phase.name, record.attempt + 1)
+            record = noted(draft, record)
+            child = draft.child(phase.name, next_attempt(record))
             if child is None:
                 break
+            first = record.attempt == 0
             assert draft.revision is not None, "a pipeline is bound before its phases are looked at"
             kept = retention_seconds(draft.revision, phase)
             expires = child.created + timedelta(seconds=kept) if kept is not None else None
             record = adopted(record, child, expires)
-            _tell_start(draft, phase, record)
+            _tell_start(draft, phase, record, first=first)
             draft.start_time = draft.start_time or child.created
     return record
+
+
+def _counts_nothing(draft: Draft, child: PhaseObservation) -> bool:
+    """Whether the attempt began early and was not told its inputs: it has ended before, or will never be."""
+    return child.never_told or (child.early is not None and not child.told and draft.observed.may_begin_early is None)
 
 
 def _gpu_wait_expired(draft: Draft, phase: Phase, record: PhaseStatus, child: PhaseObservation | None) -> Failed | None:
@@ -214,9 +222,13 @@ def start_ready(draft: Draft) -> None:
         managed=observed.kueue_local_queue is not None,
     )
     take_finished(draft)
+    tell_untold(draft)
     for phase in ready_phases(draft.pipeline, draft.phases):
         record = draft.phases[phase.name]
         if _is_blocked(draft, phase, record):
+            continue
+        if (early := live_early(draft, phase.name)) is not None:
+            _start_early(draft, phase, early)
             continue
         wanted = DeviceRequest(effective_device(observed.job.spec, phase), phase, site.resource_of(phase))
         match choose_device(wanted, record, supply, draft.now):
@@ -228,6 +240,17 @@ def start_ready(draft: Draft) -> None:
                 if use.device is Device.GPU:
                     supply = supply.take(phase.gpus)
                 draft.phases[phase.name] = _start(draft, phase, record, use)
+    draft.gpus_left = supply
+
+
+def _start_early(draft: Draft, phase: Phase, early: PhaseObservation) -> None:
+    """The phase goes on in the pod that began early. One that does not suit goes first: never two Jobs of a phase."""
+    if (taken := take_early(draft, phase, early)) is not None:
+        draft.phases[phase.name] = taken
+        draft.wake(active_deadline(draft.observed.job, draft.pipeline, draft.start_time))
+        return
+    message = f"Phase {phase.name} begins anew: the pod that began early does not suit."
+    draft.block(Blocker(phase.name, Reason.STARTED_EARLY, message, draft.now + timedelta(seconds=1)))
 
 
 def _is_blocked(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
@@ -248,31 +271,11 @@ def _is_blocked(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
 
 
 def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseStatus:
-    observed, job = draft.observed, draft.observed.job
-    assert draft.revision is not None
     draft.start_time = draft.start_time or draft.now
-    deadline = active_deadline(job, draft.pipeline, draft.start_time)
+    deadline = active_deadline(draft.observed.job, draft.pipeline, draft.start_time)
     durations = input_durations(phase, draft.outputs, draft.source, handed(draft, phase))
-    request = AttemptRequest(
-        job=job,
-        revision=draft.revision,
-        phase=phase,
-        attempt=record.attempt + 1,
-        device=use.device,
-        device_reason=use.reason,
-        memory_bytes=next_request(phase.resources, record, durations),
-        inputs=inputs_of(draft, phase),
-        done=tuple(name for name, each in draft.phases.items() if each.state is PhaseState.SUCCEEDED),
-        settings=observed.settings,
-        now=draft.now,
-        remaining_seconds=max(1, int((deadline - draft.now).total_seconds())) if deadline else None,
-        kueue_queue=observed.kueue_local_queue,
-        reuse_key=phase_reuse_key(draft, phase),
-        donor=offered(draft, phase),
-        host=site_host(job.spec) if phase.task.descriptor.fetches else None,
-        running=observed.running,
-        review_inputs=names_handed_in(phase.name, draft.reviews, draft.phases),
-    )
+    memory = next_request(phase.resources, record, durations)
+    request = attempt_request(draft, phase, Begun(next_attempt(record), use.device, use.reason, memory))
     body = build_job(request)
     draft.jobs.append(body)
     draft.wake(deadline)
@@ -289,15 +292,15 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         review_inputs=request.review_inputs,
     )
     after = started(record, begun, draft.now)
-    _tell_start(draft, phase, after)
+    _tell_start(draft, phase, after, first=record.attempt == 0)
     return after
 
 
-def _tell_start(draft: Draft, phase: Phase, record: PhaseStatus) -> None:
+def _tell_start(draft: Draft, phase: Phase, record: PhaseStatus, *, first: bool) -> None:
     """Events record a job's start, its end and what is out of the ordinary; status has every phase."""
-    if record.attempt == 1 and any(each.attempt > 0 for name, each in draft.phases.items() if name != phase.name):
+    if first and any(each.attempt > 0 for name, each in draft.phases.items() if name != phase.name):
         return
-    attempt = f", attempt {record.attempt}" if record.attempt > 1 else ""
+    attempt = "" if first else f", attempt {record.attempt}"
     draft.emit(
         Reason.PHASE_STARTED,
         f"Created Job {record.job_name} for {draft.place(phase)}{attempt}, on the {record.device}.",

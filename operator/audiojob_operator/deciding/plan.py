@@ -26,11 +26,8 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
     """What brings an unfinished job to ``situation``."""
     observed = draft.observed
     job, ended = observed.job, situation.state.finished
-    live = frozenset(
-        (record.name, record.attempt)
-        for record in draft.phases.values()
-        if record.state is PhaseState.RUNNING and not ended
-    )
+    running = (each for each in draft.phases.values() if each.state is PhaseState.RUNNING)
+    live = frozenset() if ended else frozenset({*((each.name, each.attempt) for each in running), *draft.kept})
     leftovers, expiries = _leftovers(observed, live, draft.now)
     # One that has ended is looked at again when its time to live has passed.
     wakes = [expiry_of(job.spec, draft.revision, draft.now)] if ended else draft.wakes
@@ -41,6 +38,7 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
     return Plan(
         create_revision=create_revision,
         create_jobs=tuple(draft.jobs),
+        create_early=draft.early_job,
         events=tuple(draft.events),
         status=status_patch(
             job.metadata.uid,
@@ -48,6 +46,7 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
             _status(draft, situation),
             draft.percent(done=situation.state is State.SUCCEEDED),
         ),
+        tell=() if ended else tuple(draft.tellings),
         delete_jobs=leftovers,
         requeue_after=_seconds(min(wakes), draft.now) if wakes else None,
         state=situation.state,

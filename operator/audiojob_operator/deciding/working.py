@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.outcome import all_done, end_job, fail, job_error, status_says, steady, waiting_since
+from audiojob_operator.deciding.overlap.early import look_ahead
 from audiojob_operator.deciding.phases import EndJobError, start_ready
 from audiojob_operator.deciding.policies.review import ignored_reviews
 from audiojob_operator.deciding.reused_phases import begin
@@ -28,6 +29,7 @@ _WITHOUT_SLOT: Final[dict[Reason, tuple[State, Literal["Normal", "Warning"] | No
 }
 # What may block ready phases, the soonest to end first.
 _SOONEST_FIRST: Final = (
+    Reason.STARTED_EARLY,
     Reason.BACKING_OFF,
     Reason.WAITING_FOR_GPU,
     Reason.COOLING_DOWN,
@@ -52,6 +54,7 @@ def start_and_report(draft: Draft) -> Situation:
     if observed.refused is not None and (draft.jobs or observed.refused.of_revision):
         draft.back_to(before)
         return _refused(draft, observed.refused)
+    look_ahead(draft)
     return report_progress(draft)
 
 

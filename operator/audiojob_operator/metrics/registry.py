@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from audiojob_operator.deciding.attempts.used import AttemptUsed
+from audiojob_operator.deciding.attempts.used import AttemptUsed, Held
 from audiojob_operator.deciding.transitions import (
     AttemptClass,
     AttemptEnded,
@@ -81,6 +81,7 @@ class Metrics:
         self._start_seconds = self._histogram(table.ATTEMPT_START_SECONDS)
         self._memory_ratio = self._histogram(table.ATTEMPT_PEAK_MEMORY_RATIO)
         self._gpu_seconds = self._counter(table.ATTEMPT_GPU_SECONDS)
+        self._hold_seconds = self._counter(table.ATTEMPT_HOLD_SECONDS, known.PLACES)
         self._cpu_seconds = self._counter(table.ATTEMPT_CPU_SECONDS, known.PLACES)
         self._media_seconds = self._counter(table.ATTEMPT_MEDIA_SECONDS, known.PLACES)
         self._work_seconds = self._counter(table.ATTEMPT_WORK_SECONDS, known.PLACES)
@@ -114,6 +115,10 @@ class Metrics:
                     self._reused.labels(*self._places.labels(pipeline, phase)).inc()
                 case JobEnded(state, reason):
                     self._finished.labels(*known.pair(state, reason, known.FINISHED)).inc()
+
+    def attempt_held(self, held: Held) -> None:
+        """Count the time for which a pod waited for its inputs."""
+        self._hold_seconds.labels(held.task, held.device).inc(held.seconds)
 
     def attempt_used(self, used: AttemptUsed) -> None:
         """Count what an attempt took whose end a status write has recorded."""

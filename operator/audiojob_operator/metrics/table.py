@@ -132,6 +132,12 @@ ATTEMPT_GPU_MEMORY_BYTES: Final = _histogram(
 ATTEMPT_GPU_SECONDS: Final = _counter(
     "attempt_gpu_seconds", "GPUs times the time for which attempts had them, from a node to the end.", "task", "device"
 )
+ATTEMPT_HOLD_SECONDS: Final = _counter(
+    "attempt_hold_seconds",
+    "Time for which pods that began early had a node and waited for their inputs, in vain or not.",
+    "task",
+    "device",
+)
 FALLBACKS: Final = _counter("fallbacks", "Phases that fell back to the CPU.", "reason")
 DISRUPTIONS: Final = _counter("disruptions", "Attempts lost to drains, evictions and lost nodes.")
 REUSED_PHASES: Final = _counter("reused_phases", "Phases that reused another job's result.", "pipeline", "phase")

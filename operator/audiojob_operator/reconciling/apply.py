@@ -21,13 +21,14 @@ from audiojob_kube.errors import (
     is_failed_json_patch_test,
 )
 from audiojob_kube.objects import Object
-from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS, Resource
+from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS, PODS, Resource
+from audiojob_operator.building.telling import inputs_patch
 from audiojob_operator.deciding.transitions import bounded_reason
 from audiojob_operator.metrics.registry import Metrics
-from audiojob_operator.reconciling.errors import RefusedError, StaleError, StatusRefusedError
+from audiojob_operator.reconciling.errors import EarlyRefusedError, RefusedError, StaleError, StatusRefusedError
 from audiojob_operator.reconciling.events import event_object
 from audiojob_operator.records.observed import Refusal
-from audiojob_operator.records.plan import EventRecord, JobRef, Plan
+from audiojob_operator.records.plan import EventRecord, JobRef, Plan, Telling
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.projections import controller
 from audiojob_operator.state.refusals import is_permanent
@@ -58,10 +59,14 @@ class Applier:
             await self._create_revision(plan.create_revision, job)
         for body in plan.create_jobs:
             await self._create_job(body, job)
+        if plan.create_early is not None:
+            await self._create_early(plan.create_early, job)
         for record in plan.events:
             await self.tell(record, job)
         if plan.status is not None:
             await self._write_status(list(plan.status), job)
+        for telling in plan.tell:
+            await self._tell_inputs(telling, job)
         for ref in plan.delete_jobs:
             await self.delete_job(ref, job.namespace)
         if plan.delete_self:
@@ -111,6 +116,35 @@ class Applier:
             raise RefusedError(Refusal(error.message, permanent=not isinstance(error, Forbidden))) from error
         if (cache := self._caches.namespaces.get(job.namespace)) is not None:
             cache.jobs.put(created)
+
+    async def _create_early(self, body: Object, job: Metadata) -> None:
+        """Nobody is told that it was refused: it is tried again when its turn has come."""
+        try:
+            await self._create_job(body, job)
+        except RefusedError as error:
+            raise EarlyRefusedError(str(error), for_good=False) from error
+
+    async def _tell_inputs(self, telling: Telling, job: Metadata) -> None:
+        """Tell a pod its inputs, once. What it is by now is looked at where the patch does not fit it."""
+        cache = self._caches.namespaces.get(job.namespace)
+        assert cache is not None, "pods are seen in prepared namespaces alone"
+        pod = (job.namespace, telling.pod)
+        operations = inputs_patch(telling)
+        try:
+            told = await self._measured(
+                "patch", PODS, lambda: self._client.patch_json(PODS, telling.pod, operations, job.namespace)
+            )
+        except NotFound:
+            cache.pods.forget(pod, telling.uid)
+        except Forbidden as error:
+            raise EarlyRefusedError(error.message, for_good=True) from error
+        except Invalid as error:
+            if not is_failed_json_patch_test(error):
+                raise
+            with suppress(NotFound):
+                cache.pods.put(await self._client.get(PODS, telling.pod, job.namespace))
+        else:
+            cache.pods.put(told)
 
     async def tell(self, record: EventRecord, job: Metadata) -> None:
         """Write an event, once."""

@@ -33,6 +33,14 @@ class RefusedError(Exception):
         self.refusal = refusal
 
 
+class EarlyRefusedError(Exception):
+    """The API server did not take a Job whose pod begins early, or that it is told its inputs (``for_good``)."""
+
+    def __init__(self, message: str, *, for_good: bool) -> None:
+        super().__init__(message)
+        self.for_good = for_good
+
+
 class StatusRefusedError(ReconcileError):
     """The API server does not take the AudioJob's status, and would not take it next time."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -41,6 +42,8 @@ from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
+V = TypeVar("V")
+
 _REMEMBERED = 10_000
 _MAX_PROBLEM = 300  # characters, so that a message has room for what to do
 
@@ -69,6 +72,7 @@ class Gatherer:
         self._reuse = reuse  # None: nothing is taken over from other jobs
         self._dependents: dict[Key, set[Key]] = {}  # by the job that they wait for
         self._without_pod: OrderedDict[str, None] = OrderedDict()  # uids of Jobs whose pod was looked for in vain
+        self._not_early: OrderedDict[str, bool] = OrderedDict()  # uids of AudioJobs that were refused it; for good?
 
     async def known(self, key: Key) -> Known | None:
         """The AudioJob, read if it is not followed; None if it does not exist."""
@@ -140,7 +144,20 @@ class Gatherer:
             retried=references.retried,
             models=self._caches.models_of(job.metadata.namespace),
             reuse={} if self._reuse is not None else None,
+            may_begin_early=self._may_begin_early(job),
         )
+
+    def refuse_early(self, uid: str, *, for_good: bool) -> None:
+        """The API server refused that a pod of the AudioJob begins early; ``for_good``: or that it is told."""
+        _remember(self._not_early, uid, self._not_early.get(uid, False) or for_good)
+
+    def _may_begin_early(self, job: AudioJob) -> bool | None:
+        if not self._settings.overlap.enabled:
+            return None
+        refused = self._not_early.get(job.metadata.uid)
+        if refused is not None:
+            return None if refused else False
+        return not self._admitter.somebody_waits()
 
     async def answer(self, key: Key, wanted: ReuseAsk) -> ReuseAnswer:
         """Who has done or does the work that a decision on the job asks for.
@@ -283,9 +300,7 @@ class Gatherer:
         for pod in found.items:
             cache.pods.put(pod)
         if not cache.has_final_pod(job):
-            self._without_pod[job["metadata"]["uid"]] = None
-            if len(self._without_pod) > _REMEMBERED:
-                self._without_pod.popitem(last=False)
+            _remember(self._without_pod, job["metadata"]["uid"], None)
 
     async def _read_job(self, cache: NamespaceCache, name: str, namespace: str) -> Object | None:
         try:
@@ -313,6 +328,12 @@ class Gatherer:
             return Unreadable(clip(str(error), _MAX_PROBLEM))
         cache.revisions.put(found)
         return revision
+
+
+def _remember(memory: OrderedDict[str, V], uid: str, what: V) -> None:
+    memory[uid] = what
+    if len(memory) > _REMEMBERED:
+        memory.popitem(last=False)
 
 
 def _revision_names(cache: NamespaceCache | None) -> frozenset[str]:

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from audiojob_operator.admission.admitter import Admitter, Reservation
-from audiojob_operator.deciding.attempts.used import attempts_used
+from audiojob_operator.deciding.attempts.used import attempts_used, times_held
 from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.transitions import phase_transitions, status_after
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
-from audiojob_operator.reconciling.errors import RefusedError, StatusRefusedError
+from audiojob_operator.reconciling.errors import EarlyRefusedError, RefusedError, StatusRefusedError
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -101,10 +101,17 @@ class Reconciler:
                 answers[wanted.key] = reservation.take(wanted.key, await self._gatherer.answer(key, wanted))
             observed = replace(observed, reuse=answers)
             plan = decide(observed, datetime.now(UTC))
+        if plan.create_early is not None and not reservation.begin_early(observed.settings.overlap.max_pods):
+            observed = replace(observed, may_begin_early=False)
+            plan = decide(observed, datetime.now(UTC))
         if not plan.empty:
             _log.debug("%s/%s: %s", *key, plan)
         try:
             await self._applier.apply(plan, observed.job.metadata)
+        except EarlyRefusedError as error:
+            _log.info("%s/%s: no pod begins early: %s", *key, error)
+            self._gatherer.refuse_early(observed.job.metadata.uid, for_good=error.for_good)
+            return 0.0
         except RefusedError as error:
             _log.warning("%s/%s: %s", *key, error)
             plan = decide(replace(observed, refused=error.refusal), datetime.now(UTC))
@@ -133,6 +140,8 @@ class Reconciler:
         after = status_after(before, plan.status)
         transitions = phase_transitions(before, after, eligible)
         self._metrics.record(job.spec.pipeline, transitions)
+        for held in times_held(before, after, observed.children, datetime.now(UTC)):
+            self._metrics.attempt_held(held)
         if isinstance(observed.revision, Revision):
             phases = observed.revision.spec.phases
             for used in attempts_used(transitions, observed.children, phases, datetime.now(UTC)):

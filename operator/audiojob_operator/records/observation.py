@@ -105,5 +105,13 @@ class PhaseObservation:
     reuse_key: str | None = None
     donor: Donor | None = None  # whose result it was offered
     review_inputs: tuple[str, ...] = ()  # that the phase's review had handed in
+    early: str | None = None  # its pod begins before its inputs are there, with these mounts
+    told: bool = False  # and has been told them since
+    read: bool = False  # and says that it has read them, or has left nothing that could say so
     failed_at: datetime | None = None  # when the Job got its condition Failed
     finished: bool = False  # the Job has condition Complete or Failed, or its only pod has ended: nothing runs any more
+
+    @property
+    def never_told(self) -> bool:
+        """Whether it began early, and ended before it knew what to do: nothing of it counts."""
+        return self.early is not None and not isinstance(self.outcome, Running) and not (self.told and self.read)

@@ -64,6 +64,8 @@ class Observed:
     AudioJobs run in all.
     ``models``: where those that an administrator has fetched ahead stand; None if that is not done here.
     ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
+    ``may_begin_early``: whether a phase's pod may begin while the phase before works. False while others wait for what
+    it would take, None where no phase does (the setting, or a right that is missing).
     ``refused`` is set when the plan made from the same observation failed to create a Job, or the revision: deciding
     again with it gives a plan that creates none, but records what is known and why nothing starts.
     """
@@ -86,6 +88,7 @@ class Observed:
     reuse: Mapping[str, ReuseAnswer] | None = None
     running: int = 0
     models: ModelBook | None = None
+    may_begin_early: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,27 @@ class EventRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """What a pod that began early is told: the phase file with its inputs, and how long it may run from its start."""
+
+    pod: str
+    uid: str
+    phase_file: str
+    deadline_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now, in this order: create_revision, create_jobs, events, status, delete_jobs, delete_self.
+    """What to do now, in this order: create_revision, create_jobs, create_early, events, status, tell, delete_jobs,
+    delete_self.
 
     Jobs come before the status that names them, so that a crash between the two is adopted by the next decision.
     Events come before the status write too: after a crash between them the same decision makes the same events again
     (their names are the same), whereas the other order would lose them. Job deletions come after the status that
     records why. A step that fails stops the rest; deciding again is always safe.
+
+    ``create_early`` is a Job whose pod begins before its inputs are there: one that is refused is no trouble. A pod is
+    told its inputs after the status that says so: whoever finds it untold tells it then.
 
     ``status`` is a JSON Patch for the ``status`` subresource, or None for no change. ``requeue_after`` is in seconds.
     ``delete_self`` deletes the AudioJob (its TTL ran out) with its uid as precondition. ``asks`` stand alone: the
@@ -47,8 +61,10 @@ class Plan:
 
     create_revision: Object | None = None
     create_jobs: tuple[Object, ...] = ()
+    create_early: Object | None = None
     events: tuple[EventRecord, ...] = ()
     status: tuple[Object, ...] | None = None
+    tell: tuple[Telling, ...] = ()
     delete_jobs: tuple[JobRef, ...] = ()
     delete_self: bool = False
     requeue_after: float | None = None
@@ -62,8 +78,10 @@ class Plan:
         return not (
             self.create_revision
             or self.create_jobs
+            or self.create_early
             or self.events
             or self.status
+            or self.tell
             or self.delete_jobs
             or self.delete_self
         )

@@ -39,6 +39,21 @@ class Disruption:
 
 
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """Pods that begin, and load, while the phase before works. Seconds.
+
+    One begins when the phase before says that it needs no more than ``lead_seconds``, and ends by itself after
+    ``max_hold_seconds``. ``gpu``: whether phases on a GPU that lies free begin so too.
+    """
+
+    enabled: bool = False
+    lead_seconds: int = 20
+    max_hold_seconds: int = 120
+    max_pods: int = 4  # of this operator, at the same time
+    gpu: Literal["WhenFree", "Never"] = "WhenFree"
+
+
+@dataclass(frozen=True, slots=True)
 class SiteGpu:
     """The GPUs of phases whose pipeline names no others. ``shared``: several pods may be on one GPU."""
 
@@ -75,6 +90,7 @@ class DecideSettings:
     max_cool_down_seconds: int = MAX_COOL_DOWN_SECONDS  # whatever a site asks for
     gpu: SiteGpu = SiteGpu()
     failed_job_seconds: int = FAILED_JOB_SECONDS  # a failed Job is kept for so long after its end
+    overlap: Overlap = Overlap()
     archive_wait_seconds: int = 0  # a finished AudioJob waits so long after its TTL for the archive; 0: there is none
 
 

@@ -62,8 +62,12 @@ class Caches:
         listener: Listener,
         gpu_resource: str = c.GPU_RESOURCE,
         new_node_gpus: int = 0,
+        *,
+        overlap: bool = False,
     ) -> None:
+        """``overlap``: pods may begin before their inputs are there."""
         self._listener = listener
+        self._overlap = overlap
         self.gpu_resource = gpu_resource
         self._new_node_gpus = new_node_gpus
         self._gpus: NodeGpus | None = None  # None: to be counted again
@@ -184,10 +188,15 @@ class Caches:
         known = self.audiojobs.get(parent)
         # A Job that has ended, of an AudioJob that is not followed any more, can change nothing.
         if (known is not None and not known.finished) or not job_is_finished(job):
-            if news is News.END:
+            if news is News.END or (news is News.PLACED and self._goes_on(known)):
                 self._listener.wake(parent)
             else:
                 self._listener.wake_soon(parent, _TROUBLE_SECONDS if news is News.TROUBLE else _START_SECONDS)
+
+    def _goes_on(self, known: Known | None) -> bool:
+        """Whether a phase of the job may begin early, or waits in a pod that did."""
+        phases = known.status.get("phases") or () if known is not None and self._overlap else ()
+        return any(each.get("state") == PhaseState.WAITING or each.get("earlyAttempt") for each in phases)
 
     def straggler_changed(self, owner: Key) -> None:
         """A pod whose Job is gone changed: an AudioJob for which nothing is begun keeps its slot until its end."""

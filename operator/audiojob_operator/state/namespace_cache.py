@@ -13,8 +13,8 @@ from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector, Selection
 from audiojob_kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS
 from audiojob_operator.building.names import label_value
-from audiojob_operator.deciding.children.diagnose import diagnose_pod, parse_time
-from audiojob_operator.deciding.children.observe import gpu_resource_of, gpus_of
+from audiojob_operator.deciding.children.diagnose import condition_of, diagnose_pod, parse_time
+from audiojob_operator.deciding.children.observe import gpu_resource_of, gpus_of, is_told, waits_for_inputs
 from audiojob_operator.deciding.revisions import parse_revision
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.settings import Revision
@@ -89,6 +89,8 @@ class NamespaceCache:
         self.fetches: dict[Key, Fetch] = {}  # by Job
         self._live_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # owners by reuse key and Job
         self._ended_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # the same, as long as the Job is kept
+        self._early: set[Key] = set()  # live Jobs whose pods began before their inputs were there
+        self.unplaced: set[Key] = set()  # pods that no node has room for, but for those that wait for their inputs
         self.jobs: Reflector[Object] = Reflector(
             client,
             Selection(JOBS, namespace, label_selector=CHILDREN_SELECTOR),
@@ -188,6 +190,12 @@ class NamespaceCache:
             if found is not None and found.reason is Reason.UNSCHEDULABLE:
                 yield Device.GPU if _job_of(pod) in self.live_gpus else Device.CPU
 
+    @property
+    def untold(self) -> int:
+        """How many live Jobs began early and have no pod yet that was told its inputs."""
+        early = (self.jobs.get(key) for key in self._early)
+        return sum(not any(map(is_told, self.pods_of(job))) for job in early if job is not None)
+
     def _job_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         if old is not None and new is not None and controller(old).get("name") != controller(new).get("name"):
             self._job_changed(key, old, None)  # for the AudioJob that it was taken from, it is gone
@@ -202,6 +210,11 @@ class NamespaceCache:
             self.live_gpus[key] = LiveGpus(owner, gpus, gpu_resource_of(new), managed, waits)
         else:
             self.live_gpus.pop(key, None)
+        live = new is not None and not job_is_finished(new) and "deletionTimestamp" not in new["metadata"]
+        if live and c.ANNOTATION_EARLY in (job["metadata"].get("annotations") or {}):
+            self._early.add(key)
+        else:
+            self._early.discard(key)
         self._note_fetch(key, owner, new)
         self._note_work(key, owner, job, new)
         _list_member(self._jobs_by_owner, owner, key, present=new is not None)
@@ -236,12 +249,24 @@ class NamespaceCache:
         job_key, owner = _job_of(pod), (pod["metadata"].get("labels") or {}).get(c.LABEL_JOB, "")
         _list_member(self._pods_by_job, job_key, key, present=new is not None)
         _list_member(self._pods_by_owner, owner, key, present=new is not None)
+        if new is not None and _waits_for_node(new):
+            self.unplaced.add(key)
+        else:
+            self.unplaced.discard(key)
         if (job := self.jobs.get(job_key)) is not None:
             if job_key in self.live_gpus and _node_of(old) != _node_of(new):
                 self._listener.children_changed((key[0], controller(job).get("name", "")))
             self._listener.child_changed(job_key, job, news_of_pod(old, new))
         else:
             self._listener.straggler_changed((key[0], owner))
+
+
+def _waits_for_node(pod: Object) -> bool:
+    """Whether no node has room for the pod, and it would work if one had."""
+    if pod["status"].get("phase") != "Pending" or "deletionTimestamp" in pod["metadata"] or waits_for_inputs(pod):
+        return False
+    placed = condition_of(pod, "PodScheduled")
+    return placed is not None and placed.get("status") == "False"
 
 
 def _set_member(members: defaultdict[str, dict[Key, str]], group: str, key: Key, value: str | None) -> bool:

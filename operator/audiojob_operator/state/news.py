@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import Final
 
 from audiojob_operator.deciding.children.diagnose import diagnose_pod
+from audiojob_operator.deciding.children.observe import waits_for_inputs
 from audiojob_operator.records.objects import Object
 
 _CONTAINERS: Final = ("initContainerStatuses", "containerStatuses")
@@ -19,6 +20,8 @@ class News(Enum):
     """Work has ended, or is about to: what comes next waits for a decision."""
     TROUBLE = auto()
     """Why it does not start is another reason now, or none any more: status says so."""
+    PLACED = auto()
+    """A node has it, or it waits for its inputs: the next phase's pod may begin, or this one be told."""
     START = auto()
     """It comes nearer to its start, or works: nothing but the time of the next look depends on it."""
 
@@ -35,7 +38,12 @@ def news_of_pod(old: Object | None, new: Object | None) -> News:
     """What the change of a pod tells."""
     if _ends_told(old, new):
         return News.END
-    return News.TROUBLE if _trouble(old) != _trouble(new) else News.START
+    if _trouble(old) != _trouble(new):
+        return News.TROUBLE
+    assert new is not None, "that it is gone was told"
+    appeared = old is None and waits_for_inputs(new)
+    placed = bool(new["spec"].get("nodeName")) and not (old is not None and old["spec"].get("nodeName"))
+    return News.PLACED if appeared or placed else News.START
 
 
 def _ends_told(old: Object | None, new: Object | None) -> frozenset[str]:

@@ -46,6 +46,7 @@ _JOB_STATUS = ("startTime",)
 _POD_STATUS = ("phase", "reason", "message", "startTime")
 _CONTAINERS = ("initContainerStatuses", "containerStatuses")
 _CONTAINER_STATUS = ("name", "image", "state", "lastState")
+_TOLD = "told"  # in place of a phase file
 _GPU = re.compile(c.GPU_RESOURCE_PATTERN)
 
 
@@ -125,6 +126,8 @@ def read_models(obj: Object) -> ModelBook:
 def _metadata(obj: Object) -> Object:
     annotations = obj["metadata"].get("annotations") or {}
     kept = {name: text for name, text in annotations.items() if name != c.ANNOTATION_PHASE}
+    if kept.get(c.ANNOTATION_INPUTS):
+        kept[c.ANNOTATION_INPUTS] = _TOLD
     return {**_only(obj["metadata"], _METADATA), "annotations": kept}
 
 

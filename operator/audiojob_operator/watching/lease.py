@@ -20,7 +20,7 @@ from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import ApiError, Conflict, NotFound, TransportError
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import LEASES
-from audiojob_operator.settings import LeaseSettings
+from audiojob_operator.settings_groups import LeaseSettings
 
 _log = logging.getLogger(__name__)
 

@@ -62,6 +62,7 @@ class Right:
     resource: Resource
     verbs: tuple[str, ...]
     subresource: str = ""
+    overlap: bool = False  # only where pods may begin before their inputs are there
 
 
 _READ: Final = ("get", "list", "watch")
@@ -79,6 +80,7 @@ RIGHTS: Final = (
     Right(Scope.JOB_NAMESPACES, AUDIOJOBS, ("delete",)),
     Right(Scope.JOB_NAMESPACES, JOBS, (*_READ, "create", "delete")),
     Right(Scope.JOB_NAMESPACES, PODS, _READ),
+    Right(Scope.JOB_NAMESPACES, PODS, ("patch",), overlap=True),
     Right(Scope.JOB_NAMESPACES, CONTROLLERREVISIONS, (*_READ, "create", "delete")),
     Right(Scope.JOB_NAMESPACES, EVENTS, ("create",)),
     Right(Scope.MODELS, CONFIGMAPS, _READ),
@@ -136,6 +138,7 @@ def required(settings: OperatorSettings) -> tuple[Access, ...]:
     return tuple(
         Access(verb, right.resource, right.subresource, namespace, name)
         for right in RIGHTS
+        if settings.overlap.enabled or not right.overlap
         for namespace, name in places[right.scope]
         for verb in right.verbs
     )

@@ -20,7 +20,7 @@ from audiojob_operator.deciding.policies.ttl import expiry
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.settings import FAILED_JOB_SECONDS
-from audiojob_operator.settings import Sweep
+from audiojob_operator.settings_groups import Sweep
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.ownership import Concern, concern
 from audiojob_operator.watching.orphans import orphans

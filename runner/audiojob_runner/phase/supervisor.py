@@ -6,13 +6,15 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 from audiojob_runner import logs
+from audiojob_runner.early import wait_for_inputs
 from audiojob_runner.errors import PhaseError, as_phase_error, is_disk_full
 from audiojob_runner.fetch.partial.folder import clear, partial_folders
 from audiojob_runner.phase import result, usage
@@ -23,7 +25,7 @@ from audiojob_runner.phase.progress import TASK_SHARE, Progress, Tracker
 from audiojob_runner.phase.publish import Publisher, total_bytes
 from audiojob_runner.phase.report import Reporter, find_target
 from audiojob_runner.phase.untraceable import refuse_tracers
-from audiojob_runner.phase.watchdog import Interruption, Watchdog, block_stop_signals
+from audiojob_runner.phase.watchdog import STOP_SIGNALS, Interruption, Watchdog, block_stop_signals
 from audiojob_runner.phase.worker import Order, WorkerSpec
 from audiojob_runner.settings import Paths, PodIdentity, node_name, read_parameters, read_phase_input, read_pod_identity
 from audiojob_runner.store import Store, open_store
@@ -66,12 +68,8 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
         phase_input = read_phase_input(environ, paths)
         parameters = read_parameters(phase_input)
     except PhaseError as error:
-        logs.configure(LogPieces().write_line)
-        _log.error("%s %s", error.message, error.suggestion)
-        result.write(paths.termination_file, result.failure(error))
-        return error.exit_code
-    for item in phase_input.inputs:
-        SECRETS.learn_url(item.url or "")
+        return _end_before_work(error, paths)
+    _learn_secrets(phase_input)
     # Forked before there is any thread; it loads the task's libraries while the inputs are fetched.
     worker = Worker.fork(
         WorkerSpec(
@@ -88,7 +86,29 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
         )
     )
     refuse_tracers()
-    return _Phase(environ, paths, pod, phase_input, parameters).run(worker)
+    if phase_input.wait_until is None:
+        return _Phase(environ, paths, pod, phase_input, parameters).run(worker)
+    began = time.monotonic()
+    try:
+        told = wait_for_inputs(phase_input, environ, paths, STOP_SIGNALS)
+    except PhaseError as error:
+        worker.end()
+        return _end_before_work(error, paths)
+    _learn_secrets(told)
+    return _Phase(environ, paths, pod, told, parameters, waited=time.monotonic() - began).run(worker)
+
+
+def _end_before_work(error: PhaseError, paths: Paths) -> int:
+    """The exit code of a phase that never came to its work."""
+    logs.configure(LogPieces().write_line)
+    _log.error("%s %s", error.message, error.suggestion)
+    result.write(paths.termination_file, result.failure(error))
+    return error.exit_code
+
+
+def _learn_secrets(phase_input: PhaseInput) -> None:
+    for item in phase_input.inputs:
+        SECRETS.learn_url(item.url or "")
 
 
 def _publishing(phase_input: PhaseInput, paths: Paths) -> Publishing | None:
@@ -115,7 +135,10 @@ class _Phase:
         pod: PodIdentity,
         phase_input: PhaseInput,
         parameters: WireModel,
+        waited: float | None = None,
     ) -> None:
+        """``waited``: for how long a pod that began early waited until it was told its inputs, in seconds."""
+        self._told: Literal[True] | None = True if waited is not None else None
         self._paths = paths
         self._input = phase_input
         self._parameters = parameters
@@ -130,7 +153,7 @@ class _Phase:
         self._reporter = Reporter(target, phase_input, node_name(environ)) if target else None
         self._tracker = Tracker(self._on_progress)
         self._held_bytes = 0
-        self._meter = usage.Meter(of_a_program=phase_input.task.descriptor.runs_program)
+        self._meter = usage.Meter(of_a_program=phase_input.task.descriptor.runs_program, waited=waited or 0.0)
         self._keeping: PartialFolders | None = None
         self._read: tuple[ReadInput, ...] = ()
         self._held: dict[str, BinaryIO] = {}
@@ -314,7 +337,8 @@ class _Phase:
         os._exit(error.exit_code)
 
     def _tell(self, made: PhaseResult) -> None:
-        result.write(self._paths.termination_file, made.model_copy(update={"usage": self._meter.usage()}))
+        told = {"usage": self._meter.usage(), "told": self._told}
+        result.write(self._paths.termination_file, made.model_copy(update=told))
 
     def _success(self, done: Published | ManifestRef) -> PhaseResult:
         if isinstance(done, ManifestRef):

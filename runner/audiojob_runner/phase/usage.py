@@ -23,12 +23,14 @@ class Meter:
     """What one phase has taken so far. The supervisor reads inputs and writes outputs, its worker works.
 
     ``of_a_program``: an administrator's program has worked in a container of its own, of which nothing is known here.
+    ``waited``: seconds from the start of the process that were spent on waiting for somebody else's work.
     """
 
-    def __init__(self, *, of_a_program: bool = False) -> None:
+    def __init__(self, *, of_a_program: bool = False, waited: float = 0.0) -> None:
         self.read_bytes = 0
         self.written_bytes = 0
         self._of_a_program = of_a_program
+        self._waited = waited
         self._written_by_task = 0
         self._began: float | None = None
         self._ended: float | None = None
@@ -39,7 +41,8 @@ class Meter:
     def begin(self) -> None:
         """The task begins."""
         if self._began is None:
-            self._began, self._start = time.monotonic(), seconds_since_start()
+            start = seconds_since_start()
+            self._began, self._start = time.monotonic(), None if start is None else max(0.0, start - self._waited)
 
     def told(self, used: Mapping[str, Any]) -> None:
         """What the worker says that the task used. It may be anything: the worker decodes what strangers send."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.support.podrunner import read_by
 from tests.unit.operator.jsonpatch import apply_patch
+from tests.unit.operator.results import SHA, phase_input_of, result_message, tell_pod
 
 from audiojob_operator.deciding.children.observe import observe_job
 from audiojob_operator.deciding.decide import decide
@@ -24,12 +23,13 @@ from audiojob_operator.records.settings import DecideSettings, Images, Revision
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.constants import GPU_RESOURCE
-from audiojob_types.contract import FolderStore, ManifestRef, OutputRef, PhaseInput, PhaseResult
-from audiojob_types.contract import Outcome as ResultOutcome
+from audiojob_types.contract import FolderStore
 from audiojob_types.descriptor import ImageFamily
 from audiojob_types.models import ModelBook
 from audiojob_types.resources.job import AudioJob, PhaseStatus, State
 from audiojob_types.resources.pipeline import AudioPipeline
+
+__all__ = ["SHA", "phase_input_of", "result_message"]
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 UID = "4a6c1f0e-6f0b-4a52-9f1e-0d1f6f9c1a10"
@@ -39,7 +39,6 @@ SETTINGS = DecideSettings(
     store=FolderStore(),
     models_claim=True,
 )
-SHA = "0" * 64
 URL = "https://media.example.org/song.ogg"
 SHORT_RETRY = {"limit": 3, "baseSeconds": 2, "capSeconds": 600}
 
@@ -94,34 +93,6 @@ def audio_job(name: str = "song", *, pipeline: str = "pair", uid: str = UID, **s
     }
 
 
-def result_message(
-    job: Object, *, outputs: tuple[str, ...] = ("audio",), outcome: str = "Succeeded", **more: Any
-) -> str:
-    """The termination message of the pod of a phase Job, as the runner would leave it."""
-    given = phase_input_of(job)
-    succeeded = outcome == ResultOutcome.SUCCEEDED
-    if succeeded and given.donor is not None:
-        outputs = ()  # the runner has only compared its inputs
-    manifest = given.donor or ManifestRef(
-        key=f"{given.output_prefix}/{given.attempt}-abcd1234/manifest.json", sha256=SHA, count=len(outputs)
-    )
-    result = PhaseResult(
-        outcome=ResultOutcome(outcome),
-        manifest=manifest if succeeded else None,
-        outputs=tuple(OutputRef(name=name, media_type="audio/flac", bytes=10, sha256=SHA) for name in outputs)
-        if succeeded
-        else (),
-        **{"inputs": read_by(given) if succeeded else (), **more},
-    )
-    return json.dumps(result.to_wire())
-
-
-def phase_input_of(job: Object) -> PhaseInput:
-    """What the Job's pod is told."""
-    text = job["spec"]["template"]["metadata"]["annotations"][c.ANNOTATION_PHASE]
-    return PhaseInput.model_validate_json(text)
-
-
 @dataclass
 class World:
     """An API server and kubelet of plain dictionaries, with a clock that tests move by hand."""
@@ -145,6 +116,7 @@ class World:
     source_job: Object | Unreadable | None = None
     retried: Retried | Unreadable | None = None
     models: ModelBook | None = None
+    may_begin_early: bool | None = None
     ask: Callable[[ReuseAsk], ReuseAnswer] | None = None  # whom a decision asks about work that others do
     writes: list[str] = field(default_factory=list)
     created_jobs: list[str] = field(default_factory=list)
@@ -184,6 +156,7 @@ class World:
             retried=self.retried,
             models=self.models,
             reuse=None if self.ask is None else {},
+            may_begin_early=self.may_begin_early,
         )
 
     def _admitted(self) -> Admission:
@@ -232,10 +205,11 @@ class World:
         made: list[tuple[str, Any]] = []
         if plan.create_revision:
             made.append(("revision", plan.create_revision))
-        made += [("job", body) for body in plan.create_jobs]
+        made += [("job", body) for body in (*plan.create_jobs, plan.create_early) if body is not None]
         made += [("event", event) for event in plan.events]
         if plan.status:
             made.append(("status", plan.status))
+        made += [("tell", telling) for telling in plan.tell]
         made += [("delete", ref) for ref in plan.delete_jobs]
         if plan.delete_self:
             made.append(("self", None))
@@ -254,6 +228,9 @@ class World:
             case "status":
                 self.audiojob = apply_patch(self.audiojob, what)
                 AudioJob.model_validate(self.audiojob)
+            case "tell":
+                (pod,) = (each for each in self.pods.values() if each["metadata"]["name"] == what.pod)
+                tell_pod(pod, what)
             case "delete":
                 if self.jobs.get(what.name, {}).get("metadata", {}).get("uid") == what.uid:
                     self.jobs.pop(what.name)
@@ -304,6 +281,8 @@ class World:
                 "spec": {},
                 "status": {"phase": "Pending"},
             }
+            if c.ANNOTATION_EARLY in job["metadata"]["annotations"]:
+                self.pods[name]["metadata"]["annotations"] = {c.ANNOTATION_INPUTS: ""}
         pod = self.pods[name]
         pod["status"] |= status
         return pod
@@ -359,12 +338,20 @@ class World:
 
     def succeed(self, phase: str, *outputs: str, node: str = "node-1") -> None:
         """The phase does its work."""
-        self.end(phase, 0, result_message(self.newest(phase), outputs=outputs or ("audio",)), node=node)
+        self.end(phase, 0, self.result(phase, outputs=outputs or ("audio",)), node=node)
+
+    def result(self, phase: str, **more: Any) -> str:
+        """The termination message of the phase's newest pod, which may have been told its inputs after it began."""
+        job = deepcopy(self.newest(phase))
+        annotations = self.pods.get(job["metadata"]["name"], {}).get("metadata", {}).get("annotations", {})
+        if told := annotations.get(c.ANNOTATION_INPUTS):
+            job["spec"]["template"]["metadata"]["annotations"][c.ANNOTATION_PHASE] = told
+            more["told"] = True
+        return result_message(job, **more)
 
     def fail(self, phase: str, code: int = 75, reason: str = "TemporaryFailure", message: str = "It broke.") -> None:
         """The phase fails and says why."""
-        left = result_message(self.newest(phase), outcome="Failed", reason=reason, message=message)
-        self.end(phase, code, left)
+        self.end(phase, code, self.result(phase, outcome="Failed", reason=reason, message=message))
 
     def finish(self, outputs: dict[str, tuple[str, ...]] | None = None, limit: int = 30, **result: Any) -> None:
         """Let every phase succeed until the job ends."""
@@ -375,7 +362,7 @@ class World:
             running = [each for each in self.job.status.phases if each.state == "Running"]
             for each in running:
                 made = (outputs or {}).get(each.name, ("audio",))
-                self.end(each.name, 0, result_message(self.newest(each.name), outputs=made, **result))
+                self.end(each.name, 0, self.result(each.name, outputs=made, **result))
             if not running:
                 self.pass_time(10)
         raise AssertionError(f"the job never ended: {self.status}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 from audiojob_operator.records.objects import Object
@@ -11,11 +12,11 @@ class FailedTestError(Exception):
     """A JSON Patch test did not hold: the API server's 422."""
 
 
-def apply_patch(obj: Object, operations: tuple[Object, ...]) -> Object:
-    """RFC 6902 for what the operator uses: test, add and remove of object members. All or nothing."""
+def apply_patch(obj: Object, operations: Sequence[Object]) -> Object:
+    """RFC 6902 for what the operator uses: test, add, replace and remove of object members. All or nothing."""
     patched = deepcopy(obj)
     for operation in operations:
-        *path, last = operation["path"].lstrip("/").split("/")
+        *path, last = (part.replace("~1", "/") for part in operation["path"].lstrip("/").split("/"))
         target = patched
         for part in path:
             target = target[part]
@@ -23,7 +24,7 @@ def apply_patch(obj: Object, operations: tuple[Object, ...]) -> Object:
             case "test":
                 if last not in target or target[last] != operation["value"]:
                     raise FailedTestError(operation["path"])
-            case "add":
+            case "add" | "replace":
                 target[last] = deepcopy(operation["value"])
             case "remove":
                 del target[last]

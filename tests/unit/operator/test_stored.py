@@ -21,7 +21,7 @@ from audiojob_types.resources.pipeline import AudioPipeline
 from audiojob_types.resources.queue import AudioQueue
 
 VERSIONS = sorted(path.name for path in STORED.iterdir() if path.is_dir())
-CONTRACTS = {"2026-11-24": 0, "2026-11-28": 2, "2026-11-29": 2}
+CONTRACTS = {"2026-11-24": 0, "2026-11-28": 2, "2026-11-29": 3}
 _HASH = re.compile(r"@HASH-(?P<phase>[a-z]+)-(?P<attempt>\d+)@")
 
 

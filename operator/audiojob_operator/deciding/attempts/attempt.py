@@ -30,6 +30,11 @@ class AttemptPolicy:
     max_cool_down_seconds: int = MAX_COOL_DOWN_SECONDS
 
 
+def next_attempt(record: PhaseStatus) -> int:
+    """The number of the phase's next attempt: one that began early has taken its own, whatever became of it."""
+    return max(record.attempt, record.early_attempt or 0) + 1
+
+
 def adopted(record: PhaseStatus, child: PhaseObservation, expires: datetime | None = None) -> PhaseStatus:
     """The phase with an attempt whose Job exists but was never recorded: the operator ended between the two writes."""
     begun = Start(
@@ -87,6 +92,11 @@ def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
             "message": waiting,
         },
     )
+
+
+def never_told(record: PhaseStatus) -> PhaseStatus:
+    """The phase after an attempt that began early and was not told its inputs: nothing of it counts."""
+    return updated(record, {"state": PhaseState.WAITING, "reason": None, "message": None, "node_name": None})
 
 
 def after_success(record: PhaseStatus, success: Succeeded, child: PhaseObservation, now: datetime) -> PhaseStatus:

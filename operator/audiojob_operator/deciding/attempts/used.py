@@ -14,8 +14,10 @@ from typing import Final
 from audiojob_operator.building.quantity import quantity_cores
 from audiojob_operator.deciding.attempts.believed import Given, Usage, believed
 from audiojob_operator.deciding.transitions import AttemptEnded, Transition
+from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, PhaseObservation, Running, Succeeded
 from audiojob_types.contract import Device
+from audiojob_types.reasons import Reason
 from audiojob_types.resources.pipeline import Phase
 
 # The clocks of the operator and of the API server differ, and pods are created at whole seconds.
@@ -45,6 +47,30 @@ class AttemptUsed:
     gpu_seconds: float = 0.0
     memory_ratio: float | None = None
     told: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A pod that waited for its inputs, and for how long it had a node meanwhile."""
+
+    task: str
+    device: Device
+    seconds: float
+
+
+def times_held(before: Object, after: Object, children: Iterable[PhaseObservation], now: datetime) -> Iterator[Held]:
+    """The waits that have ended between two statuses as stored: the pods were told their inputs, or went."""
+    by_attempt = {(child.phase, child.attempt): child for child in children}
+    still = {record["name"] for record in after.get("phases") or () if record.get("reason") == Reason.STARTED_EARLY}
+    for record in before.get("phases") or ():
+        if record.get("reason") != Reason.STARTED_EARLY or record["name"] in still:
+            continue
+        child = by_attempt.get((record["name"], record.get("earlyAttempt", 0)))
+        if child is not None and child.pod is not None:
+            end = now if isinstance(child.outcome, Running) else child.outcome.finished or now
+            seconds = _seconds(child.pod.scheduled, end)
+            if seconds is not None:
+                yield Held(str(record.get("task")), child.device, seconds)
 
 
 def attempts_used(

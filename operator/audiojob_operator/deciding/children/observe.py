@@ -63,9 +63,31 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         reuse_key=annotations.get(c.ANNOTATION_REUSE_KEY),
         donor=donor_from_text(annotations.get(c.ANNOTATION_DONOR)),
         review_inputs=tuple(filter(None, annotations.get(c.ANNOTATION_REVIEW_INPUTS, "").split(","))),
+        early=annotations.get(c.ANNOTATION_EARLY),
+        told=pod is not None and is_told(pod),
+        read=pod is not None and c.ANNOTATION_EARLY in annotations and _has_read(pod),
         failed_at=failed_at(job),
         finished=end is not None or (bool(pods) and all(_ended(each) for each in pods)),
     )
+
+
+def is_told(pod: Object) -> bool:
+    """Whether a pod that began early has been told its inputs."""
+    return bool((pod["metadata"].get("annotations") or {}).get(c.ANNOTATION_INPUTS))
+
+
+def waits_for_inputs(pod: Object) -> bool:
+    """Whether a pod began early and was not told its inputs yet."""
+    return (pod["metadata"].get("annotations") or {}).get(c.ANNOTATION_INPUTS) == ""
+
+
+def _has_read(pod: Object) -> bool:
+    """Whether a pod says that it has read its inputs. One that was killed says nothing, and may have.
+
+    A runner of an earlier version knows nothing of them: it says what it makes of having none.
+    """
+    result = _result_of(_terminated(pod))
+    return result is None or result.told is True
 
 
 def failed_at(job: Object) -> datetime | None:

@@ -23,6 +23,7 @@ from audiojob_types.generate import status_policy
 
 Object = dict[str, Any]
 
+SHOWN = ("operator-rbac", "operator-policy", "children-policy", "status-policy")
 PREFIX = "pinned"  # of names in the cluster that other tests' releases have, too
 LIBRARIES = [
     {"name": "shelf", "prefix": "library/shelf"},
@@ -87,7 +88,7 @@ def installed(server: LocalApiServer, values: Object) -> Iterator[Account]:
     with Progress() as progress:
         folder = binaries.ensure(paths_from_environment(), ("helm",), progress)
     release = ["template", RELEASE, str(CHART), "-n", system, "--skip-crds"]
-    shown = [f"--show-only=templates/{name}.yaml" for name in ("operator-rbac", "operator-policy", "status-policy")]
+    shown = [f"--show-only=templates/{name}.yaml" for name in SHOWN]
     given = {"jobNamespaces": [music], "fullnameOverride": PREFIX, "images": IMAGES, **values}
     text = Helm(folder / "helm").run(*release, *shown, values=given)
     server.kubectl("apply", "-f", "-", stdin=text)

@@ -10,6 +10,7 @@ from tests.unit.operator.builders import World, phase, pipeline
 
 from audiojob_types.base import format_time
 from audiojob_types.models import WANTED_KEY, ModelBook
+from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import PhaseState, State
 
 FINISHED = ("Succeeded", "Failed", "Cancelled")
@@ -17,7 +18,7 @@ FINISHED = ("Succeeded", "Failed", "Cancelled")
 HAPPENINGS = (
     "turn", "turn", "turn", "crash", "succeed", "succeed", "fail", "permanent", "gpu", "no result", "oom", "lose job",
     "lose pod", "unschedulable", "no image", "terminating", "suspend", "resume", "cancel", "wait", "wait long",
-    "model away", "model there",
+    "model away", "model there", "run", "run", "somebody waits", "nobody waits", "never told",
 )  # fmt: skip
 
 
@@ -44,12 +45,16 @@ def happen(world: World, what: str, which: int) -> None:
             state = "Fetching" if what == "model away" else "Ready"
             record = {"state": state, "percent": 10 * which, "reportTime": format_time(world.now)}
             world.models = ModelBook.read({WANTED_KEY: '["htdemucs"]', "htdemucs": json.dumps(record)})
+        case "somebody waits" | "nobody waits":
+            world.may_begin_early = what == "nobody waits" if world.may_begin_early is not None else None
         case _ if name is not None:
             _happen_to(world, what, name)
 
 
 def _happen_to(world: World, what: str, name: str) -> None:
     match what:
+        case "run":
+            world.run(name)
         case "succeed":
             world.succeed(name)
         case "fail":
@@ -58,14 +63,14 @@ def _happen_to(world: World, what: str, name: str) -> None:
             world.fail(name, 66, "SourceUnavailable")
         case "gpu":
             world.fail(name, 79, "GpuOutOfMemory")
-        case "no result":
-            world.end(name, 0)
-        case "oom":
-            world.end(name, 137, reason="OOMKilled")
-        case "lose job":
-            _lose_job(world, world.newest(name)["metadata"]["name"])
-        case "lose pod":
-            world.pods.pop(world.newest(name)["metadata"]["name"], None)
+        case "no result" | "oom" | "never told":
+            code = {"no result": 0, "oom": 137, "never told": 143}[what]
+            world.end(name, code, **({"reason": "OOMKilled"} if what == "oom" else {}))
+        case "lose job" | "lose pod":
+            newest = world.newest(name)["metadata"]["name"]
+            if what == "lose job":
+                _lose_job(world, newest)
+            world.pods.pop(newest, None)
         case "unschedulable":
             world.pod(
                 name, phase="Pending", conditions=[{"type": "PodScheduled", "status": "False", "message": "full"}]
@@ -79,16 +84,15 @@ def _happen_to(world: World, what: str, name: str) -> None:
 
 def _lose_job(world: World, gone: str) -> None:
     world.jobs.pop(gone)
-    world.pods.pop(gone, None)
     if gone not in {record.job_name for record in world.job.status.phases}:
         world.created_jobs.remove(gone)  # nobody knew of it yet, so the same attempt is made again
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 4)), max_size=40), st.booleans())
-def test_the_promises_hold(story: list[tuple[str, int]], gpu: bool) -> None:
+@given(st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 4)), max_size=40), st.booleans(), st.booleans())
+def test_the_promises_hold(story: list[tuple[str, int]], gpu: bool, early: bool) -> None:
     line = pipeline(phase("one", device="Auto"), phase("two"), phase("three", "Separate", after=["one"]))
-    world = World(pipeline=line, gpu=gpu)
+    world = World(pipeline=line, gpu=gpu, may_begin_early=True if early else None)
     attempts: dict[str, int] = {}
     final: str | None = None
     for what, which in story:
@@ -111,8 +115,12 @@ def test_the_promises_hold(story: list[tuple[str, int]], gpu: bool) -> None:
 def _check_settled(world: World) -> None:
     job = world.job
     running = {record.job_name for record in job.status.phases if record.state is PhaseState.RUNNING}
-    live = {child.job_name for child in world.observed().children if not child.finished}
-    assert live <= running, "a Job runs that status does not know"
+    ahead = {(each.name, each.early_attempt) for each in job.status.phases if each.reason == Reason.STARTED_EARLY}
+    alive = [child for child in world.observed().children if not child.finished]
+    waiting = {child.job_name for child in alive if child.early and (child.phase, child.attempt) in ahead}
+    live = {child.job_name for child in alive}
+    assert live <= running | waiting, "a Job runs that status does not know"
+    assert len({child.phase for child in alive}) == len(alive), "two Jobs of a phase are alive"
     if job.status.state in FINISHED:
         assert not live
     if job.status.state is State.FAILED:

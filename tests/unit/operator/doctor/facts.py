@@ -11,7 +11,8 @@ from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS
 from audiojob_operator.doctor.facts import ApiAnswer, Facts, NamespaceFacts, Permission, ServerAnswer
 from audiojob_operator.doctor.schema import MODELS
-from audiojob_operator.settings import ImageSettings, LeaseSettings, OperatorSettings
+from audiojob_operator.settings import ImageSettings, OperatorSettings
+from audiojob_operator.settings_groups import LeaseSettings
 from audiojob_operator.watching.preflight import Access
 from audiojob_types.constants import LABEL_UID, VERSION
 from audiojob_types.generate.crd import structural

@@ -13,7 +13,7 @@ from tests.support.polling import eventually
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.errors import AlreadyExists, ApiError, Conflict, NotFound, ServerError, TransportError
-from audiojob_operator.settings import LeaseSettings
+from audiojob_operator.settings_groups import LeaseSettings
 from audiojob_operator.watching.lease import Lease, LeaseLostError
 
 Object = dict[str, Any]

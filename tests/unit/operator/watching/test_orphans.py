@@ -9,7 +9,7 @@ import pytest
 from tests.unit.operator.listening import Heard
 
 from audiojob_operator.metrics.registry import Metrics
-from audiojob_operator.settings import Sweep
+from audiojob_operator.settings_groups import Sweep
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.watching.orphans import orphans
 from audiojob_operator.watching.sweep import Sweeper

@@ -14,8 +14,9 @@ from audiojob_kube.objects import Object, ObjectList
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOJOBS, AUDIOQUEUES, JOBS, LEASES, PODS, SELFSUBJECTACCESSREVIEWS, Resource
 from audiojob_operator.metrics.registry import Metrics
-from audiojob_operator.settings import ImageSettings, LeaseSettings, OperatorSettings
-from audiojob_operator.settings import Preflight as Pace
+from audiojob_operator.settings import ImageSettings, OperatorSettings
+from audiojob_operator.settings_groups import LeaseSettings
+from audiojob_operator.settings_groups import Preflight as Pace
 from audiojob_operator.watching import preflight
 from audiojob_operator.watching.health import Degradation
 from audiojob_operator.watching.preflight import Access, Preflight, StartError, explain, missing, required

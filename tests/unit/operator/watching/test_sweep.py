@@ -17,7 +17,7 @@ from audiojob_kube.backoff import Backoff
 from audiojob_kube.errors import ServerError, TransportError
 from audiojob_kube.objects import ObjectList
 from audiojob_operator.metrics.registry import Metrics
-from audiojob_operator.settings import Sweep
+from audiojob_operator.settings_groups import Sweep
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.watching import sweep as sweep_module
 from audiojob_operator.watching.sweep import Sweeper

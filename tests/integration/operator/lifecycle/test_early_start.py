@@ -1,0 +1,150 @@
+"""Pods that begin before their inputs are there, on a real API server: what is written, and what a kill leaves."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.operator.conftest import Object, Space, make_space
+from tests.integration.operator.faults.test_kill import observe
+from tests.support.faults.proxy import FaultProxy, Strike, Write
+from tests.support.operator_process import OperatorProcess
+from tests.support.podrunner import ended, running, succeed
+
+from audiojob_dev.cluster.apiserver import LocalApiServer
+from audiojob_dev.rest import MERGE_PATCH, RestError
+from audiojob_types.constants import ANNOTATION_INPUTS, ANNOTATION_PHASE
+from audiojob_types.contract import PhaseInput, PhaseResult
+
+NAME = "song"
+ON = {"AUDIOJOB_OVERLAP__ENABLED": "true"}
+# Of a job of two phases: revision, Job, event, status; the second Job and status; status and telling; event, status.
+EARLY_JOB, EARLY_STATUS, TURN, TOLD, WRITES = 5, 6, 7, 8, 10
+WORKS_SECONDS = 1.0
+
+
+class Kubelet:
+    """Puts each pod on a node. One that has its inputs ends well after a while, one that waits for them does not."""
+
+    def __init__(self, space: Space) -> None:
+        self._rest = space.rest
+        self._path = f"/api/v1/namespaces/{space.namespace}/pods"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
+        self._began: dict[str, float] = {}
+        self.ended: list[PhaseInput] = []
+
+    def __enter__(self) -> Kubelet:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.05):
+            for pod in self._rest.request("GET", self._path)["items"]:
+                try:
+                    self._play(pod)
+                except RestError as error:
+                    if error.status not in (404, 409, 422):  # else it was deleted meanwhile
+                        raise
+
+    def _play(self, pod: Object) -> None:
+        metadata = pod["metadata"]
+        name, annotations = metadata["name"], metadata["annotations"]
+        if name not in self._began:
+            self._began[name] = time.monotonic()
+            binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}}
+            node = {"apiVersion": "v1", "kind": "Node", "name": "node-1"}
+            self._rest.request("POST", f"{self._path}/{name}/binding", {**binding, "target": node})
+            self._say(name, running())
+        elif pod["status"]["phase"] == "Running":
+            told = annotations.get(ANNOTATION_INPUTS)
+            if "deletionTimestamp" in metadata:
+                self._say(name, ended(143, None))
+            elif told is None and time.monotonic() < self._began[name] + WORKS_SECONDS:
+                return
+            elif told != "":
+                phase = PhaseInput.model_validate_json(told or annotations[ANNOTATION_PHASE])
+                self.ended.append(phase)
+                self._say(name, _told(succeed(phase, pod)) if told else succeed(phase, pod))
+
+    def _say(self, name: str, status: Object) -> None:
+        self._rest.request("PATCH", f"{self._path}/{name}/status", {"status": status}, content_type=MERGE_PATCH)
+
+
+def _told(status: Object) -> Object:
+    """The same, of a pod that has read what it was told."""
+    terminated: Any = status["containerStatuses"][0]["state"]["terminated"]
+    result = PhaseResult.model_validate_json(terminated["message"])
+    terminated["message"] = result.model_copy(update={"told": True}).model_dump_json(by_alias=True, exclude_none=True)
+    return status
+
+
+Undisturbed = tuple[Space, list[Write], list[PhaseInput]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    controllers: LocalApiServer, proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("early")
+    space = make_space(controllers)
+    proxy.begin()
+    operator = OperatorProcess(proxy.write_kubeconfig(folder / "kubeconfig"), [space.namespace], folder / "log", **ON)
+    with Kubelet(space) as pods, operator:
+        space.submit(NAME)
+        job = space.finished(NAME, story=operator.story)
+    assert job["status"]["state"] == "Succeeded", job["status"]
+    return space, proxy.record.writes_to(space.namespace), pods.ended
+
+
+def test_the_second_phase_goes_on_in_a_pod_that_began_early(undisturbed: Undisturbed) -> None:
+    space, _, phases = undisturbed
+    one, two = space.job(NAME)["status"]["phases"]
+    assert (two["earlyAttempt"], two["attempt"], two.get("failures", 0)) == (1, 1, 0)
+    assert two["startTime"] >= one["completionTime"]
+    assert [(phase.phase, phase.attempt, phase.progress.done) for phase in phases] == [
+        ("one", 1, ()),
+        ("two", 1, ("one",)),
+    ]
+
+
+def test_it_costs_two_writes_more(undisturbed: Undisturbed) -> None:
+    _, writes, _ = undisturbed
+    kinds = ["pod" if "/pods/" in write.path else write.path.rsplit("/", 1)[1] for write in writes]
+    assert Counter(kinds) == {"controllerrevisions": 1, "jobs": 2, "events": 2, "status": 4, "pod": 1}
+    assert kinds[EARLY_JOB - 1 : TOLD] == ["jobs", "status", "status", "pod"]
+    assert len(writes) == WRITES
+
+
+@pytest.mark.parametrize(
+    "number",
+    [EARLY_JOB, EARLY_STATUS, TURN, TOLD],
+    ids=["the early Job", "its status", "row 33: the status of its turn", "what it is told"],
+)
+def test_an_operator_that_is_killed_after(
+    space: Space, proxy: FaultProxy, tmp_path: Path, undisturbed: Undisturbed, number: int
+) -> None:
+    operator = OperatorProcess(proxy.write_kubeconfig(tmp_path / "config"), [space.namespace], tmp_path / "log", **ON)
+    with Kubelet(space) as pods, operator:
+        proxy.begin(Strike(space.namespace, number, answered=False, act=lambda: operator.send(signal.SIGKILL)))
+        space.submit(NAME)
+        assert operator.wait(30) == -signal.SIGKILL, operator.story()
+        before = proxy.record.writes_to(space.namespace)
+        proxy.begin()
+        operator.start()
+        space.finished(NAME, story=operator.story)
+    assert observe(space) == observe(undisturbed[0])
+    writes = [*before, *proxy.record.writes_to(space.namespace)]
+    made = Counter(write.name for write in writes if write.path.endswith("/jobs") and write.status == 201)
+    told = [write for write in writes if "/pods/" in write.path and write.status == 200]
+    assert (set(made.values()), len(told)) == ({1}, 1), "a Job was made twice, or a pod told twice"
+    assert Counter((phase.phase, phase.attempt) for phase in pods.ended) == {("one", 1): 1, ("two", 1): 1}
