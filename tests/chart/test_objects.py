@@ -29,6 +29,7 @@ from audiojob_types.generate import reference_policy as referencepolicy
 from audiojob_types.generate import runner_policy as policy
 from audiojob_types.generate import status_policy as statuspolicy
 from audiojob_types.generate.admission_policy import bind
+from audiojob_types.generate.children_policy import policies as children_policies
 from audiojob_types.generate.crd import CRDS, header, to_yaml
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
@@ -191,7 +192,7 @@ def test_an_s3_store_needs_no_claim(helm: Helm) -> None:
 
 def test_the_policy_and_the_crds_are_the_generated_ones(helm: Helm) -> None:
     # Those for the operator need values: policy/test_operator_policy.py.
-    own = {policy["metadata"]["name"] for policy in [*operator_policies(), statuspolicy.policy()]}
+    own = {policy["metadata"]["name"] for policy in [*operator_policies(), *children_policies(), statuspolicy.policy()]}
     objects = [each for each in helm.render(MINIMAL) if each["metadata"]["name"] not in own]
     assert len(of_kind(helm.render(MINIMAL), "ValidatingAdmissionPolicyBinding")) == 5 + len(own)
     assert of_kind(objects, "ValidatingAdmissionPolicy") == [

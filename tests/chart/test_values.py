@@ -44,6 +44,7 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm, name: str) -> None:
 
 
 # For each value of values.yaml another one, and what must be set for it to matter.
+OVERLAP = {"enabled": True, "leadSeconds": 5, "maxHoldSeconds": 60, "maxPods": 1, "gpu": "Never"}
 CHANGES: dict[str, tuple[Any, Object]] = {
     "fullnameOverride": ("sound", {}),
     "commonLabels": ({"team": "audio"}, {}),
@@ -192,6 +193,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "disruption.graceSeconds": (60, {}),
     "disruption.lostAfterSeconds": (5, {}),
     "disruption.protectRunning": (True, {}),
+    **{f"overlap.{name}": (value, {}) for name, value in OVERLAP.items()},
     "defaultQueue.create": (False, {}),
     "defaultQueue.maxRunning": (3, {}),
     "defaultQueue.maxGPUs": (0, {}),
