@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
+import soundfile
 from tests.integration.runner.engraving.schema import faults
+from tests.integration.runner.tasks.align.songs import RATE, TEXT, make_song
 from tests.integration.runner.tasks.conftest import Bench
 
 from audiojob_runner.errors import PhaseError
@@ -70,6 +73,26 @@ def test_a_key_that_nobody_writes(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(PhaseError, match="8 accidentals") as caught:
         bench.run_on(Task.ENGRAVE, band(tmp_path), key="G# major")
     assert (caught.value.exit_code, caught.value.reason) == (ExitCode.USAGE, Reason.INVALID_SPEC)
+
+
+def test_words_that_align_finds_stand_under_the_notes(bench: Bench, tmp_path: Path) -> None:
+    """As the pipeline sheet-music-with-words goes, with a voice whose notes are known."""
+    song = make_song(tmp_path, text=TEXT[:1])
+    (tmp_path / "song.lrc").write_text(
+        "\n".join(f"[00:{line[0].start:05.2f}]{' '.join(word.text for word in line)}" for line in song.lines)
+    )
+    soundfile.write(tmp_path / "vocals.wav", song.voice, RATE)
+    read = bench.run(Task.LYRICS, tmp_path / "song.lrc")
+    vocals = TaskInput("vocals", tmp_path / "vocals.wav")
+    aligned = bench.run_on(Task.ALIGN, [TaskInput("lyrics", read.outputs[0].path), vocals])
+    sung = [word for line in song.lines for word in line]
+    notes = [{"onset": word.start, "offset": word.end, "pitch": 60 + at % 5} for at, word in enumerate(sung)]
+    record = {"version": 1, "durationSeconds": song.seconds, "instrument": "Voice", "notes": notes}
+    (tmp_path / "notes.json").write_text(json.dumps(record))
+    words = TaskInput("lyrics", aligned.outputs[0].path)
+    score = bench.run_on(Task.ENGRAVE, [TaskInput("vocals", tmp_path / "notes.json"), words]).outputs[0].path
+    under = [each.text for each in ET.parse(score).iterfind(".//lyric/text")]
+    assert under == [word.text for word in sung]
 
 
 @pytest.mark.parametrize("step", ["Reading", "Finding", "Notating", "Laying", "Drawing", "Printing"])
