@@ -116,6 +116,17 @@ def test_the_key(one: Work, other: Work, same: bool) -> None:
     assert (first == second) is same
 
 
+def test_all_addresses_of_a_video_lead_to_one_key() -> None:
+    name = "dQw4w9WgXcQ"
+    places = (
+        f"www.youtube.com/watch?v={name}", f"youtu.be/{name}", f"m.youtube.com/watch?v={name}",
+        f"www.youtube.com/embed/{name}", f"www.youtube.com/shorts/{name}", f"music.youtube.com/watch?v={name}&list=RD",
+    )  # fmt: skip
+    assert len({reuse_key(fetching(f"https://{place}"), SETTINGS) for place in places}) == 1
+    other = fetching(f"https://youtu.be/{name[::-1]}")
+    assert reuse_key(other, SETTINGS) != reuse_key(fetching(f"https://{places[0]}"), SETTINGS)
+
+
 def test_a_runner_that_does_not_compare_its_inputs_gives_and_takes_nothing_made_from_them() -> None:
     before = replace(revision(), contract=1)
     assert reuse_key(replace(separating(), revision=before), SETTINGS) is None
