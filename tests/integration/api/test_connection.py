@@ -247,6 +247,14 @@ async def test_heads_that_are_refused_end_their_connection(content: bytes, statu
         assert int(heads[0].split()[1]) in {status, 501 if status == 400 else status}
 
 
+async def test_a_filter_of_a_million_characters_is_not_read_to_its_end() -> None:
+    async with serving(LONG) as (port, _):
+        with suppress(ConnectionError):  # its end comes while the client still sends
+            answer = await exchange(port, b"GET /?name=" + b"x" * 1_000_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert not answer or answer.startswith(b"HTTP/1.1 431 ")
+        assert (await exchange(port, GET)).startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 1_000])
 async def test_lines_are_looked_at_however_a_head_is_cut_into_pieces(size: int) -> None:
     good = POST + b" \n\t\n " + GET.replace(b"Host", b"Connection: close\r\nHost")

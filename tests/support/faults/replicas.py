@@ -101,8 +101,9 @@ class Replicas:
             work = [pool.submit(self._ask, random.Random(chance.random())) for _ in range(4)]
             operating = pool.submit(self._operate)
             try:
-                for _ in range(accidents):
-                    time.sleep(seconds / accidents)
+                begin = time.monotonic()
+                for number in range(1, accidents + 1):
+                    time.sleep(max(0.0, begin + number * seconds / accidents - time.monotonic()))
                     self._accident(chance, postgres)
             finally:
                 self._over.set()
