@@ -13,11 +13,13 @@ from typing import Final
 from aiohttp import StreamReader, web
 
 from audiojob_files.refusals import Refusal
+from audiojob_files.uploads.behind import Behind
 from audiojob_files.uploads.folder import Uploads
-from audiojob_files.uploads.record import digest_of
+from audiojob_files.uploads.record import Record, digest_of
 from audiojob_store.ticket import PART_BYTES, Ticket, part_size
 
 _BLOCK_BYTES: Final = 512 * 1024
+_WAITING_BYTES: Final = 512 * 1024
 
 
 @dataclass(slots=True)
@@ -59,20 +61,25 @@ class Receiver:
 
     async def receive(self, request: web.Request, ticket: Ticket) -> str:
         """Take in a part; its sha256. Raises a :class:`Refusal` as soon as the request cannot be right."""
-        record, complete = await asyncio.to_thread(self._uploads.find, ticket.key, ticket.owner)
-        if complete:
-            raise Refusal(409, "upload-complete", "The upload is complete; it takes no part.")
         number = ticket.part or 0
-        size = part_size(record.bytes, number)
-        if not size:
-            raise Refusal(404, "no-such-part", f"The upload has no part {number}; parts have {PART_BYTES} bytes each.")
-        check_length(request.content_length, number, size)
-        part = Part(record.id, number, size, digest_of(request.headers.get("Content-Digest")))
-        async with self._turns.of((part.upload, number)):
-            there = await asyncio.to_thread(self._uploads.part, part.upload, number)
+        async with self._turns.of((ticket.key, number)):
+            record, there = await asyncio.to_thread(self._look, ticket, number)
+            size = part_size(record.bytes, number)
+            if not size:
+                detail = f"The upload has no part {number}; parts have {PART_BYTES} bytes each."
+                raise Refusal(404, "no-such-part", detail)
+            check_length(request.content_length, number, size)
+            part = Part(record.id, number, size, digest_of(request.headers.get("Content-Digest")))
             if there is not None:
                 return await _compare(request.content, part, there)
             return await self._write(request.content, part)
+
+    def _look(self, ticket: Ticket, number: int) -> tuple[Record, str | None]:
+        """The upload, and the sha256 of the part if it is there. All in one turn of a thread."""
+        record, complete = self._uploads.find(ticket.key, ticket.owner)
+        if complete:
+            raise Refusal(409, "upload-complete", "The upload is complete; it takes no part.")
+        return record, self._uploads.part(record.id, number)
 
     async def _write(self, body: StreamReader, part: Part) -> str:
         with self._uploads.writing(part.upload) as descriptor:
@@ -91,24 +98,42 @@ async def _compare(body: StreamReader, part: Part, there: str) -> str:
 
 
 async def _take(body: StreamReader, part: Part, descriptor: int | None) -> str:
-    """The sha256 of the body, which has exactly the part's size. A block is hashed while the next one comes."""
-    digest, taken = hashlib.sha256(), 0
-    offset = (part.number - 1) * PART_BYTES
-    work: asyncio.Task[None] | None = None
+    """The sha256 of the body, which has exactly the part's size. A thread hashes and writes what came before."""
+    to = _Place(descriptor, (part.number - 1) * PART_BYTES)
+    behind, taken = Behind(to.put, _WAITING_BYTES), 0
     try:
-        async for block in blocks_of(body):
-            if taken + len(block) > part.size:
+        async for piece, _ in body.iter_chunks():
+            taken += len(piece)
+            if taken > part.size:
                 raise _larger(part.number, part.size)
-            if work is not None:
-                await work
-            work = asyncio.create_task(asyncio.to_thread(_put, digest, block, descriptor, offset + taken))
-            taken += len(block)
+            await behind.put(piece)
+        await behind.end()
     finally:
-        if work is not None:
-            await work  # it holds the descriptor
+        await behind.drop()
     if taken < part.size:
         raise _shorter(part.number, taken, part.size)
-    return digest.hexdigest()
+    return to.sha256
+
+
+class _Place:
+    """Where the bytes of a part go, and their sha256. Without a descriptor they are only hashed."""
+
+    def __init__(self, descriptor: int | None, offset: int) -> None:
+        self._descriptor, self._offset = descriptor, offset
+        self._digest = hashlib.sha256()
+
+    def put(self, piece: bytes) -> None:
+        """The bytes that follow."""
+        self._digest.update(piece)
+        left = memoryview(piece)
+        while self._descriptor is not None and left:
+            written = os.pwrite(self._descriptor, left, self._offset)
+            left, self._offset = left[written:], self._offset + written
+
+    @property
+    def sha256(self) -> str:
+        """Of what was put so far."""
+        return self._digest.hexdigest()
 
 
 async def blocks_of(body: StreamReader) -> AsyncIterator[bytes]:
@@ -122,14 +147,6 @@ async def blocks_of(body: StreamReader) -> AsyncIterator[bytes]:
             waiting, size = [], 0
     if waiting:
         yield b"".join(waiting)
-
-
-def _put(digest: hashlib._Hash, block: bytes, descriptor: int | None, offset: int) -> None:
-    digest.update(block)
-    left = memoryview(block)
-    while descriptor is not None and left:
-        written = os.pwrite(descriptor, left, offset)
-        left, offset = left[written:], offset + written
 
 
 def check_length(declared: int | None, number: int, size: int) -> None:
