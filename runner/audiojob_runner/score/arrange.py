@@ -20,6 +20,7 @@ from audiojob_runner.score.rhythm.metre import TICKS, Metre, metre_of
 from audiojob_runner.score.rhythm.onsets import FloatArray, onsets_of
 from audiojob_runner.score.rhythm.quantise import Rhythm, quantised, straightened, swings
 from audiojob_runner.score.writing.drums import KEYS, drums_of
+from audiojob_runner.score.writing.ending import ended, played_bars
 from audiojob_runner.score.writing.measures import bars
 from audiojob_runner.score.writing.staff import Page, part_of
 from audiojob_runner.score.writing.timed import Grid, Timed
@@ -75,11 +76,13 @@ def arrange(parts: Sequence[PartNotes], options: Options | None = None) -> Score
     if options.chord_symbols:
         all_timed = [note for part in heard.parts if part.notes for note in _timed(part, metre, rhythm, swing=swing)]
         made = _with_chords(made, all_timed, page)
+    measured = _bars(metre, grid)[: played_bars(made)]
+    last = measured[-1]
     return Score(
-        bars=_bars(metre, grid),
-        parts=tuple(made),
+        bars=measured,
+        parts=tuple(ended(part, measured) for part in made),
         key=key or _NO_KEY,
-        tempos=_tempos(metre, grid),
+        tempos=tuple(mark for mark in _tempos(metre, grid) if mark.place < last.place + last.length),
         timeline=_shifted(metre.timeline, grid.first),
         title=options.title,
         composer=options.composer,

@@ -123,6 +123,13 @@ def test_free_rhythm_is_written_in_plain_bars_and_says_so() -> None:
     assert "no tempo was found" in score.warnings[0]
 
 
+def test_no_bar_is_begun_for_what_only_fades() -> None:
+    rows = waltz()
+    last = max(place for place, _, _ in rows if place % 3 == 0)
+    fading = [(place, length + 2.4 * (place == last and key == 48), key) for place, length, key in rows]
+    assert (len(piano(rows).bars), len(piano(fading).bars)) == (8, 8)
+
+
 def test_one_note_is_a_score() -> None:
     assert of_staff(piano([(0, 1, 60)]), 0, 0).startswith("60:")
 
