@@ -67,7 +67,10 @@ async def serve(settings: ApiSettings, access: AccessConfig) -> None:
         stopping = asyncio.Event()
         metrics = ApiMetrics()
         app = create_app(settings, _backend(client, settings, access), stopping, metrics)
+        # Half a second of work: in a thread, before somebody asks for it and everybody waits.
+        describing = asyncio.create_task(asyncio.to_thread(app.openapi))
         await _Server(_config(app, settings, metrics), stopping).serve()
+        await describing
     finally:
         await client.aclose()
 

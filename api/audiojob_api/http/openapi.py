@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ _FORM: Final[dict[str, Any]] = {
     "schema": {
         "type": "object",
         "required": [JOB_PART, FILE_PART],
+        "additionalProperties": False,
         "properties": {
             JOB_PART: {"$ref": "#/components/schemas/JobRequest"},
             FILE_PART: {"type": "string", "format": "binary"},
@@ -31,11 +33,17 @@ JOB_AND_FILE: Final[dict[str, Any]] = {"requestBody": {"content": {"multipart/fo
 class DescribedApp(FastAPI):
     """FastAPI describes an error under the media type of the route's success; here it has its own."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._describing = threading.Lock()
+        self._described: dict[str, Any] | None = None
+
     def openapi(self) -> dict[str, Any]:
-        """The document, computed once."""
-        if self.openapi_schema is None:
-            self.openapi_schema = _with_media_type(super().openapi())
-        return self.openapi_schema
+        """The document, computed once, whichever thread asks first."""
+        with self._describing:
+            if self._described is None:
+                self._described = _with_media_type(super().openapi())
+            return self._described
 
 
 _NAMES: dict[tuple[str, frozenset[str]], frozenset[str]] = {}

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 SECONDS = int(os.environ.get("API_FUZZ_SECONDS", "0"))
 # Good values of each parameter of every route, and some by chance, good and bad: half a minute.
-SHORT = ("--generation-deterministic", "--max-examples", "5")
+SHORT = ("--generation-deterministic", "--max-examples", "3")
 
 
 def seeded(whole: Whole, folder: Path) -> Path:
@@ -48,7 +48,8 @@ def seeded(whole: Whole, folder: Path) -> Path:
         coverage="all" if SECONDS else "positive",
         jobs=_listed(jobs),
         namespace=api.namespace,
-        uploads=_listed(uploads),
+        uploads=_listed(uploads[:4]),
+        doomed=_listed(uploads[4:]),
         keys=_listed(keys),
     )
     written = folder / "schemathesis.toml"
@@ -60,7 +61,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-@pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.timeout(SECONDS + 600)
 def test_every_answer_is_one_that_the_document_describes(whole: Whole, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(seeded(whole, tmp_path)),
