@@ -92,6 +92,7 @@ def whole(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]
             running.token = server.service_account_token(namespace, "everything", audiences=(API_AUDIENCE,))
             wait_ready(running, process)
             _pass_keys_on(server, namespace, folder)
+            wait_until("the database", lambda: running.call("GET", "/api/v1/keys")[0] == 200, seconds=60)
             yield Whole(running, folder / "store")
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import pytest
 from tests.integration.api.conftest import JOBS, URL
@@ -22,8 +23,9 @@ pytestmark = pytest.mark.integration
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 SECONDS = int(os.environ.get("API_FUZZ_SECONDS", "0"))
-# Good values of each parameter of every route, and some by chance, good and bad: half a minute.
-SHORT = ("--generation-deterministic", "--max-examples", "3")
+# Some by chance for each route, good and bad, and some one after another. What takes longer is to try each boundary of
+# each parameter.
+SHORT = ("--phases", "fuzzing,stateful", "--generation-deterministic", "--max-examples", "8")
 
 
 def seeded(whole: Whole, folder: Path) -> Path:
@@ -42,10 +44,9 @@ def seeded(whole: Whole, folder: Path) -> Path:
         return bool(api.call("GET", f"{JOBS}/fuzz-running")[1]["status"]["state"] == "Running")
 
     wait_until("the states in the read model", seen, seconds=60)
-    uploads = [api.call("POST", "/api/v1/uploads", {"name": "a.flac", "bytes": 3})[1]["id"] for _ in range(12)]
-    keys = [api.call("POST", "/api/v1/keys", {"name": "k", "scopes": ["jobs:read"]})[1]["id"] for _ in range(12)]
+    uploads = [_made(whole, "uploads", {"name": "a.flac", "bytes": 3}) for _ in range(12)]
+    keys = [_made(whole, "keys", {"name": "k", "scopes": ["jobs:read"]}) for _ in range(12)]
     text = Template(CONFIG.read_text(encoding="utf-8")).substitute(
-        coverage="all" if SECONDS else "positive",
         jobs=_listed(jobs),
         namespace=api.namespace,
         uploads=_listed(uploads[:4]),
@@ -55,6 +56,12 @@ def seeded(whole: Whole, folder: Path) -> Path:
     written = folder / "schemathesis.toml"
     written.write_text(text)
     return written
+
+
+def _made(whole: Whole, what: str, body: Any) -> str:
+    status, answer = whole.api.call("POST", f"/api/v1/{what}", body)
+    assert status == 201, answer
+    return str(answer["id"])
 
 
 def _listed(names: Iterable[str]) -> str:
