@@ -74,10 +74,23 @@ def read_sources(inputs: Mapping[str, TaskInput], wanted: EngraveParameters) -> 
             sources.append(source)
         else:
             warnings.append(f"Nothing is heard in {name}: it gets no part.")
-    sources.sort(key=lambda source: _ORDER.index(source.part.instrument))
+    sources = told_apart(sorted(sources, key=lambda source: _ORDER.index(source.part.instrument)))
     _check_extent(sources)
     words = _words(inputs, sources)
     return Sources(words.parts, (*warnings, *words.warnings))
+
+
+def told_apart(sources: Sequence[Source]) -> list[Source]:
+    """The same, each with a name of its own in the score: of two that are called alike the second is number 2."""
+    found, taken = list[Source](), set[str]()
+    for source in sources:
+        label, number = source.part.name, 1
+        while label in taken:
+            number += 1
+            label = f"{source.part.name} {number}"
+        taken.add(label)
+        found.append(replace(source, part=replace(source.part, name=label)))
+    return found
 
 
 def read_notes(path: Path, name: str) -> Notes:

@@ -40,9 +40,12 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     report(0, "Reading the notes")
     sources = read_sources(inputs, parameters)
     report(_READ, "Finding beats, bars and key")
-    score = _arranged(sources, _options(parameters, inputs))
+    options = _options(parameters, inputs)
+    score = _arranged(sources, options)
     _check_extent(score)
-    order = Order(score, context.work_dir, Paper(parameters.paper), os.environ, _midi_names(sources, score))
+    order = Order(
+        score, context.work_dir, Paper(parameters.paper), os.environ, _midi_parts(sources, score, options.level)
+    )
     written = write_files(
         order, lambda percent, message: report(_ARRANGED + (100 - _ARRANGED) * percent / 100, message)
     )
@@ -117,8 +120,10 @@ def _check_extent(score: Score) -> None:
         )
 
 
-def _midi_names(sources: Sources, score: Score) -> dict[str, Part]:
-    """Which part of the score gets a file of its own: none where the levels have put several into one."""
+def _midi_parts(sources: Sources, score: Score, level: Level) -> dict[str, Part]:
+    """Which part of the score gets a file of its own: none where the level has put several into one."""
+    if level is Level.PIANO_REDUCTION and len(sources.parts) > 1:
+        return {}
     labels = {source.part.name: source.name for source in sources.parts}
     return {labels[part.name]: part for part in score.parts if part.name in labels}
 

@@ -69,6 +69,12 @@ def test_levels_and_words_of_the_user(bench: Bench, tmp_path: Path) -> None:
     assert about["parts"] == ["Voice"]
 
 
+def test_a_reduction_of_several_parts_has_no_midi_of_its_parts(bench: Bench, tmp_path: Path) -> None:
+    piano = given(tmp_path, "piano", "Piano")
+    result = bench.run_on(Task.ENGRAVE, [piano, *band(tmp_path)], level="PianoReduction")
+    assert [each.name for each in result.outputs if each.media_type == "audio/midi"] == ["midi"]
+
+
 def test_a_key_that_nobody_writes(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(PhaseError, match="8 accidentals") as caught:
         bench.run_on(Task.ENGRAVE, band(tmp_path), key="G# major")

@@ -51,6 +51,16 @@ def test_parts_are_named_by_inputs_and_a_lone_one_by_its_instrument(tmp_path: Pa
     assert (chosen.name, chosen.part.name) == ("vocals", "Alto saxophone")
 
 
+def test_parts_that_are_called_alike_are_told_apart(tmp_path: Path) -> None:
+    given = {"vocals": notes("Voice"), "voice": notes("Voice"), "bass": notes("Bass")}
+    found = read(tmp_path, given, names={"bass": "Voice"})
+    assert [(each.name, each.part.name) for each in found.parts] == [
+        ("vocals", "Voice"),
+        ("voice", "Voice 2"),
+        ("bass", "Voice 3"),
+    ]
+
+
 def test_drums_have_hits_and_words_go_to_who_sings(tmp_path: Path) -> None:
     drums = {**notes("Drums", 0), "hits": [{"time": 0.5, "drum": "Hat"}, {"time": 0.1, "drum": "Kick"}]}
     found = read(tmp_path, {"drums": drums, "vocals": notes("Voice"), "lyrics": LYRICS})
