@@ -97,6 +97,8 @@ class Incoming:
         etag = headers.get("ETag")
         start, self.total = _place(status, headers)
         if etag != self.etag:
+            if self.etag is not None:
+                self.partial.unlink(missing_ok=True)  # of a file that has changed meanwhile
             self.etag = etag
         if start and start != self.received:
             raise BadAnswer(f"the answer begins at byte {start}, not at {self.received} as was asked for")

@@ -308,6 +308,7 @@ def test_a_file_that_changed_meanwhile_begins_anew(tmp_path: Path) -> None:
     changed = httpx2.Response(200, content=other, headers={"ETag": etag})
     server = Server(file(end=1_000), changed)
     assert server.client().outputs.save("song", "vocals", tmp_path / "v").read_bytes() == other
+    assert [path.name for path in tmp_path.iterdir()] == ["v"]
 
 
 def test_a_file_that_is_another_is_not_kept(tmp_path: Path) -> None:
