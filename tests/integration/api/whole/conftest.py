@@ -35,6 +35,8 @@ class Whole:
 
     api: Api
     store: Path
+    files: dict[str, Any]
+    """Settings by which another process of the API finds the files service."""
 
     @property
     def url(self) -> str:
@@ -80,9 +82,9 @@ def whole(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]
     _give_files_rights(server, namespace)
     allow(server, namespace, "everything", ALL_RIGHTS)
     with _files_service(namespace, folder) as url:
+        files = {"AUDIOJOB_FILES_URL": url, "AUDIOJOB_FILES_HOME": SYSTEM}
         settings: dict[str, Any] = {
-            "AUDIOJOB_FILES_URL": url,
-            "AUDIOJOB_FILES_HOME": SYSTEM,
+            **files,
             "AUDIOJOB_DATABASE__URL": f"sqlite:///{folder / 'api.db'}",
             "AUDIOJOB_ARCHIVE__ENABLED": "true",
             "AUDIOJOB_ATTEMPTS_PER_MINUTE": "100000",
@@ -93,7 +95,7 @@ def whole(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]
             wait_ready(running, process)
             _pass_keys_on(server, namespace, folder)
             wait_until("the database", lambda: running.call("GET", "/api/v1/keys")[0] == 200, seconds=60)
-            yield Whole(running, folder / "store")
+            yield Whole(running, folder / "store", files)
 
 
 @contextmanager
