@@ -25,12 +25,12 @@ from bench.api.create import account_of_the_api, cluster
 from bench.api.job import live_job
 from bench.harness import machine, usage
 from bench.restart import EtcdWriter
-from tests.integration.api.conftest import JOBS, Api, allow, wait_ready
+from tests.integration.api.conftest import JOBS, Api, allow
 
 from audiojob_api import __main__ as program
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.cluster.pki import KeyPair
-from audiojob_dev.rest import JSON_PATCH, RestError
+from audiojob_dev.rest import JSON_PATCH, RestError, wait_until
 from audiojob_dev.tools import processes
 from audiojob_types.constants import API_AUDIENCE, API_VERSION
 
@@ -96,6 +96,12 @@ async def store(server: LocalApiServer, namespace: str, count: int) -> None:
         await asyncio.sleep(1)
 
 
+def is_ready(api: Api) -> bool:
+    with suppress(OSError):
+        return bool(api.call("GET", "/readyz", token="")[0] == 200)
+    return False
+
+
 def longest(told: Path, begin: float, end: float) -> float:
     lines = (line.split() for line in told.read_text(encoding="ascii").splitlines())
     return max((float(pause) for when, pause in lines if begin < float(when) <= end + 1), default=0.0)
@@ -157,7 +163,7 @@ def main() -> None:
         with api.log.open("wb") as log:
             process = subprocess.Popen([sys.executable, __file__, "--serve", str(told)], env=environment, stderr=log)
         try:
-            wait_ready(api, process)
+            wait_until("the API to be ready", lambda: is_ready(api), seconds=600)
             ready = time.time()
             used = usage(process.pid)
             took, own = ready - begin, used.cpu_seconds
