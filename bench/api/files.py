@@ -1,8 +1,9 @@
-"""Files in and out beside nginx on this machine: speed, memory, kills in the middle of an upload, a large zip.
+"""Files in and out beside nginx on this machine: speed, memory, kills in the middle, a large zip.
 
-``python bench/api/files.py [--bytes 2147483648] [--rounds 3] [--kills 20]`` starts the files service, the API with its
-jobs in memory, and Debian's nginx (unpacked, not installed) as server and as proxy, each a process of its own over one
-folder; curl is the client. Speeds are medians of alternating rounds, in MiB/s; memory is each process's peak.
+``PYTHONPATH=. python bench/api/files.py [--bytes 2147483648] [--rounds 3] [--kills 20]`` starts the files service, the
+API with its jobs in memory, and Debian's nginx (unpacked, not installed) as server and as proxy, each a process of its
+own over one folder; curl is the client. Speeds are medians of alternating rounds, in MiB/s; memory is each process's
+peak.
 """
 
 from __future__ import annotations
@@ -257,6 +258,28 @@ def kills(bench: Bench, seeds: int) -> int:
     return whole
 
 
+def cut_off(bench: Bench, seeds: int) -> int:
+    """Kill the service at a random byte of a download through the API; the client goes on: how many came whole."""
+    address, whole = f"http://127.0.0.1:{bench.ports['api']}/api/v1/jobs/song/outputs/song", 0
+    song, came = bench.store / ATTEMPT / "song.wav", bench.folder / "came"
+    words = ["curl", "-sS", "-f", "-C", "-", "-o", str(came), "-H", f"Authorization: Bearer {GOOD_TOKEN}", address]
+    for seed in range(seeds):
+        came.unlink(missing_ok=True)
+        at = random.Random(seed).randrange(1, bench.size)  # noqa: S311 - a byte to try with
+        coming = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+        while coming.poll() is None and not (came.exists() and came.stat().st_size >= at):
+            time.sleep(0.001)
+        bench.running["files"].kill()
+        bench.running["files"].wait()
+        coming.wait()
+        bench.start_files()
+        if came.stat().st_size < bench.size:
+            subprocess.run(words, check=True)
+        whole += subprocess.run(["cmp", "-s", str(song), str(came)], check=False).returncode == 0
+    came.unlink()
+    return whole
+
+
 def zipped(bench: Bench) -> None:
     """Ten files of 1 GiB of holes as one zip: what it costs in memory, and when its first byte comes."""
     with (bench.store / ATTEMPT / "hole").open("wb") as file:
@@ -334,6 +357,7 @@ def main() -> None:
             print("peak: " + ", ".join(f"{each} {peak(bench.running[each].pid):.0f} MiB" for each in ("files", "api")))
             zipped(bench)
             print(f"kills: {kills(bench, asked.kills)} of {asked.kills} uploads whole", flush=True)
+            print(f"kills: {cut_off(bench, asked.kills)} of {asked.kills} downloads whole", flush=True)
         finally:
             bench.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -13,6 +14,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from audiojob_api.files.ports import Answer, Call, Files
 from audiojob_api.problems import Problem
+
+_log = logging.getLogger(__name__)
 
 # Of a request, what concerns bytes; of an answer, what concerns the file. Nothing else crosses.
 _ASKED: Final = ("range", "if-range", "if-none-match")
@@ -84,8 +87,13 @@ async def _send(answer: Answer, send: Send) -> None:
     ]
     head: Message = {"type": "http.response.start", "status": answer.status, "headers": headers}
     await send(head)
-    async for chunk in answer.chunks():
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    try:
+        async for chunk in answer.chunks():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except Problem as problem:
+        # Too late for another answer. The connection ends without the rest, so that the client knows, and can go on.
+        _log.warning("An answer ends early: %s", problem.detail)
+        return
     await send({"type": "http.response.body", "body": b""})
 
 
