@@ -1,4 +1,4 @@
-"""Fits what Transcribe believes of a note that may be there: a logistic regression for each instrument.
+"""Fits what Transcribe believes of a note that may be there: a logistic regression for each instrument but the piano.
 
 Repeat: ``python bench/music/fit.py``. Pieces are those of the seeds ``TRIAL``; each is judged by the weights that the
 others give, and the weights of all are printed for ``families.py``.
@@ -10,6 +10,8 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +32,7 @@ from audiojob_runner.transcription.network.windows import FRAMES_A_SECOND, WINDO
 from audiojob_types.documents.notes import Instrument
 
 FITS: Final[dict[str, tuple[Kind, ...]]] = {
-    "Piano": ("piano",), "Guitar": ("guitar",), "Bass": ("bass",), "Voice": ("lead",), "Other": ("mix", "strings"),
+    "Guitar": ("guitar",), "Bass": ("bass",), "Voice": ("lead",), "Other": ("mix", "strings"),
 }  # fmt: skip
 PENALTY: Final = 3.0
 Floats = NDArray[np.float64]
@@ -50,16 +52,19 @@ def main() -> None:
         if arguments.only in (None, instrument):
             pieces = [piece(kind, seed) for kind in kinds for seed in TRIAL[: arguments.pieces]]
             late = FAMILIES[Instrument(instrument)].late
-            tables = [table(each, answer(each, folder, network), late) for each in pieces]
+            tables = [
+                table(each, answer(partial(render, each, folder), folder / f"{each.name}.npz", network), late)
+                for each in pieces
+            ]
             report(instrument, tables, [len(each.notes) for each in pieces])
 
 
-def answer(each: Piece, folder: Path, network: model.Network) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the network says of a piece, kept beside its sound."""
-    source = render(each, folder)
-    cache = source.with_suffix(".npz")
+def answer(
+    sound: Callable[[], Path], cache: Path, network: model.Network
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the network says of a sound, kept in a file."""
     if not cache.exists():
-        command = ["ffmpeg", "-v", "error", "-i", str(source), "-f", "f32le", "-ac", "1", "-ar", "22050", "-"]
+        command = ["ffmpeg", "-v", "error", "-i", str(sound()), "-f", "f32le", "-ac", "1", "-ar", "22050", "-"]
         samples = np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, np.float32)
         samples = samples * (0.5 / np.abs(samples).max())
         answers = []

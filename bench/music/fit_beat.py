@@ -129,7 +129,8 @@ def fit(given: Sequence[Case]) -> Floats:
 
 def shares(sums: Floats) -> Floats:
     found = np.exp(sums - sums.max(axis=1, keepdims=True))
-    return found / found.sum(axis=1, keepdims=True)
+    shared: Floats = found / found.sum(axis=1, keepdims=True)
+    return shared
 
 
 if __name__ == "__main__":

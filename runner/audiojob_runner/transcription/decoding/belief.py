@@ -6,7 +6,9 @@ likely that nobody struck it. The weights are fitted by ``bench/music/fit.py``, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,13 @@ FEATURES = (
 _LONG = 40  # frames: longer makes no difference
 
 
+class Believer(Protocol):
+    """Says of notes that may be there how likely they are."""
+
+    def of(self, notes: Matrix, onsets: Matrix, found: Sequence[Found]) -> NDArray[np.float64]:
+        """From 0 to 1, of each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Belief:
     """Weights of a logistic regression over :data:`FEATURES`, and its constant."""
@@ -29,12 +38,13 @@ class Belief:
     weights: tuple[float, ...]
     constant: float
 
-    def of(self, notes: Matrix, onsets: Matrix, found: Found) -> float:
-        """From 0 to 1."""
-        total = self.constant + sum(
-            weight * value for weight, value in zip(self.weights, features(notes, onsets, found), strict=True)
-        )
-        return float(1 / (1 + np.exp(-np.clip(total, -30, 30))))
+    def of(self, notes: Matrix, onsets: Matrix, found: Sequence[Found]) -> NDArray[np.float64]:
+        """From 0 to 1, of each."""
+        if not found:
+            return np.zeros(0)
+        rows = np.array([features(notes, onsets, note) for note in found])
+        total = rows @ np.array(self.weights) + self.constant
+        return np.asarray(1 / (1 + np.exp(-np.clip(total, -30, 30))), dtype=np.float64)
 
 
 def features(notes: Matrix, onsets: Matrix, found: Found) -> tuple[float, ...]:

@@ -26,6 +26,7 @@ class Settings:
 
     onset: float = 0.4  # how likely a begin must be
     note: float = 0.3  # and how likely it must sound after it
+    faint: float = 0.3  # the same, where by that it would be too short
     grace: int = 11  # frames that it may be below that
     least: int = 3  # frames that it lasts
     lowest: int = 21
@@ -48,13 +49,13 @@ def decode(
     onsets: Matrix,
     settings: Settings,
     begin: int = 0,
-    believed: Callable[[Found], bool] | None = None,
+    believed: Callable[[Sequence[Found]], Sequence[bool]] | None = None,
 ) -> list[Found]:
     """Notes that begin in frames from ``begin`` on, in order. Those that are not ``believed`` end no other note."""
     begins = _onsets(onsets, settings, begin)
     found = _follow(notes, onsets, begins, settings)
     if believed is not None:
-        kept = [note for note in found if believed(note)]
+        kept = [note for note, is_one in zip(found, believed(found), strict=True) if is_one]
         begins = [(note.first, note.pitch - LOWEST_PITCH) for note in kept]
         found = _follow(notes, onsets, begins, settings)
     return sorted(found, key=lambda note: (note.first, note.pitch))
@@ -65,7 +66,9 @@ def _follow(notes: Matrix, onsets: Matrix, begins: Sequence[tuple[int, int]], se
     left = notes.copy()
     found = []
     for first, row in begins:
-        last = _last(left[:, row], first, settings)
+        last = _last(left[:, row], first, settings.note, settings.grace)
+        if last - first <= settings.least:
+            last = _last(left[:, row], first, settings.faint, settings.grace)
         if last - first <= settings.least:
             continue
         left[first:last, max(0, row - 1) : row + 2] = 0
@@ -88,14 +91,14 @@ def _onsets(onsets: Matrix, settings: Settings, begin: int) -> list[tuple[int, i
     return list(zip((at + 1)[::-1].tolist(), rows[::-1].tolist(), strict=True))
 
 
-def _last(sounding: NDArray[np.float32], first: int, settings: Settings) -> int:
+def _last(sounding: NDArray[np.float32], first: int, least: float, grace: int) -> int:
     """The frame after the note's last one: before ``grace`` frames in a row that are too low."""
     low_run, at, frames = 0, first + 1, len(sounding)
     while at < frames - 1:
-        piece = sounding[at : min(at + _STRIDE, frames - 1)] < settings.note
+        piece = sounding[at : min(at + _STRIDE, frames - 1)] < least
         for low in piece.tolist():
             low_run = low_run + 1 if low else 0
             at += 1
-            if low_run >= settings.grace:
+            if low_run >= grace:
                 return at - low_run
     return at - low_run

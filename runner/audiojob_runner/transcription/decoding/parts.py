@@ -6,22 +6,24 @@ those of the whole, but for any that sounds longer than that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audiojob_runner.transcription.decoding.belief import Belief
+from audiojob_runner.transcription.decoding.belief import Believer
 from audiojob_runner.transcription.decoding.decode import Found, Settings, decode
 from audiojob_runner.transcription.decoding.expression import attack_level, bends_of
+from audiojob_runner.transcription.decoding.surroundings import REACH
 from audiojob_runner.transcription.network.model import Answer
 
 Matrix = NDArray[np.float32]
 
 PART: Final = 5_200  # frames: a minute
 AHEAD: Final = 2_600
-BEFORE: Final = 12
+BEFORE: Final = REACH + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Rules:
     """What counts as a note: what may be one, how far it must be believed; and whether pitches move."""
 
     settings: Settings
-    belief: Belief
+    belief: Believer
     least: float
     bends: bool
 
@@ -76,9 +78,10 @@ class Parts:
         )
         beliefs: dict[tuple[int, int], float] = {}
 
-        def believed(note: Found) -> bool:
-            belief = beliefs[note.first, note.pitch] = self._rules.belief.of(notes, onsets, note)
-            return belief >= self._rules.least
+        def believed(found: Sequence[Found]) -> list[bool]:
+            said = self._rules.belief.of(notes, onsets, found).tolist()
+            beliefs.update(((note.first, note.pitch), belief) for note, belief in zip(found, said, strict=True))
+            return [belief >= self._rules.least for belief in said]
 
         found = decode(notes, onsets, self._rules.settings, self._begin, believed)
         found = [note for note in found if end is None or note.first < end]

@@ -42,6 +42,15 @@ def test_notes_are_where_they_are_likely(notes: list[tuple[int, int, int]], foun
     assert [(each.first, each.end, each.pitch) for each in decode(sounding, begins, SETTINGS)] == found
 
 
+def test_a_faint_note_is_followed_only_where_it_would_be_too_short_else() -> None:
+    sounding, begins = likelihoods(100, (10, 30, 60), (50, 70, 64))
+    sounding[10:30] *= 0.3
+    sounding[70:80, 64 - 21] = 0.3
+    faint = Settings(onset=0.6, note=0.4, grace=3, least=3, faint=0.2)
+    assert [(each.first, each.end) for each in decode(sounding, begins, faint)] == [(10, 30), (50, 70)]
+    assert [each.first for each in decode(sounding, begins, Settings(onset=0.6, note=0.4, faint=0.4))] == [50]
+
+
 def test_short_gaps_do_not_end_a_note_and_longer_ones_do() -> None:
     sounding, begins = likelihoods(100, (10, 50, 60))
     sounding[20:22] = 0
@@ -60,14 +69,16 @@ def test_parts_give_the_notes_of_the_whole() -> None:
         rows = slice(first, first + 37)
         heard += parts.take(Answer(notes[rows], onsets[rows], contours[rows]), np.ones(len(notes[rows]), np.float32))
     heard += parts.rest()
-    assert [each.note for each in heard] == decode(notes, onsets, SETTINGS, believed=lambda note: note.onset >= 0.8)
+    assert [each.note for each in heard] == decode(
+        notes, onsets, SETTINGS, believed=lambda some: [note.onset >= 0.8 for note in some]
+    )
     assert len(heard) > 500
     assert min(each.belief for each in heard) >= 0.5
 
 
 def test_a_note_that_is_not_believed_ends_no_other() -> None:
     sounding, begins = likelihoods(100, (10, 60, 60), (30, 60, 60))
-    (found,) = decode(sounding, begins, SETTINGS, believed=lambda note: note.first != 30)
+    (found,) = decode(sounding, begins, SETTINGS, believed=lambda some: [note.first != 30 for note in some])
     assert (found.first, found.end) == (10, 60)
 
 
@@ -82,7 +93,8 @@ def test_a_begin_is_believed_by_what_sounds_before_and_an_octave_off() -> None:
     )  # fmt: skip
     high = dict(zip(FEATURES, features(sounding, begins, Found(20, 40, 84, 0.9, 0.8)), strict=True))
     assert (high["before"], high["octave below"], high["length"]) == pytest.approx((0.9, 0, 0.5))
-    assert Belief((1.0,) * 9, 0.0).of(sounding, begins, Found(20, 60, 60, 0.9, 0.8)) > 0.98
+    assert Belief((1.0,) * 9, 0.0).of(sounding, begins, [Found(20, 60, 60, 0.9, 0.8)])[0] > 0.98
+    assert len(Belief((1.0,) * 9, 0.0).of(sounding, begins, [])) == 0
 
 
 def test_one_voice_ends_where_the_next_begins_and_of_two_at_once_the_stronger_is_kept() -> None:
