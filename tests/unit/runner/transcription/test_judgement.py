@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_weights_of_other_figures_are_refused(
 ) -> None:
     folder = tmp_path_factory.mktemp("weights")
     (folder / "other.json").write_text(json.dumps({"surroundings": ["begin"], "hidden": [[1, 0]], "out": [1, 0]}))
-    monkeypatch.setattr(judgement.resources, "files", lambda _: folder)
+    monkeypatch.setattr(resources, "files", lambda _: folder)
     with pytest.raises(ValueError, match=r"other\.json has weights of other figures .*: fit them again"):
         judgement.read("other.json")
 
