@@ -33,9 +33,8 @@ class Judgement:
 
     def of_rows(self, rows: Matrix) -> FloatArray:
         """The same, of what surrounds each."""
-        units = np.tanh(rows @ self.hidden[:, :-1].T + self.hidden[:, -1])
-        total: FloatArray = units @ self.out[:-1] + self.out[-1]
-        return 1 / (1 + np.exp(-np.clip(total, -30, 30)))
+        units = 2 * _share(2 * (rows @ self.hidden[:, :-1].T + self.hidden[:, -1])) - 1  # the hyperbolic tangent
+        return _share(units @ self.out[:-1] + self.out[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +55,8 @@ def read(name: str) -> Judgement:
     if tuple(content["surroundings"]) != SURROUNDINGS:
         raise ValueError(f"{name} has weights of other figures than those that are measured: fit them again")
     return Judgement(np.array(content["hidden"], dtype=np.float64), np.array(content["out"], dtype=np.float64))
+
+
+def _share(logits: FloatArray) -> FloatArray:
+    found: FloatArray = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    return found
