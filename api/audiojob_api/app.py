@@ -48,15 +48,18 @@ from audiojob_api.http.routes import (
     uploads,
 )
 from audiojob_api.http.routes.compat import scores
+from audiojob_api.http.routes.planning import estimates
+from audiojob_api.jobs.estimates.estimator import Estimator
 from audiojob_api.jobs.following import has_ended
-from audiojob_api.jobs.ports import Lifecycle, NamespaceJobs
+from audiojob_api.jobs.ports import Lifecycle, NamespaceJobs, Pipelines
 from audiojob_api.jobs.queue_position import QueuePositions
 from audiojob_api.jobs.views import view
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
 
 _ROUTES: Final = (
-    health, jobs_with_file, jobs, control, events, keys, statistics, outputs, logs, uploads, scores, docs_page,
+    health, jobs_with_file, jobs, control, events, keys, statistics, outputs, logs, uploads, scores, estimates,
+    docs_page,
 )  # fmt: skip
 
 
@@ -75,6 +78,8 @@ class Backend:
     access: AccessConfig = field(default_factory=AccessConfig)
     files: Files | None = None
     """The files services; None where files are off."""
+    pipelines: Pipelines | None = None
+    """None where they cannot be read, so that nothing is estimated."""
 
 
 def create_app(
@@ -159,7 +164,7 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, 
         settings=settings,
         authenticator=authenticator,
         places=Places(frozenset(backend.jobs), settings.namespace),
-        spaces={name: _space(name, jobs, settings) for name, jobs in backend.jobs.items()},
+        spaces={name: _space(name, jobs, settings, backend.pipelines) for name, jobs in backend.jobs.items()},
         lifecycle=backend.lifecycle,
         database=database,
         access=access,
@@ -193,6 +198,7 @@ async def _fate(jobs: Mapping[str, NamespaceJobs], namespace: str, name: str) ->
     return Fate.ENDED if has_ended(job) else Fate.OPEN
 
 
-def _space(namespace: str, jobs: NamespaceJobs, settings: ApiSettings) -> Space:
+def _space(namespace: str, jobs: NamespaceJobs, settings: ApiSettings, pipelines: Pipelines | None) -> Space:
     positions = QueuePositions(jobs.live.jobs, settings.ageing_seconds)
-    return Space(namespace, jobs, show=lambda job: view(job, positions.of(job)))
+    estimator = None if pipelines is None else Estimator(jobs, pipelines)
+    return Space(namespace, jobs, lambda job: view(job, positions.of(job)), positions, estimator)

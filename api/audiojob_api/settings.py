@@ -43,6 +43,16 @@ class ArchiveSettings(BaseModel):
     ] = ()
 
 
+class PriceSettings(BaseModel):
+    """What work costs, for estimates alone: nothing is billed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    unit: Annotated[str, Field(min_length=1, max_length=32, description="In what: EUR, credits.")] = "units"
+    cpu_second: Annotated[float, Field(ge=0, allow_inf_nan=False, description="A second of one requested CPU.")] = 0
+    gpu_second: Annotated[float, Field(ge=0, allow_inf_nan=False, description="A second of one GPU.")] = 0
+
+
 class ApiSettings(BaseSettings):
     """One typed class for the whole process."""
 
@@ -101,6 +111,7 @@ class ApiSettings(BaseSettings):
     files_secret: Annotated[str, Field(description="Name of that Secret.")] = "audiojob-tickets"  # noqa: S105 - its name
     database: DatabaseSettings = DatabaseSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    prices: PriceSettings = PriceSettings()
     access_log: Annotated[bool, Field(description="A line of JSON in the log for each request but probes.")] = True
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kubeconfig: Annotated[

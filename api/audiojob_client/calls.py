@@ -54,6 +54,7 @@ _LIST: Final = (
 )  # fmt: skip
 
 CREATE_JOB = Operation("POST", JOBS, headers=(KEY_HEADER,), safe=False)
+ESTIMATE_JOB = Operation("POST", "/api/v1/estimate")
 LIST_JOBS = Operation("GET", JOBS, query=_LIST)
 GET_JOB = Operation("GET", f"{JOBS}/{{name}}")
 WATCH_JOB = Operation("GET", f"{JOBS}/{{name}}/events", headers=(LAST_EVENT,))

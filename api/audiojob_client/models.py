@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from audiojob_client.errors import BadAnswer
+from audiojob_types.contract import Device
 from audiojob_types.resources.job import FINISHED_STATES, AudioJobSpec, AudioJobStatus, State
 from audiojob_types.resources.source import Source
 
@@ -60,6 +61,7 @@ class Job(Answer):
     spec: AudioJobSpec
     status: AudioJobStatus
     archived: bool = False
+    estimated_duration: float | None = None
     queue: QueuePosition | None = None
 
     @property
@@ -87,6 +89,51 @@ class JobPage(Answer):
     cursor: str | None = None
     total: Count | None = None
     history: Literal["unavailable"] | None = None
+
+
+class Basis(StrEnum):
+    """From what the length of a job's media is known."""
+
+    MEASURED = "Measured"
+    TOLD = "Told"
+    TYPICAL = "Typical"
+
+
+class Media(Answer):
+    """How long the media is."""
+
+    basis: Basis
+    seconds: float | None = None
+
+
+class Price(Answer):
+    """By the administrator's rates; nothing is billed."""
+
+    amount: float
+    unit: str
+
+
+class Step(Answer):
+    """A phase as it would run; without ``seconds`` it never ran."""
+
+    name: str
+    device: Device
+    runs: int
+    seconds: float | None = None
+    reused_from: str | None = None
+
+
+class Estimate(Answer):
+    """What a job would take. Without ``seconds`` one of its phases never ran."""
+
+    pipeline: str
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    gpu_seconds: float | None = None
+    price: Price | None = None
+    media: Media
+    queue: QueuePosition
+    phases: tuple[Step, ...]
 
 
 # ---------------------------------------------------------------- files

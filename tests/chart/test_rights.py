@@ -57,6 +57,7 @@ RIGHTS = {
         "coordination.k8s.io/leases['audiojob-operator']: get patch",
     ],
     "*/audiojob-api": [
+        "audiojobs.dev/audiopipelines: get",
         "authentication.k8s.io/tokenreviews: create",
         "authorization.k8s.io/subjectaccessreviews: create",
     ],

@@ -77,10 +77,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "operator.replicas": (2, {}),
     "priorityClass.create": (False, {}),
     "priorityClass.value": (7, {}),
-    **{
-        f"images.{image}.architectures": (["riscv64"], {})
-        for image in ("runner", "runnerTorch", "runnerMusic", "control")
-    },
+    **{f"images.{one}.architectures": (["riscv64"], {}) for one in ("runner", "runnerTorch", "runnerMusic", "control")},
     "api.database.kind": ("SQLite", {}),
     "api.database.secret": ("other", {"api": {"database": {"kind": "PostgreSQL", "secret": "database"}}}),
     "api.database.storageClassName": ("fast", SQLITE),
@@ -89,6 +86,9 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "api.archive.enabled": (True, SQLITE),
     "api.archive.retentionDays": (7, ARCHIVE),
     "api.archive.labels": (["team"], ARCHIVE),
+    "api.prices.unit": ("EUR", {"api": {"prices": {"cpuSecond": 0.1}}}),
+    "api.prices.cpuSecond": (0.1, {}),
+    "api.prices.gpuSecond": (0.00002, {}),
     "api.autoscaling.enabled": (True, {}),
     "api.autoscaling.minReplicas": (3, SCALED),
     "api.autoscaling.maxReplicas": (9, SCALED),

@@ -16,6 +16,7 @@ class Call(StrEnum):
     """What a caller asks for."""
 
     CREATE = "create"
+    ESTIMATE = "estimate"
     LIST = "list"
     GET = "get"
     FOLLOW = "follow"
@@ -46,6 +47,7 @@ class Right:
 # `get` beside a change: every answer shows the whole job, with its source.
 VERBS: Final[Mapping[Call, tuple[str, ...]]] = {
     Call.CREATE: ("create",),
+    Call.ESTIMATE: ("create", "list"),  # it tells how long others' jobs took, and which have done the same work
     Call.LIST: ("list",),
     Call.GET: ("get",),
     Call.FOLLOW: ("get",),
@@ -63,7 +65,7 @@ VERBS: Final[Mapping[Call, tuple[str, ...]]] = {
     Call.READ_LOG: ("get",),
 }
 CHANGES: Final = frozenset(Call) - {
-    Call.LIST, Call.GET, Call.FOLLOW, Call.SEND_PART, Call.GET_UPLOAD, Call.DOWNLOAD, Call.READ_LOG,
+    Call.ESTIMATE, Call.LIST, Call.GET, Call.FOLLOW, Call.SEND_PART, Call.GET_UPLOAD, Call.DOWNLOAD, Call.READ_LOG,
 }  # fmt: skip
 # Kubernetes asks for these without a name: no Role can allow them for one job.
 _WITHOUT_NAME: Final = frozenset({"create", "list"})

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, func, literal_column, select
 
 from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.jobs.statistics.groups import MOST_GROUPS, By, Group, fold
-from audiojob_api.jobs.statistics.sums import HOUR
-from audiojob_api.sql.tables.archive import BUCKETS, ROLLUPS
+from audiojob_api.jobs.statistics.sums import ADDED, HOUR, WHOLE
+from audiojob_api.jobs.statistics.work import Works, works_of_rows
+from audiojob_api.sql.tables.archive import ROLLUPS
+from audiojob_types.resources.job import PhaseState
 
 _MOST_ROWS: Final = 50_000
-_ADDED: Final = ("count", "sum_ms", "waited_ms", *(f"b{number:02d}" for number in range(BUCKETS)))
+_LATELY: Final = 30 * 24 * HOUR
 # As text of the statement: PostgreSQL takes two parameters for different ones, also where they are equal.
 _DAY: Final[ColumnElement[int]] = literal_column(str(24 * HOUR))
 _WHOLE: Final[ColumnElement[str]] = literal_column("''")
@@ -36,12 +39,24 @@ class Statistics:
         group = _name_of(by).label("name")
         parts = (ROLLUPS.c.phase == _WHOLE).label("whole")
         keys = [group, parts, ROLLUPS.c.state, ROLLUPS.c.device, ROLLUPS.c.reason]
-        added = [func.sum(ROLLUPS.c[name]).label(name) for name in _ADDED]
+        added = [func.sum(ROLLUPS.c[name]).label(name) for name in ADDED]
         span = (ROLLUPS.c.hour >= begin - begin % HOUR, ROLLUPS.c.hour < end, ROLLUPS.c.namespace == self._namespace)
         statement = select(*keys, *added).where(*span).group_by(*keys).order_by(group).limit(_MOST_ROWS)
         async with self._writer.database.read() as connection:
             rows = (await connection.execute(statement)).all()
         return list(fold(rows, by).items())[:MOST_GROUPS]
+
+    async def works(self, pipeline: str) -> Works:
+        """How long the phases of a pipeline took in the last weeks."""
+        key = [ROLLUPS.c.phase, ROLLUPS.c.device]
+        added = [func.sum(ROLLUPS.c[name]).label(name) for name in ADDED if not name.startswith("b")]
+        where = (
+            ROLLUPS.c.namespace == self._namespace, ROLLUPS.c.pipeline == pipeline, ROLLUPS.c.phase != WHOLE,
+            ROLLUPS.c.state == PhaseState.SUCCEEDED, ROLLUPS.c.hour >= round(time.time() * 1_000) - _LATELY,
+        )  # fmt: skip
+        statement = select(*key, *added).where(*where).group_by(*key).limit(_MOST_ROWS)
+        async with self._writer.database.read() as connection:
+            return works_of_rows((await connection.execute(statement)).all())
 
 
 def _name_of(by: By) -> ColumnElement[Any]:

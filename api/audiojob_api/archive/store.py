@@ -13,15 +13,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audiojob_api.jobs.listing.rows import JobRow
-from audiojob_api.jobs.statistics.sums import Key, Sum, sums_of
+from audiojob_api.jobs.statistics.sums import ADDED, Key, Sum, sums_of
 from audiojob_api.sql.database import Database
-from audiojob_api.sql.tables.archive import BUCKETS, DOCUMENTS, JOBS, LABELS, ROLLUPS, WRITER
+from audiojob_api.sql.tables.archive import DOCUMENTS, JOBS, LABELS, ROLLUPS, WRITER
 
 Object = dict[str, Any]
 
 KIND: Final = "AudioJob"
 _ID: Final = 1
-_ADDED: Final = ("count", "sum_ms", "waited_ms", *(f"b{number:02d}" for number in range(BUCKETS)))
 
 
 class Superseded(Exception):  # noqa: N818 - no error: another process goes on
@@ -103,7 +102,7 @@ class ArchiveStore:
 async def add_sums(connection: AsyncConnection, namespace: str, sums: Mapping[Key, Sum]) -> None:
     """Add to the sums that are there."""
     statement = _insert(connection, ROLLUPS)
-    total = {name: ROLLUPS.c[name] + statement.excluded[name] for name in _ADDED}
+    total = {name: ROLLUPS.c[name] + statement.excluded[name] for name in ADDED}
     upsert = statement.on_conflict_do_update(index_elements=[each.name for each in ROLLUPS.primary_key], set_=total)
     # In one order, whoever writes: two that lock rows in different orders would wait for each other.
     values = [{"namespace": namespace, **key._asdict(), **sums[key].columns()} for key in sorted(sums)]

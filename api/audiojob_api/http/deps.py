@@ -34,8 +34,10 @@ from audiojob_api.http.openapi import query_names
 from audiojob_api.http.refusals import from_kubernetes
 from audiojob_api.jobs.compat import FORMAT, compat
 from audiojob_api.jobs.create import Requester, is_of
+from audiojob_api.jobs.estimates.estimator import Estimator
 from audiojob_api.jobs.following import Recheck
 from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs, NamespaceJobs
+from audiojob_api.jobs.queue_position import QueuePositions
 from audiojob_api.jobs.views import Show
 from audiojob_api.problems import Problem, invalid_parameter, repeated
 from audiojob_api.settings import ApiSettings
@@ -57,6 +59,9 @@ class Space:
     namespace: str
     jobs: NamespaceJobs
     show: Show
+    positions: QueuePositions
+    estimator: Estimator | None = None
+    """None where pipelines cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class CompatView(BaseModel):
     current_stage: str | None
     priority: Literal["high", "default", "low"]
     queue_position: int | None
+    estimated_duration: float | None
     cancellation_requested: bool
     created_at: datetime
     started_at: datetime | None
@@ -94,6 +95,7 @@ def compat(shown: Object) -> Object:
         "current_stage": _stage(status.get("phases", ())),
         "priority": _word(spec.get("priority", _DEFAULT)),
         "queue_position": (shown.get("queue") or {}).get("position"),
+        "estimated_duration": shown.get("estimatedDuration"),
         "cancellation_requested": bool(spec.get("cancel")),
         "created_at": shown["createdTime"],
         "started_at": status.get("startTime"),

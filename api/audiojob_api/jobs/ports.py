@@ -14,6 +14,8 @@ from audiojob_api.jobs.listing.paging import Count, Page
 from audiojob_api.jobs.listing.query import Filter, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow
 from audiojob_api.jobs.statistics.groups import By, Group
+from audiojob_api.jobs.statistics.work import Works
+from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 Object = dict[str, Any]
 Listener = Callable[[Object | None], None]
@@ -64,6 +66,16 @@ class History(Protocol):
 
     async def groups(self, begin: int, end: int, by: By) -> list[tuple[str, Group]]:
         """Statistics of the whole hours of a span, by group. Raises DatabaseUnavailable."""
+
+    async def works(self, pipeline: str) -> Works:
+        """How long the phases of a pipeline took lately. Raises DatabaseUnavailable."""
+
+
+class Pipelines(Protocol):
+    """AudioPipelines, which belong to no namespace."""
+
+    async def find(self, name: str) -> AudioPipelineSpec | None:
+        """The pipeline; None if there is none. Raises a 503 Problem where it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,16 @@ class QueueSnapshot:
         ahead = line.ahead(_waiting(job)) if line else 0
         return QueuePosition(ahead + 1, self._start(job, ahead))
 
+    def joining(self, queue: str, priority: int) -> QueuePosition:
+        """The position of a job that would come now. Where nobody waits it starts at once, if the queue has room."""
+        line = self._lines.get((queue, False))
+        if line is None:
+            return QueuePosition(1, self._now)
+        ahead = line.ahead(Waiting(key=("", ""), priority=priority, created=self._now))
+        held = any(self._jobs[each.key[1]].in_line not in _IN_LINE for each in line.jobs)
+        seconds = None if held else self._starts_of((queue, False))[ahead]
+        return QueuePosition(ahead + 1, self._moment(seconds))
+
     def _is_in_line(self, job: JobRow) -> bool:
         """Whether nothing but the queue keeps the job from starting."""
         return (
@@ -108,7 +118,9 @@ class QueueSnapshot:
     def _start(self, job: JobRow, ahead: int) -> datetime | None:
         if job.in_line not in _IN_LINE:
             return None
-        seconds = self._starts_of(_line(job))[ahead]
+        return self._moment(self._starts_of(_line(job))[ahead])
+
+    def _moment(self, seconds: float | None) -> datetime | None:
         if seconds is None or seconds > _FARTHEST_SECONDS:
             return None
         return self._now + timedelta(seconds=seconds)
@@ -172,12 +184,19 @@ class QueuePositions:
         """The position of this job; None if it does not wait in a queue."""
         if (job.get("status") or {}).get("state") != State.QUEUED:
             return None
+        return self._newest().position(row_of(job, pack=False))
+
+    def joining(self, queue: str, priority: int) -> QueuePosition:
+        """The position of a job of this queue and priority that would come now."""
+        return self._newest().joining(queue, priority)
+
+    def _newest(self) -> QueueSnapshot:
         began = time.monotonic()
         if self._snapshot is None or began >= self._good_until:
             self._snapshot = QueueSnapshot(self._source(), self._clock(), self._ageing)
             made = time.monotonic()
             self._good_until = made + max(self._refresh, _SHARE * (made - began))
-        return self._snapshot.position(row_of(job, pack=False))
+        return self._snapshot
 
 
 def _run_times(finished: Iterable[JobRow]) -> RunTimes:

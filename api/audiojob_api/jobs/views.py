@@ -44,6 +44,11 @@ class JobView(BaseModel):
     archived: bool = Field(
         default=False, description="True once the job is in the archive alone: its record in the cluster is gone."
     )
+    estimated_duration: float | None = Field(
+        default=None,
+        alias="estimatedDuration",
+        description="Seconds that the job may run, where it has just been made and others like it have run before.",
+    )
     queue: QueuePositionView | None = Field(
         default=None, description="Only of a job in state Queued that waits for its turn and for nothing else."
     )
@@ -78,6 +83,7 @@ def view(job: Object, position: QueuePosition | None = None) -> Object:
         "spec": job.get("spec", {}),
         "status": job.get("status", {}),
     }
-    if job.get("archived"):
-        shown["archived"] = True
+    for name in ("archived", "estimatedDuration"):
+        if job.get(name):
+            shown[name] = job[name]
     return {**shown, "queue": position.to_wire()} if position else shown

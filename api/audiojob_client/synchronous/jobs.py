@@ -10,7 +10,7 @@ from audiojob_client import calls
 from audiojob_client.calls import QueryValue, request
 from audiojob_client.errors import JobGone
 from audiojob_client.filters import JobFilters, query_of
-from audiojob_client.models import Count, Job, JobPage, NewJob, PriorityWord, read
+from audiojob_client.models import Count, Estimate, Job, JobPage, NewJob, PriorityWord, read
 from audiojob_client.synchronous.events import follow
 from audiojob_client.synchronous.transport import Transport
 
@@ -29,6 +29,12 @@ class Jobs:
         """
         headers = {calls.KEY_HEADER: idempotency_key}
         return self._job(request(calls.CREATE_JOB, headers=headers, body=job))
+
+    def estimate(self, job: NewJob | Mapping[str, Any], *, duration_seconds: float | None = None) -> Estimate:
+        """What a job would take, without making it; ``duration_seconds`` is how long the media is, if you know it."""
+        body = job.model_dump(mode="json", by_alias=True, exclude_unset=True) if isinstance(job, NewJob) else dict(job)
+        body |= {} if duration_seconds is None else {"durationSeconds": duration_seconds}
+        return read(Estimate, self._transport.send(request(calls.ESTIMATE_JOB, body=body)))
 
     def get(self, name: str) -> Job:
         """One job, from the cluster or the archive."""

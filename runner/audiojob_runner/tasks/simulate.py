@@ -35,11 +35,17 @@ def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskCon
     if held is not None:
         held.close()
     return TaskResult(
-        outputs=[TaskOutput(OUTPUT_NAME, path, "application/octet-stream")],
+        outputs=[TaskOutput(OUTPUT_NAME, path, "application/octet-stream", metadata=_told(parameters))],
         metadata={"simulated": True, "inputs": sorted(inputs)},
         crash_after_publishing=parameters.exit_after_publishing and context.attempt == 1,
         review_asked=parameters.review_asked,
     )
+
+
+def _told(parameters: SimulateParameters) -> dict[str, float]:
+    """How long the output plays, as tasks tell it that make sound; nothing where no length was given."""
+    length = parameters.media_milliseconds
+    return {"durationSeconds": length / 1_000} if length else {}
 
 
 def fails(parameters: SimulateParameters, job_uid: str, attempt: int) -> bool:

@@ -22,6 +22,7 @@ from audiojob_api.jobs.listing.rows import JobRow, row_of
 from audiojob_api.jobs.ports import Listener, NamespaceJobs
 from audiojob_api.problems import Problem, unavailable
 from audiojob_kube.errors import AlreadyExists, Conflict
+from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 Object = dict[str, Any]
 
@@ -46,12 +47,14 @@ class MemoryBackend:
         self.review_failure: Exception | None = None
         self.is_synced = True
         self.seconds_old = 1.0
+        self.pipelines = MemoryPipelines()
         self._listeners: dict[str, list[Listener]] = {}
         self._version = 0
 
     def backend(self) -> Backend:
         """All protocols at once."""
-        return Backend(self, {"team": NamespaceJobs(reader=self, live=self, writer=self)}, self)
+        jobs = NamespaceJobs(reader=self, live=self, writer=self)
+        return Backend(self, {"team": jobs}, self, pipelines=self.pipelines)
 
     async def review_token(self, token: str, audience: str) -> Identity | None:
         self.reviews += 1
@@ -163,6 +166,21 @@ class MemoryBackend:
     def _notify(self, name: str, job: Object | None) -> None:
         for listener in tuple(self._listeners.get(name, ())):
             listener(job)
+
+
+class MemoryPipelines:
+    """Pipelines in a dict."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, AudioPipelineSpec] = {}
+
+    def put(self, name: str, *phases: Object, **spec: Any) -> AudioPipelineSpec:
+        """A pipeline of these phases."""
+        self.known[name] = AudioPipelineSpec.model_validate({"phases": list(phases), **spec})
+        return self.known[name]
+
+    async def find(self, name: str) -> AudioPipelineSpec | None:
+        return self.known.get(name)
 
 
 @dataclass

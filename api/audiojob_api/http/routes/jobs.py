@@ -35,6 +35,7 @@ from audiojob_api.http.openapi import JOB_AND_FILE
 from audiojob_api.http.routes.queries import Asked
 from audiojob_api.jobs.compat import CompatPage, JobAnswer
 from audiojob_api.jobs.create import Created, Requester, create_once, new_job, retry_job
+from audiojob_api.jobs.estimates.estimator import Estimator
 from audiojob_api.jobs.ports import JobWriter, LiveJobs
 from audiojob_api.jobs.request import JobRequest, check
 from audiojob_api.jobs.views import JobPage, Show
@@ -56,6 +57,7 @@ class _Maker:
     show: Show
     quota: Quota
     caller: Identity
+    estimator: Estimator | None
 
     async def make(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Response:
         """201 with the new job, 200 with the one that the same request made before."""
@@ -68,7 +70,10 @@ class _Maker:
         if named := request.query_params.get("namespace"):
             location += "?" + urlencode({"namespace": named})
         status = 201 if created.new else 200
-        return JSONResponse(self.show(created.job), status_code=status, headers={"Location": location})
+        job = created.job
+        if created.new and self.estimator is not None:
+            job = await self.estimator.told(job)
+        return JSONResponse(self.show(job), status_code=status, headers={"Location": location})
 
     async def _within_limits(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Created:
         address = client_site(request.client.host) if request.client else ""
@@ -89,7 +94,7 @@ class _Maker:
 
 
 async def _maker(space: InSpace, require: Required, show: Shown, services: AllServices, caller: Caller) -> _Maker:
-    return _Maker(require, space.jobs.writer, space.jobs.live, show, services.quota, caller)
+    return _Maker(require, space.jobs.writer, space.jobs.live, show, services.quota, caller, space.estimator)
 
 
 Maker = Annotated[_Maker, Depends(_maker)]

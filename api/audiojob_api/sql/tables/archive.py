@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, String, Table, text
 
 from audiojob_api.sql.tables.base import METADATA
 
 BUCKETS: Final = 24
 """Of a rollup: bucket n counts times up to 0.5 s × 1.7ⁿ that are in none before, the last all others (above 16 h)."""
+
+MEDIA: Final = ("minutes", "squares", "seconds", "products")
+"""Of a rollup: minutes of media, minutes by minutes, seconds of work, minutes by seconds, each added up."""
 
 # Thin, so that a scan of thousands of rows stays in the cache; its documents would be fifty times as much.
 JOBS: Final = Table(
@@ -97,6 +100,9 @@ ROLLUPS: Final = Table(
     Column("sum_ms", BigInteger, nullable=False),
     Column("waited_ms", BigInteger, nullable=False),
     *(Column(f"b{number:02d}", BigInteger, nullable=False) for number in range(BUCKETS)),
+    # Of runs that worked on media of known length: what a line of time over length is drawn from.
+    Column("media_count", BigInteger, nullable=False, server_default=text("0")),
+    *(Column(f"media_{name}", Double, nullable=False, server_default=text("0")) for name in MEDIA),
 )
 
 WRITER: Final = Table(

@@ -48,6 +48,7 @@ SCORES: list[tuple[Call, str, str, Any]] = [
     ),
     (Call.DOWNLOAD, "GET", "/api/v1/midi/song/vocals", None),
 ]
+ESTIMATES: list[tuple[Call, str, str, Any]] = [(Call.ESTIMATE, "POST", "/api/v1/estimate", {"pipeline": "download"})]
 EACH_MISSING = [(*route, verb) for route in ROUTES for verb in VERBS[route[0]]]
 
 
@@ -79,6 +80,16 @@ def test_who_may_make_no_job_may_hand_in_no_file(
     assert answer.status_code == 403, answer.text
 
 
+@pytest.mark.parametrize("missing", VERBS[Call.ESTIMATE])
+def test_an_estimate_needs_the_rights_to_make_and_to_list(
+    anonymous: TestClient, backend: MemoryBackend, missing: str
+) -> None:
+    backend.verbs["reader"] = {"create", "get", "list", "update"} - {missing}
+    headers = {"Authorization": f"Bearer {READER_TOKEN}"}
+    answer = anonymous.post("/api/v1/estimate", json={"pipeline": "download"}, headers=headers)
+    assert answer.status_code == 403, answer.text
+
+
 @pytest.mark.parametrize("path", [path for _, _, path, _ in SCORES])
 def test_who_may_see_no_job_gets_no_score_of_it(anonymous: TestClient, backend: MemoryBackend, path: str) -> None:
     backend.verbs["reader"] = {"create", "list", "update"}
@@ -99,7 +110,7 @@ def test_every_route_is_in_the_table(anonymous: TestClient) -> None:
         (method, path.replace("song", "{name}").replace("vocals", "{instrument}")) for _, method, path, _ in SCORES
     }
     assert served == jobs | files | scores
-    assert {call for call, *_ in ROUTES + UPLOADS} == set(VERBS) == set(Call)
+    assert {call for call, *_ in ROUTES + UPLOADS + ESTIMATES} == set(VERBS) == set(Call)
 
 
 def test_every_change_shows_the_job_and_so_needs_the_right_to_see_it() -> None:

@@ -20,6 +20,7 @@ import audiojob_client
 from audiojob_api.app import create_app
 from audiojob_api.files.uploads import UploadRequest
 from audiojob_api.http.routes.keys import KeyRequest
+from audiojob_api.http.routes.planning.estimates import EstimateRequest
 from audiojob_api.jobs.request import JobChange, JobRequest, ReviewRequest
 from audiojob_api.settings import ApiSettings
 from audiojob_client import calls, models
@@ -46,6 +47,10 @@ ANSWERS: dict[type[BaseModel], str] = {
     models.JobPage: "JobPage",
     models.Count: "CountView",
     models.QueuePosition: "QueuePositionView",
+    models.Estimate: "EstimateView",
+    models.Step: "StepView",
+    models.Media: "MediaView",
+    models.Price: "PriceView",
     models.Upload: "UploadView",
     models.Output: "OutputView",
     models.OutputList: "OutputList",
@@ -148,9 +153,10 @@ def test_every_answer_of_the_document_is_read() -> None:
     [
         (models.By, "By"),
         (models.Scope, "Scope"),
+        (models.Basis, "Basis"),
         (models.Condition, "audiojob_api__jobs__statistics__health__Condition"),
     ],
-    ids=["what statistics are by", "scopes of keys", "how a part is"],
+    ids=["what statistics are by", "scopes of keys", "what a length is known from", "how a part is"],
 )
 def test_enumerations_are_the_same(model: Any, name: str) -> None:
     assert [each.value for each in model] == document()["components"]["schemas"][name]["enum"]
@@ -184,6 +190,13 @@ def test_a_new_job_has_the_fields_of_the_api() -> None:
     assert JobRequest.model_validate_json(body).priority == 10
 
 
+def test_an_estimate_asks_for_a_job_and_the_length_of_its_media() -> None:
+    assert set(EstimateRequest.model_fields) - set(JobRequest.model_fields) == {"duration_seconds"}
+    for job in ({"pipeline": "p"}, models.NewJob(pipeline="p")):
+        sent = sent_by(lambda client, job=job: client.jobs.estimate(job, duration_seconds=3))  # type: ignore[misc]
+        assert EstimateRequest.model_validate_json(sent).model_fields_set == {"pipeline", "duration_seconds"}
+
+
 Sent = Callable[[Client], object]
 BODIES: list[tuple[type[BaseModel], Sent]] = [
     (JobChange, lambda client: client.jobs.change("song", priority="low")),
@@ -203,6 +216,11 @@ BODIES: list[tuple[type[BaseModel], Sent]] = [
 
 @pytest.mark.parametrize(("model", "send"), BODIES, ids=[model.__name__ for model, _ in BODIES])
 def test_a_body_has_every_field_of_the_api(model: type[BaseModel], send: Sent) -> None:
+    assert model.model_validate_json(sent_by(send)).model_fields_set == set(model.model_fields)
+
+
+def sent_by(send: Sent) -> bytes:
+    """The body that a client sends, to an API whose answer cannot be read."""
     bodies: list[bytes] = []
 
     def keep(request: httpx2.Request) -> httpx2.Response:
@@ -211,7 +229,7 @@ def test_a_body_has_every_field_of_the_api(model: type[BaseModel], send: Sent) -
 
     with httpx2.Client(transport=httpx2.MockTransport(keep)) as http, pytest.raises(audiojob_client.BadAnswer):
         send(Client("http://api", "token", http=http))
-    assert model.model_validate_json(bodies[0]).model_fields_set == set(model.model_fields)
+    return bodies[0]
 
 
 # ---------------------------------------------------------------- both forms, and the page

@@ -34,7 +34,7 @@ def test_a_job_at_work() -> None:
         "current_stage": "separate", "priority": "high", "queue_position": None, "cancellation_requested": True,
         "created_at": "2026-01-01T00:00:00Z", "started_at": "2026-01-01T00:00:01Z",
         "updated_at": "2026-01-01T00:00:09Z", "completed_at": None, "failed_at": None, "outputs": [], "error": None,
-        "result_url": None, "result": None,
+        "result_url": None, "result": None, "estimated_duration": None,
     }  # fmt: skip
 
 

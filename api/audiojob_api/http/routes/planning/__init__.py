@@ -1,0 +1,1 @@
+"""What can be asked before anything is made."""
