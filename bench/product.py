@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from audiojob_dev import prepare
@@ -27,11 +27,11 @@ USER_AGENT = "audiojob-bench"
 Object = dict[str, Any]
 
 
-def set_up() -> Cluster:
-    """Cluster, images, chart and the benchmark's pipeline: two Simulate phases that do nothing."""
+def set_up(others: Mapping[str, Any] | None = None) -> Cluster:
+    """Cluster, images, and the chart, with ``others`` among its values by dotted key."""
     cluster, images = cluster_with_images()
     install.ensure_namespace(cluster, NAMESPACE)
-    install.install(cluster, [NAMESPACE], images, "127.0.0.1/32:*")
+    install.install(cluster, [NAMESPACE], images, "127.0.0.1/32:*", others)
     return cluster
 
 
@@ -51,28 +51,28 @@ def open_client() -> AiohttpKubeClient:
     return connect(connection, user_agent=USER_AGENT, field_manager=USER_AGENT)
 
 
-async def apply_pipeline(client: AiohttpKubeClient) -> None:
-    """Create the pipeline unless it is there."""
-    phase = {"task": "Simulate", "resources": {"cpu": "50m", "memory": "128Mi", "scratch": "64Mi"}}
+async def apply_pipeline(client: AiohttpKubeClient, name: str = PIPELINE, **more: Any) -> None:
+    """Create the pipeline unless it is there, with ``more`` said of its two phases."""
+    phase = {"task": "Simulate", "resources": {"cpu": "50m", "memory": "128Mi", "scratch": "64Mi"}, **more}
     pipeline = {
         "apiVersion": API_VERSION,
         "kind": "AudioPipeline",
-        "metadata": {"name": PIPELINE},
+        "metadata": {"name": name},
         "spec": {"phases": [{"name": "one", **phase}, {"name": "two", **phase}]},
     }
     found = await client.list(AUDIOPIPELINES)
-    if PIPELINE not in {item["metadata"]["name"] for item in found.items}:
+    if name not in {item["metadata"]["name"] for item in found.items}:
         await client.create(AUDIOPIPELINES, pipeline)
 
 
-async def run_audiojob(client: AiohttpKubeClient) -> tuple[Object, float]:
+async def run_audiojob(client: AiohttpKubeClient, pipeline: str = PIPELINE) -> tuple[Object, float]:
     """One AudioJob to its end: the finished object, and wall seconds from create to Complete."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
     body = {
         "apiVersion": API_VERSION,
         "kind": "AudioJob",
         "metadata": {"name": name},
-        "spec": {"pipeline": PIPELINE},
+        "spec": {"pipeline": pipeline},
     }
     start = time.monotonic()
     created = await client.create(AUDIOJOBS, body, NAMESPACE)

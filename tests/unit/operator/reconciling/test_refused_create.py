@@ -76,6 +76,9 @@ class WorldGatherer:
     def settle(self, key: Key) -> None:
         pass
 
+    def refuse_early(self, uid: str, *, for_good: bool) -> None:
+        self.world.may_begin_early = None if for_good else False
+
 
 QUOTA = Forbidden(403, "Forbidden", "exceeded quota: few")
 IMPOSSIBLE = Invalid(422, "Invalid", "cpu limit too low")
@@ -130,3 +133,14 @@ async def test_a_job_that_runs_goes_on_though_its_lost_revision_cannot_be_made_a
     world.revisions.clear()
     await reconciler_of(world, QUOTA, CONTROLLERREVISIONS).reconcile((NAMESPACE, "song"))
     assert world.status["state"] == "Running"
+
+
+async def test_row_36_that_no_pod_may_begin_early_is_told_to_nobody() -> None:
+    world = World(may_begin_early=True)
+    world.turn()
+    world.run("first")
+    before = world.status
+    reconciler = reconciler_of(world, QUOTA, JOBS)
+    assert await reconciler.reconcile((NAMESPACE, "song")) == 0.0
+    await reconciler.reconcile((NAMESPACE, "song"))
+    assert (world.status, world.phase("second").early_attempt) == (before, None)

@@ -1,0 +1,79 @@
+"""Whether anybody waits for what a pod that begins early would take, and how many begin so at the same time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.unit.operator.builders import NAMESPACE
+from tests.unit.operator.pool import Pool
+
+from audiojob_operator.state.namespace_cache import POD_JOB_LABEL
+from audiojob_types import constants as c
+
+
+def early_job(pool: Pool, name: str) -> None:
+    owner = {"kind": "AudioJob", "name": name, "uid": f"uid-{name}", "controller": True}
+    metadata = {
+        "name": f"{name}-child", "uid": f"{name}-child", "namespace": NAMESPACE, "labels": {},
+        "annotations": {c.ANNOTATION_EARLY: "mounts"}, "ownerReferences": [owner],
+    }  # fmt: skip
+    pool.add(pool.caches.namespaces[NAMESPACE].jobs, {"metadata": metadata, "spec": {}, "status": {}})
+
+
+def pod_of(pool: Pool, name: str, inputs: str | None, **status: Any) -> None:
+    metadata = {
+        "name": f"{name}-pod", "namespace": NAMESPACE, "labels": {POD_JOB_LABEL: f"{name}-child"},
+        "annotations": {} if inputs is None else {c.ANNOTATION_INPUTS: inputs},
+        "ownerReferences": [{"kind": "Job", "name": f"{name}-child", "uid": f"{name}-child"}],
+    }  # fmt: skip
+    pod = {"metadata": metadata, "spec": {}, "status": {"phase": "Pending", **status}}
+    pool.add(pool.caches.namespaces[NAMESPACE].pods, pod)
+
+
+async def test_nobody_waits_where_all_have_what_they_need() -> None:
+    pool = Pool(2)
+    pool.put("one", started=True)
+    pool.put("two", started=True)
+    pool.cycle()
+    assert not pool.admitter.somebody_waits()
+
+
+async def test_somebody_waits_for_a_slot_or_a_gpu() -> None:
+    slots, gpus = Pool(1), Pool(None, node_gpus=1)
+    for pool in (slots, gpus):
+        pool.put("one", pipeline="onegpu", device="GPU")
+        pool.put("two", pipeline="onegpu", device="GPU")
+        pool.cycle()
+        assert pool.admitter.somebody_waits()
+
+
+async def test_jobs_of_a_queue_that_is_stopped_wait_for_nothing_that_others_have() -> None:
+    pool = Pool(None)
+    pool.queue("later", stopPolicy="Hold")
+    pool.put("one", queueName="later")
+    pool.cycle()
+    assert not pool.admitter.somebody_waits()
+
+
+async def test_a_pod_waits_for_a_node_unless_it_waits_for_its_inputs_too() -> None:
+    pool, full = Pool(None), [{"type": "PodScheduled", "status": "False", "message": "full"}]
+    pod_of(pool, "ahead", "", conditions=full)
+    assert not pool.admitter.somebody_waits()
+    pod_of(pool, "ahead", "told", conditions=full)
+    assert pool.admitter.somebody_waits()
+    pod_of(pool, "ahead", "told", phase="Running")
+    assert not pool.admitter.somebody_waits()
+
+
+async def test_no_more_begin_early_than_may_until_they_are_told_their_inputs() -> None:
+    pool = Pool(None)
+    one, two = pool.put("one"), pool.put("two")
+    assert pool.admitter.begin_early(one, 1)
+    assert not pool.admitter.begin_early(two, 1), "its Job is about to be made"
+    early_job(pool, "one")
+    pool.admitter.release(one)
+    assert not pool.admitter.begin_early(two, 1)
+    pod_of(pool, "one", "")
+    assert not pool.admitter.begin_early(two, 1)
+    pod_of(pool, "one", "told")
+    assert pool.admitter.begin_early(two, 1)
