@@ -153,6 +153,8 @@ class Upload(Answer):
     complete: bool = False
     sha256: str | None = None
     key: str | None = None
+    put_url: str | None = None
+    put_headers: dict[str, str] | None = None
 
 
 class Output(Answer):

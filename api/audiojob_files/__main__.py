@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from audiojob_files.app import create_app
 from audiojob_files.settings import PREFIX, FilesSettings
+from audiojob_store.credentials import NoCredentials
 from audiojob_types.outside.logs import RedactingFormatter, close_other_ways
 
 READ_BYTES: Final = 256 * 1024  # twice this is read ahead of a part that comes in
@@ -52,7 +53,11 @@ def main() -> int:
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     close_other_ways()
-    asyncio.run(serve(settings))
+    try:
+        asyncio.run(serve(settings))
+    except NoCredentials as error:
+        print(f"audiojob-files: {error} The Secret needs accessKeyId and secretAccessKey.", file=sys.stderr)
+        return _EXIT_USAGE
     return 0
 
 

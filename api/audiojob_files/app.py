@@ -15,15 +15,15 @@ from pydantic import ValidationError
 
 from audiojob_files.gate import Gate, Keys
 from audiojob_files.refusals import Refusal, explained
+from audiojob_files.serving import headers
 from audiojob_files.serving.logs import MAX_TAIL, find_log
-from audiojob_files.serving.sending import Answer, Content, Slice, opened
+from audiojob_files.serving.sending import Answer, Content
 from audiojob_files.serving.zips import Checksums, Zip
 from audiojob_files.settings import FilesSettings
-from audiojob_files.uploads.folder import Uploads
+from audiojob_files.stored import Stored, stored_by
 from audiojob_files.uploads.receiving import Receiver, Turns
-from audiojob_files.uploads.record import Limits
 from audiojob_files.uploads.whole import WholeReceiver
-from audiojob_store.ticket import HEADER, MAX_LIST_BYTES, NEXT_PIECE, QUERY, Ticket, UploadState, Verb, ZipList
+from audiojob_store.ticket import HEADER, MAX_LIST_BYTES, NEXT_PIECE, QUERY, Link, Ticket, UploadState, Verb, ZipList
 
 _log = logging.getLogger(__name__)
 
@@ -35,26 +35,21 @@ _TEXT: Final = "text/plain"
 class FilesApp:
     """The handlers, and what they stand on."""
 
-    def __init__(self, settings: FilesSettings) -> None:
+    def __init__(self, settings: FilesSettings, stored: Stored) -> None:
         self._settings = settings
         self._gate = Gate(settings.namespace, Keys(settings.keys))
-        limits = Limits(
-            max_bytes=settings.max_upload_bytes,
-            max_open=settings.max_open_uploads,
-            min_free_bytes=settings.min_free_bytes,
-            media_types=tuple(each.strip() for each in settings.media_types.split(",") if each.strip()),
-        )
-        self._uploads = Uploads(settings.root, settings.namespace, limits)
+        self._contents, self._uploads, self._links = stored.contents, stored.uploads, stored.links
         self._receiver = Receiver(self._uploads)
         self._turns = Turns()
         self._whole = WholeReceiver(self._uploads, self._turns)
-        self._checksums = Checksums(settings.root)
+        self._checksums = Checksums(self._contents)
 
     def routes(self) -> list[web.RouteDef]:
         """Every path; all but the probe ask for a ticket."""
         return [
             web.get("/livez", self.live, allow_head=False),
             web.get("/v1/file", self.file),
+            web.get("/v1/link", self.link, allow_head=False),
             web.post("/v1/zip", self.zip),
             web.get("/v1/log", self.log, allow_head=False),
             web.post("/v1/uploads/{id}", self.create),
@@ -79,14 +74,23 @@ class FilesApp:
         if sha256 is None:
             raise Refusal(403, "bad-ticket", "The ticket is refused: it names no content.")
         key = self._own(ticket.key)
-        with opened(self._settings.root, key, size) as source:
-            found = size if size is not None else source.seek(0, 2)
-            answer = Answer(Content(found, ticket.name or "file", ticket.type or "", sha256))
+        async with self._contents.opened(key, size) as source:
+            answer = Answer(Content(source.size, ticket.name or "file", ticket.type or "", sha256))
             part = await answer.begin(request)
             if part is not None:
-                await answer.send_file(request, Slice(source, *part))
+                await source.send(request, answer, *part)
         await answer.write_eof()
         return answer
+
+    async def link(self, request: web.Request) -> web.Response:
+        """Where a client takes a file out itself, if it can."""
+        ticket = self._ticket(request, Verb.LINK)
+        key, kind = self._own(ticket.key), headers.media_type(ticket.type)
+        if self._links is None:
+            return web.json_response(Link().to_wire())
+        async with self._contents.opened(key, ticket.size):
+            url = self._links.to_take(key, headers.disposition(ticket.name or "file", kind), kind)
+        return web.json_response(Link(url=url).to_wire())
 
     async def zip(self, request: web.Request) -> web.StreamResponse:
         """Several outputs as one zip. Its list is the body; the ticket has the list's sha256."""
@@ -102,7 +106,7 @@ class FilesApp:
             raise Refusal(422, "bad-list", "The list of the zip is not valid.") from None
         wanted = Zip.of([each.model_copy(update={"key": self._own(each.key)}) for each in files], _EPOCH)
         for each in wanted.files:  # what is missing is said before the first byte
-            with opened(self._settings.root, each.key, each.bytes):
+            async with self._contents.opened(each.key, each.bytes):
                 pass
         answer = Answer(wanted.content(ticket.name or "files.zip"))
         await wanted.send(request, answer, self._checksums)
@@ -111,16 +115,16 @@ class FilesApp:
     async def log(self, request: web.Request) -> web.StreamResponse:
         """A log: the last lines (``tail``), or the pieces from one on (``from``)."""
         ticket = self._ticket(request, Verb.LOG)
-        log = await asyncio.to_thread(find_log, self._settings.root, self._own(ticket.key))
-        headers = {NEXT_PIECE: str(log.next)}
+        log = await find_log(self._contents, self._own(ticket.key))
+        told = {NEXT_PIECE: str(log.next)}
         tail = _number(request, "tail", MAX_TAIL)
         if tail is not None:
-            content = await asyncio.to_thread(log.tail, tail)
-            return web.Response(body=content, content_type=_TEXT, charset="utf-8", headers=headers)
-        answer = web.StreamResponse(headers=headers)
+            content = await log.tail(tail)
+            return web.Response(body=content, content_type=_TEXT, charset="utf-8", headers=told)
+        answer = web.StreamResponse(headers=told)
         answer.content_type, answer.charset = _TEXT, "utf-8"
         await answer.prepare(request)
-        for piece in log.since(_number(request, "from", 1_000_000) or 0):
+        async for piece in log.since(_number(request, "from", 1_000_000) or 0):
             await answer.write(piece)
         await answer.write_eof()
         return answer
@@ -206,7 +210,7 @@ class FilesApp:
 
 def create_app(settings: FilesSettings) -> web.Application:
     """The application."""
-    handlers = FilesApp(settings)
+    handlers = FilesApp(settings, stored_by(settings))
     app = web.Application(middlewares=[explained], client_max_size=MAX_LIST_BYTES)
     app.add_routes(handlers.routes())
     app.cleanup_ctx.append(handlers.clean)

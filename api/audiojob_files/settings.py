@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from audiojob_types.constants import STORE_ROOT
+from audiojob_types.constants import STORE_CREDENTIALS, STORE_ROOT
+from audiojob_types.outside.stores import FolderStore, S3Store
 
 PREFIX: Final = "AUDIOJOB_FILES_"
+
+
+def _read(value: object) -> object:
+    return json.loads(value) if isinstance(value, str) else value
+
+
+_Store = Annotated[FolderStore | S3Store, Field(discriminator="kind")]
 
 
 class FilesSettings(BaseModel):
@@ -22,7 +31,18 @@ class FilesSettings(BaseModel):
         str,
         Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="The namespace whose files are served."),
     ]
+    store: Annotated[_Store, BeforeValidator(_read), Field(description="The store of phases, as JSON.")] = FolderStore()
     root: Annotated[Path, Field(description="The folder below which the namespace's folder lies.")] = Path(STORE_ROOT)
+    credentials: Annotated[Path, Field(description="Folder with the key of a bucket.")] = Path(STORE_CREDENTIALS)
+    parts: Annotated[Path, Field(description="Folder where parts wait that go into a bucket.")] = Path("/parts")
+    parts_bytes: Annotated[int, Field(ge=1, description="What parts may take there.")] = 30 * 1024**3
+    public_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^/?#@]+$",
+            description="Where clients reach the bucket's server. None: everything goes through this service.",
+        ),
+    ] = None
     keys: Annotated[Path, Field(description="File with the public keys of tickets (JWKS).")] = Path(
         "/etc/audiojob/tickets/keys.json"
     )

@@ -27,6 +27,7 @@ PREFETCH_SERVICE_ACCOUNT: Final = "audiojob-prefetch"
 
 # The store: where containers mount it, and what an attempt leaves last.
 STORE_ROOT: Final = "/store"
+STORE_CREDENTIALS: Final = "/etc/audiojob/store"  # of a bucket, as a folder: accessKeyId, secretAccessKey
 MANIFEST_NAME: Final = "manifest.json"
 
 # Recommended labels: tools such as kubectl, Lens and Grafana group by them.

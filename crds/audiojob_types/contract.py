@@ -21,9 +21,12 @@ from pydantic import (
 )
 
 from audiojob_types.base import JsonObject, Key, Sha256, Since, StatusModel, Time, WireModel, is_reading
-from audiojob_types.constants import API_VERSION, MAX_PHASE_NAME, STORE_ROOT
+from audiojob_types.constants import API_VERSION, MAX_PHASE_NAME
+from audiojob_types.constants import STORE_CREDENTIALS as STORE_CREDENTIALS  # noqa: PLC0414 - part of the contract
 from audiojob_types.destination import Layout, LibraryName
 from audiojob_types.outside.question import Question
+from audiojob_types.outside.stores import FolderStore as FolderStore  # noqa: PLC0414 - part of the contract
+from audiojob_types.outside.stores import S3Store as S3Store  # noqa: PLC0414 - part of the contract
 from audiojob_types.progress import PhaseUsage
 from audiojob_types.reasons import Reason
 from audiojob_types.tasks import Task
@@ -31,7 +34,6 @@ from audiojob_types.tasks import Task
 # Paths in a phase container. No part of any of them is chosen by a user.
 PHASE_FILE: Final = "/etc/audiojob/phase.json"
 TERMINATION_FILE: Final = "/dev/termination-log"
-STORE_CREDENTIALS: Final = "/etc/audiojob/store"  # folder: accessKeyId, secretAccessKey
 FETCH_CREDENTIALS: Final = "/etc/audiojob/fetch"  # folder: cookies.txt, upstreamProxy; each may be absent
 MODELS_ROOT: Final = "/models"
 SCRATCH_ROOT: Final = "/scratch"
@@ -187,24 +189,6 @@ class PhaseInputFile(WireModel):
         if self.recorded_sha256 is not None and self.manifest is None:
             raise ValueError(f"input '{self.name}': recordedSha256 needs a manifest")
         return self
-
-
-class FolderStore(WireModel):
-    """A mounted volume. Keys are paths below ``root``."""
-
-    kind: Literal["Folder"] = "Folder"
-    root: str = STORE_ROOT
-
-
-class S3Store(WireModel):
-    """An S3-compatible bucket. Credentials are files below ``STORE_CREDENTIALS``. Keys are put below ``prefix``."""
-
-    kind: Literal["S3"] = "S3"
-    bucket: str
-    prefix: str = ""
-    endpoint: str | None = None
-    region: str = "us-east-1"
-    allow_http: bool = False
 
 
 class PhaseLibrary(WireModel):

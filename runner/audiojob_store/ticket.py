@@ -33,6 +33,7 @@ class Verb(StrEnum):
     """What a ticket allows."""
 
     READ = "read"
+    LINK = "link"
     ZIP = "zip"
     LOG = "log"
     CREATE = "create"
@@ -85,8 +86,17 @@ class ZipList(WireModel):
     entries: Annotated[tuple[ZipEntry, ...], Field(min_length=1, max_length=10_000)]
 
 
+class Link(WireModel):
+    """Where a client takes a file out of the bucket itself; nothing where that is not possible."""
+
+    url: str | None = None
+
+
 class UploadState(WireModel):
-    """An upload as the service shows it. ``key`` is the file's, below the uploads folder, once it is complete."""
+    """An upload as the service shows it. ``key`` is the file's, below the uploads folder, once it is complete.
+
+    With ``put_url`` a client may put the whole file into the bucket itself, instead of sending parts.
+    """
 
     id: UploadId
     name: str
@@ -97,6 +107,12 @@ class UploadState(WireModel):
     complete: bool = False
     sha256: Sha256 | None = None
     key: str | None = None
+    put_url: Annotated[str, Field(description="putUrl takes the whole file by one PUT, for a few minutes.")] | None = (
+        None
+    )
+    put_headers: (
+        Annotated[dict[str, str], Field(description="putHeaders must be sent with it, as they are.")] | None
+    ) = None
 
 
 def audience(namespace: str) -> str:

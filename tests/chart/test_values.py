@@ -26,6 +26,11 @@ MONITORING: Object = {
 INGRESS: Object = {"api": {"ingress": {"enabled": True}}}
 ROUTE: Object = {"api": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}}
 SCALED: Object = {"api": {"autoscaling": {"enabled": True}}}
+RESOURCES = ("requests.cpu", "requests.memory", "limits.memory")
+FILES_VALUES: Object = {
+    "maxUploadBytes": 1024, "minFreeBytes": 0, "mediaTypes": ["audio/flac"], "nodeSelector": {"disk": "ssd"},
+    "tolerations": [{"key": "a", "operator": "Exists"}],
+}  # fmt: skip
 FILES: Object = {"files": {"enabled": True}, "store": {"folder": {"accessModes": ["ReadWriteMany"]}}}
 RULE: Object = {"tenant": "a", "namespace": "music", "role": "viewer"}
 SQLITE: Object = {"api": {"database": {"kind": "SQLite"}}}
@@ -141,27 +146,22 @@ CHANGES: dict[str, tuple[Any, Object]] = {
     "models.prefetch.models": (["mdx"], PREFETCH),
     "models.prefetch.baseURL": ("https://mirror.example.org/", PREFETCH),
     "models.prefetch.allowedCIDRs": (["10.0.0.0/8"], PREFETCH),
-    "models.prefetch.resources.requests.cpu": ("1", PREFETCH),
-    "models.prefetch.resources.requests.memory": ("256Mi", PREFETCH),
-    "models.prefetch.resources.limits.memory": ("1Gi", PREFETCH),
+    **{f"models.prefetch.resources.{each}": ("1Gi", PREFETCH) for each in RESOURCES},
     "models.prefetch.nodeSelector": ({"disk": "ssd"}, PREFETCH),
     "models.prefetch.tolerations": ([{"key": "a", "operator": "Exists"}], PREFETCH),
     "libraries": ([{"name": "nas", "claimName": "nas-music"}], {}),
     "files.enabled": (True, {"store": {"folder": {"accessModes": ["ReadWriteMany"]}}}),
-    **{f"files.{name}": (value, FILES) for name, value in {"maxUploadBytes": 1024, "minFreeBytes": 0}.items()},
-    "files.mediaTypes": (["audio/flac"], FILES),
-    **{f"files.resources.{each}": ("1Gi", FILES) for each in ("requests.cpu", "requests.memory", "limits.memory")},
-    "files.nodeSelector": ({"disk": "ssd"}, FILES),
-    "files.tolerations": ([{"key": "a", "operator": "Exists"}], FILES),
+    **{f"files.{name}": (value, FILES) for name, value in FILES_VALUES.items()},
+    "files.partsBytes": (2**40, merged(S3, {"files": {"enabled": True}})),
+    "files.publicUrl": ("https://s3.example.org", merged(S3, {"files": {"enabled": True}})),
+    **{f"files.resources.{each}": ("1Gi", FILES) for each in RESOURCES},
     "sweep.enabled": (False, {}),
     "sweep.schedule": ("@weekly", {}),
     "sweep.dryRun": (True, {}),
     "sweep.maxPercent": (50, {}),
     "sweep.absentDays": (30, {}),
     "sweep.unfinishedHours": (48, {}),
-    "sweep.resources.requests.cpu": ("1", {}),
-    "sweep.resources.requests.memory": ("1Gi", {}),
-    "sweep.resources.limits.memory": ("2Gi", {}),
+    **{f"sweep.resources.{each}": ("1Gi", {}) for each in RESOURCES},
     "fetch.allowedCIDRs": (["10.0.0.0/8"], {}),
     "fetch.lyricsAddress": ("https://lyrics.example.org", {}),
     "fetch.maxPerHost": (4, {}),

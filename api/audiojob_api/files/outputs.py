@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field, ValidationError
@@ -13,7 +13,7 @@ from audiojob_api.files.ports import Call, Files
 from audiojob_api.files.uploads import digest, encoded
 from audiojob_api.problems import RETRY_SECONDS, Problem, unavailable
 from audiojob_store.filenames import clean, naming, place
-from audiojob_store.ticket import Verb, ZipEntry, ZipList
+from audiojob_store.ticket import Link, Verb, ZipEntry, ZipList
 from audiojob_types.contract import Manifest, ManifestOutput
 from audiojob_types.destination import Layout
 from audiojob_types.resources.job import FINISHED_STATES, State
@@ -21,6 +21,7 @@ from audiojob_types.resources.job import FINISHED_STATES, State
 Object = dict[str, Any]
 
 MAX_MANIFEST_BYTES: Final = 8 * 1024 * 1024
+MAX_LINK_BYTES: Final = 64 * 1024
 MAX_ZIP_FILES: Final = 10_000
 MAX_SHOWN: Final = 1_000
 _JSON: Final = "application/json"
@@ -146,6 +147,15 @@ def read_call(namespace: str, output: Output) -> Call:
     record = output.record
     claims = {"size": record.bytes, "sha256": record.sha256, "name": output.name, "type": record.media_type[:100]}
     return Call(namespace, "GET", "/v1/file", Verb.READ, output.key, claims)
+
+
+async def link_to(files: Files, namespace: str, output: Output) -> str | None:
+    """Where the client takes the file out of the store itself; None where it cannot. Raises a 404 Problem as `open`."""
+    async with files.open(replace(read_call(namespace, output), path="/v1/link", verb=Verb.LINK)) as answer:
+        try:
+            return Link.read(await answer.read(MAX_LINK_BYTES)).url
+        except ValidationError:
+            raise unavailable("The files service answers in another form; its version may differ.") from None
 
 
 def zip_call(namespace: str, job: Object, outputs: Sequence[Output]) -> Call:

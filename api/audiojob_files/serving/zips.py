@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import zlib
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from audiojob_files.refusals import Refusal
 from audiojob_files.serving import zip_layout
-from audiojob_files.serving.sending import Answer, Content, Slice, opened
+from audiojob_files.serving.contents import Contents
+from audiojob_files.serving.sending import Answer, Content
 from audiojob_store.ticket import ZipEntry
 
-_READ_BYTES: Final = 1024 * 1024
 _KNOWN: Final = 10_000
 
 
@@ -27,7 +25,7 @@ _KNOWN: Final = 10_000
 class Checksums:
     """crc32 of files whose manifest has none, by what names their content; the last ones that were asked for."""
 
-    root: Path
+    contents: Contents
     _known: OrderedDict[str, int] = field(default_factory=OrderedDict)
 
     async def of(self, entry: ZipEntry) -> int:
@@ -35,17 +33,11 @@ class Checksums:
         if entry.crc32 is not None:
             return int(entry.crc32, 16)
         if entry.sha256 not in self._known:
-            self._known[entry.sha256] = await asyncio.to_thread(self._read, entry)
+            async with self.contents.opened(entry.key, entry.bytes) as file:
+                self._known[entry.sha256] = await file.crc32()
             while len(self._known) > _KNOWN:
                 self._known.popitem(last=False)
         return self._known[entry.sha256]
-
-    def _read(self, entry: ZipEntry) -> int:
-        crc32 = 0
-        with opened(self.root, entry.key, entry.bytes) as file:
-            while piece := file.read(_READ_BYTES):
-                crc32 = zlib.crc32(piece, crc32)
-        return crc32
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +67,13 @@ class Zip:
         part = await answer.begin(request)
         if part is None:
             return
+        try:
+            await self._send(request, answer, part, checksums)
+        except Refusal as refusal:  # the head was sent: the connection is all that can end
+            raise ConnectionAbortedError(refusal.detail) from refusal
+        await answer.write_eof()
+
+    async def _send(self, request: web.Request, answer: Answer, part: tuple[int, int], checksums: Checksums) -> None:
         first, length = part
         async with aclosing(self._blocks(first, first + length, checksums)) as blocks:
             async for block in blocks:
@@ -82,9 +81,8 @@ class Zip:
                     await answer.write(block)
                     continue
                 file, offset, count = block
-                with opened(checksums.root, file.key, file.bytes) as source:
-                    await answer.send_file(request, Slice(source, offset, count))
-        await answer.write_eof()
+                async with checksums.contents.opened(file.key, file.bytes) as source:
+                    await source.send(request, answer, offset, count)
 
     async def _blocks(
         self, first: int, end: int, checksums: Checksums

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from pydantic import ValidationError
 
@@ -71,6 +71,7 @@ class Uploads:
         opened = self._open()
         if len(opened) >= self.limits.max_open:
             raise Refusal(429, "too-many-uploads", "Too many uploads are not complete.", {"Retry-After": "60"})
+        self.limits.check_waiting_room(size, sum(record.bytes for record, _ in opened))
         with trees.folder(self.root, f"{self.namespace}/{INCOMING_FOLDER}", create=True) as folder:
             space = os.fstatvfs(folder)
         promised = sum(record.bytes - taken for record, taken in opened)
@@ -79,16 +80,20 @@ class Uploads:
             id=ticket.key, name=name, file=stored_name(name), bytes=size, media_type=kind,
             owner=ticket.owner or "", created_time=now, wanted_sha256=ticket.sha256,
         )  # fmt: skip
+        self.begin(record)
+        return self.shown(record)
+
+    def begin(self, record: Record) -> None:
+        """Make the place where its parts come in."""
         with trees.folder(self.root, self.incoming(record.id), create=True) as folder:
             os.close(trees.open_in(folder, _DATA, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        trees.write_file(self.root, f"{self.incoming(record.id)}/{RECORD}", _encoded(record))
-        return self._state(record)
+        trees.write_file(self.root, f"{self.incoming(record.id)}/{RECORD}", encoded(record))
 
     def shrink(self, upload: str, owner: str | None, size: int) -> None:
         """All of it came, and it is smaller than the most that it might have been."""
         record, _ = self.find(upload, owner)
         found = record.model_copy(update={"bytes": size})
-        trees.write_file(self.root, f"{self.incoming(upload)}/{RECORD}", _encoded(found))
+        trees.write_file(self.root, f"{self.incoming(upload)}/{RECORD}", encoded(found))
 
     def forget(self, upload: str) -> None:
         """Remove what came of one that is not complete."""
@@ -108,7 +113,7 @@ class Uploads:
     def state(self, upload: str, owner: str | None) -> UploadState:
         """The upload, with the parts that are there."""
         record, complete = self.find(upload, owner)
-        return self._state(record, complete=complete)
+        return self.shown(record, complete=complete)
 
     def use(self, upload: str, owner: str | None) -> UploadState:
         """The complete upload, which is kept for as long as if it came now. Raises a 409 where it is not complete."""
@@ -117,7 +122,7 @@ class Uploads:
             raise Refusal(409, "upload-not-complete", "The upload is not complete; send all parts and complete it.")
         with trees.folder(self.root, self.done(upload)) as folder:
             os.utime(DONE_RECORD, dir_fd=folder, follow_symlinks=False)
-        return self._state(record, complete=True)
+        return self.shown(record, complete=True)
 
     def delete(self, upload: str, owner: str | None) -> None:
         """Remove it. The record goes last, so that what a crash leaves can be removed again."""
@@ -169,20 +174,33 @@ class Uploads:
         """
         record, complete = self.find(upload, owner)
         if complete:
-            return self._state(record, complete=True)
-        lacking = [number for number in range(1, parts_of(record.bytes) + 1) if self.part(upload, number) is None]
-        if lacking:
-            shown = ", ".join(map(str, lacking[:20])) + ("" if len(lacking) <= 20 else ", …")
-            raise Refusal(409, "parts-lacking", f"Send these parts first: {shown}.")
+            return self.shown(record, complete=True)
+        made = self.checked(record, now)
         with trees.folder(self.root, self.incoming(upload)) as folder:
-            sha256 = self._hash(record, folder)
-            made = record.model_copy(update={"sha256": sha256, "completed_time": now})
             _gather(folder, made)
             with trees.folder(self.root, f"{self.namespace}/{UPLOADS_FOLDER}", create=True) as uploads:
                 os.rename(_WHOLE, upload, src_dir_fd=folder, dst_dir_fd=uploads)
                 os.fsync(uploads)
         trees.remove_tree(self.root, self.incoming(upload))
-        return self._state(made, complete=True)
+        return self.shown(made, complete=True)
+
+    def checked(self, record: Record, now: datetime) -> Record:
+        """The record of all its parts. Raises a 409 for parts that lack, a 422 for other bytes than were told."""
+        lacking = [number for number in range(1, parts_of(record.bytes) + 1) if self.part(record.id, number) is None]
+        if lacking:
+            shown = ", ".join(map(str, lacking[:20])) + ("" if len(lacking) <= 20 else ", …")
+            raise Refusal(409, "parts-lacking", f"Send these parts first: {shown}.")
+        with trees.folder(self.root, self.incoming(record.id)) as folder:
+            sha256 = self._hash(record, folder)
+        return record.model_copy(update={"sha256": sha256, "completed_time": now})
+
+    @contextmanager
+    def content(self, record: Record) -> Iterator[BinaryIO]:
+        """All of one whose parts are there, to read."""
+        with trees.folder(self.root, self.incoming(record.id)) as folder:
+            descriptor = _open_whole(folder, record)
+        with os.fdopen(descriptor, "rb") as file:
+            yield file
 
     def _hash(self, record: Record, folder: int) -> str:
         """The sha256 of all parts. Raises a 422; a part that is not what came is to be sent again."""
@@ -226,6 +244,10 @@ class Uploads:
                 removed += 1
         return removed
 
+    def is_open(self, upload: str) -> bool:
+        """Whether it has a place where parts come in."""
+        return self._read(f"{self.incoming(upload)}/{RECORD}") is not None
+
     def _open(self) -> list[tuple[Record, int]]:
         """Those that are not complete, with the bytes that they take already."""
         found = []
@@ -247,7 +269,8 @@ class Uploads:
                 return None
             raise
 
-    def _state(self, record: Record, *, complete: bool = False) -> UploadState:
+    def shown(self, record: Record, *, complete: bool = False) -> UploadState:
+        """As a client is told of it."""
         parts = range(1, parts_of(record.bytes) + 1)
         there = tuple(parts) if complete else tuple(each for each in parts if self.part(record.id, each) is not None)
         return UploadState(
@@ -285,7 +308,7 @@ def _gather(folder: int, record: Record) -> None:
             os.rename(_DATA, record.file, src_dir_fd=folder, dst_dir_fd=inside)
         descriptor = os.open(DONE_RECORD, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644, dir_fd=inside)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(_encoded(record))
+            file.write(encoded(record))
             file.flush()
             os.fsync(file.fileno())
         os.fsync(inside)
@@ -293,7 +316,7 @@ def _gather(folder: int, record: Record) -> None:
         os.close(inside)
 
 
-def _encoded(record: Record) -> bytes:
+def encoded(record: Record) -> bytes:
     return record.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 

@@ -14,8 +14,8 @@ from aiohttp import StreamReader, web
 
 from audiojob_files.refusals import Refusal
 from audiojob_files.uploads.behind import Behind
-from audiojob_files.uploads.folder import Uploads
 from audiojob_files.uploads.record import Record, digest_of
+from audiojob_files.uploads.store import UploadStore
 from audiojob_store.ticket import PART_BYTES, Ticket, part_size
 
 _BLOCK_BYTES: Final = 512 * 1024
@@ -55,7 +55,7 @@ class Part:
 class Receiver:
     """Parts of uploads. Two requests for one part take turns: the second is compared with the first."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: UploadStore) -> None:
         self._uploads = uploads
         self._turns = Turns()
 

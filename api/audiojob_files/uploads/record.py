@@ -46,6 +46,8 @@ class Limits:
     max_open: int
     min_free_bytes: int
     media_types: tuple[str, ...]
+    together: int | None = None
+    """The most that those which are not complete may take together, where they wait apart from the store."""
 
     def check(self, size: int, media_type: str) -> None:
         """Raises a 413 or 415 :class:`Refusal`."""
@@ -57,6 +59,12 @@ class Limits:
         if media_type not in self.media_types and family not in self.media_types:
             known = ", ".join(self.media_types)
             raise Refusal(415, "media-type-not-taken", f"mediaType: {media_type!r} is not taken; these are: {known}.")
+
+    def check_waiting_room(self, size: int, promised: int) -> None:
+        """Raises a 503 :class:`Refusal` where uploads that are not complete take what there is for them."""
+        if self.together is not None and size + promised > self.together:
+            detail = "Uploads that are not complete take all the room that there is for them; try again later."
+            raise Refusal(503, "uploads-waiting", detail, {"Retry-After": "60"})
 
     def check_room(self, size: int, free: int, promised: int) -> None:
         """Raises a 507 :class:`Refusal` where what is free, and not promised to others, does not hold it."""

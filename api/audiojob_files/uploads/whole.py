@@ -12,9 +12,9 @@ from typing import ParamSpec, TypeVar
 from aiohttp import StreamReader, web
 
 from audiojob_files.refusals import Refusal
-from audiojob_files.uploads.folder import Uploads
 from audiojob_files.uploads.receiving import Turns, blocks_of
 from audiojob_files.uploads.record import Record
+from audiojob_files.uploads.store import UploadStore
 from audiojob_store.ticket import PART_BYTES, Ticket, UploadState
 
 _P = ParamSpec("_P")
@@ -27,7 +27,7 @@ class WholeReceiver:
     ``turns`` are those of uploads by their ids, and of making one.
     """
 
-    def __init__(self, uploads: Uploads, turns: Turns) -> None:
+    def __init__(self, uploads: UploadStore, turns: Turns) -> None:
         self._uploads = uploads
         self._turns = turns
 

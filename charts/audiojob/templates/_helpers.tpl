@@ -287,10 +287,14 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- if not .Values.api.enabled -}}
 {{- fail "files.enabled: the API alone reaches the files service; set api.enabled too" -}}
 {{- end -}}
-{{- if ne .Values.store.kind "Folder" -}}
-{{- fail "files.enabled: the files service serves folder stores only yet; leave it off with store.kind S3" -}}
+{{- if and (eq .Values.store.kind "S3") (lt (int64 .Values.files.partsBytes) (int64 .Values.files.maxUploadBytes)) -}}
+{{- fail "files.partsBytes must not be below files.maxUploadBytes: parts of an upload wait there until all are there" -}}
 {{- end -}}
-{{- if and .Values.store.folder.create (not (has "ReadWriteMany" .Values.store.folder.accessModes)) (not .Values.files.oneNode) -}}
+{{- if and .Values.files.publicUrl (ne .Values.store.kind "S3") -}}
+{{- fail "files.publicUrl is where clients reach a bucket: leave it null with a folder store, whose files the API passes on" -}}
+{{- end -}}
+{{- $folder := and (eq .Values.store.kind "Folder") .Values.store.folder.create -}}
+{{- if and $folder (not (has "ReadWriteMany" .Values.store.folder.accessModes)) (not .Values.files.oneNode) -}}
 {{- fail "files.enabled: a claim that is ReadWriteOnce binds all phases to the node of the files service; use ReadWriteMany, or say files.oneNode where the cluster has one node" -}}
 {{- end -}}
 {{- end -}}

@@ -12,6 +12,7 @@ from tests.chart.test_rights import RIGHTS, rules
 from audiojob_api.settings import ApiSettings
 from audiojob_files.settings import FilesSettings
 from audiojob_types.constants import FILES_KEYS_CONFIGMAP
+from audiojob_types.contract import S3Store
 
 pytestmark = pytest.mark.chart
 
@@ -75,7 +76,13 @@ def test_the_api_alone_reaches_it_and_it_reaches_nothing(helm: Helm) -> None:
 REFUSED = [
     pytest.param({"store": {"folder": {"accessModes": ["ReadWriteOnce"]}}}, "ReadWriteMany", id="ReadWriteOnce"),
     pytest.param({"store": {"folder": {"accessModes": ["ReadWriteOncePod"]}}}, "accessModes", id="ReadWriteOncePod"),
-    pytest.param({"store": {"kind": "S3", "s3": {"bucket": "music"}}}, "folder stores only", id="a bucket"),
+    pytest.param({"files": {"publicUrl": "https://s3.example.org"}}, "publicUrl", id="links to a folder"),
+    pytest.param({"files": {"publicUrl": "https://u:p@s3.example.org"}}, "publicUrl", id="a password in an address"),
+    pytest.param(
+        {"store": {"kind": "S3", "s3": {"bucket": "music"}}, "files": {"partsBytes": 1}},
+        "partsBytes",
+        id="a bucket, and no room for parts",
+    ),
     pytest.param({"api": {"enabled": False}}, "api.enabled", id="without the API"),
 ]
 
@@ -89,3 +96,22 @@ def test_where_it_would_stop_phases_or_serve_nobody_it_is_refused(helm: Helm, ch
 def test_on_one_node_read_write_once_does(helm: Helm) -> None:
     change = {"store": {"folder": {"accessModes": ["ReadWriteOnce"]}}, "files": {"oneNode": True}}
     assert len(of_kind(helm.render(merged(VALUES, change)), "Deployment")) == 3
+
+
+def test_a_bucket_takes_its_secret_a_place_for_parts_and_the_way_there(helm: Helm) -> None:
+    change: Object = {
+        "store": {"kind": "S3", "s3": {"bucket": "music", "endpoint": "https://s3.example.org"}},
+        "networkPolicy": {"storeCIDRs": ["192.0.2.0/24"]},
+    }
+    objects = helm.render(merged(VALUES, change))
+    pod = find(objects, "Deployment", "audiojob-files", "audiojob-demo")["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["store"]["secret"]["secretName"] == "audiojob-store"
+    mounts = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    files = FilesSettings.read(environment(objects, "audiojob-files"))
+    assert isinstance(files.store, S3Store)
+    assert (files.store.bucket, str(files.credentials), str(files.parts)) == ("music", mounts["store"], mounts["parts"])
+    assert volumes["parts"]["emptyDir"]["sizeLimit"] == str(files.parts_bytes)
+    assert files.public_url is None
+    _, bucket = find(objects, "NetworkPolicy", "audiojob-files", "audiojob-demo")["spec"]["egress"]
+    assert bucket == {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}]}

@@ -35,6 +35,7 @@ def stored(api: Api) -> list[str]:
     return sorted(path.name for path in (api.service.own / "uploads").rglob("*") if path.is_file())
 
 
+@pytest.mark.parametrize("store_kind", ["Folder", "S3"])
 async def test_a_song_comes_with_its_job_and_is_the_jobs_source(api: Api) -> None:
     status, headers, made = await api.ask("POST", "/jobs", data=form())
     assert (status, headers["Location"]) == (201, "/api/v1/jobs/song"), made
@@ -47,6 +48,7 @@ async def test_a_song_comes_with_its_job_and_is_the_jobs_source(api: Api) -> Non
     assert (await api.ask("GET", f"/uploads/{key.partition('/')[0]}", headers=other))[0] == 404  # W10
 
 
+@pytest.mark.parametrize("store_kind", ["Folder", "S3"])
 async def test_the_same_key_makes_one_job_and_one_upload_and_refuses_another_file(api: Api) -> None:
     job, key = {"pipeline": "separate"}, {"Idempotency-Key": "monday"}
     answers = await asyncio.gather(*(api.ask("POST", "/jobs", data=form(job), headers=key) for _ in range(3)))

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from typing import Any
 
+import pytest
 from tests.integration.files.conftest import NAMESPACE, OTHER_TOKEN, Api
 from tests.unit.api.fakes import GOOD_TOKEN
 
@@ -18,6 +19,9 @@ from audiojob_store.ticket import PART_BYTES
 
 UID = "5f1e0000-0000-4000-8000-000000000001"
 SONG = b"fLaC" + secrets.token_bytes(65_536) * 257  # two parts
+
+
+BOTH = pytest.mark.parametrize("store_kind", ["Folder", "S3"])
 
 
 async def upload(api: Api, content: bytes = SONG, **more: Any) -> str:
@@ -66,6 +70,7 @@ def put(api: Api, state: str, *phases: dict[str, Any], **status: Any) -> None:
     })  # fmt: skip
 
 
+@BOTH
 async def test_a_song_goes_in_by_parts_and_is_the_source_of_a_job_of_its_maker_alone(api: Api) -> None:
     made = await upload(api, sha256=hashlib.sha256(SONG).hexdigest())
     key = f"{made}/Ein Lied.flac"
@@ -89,6 +94,7 @@ async def test_a_song_goes_in_by_parts_and_is_the_source_of_a_job_of_its_maker_a
     assert (await api.ask("POST", "/jobs", json=both))[0] == 422
 
 
+@BOTH
 async def test_outputs_come_out_whole_by_range_and_as_a_zip(api: Api) -> None:
     stems = {"vocals": SONG, "drums": SONG[:1000]}
     put(api, "Succeeded", publish(api, "fetch", {"source": b"abc"}), publish(api, "separate", stems))
@@ -116,6 +122,7 @@ async def test_outputs_come_out_whole_by_range_and_as_a_zip(api: Api) -> None:
     assert content.rstrip().endswith(b'data: {"phase": "separate", "attempt": 1}')
 
 
+@BOTH
 async def test_what_is_not_there_says_why(api: Api) -> None:
     found = publish(api, "separate", {"vocals": b"abc"})
     asked = ("/jobs/song/outputs", "/jobs/song/outputs.zip", "/jobs/song/outputs/vocals", "/jobs/song/outputs/none")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import io
 import json
@@ -273,3 +274,23 @@ async def test_a_client_that_leaves_in_the_middle_leaves_no_part_and_the_next_on
         await send(files, 1, cut())
     assert (await status(files))[1]["parts"] == []
     assert (await send(files, 1))[0] == 200
+
+
+async def test_of_a_part_that_fills_the_disk_nothing_is_kept_and_it_is_said(
+    files: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create(files)
+
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    answer = await send(files, 2)
+    assert (answer[0], answer[1]["type"]) == (507, "/problems/store-full")  # W21
+    ticket = files.ticket("whole", "up-" + "e" * 32, owner=OWNER, size=9_000, name="a.flac", type="audio/flac")
+    async with files.call("PUT", f"/v1/uploads/up-{'e' * 32}/whole", ticket, data=part(2)) as whole:
+        assert whole.status == 507
+    monkeypatch.undo()
+    assert (await status(files))[1]["parts"] == []
+    assert [path for path in uploads(files) if "e" * 32 in path] == []
+    assert (await send(files, 2))[0] == 200

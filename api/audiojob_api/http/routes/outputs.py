@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
 from audiojob_api.access.rights import Call
 from audiojob_api.files import outputs
 from audiojob_api.files.outputs import OutputList
+from audiojob_api.files.ports import Files
 from audiojob_api.http.deps import ExistingJob, InSpace, StoredFiles, caller_who_may
 from audiojob_api.http.errors import responses
 from audiojob_api.http.relay import FILE_ANSWERS, RANGES, Relay, asked
@@ -52,20 +54,52 @@ async def get_zip(
     return Relay(files, dataclasses.replace(wanted, headers=asked(request)), outputs.removed())
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Of the query: which output, and whether it may come from the store itself."""
+
+    phase: str | None
+    direct: bool
+
+
+async def _wanted(
+    phase: PhaseName = None,
+    direct: Annotated[
+        bool, Query(description="Answer with 307 to an address in the bucket, where the installation allows that.")
+    ] = False,
+) -> _Wanted:
+    return _Wanted(phase, direct)
+
+
 @router.get(
     "/{name}/outputs/{output}",
-    responses={**FILE_ANSWERS, **responses(416)},
+    responses={**FILE_ANSWERS, **responses(416), 307: {"description": "An address in the bucket, for a few minutes"}},
     openapi_extra=RANGES,
     response_class=Response,
     summary="Get an output of a job",
 )
 async def get_output(
-    request: Request, output: OutputName, job: ExistingJob, space: InSpace, files: StoredFiles, phase: PhaseName = None
+    request: Request,
+    output: OutputName,
+    job: ExistingJob,
+    space: InSpace,
+    files: StoredFiles,
+    query: Annotated[_Wanted, Depends(_wanted)],
 ) -> Response:
     """The file, as soon as its phase has ended; ranges are served."""
+    phase = query.phase
     found = outputs.one(await outputs.outputs_of(files, space.namespace, job), output, phase)
     if found is None:
         outputs.require_there(job)
         raise Problem(404, "not-found", f"The job has no output {output!r}.")
+    if query.direct and (url := await _link(files, space.namespace, found)):
+        return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
     wanted = outputs.read_call(space.namespace, found)
     return Relay(files, dataclasses.replace(wanted, headers=asked(request)), outputs.removed())
+
+
+async def _link(files: Files, namespace: str, output: outputs.Output) -> str | None:
+    try:
+        return await outputs.link_to(files, namespace, output)
+    except Problem as problem:
+        raise (outputs.removed() if problem.status == 404 else problem) from None

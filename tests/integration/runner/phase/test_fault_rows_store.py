@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.runner.conftest import Gateway
 from tests.integration.runner.pods import JOB_UID, POD_UID, PodFolder, eventually, make_pod
 from tests.integration.runner.stores import StoreFolder
+from tests.support.buckets.gateway import Gateway
 from tests.support.faults.s3 import Call, Fault, S3Faults, s3_faults
 
 from audiojob_types.contract import ExitCode

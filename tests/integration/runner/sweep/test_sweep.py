@@ -50,9 +50,10 @@ class Sweeper:
     store: StoreFolder
     root: Path
 
-    def job(self, name: str, status: dict[str, Any] | None = None) -> str:
+    def job(self, name: str, status: dict[str, Any] | None = None, **source: Any) -> str:
         """An AudioJob that exists; its uid."""
-        body = {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": name}, "spec": {"pipeline": "p"}}
+        spec = {"pipeline": "p", **({"source": {"object": source}} if source else {})}
+        body = {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": name}, "spec": spec}
         path = f"{JOBS}/{self.namespace}/audiojobs"
         made = self.server.rest.request("POST", path, body)
         self.server.rest.request("PATCH", f"{path}/{name}/status", {"status": status or {}}, content_type=MERGE_PATCH)
@@ -78,6 +79,14 @@ class Sweeper:
         self.store.put(f"{attempt}/audio.bin", b"half")
         self.age(attempt, age_days)
         return attempt
+
+    def upload(self, digit: str) -> str:
+        """An upload through the API, last used days ago."""
+        folder = f"{self.namespace}/uploads/up-{digit * 32}"
+        for name in ("song.flac", ".upload.json"):
+            self.store.put(f"{folder}/{name}", b"{}")
+        self.age(folder, 2)
+        return folder
 
     def age(self, folder: str, days: float) -> None:
         """As if it had been written so long ago."""
@@ -145,13 +154,15 @@ def test_only_what_expired_and_is_long_absent_goes_and_the_first_sight_of_absenc
     half = sweeper.unfinished(for_ever)
     young = sweeper.unfinished(later, age_days=0.5)
     sweeper.store.put(f"{sweeper.namespace}/uploads/song.flac", b"an upload")
+    unused, wanted = (sweeper.upload(digit) for digit in "01")
+    sweeper.job("waits", {"state": "Pending"}, key=f"{wanted.rpartition('/')[2]}/song.flac")
     sweeper.store.put("shelf/Artist/Song.flac", b"a library")
 
     ended = sweeper.run("--max-percent", "90")
 
     assert ended.code == ExitCode.OK, ended.lines
-    assert [sweeper.there(each) for each in (gone, half)] == [False, False]
-    assert [sweeper.there(each) for each in (for_ever, later, fresh, back, young)] == [True] * 5
+    assert [sweeper.there(each) for each in (gone, half, unused)] == [False] * 3
+    assert [sweeper.there(each) for each in (for_ever, later, fresh, back, young, wanted)] == [True] * 6
     keys = sweeper.store.keys()
     assert f"{fresh}/absent-since.json" in keys
     assert f"{back}/absent-since.json" not in keys

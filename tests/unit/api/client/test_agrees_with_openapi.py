@@ -40,6 +40,7 @@ LEFT_OUT = {
 }
 PARAMETERS_LEFT_OUT = {
     "format": "for clients of older services",
+    "direct": "a redirect to the bucket's own server, for browsers and large files; the client streams through the API",
     "If-None-Match": "for caches; a file that is there is not asked for again",
 }
 ANSWERS: dict[type[BaseModel], str] = {

@@ -1,0 +1,54 @@
+"""versitygw, a real S3 server whose buckets are folders."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiojob_dev.paths import paths_from_environment
+from audiojob_dev.progress import Progress
+from audiojob_dev.tools import binaries, processes
+
+ACCESS_KEY = "test-access-key"
+SECRET_KEY = "test-secret-key"
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running S3 server whose buckets are the folders in ``root``."""
+
+    endpoint: str
+    root: Path
+
+
+@contextmanager
+def running_gateway(root: Path, sidecar: Path) -> Iterator[Gateway]:
+    """The server; metadata of objects lies in ``sidecar``."""
+    with Progress() as progress:
+        folder = binaries.ensure(paths_from_environment(), ("versitygw",), progress)
+    port = processes.free_port()
+    command = [str(folder / "versitygw"), "--port", f"127.0.0.1:{port}", "--quiet"]
+    command += ["posix", "--sidecar", str(sidecar), str(root)]
+    environ = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + _SECONDS
+            while not _listens(port) and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert process.poll() is None, f"versitygw ended with {process.returncode}"
+            yield Gateway(f"http://127.0.0.1:{port}", root)
+        finally:
+            process.kill()  # told to end, it waits half a minute for connections that clients keep
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
