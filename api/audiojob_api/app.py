@@ -20,7 +20,7 @@ from audiojob_api.access.keys.reviewer import KeyReviewer
 from audiojob_api.access.keys.store import KeyStore
 from audiojob_api.access.limits.burst import Bursts
 from audiojob_api.access.limits.ledger import Ledger
-from audiojob_api.access.limits.quota import Fate, Quota
+from audiojob_api.access.limits.quota import Fate, Quota, Seen
 from audiojob_api.access.limits.upload_quota import UploadBounds, UploadQuota
 from audiojob_api.access.limits.uploads import Kept, StoredBytes
 from audiojob_api.access.places import Places
@@ -53,6 +53,7 @@ from audiojob_api.jobs.estimates.estimator import Estimator
 from audiojob_api.jobs.following import has_ended
 from audiojob_api.jobs.ports import Lifecycle, NamespaceJobs, Pipelines
 from audiojob_api.jobs.queue_position import QueuePositions
+from audiojob_api.jobs.statistics.sums import minutes_of
 from audiojob_api.jobs.views import view
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
@@ -159,7 +160,7 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, 
         reviewers=reviewers,
     )
     ledger = Ledger(database) if database is not None and access.limits.counts else None
-    quota = Quota(access.limits, ledger, partial(_fate, backend.jobs))
+    quota = Quota(access.limits, ledger, partial(_seen, backend.jobs))
     return Services(
         settings=settings,
         authenticator=authenticator,
@@ -190,12 +191,12 @@ def _upload_quota(backend: Backend, quota: Quota) -> UploadQuota:
     return UploadQuota(UploadBounds(quota.tier, limits.stored_bytes_per_namespace), ledger, stored)
 
 
-async def _fate(jobs: Mapping[str, NamespaceJobs], namespace: str, name: str) -> Fate:
+async def _seen(jobs: Mapping[str, NamespaceJobs], namespace: str, name: str) -> Seen:
     """What became of a job. Raises a 503 Problem while that is not known."""
     job = await jobs[namespace].reader.find(name) if namespace in jobs else None
     if job is None:
-        return Fate.ABSENT
-    return Fate.ENDED if has_ended(job) else Fate.OPEN
+        return Seen(Fate.ABSENT)
+    return Seen(Fate.ENDED if has_ended(job) else Fate.OPEN, minutes_of(job))
 
 
 def _space(namespace: str, jobs: NamespaceJobs, settings: ApiSettings, pipelines: Pipelines | None) -> Space:

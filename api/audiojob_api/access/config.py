@@ -91,6 +91,10 @@ class Tier(WireModel):
     jobs_per_day: Annotated[Count, Field(description="jobs made from one midnight UTC to the next.")] | None = None
     jobs_per_hour: Annotated[Count, Field(description="jobs made within any 60 minutes.")] | None = None
     concurrent_jobs: Annotated[Count, Field(description="jobs that have not ended.")] | None = None
+    audio_minutes_per_day: (
+        Annotated[Count, Field(description="minutes of audio that jobs of one day, midnight to midnight UTC, work on.")]
+        | None
+    ) = None
     priority: Annotated[_Priority, Field(description="of jobs that name none.")] | None = None
     most_urgent: Annotated[_Priority, Field(description="the highest priority that a job may have.")] | None = None
     max_upload_bytes: Annotated[Bytes, Field(description="bytes of one upload.")] | None = None
@@ -99,7 +103,8 @@ class Tier(WireModel):
     @property
     def counts(self) -> bool:
         """Whether jobs must be counted."""
-        return (self.jobs_per_day, self.jobs_per_hour, self.concurrent_jobs) != (None, None, None)
+        counted = (self.jobs_per_day, self.jobs_per_hour, self.concurrent_jobs, self.audio_minutes_per_day)
+        return any(each is not None for each in counted)
 
 
 class Burst(WireModel):
@@ -122,6 +127,10 @@ class Limits(WireModel):
     stored_bytes_per_namespace: (
         Annotated[Bytes, Field(description="bytes of all uploads in a namespace, whoever made them.")] | None
     ) = None
+    minutes_until_known: Annotated[
+        int,
+        Field(strict=True, ge=0, le=1_440, description="minutes that a job counts as, until its length is measured."),
+    ] = 5
     tier_claim: Annotated[Claim, Field(description="the claim that names a user's tier.")] | None = None
     tiers: Annotated[dict[ObjectName, Tier], Field(max_length=32)] = Field(default_factory=dict)
     default_tier: Annotated[ObjectName, Field(description="of users whose tokens name none of them.")] | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiojob_api.access.limits.burst import Room
+from audiojob_api.access.limits.left import Left
 from audiojob_api.http.connection import carries_job_and_file, is_upload
 from audiojob_api.http.errors import answer
 from audiojob_api.problems import Problem
@@ -60,8 +63,14 @@ class HeadRules:
 
 def note_room(connection: HTTPConnection, policy: str, room: Room) -> bool:
     """Remember what is left, for the answer; whether the request must wait."""
-    connection.scope.setdefault("state", {})[_ROOM] = (policy, f'"burst";r={room.left};t={room.full_in}')
+    connection.scope.setdefault("state", {})[_ROOM] = [(policy, f'"burst";r={room.left};t={room.full_in}')]
     return room.wait > 0
+
+
+def note_left(connection: HTTPConnection, left: Iterable[Left]) -> None:
+    """Remember what is left of the caller's other limits, for the answer."""
+    noted = connection.scope.setdefault("state", {}).setdefault(_ROOM, [])
+    noted += [(each.policy, each.room) for each in left]
 
 
 class RateHeaders:
@@ -73,8 +82,8 @@ class RateHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def told(message: Message) -> None:
             noted = scope.get("state", {}).get(_ROOM)
-            if message["type"] == "http.response.start" and noted is not None:
-                policy, room = noted
+            if message["type"] == "http.response.start" and noted:
+                policy, room = (", ".join(each) for each in zip(*noted, strict=True))
                 added = [(b"ratelimit-policy", policy.encode()), (b"ratelimit", room.encode())]
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)

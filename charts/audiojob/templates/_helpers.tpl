@@ -273,7 +273,7 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- fail "api.access.limits.storedBytesPerNamespace counts bytes, which takes a database: set api.database.kind" -}}
 {{- end -}}
 {{- range $name, $tier := .Values.api.access.limits.tiers -}}
-{{- if or (hasKey $tier "jobsPerDay") (hasKey $tier "jobsPerHour") (hasKey $tier "concurrentJobs") (hasKey $tier "storedBytes") -}}
+{{- if or (hasKey $tier "jobsPerDay") (hasKey $tier "jobsPerHour") (hasKey $tier "concurrentJobs") (hasKey $tier "audioMinutesPerDay") (hasKey $tier "storedBytes") -}}
 {{- fail (printf "api.access.limits.tiers.%s counts jobs or bytes, which takes a database: set api.database.kind" $name) -}}
 {{- end -}}
 {{- end -}}

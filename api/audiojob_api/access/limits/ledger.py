@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Double, Select, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +22,7 @@ from audiojob_api.sql.tables.access import RESERVATIONS, TURNS
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
+MINUTES: Final = "minutes of audio a day"
 _R = RESERVATIONS.c
 _TOGETHER: Final = 64
 _MOST_OPEN: Final = 10_000
@@ -35,16 +36,26 @@ class Wish:
     name: str
     user: str
     address: str
+    minutes: float | None = None
+    """Of audio, where somebody has measured it before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most of each; None for no limit."""
+    """The most of each; None for no limit. ``assumed``: minutes of audio of a job whose length nobody knows yet."""
 
     day: int | None = None
     hour: int | None = None
     at_once: int | None = None
     address_hour: int | None = None
+    minutes: int | None = None
+    assumed: float = 0.0
+
+    def minutes_of(self, wish: Wish) -> float:
+        """What a wish counts as. A day's limit below what is assumed lets one job of unknown length pass."""
+        if wish.minutes is not None:
+            return wish.minutes
+        return self.assumed if self.minutes is None else min(self.assumed, self.minutes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,16 @@ class Open:
     namespace: str
     name: str
     created: int
+    minutes: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """True for a new reservation; False where the job of this name has one already, which counts once."""
+
+    answer: bool | Exceeded
+    used: Used
+    """With the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +91,7 @@ class _Asked:
     wish: Wish
     bounds: Bounds
     now: int
-    answer: asyncio.Future[bool | Exceeded]
+    answer: asyncio.Future[Answer]
 
 
 class Ledger:
@@ -82,7 +103,11 @@ class Ledger:
         self._answering: asyncio.Task[None] | None = None
 
     async def reserve(self, wish: Wish, bounds: Bounds, now: int) -> bool | Exceeded:
-        """True for a new reservation; False where the job of this name has one already, which counts once.
+        """Reserve a place for the job, where no limit is broken by it."""
+        return (await self.ask(wish, bounds, now)).answer
+
+    async def ask(self, wish: Wish, bounds: Bounds, now: int) -> Answer:
+        """Reserve a place for the job, where no limit is broken by it; and what is used then.
 
         What is asked for while a transaction runs is decided in the next one, together: of all that a creation costs
         a transaction is the most, and those of one user would wait for each other.
@@ -102,38 +127,39 @@ class Ledger:
                 for asked, answer in zip(batch, answers, strict=True):
                     if not asked.answer.done():
                         asked.answer.set_result(answer)
-                    elif answer is True:  # whoever asked has gone, and makes no job
+                    elif answer.answer is True:  # whoever asked has gone, and makes no job
                         await self.release(asked.wish)
             except Exception as error:  # noqa: BLE001 - theirs, whatever it is
                 for asked in batch:
                     if not asked.answer.done():
                         asked.answer.set_exception(error)
 
-    async def _decide(self, batch: Sequence[_Asked]) -> list[bool | Exceeded]:
+    async def _decide(self, batch: Sequence[_Asked]) -> list[Answer]:
         """All or none are written."""
         newest, groups = max(each.now for each in batch), defaultdict(list)
         for number, each in enumerate(batch):
             groups[each.wish.user, each.wish.address].append(number)
-        answers: list[bool | Exceeded] = [False] * len(batch)
+        answers: dict[int, Answer] = {}
         async with self._database.write() as connection:
             if not self._database.is_sqlite:  # there one transaction writes at a time anyway
                 await take_turns(connection, sorted({turn for each in batch for turn in _turns(each)}), newest)
             named = await _named(connection, [each.wish for each in batch])
             for (user, address), members in groups.items():
-                used, rows = await _used(connection, user, address, newest), []
+                assumed = max(batch[number].bounds.assumed for number in members)
+                used, rows = await _used(connection, user, address, (newest, assumed)), []
                 for number in members:
-                    wish, now = batch[number].wish, batch[number].now
-                    if (wish.namespace, wish.name) in named:
-                        continue
-                    exceeded = exceeded_by(used, batch[number].bounds, now)
-                    answers[number] = exceeded or True
-                    if exceeded is None:
-                        used = used.and_one(now)
-                        named.add((wish.namespace, wish.name))
-                        rows.append(_row(wish, now))
+                    asked = batch[number]
+                    job = (asked.wish.namespace, asked.wish.name)
+                    exceeded = None if job in named else exceeded_by(used, asked.bounds, asked.wish, asked.now)
+                    is_new = exceeded is None and job not in named
+                    if is_new:
+                        used = used.and_one(asked.now, asked.bounds.minutes_of(asked.wish))
+                        named.add(job)
+                        rows.append(_row(asked.wish, asked.now))
+                    answers[number] = Answer(exceeded or is_new, used)
                 if rows:
                     await connection.execute(_INSERT, rows)
-        return answers
+        return [answers[number] for number in range(len(batch))]
 
     async def release(self, wish: Wish) -> None:
         """The job was refused: it does not count."""
@@ -148,16 +174,20 @@ class Ledger:
 
     async def open(self, before: int, user: str | None = None) -> Sequence[Open]:
         """Reservations older than this that are still open, the oldest first."""
-        query = select(_R.namespace, _R.name, _R.created).where(_R.ended.is_(None), _R.created < before)
+        query = select(_R.namespace, _R.name, _R.created, _R.minutes).where(_R.ended.is_(None), _R.created < before)
         if user is not None:
             query = query.where(_R.user == user)
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(_R.created).limit(_MOST_OPEN))
             return [Open(*row) for row in rows]
 
-    async def settle(self, ended: Sequence[Open], never_made: Sequence[Open], now: int) -> None:
-        """Their jobs have ended, or never came to be."""
+    async def settle(
+        self, ended: Sequence[Open], never_made: Sequence[Open], now: int, measured: Sequence[tuple[Open, float]] = ()
+    ) -> None:
+        """Their jobs have ended, or never came to be; the audio of some was measured."""
         async with self._database.write() as connection:
+            for each, minutes in measured:
+                await connection.execute(update(RESERVATIONS).where(_is(each)).values(minutes=minutes))
             for each in ended:
                 await connection.execute(update(RESERVATIONS).where(_is(each)).values(ended=now))
             for each in never_made:
@@ -173,6 +203,7 @@ class Ledger:
 def _row(wish: Wish, now: int) -> dict[str, Any]:
     return {
         "namespace": wish.namespace, "name": wish.name, "created": now, "user": wish.user, "address": wish.address,
+        "minutes": wish.minutes,
     }  # fmt: skip
 
 
@@ -210,8 +241,9 @@ class Used:
     oldest: int | None
     address_hour: int
     address_oldest: int | None
+    minutes: float = 0.0
 
-    def and_one(self, now: int) -> Used:
+    def and_one(self, now: int, minutes: float = 0.0) -> Used:
         """With one more job."""
         return Used(
             self.day + 1,
@@ -220,6 +252,7 @@ class Used:
             self.oldest or now,
             self.address_hour + 1,
             self.address_oldest or now,
+            self.minutes + minutes,
         )
 
 
@@ -235,13 +268,16 @@ def _query() -> Select[Any]:
     """In one statement, since each is a way to the database and back; built once, since that takes as long."""
     own, here = _R.user == bindparam("user"), _R.address == bindparam("address")
     lately, is_open = _R.created > bindparam("hour"), _R.ended.is_(None)
+    today = and_(own, _R.created >= bindparam("day"))
+    minutes = func.coalesce(_R.minutes, bindparam("assumed", type_=Double))
     return select(
-        _count(and_(own, _R.created >= bindparam("day"))),
+        _count(today),
         _count(and_(own, lately)),
         _count(and_(own, is_open)),
         _oldest(and_(own, lately)),
         _count(and_(here, lately)),
         _oldest(and_(here, lately)),
+        func.coalesce(func.sum(case((today, minutes), else_=0.0)), 0.0),
     ).where(or_(and_(own, _R.created >= bindparam("since")), and_(own, is_open), and_(here, lately)))
 
 
@@ -249,9 +285,11 @@ _USED: Final = _query()
 _INSERT: Final = insert(RESERVATIONS)
 
 
-async def _used(connection: AsyncConnection, user: str, address: str, now: int) -> Used:
+async def _used(connection: AsyncConnection, user: str, address: str, at: tuple[int, float]) -> Used:
+    """``at`` that moment, with so many minutes of a job whose length is not known."""
+    now, assumed = at
     day, hour = now - now % DAY, now - HOUR
-    values = {"user": user, "address": address, "day": day, "hour": hour, "since": min(day, hour)}
+    values = {"user": user, "address": address, "day": day, "hour": hour, "since": min(day, hour), "assumed": assumed}
     return Used(*(await connection.execute(_USED, values)).one())
 
 
@@ -263,7 +301,7 @@ async def _named(connection: AsyncConnection, wishes: Sequence[Wish]) -> set[tup
     return {(namespace, name) for namespace, name in (await connection.execute(found)).all()}
 
 
-def exceeded_by(used: Used, bounds: Bounds, now: int) -> Exceeded | None:
+def exceeded_by(used: Used, bounds: Bounds, wish: Wish, now: int) -> Exceeded | None:
     """The first limit that one more job would break."""
     day_ends, hour_ends = now - now % DAY + DAY, (used.oldest or now) + HOUR
     address_ends = (used.address_oldest or now) + HOUR
@@ -275,4 +313,9 @@ def exceeded_by(used: Used, bounds: Bounds, now: int) -> Exceeded | None:
     ):
         if most is not None and so_far >= most:
             return Exceeded(what, most, ends)
+    most_minutes = bounds.minutes
+    if most_minutes is not None and (
+        used.minutes >= most_minutes or used.minutes + bounds.minutes_of(wish) > most_minutes
+    ):
+        return Exceeded(MINUTES, most_minutes, day_ends)
     return None

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.config import Limits, Tier
 from audiojob_api.access.limits.ledger import Bounds, Exceeded, Ledger, Open, Wish
+from audiojob_api.access.limits.left import Left, left_of, may_have_passed
 from audiojob_api.problems import Problem, invalid_field, unavailable
 from audiojob_api.sql.errors import DatabaseUnavailable
 
@@ -27,6 +29,10 @@ _MOST_DOUBTS: Final = 10_000
 _SOON: Final = 30
 
 
+def _nobody(_: list[Left]) -> None:
+    return
+
+
 class Fate(StrEnum):
     """What became of a job."""
 
@@ -35,19 +41,27 @@ class Fate(StrEnum):
     ABSENT = "absent"
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A job as it is now, with the minutes of audio that it works on where they have been measured."""
+
+    fate: Fate
+    minutes: float | None = None
+
+
 class Quota:
-    """``fate`` says what became of the job of a namespace and name; it raises a Problem where that is not known."""
+    """``seen`` says what became of the job of a namespace and name; it raises a Problem where that is not known."""
 
     def __init__(
         self,
         limits: Limits,
         ledger: Ledger | None,
-        fate: Callable[[str, str], Awaitable[Fate]],
+        seen: Callable[[str, str], Awaitable[Seen]],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._limits = limits
         self._ledger = ledger
-        self._fate = fate
+        self._seen = seen
         self._clock = clock
         self._doubts: set[tuple[str, str]] = set()
 
@@ -65,26 +79,33 @@ class Quota:
             raise invalid_field("priority", f"must be at most {tier.most_urgent} in your tier, {name}")
         return tier.priority if given is None else given
 
-    async def reserve(self, caller: Identity, wish: Wish) -> bool:
+    def counts_minutes(self, caller: Identity) -> bool:
+        """Whether it matters how long the audio of the caller's jobs is."""
+        return self.tier(caller)[1].audio_minutes_per_day is not None
+
+    async def reserve(self, caller: Identity, wish: Wish, tell: Callable[[list[Left]], None] = _nobody) -> bool:
         """Whether the job has a new place; False where its name has one already, or nothing is counted.
 
-        Raises a 429 Problem that names the limit, or 503 where that cannot be known.
+        ``tell`` gets what is left of each limit. Raises a 429 Problem that names the limit, or 503 where that cannot
+        be known.
         """
         name, tier = self.tier(caller)
         bounds = Bounds(
-            tier.jobs_per_day, tier.jobs_per_hour, tier.concurrent_jobs, self._limits.jobs_per_hour_per_address
-        )
-        if self._ledger is None or bounds == Bounds():
+            tier.jobs_per_day, tier.jobs_per_hour, tier.concurrent_jobs, self._limits.jobs_per_hour_per_address,
+            tier.audio_minutes_per_day, self._limits.minutes_until_known,
+        )  # fmt: skip
+        if self._ledger is None or bounds == Bounds(assumed=bounds.assumed):
             return False
         try:
-            found = await self._ledger.reserve(wish, bounds, self._now())
-            if isinstance(found, Exceeded) and found.ends is None and await self._settle(wish.user):
-                found = await self._ledger.reserve(wish, bounds, self._now())
+            found = await self._ledger.ask(wish, bounds, self._now())
+            if may_have_passed(found.answer) and await self._settle(wish.user):
+                found = await self._ledger.ask(wish, bounds, self._now())
         except DatabaseUnavailable:
             raise unavailable("Your limits cannot be looked up at the moment, so no job is made.") from None
-        if isinstance(found, Exceeded):
-            raise self._refusal(found, name)
-        return found
+        tell(left_of(found.used, bounds, self._now()))
+        if isinstance(found.answer, Exceeded):
+            raise self._refusal(found.answer, name)
+        return found.answer
 
     async def made(self, wish: Wish, *, new: bool, reserved: bool, caller: Identity) -> None:
         """What the creation came to: a place counts once for each job that was made."""
@@ -141,8 +162,14 @@ class Quota:
         now = self._now()
         ended: list[Open] = []
         never: list[Open] = []
+        measured: list[tuple[Open, float]] = []
         for row in await self._ledger.open(now, user):
-            fate, age = await self._fate(row.namespace, row.name), now - row.created
+            seen, age = await self._seen(row.namespace, row.name), now - row.created
+            fate = seen.fate
+            # One that has ended without a length worked on none; one that nobody saw end keeps what was assumed.
+            minutes = 0.0 if seen.minutes is None and fate is Fate.ENDED else seen.minutes
+            if minutes is not None and minutes != row.minutes:
+                measured.append((row, minutes))
             doubted = (row.namespace, row.name) in self._doubts
             if doubted and fate is Fate.ABSENT and age > _DOUBTED_AFTER:
                 never.append(row)
@@ -150,9 +177,9 @@ class Quota:
                 ended.append(row)
             if doubted and age > _DOUBTED_AFTER:
                 self._doubts.discard((row.namespace, row.name))
-        if ended or never:
-            await self._ledger.settle(ended, never, now)
-        return bool(ended or never)
+        if ended or never or measured:
+            await self._ledger.settle(ended, never, now, measured)
+        return bool(ended or never or measured)
 
     def _now(self) -> int:
         return int(self._clock() * 1_000)

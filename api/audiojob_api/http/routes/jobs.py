@@ -32,6 +32,7 @@ from audiojob_api.http.deps import (
     files_of,
 )
 from audiojob_api.http.errors import responses
+from audiojob_api.http.limits import note_left
 from audiojob_api.http.openapi import JOB_AND_FILE
 from audiojob_api.http.routes.queries import Asked
 from audiojob_api.jobs.compat import CompatPage, JobAnswer
@@ -85,8 +86,9 @@ class _Maker:
 
     async def _within_limits(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Created:
         address = client_site(request.client.host) if request.client else ""
-        wish = Wish(requester.namespace, wanted["metadata"]["name"], requester.user, address)
-        reserved = await self.quota.reserve(self.caller, wish)
+        minutes = await self._measured(wanted["spec"]) if self.quota.counts_minutes(self.caller) else None
+        wish = Wish(requester.namespace, wanted["metadata"]["name"], requester.user, address, minutes)
+        reserved = await self.quota.reserve(self.caller, wish, lambda left: note_left(request, left))
         try:
             created = await create_once(wanted, requester, self.writer, self.live)
         except (ServerError, TransportError):
@@ -99,6 +101,10 @@ class _Maker:
             raise
         await self.quota.made(wish, new=created.new, reserved=reserved, caller=self.caller)
         return created
+
+    async def _measured(self, spec: dict[str, Any]) -> float | None:
+        """Minutes of audio, where another job has worked on the same before; what the caller says is not asked."""
+        return None if self.estimator is None else await self.estimator.measured_minutes(spec)
 
 
 async def _maker(space: InSpace, require: Required, show: Shown, services: AllServices, caller: Caller) -> _Maker:

@@ -92,6 +92,12 @@ class Estimator:
         total = self._put_together(spec, pipeline, works, (minutes, Basis.TYPICAL), {}).total
         return None if total is None else total.seconds
 
+    async def measured_minutes(self, spec: Object) -> float | None:
+        """How long the media is that another job made, or that the job to try again worked on; None if unknown."""
+        if (retried := spec.get("retryOf")) and (job := await self._jobs.reader.find(retried)) is not None:
+            return minutes_of(job)
+        return await self._of_source(spec)
+
     async def told(self, job: Object) -> Object:
         """A new job with how long it may take. It is made already: nothing is waited for long, and nothing fails."""
         if len(self._pending) >= _MOST_PENDING:

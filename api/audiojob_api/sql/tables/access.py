@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, String, Table, Text
 
 from audiojob_api.sql.tables.base import METADATA
 
@@ -35,6 +35,7 @@ RESERVATIONS: Final = Table(
     Column("user", String(320), nullable=False),
     Column("address", String(64), nullable=False),
     Column("ended", BigInteger),
+    Column("minutes", Double),  # of audio that the job works on, as measured; NULL while that is not known
     Index("ix_reservation_user", "user", "created"),
     Index("ix_reservation_address", "address", "created"),
     Index("ix_reservation_ended", "ended"),

@@ -170,7 +170,8 @@ def test_limits_by_tier_hold_at_the_call(house: House) -> None:
     ann = house.issuer.token()
     first = house.send(ann, "POST", JOBS, JOB)
     assert (first.status_code, first.json()["spec"]["priority"]) == (201, 2)
-    assert first.headers["ratelimit-policy"] == '"burst";q=30;w=60'
+    assert first.headers["ratelimit-policy"] == '"burst";q=30;w=60, "jobs-day";q=2;w=86400'
+    assert '"jobs-day";r=1;t=' in first.headers["ratelimit"]
     assert house.send(ann, "POST", JOBS, {**JOB, "priority": 6}).status_code == 422, "more urgent than the tier has"
     for failure, status in ((Forbidden(403, "Forbidden", "quota"), 403), (ServerError(500, "InternalError", "x"), 503)):
         house.team.failure = failure
@@ -179,6 +180,7 @@ def test_limits_by_tier_hold_at_the_call(house: House) -> None:
     refused = house.send(ann, "POST", JOBS, JOB)
     assert (refused.status_code, refused.json()["type"]) == (429, "/problems/limit-reached"), "unknown fates count"
     assert "2 jobs a day of your tier, free" in refused.json()["detail"]
+    assert '"jobs-day";r=0;t=' in refused.headers["ratelimit"]
     paid = house.issuer.token(sub="paula", plan="paid")
     assert {house.send(paid, "POST", JOBS, JOB).json()["spec"]["priority"] for _ in range(4)} == {8}
     statuses = [house.send(paid, "GET", JOBS).status_code for _ in range(40)]

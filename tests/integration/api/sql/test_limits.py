@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,8 @@ import pytest
 from audiojob_api.access.authorizer import Grant, Identity, Role
 from audiojob_api.access.config import Limits
 from audiojob_api.access.limits.ledger import DAY, HOUR, Bounds, Exceeded, Ledger, Wish
-from audiojob_api.access.limits.quota import Fate, Quota
+from audiojob_api.access.limits.left import Left
+from audiojob_api.access.limits.quota import Fate, Quota, Seen
 from audiojob_api.problems import Problem
 from audiojob_api.sql.database import Database
 from audiojob_api.sql.url import parse
@@ -90,6 +91,8 @@ HISTORY = {
     "the address's": (
         Bounds(address_hour=1), [NOON - 5], NOON, Exceeded("jobs an hour from one address", 1, NOON - 5 + HOUR),
     ),
+    "a day's minutes below what is assumed": (Bounds(minutes=2, assumed=5), [], NOON, True),
+    "no minutes a day": (Bounds(minutes=0, assumed=5), [], NOON, Exceeded("minutes of audio a day", 0, 20_001 * DAY)),
     "no limit": (Bounds(at_once=None), [NOON] * 9, NOON, True),
 }  # fmt: skip
 
@@ -118,12 +121,13 @@ async def test_a_name_counts_once_until_its_job_has_ended(database: Database) ->
     assert [row.name for row in await ledger.open(NOON + 4 * DAY)] == ["song"], "what has not ended stays"
 
 
-def quota(database: Database, fates: dict[str, Fate], now: list[int], **tier: int) -> Quota:
-    async def fate(_: str, name: str) -> Fate:
-        return fates.get(name, Fate.ABSENT)
+def quota(database: Database, fates: Mapping[str, Fate | Seen], now: list[int], **tier: int) -> Quota:
+    async def seen(_: str, name: str) -> Seen:
+        found = fates.get(name, Fate.ABSENT)
+        return found if isinstance(found, Seen) else Seen(found)
 
     limits = Limits.model_validate({"tiers": {"free": tier}})
-    return Quota(limits, Ledger(database), fate, lambda: now[0] / 1_000)
+    return Quota(limits, Ledger(database), seen, lambda: now[0] / 1_000)
 
 
 async def refusal(asked: Any) -> Problem:
@@ -164,6 +168,47 @@ async def test_a_job_that_was_made_counts_though_its_ttl_took_it_at_once(databas
     assert (await refusal(limits.reserve(ANN, wish("other")))).kind == "limit-reached"
 
 
+async def test_minutes_of_audio_count_as_they_are_measured_and_not_as_they_are_told(database: Database) -> None:
+    now, seen, left = [NOON], dict[str, Seen](), list[Left]()
+    limits = quota(database, seen, now, audioMinutesPerDay=12)
+    for name in ("one", "two"):
+        assert await limits.reserve(ANN, wish(name), left.extend)
+        seen[name] = Seen(Fate.OPEN)
+    assert [(each.policy, each.room) for each in left] == [
+        ('"audio-minutes-day";q=12;w=86400', f'"audio-minutes-day";r={room};t=43200') for room in (7, 2)
+    ], "each counts as five, while nobody knows"
+    refused = await refusal(limits.reserve(ANN, wish("three")))
+    assert refused.detail == (
+        "The limit of 12 minutes of audio a day of your tier, free is reached; try again at 2024-10-05T00:00:00Z."
+    )
+    now[0] += 1
+    seen["one"] = Seen(Fate.OPEN, minutes=1.5)
+    assert await limits.reserve(ANN, wish("three")), "one is shorter, which is seen at once"
+    now[0] += 1
+    seen |= {"two": Seen(Fate.ENDED), "three": Seen(Fate.ENDED, minutes=4.0)}
+    known = Wish("team", "four", "ann", "192.0.2.1", minutes=6.6)
+    assert (await refusal(limits.reserve(ANN, known))).status == 429, "two worked on none: 1.5 + 4 + 6.6"
+    assert await limits.reserve(ANN, Wish("team", "five", "ann", "192.0.2.1", minutes=6.4))
+    now[0] = 20_001 * DAY
+    assert await limits.reserve(ANN, wish("six")), "another day"
+
+
+async def test_a_job_that_nobody_saw_end_keeps_what_was_assumed(database: Database) -> None:
+    now = [NOON]
+    limits = quota(database, {}, now, audioMinutesPerDay=8)
+    assert await limits.reserve(ANN, wish("gone"))
+    now[0] += 600_000
+    await limits._settle(None)
+    await refusal(limits.reserve(ANN, wish("next")))
+
+
+async def test_two_replicas_share_the_minutes(database: Database, twin: Database) -> None:
+    ledgers = [Ledger(database), Ledger(twin)]
+    bounds = Bounds(minutes=100, assumed=5)
+    asked = [ledgers[number % 2].reserve(wish(f"job-{number}"), bounds, NOON + number) for number in range(60)]
+    assert (await asyncio.gather(*asked)).count(True) == 20
+
+
 async def test_the_refusal_says_which_limit_and_when_it_ends(database: Database) -> None:
     limits = quota(database, {}, [NOON + 500], jobsPerDay=1)
     assert await limits.reserve(ANN, wish("one"))
@@ -184,5 +229,5 @@ async def test_while_the_database_is_away_no_job_is_made(database: Database) -> 
     assert await limits.reserve(paid, wish("two")) is False, "whose jobs nobody counts need none"
 
 
-async def _no(*_: str) -> Fate:
+async def _no(*_: str) -> Seen:
     raise AssertionError

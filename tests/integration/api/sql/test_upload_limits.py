@@ -8,7 +8,7 @@ import pytest
 from tests.integration.api.sql.test_limits import ANN, NOON, refusal, twin
 
 from audiojob_api.access.config import Limits
-from audiojob_api.access.limits.quota import Fate, Quota
+from audiojob_api.access.limits.quota import Quota, Seen
 from audiojob_api.access.limits.upload_quota import UploadBounds, UploadQuota
 from audiojob_api.access.limits.uploads import Full, Kept, Room, StoredBytes
 from audiojob_api.problems import unavailable
@@ -56,7 +56,7 @@ async def test_of_what_is_gone_the_room_is_free_at_once_and_nothing_is_free_whil
             raise found
         return found
 
-    async def fate(_: str, __: str) -> Fate:
+    async def fate(_: str, __: str) -> Seen:
         raise AssertionError
 
     given = {"tiers": {"free": {"storedBytes": 100, "maxUploadBytes": 60}}}
