@@ -22,7 +22,9 @@ from audiojob_types.constants import DEFAULT_QUEUE, MAX_PHASES
 from audiojob_types.contract import Device
 from audiojob_types.ordering import DEFAULT_PRIORITY
 
-router = APIRouter(prefix="/api/v1", tags=["jobs"], responses=responses(400, 401, 403, 404, 413, 415, 422, 429, 500, 503))
+router = APIRouter(
+    prefix="/api/v1", tags=["jobs"], responses=responses(400, 401, 403, 404, 413, 415, 422, 429, 500, 503)
+)
 
 _LONGEST = 604_800
 
