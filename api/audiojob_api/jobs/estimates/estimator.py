@@ -18,7 +18,7 @@ from audiojob_api.jobs.listing.rows import row_of
 from audiojob_api.jobs.ports import NamespaceJobs, Pipelines
 from audiojob_api.jobs.statistics.sums import minutes_of, sums_of
 from audiojob_api.jobs.statistics.work import Works, works_of
-from audiojob_api.problems import Problem, invalid_field
+from audiojob_api.problems import FieldProblem, Problem
 from audiojob_api.sql.errors import DatabaseUnavailable
 from audiojob_kube.errors import ApiError, TransportError
 from audiojob_types.resources.job import State
@@ -65,14 +65,15 @@ class Estimator:
         self._pending: set[asyncio.Future[float | None]] = set()
 
     async def pipeline(self, name: str) -> AudioPipelineSpec:
-        """The pipeline. Raises a 422 Problem for one that does not exist."""
+        """The pipeline. Raises a 404 Problem for one that does not exist."""
         found = await self._pipelines.find(name)
         if found is None:
-            raise invalid_field("pipeline", f"there is no pipeline {name!r}")
+            detail = f"pipeline: there is no pipeline {name!r}"
+            raise Problem(404, "not-found", detail, (FieldProblem(pointer="/pipeline", detail=detail),))
         return found
 
     async def estimate(self, spec: Object, told_minutes: float | None) -> Estimate:
-        """Of a job with this spec. Raises a 422 Problem for an unknown pipeline, DatabaseUnavailable."""
+        """Of a job with this spec. Raises a 404 Problem for an unknown pipeline, DatabaseUnavailable."""
         pipeline = await self.pipeline(spec["pipeline"])
         now_ms = round(self._clock() * 1_000)
         lately = await self._lately(spec["pipeline"])

@@ -92,7 +92,7 @@ class EstimateView(BaseModel):
 async def estimate(
     body: EstimateRequest, space: InSpace, services: AllServices, caller: Caller, require: Required
 ) -> JSONResponse:
-    """200; 422 for a pipeline that does not exist. Limits are not looked at, and nothing counts."""
+    """200; 404 for a pipeline that does not exist. Limits are not looked at, and nothing counts."""
     check(body)
     spec = body.spec()
     told = spec.pop("durationSeconds", None)

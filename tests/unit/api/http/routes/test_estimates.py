@@ -80,7 +80,6 @@ def test_where_the_length_comes_from(client: TestClient, body: dict[str, Any], b
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({"pipeline": "none"}, "/pipeline"),
         ({"pipeline": "separate", "durationSeconds": 0}, "/durationSeconds"),
         ({"pipeline": "separate", "durationSeconds": 1e9}, "/durationSeconds"),
         ({"pipeline": "separate", "durationSeconds": "x"}, "/durationSeconds"),
@@ -91,6 +90,11 @@ def test_where_the_length_comes_from(client: TestClient, body: dict[str, Any], b
 def test_what_cannot_be_estimated_names_the_field(client: TestClient, body: dict[str, Any], pointer: str) -> None:
     answer = client.post(ESTIMATE, json=body)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, pointer), answer.text
+
+
+def test_an_unknown_pipeline_is_said(client: TestClient) -> None:
+    answer = client.post(ESTIMATE, json={"pipeline": "none"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (404, "/pipeline"), answer.text
 
 
 def test_who_comes_waits_behind_those_of_its_priority(client: TestClient, backend: MemoryBackend) -> None:
