@@ -16,6 +16,7 @@ _WINDOW_SECONDS, _HOP_SECONDS = 12.0, 4.0
 _FOURIER: Final = 8_192
 _USUAL, _OCTAVES = 90.0, 0.55  # the prior: a normal distribution over the logarithm of the tempo
 _NEAR_OCTAVES: Final = 0.4  # of the main tempo, where it changes
+_NOISE: Final = 0.15  # of the strongest period: what is below comes from the window's edges, not from the notes
 _OVERTONES: Final = 0.5  # what the subdivision counts
 _CHANGE_COSTS: Final = 1.2  # a change of tempo by 1 % from window to window
 
@@ -56,7 +57,8 @@ def tempos_of(onsets: Onsets, given: float | None = None) -> Tempos:
     if given is not None:
         prior = -0.5 * (np.log2(tempos / given) / (_OCTAVES / 10)) ** 2
     # The whole says which of the periods that fit each window is the beat; windows say how it changes.
-    whole = strengths.mean(axis=0) * np.exp(prior)
+    mean = strengths.mean(axis=0)
+    whole = np.where(mean > _NOISE * mean.max(), mean * np.exp(prior), 0)
     main = tempos[int(np.argmax(whole))]
     near = np.exp(-0.5 * (np.log2(tempos / main) / _NEAR_OCTAVES) ** 2)
     path = _path(strengths * near)

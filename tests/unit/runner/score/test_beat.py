@@ -43,6 +43,15 @@ def test_the_beat_of(quarters: int, melody: tuple[float, ...], left: Left, tempo
     assert score.tempos[0].quarters_per_minute == pytest.approx(tempo, rel=0.01)
 
 
+@pytest.mark.parametrize("seconds", [2.0, 0.6, 0.3, 0.2], ids=["30 a minute", "100", "200", "300"])
+def test_even_notes_are_divisions_or_multiples_of_the_beat_however_fast_they_are(seconds: float) -> None:
+    keys = (60, 62, 64, 65, 67, 65, 64, 62)
+    notes = [HeardNote(0.5 + at * seconds, 0.5 + (at + 0.9) * seconds, keys[at % 8]) for at in range(48)]
+    score = arrange([PartNotes("Piano", Instrument.PIANO, notes)])
+    tempo = score.tempos[0].quarters_per_minute
+    assert any(tempo * ratio == pytest.approx(60 / seconds, rel=0.01) for ratio in (2 / 3, 1, 2, 3))
+
+
 def test_what_speaks_for_a_beat_is_where_in_it_things_begin() -> None:
     places = np.arange(16) / 2  # halves of beats: strong and low ones on the beat
     groups = Groups(places, np.where(places % 1 == 0, 2.0, 1.0), np.where(places % 1 == 0, 40, 70))
