@@ -23,7 +23,7 @@ from audiojob_files.settings import FilesSettings
 from audiojob_files.stored import Stored, stored_by
 from audiojob_files.uploads.receiving import Receiver, Turns
 from audiojob_files.uploads.whole import WholeReceiver
-from audiojob_store.ticket import HEADER, MAX_LIST_BYTES, NEXT_PIECE, QUERY, Link, Ticket, UploadState, Verb, ZipList
+from audiojob_store.ticket import HEADER, MAX_LIST_BYTES, NEXT_PIECE, Link, Ticket, UploadState, Verb, ZipList
 
 _log = logging.getLogger(__name__)
 
@@ -179,8 +179,7 @@ class FilesApp:
     # ---------------------------------------------------------------- shared
 
     def _ticket(self, request: web.Request, verb: Verb) -> Ticket:
-        text = request.headers.get(HEADER) or request.query.get(QUERY)
-        return self._gate.admit(text, verb, request.match_info.get("id"))
+        return self._gate.admit(request.headers.get(HEADER), verb, request.match_info.get("id"))
 
     def _own(self, key: str) -> str:
         """The key, if it lies in this namespace's folder. What else a key may be is looked at where it is opened."""

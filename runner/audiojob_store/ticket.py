@@ -13,7 +13,6 @@ from pydantic import Field
 from audiojob_types.base import Key, Sha256, WireModel
 
 HEADER: Final = "Audiojob-Ticket"
-QUERY: Final = "ticket"  # of a link that a client is given, which sends no header of ours
 ISSUER: Final = "audiojob-api"
 ALGORITHM: Final = "EdDSA"
 MAX_SECONDS: Final = 600

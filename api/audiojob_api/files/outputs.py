@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
@@ -172,8 +172,8 @@ def zip_call(namespace: str, job: Object, outputs: Sequence[Output]) -> Call:
     return Call(namespace, "POST", "/v1/zip", Verb.ZIP, job["metadata"]["uid"], claims, body=listed)
 
 
-def listing(job: Object, outputs: Sequence[Output], url: str) -> Object:
-    """The JSON form of :class:`OutputList`; ``url`` is that of the list."""
+def listing(job: Object, outputs: Sequence[Output], url: Callable[[str], str]) -> Object:
+    """The JSON form of :class:`OutputList`; ``url`` is the address of what stands below the list's own."""
     return {
         "state": job.get("status", {}).get("state", State.PENDING),
         "count": len(outputs),
@@ -186,7 +186,7 @@ def listing(job: Object, outputs: Sequence[Output], url: str) -> Object:
                 "bytes": each.record.bytes,
                 "sha256": each.record.sha256,
                 "intermediate": each.intermediate,
-                "url": f"{url}/{each.record.name}?phase={each.phase}",
+                "url": url(f"{each.record.name}?phase={each.phase}"),
             }
             for each in outputs[:MAX_SHOWN]
         ],

@@ -104,12 +104,9 @@ async def stored_bytes(files: Files, namespace: str, upload: str, username: str)
         raise
 
 
-def view(state: UploadState, url: str) -> Object:
-    """The JSON form of :class:`UploadView`; ``url`` is the upload's own."""
-    shown = UploadView(
-        **state.model_dump(), part_count=parts_of(state.bytes), part_url=f"{url}/parts/{{part}}"
-    )  # fmt: skip
-    return shown.to_wire()
+def view(state: UploadState, part_url: str) -> Object:
+    """The JSON form of :class:`UploadView`."""
+    return UploadView(**state.model_dump(), part_count=parts_of(state.bytes), part_url=part_url).to_wire()
 
 
 async def key_of(files: Files, namespace: str, upload: UploadId, username: str) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
+from urllib.parse import urlencode
 
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -99,6 +100,14 @@ def space_of(connection: HTTPConnection) -> Space:
     """The namespace that this request or WebSocket is about. ``authorize`` comes before: it found out."""
     found: Space = connection.scope["state"][_SPACE]
     return found
+
+
+def followed(connection: HTTPConnection, url: str) -> str:
+    """An address in an answer, as whoever asked may follow it: with the namespace that the request names."""
+    named = connection.query_params.get("namespace")
+    if not named:
+        return url
+    return url + ("&" if "?" in url else "?") + urlencode({"namespace": named})
 
 
 async def _caller(connection: HTTPConnection) -> Identity:

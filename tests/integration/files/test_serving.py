@@ -136,6 +136,11 @@ async def test_a_file_that_has_changed_its_size_is_not_served(song: Service) -> 
         assert answer.status == 404
 
 
+async def test_a_ticket_in_an_address_is_none(song: Service) -> None:
+    async with song.call("GET", f"/v1/file?ticket={read(song)}", None) as answer:
+        assert answer.status == 403
+
+
 async def test_no_ticket_no_file(song: Service) -> None:
     now = 1_700_000_000
     tickets = {

@@ -95,6 +95,20 @@ async def test_a_song_goes_in_by_parts_and_is_the_source_of_a_job_of_its_maker_a
 
 
 @BOTH
+async def test_addresses_in_answers_lead_into_the_namespace_that_was_asked_about(api: Api) -> None:
+    announced = {"name": "a.flac", "bytes": 4, "mediaType": "audio/flac"}
+    status, headers, made = await api.ask("POST", f"/uploads?namespace={NAMESPACE}", json=announced)
+    assert (status, headers["Location"]) == (201, f"/api/v1/uploads/{made['id']}?namespace={NAMESPACE}")
+    assert made["partUrl"] == f"/api/v1/uploads/{made['id']}/parts/{{part}}?namespace={NAMESPACE}"
+    sent = await api.ask("PUT", made["partUrl"].removeprefix("/api/v1").format(part=1), data=io.BytesIO(b"fLaC"))
+    assert sent[0] == 200
+    put(api, "Succeeded", publish(api, "separate", {"vocals": SONG}))
+    _, _, listed = await api.ask("GET", f"/jobs/song/outputs?namespace={NAMESPACE}")
+    url = listed["outputs"][0]["url"]
+    assert url == f"/api/v1/jobs/song/outputs/vocals?phase=separate&namespace={NAMESPACE}"
+    assert (await api.ask("GET", url.removeprefix("/api/v1")))[2] == SONG
+
+
 async def test_outputs_come_out_whole_by_range_and_as_a_zip(api: Api) -> None:
     stems = {"vocals": SONG, "drums": SONG[:1000]}
     put(api, "Succeeded", publish(api, "fetch", {"source": b"abc"}), publish(api, "separate", stems))

@@ -124,11 +124,9 @@ class Ledger:
             del self._waiting[:_TOGETHER]
             try:
                 answers = await self._decide(batch) if batch else []
-                for asked, answer in zip(batch, answers, strict=True):
-                    if not asked.answer.done():
-                        asked.answer.set_result(answer)
-                    elif answer.answer is True:  # whoever asked has gone, and makes no job
-                        await self.release(asked.wish)
+                gone = [each.wish for each, found in zip(batch, answers, strict=True) if _tell(each, found)]
+                for wish in gone:  # last: the others have their places, whatever becomes of this
+                    await self.release(wish)
             except Exception as error:  # noqa: BLE001 - theirs, whatever it is
                 for asked in batch:
                     if not asked.answer.done():
@@ -198,6 +196,14 @@ class Ledger:
         async with self._database.write() as connection:
             await connection.execute(delete(RESERVATIONS).where(_R.ended < now - 2 * DAY))
             await connection.execute(delete(TURNS).where(TURNS.c.at < now - 2 * DAY))
+
+
+def _tell(asked: _Asked, answer: Answer) -> bool:
+    """Whether there is nobody to tell of a new place: whoever asked has gone, and makes no job."""
+    if asked.answer.done():
+        return answer.answer is True
+    asked.answer.set_result(answer)
+    return False
 
 
 def _row(wish: Wish, now: int) -> dict[str, Any]:

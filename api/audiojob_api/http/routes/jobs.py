@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
@@ -30,6 +29,7 @@ from audiojob_api.http.deps import (
     Shown,
     caller_who_may,
     files_of,
+    followed,
 )
 from audiojob_api.http.errors import responses
 from audiojob_api.http.limits import note_left
@@ -75,9 +75,7 @@ class _Maker:
         if (priority := self.quota.priority(self.caller, spec.get("priority"))) is not None:
             spec["priority"] = priority
         created = await self._within_limits(request, wanted, requester)
-        location = request.url_for("get_job", name=created.job["metadata"]["name"]).path
-        if named := request.query_params.get("namespace"):
-            location += "?" + urlencode({"namespace": named})
+        location = followed(request, request.url_for("get_job", name=created.job["metadata"]["name"]).path)
         status = 201 if created.new else 200
         job = created.job
         if created.new and self.estimator is not None:

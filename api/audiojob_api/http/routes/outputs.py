@@ -13,7 +13,7 @@ from audiojob_api.access.rights import Call
 from audiojob_api.files import outputs
 from audiojob_api.files.outputs import OutputList
 from audiojob_api.files.ports import Files
-from audiojob_api.http.deps import ExistingJob, InSpace, StoredFiles, caller_who_may
+from audiojob_api.http.deps import ExistingJob, InSpace, StoredFiles, caller_who_may, followed
 from audiojob_api.http.errors import responses
 from audiojob_api.http.relay import FILE_ANSWERS, RANGES, Relay, asked
 from audiojob_api.problems import Problem
@@ -34,7 +34,8 @@ async def list_outputs(request: Request, job: ExistingJob, space: InSpace, files
     """200; 202 while the job goes on, 409 where it failed, 410 once the files were removed."""
     outputs.require_there(job)
     found = await outputs.outputs_of(files, space.namespace, job)
-    return JSONResponse(outputs.listing(job, found, request.url.path))
+    above = request.url.path
+    return JSONResponse(outputs.listing(job, found, lambda below: followed(request, f"{above}/{below}")))
 
 
 @router.get(

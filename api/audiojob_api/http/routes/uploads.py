@@ -14,7 +14,7 @@ from audiojob_api.access.rights import Call
 from audiojob_api.files import uploads
 from audiojob_api.files.uploads import UploadRequest, UploadView
 from audiojob_api.http.bodies import require_json
-from audiojob_api.http.deps import InSpace, Live, StoredFiles, UploadLimits, caller_who_may
+from audiojob_api.http.deps import InSpace, Live, StoredFiles, UploadLimits, caller_who_may, followed
 from audiojob_api.http.errors import responses
 from audiojob_api.problems import Problem, is_unclear
 from audiojob_store.ticket import UPLOAD_PATTERN, UploadState, Verb
@@ -48,8 +48,9 @@ _BODY: Final[dict[str, Any]] = {
 
 def _answer(request: Request, state: UploadState, status: int = 200) -> JSONResponse:
     url = request.url_for("get_upload", upload=state.id).path
-    headers = {"Location": url} if status == 201 else {}
-    return JSONResponse(uploads.view(state, url), status_code=status, headers=headers)
+    headers = {"Location": followed(request, url)} if status == 201 else {}
+    shown = uploads.view(state, followed(request, f"{url}/parts/{{part}}"))
+    return JSONResponse(shown, status_code=status, headers=headers)
 
 
 @router.post(

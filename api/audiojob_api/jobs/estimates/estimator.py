@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from audiojob_api.jobs.estimates.reuse import finished_before, reused_phases, same_input
+from audiojob_api.jobs.estimates.reuse import finished_before, reused_phases, same_input, works_on_the_same
 from audiojob_api.jobs.estimates.steps import Step, Total, steps_of, total_of
 from audiojob_api.jobs.listing.query import Filter, Order, Query, Where
 from audiojob_api.jobs.listing.rows import row_of
@@ -96,7 +96,8 @@ class Estimator:
     async def measured_minutes(self, spec: Object) -> float | None:
         """How long the media is that another job made, or that the job to try again worked on; None if unknown."""
         if (retried := spec.get("retryOf")) and (job := await self._jobs.reader.find(retried)) is not None:
-            return minutes_of(job)
+            # Who names another one's source there would have a long file counted as that one's short file.
+            return minutes_of(job) if works_on_the_same(spec, job.get("spec") or {}) else None
         return await self._of_source(spec)
 
     async def told(self, job: Object) -> Object:

@@ -25,7 +25,12 @@ def same_input(wanted: Object, spec: Object) -> bool:
     """Whether two specs work on the same: an address, or another job's output. A file may be replaced by its name."""
     source, inputs = wanted.get("source") or {}, wanted.get("inputs") or []
     fixed = set(source) <= {"url", "jobRef"} and all(set(each) <= {"name", "text"} for each in inputs)
-    return fixed and source == (spec.get("source") or {}) and list(inputs) == list(spec.get("inputs") or [])
+    return fixed and works_on_the_same(wanted, spec)
+
+
+def works_on_the_same(wanted: Object, spec: Object) -> bool:
+    """Whether two specs name the same source and inputs."""
+    return all((wanted.get(name) or None) == (spec.get(name) or None) for name in ("source", "inputs"))
 
 
 def reused_phases(wanted: Object, pipeline: AudioPipelineSpec, jobs: Iterable[Object], now_ms: int) -> dict[str, str]:

@@ -15,6 +15,7 @@ from audiojob_api.access.limits.left import Left
 from audiojob_api.access.limits.quota import Fate, Quota, Seen
 from audiojob_api.problems import Problem
 from audiojob_api.sql.database import Database
+from audiojob_api.sql.errors import DatabaseUnavailable
 from audiojob_api.sql.url import parse
 
 pytestmark = pytest.mark.integration
@@ -74,6 +75,29 @@ async def test_who_has_gone_has_no_place(database: Database) -> None:
     waiting.cancel()
     await asyncio.gather(first, waiting, return_exceptions=True)
     assert await ledger.reserve(wish("c"), bounds, NOON) is True
+
+
+async def test_who_has_gone_takes_nobody_elses_place_where_the_database_fails(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, bounds = Ledger(database), Bounds(day=5)
+
+    async def fail(_: Wish) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(ledger, "release", fail)
+    gone = asyncio.create_task(ledger.reserve(wish("a"), bounds, NOON))
+    stays = asyncio.create_task(ledger.reserve(wish("b"), bounds, NOON))
+    decide = ledger._decide
+
+    async def leave(batch: Any) -> Any:
+        answers = await decide(batch)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        return answers
+
+    monkeypatch.setattr(ledger, "_decide", leave)
+    assert await stays is True
 
 
 HISTORY = {

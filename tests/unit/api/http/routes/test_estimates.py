@@ -10,6 +10,8 @@ from starlette.testclient import TestClient
 from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.app import create_app
+from audiojob_api.jobs.estimates.estimator import Estimator
+from audiojob_api.jobs.ports import NamespaceJobs
 from audiojob_api.settings import ApiSettings, PriceSettings
 
 ESTIMATE = "/api/v1/estimate"
@@ -75,6 +77,29 @@ def test_an_estimate_makes_nothing(client: TestClient, backend: MemoryBackend) -
 def test_where_the_length_comes_from(client: TestClient, body: dict[str, Any], basis: str, seconds: float) -> None:
     found = client.post(ESTIMATE, json={"pipeline": "separate", **body}).json()
     assert (found["media"]["basis"], found["seconds"]) == (basis, seconds), found
+
+
+@pytest.mark.parametrize(
+    ("spec", "minutes"),
+    [
+        pytest.param({"source": {"jobRef": {"name": "old-2"}}}, 4, id="the output of another job"),
+        pytest.param({"retryOf": "old-0", "source": {"url": "https://example.org/0"}}, 1, id="a retry"),
+        pytest.param({"retryOf": "old-0", "source": {"url": "https://example.org/9"}}, None, id="of another source"),
+        pytest.param(
+            {"retryOf": "old-0", "source": {"jobRef": {"name": "old-2"}}}, None, id="a retry of a job that read others"
+        ),
+        pytest.param(
+            {"retryOf": "old-0", "source": {"url": "https://example.org/0"}, "inputs": [{"name": "b", "text": "x"}]},
+            None,
+            id="with other inputs",
+        ),
+    ],
+)
+async def test_minutes_that_count_are_those_of_the_same_media(
+    client: TestClient, backend: MemoryBackend, spec: dict[str, Any], minutes: float | None
+) -> None:
+    estimator = Estimator(NamespaceJobs(backend, backend, backend), backend.pipelines)
+    assert await estimator.measured_minutes({"pipeline": "separate", **spec}) == minutes
 
 
 @pytest.mark.parametrize(
