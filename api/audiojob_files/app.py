@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from audiojob_files.gate import Gate, Keys
 from audiojob_files.refusals import Refusal, explained
 from audiojob_files.serving import headers
-from audiojob_files.serving.logs import MAX_TAIL, find_log
+from audiojob_files.serving.logs import MAX_PIECES, MAX_TAIL, find_log
 from audiojob_files.serving.sending import Answer, Content
 from audiojob_files.serving.zips import Checksums, Zip
 from audiojob_files.settings import FilesSettings
@@ -28,6 +28,7 @@ from audiojob_store.ticket import HEADER, MAX_LIST_BYTES, NEXT_PIECE, Link, Tick
 _log = logging.getLogger(__name__)
 
 CLEANING_SECONDS: Final = 3_600
+_COMPLETED_AT_ONCE: Final = 2  # each keeps a thread for as long as its file is read: the others are for parts
 _EPOCH: Final = datetime(1980, 1, 1, tzinfo=UTC)
 _TEXT: Final = "text/plain"
 
@@ -43,6 +44,7 @@ class FilesApp:
         self._turns = Turns()
         self._whole = WholeReceiver(self._uploads, self._turns)
         self._checksums = Checksums(self._contents)
+        self._completing = asyncio.Semaphore(_COMPLETED_AT_ONCE)
 
     def routes(self) -> list[web.RouteDef]:
         """Every path; all but the probe ask for a ticket."""
@@ -113,19 +115,23 @@ class FilesApp:
         return answer
 
     async def log(self, request: web.Request) -> web.StreamResponse:
-        """A log: the last lines (``tail``), or the pieces from one on (``from``)."""
+        """A log: the last lines (``tail``), or the pieces from one on (``from``), at most so many (``most``)."""
         ticket = self._ticket(request, Verb.LOG)
+        tail, most = _number(request, "tail", MAX_TAIL), _number(request, "most", MAX_PIECES)
         log = await find_log(self._contents, self._own(ticket.key))
-        told = {NEXT_PIECE: str(log.next)}
-        tail = _number(request, "tail", MAX_TAIL)
         if tail is not None:
-            content = await log.tail(tail)
-            return web.Response(body=content, content_type=_TEXT, charset="utf-8", headers=told)
-        answer = web.StreamResponse(headers=told)
+            part = await log.tail(tail)
+        else:
+            part = log.since(_number(request, "from", 1_000_000) or 0, MAX_PIECES if most is None else most)
+        following = part.numbers[-1] + 1 if part.numbers else log.next
+        answer = web.StreamResponse(headers={NEXT_PIECE: str(following)})
         answer.content_type, answer.charset = _TEXT, "utf-8"
         await answer.prepare(request)
-        async for piece in log.since(_number(request, "from", 1_000_000) or 0):
-            await answer.write(piece)
+        try:
+            async for piece in log.read(part):
+                await answer.write(piece)
+        except Refusal as refusal:  # the head was sent: the connection is all that can end
+            raise ConnectionAbortedError(refusal.detail) from refusal
         await answer.write_eof()
         return answer
 
@@ -158,7 +164,7 @@ class FilesApp:
     async def complete(self, request: web.Request) -> web.Response:
         """Make the parts an upload."""
         ticket = self._ticket(request, Verb.COMPLETE)
-        async with self._turns.of(ticket.key):
+        async with self._turns.of(ticket.key), self._completing:
             work = asyncio.to_thread(self._uploads.complete, ticket.key, ticket.owner, datetime.now(UTC))
             # It goes on where the client has gone: the next one is told the same.
             done = await asyncio.shield(asyncio.ensure_future(work))

@@ -15,7 +15,7 @@ from audiojob_types.resources.job import FINISHED_STATES, PhaseState
 Object = dict[str, Any]
 
 FOLLOW_SECONDS: Final = 3.0
-MAX_LOG_BYTES: Final = 32 * 1024 * 1024
+MAX_PIECE_BYTES: Final = 4 * 1024 * 1024
 _DONE: Final = frozenset({PhaseState.SUCCEEDED, PhaseState.FAILED, PhaseState.CANCELLED})
 
 
@@ -85,15 +85,21 @@ class LogFollowing:
     stopping: asyncio.Event
 
     async def pieces(self, start: int) -> AsyncGenerator[Piece | None, None]:
-        """What is there, then what comes, until the attempt has ended; None where nothing came for a while."""
+        """What is there, then what comes, until the attempt has ended; None where nothing came for a while.
+
+        One piece is asked for at a time: clients that follow long logs must not fill the memory.
+        """
         at = start
-        while True:
+        while not self.stopping.is_set():
             on = goes_on(await self.find(), self.attempt)
             piece = await self._since(at)
-            at = piece.next if piece is not None else at
-            yield piece
-            if not on or self.stopping.is_set():
+            if piece is not None:
+                at = piece.next
+                yield piece
+                continue
+            if not on:
                 return
+            yield None
             try:
                 await asyncio.wait_for(self.stopping.wait(), FOLLOW_SECONDS)
             except TimeoutError:
@@ -101,9 +107,9 @@ class LogFollowing:
 
     async def _since(self, at: int) -> Piece | None:
         try:
-            async with self.files.open(log_call(self.namespace, self.attempt, f"?from={at}")) as answer:
-                content = await answer.read(MAX_LOG_BYTES)
-                following = int(answer.headers.get(NEXT_PIECE, at))
+            async with self.files.open(log_call(self.namespace, self.attempt, f"?from={at}&most=1")) as answer:
+                content = await answer.read(MAX_PIECE_BYTES)
+                following = max(at + 1, int(answer.headers.get(NEXT_PIECE, at)))
         except Problem as problem:
             if problem.status == 404:  # it has written none yet
                 return None

@@ -18,6 +18,14 @@ _NO_LOG: Final = "This attempt has left no log yet; it writes one every 30 secon
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Pieces of a log, the first of them without so many lines."""
+
+    numbers: tuple[int, ...]
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """The pieces of one attempt."""
 
@@ -30,29 +38,38 @@ class Log:
         """The number of the piece to come."""
         return self.numbers[-1] + 1 if self.numbers else 0
 
-    async def since(self, number: int) -> AsyncIterator[bytes]:
-        """The pieces from this number on. Raises a 404 :class:`Refusal` for one that was removed meanwhile."""
-        for each in self.numbers:
-            if each >= number:
-                yield await self._read(each)
+    def since(self, number: int, most: int) -> Part:
+        """At most so many pieces, from this number on."""
+        return Part(tuple(each for each in self.numbers if each >= number)[:most])
 
-    async def tail(self, lines: int) -> bytes:
-        """The last lines, read from the end. What was asked for is in memory: 20 MiB at most are stored of a log."""
-        found: list[bytes] = []
-        count = 0
+    async def tail(self, lines: int) -> Part:
+        """The pieces that hold the last lines, which are counted from the end. Raises as :meth:`read` does."""
+        found: list[int] = []
+        left = lines
         for number in reversed(self.numbers):
-            piece = await self._read(number)
-            found.append(piece)
-            count += piece.count(b"\n")
-            if count >= lines:
+            if left <= 0:
                 break
-        whole = b"".join(reversed(found))
-        kept = whole.splitlines(keepends=True)[-lines:] if lines else []
-        return b"".join(kept)
+            left -= _lines(await self._read(number))
+            found.append(number)
+        return Part(tuple(reversed(found)), max(0, -left))
+
+    async def read(self, part: Part) -> AsyncIterator[bytes]:
+        """Piece by piece: one alone is in memory, however long the log is. Raises a 404 :class:`Refusal` for one that
+        was removed meanwhile.
+        """
+        skipped = part.skipped
+        for number in part.numbers:
+            piece = await self._read(number)
+            yield piece.split(b"\n", skipped)[-1] if skipped else piece
+            skipped = 0
 
     async def _read(self, number: int) -> bytes:
         async with self.contents.opened(f"{self.folder}/{number:04}", None) as file:
             return await file.read(MAX_PIECE_BYTES)
+
+
+def _lines(piece: bytes) -> int:
+    return piece.count(b"\n") + (piece != b"" and not piece.endswith(b"\n"))
 
 
 async def find_log(contents: Contents, prefix: str) -> Log:

@@ -84,9 +84,9 @@ class Uploads:
         return self.shown(record)
 
     def begin(self, record: Record) -> None:
-        """Make the place where its parts come in."""
+        """Make the place where its parts come in. One that is there stays: several may find at once that it lacks."""
         with trees.folder(self.root, self.incoming(record.id), create=True) as folder:
-            os.close(trees.open_in(folder, _DATA, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            os.close(trees.open_in(folder, _DATA, os.O_WRONLY | os.O_CREAT))
         trees.write_file(self.root, f"{self.incoming(record.id)}/{RECORD}", encoded(record))
 
     def shrink(self, upload: str, owner: str | None, size: int) -> None:

@@ -160,12 +160,15 @@ class BucketUploads:
         """As `UploadStore` has it. Parts that wait here keep their record in the bucket."""
         removed = self.local.remove_unfinished(now, age)
         newest: dict[str, datetime] = {}
+        known: set[str] = set()
         above = self._incoming("", "")
         for found in self.bucket.below(above.rstrip("/")):
-            upload = found["path"].removeprefix(above).partition("/")[0]
+            upload, _, name = found["path"].removeprefix(above).partition("/")
             newest[upload] = max(found["last_modified"], newest.get(upload, datetime.min.replace(tzinfo=UTC)))
+            known |= {upload} if name == RECORD else set()
         for upload, written in newest.items():
-            if now - written > age and not self.local.is_open(upload):
+            # Without its record there is no upload: somebody put a file by the link of one that is gone.
+            if (upload not in known or now - written > age) and not self.local.is_open(upload):
                 self.forget(upload)
                 removed += 1
         return removed

@@ -90,6 +90,29 @@ async def test_a_file_is_put_by_a_link_and_what_is_put_later_changes_no_upload(a
     assert file.read_bytes() == SONG
 
 
+async def test_what_is_put_by_the_link_of_an_upload_that_is_gone_is_removed_soon(
+    api: Api, tmp_path: Path, gateway: Gateway
+) -> None:
+    gone, other = await announce(api), await announce(api)
+    assert (await api.ask("DELETE", f"/uploads/{gone['id']}"))[0] == 204
+    for each in (gone, other):
+        assert await put_file(each["putUrl"], SONG, each["putHeaders"]) == 200
+    given = in_bucket(tmp_path / "again", gateway, api.service.store.name)
+    uploads = stored_by(FilesSettings(namespace=NAMESPACE, **given)).uploads
+    assert uploads.remove_unfinished(datetime.now(UTC), timedelta(hours=24)) == 1
+    assert stored(api) == [f".incoming/{other['id']}/put", f".incoming/{other['id']}/upload.json"]
+
+
+async def test_a_place_of_parts_that_another_request_is_making_is_used(api: Api, tmp_path: Path) -> None:
+    made = await announce(api)
+    place = tmp_path / "parts" / NAMESPACE / "uploads/.incoming" / made["id"]
+    shutil.rmtree(place)  # a new pod; a part that comes at the same time has got as far as this:
+    place.mkdir()
+    (place / "data").touch()
+    assert (await api.ask("PUT", f"/uploads/{made['id']}/parts/2", data=io.BytesIO(SONG[PART_BYTES:])))[0] == 200
+    assert (await api.ask("GET", f"/uploads/{made['id']}"))[2]["parts"] == [2]
+
+
 async def test_what_was_put_is_looked_at_before_it_is_an_upload(api: Api) -> None:
     page = b"<!DOCTYPE html>" + bytes(100)
     made = await announce(api, page)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import random
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,8 +43,9 @@ def digest(content: bytes) -> dict[str, str]:
 async def ask(files: Service, method: str, path: str, verb: str, **more: Any) -> tuple[int, dict[str, Any]]:
     """Status and body; ``data`` and ``headers`` of the request, the rest are claims."""
     options = {name: more.pop(name) for name in ("data", "headers") if name in more}
-    ticket = files.ticket(verb, more.pop("key", ID), **{"owner": OWNER, **more})
-    async with files.call(method, f"/v1/uploads/{ID}{path}", ticket, **options) as answer:
+    upload = more.pop("upload", ID)
+    ticket = files.ticket(verb, more.pop("key", upload), **{"owner": OWNER, **more})
+    async with files.call(method, f"/v1/uploads/{upload}{path}", ticket, **options) as answer:
         content = await answer.read()
         return answer.status, json.loads(content) if content else {}
 
@@ -58,8 +60,8 @@ async def send(files: Service, number: int, content: bytes | None = None, **more
     return await ask(files, "PUT", "/part", "part", part=number, data=given, **more)
 
 
-async def complete(files: Service) -> tuple[int, dict[str, Any]]:
-    return await ask(files, "POST", "/complete", "complete")
+async def complete(files: Service, **claims: Any) -> tuple[int, dict[str, Any]]:
+    return await ask(files, "POST", "/complete", "complete", **claims)
 
 
 async def status(files: Service, **claims: Any) -> tuple[int, dict[str, Any]]:
@@ -96,6 +98,30 @@ async def test_parts_in_any_order_at_once_and_again_make_an_upload_that_is_whole
     assert (await ask(files, "DELETE", "", "delete"))[0] == 204
     assert uploads(files) == []
     assert (await status(files))[0] == 404
+
+
+async def test_files_that_are_completed_leave_threads_for_others(
+    files: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, real, begun = threading.Event(), Uploads.complete, list[None]()
+
+    def long(*given: Any) -> Any:
+        begun.append(None)
+        gate.wait(30)
+        return real(*given)
+
+    monkeypatch.setattr(Uploads, "complete", long)
+    ids = [f"up-{number:032x}" for number in range(40)]  # more than asyncio has threads
+    for each in ids:
+        assert (await create(files, upload=each))[0] == 201
+    waiting = [asyncio.create_task(complete(files, upload=each)) for each in ids]
+    try:
+        while len(begun) < 2:  # noqa: ASYNC110 - a thread tells
+            await asyncio.sleep(0.01)
+        assert (await asyncio.wait_for(status(files, upload=ids[0]), 10))[0] == 200
+    finally:
+        gate.set()
+        assert {code for code, _ in await asyncio.gather(*waiting)} == {409}
 
 
 BAD_PARTS = [
