@@ -29,6 +29,7 @@ from audiojob_client.errors import (
 from audiojob_client.models import (
     By,
     Count,
+    Depth,
     Estimate,
     Group,
     Health,
@@ -51,8 +52,8 @@ from audiojob_client.tokens import TokenFile
 
 __all__ = [
     "AsyncClient", "AudiojobError", "BadAnswer", "BadRequest", "By", "ChecksumMismatch", "Client", "Conflict",
-    "ConnectionFailed", "Count", "Estimate", "FieldError", "Forbidden", "Gone", "Group", "Health", "Invalid", "Job",
-    "JobGone", "JobPage", "Key", "NewJob", "NewSource", "NotFinished", "NotFound", "Output", "OutputList", "Part",
-    "ProblemError", "QueuePosition", "Scope", "Score", "ServerFault", "Statistics", "TokenFile", "TooLarge",
+    "ConnectionFailed", "Count", "Depth", "Estimate", "FieldError", "Forbidden", "Gone", "Group", "Health", "Invalid",
+    "Job", "JobGone", "JobPage", "Key", "NewJob", "NewSource", "NotFinished", "NotFound", "Output", "OutputList",
+    "Part", "ProblemError", "QueuePosition", "Scope", "Score", "ServerFault", "Statistics", "TokenFile", "TooLarge",
     "TooManyRequests", "Unauthenticated", "Unavailable", "Upload", "UploadBroken",
 ]  # fmt: skip

@@ -77,7 +77,7 @@ REMOVE_UPLOAD = Operation("DELETE", f"{UPLOADS}/{{upload}}")
 MAKE_KEY = Operation("POST", KEYS, safe=False, placed=False)
 LIST_KEYS = Operation("GET", KEYS, query=("everybody",), placed=False)
 REVOKE_KEY = Operation("DELETE", f"{KEYS}/{{id}}", placed=False)
-STATISTICS = Operation("GET", "/api/v1/stats", query=("from", "to", "by"))
+STATISTICS = Operation("GET", "/api/v1/stats", query=("from", "to", "by", "queue"))
 HEALTH = Operation("GET", "/api/v1/health")
 
 

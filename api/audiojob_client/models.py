@@ -242,6 +242,19 @@ class Group(Answer):
     p95_seconds: float | None = None
 
 
+class Depth(Answer):
+    """How many jobs waited and ran in one group of hours: in one queue, or in all together where ``queue`` is None."""
+
+    name: str
+    queue: str | None = None
+    samples: int
+    mean_waiting: float
+    most_waiting: int
+    mean_running: float
+    most_running: int
+    longest_wait_seconds: float
+
+
 class By(StrEnum):
     """What statistics have one item for."""
 
@@ -253,12 +266,13 @@ class By(StrEnum):
 
 
 class Statistics(Answer):
-    """Statistics of whole hours: of archived jobs, and how many live ones are in each state now."""
+    """Statistics of whole hours: of archived jobs, of queues, and how many live jobs are in each state now."""
 
     begin: Annotated[datetime, Field(alias="from")]
     end: Annotated[datetime, Field(alias="to")]
     by: By
     items: tuple[Group, ...]
+    depths: tuple[Depth, ...] = ()
     live: dict[str, int]
 
 

@@ -8,10 +8,11 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, literal_column, select
 
 from audiojob_api.archive.writer import ArchiveWriter
+from audiojob_api.jobs.statistics.depth import ALL_QUEUES, MOST_DEPTHS, DepthOverTime, over_time
 from audiojob_api.jobs.statistics.groups import MOST_GROUPS, By, Group, fold
 from audiojob_api.jobs.statistics.sums import ADDED, HOUR, WHOLE
 from audiojob_api.jobs.statistics.work import Works, works_of_rows
-from audiojob_api.sql.tables.archive import ROLLUPS
+from audiojob_api.sql.tables.archive import DEPTHS, ROLLUPS
 from audiojob_types.resources.job import PhaseState
 
 _MOST_ROWS: Final = 50_000
@@ -46,6 +47,22 @@ class Statistics:
             rows = (await connection.execute(statement)).all()
         return list(fold(rows, by).items())[:MOST_GROUPS]
 
+    async def depths(self, begin: int, end: int, by: By, queue: str | None = None) -> list[DepthOverTime]:
+        """How deep the queues were in these hours, in all and each; by name. The newest ``MOST_DEPTHS``."""
+        hour, read = DEPTHS.c.hour, DEPTHS.c
+        group = (_hours(by, hour) if by in (By.HOUR, By.DAY) else _ALL).label("name")
+        where = [hour >= begin - begin % HOUR, hour < end, read.namespace == self._namespace]
+        if queue is not None:
+            where.append(read.queue.in_((ALL_QUEUES, queue)))
+        summed = [func.sum(read[name]).label(name) for name in ("samples", "waiting", "running")]
+        greatest = [func.max(read[name]).label(name) for name in ("most_waiting", "most_running", "longest_ms")]
+        statement = select(group, read.queue, *summed, *greatest).where(*where).group_by(group, read.queue)
+        newest = statement.order_by(group.desc(), read.queue).limit(MOST_DEPTHS)
+        async with self._writer.database.read() as connection:
+            rows = (await connection.execute(newest)).all()
+        in_order = sorted(rows, key=lambda row: (row.name, row.queue))
+        return [each for each in over_time(in_order) if queue is None or each.queue == queue]
+
     async def works(self, pipeline: str) -> Works:
         """How long the phases of a pipeline took in the last weeks."""
         key = [ROLLUPS.c.phase, ROLLUPS.c.device]
@@ -64,8 +81,8 @@ def _name_of(by: By) -> ColumnElement[Any]:
         return ROLLUPS.c.pipeline
     if by is By.PHASE:
         return ROLLUPS.c.phase
-    if by is By.HOUR:
-        return ROLLUPS.c.hour
-    if by is By.DAY:
-        return ROLLUPS.c.hour - ROLLUPS.c.hour % _DAY
-    return _ALL
+    return _hours(by, ROLLUPS.c.hour) if by in (By.HOUR, By.DAY) else _ALL
+
+
+def _hours(by: By, hour: ColumnElement[int]) -> ColumnElement[int]:
+    return hour if by is By.HOUR else hour - hour % _DAY

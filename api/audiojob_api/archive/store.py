@@ -8,14 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Table, delete, select, text, update
+from sqlalchemy import Table, case, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audiojob_api.jobs.listing.rows import JobRow
+from audiojob_api.jobs.statistics.depth import Depth
 from audiojob_api.jobs.statistics.sums import ADDED, Key, Sum, sums_of
 from audiojob_api.sql.database import Database
-from audiojob_api.sql.tables.archive import DOCUMENTS, JOBS, LABELS, ROLLUPS, WRITER
+from audiojob_api.sql.tables.archive import DEPTHS, DOCUMENTS, JOBS, LABELS, ROLLUPS, WRITER
 
 Object = dict[str, Any]
 
@@ -95,8 +96,29 @@ class ArchiveStore:
             for table in (LABELS, DOCUMENTS, JOBS) if uids else ():
                 await connection.execute(delete(table).where(table.c.uid.in_(uids)))
             if len(uids) < most:
-                await connection.execute(delete(ROLLUPS).where(ROLLUPS.c.hour < before))
+                for sums in (ROLLUPS, DEPTHS):
+                    await connection.execute(delete(sums).where(sums.c.hour < before))
             return len(uids)
+
+    async def add_depths(self, epoch: int, hour: int, found: Mapping[str, Mapping[str, Depth]]) -> None:
+        """Add a sample of each namespace to the hour, by queue. Raises Superseded, or DatabaseUnavailable."""
+        key = ("namespace", "hour", "queue")
+        values = [
+            {"namespace": namespace, "hour": hour, "queue": queue, **depth.columns()}
+            for namespace, depths in sorted(found.items())
+            for queue, depth in sorted(depths.items())
+        ]
+        async with self.database.write() as connection:
+            await _renewed(connection, epoch)
+            statement = _insert(connection, DEPTHS)
+            merged = {}
+            for column in DEPTHS.c:
+                new = statement.excluded[column.name]
+                if column.name in ("samples", "waiting", "running"):
+                    merged[column.name] = column + new
+                elif column.name not in key:
+                    merged[column.name] = case((column > new, column), else_=new)
+            await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=merged), values)
 
 
 async def add_sums(connection: AsyncConnection, namespace: str, sums: Mapping[Key, Sum]) -> None:

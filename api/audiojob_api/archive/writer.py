@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from audiojob_api.archive.depth import DepthSampler, Queues
 from audiojob_api.archive.progress import Failure, Progress
 from audiojob_api.archive.store import ArchiveStore, Superseded
 from audiojob_api.jobs.listing.rows import JobRow
@@ -28,7 +29,7 @@ _DAY: Final = 86_400_000
 _EXPIRE_AT_ONCE: Final = 1_000
 
 
-class Cluster(Protocol):
+class Cluster(Queues, Protocol):
     """What the writer asks of a namespace."""
 
     async def mark_archived(self, row: JobRow) -> bool:
@@ -49,6 +50,7 @@ class ArchiveWriter:
         self._pending: dict[str, JobRow] = {}
         self._gone: set[str] = set()
         self._unmarked: dict[str, JobRow] = {}
+        self._depths = DepthSampler(store, clusters)
         self._wake = asyncio.Event()
         self._next_sweep = 0.0
         self.epoch: int | None = None
@@ -130,6 +132,8 @@ class ArchiveWriter:
                 await asyncio.sleep(self._pause)
                 return
             _log.info("writing the archive, epoch %d", self.epoch)
+        if await self._depths.sample(self.epoch):
+            self.progress.succeeded()
         if not self._pending and not self._unmarked:
             await self._idle(self.epoch)
             return

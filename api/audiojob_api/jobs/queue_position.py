@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from audiojob_api.jobs.listing.rows import JobRow, moment, row_of
+from audiojob_api.jobs.listing.rows import MOVING, JobRow, moment, row_of
 from audiojob_types.base import format_time
 from audiojob_types.contract import Device
 from audiojob_types.ordering import (
@@ -35,10 +35,6 @@ REFRESH_SECONDS: Final = 1.0
 _SHARE: Final = 20
 # An estimate beyond this is worthless.
 _FARTHEST_SECONDS: Final = 365 * 86_400
-# These jobs wait for their turn alone: others wait behind them, and their start can be estimated.
-_IN_LINE: Final = frozenset({Reason.WAITING_FOR_OPERATOR, Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU})
-# A queue on hold keeps its order, but there is no telling when it goes on.
-_QUEUED: Final = _IN_LINE | {Reason.HELD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ class QueueSnapshot:
                 continue
             elif job.holds_slot:
                 self._started[job.queue].append(job)
-            elif self._is_in_line(job):
+            elif job.is_in_line(self._at):
                 waiting[_line(job)].append(_waiting(job))
                 self._jobs[job.name] = job
         self._times: RunTimes | None = None
@@ -89,7 +85,7 @@ class QueueSnapshot:
 
         A job that waits for its start time, for another job, or for a pipeline that does not exist is in no queue yet.
         """
-        if job.state != State.QUEUED or job.holds_slot or not self._is_in_line(job):
+        if job.state != State.QUEUED or job.holds_slot or not job.is_in_line(self._at):
             return None
         line = self._lines.get(_line(job))
         # The job may be newer than this snapshot: it would be the only one of its line, or take its turn among them.
@@ -102,21 +98,12 @@ class QueueSnapshot:
         if line is None:
             return QueuePosition(1, self._now)
         ahead = line.ahead(Waiting(key=("", ""), priority=priority, created=self._now))
-        held = any(self._jobs[each.key[1]].in_line not in _IN_LINE for each in line.jobs)
+        held = any(self._jobs[each.key[1]].in_line not in MOVING for each in line.jobs)
         seconds = None if held else self._starts_of((queue, False))[ahead]
         return QueuePosition(ahead + 1, self._moment(seconds))
 
-    def _is_in_line(self, job: JobRow) -> bool:
-        """Whether nothing but the queue keeps the job from starting."""
-        return (
-            job.state in (State.PENDING, State.QUEUED)
-            and job.in_line in _QUEUED
-            and not job.held_back
-            and (job.not_before is None or job.not_before <= self._at)
-        )
-
     def _start(self, job: JobRow, ahead: int) -> datetime | None:
-        if job.in_line not in _IN_LINE:
+        if job.in_line not in MOVING:
             return None
         return self._moment(self._starts_of(_line(job))[ahead])
 

@@ -43,10 +43,18 @@ class AsyncClient:
         self.keys = AsyncKeys(transport)
 
     async def statistics(
-        self, begin: datetime | None = None, end: datetime | None = None, *, by: By | str = By.ALL
+        self,
+        begin: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        by: By | str = By.ALL,
+        queue: str | None = None,
     ) -> Statistics:
-        """What happened in whole hours, by default of the last day. Raises :class:`NotFound` without an archive."""
-        query = {"from": begin, "to": end, "by": By(by)}
+        """What happened in whole hours, by default of the last day. Raises :class:`NotFound` without an archive.
+
+        ``depths`` are of all queues and each, or of the one that is named.
+        """
+        query = {"from": begin, "to": end, "by": By(by), "queue": queue}
         return read(Statistics, await self._transport.send(request(calls.STATISTICS, query=query)))
 
     async def health(self) -> Health:

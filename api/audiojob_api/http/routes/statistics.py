@@ -15,10 +15,11 @@ from audiojob_api.access.rights import Call
 from audiojob_api.http.deps import AllServices, InSpace, caller_who_may
 from audiojob_api.http.errors import responses
 from audiojob_api.http.routes.queries import QueryTime
+from audiojob_api.jobs.statistics.depth import MOST_DEPTHS
 from audiojob_api.jobs.statistics.groups import MOST_GROUPS, By
 from audiojob_api.jobs.statistics.health import Condition, Parts, health, worst
 from audiojob_api.problems import FieldProblem, Problem
-from audiojob_types.base import format_time
+from audiojob_types.base import ObjectName, format_time
 
 router = APIRouter(prefix="/api/v1", tags=["statistics"], responses=responses(400, 401, 403, 404, 422, 429, 500, 503))
 
@@ -43,13 +44,29 @@ class GroupView(BaseModel):
     p95_seconds: float | None = Field(default=None, alias="p95Seconds", description="Within a tenth or so.")
 
 
+class DepthView(BaseModel):
+    """How many jobs waited for their turn and ran: of a look each minute."""
+
+    name: str = Field(description="The beginning of the hour or day; else `all`.")
+    queue: str | None = Field(default=None, description="Absent: all queues of the namespace together.")
+    samples: int = Field(description="How often was looked.")
+    mean_waiting: float = Field(alias="meanWaiting")
+    most_waiting: int = Field(alias="mostWaiting")
+    mean_running: float = Field(alias="meanRunning")
+    most_running: int = Field(alias="mostRunning")
+    longest_wait_seconds: float = Field(
+        alias="longestWaitSeconds", description="The longest that one of those had waited."
+    )
+
+
 class StatisticsView(BaseModel):
-    """Statistics of whole hours: of archived jobs, and how many live ones are in each state now."""
+    """Statistics of whole hours: of archived jobs, of queues, and how many live jobs are in each state now."""
 
     begin: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
     by: By
     items: Annotated[list[GroupView], Field(max_length=MOST_GROUPS)]
+    depths: Annotated[list[DepthView], Field(max_length=MOST_DEPTHS)]
     live: dict[str, int]
 
 
@@ -74,6 +91,9 @@ async def stats(
     begin: Annotated[QueryTime | None, Query(alias="from", description="Absent: a day before `to`.")] = None,
     end: Annotated[QueryTime | None, Query(alias="to", description="Absent: now.")] = None,
     by: Annotated[By, Query(description="One item for each; by `hour` for 31 days at most, else 366.")] = By.ALL,
+    queue: Annotated[
+        ObjectName | None, Query(description="`depths` of this queue alone; else of all and each.")
+    ] = None,
 ) -> JSONResponse:
     """From sums by the hour, which are made when a job is archived; 404 where there is no archive."""
     history = space.jobs.history
@@ -88,9 +108,11 @@ async def stats(
     span = [round(each.timestamp() * 1_000) for each in (since, until)]
     groups = await history.groups(span[0], span[1], by)
     items = [{"name": _shown(name, by), **group.to_wire()} for name, group in groups]
+    found = await history.depths(span[0], span[1], by, queue)
+    depths = [{"name": _shown(each.name, by), **each.to_wire()} for each in found]
     live = Counter(row.state for row in space.jobs.live.jobs())
     body: dict[str, Any] = {"from": format_time(since), "to": format_time(until), "by": by, "items": items}
-    return JSONResponse({**body, "live": dict(live)})
+    return JSONResponse({**body, "depths": depths, "live": dict(live)})
 
 
 @router.get("/health", response_model=HealthView, dependencies=_MAY_LIST, summary="Whether all is well, in words")

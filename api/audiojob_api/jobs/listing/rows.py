@@ -31,6 +31,10 @@ from audiojob_types.resources.job import FINISHED_STATES, PhaseState, State
 
 Object = dict[str, Any]
 
+MOVING: Final = frozenset({Reason.WAITING_FOR_OPERATOR, Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU})
+"""These jobs wait for their turn alone: others wait behind them, and their start can be estimated."""
+# A queue on hold keeps its order, but there is no telling when it goes on.
+_QUEUED: Final = MOVING | {Reason.HELD}
 _METADATA: Final = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp")
 _LONGEST_MARK: Final = 256
 # As msgspec's gc=False: a row refers to nothing that could refer back to it, so no collection need look into it. All
@@ -83,6 +87,15 @@ class JobRow:
     def has_ended(self) -> bool:
         """Whether the job can never change again."""
         return self.state in FINISHED_STATES
+
+    def is_in_line(self, now_ms: int) -> bool:
+        """Whether nothing but the queue keeps the job from starting."""
+        return (
+            self.state in (State.PENDING, State.QUEUED)
+            and self.in_line in _QUEUED
+            and not self.held_back
+            and (self.not_before is None or self.not_before <= now_ms)
+        )
 
 
 def kept(job: Object, label_keys: tuple[str, ...] = ()) -> Object:

@@ -1,4 +1,4 @@
-"""Finished work: thin rows that lists read, each one's document apart, sums by the hour, and who may write."""
+"""Finished work: thin rows that lists read, documents apart, sums and depths of queues by the hour, the writer."""
 
 from __future__ import annotations
 
@@ -103,6 +103,21 @@ ROLLUPS: Final = Table(
     # Of runs that worked on media of known length: what a line of time over length is drawn from.
     Column("media_count", BigInteger, nullable=False, server_default=text("0")),
     *(Column(f"media_{name}", Double, nullable=False, server_default=text("0")) for name in MEDIA),
+)
+
+# Of a look each minute: queue "" is all of them together, and others have a row where a job waited or ran.
+DEPTHS: Final = Table(
+    "depth",
+    METADATA,
+    Column("namespace", String(63), primary_key=True),
+    Column("hour", BigInteger, primary_key=True),
+    Column("queue", String(253), primary_key=True),
+    Column("samples", BigInteger, nullable=False),
+    Column("waiting", BigInteger, nullable=False),
+    Column("most_waiting", BigInteger, nullable=False),
+    Column("running", BigInteger, nullable=False),
+    Column("most_running", BigInteger, nullable=False),
+    Column("longest_ms", BigInteger, nullable=False),
 )
 
 WRITER: Final = Table(

@@ -59,6 +59,7 @@ ANSWERS: dict[type[BaseModel], str] = {
     models.Key: "KeyView",
     models.KeyList: "KeyList",
     models.Group: "GroupView",
+    models.Depth: "DepthView",
     models.Statistics: "StatisticsView",
     models.Part: "PartView",
     models.Health: "HealthView",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,6 +42,15 @@ def finished(number: int, **spec: Any) -> JobRow:
     return row_of({"metadata": metadata, "spec": shown, "status": status}, LABELS)
 
 
+def waiting(number: int, queue: str, created: datetime, **status: Any) -> JobRow:
+    """A job that waits for its turn, or whatever the status says."""
+    metadata = {
+        "name": f"w-{number}", "namespace": "team", "uid": f"w-{number}", "resourceVersion": "1",
+        "creationTimestamp": created.isoformat(),
+    }  # fmt: skip
+    return row_of({"metadata": metadata, "spec": {"queueName": queue}, "status": {"state": "Queued", **status}})
+
+
 class Cluster:
     """Live jobs, marked as archived or not."""
 
@@ -48,6 +58,16 @@ class Cluster:
         self.index = LiveIndex()
         self.marks: list[str] = []
         self.refuses = False
+        self.seconds_old = 1.0
+
+    def jobs(self) -> Collection[JobRow]:
+        return self.index.rows()
+
+    def synced(self) -> bool:
+        return True
+
+    def age(self) -> float:
+        return self.seconds_old
 
     async def find(self, name: str) -> dict[str, Any] | None:
         return next((row.unpack() for row in self.index.rows() if row.name == name), None)
