@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal, TypedDict
 
@@ -15,7 +15,8 @@ from audiojob_types.resources.job import State
 class JobFilters(TypedDict, total=False):
     """All of those that are given must hold."""
 
-    state: State
+    state: State | Sequence[State]
+    """One, or any of several."""
     pipeline: str
     queue: str
     user: str
@@ -38,6 +39,8 @@ def query_of(filters: JobFilters) -> dict[str, QueryValue]:
         for name, value in filters.items()
         if name != "labels" and isinstance(value, str | datetime)
     }
+    if (state := filters.get("state")) is not None and not isinstance(state, str):
+        asked["state"] = ",".join(state)
     if "labels" in filters:
         asked["labels"] = ",".join(f"{key}={value}" for key, value in filters["labels"].items())
     return asked

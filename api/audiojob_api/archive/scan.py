@@ -98,7 +98,7 @@ def scan_of(query: Query, namespace: str) -> Scan:
     """The scan of a query's list, from the place on that its cursor names."""
     wanted, order = query.wanted, query.order
     equal = {name: value for name in _LEADING if (value := getattr(wanted, name)) is not None}
-    labels, table, read = list(wanted.labels), JOBS, (*_READ, *equal)
+    labels, table, read = list(wanted.labels), JOBS, _read(wanted, equal)
     led_elsewhere = True
     if order is Order.CREATED and equal and (next(iter(equal)) in _SELECTIVE or not _has_others(wanted, equal)):
         name = next(iter(equal))
@@ -133,7 +133,7 @@ def _few_of(query: Query, namespace: str) -> Few | None:
     name = next(iter(equal), "")
     if order is Order.CREATED or name not in _SELECTIVE:
         return None
-    read = (*_READ, *equal)
+    read = _read(wanted, equal)
     places = _places(JOBS, namespace).where(JOBS.c[name] == equal.pop(name))
     spans = {"created": wanted.created, "finished": wanted.finished}
     tests = list(_tests(wanted, equal, list(wanted.labels), spans, namespace))
@@ -142,13 +142,17 @@ def _few_of(query: Query, namespace: str) -> Few | None:
     return Few(places, read, tuple(tests), order)
 
 
+def _read(wanted: Filter, equal: Mapping[str, str]) -> tuple[str, ...]:
+    return (*_READ, *equal, *(["state"] if wanted.states else []))
+
+
 def _places(table: Table, namespace: str) -> Select[Any]:
     return select(table.c.created, table.c.uid).where(table.c.namespace == namespace)
 
 
 def _has_others(wanted: Filter, equal: Mapping[str, str]) -> bool:
     """Whether more is asked than the one that an index would lead with."""
-    return len(equal) > 1 or bool(wanted.labels) or wanted.text is not None or wanted.finished != EVER
+    return len(equal) > 1 or bool(wanted.labels or wanted.states) or wanted.text is not None or wanted.finished != EVER
 
 
 def _tests(
@@ -159,6 +163,8 @@ def _tests(
     for name, span in spans.items():
         if span != EVER:
             yield lambda columns, name=name, span=span: and_(*_within(columns[name], span))  # type: ignore[misc]
+    if states := wanted.states:
+        yield lambda columns: columns["state"].in_(states)
     if (text := wanted.text) is not None:
         yield lambda columns: columns["name"].contains(text, autoescape=True)
     for key, value in labels:

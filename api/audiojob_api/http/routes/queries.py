@@ -30,6 +30,21 @@ def _written(value: object) -> object:
     raise ValueError(TIME_MESSAGE)
 
 
+_STATES: Final = ", ".join(State)
+_ONE_STATE: Final = f"({'|'.join(State)})"
+_STATES_PATTERN: Final = f"^{_ONE_STATE}(,{_ONE_STATE}){{0,{len(State) - 1}}}$"
+
+
+def _states(value: object) -> object:
+    """Raises ValueError for what is no state, and for one that is named twice."""
+    parts = str(value).split(",")
+    if unknown := [part for part in parts if part not in frozenset(State)]:
+        raise ValueError(f"{unknown[0][:40]} is no state; those are {_STATES}")
+    if len(set(parts)) < len(parts):
+        raise ValueError("names a state twice")
+    return value
+
+
 QueryTime = Annotated[
     AwareDatetime,
     BeforeValidator(_written),
@@ -47,7 +62,12 @@ class ListParameters(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
 
-    state: Annotated[State | None, Field(description="Only jobs in this state.")] = None
+    state: Annotated[
+        str | None,
+        BeforeValidator(_states),
+        WithJsonSchema({"type": "string", "pattern": _STATES_PATTERN}),
+        Field(description=f"Only jobs in this state, or one of several with commas: {_STATES}."),
+    ] = None
     pipeline: Annotated[ObjectName | None, Field(description="Only jobs of this pipeline.")] = None
     queue: Annotated[ObjectName | None, Field(description="Only jobs of this queue.")] = None
     user: Annotated[
@@ -98,8 +118,9 @@ class List:
 
 
 async def _list(asked: Annotated[ListParameters, Query()], settings: Settings) -> List:
+    states = tuple(sorted(asked.state.split(","))) if asked.state is not None else ()
     wanted = Filter(
-        state=asked.state,
+        state=states[0] if len(states) == 1 else None,
         pipeline=asked.pipeline,
         queue=asked.queue,
         user=asked.user,
@@ -108,6 +129,7 @@ async def _list(asked: Annotated[ListParameters, Query()], settings: Settings) -
         created=span("created", asked.created_from, asked.created_to),
         finished=span("finished", asked.finished_from, asked.finished_to),
         text=asked.name,
+        states=states if len(states) > 1 else (),
     )
     return List(at(JobQuery(wanted, asked.sort, asked.where, asked.limit), asked.cursor), asked.count)
 

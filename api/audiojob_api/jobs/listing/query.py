@@ -107,6 +107,8 @@ class Filter:
     finished: Span = EVER
     text: str | None = None
     """A part of the name, in lower case."""
+    states: tuple[str, ...] = ()
+    """Any of several; one alone is ``state``, which an index leads to."""
 
     def matches(self, row: Listed) -> bool:
         """Whether ``row`` is wanted."""
@@ -117,6 +119,8 @@ class Filter:
         """What is asked of each row, and nothing more: there may be very many. None where every row is wanted."""
         named = ((name, getattr(self, name)) for name in _EQUAL)
         tests = [_equals(attrgetter(name), value) for name, value in named if value is not None]
+        if states := frozenset(self.states):
+            tests.append(lambda row: row.state in states)
         if (text := self.text) is not None:
             tests.append(lambda row: text in row.name)
         if labels := self.labels:
@@ -130,7 +134,8 @@ class Filter:
     @property
     def may_have_ended(self) -> bool:
         """Whether a job that has ended can match."""
-        return self.state is None or self.state in FINISHED_STATES
+        asked = self.states if self.state is None else (self.state,)
+        return not asked or not FINISHED_STATES.isdisjoint(asked)
 
 
 def _equals(read: Callable[[Listed], Any], value: str) -> Callable[[Listed], bool]:
@@ -157,7 +162,9 @@ class Query:
     @property
     def digest(self) -> str:
         """Names the list, whichever page of it: a cursor of one is no cursor of another."""
-        text = repr((astuple(self.wanted), str(self.order), str(self.where)))
+        asked = astuple(self.wanted)
+        asked = asked if self.wanted.states else asked[:-1]  # as before there were several: cursors outlive an upgrade
+        text = repr((asked, str(self.order), str(self.where)))
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def wants(self, row: Listed) -> bool:

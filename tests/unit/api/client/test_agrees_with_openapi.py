@@ -28,6 +28,7 @@ from audiojob_client.asynchronous.client import AsyncClient
 from audiojob_client.calls import Operation
 from audiojob_client.filters import JobFilters, query_of
 from audiojob_client.synchronous.client import Client
+from audiojob_types.resources.job import State
 
 PAGE = (Path(__file__).parents[4] / "docs/client.md").read_text(encoding="utf-8")
 LEFT_OUT = {
@@ -116,6 +117,7 @@ LEFT = frozenset(PARAMETERS_LEFT_OUT)
 
 def test_the_filters_of_lists_are_those_of_the_document() -> None:
     filters: Any = dict.fromkeys(JobFilters.__annotations__, "x") | {"labels": {"a": "b"}}
+    assert query_of({"state": [State.QUEUED, State.RUNNING]}) == {"state": "Queued,Running"}
     assert {*query_of(filters), "limit", "cursor", "count"} == set(calls.LIST_JOBS.query)
 
 

@@ -69,6 +69,9 @@ async def pages(reader: JoinedReader, query: Query) -> list[str]:
 LISTS = {
     "all": Filter(),
     "state": Filter(state="Failed"),
+    "several states": Filter(states=("Cancelled", "Failed")),
+    "several states of a pipeline": Filter(states=("Cancelled", "Running"), pipeline="p1"),
+    "several states of a user": Filter(states=("Cancelled", "Failed"), user="u3"),
     "state and queue": Filter(state="Failed", queue="q1"),
     "user": Filter(user="u3"),
     "pipeline and a label": Filter(pipeline="p1", labels=(("team", "t1"),)),

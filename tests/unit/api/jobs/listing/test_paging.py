@@ -152,7 +152,8 @@ def test_a_cursor_of_another_list_is_refused(cursor: str) -> None:
 
 BAD_QUERIES = {
     "limit=0": "/limit", "limit=201": "/limit", "limit=-1": "/limit", "limit=1000000000": "/limit",
-    "stat=Failed": "/stat", "state=failed": "/state", "createdFrom=2026-11-29T14:00:00": "/createdFrom",
+    "stat=Failed": "/stat", "state=failed": "/state", "state=": "/state", "state=Failed,": "/state",
+    "state=Failed,Failed": "/state", "createdFrom=2026-11-29T14:00:00": "/createdFrom",
     "createdFrom=yesterday": "/createdFrom", "finishedTo=2026-11-29": "/finishedTo", "name=A%25": "/name",
     "createdFrom=2026-11-29T14:00:00Z&createdTo=2026-11-29T15:00:00%2B02:00": "/createdTo",
     "labels=colour%3Dred": "/labels", "labels=team": "/labels", "labels=team%3Da,team%3Db": "/labels",
@@ -176,6 +177,15 @@ def test_a_list_says_how_many_there_are(client: TestClient, backend: MemoryBacke
     assert answer["total"] == {"count": 3, "atLeast": False}
     assert len(answer["items"]) == 2
     assert len(client.get(f"{JOBS}?{query}&cursor={answer['cursor']}").json()["items"]) == 1
+
+
+def test_jobs_at_work_are_one_question(client: TestClient, backend: MemoryBackend) -> None:
+    for name, state in {"a": "Running", "b": "Succeeded", "c": "Queued"}.items():
+        backend.put(name, state=state)
+    active = client.get(f"{JOBS}?state=Running,Queued,Pending&count=true").json()
+    assert (sorted(item["name"] for item in active["items"]), active["total"]["count"]) == (["a", "c"], 2)
+    asked = [Filter(state="Queued"), Filter(states=("Queued", "Running")), Filter(states=("Failed", "Running"))]
+    assert [each.may_have_ended for each in asked] == [False, False, True], "the archive is asked for the last alone"
 
 
 def test_no_garbage_collection_looks_into_rows() -> None:
