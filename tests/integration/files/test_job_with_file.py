@@ -14,7 +14,9 @@ import pytest
 from tests.integration.files.conftest import OTHER_TOKEN, Api
 from tests.unit.api.fakes import GOOD_TOKEN
 
+from audiojob_api.files.ports import Call
 from audiojob_kube.errors import Forbidden, TransportError
+from audiojob_store.ticket import Verb
 
 SONG = b"fLaC" + secrets.token_bytes(65_536) * 257  # more than a part of an upload
 JOB = {"name": "song", "pipeline": "separate"}
@@ -181,3 +183,28 @@ async def test_bytes_are_counted_before_they_come_and_given_back_when_they_go(ap
     assert (await api.ask("POST", "/uploads", json={**announced, "bytes": 1_000}))[0] == 201
     other = {"Authorization": f"Bearer {OTHER_TOKEN}"}
     assert (await api.ask("POST", "/uploads", json=announced, headers=other))[0] == 201
+
+
+FEW = {"kubernetesTier": "free", "tiers": {"free": {"jobsPerDay": 1, "mostUrgent": 5}}}
+
+
+@pytest.mark.parametrize("api", [pytest.param(FEW, id="one job a day")], indirect=True)
+async def test_a_job_over_a_limit_is_refused_before_its_file_comes(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Verb] = []
+    real = api.files.open
+
+    def watched(call: Call) -> Any:
+        asked.append(call.verb)
+        return real(call)
+
+    monkeypatch.setattr(api.files, "open", watched)
+    urgent = await api.ask("POST", "/jobs", data=form({"pipeline": "separate", "priority": 9}))
+    assert (urgent[0], urgent[2]["errors"][0]["pointer"], asked) == (422, "/priority", [])
+    again = {"Idempotency-Key": "order-1"}
+    for code in (201, 200):
+        status, heads, _ = await api.ask("POST", "/jobs", data=form({"pipeline": "separate"}), headers=again)
+        assert (status, heads["RateLimit"].count("jobs-day")) == (code, 1)
+    del asked[:]
+    status, heads, said = await api.ask("POST", "/jobs", data=form())
+    assert (status, said["type"], asked) == (429, "/problems/limit-reached", [])
+    assert heads["RateLimit"].startswith('"jobs-day";r=0')

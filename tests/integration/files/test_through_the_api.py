@@ -137,6 +137,8 @@ async def test_outputs_come_out_whole_by_range_and_as_a_zip(api: Api) -> None:
         'event: log\nid: 1\ndata: {"text": "one\\n"}\n\nevent: log\nid: 2\ndata: {"text": "two\\n"}\n\n'
         'event: end\ndata: {"phase": "separate", "attempt": 1}\n\n'
     )
+    foreign = {"Last-Event-ID": "9" * 20}
+    assert (await api.ask("GET", "/jobs/song/logs?phase=separate&follow=true", headers=foreign))[2] == content
 
 
 @BOTH

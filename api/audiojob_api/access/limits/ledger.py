@@ -159,6 +159,12 @@ class Ledger:
                     await connection.execute(_INSERT, rows)
         return [answers[number] for number in range(len(batch))]
 
+    async def look(self, wish: Wish, bounds: Bounds, now: int) -> Answer:
+        """What :meth:`ask` would say to a new job; nothing is reserved."""
+        async with self._database.read() as connection:
+            used = await _used(connection, wish.user, wish.address, (now, bounds.assumed))
+        return Answer(exceeded_by(used, bounds, wish, now) or True, used)
+
     async def release(self, wish: Wish) -> None:
         """The job was refused: it does not count."""
         async with self._database.write() as connection:

@@ -13,7 +13,7 @@ from typing import Final
 
 from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.config import Limits, Tier
-from audiojob_api.access.limits.ledger import Bounds, Exceeded, Ledger, Open, Wish
+from audiojob_api.access.limits.ledger import Answer, Bounds, Exceeded, Ledger, Open, Wish
 from audiojob_api.access.limits.left import Left, left_of, may_have_passed
 from audiojob_api.problems import Problem, invalid_field, unavailable
 from audiojob_api.sql.errors import DatabaseUnavailable
@@ -89,22 +89,48 @@ class Quota:
         ``tell`` gets what is left of each limit. Raises a 429 Problem that names the limit, or 503 where that cannot
         be known.
         """
-        name, tier = self.tier(caller)
+        bounds = self._bounds(caller)
+        if self._ledger is None or bounds is None:
+            return False
+        return await self._decided(self._ledger.ask, caller, wish, tell)
+
+    async def refuse_full(self, caller: Identity, wish: Wish, tell: Callable[[list[Left]], None] = _nobody) -> None:
+        """Raise what :meth:`reserve` would for a new job. Nothing is reserved: much may come before the job is made."""
+        if self._ledger is None or self._bounds(caller) is None:
+            return
+        left: list[Left] = []
+        try:
+            await self._decided(self._ledger.look, caller, wish, left.extend)
+        except Problem:
+            tell(left)
+            raise
+
+    def _bounds(self, caller: Identity) -> Bounds | None:
+        """None where nothing is counted."""
+        _, tier = self.tier(caller)
         bounds = Bounds(
             tier.jobs_per_day, tier.jobs_per_hour, tier.concurrent_jobs, self._limits.jobs_per_hour_per_address,
             tier.audio_minutes_per_day, self._limits.minutes_until_known,
         )  # fmt: skip
-        if self._ledger is None or bounds == Bounds(assumed=bounds.assumed):
-            return False
+        return None if bounds == Bounds(assumed=bounds.assumed) else bounds
+
+    async def _decided(
+        self,
+        ask: Callable[[Wish, Bounds, int], Awaitable[Answer]],
+        caller: Identity,
+        wish: Wish,
+        tell: Callable[[list[Left]], None],
+    ) -> bool:
+        bounds = self._bounds(caller) or Bounds()
         try:
-            found = await self._ledger.ask(wish, bounds, self._now())
+            found = await ask(wish, bounds, self._now())
             if may_have_passed(found.answer) and await self._settle(wish.user):
-                found = await self._ledger.ask(wish, bounds, self._now())
+                found = await ask(wish, bounds, self._now())
         except DatabaseUnavailable:
             raise unavailable("Your limits cannot be looked up at the moment, so no job is made.") from None
         tell(left_of(found.used, bounds, self._now()))
         if isinstance(found.answer, Exceeded):
-            raise self._refusal(found.answer, name)
+            raise self._refusal(found.answer, self.tier(caller)[0])
         return found.answer
 
     async def made(self, wish: Wish, *, new: bool, reserved: bool, caller: Identity) -> None:

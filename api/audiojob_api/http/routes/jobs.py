@@ -82,10 +82,22 @@ class _Maker:
             job = await self.estimator.told(job)
         return _Json(self.show(job), status_code=status, headers={"Location": location})
 
-    async def _within_limits(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Created:
+    async def refuse_early(self, request: Request, wanted: dict[str, Any], requester: Requester) -> None:
+        """Raise what :meth:`make` would, as far as that shows before the job's file has come."""
+        may_exist = requester.idempotency_key is not None
+        await self.require(rights_to_create(wanted, may_exist=may_exist))
+        self.quota.priority(self.caller, wanted["spec"].get("priority"))
+        if not may_exist:  # else it may be a job that was made before, which counts already
+            wish = await self._wish(request, wanted, requester)
+            await self.quota.refuse_full(self.caller, wish, lambda left: note_left(request, left))
+
+    async def _wish(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Wish:
         address = client_site(request.client.host) if request.client else ""
         minutes = await self._measured(wanted["spec"]) if self.quota.counts_minutes(self.caller) else None
-        wish = Wish(requester.namespace, wanted["metadata"]["name"], requester.user, address, minutes)
+        return Wish(requester.namespace, wanted["metadata"]["name"], requester.user, address, minutes)
+
+    async def _within_limits(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Created:
+        wish = await self._wish(request, wanted, requester)
         reserved = await self.quota.reserve(self.caller, wish, lambda left: note_left(request, left))
         try:
             created = await create_once(wanted, requester, self.writer, self.live)

@@ -17,12 +17,11 @@ from starlette.routing import Match
 from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.limits.upload_quota import UploadQuota
 from audiojob_api.access.limits.uploads import Kept
-from audiojob_api.access.rights import rights_to_create
 from audiojob_api.files.multipart import Part, Parts, boundary_of
 from audiojob_api.files.one_shot import FILE_PART, JOB_PART, UPLOAD_DIFFERS, Sender, Sent
 from audiojob_api.http.bodies import refuse_repeated_fields
 from audiojob_api.http.connection import carries_job_and_file
-from audiojob_api.http.deps import Caller, Creator, Required, Settings, StoredFiles, UploadLimits
+from audiojob_api.http.deps import Caller, Creator, Settings, StoredFiles, UploadLimits
 from audiojob_api.http.refusals import from_validation
 from audiojob_api.http.routes.jobs import Maker
 from audiojob_api.jobs.create import new_job
@@ -86,16 +85,14 @@ router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], route_class=_FormRoute)
 
 
 @router.post("", status_code=201, include_in_schema=False)
-async def create_with_file(
-    request: Request, requester: Creator, maker: Maker, require: Required, receiver: Receiver
-) -> Response:
+async def create_with_file(request: Request, requester: Creator, maker: Maker, receiver: Receiver) -> Response:
     """As with JSON. A job that is refused leaves no upload behind; what can be refused before the file comes, is."""
     length = request.headers.get("content-length")
     if length is None:
         raise Problem(411, "length-required", "Send the form with Content-Length, so that room is kept for the file.")
     parts = Parts(aiter(request.stream()), boundary_of(request.headers["content-type"]))
     body = await _job(parts, receiver.max_job_bytes)
-    await require(rights_to_create(new_job(body, requester), may_exist=False))
+    await maker.refuse_early(request, new_job(body, requester), requester)
     sent = await receiver.receive(parts, int(length))
     try:
         return await maker.make(request, new_job(body.with_object(_key(sent)), requester), requester)

@@ -36,6 +36,7 @@ router = APIRouter(
     responses=responses(400, 401, 403, 404, 422, 429, 500, 501, 503),
 )
 
+_ID_DIGITS: Final = 6  # a log has a thousand pieces at most
 _NO_BUFFER: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
@@ -102,7 +103,7 @@ async def get_log(
 def _start(last_event_id: str | None) -> int:
     """The piece to go on with; what is no id of ours means the first."""
     given = last_event_id or ""
-    return int(given) if given.isascii() and given.isdecimal() else 0
+    return int(given) if given.isascii() and given.isdecimal() and len(given) <= _ID_DIGITS else 0
 
 
 async def _events(following: LogFollowing, start: int, metrics: ApiMetrics) -> AsyncIterator[str]:
