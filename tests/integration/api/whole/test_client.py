@@ -15,13 +15,15 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.api.whole.conftest import Whole
 
 from audiojob_client import AsyncClient, Client, Conflict, NotFinished, NotFound, Unauthenticated, UploadBroken
-from audiojob_dev.rest import wait_until
+from audiojob_dev.rest import RestError, wait_until
 from audiojob_types.constants import API_VERSION
+from audiojob_types.resources.job import FINISHED_STATES
 
 pytestmark = pytest.mark.integration
 
@@ -31,10 +33,13 @@ SONG = b"fLaC" + secrets.token_bytes(65_536) * 257  # two parts
 URL = {"url": "https://example.org/song.flac"}
 
 
+def is_ended(job: dict[str, Any]) -> bool:
+    return job.get("status", {}).get("state") in FINISHED_STATES
+
+
 @contextmanager
 def operator(whole: Whole) -> Iterator[None]:
     """Ends every job that is not to stay as it is, with results, as operator and runner would."""
-    done: set[str] = set()
     stop = threading.Event()
     path = f"/apis/{API_VERSION}/namespaces/{whole.api.namespace}/audiojobs"
 
@@ -42,8 +47,9 @@ def operator(whole: Whole) -> Iterator[None]:
         while not stop.wait(0.1):
             for job in whole.api.server.rest.request("GET", path)["items"]:
                 name = job["metadata"]["name"]
-                if name not in done and not name.startswith(("fuzz-", "stays-")) and not job["spec"].get("suspend"):
-                    done.add(name)
+                if is_ended(job) or name.startswith(("fuzz-", "stays-")) or job["spec"].get("suspend"):
+                    continue
+                with suppress(RestError):  # it was ended or deleted meanwhile; else it is there the next time
                     whole.publish(name, "separate", {"vocals": SONG, "drums": SONG[:1000]})
 
     thread = threading.Thread(target=work)

@@ -46,6 +46,10 @@ def is_unschedulable(pod: Object) -> bool:
     )
 
 
+def is_on_a_node(pod: Object) -> bool:
+    return bool(pod["spec"].get("nodeName")) and pod["status"].get("phase") not in ENDED
+
+
 @dataclass
 class Autoscaler:
     """Looks, adds and takes away, until it is stopped. It remembers the most that it has seen."""
@@ -74,12 +78,12 @@ class Autoscaler:
         waiting = [pod for pod in pods if is_unschedulable(pod)]
         self.most_waiting = max(self.most_waiting, len(waiting))
         nodes = self.nodes()
-        busy = {
-            pod["spec"].get("nodeName") for pod in pods if pod["status"].get("phase") not in ("Succeeded", "Failed")
-        }
+        busy = {pod["spec"]["nodeName"] for pod in pods if is_on_a_node(pod)}
         free = [name for name in nodes if name not in busy]
-        wanted = math.ceil(sum(map(gpus_of, waiting)) / GPUS_PER_NODE) - len(free)
-        for _ in range(max(0, wanted)):
+        used = sum(gpus_of(pod) for pod in pods if is_on_a_node(pod))
+        # As autoscalers do, ask whether what waits has room: a GPU may have come free that the scheduler has not seen.
+        lacking = sum(map(gpus_of, waiting)) - (len(nodes) * GPUS_PER_NODE - used)
+        for _ in range(max(0, math.ceil(lacking / GPUS_PER_NODE))):
             self.added += 1
             one = kwok.node(f"gpu-{self.added}", gpus=GPUS_PER_NODE)
             one["metadata"]["labels"]["pool"] = "gpu"
