@@ -36,6 +36,8 @@ def explain(errors: Iterable[Details], schema: Schema) -> list[FieldError]:
         if error["type"] == "extra_forbidden" and path:
             known = known_fields(schema, path[:-1]) if len(misspelt) < _MOST_EXPLAINED else ()
             misspelt.append(FieldError(path, unknown("field", str(path[-1]), known)))
+        elif error["type"] == "string_pattern_mismatch" and (meaning := _description(schema, path)):
+            others.append(FieldError(path, f"is not written as it must be: {meaning}"))
         else:
             others.append(FieldError(path, error["msg"].removeprefix("Value error, ")))
     return [*misspelt, *others]
@@ -54,10 +56,19 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> str:
 
 def known_fields(root: Schema, path: Sequence[int | str]) -> list[str]:
     """Names of the fields that the object at ``path`` may have; none where the schema does not list them."""
+    return sorted({name for each in _at(root, path) for name in each.get("properties", {})})
+
+
+def _description(root: Schema, path: Sequence[int | str]) -> str | None:
+    """What the field at ``path`` is, which says more to people than the pattern that it must match."""
+    return next((each["description"] for each in _at(root, path) if "pattern" in each and "description" in each), None)
+
+
+def _at(root: Schema, path: Sequence[int | str]) -> list[Schema]:
     here = [*_alternatives(root, root)]
     for step in path:
         here = [found for each in here for child in _children(each, step) for found in _alternatives(child, root)]
-    return sorted({name for each in here for name in each.get("properties", {})})
+    return here
 
 
 def _alternatives(schema: Schema, root: Schema) -> Iterable[Schema]:

@@ -26,7 +26,14 @@ InstrumentName = Literal[
     "Oboe", "Clarinet", "Bassoon", "Horn", "Trumpet", "Trombone", "AltoSaxophone", "TenorSaxophone", "Other", "Drums",
 ]  # fmt: skip
 PART_PATTERN: Final = r"^[a-z][-a-z0-9]{0,62}$"  # as inputs of a phase are named
-PartName = Annotated[str, Field(pattern=PART_PATTERN, max_length=63)]
+PartName = Annotated[
+    str,
+    Field(
+        pattern=PART_PATTERN,
+        max_length=63,
+        description="name of a part, as the phase names its input, such as vocals: lower case letters, digits and -.",
+    ),
+]
 Words = Annotated[str, Field(max_length=200)]
 
 MAX_PARTS: Final = 16

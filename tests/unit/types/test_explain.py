@@ -78,9 +78,22 @@ def test_of_very_many_unknown_fields_only_the_first_are_compared() -> None:
     [
         (Task.SEPARATE, {"modle": "htdemucs"}, "parameters.separate.modle", "unknown field, did you mean model?"),
         (Task.CONTAINER, {"value": {}}, "parameters.container.value", "unknown field, did you mean values?"),
+        (
+            Task.ENGRAVE,
+            {"key": "H dur"},
+            "parameters.engrave.key",
+            "is not written as it must be: key, as it sounds, such as 'Bb major' or 'F# minor'. Default: found.",
+        ),
+        (
+            Task.ENGRAVE,
+            {"timeSignature": "7/3"},
+            "parameters.engrave.timeSignature",
+            "is not written as it must be: timeSignature is 2/2, 2/4, 3/4, 4/4, 5/4, 6/4, 3/8, 6/8, 9/8 or 12/8. "
+            "Default: found.",
+        ),
     ],
 )
-def test_a_misspelt_parameter_is_explained_too(task: Task, given: Any, field: str, message: str) -> None:
+def test_a_parameter_that_does_not_fit_is_explained_too(task: Task, given: Any, field: str, message: str) -> None:
     with pytest.raises(InvalidParameters) as caught:
         resolve_parameters(task, given)
     assert (caught.value.field, caught.value.message) == (field, message)
