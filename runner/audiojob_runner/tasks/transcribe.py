@@ -72,7 +72,7 @@ def _notes(sound: Sound, parameters: TranscribeParameters, context: TaskContext)
             sound = retuned(sound, cents, context)
         rules = rules_of(instrument, parameters.sensitivity)
         heard = hear_notes(sound, network, rules, FAMILIES[instrument].voices, _reporter(context))
-    if not is_music(heard, tuning, seconds):
+    if not is_music(heard, tuning, seconds, instrument):
         heard = []
     about = About(seconds, instrument, parameters.stem, cents, sound.stretch)
     sound.path.unlink()

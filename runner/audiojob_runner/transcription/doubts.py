@@ -14,16 +14,15 @@ LEAST_RATE: Final = 16_000
 TOLD_CENTS: Final = 10.0
 # Of noise and drums a few notes are heard as well, faint ones on no tuning.
 _FEW_A_MINUTE: Final = 20.0
-_LEAST_BELIEF: Final = 0.8
 
 
-def is_music(heard: Sequence[Heard], tuning: Tuning, seconds: float) -> bool:
+def is_music(heard: Sequence[Heard], tuning: Tuning, seconds: float, instrument: Instrument) -> bool:
     """Whether what was heard are notes that somebody played, and not what noise or drums leave behind."""
     if not heard or tuning.certain:
         return bool(heard)
     few = len(heard) / seconds * 60 < _FEW_A_MINUTE
     belief = sum(each.belief for each in heard) / len(heard)
-    return not few and belief >= _LEAST_BELIEF
+    return not few and belief >= FAMILIES[instrument].unsure
 
 
 def doubts_of(record: Notes, tuning: Tuning, source_rate: int) -> list[str]:

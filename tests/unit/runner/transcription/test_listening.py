@@ -7,6 +7,8 @@ import sys
 import numpy as np
 import pytest
 
+from audiojob_runner.transcription.decoding.decode import Found
+from audiojob_runner.transcription.decoding.parts import Heard
 from audiojob_runner.transcription.doubts import doubts_of, is_music
 from audiojob_runner.transcription.families import FAMILIES, rules_of
 from audiojob_runner.transcription.network.model import ModelError, Network
@@ -57,7 +59,23 @@ def test_what_is_told_of_a_result() -> None:
     assert doubts_of(piano, certain, 44_100) == ["The recording is 20 cents below A = 440 Hz; notes are the nearest."]
     assert doubts_of(piano, Tuning(0.0, 0.1), 44_100)[0].startswith("The pitches agree on no tuning")
     assert doubts_of(other, certain, 8_000)[0] == FAMILIES[Instrument.OTHER].doubt
-    assert not is_music([], certain, 10)
+    assert not is_music([], certain, 10, Instrument.PIANO)
+
+
+@pytest.mark.parametrize(
+    ("instrument", "belief", "agreement", "music"),
+    [
+        pytest.param(Instrument.PIANO, 0.88, 0.24, False, id="what a piano's judgement hears in drums and speech"),
+        pytest.param(Instrument.PIANO, 0.95, 0.2, True, id="a piano in a loud room"),
+        pytest.param(Instrument.PIANO, 0.5, 0.8, True, id="an unclear piano in tune"),
+        pytest.param(Instrument.OTHER, 0.88, 0.24, True, id="other instruments, of no tuning"),
+    ],
+)
+def test_notes_of_no_tuning_must_be_believed(
+    instrument: Instrument, belief: float, agreement: float, music: bool
+) -> None:
+    heard = [Heard(Found(at, at + 9, 56, belief, belief), belief, 1.0, None) for at in range(0, 200, 10)]
+    assert is_music(heard, Tuning(15.0, agreement), 20.0, instrument) is music
 
 
 def test_sensitivity_is_how_far_notes_must_be_believed() -> None:
