@@ -86,10 +86,12 @@ def test_of_very_many_unknown_fields_only_the_first_are_compared() -> None:
         ),
         (
             Task.ENGRAVE,
-            {"timeSignature": "7/3"},
-            "parameters.engrave.timeSignature",
-            "is not written as it must be: timeSignature is 2/2, 2/4, 3/4, 4/4, 5/4, 6/4, 3/8, 6/8, 9/8 or 12/8. "
-            "Default: found.",
+            {"keep": ["A"]},
+            "parameters.engrave.keep.0",
+            (
+                "is not written as it must be: name of a part, as the phase names its input, such as vocals: lower "
+                "case letters, digits and -."
+            ),
         ),
     ],
 )
