@@ -24,10 +24,11 @@ class FieldError:
     message: str
 
 
-def explain(errors: Iterable[Details], schema: Schema) -> list[FieldError]:
+def explain(errors: Iterable[Details], schema: Schema, *, described: bool = False) -> list[FieldError]:
     """The errors of one model, unknown fields first: a misspelt name is often why another field is missing.
 
-    ``schema`` is the model's JSON schema.
+    ``schema`` is the model's JSON schema. ``described``: its descriptions say how fields are written, and are told in
+    place of the patterns.
     """
     misspelt: list[FieldError] = []
     others: list[FieldError] = []
@@ -36,7 +37,7 @@ def explain(errors: Iterable[Details], schema: Schema) -> list[FieldError]:
         if error["type"] == "extra_forbidden" and path:
             known = known_fields(schema, path[:-1]) if len(misspelt) < _MOST_EXPLAINED else ()
             misspelt.append(FieldError(path, unknown("field", str(path[-1]), known)))
-        elif error["type"] == "string_pattern_mismatch" and (meaning := _description(schema, path)):
+        elif described and error["type"] == "string_pattern_mismatch" and (meaning := _description(schema, path)):
             others.append(FieldError(path, f"is not written as it must be: {meaning}"))
         else:
             others.append(FieldError(path, error["msg"].removeprefix("Value error, ")))

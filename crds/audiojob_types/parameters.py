@@ -39,7 +39,7 @@ def resolve_parameters(task: Task, *layers: Mapping[str, Any] | None, strict: bo
     try:
         return model.model_validate(merged) if strict else model.read(merged)
     except ValidationError as error:
-        first = explain(error.errors(include_url=False), model.model_json_schema())[0]
+        first = explain(error.errors(include_url=False), model.model_json_schema(), described=True)[0]
         path = ".".join(["parameters", task.parameter_key, *(str(part) for part in first.path)])
         raise InvalidParameters(path, first.message) from None
 

@@ -47,8 +47,8 @@ class TranscribeParameters(TaskParameters):
             Field(
                 pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]*$",
                 max_length=63,
-                description="stem names the part in notes.json and the track in the MIDI file, such as bass. "
-                "Default: the instrument names it.",
+                description="stem names the part in notes.json and the track in the MIDI file, such as bass: letters, "
+                "digits and - _ . alone. Default: the instrument names it.",
             ),
         ]
         | None
