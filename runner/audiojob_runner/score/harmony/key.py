@@ -14,6 +14,8 @@ _MAJOR: Final = (5.0, 2.0, 3.5, 2.0, 4.5, 4.0, 2.0, 4.5, 2.0, 3.5, 1.5, 4.0)
 _MINOR: Final = (5.0, 2.0, 3.5, 4.5, 2.0, 4.0, 2.0, 4.5, 3.5, 2.0, 1.5, 4.0)
 """How well each degree from the tonic fits, as Temperley has it."""
 _ENDS_ON_TONIC, _BEGINS_ON_TONIC = 0.25, 0.10
+_MOST_WORSE: Final = 0.22  # a scale that fits worse than another by more than that is no key, whatever the ends are
+_ECHO: Final = 0.4  # of the usual velocity: what is fainter neither begins nor ends a piece
 _MOST_EVEN: Final = 0.99  # entropy of the pitch classes, of the most that it may be
 _TOGETHER_SECONDS: Final = 0.1
 _CLASSES: Final = 12
@@ -30,15 +32,20 @@ def key_of(notes: Sequence[HeardNote]) -> Key | None:
     shares = sounding[sounding > 0] / sounding.sum()
     if -float(shares @ np.log(shares)) / np.log(_CLASSES) > _MOST_EVEN:
         return None
-    first, last = _lowest(notes, notes[0].start), _lowest(notes, notes[-1].start)
-    best, found = -np.inf, Key(0, Mode.MAJOR)
-    for mode, profile in ((Mode.MAJOR, _MAJOR), (Mode.MINOR, _MINOR)):
-        for tonic in range(_CLASSES):
-            fit = float(np.corrcoef(sounding, np.roll(profile, tonic))[0, 1]) if np.ptp(sounding) > 0 else 0.0
-            fit += _ENDS_ON_TONIC * (last == tonic) + _BEGINS_ON_TONIC * (first == tonic)
-            if fit > best:
-                best, found = fit, Key(fifths_of(tonic, mode), mode)
-    return found
+    usual = float(np.median([note.velocity for note in notes]))
+    struck = [note for note in notes if note.velocity >= _ECHO * usual]
+    first, last = _lowest(struck, struck[0].start), _lowest(struck, struck[-1].start)
+    fits = {
+        (tonic, mode): float(np.corrcoef(sounding, np.roll(profile, tonic))[0, 1]) if np.ptp(sounding) > 0 else 0.0
+        for mode, profile in ((Mode.MAJOR, _MAJOR), (Mode.MINOR, _MINOR))
+        for tonic in range(_CLASSES)
+    }
+    least = max(fits.values()) - _MOST_WORSE
+    tonic, mode = max(
+        (each for each, fit in fits.items() if fit >= least),
+        key=lambda each: fits[each] + _ENDS_ON_TONIC * (last == each[0]) + _BEGINS_ON_TONIC * (first == each[0]),
+    )
+    return Key(fifths_of(tonic, mode), mode)
 
 
 def fifths_of(tonic: int, mode: Mode) -> int:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from audiojob_runner.score.harmony.key import key_of
 from audiojob_runner.score.harmony.spelling import Speller
+from audiojob_runner.score.heard import HeardNote
 from audiojob_runner.score.model import BASS, TREBLE, Key, Mode, Pitch, Time, Value
 from audiojob_runner.score.writing.clefs import clefs_of
 from audiojob_runner.score.writing.staff import written_key
@@ -103,3 +105,20 @@ def test_a_clef_changes_for_some_bars_only_and_not_for_a_note() -> None:
         clefs_of([high, high, low, low, low, high, high, high], (TREBLE, BASS))
         == [TREBLE] * 2 + [BASS] * 3 + [TREBLE] * 3
     )
+
+
+WALTZ = "67 64 64 65 62 62 60 62 64 65 67 67 69 67 65 64 65 67 62 62 62 60 60 60"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param([], id="the accompaniment's last chord has no root"),
+        pytest.param([HeardNote(26.0, 26.2, 55, 20)], id="an echo after the last note"),
+    ],
+)
+def test_how_a_piece_begins_and_ends_does_not_outweigh_its_scale(after: list[HeardNote]) -> None:
+    tune = [HeardNote(at, at + 1, int(key)) for at, key in enumerate(WALTZ.split())]
+    low = [(at, key) for at in range(len(tune)) for key in ((52, 55) if at % 3 else (48,)) if at]
+    notes = sorted([*tune, *(HeardNote(at, at + 1, key) for at, key in low)], key=lambda note: note.start)
+    assert key_of([*notes, *after]) == Key(0, Mode.MAJOR)
