@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from audiojob_api.access.rights import Call
+from audiojob_api.files.alive import trouble
 from audiojob_api.http.deps import AllServices, InSpace, caller_who_may
 from audiojob_api.http.errors import responses
 from audiojob_api.http.routes.queries import QueryTime
@@ -125,6 +126,7 @@ async def all_health(space: InSpace, services: AllServices) -> JSONResponse:
         stale_after_seconds=services.settings.stale_after_seconds,
         database=(database.state, database.detail) if database is not None else None,
         unarchived=space.jobs.history.unarchived if space.jobs.history is not None else None,
+        files=await trouble(services.files, space.namespace) if services.files is not None else None,
     )
     found = health(space.jobs.live.jobs(), parts, round(time.time() * 1_000))
     shown = [{"name": each.name, "state": each.state, "message": each.message} for each in found]

@@ -48,6 +48,8 @@ class Parts:
     """Its state and what is wrong; None where there is none."""
     unarchived: int | None
     """Finished jobs that wait for the archive; None where there is none."""
+    files: str | None = None
+    """What is wrong with the files service, "" for nothing; None where there is none."""
 
 
 def health(rows: Iterable[JobRow], parts: Parts, now_ms: int) -> list[Part]:
@@ -67,6 +69,7 @@ def health(rows: Iterable[JobRow], parts: Parts, now_ms: int) -> list[Part]:
         _api_server(parts),
         _database(parts),
         _archive(parts),
+        _files(parts),
         Part("operator", Condition.BAD, f"{late} jobs wait for the operator for more than a minute; look at its pod.")
         if late
         else Part("operator", Condition.GOOD, "No job waits for it."),
@@ -106,6 +109,12 @@ def _archive(parts: Parts) -> Part:
         words = f"{parts.unarchived} finished jobs wait for the database; they stay in the cluster meanwhile."
         return Part("archive", Condition.DEGRADED, words)
     return Part("archive", Condition.GOOD, f"{parts.unarchived} finished jobs are on their way into it.")
+
+
+def _files(parts: Parts) -> Part:
+    if parts.files is None:
+        return Part("files", Condition.OFF, "Files go neither in nor out through the API (files.enabled).")
+    return Part("files", Condition.BAD if parts.files else Condition.GOOD, parts.files or "The service answers.")
 
 
 def _queues(waiting: Counter[str], oldest: JobRow | None, now_ms: int) -> Part:

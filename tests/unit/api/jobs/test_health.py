@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import MemoryBackend
+from tests.unit.api.fakes import Content, MemoryBackend, MemoryFiles
 
+from audiojob_api.files.alive import trouble
+from audiojob_api.files.ports import Call
 from audiojob_api.jobs.listing.rows import JobRow, row_of
 from audiojob_api.jobs.statistics.health import Condition, Parts, health, worst
 from audiojob_api.jobs.statistics.sums import BOUNDS, quantile
+from audiojob_api.problems import unavailable
 
 NOW = 1_800_000_000_000
 FINE = Parts(synced=True, silent_seconds=1, stale_after_seconds=150, database=("Ready", ""), unarchived=0)
@@ -37,6 +43,9 @@ SITUATIONS: dict[str, tuple[list[JobRow], Parts, str, Condition, str]] = {
         [], replace(FINE, database=("Away", "x"), unarchived=3), "archive", Condition.DEGRADED, "3 finished jobs wait",
     ),
     "a newer schema": ([], replace(FINE, database=("ReadOnly", "newer")), "database", Condition.DEGRADED, "newer"),
+    "no files": ([], FINE, "files", Condition.OFF, "files.enabled"),
+    "files that answer": ([], replace(FINE, files=""), "files", Condition.GOOD, "answers"),
+    "files that do not": ([], replace(FINE, files="It hangs."), "files", Condition.BAD, "It hangs."),
     "no operator": ([row("Pending", 61, "WaitingForOperator")], FINE, "operator", Condition.BAD, "1 jobs wait"),
     "a job that is new": ([row("Pending", 5, "WaitingForOperator")], FINE, "operator", Condition.GOOD, "No job waits"),
     "a queue": ([row("Queued", 90), row("Queued", 30)], FINE, "queues", Condition.GOOD, "2 jobs wait in 1 queues"),
@@ -59,6 +68,24 @@ def test_the_health_of_a_namespace(client: TestClient, backend: MemoryBackend) -
     answer = client.get("/api/v1/health").json()
     assert answer["state"] == "Good"
     assert [part["state"] for part in answer["parts"] if part["name"] in ("database", "archive")] == ["Off", "Off"]
+
+
+class Silent(MemoryFiles):
+    """Takes a request, and does not answer."""
+
+    @asynccontextmanager
+    async def open(self, call: Call) -> AsyncIterator[Content]:
+        if call.namespace == "away":
+            raise unavailable("The files service does not answer.")
+        await asyncio.Event().wait()
+        yield Content(b"", {})
+
+
+async def test_a_files_service_is_asked_for_what_it_cannot_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiojob_api.files.alive._SECONDS", 0.01)
+    assert await trouble(MemoryFiles(), "team") == ""
+    assert await trouble(Silent(), "away") == "The files service does not answer."
+    assert "its store may hang" in await trouble(Silent(), "team")
 
 
 def test_statistics_need_an_archive(client: TestClient) -> None:
