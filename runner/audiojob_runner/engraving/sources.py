@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ MAX_NOTES: Final = 30_000  # about 800 MB while they are written
 MAX_SECONDS: Final = 2 * 3600.0
 MAX_WORD: Final = 40  # letters
 NOTES_INPUT: Final = "notes"  # the one part of a pipeline that separates nothing: its instrument names it
+_PART_NAME: Final = re.compile(r"[a-z](?:[-a-z0-9]{0,56}[a-z0-9])?")  # with midi- before it, an output's name
 _DRUMS: Final = {HeardDrum.KICK: Drum.KICK, HeardDrum.SNARE: Drum.SNARE, HeardDrum.HAT: Drum.CLOSED_HAT}
 _NAMES: Final = {"vocals": "Voice", "other": "Other"}
 # From the top of a page to its foot.
@@ -114,6 +116,12 @@ def _check_names(names: Sequence[str], wanted: EngraveParameters) -> None:
         raise invalid(
             f"Engrave has {len(names)} inputs with notes; a score has at most {MAX_PARTS} parts.",
             "Leave some out of the phase's inputs.",
+        )
+    unfit = next((name for name in names if not _PART_NAME.fullmatch(name)), None)
+    if unfit is not None:
+        raise invalid(
+            f"The input {unfit} cannot name a part, as the output midi-{unfit} could not be called so.",
+            "Call it by lower case letters, digits and - between letters, 58 at most, such as piano.",
         )
     for field, given in (("instruments", wanted.instruments), ("names", wanted.names), ("keep", wanted.keep)):
         unknown = sorted(set(given) - set(names))

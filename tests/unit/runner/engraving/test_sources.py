@@ -93,6 +93,9 @@ def test_what_is_empty_gets_no_part_and_words_without_a_singer_are_left_out(tmp_
     [
         pytest.param({}, {}, "at least one input with notes", id="no input at all"),
         pytest.param({f"p{n}": notes() for n in range(17)}, {}, "17 inputs with notes", id="seventeen parts"),
+        pytest.param({"Piano_1": notes()}, {}, "input Piano_1 cannot name a part", id="a name that no output can have"),
+        pytest.param({"piano-": notes()}, {}, "midi-piano- could not", id="a name that ends with a dash"),
+        pytest.param({"p" * 59: notes()}, {}, "cannot name a part", id="a name too long for an output"),
         pytest.param({"piano": "{"}, {}, "input piano is no notes.json", id="no JSON"),
         pytest.param({"piano": notes(pitch=128)}, {}, "notes.0.pitch", id="a note outside MIDI"),
         pytest.param({"piano": notes(offset=0.0)}, {}, "offset must be above onset", id="an end before the beginning"),
