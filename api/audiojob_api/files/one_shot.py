@@ -15,7 +15,6 @@ from audiojob_store.ticket import MAX_UPLOAD_BYTES, UploadState, Verb
 
 JOB_PART: Final = "job"
 FILE_PART: Final = "file"
-UPLOAD_DIFFERS: Final = "upload-differs"  # the service's: what an earlier request sent stays as it is
 _MAX_NAME: Final = 255
 _MAX_TYPE: Final = 100
 _MAX_REST: Final = 2 * 1024 * 1024  # of a body beside its file: the job and the heads of both parts

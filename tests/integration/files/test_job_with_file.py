@@ -185,6 +185,21 @@ async def test_bytes_are_counted_before_they_come_and_given_back_when_they_go(ap
     assert (await api.ask("POST", "/uploads", json=announced, headers=other))[0] == 201
 
 
+@pytest.mark.parametrize("api", [pytest.param(LIMITS, id="room for one song")], indirect=True)
+async def test_what_is_stored_counts_though_the_same_request_fails_when_it_is_sent_again(api: Api) -> None:
+    key, job = {"Idempotency-Key": "monday"}, {"pipeline": "separate"}
+    assert (await api.ask("POST", "/jobs", data=form(job), headers=key))[0] == 201
+    broken = form(job)
+    broken.append("more").set_content_disposition("form-data", name="more")
+    for body, kind in ((broken, "invalid-multipart"), (form(job, SONG[:-1]), "upload-differs")):
+        status, _, said = await api.ask("POST", "/jobs", data=body, headers=key)
+        assert (status in (400, 422), said["type"]) == (True, f"/problems/{kind}")
+        announced = {"name": "a.mp3", "bytes": 1_001, "mediaType": "audio/mpeg"}
+        status, _, said = await api.ask("POST", "/uploads", json=announced)
+        assert (status, said["type"]) == (429, "/problems/limit-reached"), kind
+        assert "leaves 1000" in said["detail"], kind
+
+
 FEW = {"kubernetesTier": "free", "tiers": {"free": {"jobsPerDay": 1, "mostUrgent": 5}}}
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Row
 
 from audiojob_api.access.authorizer import Scope
 from audiojob_api.access.keys.secret import KeyText
+from audiojob_api.access.limits.ledger import take_turns
 from audiojob_api.sql.database import Database
 from audiojob_api.sql.tables.access import KEYS
 
@@ -48,6 +49,8 @@ class KeyStore:
         """Keep it; false where its owner has as many as one may have."""
         live = (_K.owner == key.owner) & (_K.revoked.is_(None)) & (_K.expires > now)
         async with self._database.write() as connection:
+            if not self._database.is_sqlite:  # there one transaction writes at a time anyway
+                await take_turns(connection, [f"keys:{key.owner}"], now)
             if (await connection.scalar(select(func.count()).where(live)) or 0) >= MOST_KEYS:
                 return False
             values = {**_columns(key), "account": json.dumps(key.account), "scopes": " ".join(sorted(key.scopes))}

@@ -77,6 +77,18 @@ class UploadQuota:
         if self._ledger is not None:
             await self._or_log(self._ledger.release(upload))
 
+    async def failed(self, upload: Kept) -> None:
+        """It was refused, or broke off; one that came earlier under the same id is stored yet, and counts."""
+        if self._ledger is None:
+            return
+        try:
+            size = await self._stored(upload)
+        except Problem as problem:  # the comparison with what is stored finds it
+            _log.info("bytes of an upload are not up to date: %s", problem.detail)
+            return
+        known = replace(upload, bytes=size or 0)
+        await self._or_log(self._ledger.release(upload) if size is None else self._ledger.found(known, self._now()))
+
     async def came(self, upload: Kept, size: int) -> None:
         """All of it came, and it has fewer bytes than it might have had."""
         if self._ledger is not None and size != upload.bytes:

@@ -18,7 +18,7 @@ from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.limits.upload_quota import UploadQuota
 from audiojob_api.access.limits.uploads import Kept
 from audiojob_api.files.multipart import Part, Parts, boundary_of
-from audiojob_api.files.one_shot import FILE_PART, JOB_PART, UPLOAD_DIFFERS, Sender, Sent
+from audiojob_api.files.one_shot import FILE_PART, JOB_PART, Sender, Sent
 from audiojob_api.http.bodies import refuse_repeated_fields
 from audiojob_api.http.connection import carries_job_and_file
 from audiojob_api.http.deps import Caller, Creator, Settings, StoredFiles, UploadLimits
@@ -57,8 +57,9 @@ class _Receiver:
         try:
             sent = await self.sender.send(coming, parts)
         except Exception as error:  # what the client's leaving is, too
-            if not isinstance(error, Problem) or not (is_unclear(error) or error.kind == UPLOAD_DIFFERS):
-                await self.limits.release(kept)
+            if not isinstance(error, Problem) or not is_unclear(error):
+                # Under an idempotency key the same file may be stored already.
+                await (self.limits.release(kept) if self.sender.digest is None else self.limits.failed(kept))
             raise
         await self.limits.came(kept, sent.state.bytes)
         return sent
