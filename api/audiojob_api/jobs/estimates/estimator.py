@@ -82,7 +82,7 @@ class Estimator:
             minutes, basis = told_minutes, Basis.TYPICAL if told_minutes is None else Basis.TOLD
         reused = reused_phases(spec, pipeline, lately, now_ms)
         if (retried := spec.get("retryOf")) and (job := await self._jobs.reader.find(retried)) is not None:
-            reused = finished_before(job, now_ms)
+            reused = finished_before(job, now_ms) if works_on_the_same(spec, job.get("spec") or {}) else {}
         return self._put_together(spec, pipeline, await self.works(spec["pipeline"]), (minutes, basis), reused)
 
     async def typical_seconds(self, spec: Object) -> float | None:
@@ -155,7 +155,7 @@ class Estimator:
 
     async def _minutes(self, spec: Object, lately: list[Object]) -> float | None:
         """How long the media is, from a job that has worked on the same."""
-        found = await self._of_source(spec)
+        found = await self.measured_minutes(spec)
         if found is not None or not spec.get("source"):
             return found
         lengths = (minutes_of(job) for job in lately if same_input(spec, job.get("spec") or {}))

@@ -71,7 +71,10 @@ def test_an_estimate_makes_nothing(client: TestClient, backend: MemoryBackend) -
         pytest.param({"source": {"url": "https://example.org/2"}, "reuse": "Never"}, "Measured", 50, id="to do again"),
         pytest.param({"source": {"jobRef": {"name": "old-1"}}, "durationSeconds": 1}, "Measured", 30, id="its output"),
         pytest.param({"source": {"jobRef": {"name": "none"}}, "durationSeconds": 60}, "Told", 20, id="of no job"),
-        pytest.param({"retryOf": "old-0"}, "Typical", 0, id="all of it is finished"),
+        pytest.param(
+            {"retryOf": "old-0", "source": {"url": "https://example.org/0"}}, "Measured", 0, id="all of it is finished"
+        ),
+        pytest.param({"retryOf": "old-0", "source": URL}, "Typical", 33.3, id="a retry with another source"),
     ],
 )
 def test_where_the_length_comes_from(client: TestClient, body: dict[str, Any], basis: str, seconds: float) -> None:
