@@ -208,7 +208,7 @@ class FilesApp:
                 removed = await asyncio.to_thread(self._uploads.remove_unfinished, datetime.now(UTC), age)
                 if removed:
                     _log.info("Removed %d uploads that nobody completed", removed)
-            except OSError as error:
+            except (OSError, Refusal) as error:  # a folder's failure, a bucket's
                 _log.warning("Unfinished uploads cannot be removed: %s", error)
             await asyncio.sleep(CLEANING_SECONDS)
 
