@@ -104,17 +104,25 @@ class UploadQuota:
                 _log.info("uploads are not compared: %s", error)
 
     async def _look(self, age: int, most: int, user: str | None) -> bool:
-        """Whether one was found to be gone."""
+        """Whether one was found to be gone. Raises a 503 Problem where none was, and of some it is not known."""
         if self._ledger is None:
             return False
-        gone = False
+        gone, away = False, dict[str, Problem]()
         for upload in await self._ledger.unseen(self._now() - age, most, user):
-            size = await self._stored(upload)
+            if upload.namespace in away:
+                continue
+            try:
+                size = await self._stored(upload)
+            except Problem as problem:  # the others' services may well answer
+                away[upload.namespace] = problem
+                continue
             if size is None:
                 await self._ledger.release(upload)
                 gone = True
             else:
                 await self._ledger.found(replace(upload, bytes=size), self._now())
+        if away and not gone:
+            raise next(iter(away.values()))
         return gone
 
     async def _or_log(self, write: Awaitable[None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,10 +13,8 @@ from starlette.testclient import TestClient
 from tests.unit.api.access.oidc.issuer import CONFIG, Issuer
 from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
-from audiojob_api.access.authorizer import Scope
 from audiojob_api.access.config import AccessConfig
 from audiojob_api.access.keys.secret import parse_key
-from audiojob_api.access.keys.store import MOST_KEYS, Key, KeyStore
 from audiojob_api.app import create_app
 from audiojob_api.jobs.create import user_label
 from audiojob_api.jobs.ports import NamespaceJobs
@@ -201,17 +198,3 @@ def test_a_repeated_request_counts_once(house: House) -> None:
     statuses = [house.client.post(JOBS, json=JOB, headers=headers).status_code for _ in range(4)]
     assert statuses == [201, 200, 200, 200]
     assert house.send(ann, "POST", JOBS, JOB).status_code == 201
-
-
-async def test_keys_that_are_made_at_once_are_as_many_as_one_may_have(database: Database, url: str) -> None:
-    other = Database(parse(url)) if not database.is_sqlite else database
-    await other.open()
-    stores = [KeyStore(database), KeyStore(other)]
-    keys = [
-        Key(f"k{number}", b"0" * 32, "laptop", "ann", {}, frozenset({Scope.READ}), 1_000 + number, 2_000_000)
-        for number in range(MOST_KEYS + 30)
-    ]
-    made = await asyncio.gather(*(stores[number % 2].add(each, 1_000) for number, each in enumerate(keys)))
-    assert made.count(True) == len(await stores[0].of("ann", 1_000)) == MOST_KEYS
-    if other is not database:
-        await other.close()

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from audiojob_api.access.authorizer import Grant, Identity, Role
+from audiojob_api.access.authorizer import Grant, Identity, Role, Scope
 from audiojob_api.access.config import Limits
+from audiojob_api.access.keys.store import MOST_KEYS, Key, KeyStore
 from audiojob_api.access.limits.ledger import DAY, HOUR, Bounds, Exceeded, Ledger, Wish
 from audiojob_api.access.limits.left import Left
 from audiojob_api.access.limits.quota import Fate, Quota, Seen
@@ -255,3 +256,13 @@ async def test_while_the_database_is_away_no_job_is_made(database: Database) -> 
 
 async def _no(*_: str) -> Seen:
     raise AssertionError
+
+
+async def test_keys_that_are_made_at_once_are_as_many_as_one_may_have(database: Database, twin: Database) -> None:
+    stores = [KeyStore(database), KeyStore(twin)]
+    keys = [
+        Key(f"k{number}", b"0" * 32, "laptop", "ann", {}, frozenset({Scope.READ}), NOON, NOON + DAY)
+        for number in range(MOST_KEYS + 20)
+    ]
+    made = await asyncio.gather(*(stores[number % 2].add(each, NOON) for number, each in enumerate(keys)))
+    assert made.count(True) == len(await stores[0].of("ann", NOON)) == MOST_KEYS

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.integration.api.sql.test_limits import ANN, NOON, refusal, twin
 
-from audiojob_api.access.config import Limits
+from audiojob_api.access.config import Limits, Tier
 from audiojob_api.access.limits.quota import Quota, Seen
 from audiojob_api.access.limits.upload_quota import UploadBounds, UploadQuota
 from audiojob_api.access.limits.uploads import Full, Kept, Room, StoredBytes
@@ -83,3 +83,17 @@ async def test_of_what_is_gone_the_room_is_free_at_once_and_nothing_is_free_whil
     sizes["again"] = 50
     await limits._look(3_600_000, 10, None)
     await limits.reserve(ANN, kept("rest", 50))
+
+
+async def test_a_namespace_whose_files_are_away_keeps_no_other_from_being_compared(database: Database) -> None:
+    async def stored(upload: Kept) -> int | None:
+        if upload.namespace == "away":
+            raise unavailable("The files service does not answer.")
+        return 7
+
+    ledger = StoredBytes(database)
+    for number, (name, namespace) in enumerate((("a", "away"), ("b", "team"))):
+        await ledger.reserve(kept(name, 60, namespace=namespace), Room(user=1_000), NOON + number)
+    limits = UploadQuota(UploadBounds(lambda _: ("", Tier())), ledger, stored, lambda: NOON / 1_000 + 7_200)
+    assert (await refusal(limits._look(3_600_000, 10, None))).status == 503
+    assert await ledger.reserve(kept("c", 933), Room(user=1_000), NOON) is None, "60 and 7 are taken"
