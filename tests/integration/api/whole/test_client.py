@@ -137,6 +137,7 @@ def test_changes_reviews_retries_keys_and_statistics(whole: Whole, client: Clien
     with pytest.raises(NotFinished):
         client.outputs.list(job.name)
     whole.api.set_status(job.name, phases=[{"name": "publish", "attempt": 0, "state": "Waiting"}])
+    wait_until("the phase in the read model", lambda: bool(client.jobs.get(job.name).status.phases), seconds=30)
     assert client.jobs.review(job.name, "publish", approved=True, message="fine").spec.reviews is not None
     assert client.jobs.cancel(job.name).spec.cancel
     with pytest.raises(Conflict, match="not-finished"):
