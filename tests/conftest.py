@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
-import tempfile
 import uuid
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.support.cluster import NO_CLUSTER, TestCluster, find_cluster
 from tests.support.parallel import FilesBesideEachOther, scheduler
 
-from audiojob_dev.cluster.apiserver import LocalApiServer
-from audiojob_dev.paths import paths_from_environment, repository
+from audiojob_dev.cluster.apiserver import LocalApiServer, fresh_apiserver
+from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
 from audiojob_dev.tools import binaries
 from audiojob_runner.cpus import wait_without_spinning
@@ -37,16 +35,8 @@ def apiserver() -> Iterator[LocalApiServer]:
 
     No controllers run: a deleted namespace stays Terminating and Jobs make no pods. See `controllers`.
     """
-    with Progress() as progress:
-        programs = binaries.ensure(paths_from_environment(), ("etcd", "kube-apiserver", "kubectl"), progress)
-    with tempfile.TemporaryDirectory(prefix="audiojob-apiserver-", ignore_cleanup_errors=True) as folder:
-        server = LocalApiServer(Path(folder), programs)
-        server.start()
-        try:
-            server.apply_crds(repository() / "crds")
-            yield server
-        finally:
-            server.stop()
+    with fresh_apiserver("apiserver") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -29,11 +29,9 @@ from bench.harness import machine, percentile
 from tests.integration.api.conftest import JOBS, SYSTEM, URL, Api, allow, chart_template, launched, wait_ready
 from tests.support.databases.postgres import Postgres
 
-from audiojob_dev.cluster.apiserver import LocalApiServer
-from audiojob_dev.paths import paths_from_environment, repository
-from audiojob_dev.progress import Progress
+from audiojob_dev.cluster.apiserver import LocalApiServer, fresh_apiserver
 from audiojob_dev.rest import RestError, wait_until
-from audiojob_dev.tools import binaries, debian, processes
+from audiojob_dev.tools import debian, processes
 from audiojob_types.constants import API_VERSION
 
 AT_ONCE = 8
@@ -72,20 +70,6 @@ with ThreadPoolExecutor(at_once) as pool:
 """
 
 Call = Callable[[aiohttp.ClientSession, str], Awaitable[None]]
-
-
-@contextmanager
-def cluster() -> Iterator[LocalApiServer]:
-    with Progress() as progress:
-        programs = binaries.ensure(paths_from_environment(), ("etcd", "kube-apiserver", "kubectl"), progress)
-    with tempfile.TemporaryDirectory(prefix="audiojob-bench-", ignore_cleanup_errors=True) as folder:
-        server = LocalApiServer(Path(folder), programs)
-        server.start()
-        try:
-            server.apply_crds(repository() / "crds")
-            yield server
-        finally:
-            server.stop()
 
 
 def account_of_the_api(server: LocalApiServer, folder: Path) -> tuple[str, Path]:
@@ -207,7 +191,7 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"{machine()}; {asked.database}, {asked.runs} runs of {asked.requests}, {AT_ONCE} at once")
     server = Postgres(durable=True) if asked.database == "postgresql" else nullcontext()
-    with cluster() as kubernetes, server as postgres, tempfile.TemporaryDirectory() as text:
+    with fresh_apiserver("bench") as kubernetes, server as postgres, tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         url = postgres.create("bench") if postgres is not None else f"sqlite:///{folder}/history.db"
         with api_of(kubernetes, folder, url) as api, nullcontext() if asked.no_celery else celery(folder) as submit:

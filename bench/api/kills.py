@@ -15,10 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bench.api.create import account_of_the_api, cluster
+from bench.api.create import account_of_the_api
 from bench.harness import machine
 from tests.support.databases.postgres import Postgres
 from tests.support.faults.replicas import Bounds, Replicas, faults_of
+
+from audiojob_dev.cluster.apiserver import fresh_apiserver
 
 SECONDS_BETWEEN = 6
 
@@ -31,7 +33,11 @@ def main() -> int:
     asked = parser.parse_args()
     print(f"{machine()}; seed {asked.seed}")
     bounds = Bounds(asked.day or max(1, round(70 * asked.minutes)), at_once=8)
-    with cluster() as server, Postgres(durable=True) as postgres, tempfile.TemporaryDirectory() as folder:
+    with (
+        fresh_apiserver("bench") as server,
+        Postgres(durable=True) as postgres,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         namespace, kubeconfig = account_of_the_api(server, Path(folder))
         replicas = Replicas(server, namespace, kubeconfig, postgres.create("bench"), bounds)
         try:

@@ -21,14 +21,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from bench.api.create import account_of_the_api, cluster
+from bench.api.create import account_of_the_api
 from bench.api.job import live_job
 from bench.harness import machine, usage
 from bench.restart import EtcdWriter
 from tests.integration.api.conftest import JOBS, Api, allow
 
 from audiojob_api import __main__ as program
-from audiojob_dev.cluster.apiserver import LocalApiServer
+from audiojob_dev.cluster.apiserver import LocalApiServer, fresh_apiserver
 from audiojob_dev.cluster.pki import KeyPair
 from audiojob_dev.rest import JSON_PATCH, RestError, wait_until
 from audiojob_dev.tools import processes
@@ -144,7 +144,7 @@ def main() -> None:
     if asked.serve is not None:
         serve(asked.serve)
     print(machine())
-    with cluster() as server, tempfile.TemporaryDirectory() as text:
+    with fresh_apiserver("bench") as server, tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         namespace, kubeconfig = account_of_the_api(server, folder)
         allow(server, namespace, "caller", ["create", "get", "list", "update"])

@@ -9,8 +9,10 @@ import datetime as dt
 import json
 import shutil
 import subprocess
+import tempfile
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,10 @@ from audiojob_dev.cluster import controlplane
 from audiojob_dev.cluster.pki import Authority, KeyPair
 from audiojob_dev.errors import DevError
 from audiojob_dev.kubectl import Kubectl, types_served
+from audiojob_dev.paths import paths_from_environment, repository
+from audiojob_dev.progress import Progress
 from audiojob_dev.rest import Rest, RestError, wait_until
-from audiojob_dev.tools import processes
+from audiojob_dev.tools import binaries, processes
 
 CONTEXT = "audiojob-apiserver"
 _START_SECONDS = 60.0
@@ -28,11 +32,11 @@ _START_SECONDS = 60.0
 class LocalApiServer:
     """A running API server. `rest` speaks as cluster admin."""
 
-    def __init__(self, folder: Path, binaries: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
         ports = [processes.free_port() for _ in range(4)]
         self._plane = controlplane.ControlPlane(
             folder=folder,
-            binaries=binaries,
+            binaries=programs,
             address="127.0.0.1",
             api_port=ports[0],
             etcd_port=ports[1],
@@ -46,7 +50,7 @@ class LocalApiServer:
         self.kubeconfig: Path = controlplane.write_files(self._plane, authority, CONTEXT)
         self.context = CONTEXT
         self.rest = Rest(self.url, self.authority, self.admin)
-        self.kubectl = Kubectl(binaries / "kubectl", CONTEXT, self.kubeconfig)
+        self.kubectl = Kubectl(programs / "kubectl", CONTEXT, self.kubeconfig)
 
     @property
     def url(self) -> str:
@@ -170,3 +174,21 @@ class LocalApiServer:
         # Service accounts of the controllers prove that they are past their start.
         path = "/api/v1/namespaces/kube-system/serviceaccounts/job-controller"
         return bool(self.rest.request("GET", path))
+
+
+@contextmanager
+def fresh_apiserver(name: str, *, controllers: bool = False) -> Iterator[LocalApiServer]:
+    """One with our resource types, in a temporary folder of that name; the Job controllers too where asked for."""
+    wanted = ("etcd", "kube-apiserver", "kubectl", *(("kube-controller-manager",) if controllers else ()))
+    with Progress() as progress:
+        programs = binaries.ensure(paths_from_environment(), wanted, progress)
+    with tempfile.TemporaryDirectory(prefix=f"audiojob-{name}-", ignore_cleanup_errors=True) as folder:
+        server = LocalApiServer(Path(folder), programs)
+        server.start()
+        try:
+            server.apply_crds(repository() / "crds")
+            if controllers:
+                server.start_controllers()
+            yield server
+        finally:
+            server.stop()

@@ -8,11 +8,12 @@ import io
 import json
 import secrets
 import zipfile
-import zlib
 from typing import Any
 
 import pytest
+from tests.integration.files import results
 from tests.integration.files.conftest import NAMESPACE, OTHER_TOKEN, Api
+from tests.integration.files.results import Of
 from tests.unit.api.fakes import GOOD_TOKEN
 
 from audiojob_store.ticket import PART_BYTES
@@ -40,28 +41,8 @@ async def upload(api: Api, content: bytes = SONG, **more: Any) -> str:
 
 def publish(api: Api, phase: str, outputs: dict[str, bytes], *, intermediate: bool = False) -> dict[str, Any]:
     """A phase's results in the store; the phase's row of a status."""
-    folder = api.service.own / UID / phase / "1-abcdefgh"
-    (folder / "log").mkdir(parents=True)
-    (folder / "log/0000").write_text("one\n")
-    (folder / "log/0001").write_text("two\n")
-    rows = []
-    for name, content in outputs.items():
-        (folder / f"{name}.flac").write_bytes(content)
-        rows.append({
-            "name": name, "file": f"{name}.flac", "mediaType": "audio/flac", "bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(), "crc32": f"{zlib.crc32(content):08x}",
-        })  # fmt: skip
-    manifest = json.dumps({
-        "apiVersion": "audiojobs.dev/v1alpha1", "job": "song", "namespace": NAMESPACE, "uid": UID, "phase": phase,
-        "attempt": 1, "task": "Separate", "fingerprint": "0" * 64, "outputs": rows, "intermediate": intermediate,
-        "createdTime": "2026-11-29T00:00:00Z", "metadata": {"title": "Ein Lied"},
-    }).encode()  # fmt: skip
-    (folder / "manifest.json").write_bytes(manifest)
-    ref = {
-        "key": f"{NAMESPACE}/{UID}/{phase}/1-abcdefgh/manifest.json", "sha256": hashlib.sha256(manifest).hexdigest(),
-        "count": len(rows),
-    }  # fmt: skip
-    return {"name": phase, "attempt": 1, "state": "Succeeded", "manifest": ref}
+    more = {"intermediate": intermediate, "createdTime": "2026-11-29T00:00:00Z"}
+    return results.publish(api.service.own, Of(NAMESPACE, "song", UID, phase), outputs, ("one\n", "two\n"), **more)
 
 
 def put(api: Api, state: str, *phases: dict[str, Any], **status: Any) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import urllib.parse
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +15,7 @@ from tests.integration.kube.relay import relay_to
 from tests.support.polling import eventually
 
 from audiojob_dev.cluster import controlplane
-from audiojob_dev.cluster.apiserver import LocalApiServer
-from audiojob_dev.paths import paths_from_environment, repository
-from audiojob_dev.progress import Progress
-from audiojob_dev.tools import binaries
+from audiojob_dev.cluster.apiserver import LocalApiServer, fresh_apiserver
 from audiojob_kube.client import AiohttpKubeClient, connect
 from audiojob_kube.config import load_connection
 from audiojob_kube.objects import Key
@@ -102,17 +97,9 @@ async def test_own_writes_are_seen_at_once_and_once(client: AiohttpKubeClient, n
 @pytest.fixture
 def private_server() -> Iterator[LocalApiServer]:
     """An API server of this test's own, to be killed."""
-    with Progress() as progress:
-        programs = binaries.ensure(paths_from_environment(), ("etcd", "kube-apiserver", "kubectl"), progress)
-    with tempfile.TemporaryDirectory(prefix="audiojob-killed-", ignore_cleanup_errors=True) as folder:
-        server = LocalApiServer(Path(folder), programs)
-        server.start()
-        try:
-            server.apply_crds(repository() / "crds")
-            server.create_namespace("music")
-            yield server
-        finally:
-            server.stop()
+    with fresh_apiserver("killed") as server:
+        server.create_namespace("music")
+        yield server
 
 
 async def test_what_was_deleted_while_the_server_was_killed_is_reported(private_server: LocalApiServer) -> None:

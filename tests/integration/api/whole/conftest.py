@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,12 +15,14 @@ from typing import Any
 
 import pytest
 from tests.integration.api.conftest import SYSTEM, Api, allow, launched, wait_ready
+from tests.integration.files import results
+from tests.integration.files.results import Of
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
 from audiojob_dev.tools import processes
 from audiojob_types.base import format_time
-from audiojob_types.constants import API_AUDIENCE, API_VERSION, FILES_KEYS_CONFIGMAP, VERB_ISSUE_KEYS
+from audiojob_types.constants import API_AUDIENCE, FILES_KEYS_CONFIGMAP, VERB_ISSUE_KEYS
 
 TICKETS = "audiojob-tickets"
 ALL_RIGHTS = ["create", "get", "list", "update", VERB_ISSUE_KEYS]
@@ -45,30 +44,10 @@ class Whole:
 
     def publish(self, job: str, phase: str, outputs: Mapping[str, bytes], **status: Any) -> None:
         """What a runner and the operator would do: a phase's results in the store, named in the job's status."""
-        uid = self.api.stored(job)["metadata"]["uid"]
-        key = f"{uid}/{phase}/1-abcdefgh"
-        folder = self.store / self.api.namespace / key
-        (folder / "log").mkdir(parents=True)
-        (folder / "log/0000").write_text('{"message":"one"}\n{"message":"two"}\n')
-        rows = []
-        for name, content in outputs.items():
-            (folder / f"{name}.flac").write_bytes(content)
-            rows.append({
-                "name": name, "file": f"{name}.flac", "mediaType": "audio/flac", "bytes": len(content),
-                "sha256": hashlib.sha256(content).hexdigest(), "crc32": f"{zlib.crc32(content):08x}",
-            })  # fmt: skip
+        of = Of(self.api.namespace, job, self.api.stored(job)["metadata"]["uid"], phase)
         now = format_time(datetime.now(UTC))
-        manifest = json.dumps({
-            "apiVersion": API_VERSION, "job": job, "namespace": self.api.namespace, "uid": uid, "phase": phase,
-            "attempt": 1, "task": "Separate", "fingerprint": "0" * 64, "outputs": rows, "createdTime": now,
-            "metadata": {"title": "Ein Lied"},
-        }).encode()  # fmt: skip
-        (folder / "manifest.json").write_bytes(manifest)
-        ref = {
-            "key": f"{self.api.namespace}/{key}/manifest.json", "sha256": hashlib.sha256(manifest).hexdigest(),
-            "count": len(rows),
-        }  # fmt: skip
-        done = {"name": phase, "attempt": 1, "state": "Succeeded", "manifest": ref}
+        log = '{"message":"one"}\n{"message":"two"}\n'
+        done = results.publish(self.store / self.api.namespace, of, outputs, (log,), createdTime=now)
         ended = {"state": "Succeeded", "percent": 100, "startTime": now, "completionTime": now, "phases": [done]}
         self.api.set_status(job, **{**ended, **status})
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,13 +18,9 @@ from tests.support.manypods import ManyPods, finish_pod
 from tests.support.operator_process import OperatorProcess
 
 from audiojob_dev.cluster import controlplane
-from audiojob_dev.cluster.apiserver import LocalApiServer
-from audiojob_dev.paths import paths_from_environment, repository
-from audiojob_dev.progress import Progress
+from audiojob_dev.cluster.apiserver import LocalApiServer, fresh_apiserver
 from audiojob_dev.rest import RestError, wait_until
-from audiojob_dev.tools import binaries
 
-PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 NO_QUORUM_SECONDS = 5
 PATIENT_LEASE = {"AUDIOJOB_LEASE__DURATION_SECONDS": "60", "AUDIOJOB_LEASE__RENEW_DEADLINE_SECONDS": "50"}
 
@@ -33,17 +28,8 @@ PATIENT_LEASE = {"AUDIOJOB_LEASE__DURATION_SECONDS": "60", "AUDIOJOB_LEASE__RENE
 @pytest.fixture(scope="module")
 def server() -> Iterator[LocalApiServer]:
     """An API server with controllers that this module may break."""
-    with Progress() as progress:
-        programs = binaries.ensure(paths_from_environment(), PROGRAMS, progress)
-    with tempfile.TemporaryDirectory(prefix="audiojob-broken-", ignore_cleanup_errors=True) as folder:
-        made = LocalApiServer(Path(folder), programs)
-        made.start()
-        try:
-            made.apply_crds(repository() / "crds")
-            made.start_controllers()
-            yield made
-        finally:
-            made.stop()
+    with fresh_apiserver("broken", controllers=True) as made:
+        yield made
 
 
 def kill(server: LocalApiServer, *names: str) -> None:
