@@ -24,9 +24,12 @@ class Of:
 
 
 def publish(own: Path, of: Of, outputs: Mapping[str, bytes], log: tuple[str, ...], **manifest: Any) -> dict[str, Any]:
-    """Write them below the namespace's folder; the phase's row of a status. ``manifest`` has its further fields."""
+    """Write them below the namespace's folder; the phase's row of a status. ``manifest`` has its further fields.
+
+    Again the same where they are there: whoever could not name them in a status tries once more.
+    """
     folder = own / of.uid / of.phase / "1-abcdefgh"
-    (folder / "log").mkdir(parents=True)
+    (folder / "log").mkdir(parents=True, exist_ok=True)
     for number, piece in enumerate(log):
         (folder / f"log/{number:04}").write_text(piece)
     rows = []

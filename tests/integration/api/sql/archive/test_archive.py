@@ -185,7 +185,8 @@ async def test_two_replicas_write_each_job_once_and_one_goes_on_for_the_other(da
                 writer.saw(None, finished(number))
 
     see(range(150))
-    await until(lambda: len(set(cluster.marks)) == 150)
+    # Its lease is short: on a busy machine a leader may just have lost it, and none has the next one yet.
+    await until(lambda: len(set(cluster.marks)) == 150 and any(writer.epoch is not None for writer in writers))
     leader = next(index for index, writer in enumerate(writers) if writer.epoch is not None)
     tasks[leader].cancel()
     see(range(150, 300))
