@@ -273,6 +273,7 @@ class Statistics(Answer):
     by: By
     items: tuple[Group, ...]
     depths: tuple[Depth, ...] = ()
+    truncated: bool = False
     live: dict[str, int]
 
 

@@ -28,6 +28,8 @@ from audiojob_store.ticket import HEADER, MAX_LIST_BYTES, NEXT_PIECE, Link, Tick
 _log = logging.getLogger(__name__)
 
 CLEANING_SECONDS: Final = 3_600
+# By a link somebody may put 5 GiB whose upload is removed, or complete, already. One request lists what there is.
+CLEANING_SECONDS_BEHIND_LINKS: Final = 60
 _COMPLETED_AT_ONCE: Final = 2  # each keeps a thread for as long as its file is read: the others are for parts
 _EPOCH: Final = datetime(1980, 1, 1, tzinfo=UTC)
 _TEXT: Final = "text/plain"
@@ -210,7 +212,7 @@ class FilesApp:
                     _log.info("Removed %d uploads that nobody completed", removed)
             except (OSError, Refusal) as error:  # a folder's failure, a bucket's
                 _log.warning("Unfinished uploads cannot be removed: %s", error)
-            await asyncio.sleep(CLEANING_SECONDS)
+            await asyncio.sleep(CLEANING_SECONDS if self._links is None else CLEANING_SECONDS_BEHIND_LINKS)
 
 
 def create_app(settings: FilesSettings) -> web.Application:

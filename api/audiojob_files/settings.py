@@ -50,6 +50,7 @@ class FilesSettings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")] = 8082
     max_upload_bytes: Annotated[int, Field(ge=1, description="Largest upload.")] = 20 * 1024**3
     max_open_uploads: Annotated[int, Field(ge=1, le=100_000, description="Most uploads that are not complete.")] = 1_000
+    max_open_uploads_each: Annotated[int, Field(ge=1, le=100_000, description="Most of those of one user.")] = 250
     min_free_bytes: Annotated[int, Field(ge=0, description="What uploads leave free in the store.")] = 1024**3
     media_types: Annotated[
         str, Field(description="Types that are taken, with commas; a star stands for any second half.")

@@ -31,14 +31,24 @@ class Stored:
 
 def stored_by(settings: FilesSettings) -> Stored:
     """What the settings say. Raises :class:`NoCredentials` where the key of a bucket is not mounted."""
-    types = tuple(each.strip() for each in settings.media_types.split(",") if each.strip())
     if not isinstance(settings.store, S3Store):
-        limits = Limits(settings.max_upload_bytes, settings.max_open_uploads, settings.min_free_bytes, types)
+        limits = _limits(settings, min_free_bytes=settings.min_free_bytes)
         return Stored(FolderContents(settings.root), Uploads(settings.root, settings.namespace, limits))
-    return _bucket(settings, settings.store, types)
+    return _bucket(settings, settings.store)
 
 
-def _bucket(settings: FilesSettings, store: S3Store, types: tuple[str, ...]) -> Stored:
+def _limits(settings: FilesSettings, min_free_bytes: int, together: int | None = None) -> Limits:
+    return Limits(
+        max_bytes=settings.max_upload_bytes,
+        max_open=settings.max_open_uploads,
+        min_free_bytes=min_free_bytes,
+        media_types=tuple(each.strip() for each in settings.media_types.split(",") if each.strip()),
+        max_open_each=settings.max_open_uploads_each,
+        together=together,
+    )
+
+
+def _bucket(settings: FilesSettings, store: S3Store) -> Stored:
     # Its client takes memory that a service of a folder is to do without.
     from audiojob_files.bucket import Bucket  # noqa: PLC0415
     from audiojob_files.serving.objects import ObjectContents  # noqa: PLC0415
@@ -50,6 +60,6 @@ def _bucket(settings: FilesSettings, store: S3Store, types: tuple[str, ...]) -> 
     links = None
     if settings.public_url is not None:
         links = Links(Signer(settings.public_url, store.region, credentials), store.bucket, store.prefix)
-    limits = Limits(settings.max_upload_bytes, settings.max_open_uploads, 0, types, settings.parts_bytes)
+    limits = _limits(settings, min_free_bytes=0, together=settings.parts_bytes)
     local = Uploads(settings.parts, settings.namespace, limits)
     return Stored(ObjectContents(bucket), BucketUploads(local, bucket, links), links)

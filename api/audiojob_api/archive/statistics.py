@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, func, literal_column, select
 
 from audiojob_api.archive.writer import ArchiveWriter
-from audiojob_api.jobs.statistics.depth import ALL_QUEUES, MOST_DEPTHS, DepthOverTime, over_time
+from audiojob_api.jobs.statistics.depth import ALL_QUEUES, MOST_DEPTHS, Depths, over_time
 from audiojob_api.jobs.statistics.groups import MOST_GROUPS, By, Group, fold
 from audiojob_api.jobs.statistics.sums import ADDED, HOUR, WHOLE
 from audiojob_api.jobs.statistics.work import Works, works_of_rows
@@ -47,7 +47,7 @@ class Statistics:
             rows = (await connection.execute(statement)).all()
         return list(fold(rows, by).items())[:MOST_GROUPS]
 
-    async def depths(self, begin: int, end: int, by: By, queue: str | None = None) -> list[DepthOverTime]:
+    async def depths(self, begin: int, end: int, by: By, queue: str | None = None) -> Depths:
         """How deep the queues were in these hours, in all and each; by name. The newest ``MOST_DEPTHS``."""
         hour, read = DEPTHS.c.hour, DEPTHS.c
         group = (_hours(by, hour) if by in (By.HOUR, By.DAY) else _ALL).label("name")
@@ -57,11 +57,12 @@ class Statistics:
         summed = [func.sum(read[name]).label(name) for name in ("samples", "waiting", "running")]
         greatest = [func.max(read[name]).label(name) for name in ("most_waiting", "most_running", "longest_ms")]
         statement = select(group, read.queue, *summed, *greatest).where(*where).group_by(group, read.queue)
-        newest = statement.order_by(group.desc(), read.queue).limit(MOST_DEPTHS)
+        newest = statement.order_by(group.desc(), read.queue).limit(MOST_DEPTHS + 1)
         async with self._writer.database.read() as connection:
             rows = (await connection.execute(newest)).all()
-        in_order = sorted(rows, key=lambda row: (row.name, row.queue))
-        return [each for each in over_time(in_order) if queue is None or each.queue == queue]
+        in_order = sorted(rows[:MOST_DEPTHS], key=lambda row: (row.name, row.queue))
+        wanted = [each for each in over_time(in_order) if queue is None or each.queue == queue]
+        return Depths(wanted, truncated=len(rows) > MOST_DEPTHS)
 
     async def works(self, pipeline: str) -> Works:
         """How long the phases of a pipeline took in the last weeks."""

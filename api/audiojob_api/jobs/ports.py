@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from audiojob_api.jobs.listing.paging import Count, Page
 from audiojob_api.jobs.listing.query import Filter, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow
-from audiojob_api.jobs.statistics.depth import DepthOverTime
+from audiojob_api.jobs.statistics.depth import Depths
 from audiojob_api.jobs.statistics.groups import By, Group
 from audiojob_api.jobs.statistics.work import Works
 from audiojob_types.resources.pipeline import AudioPipelineSpec
@@ -68,7 +68,7 @@ class History(Protocol):
     async def groups(self, begin: int, end: int, by: By) -> list[tuple[str, Group]]:
         """Statistics of the whole hours of a span, by group. Raises DatabaseUnavailable."""
 
-    async def depths(self, begin: int, end: int, by: By, queue: str | None) -> list[DepthOverTime]:
+    async def depths(self, begin: int, end: int, by: By, queue: str | None) -> Depths:
         """How many jobs waited and ran in a span, in all and by queue. Raises DatabaseUnavailable."""
 
     async def works(self, pipeline: str) -> Works:

@@ -21,6 +21,9 @@ from audiojob_types.tasks import Task
 
 Object = dict[str, Any]
 
+ONLY_DOCUMENTED_NAMES = ConfigDict(populate_by_name=False)
+"""Of bodies: Python's own names of fields are none of the interface."""
+
 PRIORITIES = {"high": 10, "default": 5, "low": 1}
 _TASKS = {task.parameter_key: task for task in Task}
 
@@ -50,6 +53,8 @@ StartTime = Annotated[
 class SourceRequest(Source):
     """Where the work's input comes from: exactly one of its fields. ``upload`` is short for the ``object`` it is."""
 
+    model_config = ONLY_DOCUMENTED_NAMES
+
     upload: (
         Annotated[str, Field(pattern=UPLOAD_PATTERN, description="upload is the id of a complete upload.")] | None
     ) = None
@@ -59,7 +64,7 @@ class JobRequest(AudioJobSpec):
     """A job to create: an AudioJob's spec, and perhaps its name. Null means that a field is left out."""
 
     # The rules about changes of a stored spec say nothing about a body that creates one.
-    model_config = ConfigDict(json_schema_extra=None)
+    model_config = ConfigDict(**ONLY_DOCUMENTED_NAMES, json_schema_extra=None)
 
     name: Annotated[ObjectName, Field(description="name of the job; one is generated where it is left out.")] | None = (
         None
@@ -113,6 +118,8 @@ ReviewRequest = Review
 
 class JobChange(WireModel):
     """What may be changed of a job that waits."""
+
+    model_config = ONLY_DOCUMENTED_NAMES
 
     priority: Annotated[Priority, Field(description="priority as in the body that creates a job.")]
 

@@ -68,9 +68,8 @@ class Uploads:
         """A new one, if there is room. The caller lets one be made at a time."""
         size, kind, name = ticket.size or 0, ticket.type or "", ticket.name or ""
         self.limits.check(size, kind)
-        opened = self._open()
-        if len(opened) >= self.limits.max_open:
-            raise Refusal(429, "too-many-uploads", "Too many uploads are not complete.", {"Retry-After": "60"})
+        opened, owner = self._open(), ticket.owner or ""
+        self.limits.check_open(len(opened), sum(record.owner == owner for record, _ in opened))
         self.limits.check_waiting_room(size, sum(record.bytes for record, _ in opened))
         with trees.folder(self.root, f"{self.namespace}/{INCOMING_FOLDER}", create=True) as folder:
             space = os.fstatvfs(folder)
@@ -78,7 +77,7 @@ class Uploads:
         self.limits.check_room(size, space.f_bavail * space.f_frsize, promised)
         record = Record(
             id=ticket.key, name=name, file=stored_name(name), bytes=size, media_type=kind,
-            owner=ticket.owner or "", created_time=now, wanted_sha256=ticket.sha256,
+            owner=owner, created_time=now, wanted_sha256=ticket.sha256,
         )  # fmt: skip
         self.begin(record)
         return self.shown(record)

@@ -46,6 +46,8 @@ class Limits:
     max_open: int
     min_free_bytes: int
     media_types: tuple[str, ...]
+    max_open_each: int | None = None
+    """The most of one owner that are not complete."""
     together: int | None = None
     """The most that those which are not complete may take together, where they wait apart from the store."""
 
@@ -59,6 +61,14 @@ class Limits:
         if media_type not in self.media_types and family not in self.media_types:
             known = ", ".join(self.media_types)
             raise Refusal(415, "media-type-not-taken", f"mediaType: {media_type!r} is not taken; these are: {known}.")
+
+    def check_open(self, opened: int, own: int) -> None:
+        """Raises a 429 :class:`Refusal` where all of them together, or the owner's, are as many as may be open."""
+        if self.max_open_each is not None and own >= self.max_open_each:
+            detail = f"{own} uploads of yours are not complete, which is the most; complete or remove one."
+            raise Refusal(429, "too-many-uploads", detail, {"Retry-After": "60"})
+        if opened >= self.max_open:
+            raise Refusal(429, "too-many-uploads", "Too many uploads are not complete.", {"Retry-After": "60"})
 
     def check_waiting_room(self, size: int, promised: int) -> None:
         """Raises a 503 :class:`Refusal` where uploads that are not complete take what there is for them."""

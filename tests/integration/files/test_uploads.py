@@ -12,7 +12,9 @@ import os
 import random
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tests.integration.files.conftest import Service
@@ -287,6 +289,41 @@ def test_room_is_promised_once(size: int, free: int, promised: int, fits: bool) 
     with pytest.raises(Refusal) as refused:
         limits.check_room(size, free, promised)
     assert refused.value.status == 507
+
+
+@pytest.mark.parametrize(
+    ("opened", "own", "words"),
+    [
+        pytest.param(4, 1, None, id="room for both"),
+        pytest.param(4, 2, "2 uploads of yours are not complete, which is the most; complete or remove one.", id="own"),
+        pytest.param(5, 0, "Too many uploads are not complete.", id="everybody's"),
+    ],
+)
+def test_uploads_that_are_not_complete_are_bounded_in_all_and_of_each_user(
+    opened: int, own: int, words: str | None
+) -> None:
+    limits = Limits(max_bytes=1, max_open=5, min_free_bytes=0, media_types=(), max_open_each=2)
+    if words is None:
+        limits.check_open(opened, own)
+        return
+    with pytest.raises(Refusal) as refused:
+        limits.check_open(opened, own)
+    assert (refused.value.status, str(refused.value.detail)) == (429, words)
+
+
+async def test_one_user_who_completes_nothing_keeps_nobody_else_from_uploading(tmp_path: Path) -> None:
+    store = Uploads(tmp_path, "music", Limits(10, 5, 0, ("audio/*",), max_open_each=2))
+
+    def create(number: int, owner: str) -> None:
+        key = f"up-{number:032x}"
+        claims = {"key": key, "owner": owner * 64, "size": 5, "type": "audio/flac", "name": "a.flac"}
+        store.create(cast("Any", SimpleNamespace(**claims, sha256=None)), datetime.now(UTC))
+
+    for number in range(2):
+        create(number, "a")
+    with pytest.raises(Refusal):
+        create(2, "a")
+    create(3, "b")
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_no_part_and_the_next_one_sends_it(files: Service) -> None:

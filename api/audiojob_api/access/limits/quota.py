@@ -13,6 +13,7 @@ from typing import Final
 
 from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.config import Limits, Tier
+from audiojob_api.access.limits.later import or_log
 from audiojob_api.access.limits.ledger import Answer, Bounds, Exceeded, Ledger, Open, Wish
 from audiojob_api.access.limits.left import Left, left_of, may_have_passed
 from audiojob_api.problems import Problem, invalid_field, unavailable
@@ -20,6 +21,7 @@ from audiojob_api.sql.errors import DatabaseUnavailable
 
 _log = logging.getLogger(__name__)
 
+_STALE: Final = "a reservation is not up to date"
 _RECONCILE_SECONDS: Final = 60.0
 # A job that is not there so long after it was asked for has ended and is deleted: a TTL may be 0. It counts as made,
 # but where this process saw that its creation failed without a clear answer.
@@ -141,23 +143,17 @@ class Quota:
         if reserved:
             await self.refused(wish)
         elif tier.counts or self._limits.jobs_per_hour_per_address is not None:
-            await self._or_log(self._ledger.record(wish, self._now()))
+            await or_log(self._ledger.record(wish, self._now()), _STALE)
 
     async def refused(self, wish: Wish) -> None:
         """The job was not made: its place is free."""
         if self._ledger is not None:
-            await self._or_log(self._ledger.release(wish))
+            await or_log(self._ledger.release(wish), _STALE)
 
     def doubt(self, wish: Wish) -> None:
         """It is not known whether the job was made; the next comparison tells."""
         if len(self._doubts) < _MOST_DOUBTS:
             self._doubts.add((wish.namespace, wish.name))
-
-    async def _or_log(self, write: Awaitable[None]) -> None:
-        try:
-            await write
-        except DatabaseUnavailable as error:  # the minute's comparison with what there is finds it
-            _log.warning("a reservation is not up to date: %s", error)
 
     def _refusal(self, found: Exceeded, tier: str) -> Problem:
         now = self._now()

@@ -11,12 +11,14 @@ from typing import Final
 
 from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.config import Tier
+from audiojob_api.access.limits.later import or_log
 from audiojob_api.access.limits.uploads import Full, Kept, Room, StoredBytes
 from audiojob_api.problems import Problem, unavailable
 from audiojob_api.sql.errors import DatabaseUnavailable
 
 _log = logging.getLogger(__name__)
 
+_STALE: Final = "bytes of an upload are not up to date"
 _ROUND_SECONDS: Final = 60.0
 _LOOK_AGAIN: Final = 3_600_000
 _LOOK_AT_ONCE: Final = 30_000  # of a user who is out of room
@@ -75,7 +77,7 @@ class UploadQuota:
     async def release(self, upload: Kept) -> None:
         """It was refused, or removed."""
         if self._ledger is not None:
-            await self._or_log(self._ledger.release(upload))
+            await or_log(self._ledger.release(upload), _STALE)
 
     async def failed(self, upload: Kept) -> None:
         """It was refused, or broke off; one that came earlier under the same id is stored yet, and counts."""
@@ -87,12 +89,12 @@ class UploadQuota:
             _log.info("bytes of an upload are not up to date: %s", problem.detail)
             return
         known = replace(upload, bytes=size or 0)
-        await self._or_log(self._ledger.release(upload) if size is None else self._ledger.found(known, self._now()))
+        await or_log(self._ledger.release(upload) if size is None else self._ledger.found(known, self._now()), _STALE)
 
     async def came(self, upload: Kept, size: int) -> None:
         """All of it came, and it has fewer bytes than it might have had."""
         if self._ledger is not None and size != upload.bytes:
-            await self._or_log(self._ledger.found(replace(upload, bytes=size), self._now()))
+            await or_log(self._ledger.found(replace(upload, bytes=size), self._now()), _STALE)
 
     async def run(self) -> None:
         """Compare the rows with what is stored, each at least every few hours, until cancelled."""
@@ -124,12 +126,6 @@ class UploadQuota:
         if away and not gone:
             raise next(iter(away.values()))
         return gone
-
-    async def _or_log(self, write: Awaitable[None]) -> None:
-        try:
-            await write
-        except DatabaseUnavailable as error:  # the comparison with what is stored finds it
-            _log.warning("bytes of an upload are not up to date: %s", error)
 
     def _now(self) -> int:
         return int(self._clock() * 1_000)

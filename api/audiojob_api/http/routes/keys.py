@@ -19,6 +19,7 @@ from audiojob_api.http.audit import note_act
 from audiojob_api.http.bodies import require_json
 from audiojob_api.http.deps import AllServices, Services, enter, refuse_unknown_query, security
 from audiojob_api.http.errors import responses
+from audiojob_api.jobs.request import ONLY_DOCUMENTED_NAMES
 from audiojob_api.numbers import whole_numbers
 from audiojob_api.problems import Problem, invalid_field
 from audiojob_types.base import WireModel
@@ -31,6 +32,8 @@ _DAY = 86_400_000
 
 class KeyRequest(WireModel):
     """A key to make."""
+
+    model_config = ONLY_DOCUMENTED_NAMES
 
     name: Annotated[str, Field(min_length=1, max_length=100, description="for you: where the key will be used.")]
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=len(Scope), description="what it is for.")]

@@ -68,6 +68,9 @@ class StatisticsView(BaseModel):
     by: By
     items: Annotated[list[GroupView], Field(max_length=MOST_GROUPS)]
     depths: Annotated[list[DepthView], Field(max_length=MOST_DEPTHS)]
+    truncated: bool = Field(
+        description="Whether the oldest of `depths` are left out; ask for a shorter span, or one queue."
+    )
     live: dict[str, int]
 
 
@@ -110,10 +113,10 @@ async def stats(
     groups = await history.groups(span[0], span[1], by)
     items = [{"name": _shown(name, by), **group.to_wire()} for name, group in groups]
     found = await history.depths(span[0], span[1], by, queue)
-    depths = [{"name": _shown(each.name, by), **each.to_wire()} for each in found]
+    depths = [{"name": _shown(each.name, by), **each.to_wire()} for each in found.items]
     live = Counter(row.state for row in space.jobs.live.jobs())
     body: dict[str, Any] = {"from": format_time(since), "to": format_time(until), "by": by, "items": items}
-    return JSONResponse({**body, "depths": depths, "live": dict(live)})
+    return JSONResponse({**body, "depths": depths, "truncated": found.truncated, "live": dict(live)})
 
 
 @router.get("/health", response_model=HealthView, dependencies=_MAY_LIST, summary="Whether all is well, in words")

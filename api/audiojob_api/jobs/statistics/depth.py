@@ -81,6 +81,14 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class Depths:
+    """An answer, by name and queue; ``truncated`` where the oldest hours, or queues of them, are left out."""
+
+    items: Sequence[DepthOverTime]
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DepthOverTime:
     """Of one queue, or of all where it has no name, in one group of hours."""
 

@@ -1,4 +1,4 @@
-"""What nobody completed is removed each hour, also after the store has failed once."""
+"""What nobody completed is removed each hour, behind links each minute, also after the store has failed once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from audiojob_files.settings import FilesSettings
 from audiojob_files.stored import Stored
 
 
-@pytest.mark.parametrize("failure", [OSError(5, "Input/output error"), Refusal(503, "store-failed", "No answer.")])
+@pytest.mark.parametrize(
+    ("failure", "links"),
+    [(OSError(5, "Input/output error"), None), (Refusal(503, "store-failed", "No answer."), object())],
+    ids=["a folder", "a bucket into which clients put files by links"],
+)
 async def test_a_store_that_fails_once_is_cleaned_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, links: Any
 ) -> None:
-    monkeypatch.setattr(app, "CLEANING_SECONDS", 0)
+    monkeypatch.setattr(app, "CLEANING_SECONDS" if links is None else "CLEANING_SECONDS_BEHIND_LINKS", 0)
     loop, again, failures = asyncio.get_running_loop(), asyncio.Event(), [failure]
 
     class Uploads:
@@ -31,7 +35,7 @@ async def test_a_store_that_fails_once_is_cleaned_again(
             loop.call_soon_threadsafe(again.set)
             return 0
 
-    stored = Stored(FolderContents(tmp_path), cast("Any", Uploads()))
+    stored = Stored(FolderContents(tmp_path), cast("Any", Uploads()), links)
     cleaning = app.FilesApp(FilesSettings(namespace="music", keys=tmp_path / "keys.json"), stored).clean(
         web.Application()
     )

@@ -30,7 +30,8 @@ def depths(*counts: tuple[str, int, int, int]) -> dict[str, dict[str, Depth]]:
 
 async def shown(database: Database, begin: int, end: int, by: By, queue: str | None = None) -> list[dict[str, Any]]:
     statistics = Statistics(ArchiveWriter(ArchiveStore(database, "reader"), {}, 90), TEAM)
-    return [{"name": each.name, **each.to_wire()} for each in await statistics.depths(begin, end, by, queue)]
+    found = await statistics.depths(begin, end, by, queue)
+    return [{"name": each.name, **each.to_wire()} for each in found.items]
 
 
 async def test_samples_of_an_hour_are_added_up_and_read_by_hour_day_and_queue(database: Database) -> None:
@@ -76,6 +77,8 @@ async def test_the_newest_are_kept_of_more_than_an_answer_has(
     assert [(each["name"], each.get("queue")) for each in found] == [
         (str(HOUR), None), (str(2 * HOUR), None), (str(2 * HOUR), "a"),
     ]  # fmt: skip
+    statistics = Statistics(ArchiveWriter(store, {}, 90), TEAM)
+    assert [(await statistics.depths(begin, DAY, By.HOUR)).truncated for begin in (0, 2 * HOUR)] == [True, False]
 
 
 async def test_the_writer_looks_at_the_queues_each_minute_also_while_jobs_end(database: Database) -> None:

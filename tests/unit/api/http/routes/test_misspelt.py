@@ -48,6 +48,16 @@ SEPARATE = {"pipeline": "separate"}
             "parameters.seperate: unknown task, did you mean separate?", ["/parameters/seperate"], id="a task",
         ),
         pytest.param(
+            ("POST", "/api/v1/estimate"), {**SEPARATE, "duration_seconds": 5},
+            "duration_seconds: unknown field, did you mean durationSeconds?", ["/duration_seconds"],
+            id="a name that only our own code has",
+        ),
+        pytest.param(
+            ("POST", JOBS), {**SEPARATE, "source": {"job_ref": {"name": "a"}}},
+            "source.job_ref: unknown field, did you mean jobRef?", ["/source/job_ref"],
+            id="such a name further in",
+        ),
+        pytest.param(
             ("PATCH", f"{JOBS}/song"), {"prio": 5}, "prio: unknown field, did you mean priority?",
             ["/prio", "/priority"], id="a change",
         ),

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.app import create_app
-from audiojob_api.jobs.statistics.depth import DepthOverTime
+from audiojob_api.jobs.statistics.depth import DepthOverTime, Depths
 from audiojob_api.jobs.statistics.groups import By, Group
 from audiojob_api.settings import ApiSettings
 from audiojob_client import models
@@ -30,9 +30,10 @@ class MemoryHistory:
     async def groups(self, begin: int, end: int, by: By) -> list[tuple[str, Group]]:
         return [(self._name(begin, by), Group(created=4, states={"Succeeded": 3, "Failed": 1}, succeeded=3))]
 
-    async def depths(self, begin: int, end: int, by: By, queue: str | None) -> list[DepthOverTime]:
+    async def depths(self, begin: int, end: int, by: By, queue: str | None) -> Depths:
         self.asked.append((end - begin, by, queue))
-        return [DepthOverTime(self._name(begin, by), each, 60, 90, 4, 60, 1, 5_000) for each in ("", "gpu")]
+        found = [DepthOverTime(self._name(begin, by), each, 60, 90, 4, 60, 1, 5_000) for each in ("", "gpu")]
+        return Depths(found, truncated=by is By.HOUR)
 
     async def works(self, pipeline: str) -> dict[Any, Any]:
         return {}
@@ -60,6 +61,7 @@ def test_hours_have_their_beginnings_as_names(statistics: TestClient, history: M
     assert [read.items[0].name, read.depths[0].name] == ["2026-11-29T12:00:00Z"] * 2
     assert (read.items[0].created, read.items[0].ended, read.items[0].success_rate) == (4, 4, 0.75)
     assert [each.queue for each in read.depths] == [None, "gpu"]
+    assert read.truncated, "said, where the oldest are left out"
     assert (read.depths[0].mean_waiting, read.depths[0].most_waiting, read.depths[0].longest_wait_seconds) == (
         1.5,
         4,
