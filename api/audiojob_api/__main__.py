@@ -25,6 +25,7 @@ from audiojob_api.archive.store import ArchiveStore
 from audiojob_api.archive.writer import ArchiveWriter
 from audiojob_api.cluster.files import HttpFiles
 from audiojob_api.cluster.jobs import KubeJobs, ReadModels
+from audiojob_api.cluster.operator import KubeOperator
 from audiojob_api.cluster.pipelines import KubePipelines
 from audiojob_api.cluster.reviews import KubeAuthorizer
 from audiojob_api.cluster.ticket_key import TicketKey
@@ -115,6 +116,7 @@ def _backend(client: KubeClient, settings: ApiSettings, access: AccessConfig) ->
         access=access,
         files=_files(client, settings),
         pipelines=KubePipelines(client),
+        operator=KubeOperator(client, settings.operator_lease).trouble if settings.operator_lease else None,
     )
 
 

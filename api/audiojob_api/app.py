@@ -53,6 +53,7 @@ from audiojob_api.jobs.estimates.estimator import Estimator
 from audiojob_api.jobs.following import has_ended
 from audiojob_api.jobs.ports import Lifecycle, NamespaceJobs, Pipelines
 from audiojob_api.jobs.queue_position import QueuePositions
+from audiojob_api.jobs.statistics.health import Trouble
 from audiojob_api.jobs.statistics.sums import minutes_of
 from audiojob_api.jobs.views import view
 from audiojob_api.settings import ApiSettings
@@ -81,6 +82,8 @@ class Backend:
     """The files services; None where files are off."""
     pipelines: Pipelines | None = None
     """None where they cannot be read, so that nothing is estimated."""
+    operator: Trouble | None = None
+    """None where nobody looks at the operator."""
 
 
 def create_app(
@@ -174,6 +177,7 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, 
         bursts=Bursts(access.limits.burst) if access.limits.burst else None,
         keys=key_store,
         files=backend.files,
+        operator=backend.operator,
         metrics=metrics,
         stopping=stopping,
     )

@@ -100,6 +100,13 @@ class ApiSettings(BaseSettings):
         int,
         Field(ge=0, description="Waiting that raises a job's priority by one; must equal the operator's. 0 for none."),
     ] = DEFAULT_AGEING_SECONDS
+    operator_lease: Annotated[
+        str,
+        Field(
+            pattern=r"^([a-z0-9][-a-z0-9]{0,62}/[a-z0-9][-.a-z0-9]{0,252})?$",
+            description="The operator's Lease, as NAMESPACE/NAME; none is looked at if empty.",
+        ),
+    ] = ""
     files_url: Annotated[
         str | None,
         Field(

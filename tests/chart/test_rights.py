@@ -61,6 +61,7 @@ RIGHTS = {
         "authentication.k8s.io/tokenreviews: create",
         "authorization.k8s.io/subjectaccessreviews: create",
     ],
+    "audiojob-system/audiojob-api-lease": ["coordination.k8s.io/leases['audiojob-operator']: get"],
     "audiojob-demo/audiojob-api": ["audiojobs.dev/audiojobs: get list watch create patch attest"],
     "audiojob-demo/audiojob-runner": ["audiojobs.dev/audiojobs/status: patch"],
     "audiojob-demo/audiojob-sweeper": ["audiojobs.dev/audiojobs: get list"],

@@ -39,6 +39,7 @@ from audiojob_api.jobs.estimates.estimator import Estimator
 from audiojob_api.jobs.following import Recheck
 from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs, NamespaceJobs
 from audiojob_api.jobs.queue_position import QueuePositions
+from audiojob_api.jobs.statistics.health import Trouble
 from audiojob_api.jobs.views import Show
 from audiojob_api.problems import Problem, invalid_parameter, repeated
 from audiojob_api.settings import ApiSettings
@@ -83,6 +84,7 @@ class Services:
     stopping: asyncio.Event
     database: Database | None = None
     files: Files | None = None
+    operator: Trouble | None = None
 
 
 def install(app: FastAPI, services: Services) -> None:

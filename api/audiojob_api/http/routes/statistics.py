@@ -130,6 +130,7 @@ async def all_health(space: InSpace, services: AllServices) -> JSONResponse:
         database=(database.state, database.detail) if database is not None else None,
         unarchived=space.jobs.history.unarchived if space.jobs.history is not None else None,
         files=await trouble(services.files, space.namespace) if services.files is not None else None,
+        operator=await services.operator() if services.operator is not None else None,
     )
     found = health(space.jobs.live.jobs(), parts, round(time.time() * 1_000))
     shown = [{"name": each.name, "state": each.state, "message": each.message} for each in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -17,6 +17,10 @@ LATE_SECONDS: Final = 60
 _HOUR: Final = 3_600_000
 _BAD_RATE: Final = 0.5
 _FEW: Final = 5
+
+
+Trouble = Callable[[], Awaitable[str]]
+"""Asks what is wrong with a part, for people; "" for nothing."""
 
 
 class Condition(StrEnum):
@@ -50,6 +54,8 @@ class Parts:
     """Finished jobs that wait for the archive; None where there is none."""
     files: str | None = None
     """What is wrong with the files service, "" for nothing; None where there is none."""
+    operator: str | None = None
+    """What its Lease tells to be wrong with the operator, "" for nothing; None where nobody looks at it."""
 
 
 def health(rows: Iterable[JobRow], parts: Parts, now_ms: int) -> list[Part]:
@@ -70,9 +76,7 @@ def health(rows: Iterable[JobRow], parts: Parts, now_ms: int) -> list[Part]:
         _database(parts),
         _archive(parts),
         _files(parts),
-        Part("operator", Condition.BAD, f"{late} jobs wait for the operator for more than a minute; look at its pod.")
-        if late
-        else Part("operator", Condition.GOOD, "No job waits for it."),
+        _operator(parts, late),
         _queues(waiting, oldest, now_ms),
         _errors(ended, failed),
     ]
@@ -115,6 +119,14 @@ def _files(parts: Parts) -> Part:
     if parts.files is None:
         return Part("files", Condition.OFF, "Files go neither in nor out through the API (files.enabled).")
     return Part("files", Condition.BAD if parts.files else Condition.GOOD, parts.files or "The service answers.")
+
+
+def _operator(parts: Parts, late: int) -> Part:
+    words = f"{late} jobs wait for the operator for more than a minute; look at its pod." if late else ""
+    if parts.operator or words:
+        return Part("operator", Condition.BAD, " ".join(filter(None, (parts.operator, words))))
+    renews = "It renews its Lease, and no job waits for it." if parts.operator is not None else "No job waits for it."
+    return Part("operator", Condition.GOOD, renews)
 
 
 def _queues(waiting: Counter[str], oldest: JobRow | None, now_ms: int) -> Part:

@@ -48,6 +48,11 @@ SITUATIONS: dict[str, tuple[list[JobRow], Parts, str, Condition, str]] = {
     "files that do not": ([], replace(FINE, files="It hangs."), "files", Condition.BAD, "It hangs."),
     "no operator": ([row("Pending", 61, "WaitingForOperator")], FINE, "operator", Condition.BAD, "1 jobs wait"),
     "a job that is new": ([row("Pending", 5, "WaitingForOperator")], FINE, "operator", Condition.GOOD, "No job waits"),
+    "an operator that renews": ([], replace(FINE, operator=""), "operator", Condition.GOOD, "It renews its Lease"),
+    "an operator that does not": (
+        [row("Pending", 61, "WaitingForOperator")], replace(FINE, operator="None is at work."), "operator",
+        Condition.BAD, "None is at work. 1 jobs wait",
+    ),
     "a queue": ([row("Queued", 90), row("Queued", 30)], FINE, "queues", Condition.GOOD, "2 jobs wait in 1 queues"),
     "few failures": ([ended("Failed")] * 4, FINE, "errors", Condition.GOOD, "Of 4 jobs"),
     "many failures": ([ended("Failed")] * 3 + [ended("Succeeded")] * 3, FINE, "errors", Condition.DEGRADED, "3 failed"),
