@@ -104,6 +104,7 @@ class TaskContext:
     publishing: Publishing | None = None
     keeping: PartialFolders | None = None  # where the next attempt finds what this one could not end
     used: Used = field(default_factory=Used)
+    prepared: object | None = None  # what the task's ``prepare`` made, perhaps for other parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +149,10 @@ class RunTask(Protocol):
 
     def __call__(self, inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
         """Run to the end; return what was made. Nothing is published before this returns."""
+
+
+class PrepareTask(Protocol):
+    """A task module's function ``prepare``, if it has one: loads what needs no input, on the CPU and in one thread."""
+
+    def __call__(self, parameters: WireModel, models_root: Path) -> object | None:
+        """What ``run`` finds as ``context.prepared``. Whatever it raises is passed over."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,40 @@ _OFFLINE: Final = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model on the CPU, with the seed and the state of the files that it was loaded with."""
+
+    name: str
+    seed: int
+    files: tuple[tuple[object, ...], ...]
+    model: Any
+
+    def fits(self, name: str, models_root: Path, seed: int) -> bool:
+        """Whether loading it now would give the same. Only an untrained model's weights are made from the seed."""
+        if name != self.name or (name == UNTRAINED_MODEL and seed != self.seed):
+            return False
+        try:
+            return _state_of_files(name, models_root) == self.files
+        except (PhaseError, OSError):  # loading it says what is wrong
+            return False
+
+
+def load_ahead(name: str, models_root: Path, seed: int) -> LoadedModel:
+    """The model before anybody needs it: no GPU is touched and no thread begun. Raises as :func:`load_separator`."""
+    files = _state_of_files(name, models_root)
+    import torch  # noqa: PLC0415 - as in load_separator
+
+    torch.set_num_threads(1)  # the others would not be there after a fork
+    return LoadedModel(name, seed, files, load_separator(name, models_root, Device.CPU, seed).model)
+
+
+def _state_of_files(name: str, models_root: Path) -> tuple[tuple[object, ...], ...]:
+    files = find_files(name, models_root) if name != UNTRAINED_MODEL else ()
+    found = ((path.name, path.stat()) for path in files)
+    return tuple((file, status.st_ino, status.st_size, status.st_mtime_ns) for file, status in found)
 
 
 def load_separator(name: str, models_root: Path, device: Device, seed: int) -> Separator:

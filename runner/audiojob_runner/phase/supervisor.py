@@ -70,7 +70,8 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
     except PhaseError as error:
         return _end_before_work(error, paths)
     _learn_secrets(phase_input)
-    # Forked before there is any thread; it loads the task's libraries while the inputs are fetched.
+    # Forked before there is any thread; it loads the task's libraries while the inputs are fetched, and its
+    # model too where it is to be told them later.
     worker = Worker.fork(
         WorkerSpec(
             task=phase_input.task,
@@ -83,6 +84,7 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
             job_uid=phase_input.uid,
             fetch_credentials=paths.fetch_credentials,
             publishing=_publishing(phase_input, paths),
+            early=phase_input.wait_until is not None,
         )
     )
     refuse_tracers()

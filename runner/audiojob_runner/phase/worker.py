@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn
 from audiojob_runner import logs, tasks
 from audiojob_runner.cpus import wait_without_spinning
 from audiojob_runner.errors import as_phase_error
+from audiojob_runner.prepare import prepare
 from audiojob_runner.task import PartialFolders, Publishing, TaskContext, TaskInput, TaskOutput, TaskResult, Used
 from audiojob_types.base import WireModel
 from audiojob_types.contract import Device, PhaseLimits, PhaseNetwork
@@ -36,7 +37,10 @@ _MOST_DESCRIPTORS: Final = 253  # the kernel's limit for one message
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What a worker is forked with. ``log_level`` is that of the logging module."""
+    """What a worker is forked with. ``log_level`` is that of the logging module.
+
+    ``early``: its inputs are not there yet, so that there is time to load all else.
+    """
 
     task: Task
     parameters: WireModel
@@ -49,6 +53,7 @@ class WorkerSpec:
     log_level: int = logging.INFO
     fetch_credentials: Path | None = None
     publishing: Publishing | None = None
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +179,14 @@ def _work(
     try:
         wait_without_spinning(os.environ)
         run = tasks.load(spec.task)
+        prepared = prepare(spec.task, spec.parameters, spec.models_root) if spec.early else None
         line, descriptors = _receive(control)
         if not line:  # told nothing: the supervisor had no work or died
             os._exit(0)
         threading.Thread(target=_die_with_supervisor, args=(control,), name="guard", daemon=True).start()
         order = Order.from_json(line.decode())
         progress = ProgressSender(send)
-        context = replace(_make_context(spec, order, progress, log, cancelled), used=used)
+        context = replace(_make_context(spec, order, progress, log, cancelled), used=used, prepared=prepared)
         given = order.reading(descriptors)
         send({"begun": True})
         try:

@@ -12,7 +12,7 @@ import torch
 
 from audiojob_runner.cpus import usable_cpus
 from audiojob_runner.errors import PhaseError, stopped
-from audiojob_runner.models.demucs import load_separator
+from audiojob_runner.models.demucs import LoadedModel, load_ahead, load_separator
 from audiojob_runner.separation.accelerator import Accelerator
 from audiojob_runner.separation.allocator import keep_freed_memory
 from audiojob_runner.separation.mixfile import MixFile, Statistics, check_source, measure
@@ -29,6 +29,12 @@ from audiojob_types.tasks.separate import SeparateParameters
 # The slices of the percentage: loading beside the first pass over the file, the network beside the encoders.
 LOADED_PERCENT: Final = 2.0
 SEPARATED_PERCENT: Final = 99.0
+
+
+def prepare(parameters: WireModel, models_root: Path) -> LoadedModel:
+    """The network, on the CPU: ``run`` moves it to its device."""
+    assert isinstance(parameters, SeparateParameters)
+    return load_ahead(parameters.model, models_root, parameters.seed)
 
 
 def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
@@ -71,7 +77,12 @@ def _measure_and_load(
     """The first pass over the file, while the model is loaded."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="measure") as pool:
         measuring = pool.submit(measure, source, samples, lambda: _check_stop(context))
-        model = load_separator(parameters.model, context.models_root, context.device, parameters.seed).model
+        ahead = context.prepared
+        if isinstance(ahead, LoadedModel) and ahead.fits(parameters.model, context.models_root, parameters.seed):
+            context.log.info("model %s was loaded ahead", parameters.model)
+            model = ahead.model
+        else:
+            model = load_separator(parameters.model, context.models_root, context.device, parameters.seed).model
         return measuring.result(), model
 
 

@@ -28,6 +28,12 @@ HEARD_PERCENT: Final = 98.0
 _MOST_THREADS: Final = 4  # more make it no faster
 
 
+def prepare(parameters: WireModel, models_root: Path) -> model.Weights | None:
+    """The library and the file of the network, which comes with the image; drums are found without it."""
+    assert isinstance(parameters, TranscribeParameters)
+    return None if Instrument(parameters.instrument) is Instrument.DRUMS else model.load_ahead()
+
+
 def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
     """Input ``audio`` (any file with sound) to ``notes`` (``notes.json``) and ``midi`` (``notes.mid``)."""
     assert isinstance(parameters, TranscribeParameters)
@@ -67,7 +73,7 @@ def _notes(sound: Sound, parameters: TranscribeParameters, context: TaskContext)
     cents = tuning.cents if tuning.certain else 0.0
     heard = []
     if sound.peak >= SILENT:
-        network = _network()
+        network = _network(context.prepared)
         if abs(cents) >= LEAST_CENTS:
             sound = retuned(sound, cents, context)
         rules = rules_of(instrument, parameters.sensitivity)
@@ -86,9 +92,12 @@ def _drums(sound: Sound, parameters: TranscribeParameters, context: TaskContext)
     return record_of_strokes(found, about)
 
 
-def _network() -> model.Network:
+def _network(prepared: object | None) -> model.Network:
+    threads = min(_MOST_THREADS, usable_cpus())
     try:
-        return model.load(threads=min(_MOST_THREADS, usable_cpus()))
+        if isinstance(prepared, model.Weights):
+            return model.Network(prepared.content, threads)
+        return model.load(threads=threads)
     except model.ModelError as error:
         raise PhaseError(
             ExitCode.USAGE,

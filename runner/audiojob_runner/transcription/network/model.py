@@ -48,6 +48,13 @@ class Answer:
         return Answer(self.notes[frames], self.onsets[frames], self.contours[frames])
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The network's file, read and checked."""
+
+    content: bytes
+
+
 class Network:
     """The loaded network."""
 
@@ -88,6 +95,15 @@ def _runtime() -> Any:
 def load(environ: Mapping[str, str] = os.environ, threads: int = 1) -> Network:
     """The network, from the file that comes with the image. Raises :class:`ModelError`."""
     return Network(read_model(model_path(environ)), threads)
+
+
+def load_ahead(environ: Mapping[str, str] = os.environ) -> Weights:
+    """The library and the file, before anybody listens. The session is made later: its threads survive no fork.
+
+    Raises :class:`ModelError`.
+    """
+    _runtime()
+    return Weights(read_model(model_path(environ)))
 
 
 def model_path(environ: Mapping[str, str]) -> Path:

@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from tests.integration.runner.pods import PodFolder, Running, eventually, is_alive
+import soundfile
+from tests.integration.runner.pods import JOB_UID, NAMESPACE, PodFolder, Running, eventually, is_alive
+from tests.integration.runner.stores import StoreFolder
 
 from audiojob_types.base import format_time
 from audiojob_types.constants import INPUTS_FILE
 from audiojob_types.contract import ExitCode, Outcome
+from audiojob_types.models import UNTRAINED_MODEL
 
 pytestmark = pytest.mark.integration
 
 
-def begin(pod: PodFolder, seconds: float = 60.0, **parameters: Any) -> Running:
+def begin(pod: PodFolder, seconds: float = 60.0, task: str = "Simulate", **parameters: Any) -> Running:
     """Start the process of a pod whose inputs are not there yet."""
     until = format_time(datetime.now(UTC) + timedelta(seconds=seconds))
-    pod.write_phase(parameters={"outputBytes": 100, **parameters}, waitUntil=until)
+    given = {"outputBytes": 100, **parameters} if task == "Simulate" else parameters
+    pod.write_phase(task, given, waitUntil=until)
     pod.phase_file.with_name(INPUTS_FILE).write_bytes(b"")
     return pod.start()
 
@@ -101,3 +107,20 @@ def test_row_34_a_file_is_refused_that_is(folder_pod: PodFolder, changed: dict[s
     assert (ended.code, ended.result.reason) == (ExitCode.USAGE, "InvalidSpec")
     assert message in ended.result.message
     assert ended.result.told is None, "nothing of it counts"
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["its network is loaded when it is told", "a missing one is said"])
+def test_it_loads_ahead_and_what_it_cannot_load_is_said_once_it_is_told(
+    folder_store: StoreFolder, folder_pod: PodFolder, tmp_path: Path, there: bool
+) -> None:
+    model = UNTRAINED_MODEL if there else "mdx"
+    mix = tmp_path / "mix.wav"
+    soundfile.write(mix, np.full((20_000, 2), 0.25, dtype=np.float32), 44_100, "PCM_16")
+    manifest = folder_store.put_manifest(f"{NAMESPACE}/{JOB_UID}/one/1-a", {"audio": mix.read_bytes()})
+    running = begin(folder_pod, task="Separate", model=model)
+    eventually(lambda: waits(running), "the worker loads")
+    tell(folder_pod, inputs=[{"name": "audio", "manifest": manifest, "output": "audio"}])
+    ended = running.wait()
+    loaded = f"model {model} was loaded ahead" in ended.stderr
+    found = (ended.code, ended.result.reason, ended.result.told, loaded)
+    assert found == ((ExitCode.OK, "", True, True) if there else (ExitCode.USAGE, "ModelMissing", True, False))

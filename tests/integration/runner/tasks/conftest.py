@@ -45,6 +45,7 @@ class Bench:
     reports: list[tuple[float, str]] = field(default_factory=list)
     on_progress: Callable[[], None] = lambda: None
     runs: int = 0
+    prepared: object | None = None
     token: str = ""  # goes into each address, as a site's signature does
     told: list[str] = field(default_factory=list)  # what leaves the process, besides the log
 
@@ -88,6 +89,7 @@ class Bench:
             cancelled=self.cancelled,
             fetch_credentials=self.fetch_credentials,
             keeping=self.keeping,
+            prepared=self.prepared,
         )
         try:
             result = load(task)({each.name: each for each in inputs}, resolve_parameters(task, parameters), context)

@@ -10,8 +10,10 @@ from tests.integration.runner.tasks.conftest import Bench
 from tests.integration.runner.tasks.transcribe.sounds import RATE, SCALE, drums, noise, tune, write
 from tests.unit.runner.transcription.reading import read_midi
 
+from audiojob_runner.prepare import prepare
 from audiojob_runner.task import TaskResult
 from audiojob_types.documents.notes import Drum, Notes
+from audiojob_types.parameters import resolve_parameters
 from audiojob_types.tasks import Task
 
 
@@ -42,6 +44,18 @@ def test_a_tune_is_found_note_by_note(bench: Bench, tmp_path: Path, cents: float
     assert (output.path.name, midi.path.name) == ("notes.json", "notes.mid")
     (tempo, track) = read_midi(midi.path.read_bytes())[1]
     assert (tempo.tempo, track.name, [note[2] for note in track.notes]) == (500_000, "piano", list(SCALE))
+
+
+def test_a_network_loaded_ahead_hears_the_same(bench: Bench, tmp_path: Path) -> None:
+    source = write(tmp_path, tune((60, 64, 67)))
+    usual = record(bench.run(Task.TRANSCRIBE, source, instrument="Piano"))
+    bench.prepared = prepare(
+        Task.TRANSCRIBE, resolve_parameters(Task.TRANSCRIBE, {"instrument": "Piano"}), bench.models
+    )
+    assert bench.prepared is not None
+    assert record(bench.run(Task.TRANSCRIBE, source, instrument="Piano")) == usual
+    drums_alone = resolve_parameters(Task.TRANSCRIBE, {"instrument": "Drums"})
+    assert prepare(Task.TRANSCRIBE, drums_alone, bench.models) is None, "drums need no network"
 
 
 def test_percent_goes_with_the_windows_and_nothing_else_is_left(bench: Bench, tmp_path: Path) -> None:

@@ -111,6 +111,46 @@ def test_a_job_whose_status_write_was_lost_is_found_again() -> None:
     assert told(world) is not None
 
 
+def made_but_not_named() -> World:
+    """The operator was killed after it made the second phase's Job early, before the status that names it."""
+    world = early_world()
+    world.turn()
+    world.run("first")
+    for kind, what in world.steps(world.decide()):
+        if kind == "job":
+            world.write(kind, what)
+    assert (jobs(world, "second"), world.phase("second").early_attempt) == (["1"], None)
+    return world
+
+
+@pytest.mark.parametrize("placed", [True, False], ids=["its pod is on a node", "its pod is not there yet"])
+def test_a_job_that_no_status_names_is_taken_over_when_the_phase_before_has_ended(placed: bool) -> None:
+    world = made_but_not_named()
+    if placed:
+        world.run("second")
+    world.succeed("first")
+    world.turn()
+    record = world.phase("second")
+    assert (record.state, record.attempt, record.early_attempt) == ("Running", 1, 1)
+    if not placed:
+        world.run("second")
+    world.turn()
+    assert told(world) is not None
+    world.finish()
+    assert (world.state(), jobs(world, "second")) == (State.SUCCEEDED, ["1"]), "none is made beside it"
+
+
+@pytest.mark.parametrize("code", [75, 66], ids=["for now", "for good"])
+def test_a_job_that_no_status_names_goes_when_the_phase_before_has_failed(code: int) -> None:
+    world = made_but_not_named()
+    early = world.newest("second")["metadata"]["name"]
+    world.fail("first", code, "SourceUnavailable")
+    world.turn()
+    record = world.phase("second")
+    assert early not in world.jobs
+    assert (record.state, record.attempt, record.failures) == ("Waiting", 0, 0)
+
+
 def test_the_patch_fits_that_pod_alone_and_only_once() -> None:
     operations = inputs_patch(Telling("pod", "uid-1", "{}", 5))
     path = "/metadata/annotations/audiojobs.dev~1inputs"
