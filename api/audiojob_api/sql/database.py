@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -30,6 +31,8 @@ _CONNECTIONS: Final = 10
 _WAIT_SECONDS: Final = 5.0
 _STATEMENT_SECONDS: Final = 20
 _CHECK_SECONDS: Final = 10.0
+_OPENED_WITHIN: Final = 20.0
+"""Seconds, but where a migration takes longer: with many rows that can be minutes."""
 
 
 class State(StrEnum):
@@ -44,8 +47,16 @@ class State(StrEnum):
 class Database:
     """Connections to one database. `open` it before use, or let `run` do it; `close` it at the end."""
 
-    def __init__(self, url: DatabaseUrl, *, check_seconds: float = _CHECK_SECONDS) -> None:
+    def __init__(
+        self,
+        url: DatabaseUrl,
+        *,
+        check_seconds: float = _CHECK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.url = url
+        self._clock = clock
+        self._made = clock()
         self.state = State.OPENING
         self.detail = "The database is being opened."
         self._check_seconds = check_seconds
@@ -61,6 +72,11 @@ class Database:
     def is_sqlite(self) -> bool:
         """Whether it is SQLite, which one process alone may write."""
         return self.url.file is not None
+
+    @property
+    def opens_soon(self) -> bool:
+        """Whether it is being opened, as at every start, and this takes no longer than usual."""
+        return self.state is State.OPENING and self._clock() - self._made < _OPENED_WITHIN
 
     # ---------------------------------------------------------------- life
 

@@ -19,14 +19,20 @@ async def livez() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Whether requests can be served", responses=responses(503))
-async def readyz(read_model: ReadModel, settings: Settings, stopping: Stopping) -> dict[str, str]:
-    """Ready once the read model is complete, while it is fresh, and until shutdown begins."""
+async def readyz(
+    read_model: ReadModel, settings: Settings, stopping: Stopping, services: AllServices
+) -> dict[str, str]:
+    """Ready once the read model is complete, while it is fresh, and until shutdown begins; not while the
+    database is being opened. Where that takes long, or it is away, live jobs are served without it.
+    """
     if stopping.is_set():
         raise unavailable("The process is shutting down.")
     if not read_model.synced():
         raise unavailable("The first list of jobs is not complete yet.")
     if read_model.age() > settings.stale_after_seconds:
         raise unavailable(f"The Kubernetes API server was last heard from {read_model.age():.0f} s ago.")
+    if services.database is not None and services.database.opens_soon:
+        raise unavailable(services.database.detail)
     return {"status": "ready"}
 
 
