@@ -273,9 +273,10 @@ class Admitter:
         return not self._scheduler.idle and found is not None and found.admitted
 
     def somebody_waits(self) -> bool:
-        """Whether a job waits for a slot or a GPU, or a pod for a node, so that nobody may hold any ahead of time."""
-        waits = self._scheduler.somebody_waits
-        return waits or any(cache.unplaced for cache in self._caches.namespaces.values())
+        """Whether a job waits for a slot or a GPU, a pod for a node, or a Job for a quota to leave room for its pod, so
+        that nobody may hold any ahead of time."""
+        now, caches = datetime.now(UTC), self._caches.namespaces.values()
+        return self._scheduler.somebody_waits or any(cache.unplaced or cache.lacks_pod(now) for cache in caches)
 
     @property
     def numbers(self) -> Mapping[QueueKey, QueueNumbers]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, KeysView
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Final, Protocol, TypeVar
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
@@ -32,6 +32,8 @@ CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
 
 _FINAL_POD_PHASES = ("Succeeded", "Failed")
+# The Job controller makes the pod in the look at the Job that sets its start, unless a quota leaves no room for it.
+_NO_POD_AFTER: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class NamespaceCache:
         self._ended_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # the same, as long as the Job is kept
         self._early: set[Key] = set()  # live Jobs whose pods began before their inputs were there
         self.unplaced: set[Key] = set()  # pods that no node has room for, but for those that wait for their inputs
+        self._podless: dict[Key, datetime] = {}  # live Jobs without a pod, but for those that began early: their start
         self.jobs: Reflector[Object] = Reflector(
             client,
             Selection(JOBS, namespace, label_selector=CHILDREN_SELECTOR),
@@ -196,6 +199,10 @@ class NamespaceCache:
         early = (self.jobs.get(key) for key in self._early)
         return sum(not any(map(is_told, self.pods_of(job))) for job in early if job is not None)
 
+    def lacks_pod(self, now: datetime) -> bool:
+        """Whether a Job has been begun and gets no pod: its namespace's quota is full."""
+        return any(begun + _NO_POD_AFTER <= now for begun in self._podless.values())
+
     def _job_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         if old is not None and new is not None and controller(old).get("name") != controller(new).get("name"):
             self._job_changed(key, old, None)  # for the AudioJob that it was taken from, it is gone
@@ -210,7 +217,8 @@ class NamespaceCache:
             self.live_gpus[key] = LiveGpus(owner, gpus, gpu_resource_of(new), managed, waits)
         else:
             self.live_gpus.pop(key, None)
-        live = new is not None and not job_is_finished(new) and "deletionTimestamp" not in new["metadata"]
+        live = _is_live(new)
+        self._note_podless(key, new)
         if live and c.ANNOTATION_EARLY in (job["metadata"].get("annotations") or {}):
             self._early.add(key)
         else:
@@ -223,6 +231,16 @@ class NamespaceCache:
 
     def _news_of_job(self, old: Object | None, new: Object | None) -> News:
         return news_of_job(old, new, pod_ended=new is not None and self.has_final_pod(new))
+
+    def _note_podless(self, key: Key, job: Object | None) -> None:
+        begun = None
+        if job is not None and _is_live(job) and not self._pods_by_job.get(key):
+            early = c.ANNOTATION_EARLY in (job["metadata"].get("annotations") or {})
+            begun = None if early else parse_time(job["status"].get("startTime"))
+        if begun is not None:
+            self._podless[key] = begun
+        else:
+            self._podless.pop(key, None)
 
     def _note_fetch(self, key: Key, owner: str, job: Object | None) -> None:
         host = (job["metadata"].get("annotations") or {}).get(c.ANNOTATION_HOST) if job is not None else None
@@ -253,12 +271,18 @@ class NamespaceCache:
             self.unplaced.add(key)
         else:
             self.unplaced.discard(key)
-        if (job := self.jobs.get(job_key)) is not None:
+        job = self.jobs.get(job_key)
+        self._note_podless(job_key, job)
+        if job is not None:
             if job_key in self.live_gpus and _node_of(old) != _node_of(new):
                 self._listener.children_changed((key[0], controller(job).get("name", "")))
             self._listener.child_changed(job_key, job, news_of_pod(old, new))
         else:
             self._listener.straggler_changed((key[0], owner))
+
+
+def _is_live(job: Object | None) -> bool:
+    return job is not None and not job_is_finished(job) and "deletionTimestamp" not in job["metadata"]
 
 
 def _waits_for_node(pod: Object) -> bool:

@@ -29,10 +29,11 @@ EARLY_JOB, EARLY_STATUS, TURN, TOLD, WRITES = 5, 6, 7, 8, 10
 class Kubelet:
     """Puts each pod on a node. One that has its inputs ends well, one that waits for them does not.
 
-    The first phase works until the status says that the pod of the second one began.
+    The first phase works until the status says that the pod of the second one began; ``hasty``: until its Job is there.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, *, hasty: bool = False) -> None:
+        self._hasty = hasty
         self._rest = space.rest
         self._path = f"/api/v1/namespaces/{space.namespace}/pods"
         self._stop = threading.Event()
@@ -40,6 +41,7 @@ class Kubelet:
         self._space = space
         self._placed: set[str] = set()
         self.ended: list[PhaseInput] = []
+        self.first_ended = threading.Event()
 
     def __enter__(self) -> Kubelet:
         self._thread.start()
@@ -77,8 +79,12 @@ class Kubelet:
                 phase = PhaseInput.model_validate_json(told or annotations[ANNOTATION_PHASE])
                 self.ended.append(phase)
                 self._say(name, _told(succeed(phase, pod)) if told else succeed(phase, pod))
+                self.first_ended.set()
 
     def _second_began(self) -> bool:
+        if self._hasty:
+            jobs = self._rest.request("GET", f"/apis/batch/v1/namespaces/{self._space.namespace}/jobs")["items"]
+            return len(jobs) > 1
         phases = self._space.job(NAME).get("status", {}).get("phases", [])
         return any("earlyAttempt" in phase for phase in phases)
 
@@ -132,19 +138,26 @@ def test_it_costs_two_writes_more(undisturbed: Undisturbed) -> None:
 
 
 @pytest.mark.parametrize(
-    "number",
-    [EARLY_JOB, EARLY_STATUS, TURN, TOLD],
-    ids=["the early Job", "its status", "row 33: the status of its turn", "what it is told"],
+    ("number", "hasty"),
+    [
+        pytest.param(EARLY_JOB, False, id="the early Job"),
+        pytest.param(EARLY_JOB, True, id="the early Job, and the first phase ends meanwhile"),
+        pytest.param(EARLY_STATUS, False, id="its status"),
+        pytest.param(TURN, False, id="row 33: the status of its turn"),
+        pytest.param(TOLD, False, id="what it is told"),
+    ],
 )
 def test_an_operator_that_is_killed_after(
-    space: Space, proxy: FaultProxy, tmp_path: Path, undisturbed: Undisturbed, number: int
+    space: Space, proxy: FaultProxy, tmp_path: Path, undisturbed: Undisturbed, number: int, hasty: bool
 ) -> None:
     operator = OperatorProcess(proxy.write_kubeconfig(tmp_path / "config"), [space.namespace], tmp_path / "log", **ON)
-    with Kubelet(space) as pods, operator:
+    with Kubelet(space, hasty=hasty) as pods, operator:
         proxy.begin(Strike(space.namespace, number, answered=False, act=lambda: operator.send(signal.SIGKILL)))
         space.submit(NAME)
         assert operator.wait(30) == -signal.SIGKILL, operator.story()
         before = proxy.record.writes_to(space.namespace)
+        if hasty:
+            assert pods.first_ended.wait(30), "the first phase ends while there is no operator"
         proxy.begin()
         operator.start()
         space.finished(NAME, story=operator.story)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from tests.unit.operator.builders import NAMESPACE
 from tests.unit.operator.pool import Pool
 
 from audiojob_operator.state.namespace_cache import POD_JOB_LABEL
 from audiojob_types import constants as c
+from audiojob_types.base import format_time
 
 
 def early_job(pool: Pool, name: str) -> None:
@@ -63,6 +66,33 @@ async def test_a_pod_waits_for_a_node_unless_it_waits_for_its_inputs_too() -> No
     assert pool.admitter.somebody_waits()
     pod_of(pool, "ahead", "told", phase="Running")
     assert not pool.admitter.somebody_waits()
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "annotations", "status", "waits"),
+    [
+        pytest.param(60, {}, {}, True, id="its namespace's quota is full"),
+        pytest.param(1, {}, {}, False, id="it has just begun"),
+        pytest.param(None, {}, {}, False, id="nobody has looked at it yet, or Kueue holds it"),
+        pytest.param(60, {c.ANNOTATION_EARLY: "mounts"}, {}, False, id="it began early itself"),
+        pytest.param(60, {}, {"conditions": [{"type": "Complete", "status": "True"}]}, False, id="it has ended"),
+    ],
+)
+async def test_a_job_without_a_pod_waits_for_room_unless(
+    seconds_ago: int | None, annotations: dict[str, str], status: dict[str, Any], waits: bool
+) -> None:
+    pool = Pool(None)
+    owner = {"kind": "AudioJob", "name": "one", "uid": "uid-one", "controller": True}
+    metadata = {
+        "name": "one-child", "uid": "one-child", "namespace": NAMESPACE, "labels": {}, "annotations": annotations,
+        "ownerReferences": [owner],
+    }  # fmt: skip
+    if seconds_ago is not None:
+        status = {**status, "startTime": format_time(datetime.now(UTC) - timedelta(seconds=seconds_ago))}
+    pool.add(pool.caches.namespaces[NAMESPACE].jobs, {"metadata": metadata, "spec": {}, "status": status})
+    assert pool.admitter.somebody_waits() is waits
+    pod_of(pool, "one", None, phase="Running")
+    assert not pool.admitter.somebody_waits(), "now it has one"
 
 
 async def test_no_more_begin_early_than_may_until_they_are_told_their_inputs() -> None:
