@@ -33,6 +33,7 @@ from audiojob_types.contract import (
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
 from audiojob_types.reasons import Reason
 from audiojob_types.versions import describe_newer
+from audiojob_types.workers.order import WORK_FILE
 
 SERVICE_ACCOUNT_ROOT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 ENV_API_HOST: Final = "KUBERNETES_SERVICE_HOST"
@@ -58,6 +59,7 @@ class Paths:
     default_phase_file: Path
     work: Path
     control: Path
+    work_order: Path
 
     @classmethod
     def under(cls, root: Path) -> Paths:
@@ -76,6 +78,7 @@ class Paths:
             default_phase_file=at(PHASE_FILE),
             work=at(WORK_ROOT),
             control=at(CONTROL_ROOT),
+            work_order=at(WORK_FILE),
         )
 
 

@@ -57,11 +57,17 @@ class Target(Protocol):
 class ApiServerTarget:
     """One object, reached by its path with the pod's own token, which is read anew each time: it expires."""
 
-    def __init__(self, host: str, port: int, service_account: Path, path: str) -> None:
+    def __init__(
+        self, host: str, port: int, service_account: Path, path: str, call_seconds: float = CALL_SECONDS
+    ) -> None:
         self._token_file = service_account / "token"
         context = ssl.create_default_context(cafile=str(service_account / "ca.crt"))
-        self._connection = http.client.HTTPSConnection(host, port, timeout=CALL_SECONDS, context=context)
+        self._connection = http.client.HTTPSConnection(host, port, timeout=call_seconds, context=context)
         self._path = f"{path}?fieldManager={MANAGER_RUNNER}"
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        self._connection.close()
 
     def patch(self, body: Mapping[str, Any]) -> Answer:
         """See :class:`Target`."""
@@ -92,18 +98,24 @@ class ApiServerTarget:
 
 def find_target(environ: Mapping[str, str], paths: Paths, phase_input: PhaseInput) -> Target | None:
     """The status of the phase's AudioJob, or None outside a cluster."""
-    namespace, job = phase_input.namespace, phase_input.job
-    return find_object(environ, paths, f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/audiojobs/{job}/status")
+    return find_object(environ, paths, path_of_status(phase_input.namespace, phase_input.job))
 
 
-def find_object(environ: Mapping[str, str], paths: Paths, path: str) -> Target | None:
+def path_of_status(namespace: str, job: str) -> str:
+    """Where the API server has the status of that AudioJob."""
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/audiojobs/{job}/status"
+
+
+def find_object(
+    environ: Mapping[str, str], paths: Paths, path: str, call_seconds: float = CALL_SECONDS
+) -> ApiServerTarget | None:
     """An object of the API server that started this pod, or None outside a cluster."""
     host, port = environ.get(ENV_API_HOST, ""), environ.get(ENV_API_PORT, "")
     folder = paths.service_account
     if not host or not port.isdecimal() or not (folder / "token").is_file():
         return None
     try:
-        return ApiServerTarget(host, int(port), folder, path)
+        return ApiServerTarget(host, int(port), folder, path, call_seconds)
     except (OSError, ssl.SSLError) as error:
         _log.warning("No progress is reported: %s cannot be used: %s", folder / "ca.crt", error)
         return None

@@ -97,27 +97,27 @@ def duration_milliseconds(output: ManifestOutput) -> int | None:
     return round(seconds * 1000)
 
 
-def encode(result: PhaseResult) -> bytes:
-    """One line of at most ``MAX_RESULT_BYTES``: warnings go first, the last before the first, then outputs' durations,
+def encode(result: PhaseResult, most: int = MAX_RESULT_BYTES) -> bytes:
+    """One line of at most ``most`` bytes: warnings go first, the last before the first, then outputs' durations,
     then inputs, without which nobody reuses the result, then outputs, then the ends of suggestion and message."""
     record: dict[str, Any] = result.to_wire()
     for field in ("warnings", "inputs"):
         if not record[field]:
             del record[field]
     content = _dump(record)
-    while len(content) > MAX_RESULT_BYTES and record.get("warnings"):
+    while len(content) > most and record.get("warnings"):
         record["warnings"] = record["warnings"][:-1]
         content = _dump(record)
     for output in reversed(record.get("outputs", ())):
-        if len(content) > MAX_RESULT_BYTES and output.pop("durationMilliseconds", None) is not None:
+        if len(content) > most and output.pop("durationMilliseconds", None) is not None:
             content = _dump(record)
-    if len(content) > MAX_RESULT_BYTES and record.pop("inputs", None) is not None:
+    if len(content) > most and record.pop("inputs", None) is not None:
         content = _dump(record)
-    while len(content) > MAX_RESULT_BYTES and record.get("outputs"):
+    while len(content) > most and record.get("outputs"):
         record["outputs"] = record["outputs"][:-1]
         content = _dump(record)
     for field in ("suggestion", "message"):
-        while len(content) > MAX_RESULT_BYTES and record.get(field):
+        while len(content) > most and record.get(field):
             record[field] = record[field][: len(record[field]) * 3 // 4]
             content = _dump(record)
     return content

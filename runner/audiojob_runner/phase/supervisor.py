@@ -69,6 +69,21 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
         parameters = read_parameters(phase_input)
     except PhaseError as error:
         return _end_before_work(error, paths)
+    return _run(environ, paths, pod, phase_input, parameters)
+
+
+def run_told(environ: Mapping[str, str], paths: Paths, pod: PodIdentity, phase_input: PhaseInput) -> int:
+    """Run that phase in this process, which has one thread and holds the stop signals back; the exit code."""
+    try:
+        parameters = read_parameters(phase_input)
+    except PhaseError as error:
+        return _end_before_work(error, paths)
+    return _run(environ, paths, pod, phase_input, parameters)
+
+
+def _run(
+    environ: Mapping[str, str], paths: Paths, pod: PodIdentity, phase_input: PhaseInput, parameters: WireModel
+) -> int:
     _learn_secrets(phase_input)
     # Forked before there is any thread; it loads the task's libraries while the inputs are fetched, and its
     # model too where it is to be told them later.

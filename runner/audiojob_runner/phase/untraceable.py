@@ -22,3 +22,8 @@ def refuse_tracers() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:  # a sandbox may refuse it; results are verified all the same
         _log.warning("The supervisor can be traced by its worker: %s.", os.strerror(ctypes.get_errno()))
+
+
+def allow_tracers() -> None:
+    """Undo :func:`refuse_tracers` in a process forked after it: programs of its worker read files through /proc."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)

@@ -1,0 +1,75 @@
+"""The process of one phase: leader of a session, with a scratch folder and a result file of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, NoReturn
+
+from audiojob_runner.phase.supervisor import run_told
+from audiojob_runner.phase.untraceable import allow_tracers
+from audiojob_runner.settings import Paths, PodIdentity
+from audiojob_runner.worker.leftovers import die_with_parent
+from audiojob_runner.worker.reading import read_phase
+from audiojob_runner.worker.state import Identity
+from audiojob_types.contract import ExitCode
+
+RESULT_FILE: Final = "result"
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A phase's process. ``folder`` is its scratch folder; it goes with it."""
+
+    pid: int
+    folder: Path
+
+    @property
+    def result_file(self) -> Path:
+        """Where it leaves its result."""
+        return self.folder / RESULT_FILE
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal it. It is not reaped yet, so its number is its own."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def has_ended(self) -> bool:
+        """Whether it only waits to be reaped."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def fork(identity: Identity, environ: Mapping[str, str], paths: Paths, pod: PodIdentity) -> Child:
+    """Start the phase's process. This one has one thread, and holds the stop signals back. Raises OSError."""
+    folder = Path(tempfile.mkdtemp(prefix="phase-", dir=paths.scratch))
+    pid = os.fork()
+    if pid == 0:
+        _live(identity, environ, replace(paths, scratch=folder, termination_file=folder / RESULT_FILE), pod)
+    return Child(pid, folder)
+
+
+def _live(identity: Identity, environ: Mapping[str, str], paths: Paths, pod: PodIdentity) -> NoReturn:
+    code = int(ExitCode.TEMPORARY)
+    try:
+        os.setsid()
+        die_with_parent()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        allow_tracers()
+        os.environ["TMPDIR"] = str(paths.scratch)
+        tempfile.tempdir = None
+        phase_input = read_phase(paths.work_order, identity)
+        # Without one it was taken back this moment: nobody wants a result.
+        code = int(ExitCode.STOPPED) if phase_input is None else run_told(environ, paths, pod, phase_input)
+    except BaseException:  # noqa: BLE001 - a fork must not go on as if it were its parent
+        traceback.print_exc()
+    finally:
+        with suppress(Exception):
+            sys.stderr.flush()
+        os._exit(code)

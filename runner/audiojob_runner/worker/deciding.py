@@ -1,0 +1,188 @@
+"""What a worker does next, as a function of what it is told, what it knows and the time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.worker.state import AtWork, Ending, OrderHead, State, ToldPhase
+from audiojob_types.contract import ExitCode, PhaseResult
+from audiojob_types.reasons import Reason
+from audiojob_types.workers.order import CANCEL_SECONDS
+
+# A worker that is never told anything valid holds memory, perhaps a GPU.
+UNTOLD_SECONDS: Final = 600.0
+# After a stop signal, for the phase's end and its report: within the 30 s that a pod has.
+STOP_SECONDS: Final = 25.0
+# Results are a few KB. A phase told again after more than these is done anew, and finds what it has published.
+REMEMBERED: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Fork a child for that phase."""
+
+    told: ToldPhase
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The phase may not run here; ``error`` is its result."""
+
+    told: ToldPhase
+    error: PhaseError
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Ask the child to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End the child: it was asked and did not obey."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Send how that phase ended."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The worker ends."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do for now."""
+
+
+Step = Begin | Refuse | Cancel | Kill | Report | End | Wait
+
+
+def note(state: State, order: OrderHead | None, now: float) -> State:
+    """The state after a look at the order."""
+    if order is None:
+        return state
+    ended = tuple(_note_ending(each, order.tells(each.told.identity), now) for each in state.ended)
+    busy = state.at_work is not None or _to_begin(state, order) is not None
+    return replace(state, ended=ended, idle_since=now if busy else state.idle_since)
+
+
+def _note_ending(ending: Ending, told: bool, now: float) -> Ending:
+    if not told:
+        # Taken back, or the operator has read the result: nobody waits for a report.
+        return ending if ending.dropped else replace(ending, dropped=True, settled=True)
+    if ending.dropped:
+        return replace(ending, dropped=False, settled=False, reported=False, ended=now, due=now, tries=0)
+    return ending
+
+
+def next_step(state: State, order: OrderHead | None, now: float) -> Step:
+    """The one thing to do now. The caller does it, changes the state, and asks again."""
+    if state.at_work is not None:
+        step = _interfere(state.at_work, order, state.stopping is not None, now)
+        if step is not None:
+            return step
+    due = next((each for each in state.ended if not each.settled and now >= each.due), None)
+    if due is not None:
+        return Report(due)
+    if state.stopping is not None:
+        return _stop(state, state.stopping, now)
+    if order is None:
+        waited_in_vain = now - state.began >= UNTOLD_SECONDS
+        return End(int(ExitCode.USAGE), "The worker was not told anything valid.") if waited_in_vain else Wait()
+    if state.at_work is not None:
+        return Wait()
+    told = _to_begin(state, order)
+    if told is not None:
+        error = refusal(told, order)
+        return Begin(told) if error is None else Refuse(told, error)
+    if any(not each.settled for each in state.ended):
+        return Wait()
+    reason = _reason_to_end(state, order, now)
+    return Wait() if reason is None else End(int(ExitCode.OK), reason)
+
+
+def refusal(told: ToldPhase, order: OrderHead) -> PhaseError | None:
+    """Why a worker of that pool must not run the phase, if so."""
+    if told.task not in order.tasks:
+        served = ", ".join(task.value for task in order.tasks)
+        return _refused(f"The pool {order.pool} serves {served}, not {told.task.value}.", "tasks")
+    if told.task.descriptor.runs_program:
+        return _refused(f"{told.task.value} runs in a pod of its own, with its program's containers.", "tasks")
+    if told.device is not order.device:
+        where = f"the phase is for the {told.device.value}, the pool {order.pool} for the {order.device.value}"
+        return _refused(f"A worker cannot change its device: {where}.", "device")
+    if told.early:
+        return _refused("A worker is told a phase once its inputs are there; this one is to wait for them.", "told")
+    return None
+
+
+def _refused(message: str, field: str) -> PhaseError:
+    return PhaseError(
+        ExitCode.USAGE,
+        Reason.INVALID_SPEC,
+        message,
+        f"Let the phase run in a pod of its own, or change {field} of the pool.",
+    )
+
+
+def _interfere(at_work: AtWork, order: OrderHead | None, stopping: bool, now: float) -> Step | None:
+    unwanted = order is not None and not order.tells(at_work.told.identity)
+    if at_work.asked is None:
+        return Cancel() if unwanted or stopping else None
+    return Kill() if not at_work.killed and now - at_work.asked >= CANCEL_SECONDS else None
+
+
+def _stop(state: State, since: float, now: float) -> Step:
+    waits = state.at_work is not None or any(not each.settled for each in state.ended)
+    if waits and now - since < STOP_SECONDS:
+        return Wait()
+    return End(int(ExitCode.STOPPED), "The worker was stopped.")
+
+
+def _to_begin(state: State, order: OrderHead) -> ToldPhase | None:
+    """The first phase that is told and has not ended."""
+    ended = {each.told.identity for each in state.ended}
+    return next((told for told in order.told if told.identity not in ended), None)
+
+
+def _reason_to_end(state: State, order: OrderHead, now: float) -> str | None:
+    """Why a worker without work ends."""
+    if order.drain:
+        return "The worker was told to drain."
+    if state.phases >= order.max_phases:
+        return f"The worker has run {state.phases} phases."
+    if order.max_age_seconds is not None and now - state.began >= order.max_age_seconds:
+        return f"The worker is older than {order.max_age_seconds} seconds."
+    if order.idle_seconds is not None and now - state.idle_since >= order.idle_seconds:
+        return f"The worker had nothing to do for {order.idle_seconds} seconds."
+    return None
+
+
+def with_ending(state: State, told: ToldPhase, exit_code: int, result: PhaseResult, now: float) -> State:
+    """The state once the phase has ended so."""
+    ending = Ending(told, exit_code, result, ended=now, due=now)
+    kept = _remembered((*state.ended, ending))
+    return replace(state, at_work=None, ended=kept, phases=state.phases + 1, idle_since=now)
+
+
+def _remembered(ended: tuple[Ending, ...]) -> tuple[Ending, ...]:
+    """Those that are told stay, and the newest of the others."""
+    past = [each for each in ended if each.dropped]
+    forgotten = {id(each) for each in past[: max(0, len(past) - REMEMBERED)]}
+    return tuple(each for each in ended if id(each) not in forgotten)
+
+
+def with_changed(state: State, changed: Ending) -> State:
+    """The state with that ending in place of the one of the same phase."""
+    identity = changed.told.identity
+    return replace(state, ended=tuple(changed if each.told.identity == identity else each for each in state.ended))
