@@ -22,14 +22,15 @@ MAX_ORDER_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all 
 MAX_TOLD: Final = 2  # the phase at work and the one to come
 MAX_PRELOADED: Final = 8
 MAX_REPORTED_BYTES: Final = 3_500  # of a result in a status
-# A phase that is no longer told has so long to end by itself.
-CANCEL_SECONDS: Final = 20.0
 
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]*$", max_length=63)]
 
 
 class WorkTerms(WireModel):
-    """What holds for a worker's whole life. ``idle_seconds``: without work for so long it ends; absent: never."""
+    """What holds for a worker's whole life. ``idle_seconds``: without work for so long it ends; null: never.
+
+    ``grace_seconds``: a phase that is no longer told has so long to end by itself.
+    """
 
     api_version: str = API_VERSION
     pool: Name
@@ -40,6 +41,7 @@ class WorkTerms(WireModel):
     max_phases: Annotated[int, Field(ge=1, le=100_000)] = 100
     max_age_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
     idle_seconds: Annotated[int, Field(ge=0, le=31_536_000)] | None = 60
+    grace_seconds: Annotated[int, Field(ge=1, le=60)] = 20
 
 
 class WorkOrder(WorkTerms):

@@ -9,7 +9,6 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.worker.state import AtWork, Ending, OrderHead, State, ToldPhase
 from audiojob_types.contract import ExitCode, PhaseResult
 from audiojob_types.reasons import Reason
-from audiojob_types.workers.order import CANCEL_SECONDS
 
 # A worker that is never told anything valid holds memory, perhaps a GPU.
 UNTOLD_SECONDS: Final = 600.0
@@ -136,10 +135,10 @@ def _refused(message: str, field: str) -> PhaseError:
 
 
 def _interfere(at_work: AtWork, order: OrderHead | None, stopping: bool, now: float) -> Step | None:
-    unwanted = order is not None and not order.tells(at_work.told.identity)
+    assert order is not None, "a phase was told by one"
     if at_work.asked is None:
-        return Cancel() if unwanted or stopping else None
-    return Kill() if not at_work.killed and now - at_work.asked >= CANCEL_SECONDS else None
+        return Cancel() if stopping or not order.tells(at_work.told.identity) else None
+    return Kill() if not at_work.killed and now - at_work.asked >= order.grace_seconds else None
 
 
 def _stop(state: State, since: float, now: float) -> Step:

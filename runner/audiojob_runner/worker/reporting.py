@@ -22,6 +22,7 @@ FIRST_PAUSE_SECONDS: Final = 0.5
 MOST_PAUSE_SECONDS: Final = 10.0
 GIVE_UP_SECONDS: Final = 120.0
 _HEAD_BYTES: Final = 400  # of a termination message, besides the ends
+_EMPTY_BYTES: Final = 30  # of a result's empty lists, which its own encoding leaves out
 _END_BYTES: Final = 160  # of an end, besides its result
 
 _log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ def leave(path: Path, content: bytes) -> None:
 
 
 def _cut(ending: Ending, most: int) -> PhaseResult:
-    return PhaseResult.read(results.encode(ending.result, most))
+    return PhaseResult.read(results.encode(ending.result, most - _EMPTY_BYTES))
 
 
 def _why(answer: Answer | None) -> str:
