@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field, ValidationError
 
+from audiojob_api.files.manifests import KnownManifests, manifest
 from audiojob_api.files.ports import Call, Files
 from audiojob_api.files.uploads import digest, encoded
 from audiojob_api.problems import RETRY_SECONDS, Problem, unavailable
 from audiojob_store.filenames import clean, naming, place
 from audiojob_store.ticket import Link, Verb, ZipEntry, ZipList
-from audiojob_types.contract import Manifest, ManifestOutput
+from audiojob_types.contract import ManifestOutput
 from audiojob_types.destination import Layout
 from audiojob_types.resources.job import FINISHED_STATES, State
 
 Object = dict[str, Any]
 
-MAX_MANIFEST_BYTES: Final = 8 * 1024 * 1024
 MAX_LINK_BYTES: Final = 64 * 1024
 MAX_ZIP_FILES: Final = 10_000
 MAX_SHOWN: Final = 1_000
-_JSON: Final = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,52 +57,30 @@ class OutputList(BaseModel):
     outputs: Annotated[list[OutputView], Field(max_length=MAX_SHOWN)]
 
 
-async def outputs_of(files: Files, namespace: str, job: Object) -> list[Output]:
-    """What all finished phases have published. Raises a 410 Problem where the store has it no more."""
+async def outputs_of(files: Files, namespace: str, job: Object, known: KnownManifests | None = None) -> list[Output]:
+    """What all finished phases have published. Raises a 410 Problem where the store has it no more.
+
+    All manifests are looked at also for one output, since an early phase may know what the work is called. ``known``
+    is for callers who then ask for a file: what it has may be gone from the store.
+    """
     manifests = []
     for phase in job.get("status", {}).get("phases", ()):
         ref = phase.get("manifest")
         if ref:
-            manifests.append((phase["name"], ref["key"], await _manifest(files, namespace, ref)))
+            manifests.append((phase["name"], ref["key"], await manifest(files, namespace, ref, known)))
     title: dict[str, object] = {}
     found = []
-    for _, _, manifest in manifests:
-        title = {**manifest.metadata, **title}
-    for name, key, manifest in manifests:
+    for _, _, each in manifests:
+        title = {**each.metadata, **title}
+    for name, key, published in manifests:
         folder = key.rpartition("/")[0]
-        for each in manifest.outputs:
+        for output in published.outputs:
             wanted = naming(
-                title, job=job["metadata"]["name"], output=each.name, extension=each.file.rpartition(".")[2]
+                title, job=job["metadata"]["name"], output=output.name, extension=output.file.rpartition(".")[2]
             )
             shown = place(Layout.TITLE, wanted)
-            found.append(Output(name, f"{folder}/{each.file}", shown, each, manifest.intermediate))
+            found.append(Output(name, f"{folder}/{output.file}", shown, output, published.intermediate))
     return found
-
-
-async def _manifest(files: Files, namespace: str, ref: Object) -> Manifest:
-    wanted = Call(
-        namespace, "GET", "/v1/file", Verb.READ, ref["key"],
-        {"sha256": ref["sha256"], "name": "manifest.json", "type": _JSON},
-    )  # fmt: skip
-    try:
-        async with files.open(wanted) as answer:
-            content = await answer.read(MAX_MANIFEST_BYTES)
-    except Problem as problem:
-        if problem.status == 404:
-            raise removed() from None
-        raise
-    if hashlib.sha256(content).hexdigest() != ref["sha256"]:
-        raise Problem(410, "outputs-changed", "The manifest in the store is not the one that the job published.")
-    try:
-        return Manifest.read(content)
-    except ValidationError:
-        raise unavailable("The manifest in the store cannot be read by this version.") from None
-
-
-def removed() -> Problem:
-    """410."""
-    detail = "The files were removed from the store when their time was over; run the job again to have them."
-    return Problem(410, "outputs-removed", detail)
 
 
 def require_there(job: Object) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -27,6 +27,7 @@ from audiojob_api.access.limits.quota import Quota
 from audiojob_api.access.limits.upload_quota import UploadQuota
 from audiojob_api.access.places import NAME_PATTERN, Places
 from audiojob_api.access.rights import Call, Right, rights_of
+from audiojob_api.files.manifests import KnownManifests
 from audiojob_api.files.ports import Files
 from audiojob_api.http.audit import note, note_caller
 from audiojob_api.http.limits import note_room
@@ -85,6 +86,7 @@ class Services:
     database: Database | None = None
     files: Files | None = None
     operator: Trouble | None = None
+    manifests: KnownManifests = field(default_factory=KnownManifests)
 
 
 def install(app: FastAPI, services: Services) -> None:

@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from audiojob_api.access.rights import Call
 from audiojob_api.files import outputs
+from audiojob_api.files.manifests import removed
 from audiojob_api.files.outputs import OutputList
 from audiojob_api.files.ports import Files
-from audiojob_api.http.deps import ExistingJob, InSpace, StoredFiles, caller_who_may, followed
+from audiojob_api.http.deps import ExistingJob, InSpace, StoredFiles, caller_who_may, followed, services_of
 from audiojob_api.http.errors import responses
 from audiojob_api.http.relay import FILE_ANSWERS, RANGES, Relay, asked
 from audiojob_api.problems import Problem
@@ -52,7 +53,7 @@ async def get_zip(
     outputs.require_there(job)
     found = outputs.of_zip(await outputs.outputs_of(files, space.namespace, job), phase)
     wanted = outputs.zip_call(space.namespace, job, found)
-    return Relay(files, dataclasses.replace(wanted, headers=asked(request)), outputs.removed())
+    return Relay(files, dataclasses.replace(wanted, headers=asked(request)), removed())
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +89,20 @@ async def get_output(
     query: Annotated[_Wanted, Depends(_wanted)],
 ) -> Response:
     """The file, as soon as its phase has ended; ranges are served."""
-    phase = query.phase
-    found = outputs.one(await outputs.outputs_of(files, space.namespace, job), output, phase)
+    known = services_of(request).manifests
+    found = outputs.one(await outputs.outputs_of(files, space.namespace, job, known), output, query.phase)
     if found is None:
+        await outputs.outputs_of(files, space.namespace, job)  # 410 where they are gone, whatever their names
         outputs.require_there(job)
         raise Problem(404, "not-found", f"The job has no output {output!r}.")
     if query.direct and (url := await _link(files, space.namespace, found)):
         return RedirectResponse(url, status_code=307, headers={"Cache-Control": "no-store"})
     wanted = outputs.read_call(space.namespace, found)
-    return Relay(files, dataclasses.replace(wanted, headers=asked(request)), outputs.removed())
+    return Relay(files, dataclasses.replace(wanted, headers=asked(request)), removed())
 
 
 async def _link(files: Files, namespace: str, output: outputs.Output) -> str | None:
     try:
         return await outputs.link_to(files, namespace, output)
     except Problem as problem:
-        raise (outputs.removed() if problem.status == 404 else problem) from None
+        raise (removed() if problem.status == 404 else problem) from None

@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse
 
 from audiojob_api.access.rights import Call
 from audiojob_api.files import scores
-from audiojob_api.files.outputs import Output, outputs_of, read_call, removed
+from audiojob_api.files.manifests import removed
+from audiojob_api.files.outputs import Output, outputs_of, read_call
 from audiojob_api.files.ports import Files
 from audiojob_api.files.scores import SCORE, CompatScore, ScoreView
 from audiojob_api.http.deps import Compat, ExistingJob, InSpace, StoredFiles, caller_who_may
