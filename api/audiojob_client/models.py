@@ -221,6 +221,7 @@ class KeyList(Answer):
     """Keys that are valid, newest first."""
 
     items: tuple[Key, ...]
+    truncated: bool = False
 
 
 # ---------------------------------------------------------------- statistics and health

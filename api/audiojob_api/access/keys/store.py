@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from audiojob_api.access.authorizer import Scope
@@ -19,6 +19,7 @@ from audiojob_api.sql.tables.access import KEYS
 
 MOST_KEYS: Final = 50
 MOST_LISTED: Final = 1_000
+_MOST_PAGES: Final = 50
 _MINUTE: Final = 60_000
 _K = KEYS.c
 
@@ -63,11 +64,28 @@ class KeyStore:
             row = (await connection.execute(select(KEYS).where(_K.id == id_))).first()
         return None if row is None else _key(row)
 
-    async def of(self, owner: str | None, now: int) -> list[Key]:
-        """Keys that are valid, newest first: of one owner, or of all."""
-        query = select(KEYS).where(_K.revoked.is_(None), _K.expires > now)
-        if owner is not None:
-            query = query.where(_K.owner == owner)
+    async def of(self, owner: str, now: int) -> list[Key]:
+        """Keys of one owner that are valid, newest first."""
+        return await self._page(_K.owner == owner, now)
+
+    async def seen_by(self, sees: Callable[[Key], bool], now: int) -> tuple[list[Key], bool]:
+        """The newest of all keys that are valid and that ``sees`` lets pass, and whether there may be more.
+
+        Read in pages: whom a key reaches follows from rules that the database does not know.
+        """
+        found: list[Key] = []
+        after: Any = _K.expires > now  # as all of them are: the first page begins anywhere
+        for _ in range(_MOST_PAGES):
+            page = await self._page(after, now)
+            found += filter(sees, page)
+            if len(page) < MOST_LISTED or len(found) > MOST_LISTED:
+                return found[:MOST_LISTED], len(found) > MOST_LISTED
+            last = page[-1]
+            after = or_(_K.created < last.created, and_(_K.created == last.created, _K.id > last.id))
+        return found[:MOST_LISTED], True
+
+    async def _page(self, where: Any, now: int) -> list[Key]:
+        query = select(KEYS).where(_K.revoked.is_(None), _K.expires > now, where)
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(_K.created.desc(), _K.id).limit(MOST_LISTED))
             return [_key(row) for row in rows]

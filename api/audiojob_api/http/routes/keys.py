@@ -59,6 +59,7 @@ class KeyList(BaseModel):
     """Keys that are valid, newest first."""
 
     items: Annotated[list[KeyView], Field(max_length=MOST_LISTED)]
+    truncated: bool = Field(description="Whether older ones are left out.")
 
 
 async def _caller(request: Request, services: AllServices, _: Annotated[Any, Depends(security)]) -> Identity:
@@ -120,8 +121,11 @@ async def list_keys(
     everybody: Annotated[bool, Query(description="As an admin: all keys that reach a namespace of yours.")] = False,
 ) -> Response:
     """Your own keys that are valid, without their secrets."""
-    keys = await store.of(None if everybody else caller.username, _now())
-    return JSONResponse({"items": [_shown(key) for key in keys if _may_see(caller, key, services)]})
+    if everybody:
+        keys, truncated = await store.seen_by(lambda key: _may_see(caller, key, services), _now())
+    else:
+        keys, truncated = await store.of(caller.username, _now()), False
+    return JSONResponse({"items": [_shown(key) for key in keys], "truncated": truncated})
 
 
 @router.delete("/{id}", status_code=204, summary="Revoke an API key")

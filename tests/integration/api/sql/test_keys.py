@@ -122,12 +122,18 @@ def test_rights_that_are_gone_are_gone_for_the_key(house: House) -> None:
         assert later.send(key, "GET", JOBS).status_code == 403, "no rule lets the band in any more"
 
 
-def test_an_admin_sees_and_revokes_the_keys_of_the_namespace(house: House) -> None:
+def test_an_admin_sees_and_revokes_the_keys_of_the_namespace(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     boss: dict[str, Any] = {"groups": [], "org": {"name": "film"}}
     admin = house.issuer.token(sub="eve", **boss)
     band, film = house.make(house.issuer.token()), house.make(house.issuer.token(sub="fay", **boss))
     assert [each["id"] for each in house.send(admin, "GET", f"{KEYS}?everybody=true").json()["items"]] == [film["id"]]
     assert house.send(admin, "DELETE", f"{KEYS}/{band['id']}").status_code == 404
+    for name, most, ids in (("pages", 1, [film["id"]]), ("more", 0, [])):
+        monkeypatch.setattr("audiojob_api.access.keys.store.MOST_LISTED", most or 1)
+        monkeypatch.setattr("audiojob_api.access.keys.store._MOST_PAGES", 10 * most or 1)
+        house.make(house.issuer.token(), name=name)  # newer, and not the admin's to see
+        listed = house.send(admin, "GET", f"{KEYS}?everybody=true").json()
+        assert ([each["id"] for each in listed["items"]], listed["truncated"]) == (ids, not most), name
     assert house.send(admin, "DELETE", f"{KEYS}/{film['id']}").status_code == 204
 
 
