@@ -1,4 +1,5 @@
-"""Random faults and kills, invariants checked: ``python bench/soak.py [--runs 100] [--seed 1] [--operators 1]``.
+"""Random faults and kills, invariants checked: ``python bench/soak.py [--runs 100] [--seed 1] [--operators 1]
+[--overlap]``.
 
 Each run has a namespace, two to four jobs of two or three phases, an operator behind the fault proxy, and a plan of
 faults and kills that its seed draws; pods are played. A run that breaks an invariant (docs/faults.md) is printed with
@@ -31,10 +32,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=100, help="how many runs (100)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the first run; each next one is one more (1)")
     parser.add_argument("--operators", type=int, default=1, help="how many operators share the Lease of a run (1)")
+    parser.add_argument("--overlap", action="store_true", help="let pods begin early, on a node and with time to work")
     return parser.parse_args()
 
 
-def soak(runs: int, seed: int, operators: int) -> list[Result]:
+def soak(runs: int, seed: int, operators: int, *, overlap: bool) -> list[Result]:
     """All runs on one API server of their own, told one by one."""
     with Progress() as progress:
         programs = binaries.ensure(paths_from_environment(), _PROGRAMS, progress)
@@ -46,9 +48,9 @@ def soak(runs: int, seed: int, operators: int) -> list[Result]:
         try:
             server.apply_crds(repository() / "crds")
             server.start_controllers()
-            reference = reference_run(server, folder)
+            reference = reference_run(server, folder, overlap=overlap)
             for number in range(seed, seed + runs):
-                results.append(soak_run(server, folder, number, reference, operators))
+                results.append(soak_run(server, folder, number, reference, operators, overlap=overlap))
                 report(results[-1])
         finally:
             server.stop()
@@ -72,7 +74,7 @@ def report(result: Result) -> None:
 def main() -> int:
     options = arguments()
     began = time.monotonic()
-    results = soak(options.runs, options.seed, options.operators)
+    results = soak(options.runs, options.seed, options.operators, overlap=options.overlap)
     broken = [result.seed for result in results if result.breaches]
     faults, kills = sum(result.faults for result in results), sum(result.kills for result in results)
     handovers = sum(result.handovers for result in results)

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.integration.operator.conftest import PHASES, Object, Space, make_pipeline, make_space
 from tests.support.faults import invariants
+from tests.support.faults.early_pods import EarlyPods, plain_end
 from tests.support.faults.plan import (
     WRITES,
     Act,
@@ -101,6 +102,7 @@ class Run:
     pods: ManyPods
     history: invariants.History
     kills: int = 0
+    overlap: bool = False
     _over: threading.Event = field(default_factory=threading.Event)
 
     def kill(self) -> None:
@@ -158,14 +160,18 @@ def identity(number: int) -> str:
 
 
 @contextmanager
-def running_soak(server: LocalApiServer, folder: Path, operators: int = 1) -> Iterator[Run]:
-    """A namespace with its pipelines, operators of one Lease behind a proxy without faults yet, and who looks on."""
+def running_soak(server: LocalApiServer, folder: Path, operators: int = 1, *, overlap: bool = False) -> Iterator[Run]:
+    """A namespace with its pipelines, operators of one Lease behind a proxy without faults yet, and who looks on.
+
+    ``overlap``: pods are put on a node and work for a moment, so that those of the next phases begin early.
+    """
     space = make_space(server)
     make_pipeline_of_three(server, f"{space.namespace}-chain")
     settings = {
         "AUDIOJOB_LEASE__NAME": space.namespace,
         "AUDIOJOB_SWEEP__ACTIVE_SECONDS": "5",
         "AUDIOJOB_WATCH__SILENCE_SECONDS": str(_SILENCE_SECONDS),
+        "AUDIOJOB_OVERLAP__ENABLED": str(overlap).lower(),
         **(_QUICK_LEASE if operators > 1 else {}),
     }
     with FaultProxy(server) as proxy:
@@ -181,13 +187,13 @@ def running_soak(server: LocalApiServer, folder: Path, operators: int = 1) -> It
             for number in range(operators)
         ]
         with (
-            ManyPods(server.rest, [space.namespace], play) as pods,
+            (EarlyPods if overlap else ManyPods)(server.rest, [space.namespace], play) as pods,
             invariants.History(space) as history,
             ExitStack() as started,
         ):
             for process in processes:
                 started.enter_context(process)
-            run = Run(space, proxy, processes, pods, history)
+            run = Run(space, proxy, processes, pods, history, overlap=overlap)
             supervisors = [
                 threading.Thread(target=run.supervise, args=[process], name="supervisor", daemon=True)
                 for process in processes
@@ -218,13 +224,21 @@ def submit(run: Run, kinds: list[str]) -> None:
         run.space.submit(kind, **pipeline)
 
 
-def reference_run(server: LocalApiServer, folder: Path) -> dict[str, Any]:
+def reference_run(server: LocalApiServer, folder: Path, *, overlap: bool = False) -> dict[str, Any]:
     """The end of each kind of job when nothing goes wrong, masked."""
-    with running_soak(server, folder) as run:
+    with running_soak(server, folder, overlap=overlap) as run:
         submit(run, list(KINDS))
         wait_until("the end of the undisturbed jobs", run.all_ended, seconds=DEADLINE_SECONDS)
         assert not run.history.breaches, run.history.breaches
-        return {job["metadata"]["name"]: invariants.masked_end(job) for job in run.jobs()}
+        early = any("earlyAttempt" in phase for job in run.jobs() for phase in job["status"]["phases"])
+        assert early == overlap, "pods begin early where they may"
+        return ends_of(run.jobs(), overlap=overlap)
+
+
+def ends_of(jobs: Iterable[Object], *, overlap: bool) -> dict[str, Any]:
+    """How each job ended, masked."""
+    ends = {job["metadata"]["name"]: invariants.masked_end(job) for job in jobs}
+    return {name: plain_end(end) for name, end in ends.items()} if overlap else ends
 
 
 # ---------------------------------------------------------------- faults
@@ -281,13 +295,19 @@ def _call_fault(chance: random.Random, statuses: tuple[int, ...]) -> Fault:
 
 
 def soak_run(
-    server: LocalApiServer, folder: Path, seed: int, reference: Mapping[str, Any], operators: int = 1
+    server: LocalApiServer,
+    folder: Path,
+    seed: int,
+    reference: Mapping[str, Any],
+    operators: int = 1,
+    *,
+    overlap: bool = False,
 ) -> Result:
     """Two to four jobs under the faults of ``seed``; what broke an invariant is in the result."""
     began = time.monotonic()
     chance = random.Random(f"jobs of {seed}")
     kinds = chance.sample(KINDS, chance.randint(2, 4))
-    with running_soak(server, folder, operators) as run:
+    with running_soak(server, folder, operators, overlap=overlap) as run:
         run.proxy.begin(plan=random_plan(seed, run.space.namespace, Act(run.kill)))
         submit(run, kinds)
         for pause in (chance.uniform(0, 4) for _ in range(chance.randint(0, 2))):
@@ -317,7 +337,7 @@ def _judge(run: Run, reference: Mapping[str, Any]) -> list[str]:
     breaches = [
         *run.history.breaches,
         *invariants.repeated(created, attempts),
-        *invariants.strange_ends(jobs, reference),
+        *invariants.strange_ends(ends_of(jobs, overlap=run.overlap), reference),
         *invariants.storms(writes, len(attempts)),
         *invariants.unexplained(jobs, events),
     ]
