@@ -1,4 +1,5 @@
-"""Many AudioJobs at once over the same Jobs made by a script: ``python bench/scale.py [--jobs N] [--raw-first]``.
+"""Many AudioJobs at once over the same Jobs made by a script: ``python bench/scale.py [--jobs N] [--raw-first]
+[--overlap PAIRS]``.
 
 A: N two-phase AudioJobs, created as fast as one client can, run to their end by the real operator.
 B: the operator's own two Job manifests, N times, uid and owner stripped: all first Jobs are created at once, and each
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import statistics
 import sys
 import tempfile
 import time
@@ -171,7 +173,10 @@ class Benchmark:
     def __init__(self, cluster: SimulatedCluster, jobs: int, log: Path) -> None:
         self._cluster = cluster
         self._jobs = jobs
-        self._operator = operator_process(cluster, NAMESPACE, log)
+        self._operators = {
+            overlap: operator_process(cluster, NAMESPACE, log, AUDIOJOB_OVERLAP__ENABLED=str(overlap).lower())
+            for overlap in (False, True)
+        }
         self._log = log
 
     def warm_up(self) -> tuple[list[Object], Object]:
@@ -190,30 +195,31 @@ class Benchmark:
             finally:
                 await client.aclose()
 
-        with self._operator:
+        with self._operators[False]:  # a raw Job that waits for its inputs would wait in vain
             found = asyncio.run(run())
         clear(self._cluster, NAMESPACE)
         return found
 
-    def ours(self) -> Ours:
+    def ours(self, *, overlap: bool) -> Ours:
         """A."""
+        operator = self._operators[overlap]
         names = [f"bench-{number}" for number in range(self._jobs)]
 
         async def run() -> Ours:
             client = open_client(self._cluster)
             try:
                 await run_audiojobs(client, ["first"])  # now the operator's caches and its Lease are there
-                before, offset, cpu = usage(self._operator.pid), self._offset(), plane_cpu(self._cluster)
+                before, offset, cpu = usage(operator.pid), self._offset(), plane_cpu(self._cluster)
                 made = reconciles(self._log)
                 wall = await run_audiojobs(client, names)
                 side = self._side(wall, cpu, offset)
-                after, made = usage(self._operator.pid), reconciles(self._log) - made
+                after, made = usage(operator.pid), reconciles(self._log) - made
                 paced = await self._run_paced(client)
             finally:
                 await client.aclose()
             return Ours(side, paced, after.cpu_seconds - before.cpu_seconds, made, after.peak_mebibytes)
 
-        with self._operator:
+        with operator:
             return asyncio.run(run())
 
     async def _run_paced(self, client: AiohttpKubeClient) -> Span:
@@ -299,9 +305,25 @@ def report(cluster: SimulatedCluster, jobs: int, ours: Ours, raw: Side) -> None:
     print("\n".join(writes_table(cluster.audit_log, jobs, sides)))
 
 
+def compare_overlap(cluster: SimulatedCluster, benchmark: Benchmark, pairs: int) -> None:
+    """Print what overlapped start costs or saves while all jobs come at once."""
+    ratios = []
+    for number in range(pairs):
+        walls = {}
+        for overlap in (False, True) if number % 2 == 0 else (True, False):
+            walls[overlap] = benchmark.ours(overlap=overlap).side.wall_seconds
+            clear(cluster, NAMESPACE)
+        ratios.append(walls[True] / walls[False])
+        print(f"off {walls[False]:6.1f} s   on {walls[True]:6.1f} s   ratio {ratios[-1]:.3f}", flush=True)
+    print(f"median ratio {statistics.median(ratios):.3f} (aim: at most 1.02)")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--jobs", type=int, default=2_000)
+    parser.add_argument(
+        "--overlap", type=int, metavar="PAIRS", help="only A, by turns with overlapped start and without"
+    )
     parser.add_argument("--raw-first", action="store_true", help="measure B before A")
     log = Path(tempfile.gettempdir()) / "audiojob-bench-operator.log"
     parser.add_argument("--log", type=Path, default=log, help="where the operator's log is written")
@@ -311,12 +333,15 @@ def main() -> None:
     with simulated_cluster([NAMESPACE, RAW_NAMESPACE], _POD_MILLISECONDS, _POD_MILLISECONDS) as cluster:
         benchmark = Benchmark(cluster, arguments.jobs, arguments.log)
         manifests, reference = benchmark.warm_up()
+        if arguments.overlap:
+            compare_overlap(cluster, benchmark, arguments.overlap)
+            return
         if arguments.raw_first:
             raw = benchmark.raw(manifests, reference)
             clear(cluster, RAW_NAMESPACE)
-            ours = benchmark.ours()
+            ours = benchmark.ours(overlap=True)
         else:
-            ours = benchmark.ours()
+            ours = benchmark.ours(overlap=True)
             clear(cluster, NAMESPACE)
             raw = benchmark.raw(manifests, reference)
         report(cluster, arguments.jobs, ours, raw)

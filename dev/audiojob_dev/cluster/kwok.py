@@ -26,7 +26,7 @@ from audiojob_dev.rest import MERGE_PATCH
 from audiojob_dev.tools import binaries
 from audiojob_dev.tools.processes import Program
 from audiojob_dev.tools.versions import KWOK
-from audiojob_types.constants import LABEL_ATTEMPT, LABEL_PHASE, LABEL_UID, MANIFEST_NAME
+from audiojob_types.constants import ANNOTATION_INPUTS, LABEL_ATTEMPT, LABEL_PHASE, LABEL_UID, MANIFEST_NAME
 from audiojob_types.contract import ManifestRef, Outcome, OutputRef, PhaseResult
 from audiojob_types.progress import PhaseUsage
 
@@ -66,7 +66,8 @@ def result_template(usage: PhaseUsage | None = None) -> str:
     """A Go template that makes a pod's termination message: success, with a manifest in the phase's own folder."""
     manifest = ManifestRef(key=f"%s/%s/%s/%s-%.8s/{MANIFEST_NAME}", sha256=_SHA256, count=1)
     output = OutputRef(name="output", media_type="application/octet-stream", bytes=_OUTPUT_BYTES, sha256=_SHA256)
-    result = PhaseResult(outcome=Outcome.SUCCEEDED, manifest=manifest, outputs=(output,), usage=usage)
+    # Of a pod that did not begin early nobody asks whether it has read what it was told.
+    result = PhaseResult(outcome=Outcome.SUCCEEDED, manifest=manifest, outputs=(output,), usage=usage, told=True)
     labels = " ".join(f'(index .metadata.labels "{name}")' for name in (LABEL_UID, LABEL_PHASE, LABEL_ATTEMPT))
     message = json.dumps(result.to_wire(), separators=(",", ":"))
     return f"{{{{ printf `{message}` .metadata.namespace {labels} .metadata.uid | Quote }}}}"
@@ -97,18 +98,19 @@ phase: Running
 def pod_stages(*, start_milliseconds: int = 0, run_milliseconds: int = 0, message: str | None = None) -> list[Object]:
     """A scheduled pod runs after `start_milliseconds`, succeeds `run_milliseconds` later, and stops when deleted.
 
-    `message` is a Go template of its result.
+    `message` is a Go template of its result. One that began before its inputs were there runs until it is told them.
     Two status writes for each pod; a real kubelet makes four. Without delays kwok repeats the first where an event from
     before it comes after it, the more the busier the machine is.
     """
     lives = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
     is_new = {"key": ".status.podIP", "operator": "DoesNotExist"}
     runs = {"key": ".status.phase", "operator": "In", "values": ["Running"]}
+    has_inputs = {"key": f'.metadata.annotations["{ANNOTATION_INPUTS}"]', "operator": "NotIn", "values": [""]}
     is_deleted = {"key": ".metadata.deletionTimestamp", "operator": "Exists"}
     has_not_ended = {"key": ".status.phase", "operator": "In", "values": ["Pending", "Running"]}
     has_ended = {"key": ".status.phase", "operator": "In", "values": ["Succeeded", "Failed"]}
     ends = _ended(0, "Completed", "Succeeded", message or result_template())
-    complete = _stage("pod-complete", "Pod", [lives, runs], {"statusTemplate": ends})
+    complete = _stage("pod-complete", "Pod", [lives, runs, has_inputs], {"statusTemplate": ends})
     complete["spec"]["delay"] = {"durationMilliseconds": run_milliseconds}
     run = _stage("pod-run", "Pod", [lives, is_new], {"statusTemplate": _RUNNING})
     run["spec"]["delay"] = {"durationMilliseconds": start_milliseconds}
