@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.runner.pods import PodFolder, Running, eventually
+from tests.integration.runner.worker.apiserver import TOKEN, StatusServer, serving_statuses
+
+from audiojob_dev.paths import repository
+
+
+@dataclass
+class WorkerPod:
+    """A worker's pod: its folder, its API server, and what it is told."""
+
+    pod: PodFolder
+    server: StatusServer
+    terms: dict[str, Any] = field(default_factory=lambda: {"pool": "songs", "tasks": ["Simulate"]})
+    begun: list[Running] = field(default_factory=list)
+
+    @property
+    def work_file(self) -> Path:
+        return self.pod.root / "etc/audiojob/work.json"
+
+    def phase(self, number: int, attempt: int = 1, task: str = "Simulate", **parameters: Any) -> dict[str, Any]:
+        """A phase of the AudioJob of that number."""
+        uid = f"5f1e0000-0000-4000-8000-{number:012}"
+        return {
+            "job": f"song-{number}",
+            "namespace": "demo",
+            "uid": uid,
+            "phase": "work",
+            "attempt": attempt,
+            "task": task,
+            "parameters": parameters,
+            "outputPrefix": f"demo/{uid}/work",
+            "store": self.pod.store,
+        }
+
+    def tell(self, *phases: dict[str, Any], **terms: Any) -> None:
+        """What the kubelet shows of the annotation: whole, in one step."""
+        self.put(json.dumps(self.terms | terms | {"told": phases}))
+
+    def put(self, content: str) -> None:
+        """The file with that content."""
+        new = self.work_file.with_name("next")
+        new.write_text(content, encoding="utf-8")
+        new.rename(self.work_file)
+
+    def start(self) -> Running:
+        """``serve``, with nothing in its environment but the contract's variables."""
+        running = self.pod.start(entry="serve")
+        self.begun.append(running)
+        return running
+
+    def start_rogue(self) -> Running:
+        """``serve`` with a task that misbehaves."""
+        (self.pod.root / "rogue").mkdir(exist_ok=True)
+        log = self.pod.root.parent / "rogue.log"
+        python_path = f"{repository()}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        environ = self.pod.environ | {"PATH": os.environ["PATH"], "PYTHONPATH": python_path.rstrip(os.pathsep)}
+        environ |= {"AUDIOJOB_POD_NAME": "songs-w-1", "AUDIOJOB_POD_UID": "0a1b2c3d-0000-4000-8000-000000000001"}
+        command = [sys.executable, "-m", "tests.integration.runner.worker.rogue", "serve", "--root", str(self.pod.root)]
+        with log.open("ab") as output:
+            process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        running = Running(process, self.pod.root / "dev/termination-log", log, time.monotonic())
+        self.begun.append(running)
+        return running
+
+    def ends(self, count: int) -> list[tuple[str, int]]:
+        """Job and exit code of the reported ends, once there are so many."""
+        eventually(lambda: len(self.server.ends) >= count, f"{count} ends are reported")
+        return [(job, end["exitCode"]) for job, _, end in self.server.ends]
+
+
+@pytest.fixture
+def worker(folder_pod: PodFolder, tmp_path: Path) -> Iterator[WorkerPod]:
+    with serving_statuses(tmp_path / "certificates") as server:
+        folder = folder_pod.root / "var/run/secrets/kubernetes.io/serviceaccount"
+        folder.mkdir(parents=True)
+        (folder / "token").write_text(TOKEN, encoding="ascii")
+        (folder / "ca.crt").write_bytes(server.authority.read_bytes())
+        folder_pod.environ |= {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
+        found = WorkerPod(folder_pod, server)
+        yield found
+        for running in found.begun:
+            if Path(f"/proc/{running.process.pid}").exists():  # nobody has waited for it
+                running.process.kill()
+                running.process.wait()

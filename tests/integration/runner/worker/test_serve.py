@@ -1,0 +1,123 @@
+"""A worker told by a file, as the kubelet shows it, that reports to a server in the place of the API server's."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from tests.integration.runner.pods import Running, eventually, is_alive
+from tests.integration.runner.worker.conftest import WorkerPod
+
+from audiojob_types.contract import ExitCode
+from audiojob_types.workers.order import WorkerEnd
+
+pytestmark = pytest.mark.integration
+
+LONG = {"durationMilliseconds": 120_000}
+
+
+def its_child(running: Running) -> int:
+    """The phase's process, once its own worker runs: leader of a session, child of the worker."""
+    eventually(lambda: len(running.descendants()) >= 2, "a phase is at work")
+    return min(pid for pid in running.descendants() if _parent_of(pid) == running.process.pid)
+
+
+def _parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def last_words(worker: WorkerPod) -> WorkerEnd:
+    return WorkerEnd.read((worker.pod.root / "dev/termination-log").read_bytes())
+
+
+def test_phase_after_phase_is_run_and_reported_until_it_is_to_drain(worker: WorkerPod) -> None:
+    worker.tell(worker.phase(1), worker.phase(2, exitCode=75))
+    running = worker.start()
+    assert worker.ends(2) == [("song-1", 0), ("song-2", 75)]
+
+    worker.tell(worker.phase(3, task="Download"), worker.phase(1))
+    assert worker.ends(3)[2:] == [("song-3", 64)], "a task that the pool does not serve"
+    assert "serves Simulate, not Download" in worker.server.ends[2][2]["result"]["message"]
+    worker.put('{"pool":')
+    eventually(lambda: "is not valid" in running.log.read_text(), "a file that is not valid is told")
+    worker.tell(worker.phase(4))
+    worker.ends(4)
+    worker.tell(worker.phase(1), drain=True)
+    ended = running.wait()
+
+    assert ended.code == 0, ended.stderr
+    assert worker.ends(5)[3:] == [("song-4", 0), ("song-1", 0)], "told again: reported again"
+    assert ended.stderr.count("song-1: phase work, attempt 1 begins") == 1, "and not run again"
+    assert (last_words(worker).phases, last_words(worker).unreported) == (4, ())
+    assert list((worker.pod.root / "scratch").iterdir()) == []
+    manifest = worker.server.ends[0][2]["result"]["manifest"]["key"]
+    assert (Path(worker.pod.store["root"]) / manifest).exists()
+
+
+def test_one_that_is_taken_back_ends_unreported_also_where_it_hangs(worker: WorkerPod) -> None:
+    worker.tell(worker.phase(1, **LONG), worker.phase(2, **LONG), graceSeconds=1)
+    running = worker.start()
+    first = its_child(running)
+    worker.tell(worker.phase(2, **LONG), graceSeconds=1)
+    eventually(lambda: not is_alive(first), "the phase that is told no more ends")
+    second = its_child(running)
+    os.kill(second, signal.SIGSTOP)
+    worker.tell(worker.phase(3), graceSeconds=1)
+
+    assert worker.ends(1) == [("song-3", 0)]
+    assert not is_alive(second)
+    assert "did not obey within its grace" in running.log.read_text()
+
+
+def test_a_crash_costs_only_its_phase(worker: WorkerPod) -> None:
+    worker.tell(worker.phase(1, **LONG), worker.phase(2))
+    running = worker.start()
+    child = its_child(running)
+    its_worker = next(pid for pid in running.descendants() if _parent_of(pid) == child)
+    os.kill(child, signal.SIGSEGV)
+
+    assert worker.ends(2) == [("song-1", 139), ("song-2", 0)]
+    assert "SIGSEGV" in worker.server.ends[0][2]["result"]["message"]
+    assert not is_alive(its_worker)
+
+
+def test_stopped_it_ends_its_phase_reports_it_and_ends_with_143(worker: WorkerPod) -> None:
+    worker.tell(worker.phase(1, **LONG))
+    running = worker.start()
+    its_child(running)
+    running.stop()
+    ended = running.wait(20)
+
+    assert ended.code == ExitCode.STOPPED, ended.stderr
+    assert worker.ends(1) == [("song-1", ExitCode.STOPPED)]
+    assert last_words(worker).unreported == ()
+
+
+def test_a_report_is_repeated_while_it_is_refused_and_else_is_in_the_last_words(worker: WorkerPod) -> None:
+    seen: list[str] = []
+
+    def answering(job: str, _entry: object) -> int:
+        seen.append(job)
+        return 404 if job == "song-2" else 403 if seen.count("song-1") == 1 else 200
+
+    worker.server.answering = answering
+    worker.tell(worker.phase(1), worker.phase(2), drain=True)
+    ended = worker.start().wait()
+
+    assert ended.code == 0, ended.stderr
+    assert worker.ends(1) == [("song-1", 0)]
+    assert sorted(seen) == ["song-1", "song-1", "song-2"]
+    (unreported,) = last_words(worker).unreported
+    assert (unreported.uid, unreported.attempt, unreported.exit_code) == (worker.phase(2)["uid"], 1, 0)
+    assert unreported.result.manifest is not None
+
+
+@pytest.mark.parametrize("terms", [{"idleSeconds": 1}, {"maxPhases": 1, "idleSeconds": 600}, {"maxAgeSeconds": 1}])
+def test_it_ends_by_itself(worker: WorkerPod, terms: dict[str, int]) -> None:
+    worker.tell(worker.phase(1), **terms)
+    ended = worker.start().wait(20)
+
+    assert ended.code == 0, ended.stderr
+    assert worker.ends(1) == [("song-1", 0)]
