@@ -96,7 +96,7 @@ class ApiServerTarget:
             return Answer(0, {}, f"{type(error).__name__}: {error}")
 
 
-def find_target(environ: Mapping[str, str], paths: Paths, phase_input: PhaseInput) -> Target | None:
+def find_target(environ: Mapping[str, str], paths: Paths, phase_input: PhaseInput) -> ApiServerTarget | None:
     """The status of the phase's AudioJob, or None outside a cluster."""
     return find_object(environ, paths, path_of_status(phase_input.namespace, phase_input.job))
 

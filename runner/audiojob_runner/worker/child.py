@@ -13,13 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NoReturn
 
+from audiojob_runner.errors import PhaseError
+from audiojob_runner.phase import result as results
+from audiojob_runner.phase.report import find_target
 from audiojob_runner.phase.supervisor import run_told
 from audiojob_runner.phase.untraceable import allow_tracers
+from audiojob_runner.phase.watchdog import STOP_SIGNALS
 from audiojob_runner.settings import Paths, PodIdentity
+from audiojob_runner.worker.begun import ask_to_begin
 from audiojob_runner.worker.leftovers import die_with_parent
 from audiojob_runner.worker.reading import read_phase
 from audiojob_runner.worker.state import Identity
-from audiojob_types.contract import ExitCode
+from audiojob_types.contract import ExitCode, PhaseInput
 
 RESULT_FILE: Final = "result"
 
@@ -66,10 +71,23 @@ def _live(identity: Identity, environ: Mapping[str, str], paths: Paths, pod: Pod
         tempfile.tempdir = None
         phase_input = read_phase(paths.work_order, identity)
         # Without one it was taken back this moment: nobody wants a result.
-        code = int(ExitCode.STOPPED) if phase_input is None else run_told(environ, paths, pod, phase_input)
+        code = int(ExitCode.STOPPED) if phase_input is None else _run(phase_input, environ, paths, pod)
     except BaseException:  # noqa: BLE001 - a fork must not go on as if it were its parent
         traceback.print_exc()
     finally:
         with suppress(Exception):
             sys.stderr.flush()
         os._exit(code)
+
+
+def _run(phase_input: PhaseInput, environ: Mapping[str, str], paths: Paths, pod: PodIdentity) -> int:
+    target = find_target(environ, paths, phase_input)
+    try:
+        ask_to_begin(target, phase_input, STOP_SIGNALS)
+    except PhaseError as error:
+        results.write(paths.termination_file, results.failure(error))
+        return error.exit_code
+    finally:
+        if target is not None:
+            target.close()  # before the task's worker is forked
+    return run_told(environ, paths, pod, phase_input)

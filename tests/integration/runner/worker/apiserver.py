@@ -24,7 +24,8 @@ class StatusServer:
     def __init__(self, folder: Path) -> None:
         self.answering: Answering = lambda _job, _entry: 200
         self.ends: list[tuple[str, str, dict[str, Any]]] = []
-        self.refused = 0
+        self.begun: list[str] = []
+        self.beginning: Callable[[str], int] = lambda _job: 200
         authority = Authority(folder, datetime.now(UTC))
         pair = authority.issue("server", "server", hosts=["127.0.0.1"])
         self.authority = authority.certificate
@@ -62,13 +63,14 @@ class StatusServer:
 
     def take(self, job: str, body: dict[str, Any]) -> int:
         ((phase, entry),) = body["status"]["progress"].items()
+        if "begun" in entry:
+            self.begun.append(job)
+            return self.beginning(job)
         if "result" not in entry:
             return 200  # progress, for display
         code = self.answering(job, entry)
         if code == 200:
             self.ends.append((job, phase, entry["result"]))
-        else:
-            self.refused += 1
         return code
 
 

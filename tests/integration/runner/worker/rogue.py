@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from audiojob_runner.cli import main
+from audiojob_runner.settings import Paths, PodIdentity
 from audiojob_runner.task import TaskContext, TaskInput, TaskResult
 from audiojob_runner.tasks import simulate
 from audiojob_runner.worker import child as children
+from audiojob_runner.worker.state import Identity
 from audiojob_types.base import WireModel
 
 ROOT = Path(sys.argv[-1])
@@ -75,13 +76,14 @@ def look(told: Path, _inputs: Mapping[str, TaskInput], _context: TaskContext) ->
 TRICKS = {"plant": plant, "fork_away": fork_away, "look": look}
 
 
-def fork(*arguments: Any) -> children.Child:
+def fork(identity: Identity, environ: Mapping[str, str], paths: Paths, pod: PodIdentity) -> children.Child:
+    """What is held before each phase, for the test."""
     status = Path("/proc/self/status").read_text()
     anonymous = re.search(r"RssAnon:\s+(\d+)", status)
     assert anonymous is not None
     with (ROOT / "rogue" / "worker").open("a") as notes:
         notes.write(f"{len(list(Path('/proc/self/fd').iterdir()))} {anonymous[1]}\n")
-    return _fork(*arguments)
+    return _fork(identity, environ, paths, pod)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.integration.runner.pods import Running, eventually, is_alive
@@ -15,7 +16,7 @@ from audiojob_types.workers.order import WorkerEnd
 
 pytestmark = pytest.mark.integration
 
-LONG = {"durationMilliseconds": 120_000}
+LONG: dict[str, Any] = {"durationMilliseconds": 120_000}
 
 
 def its_child(running: Running) -> int:
@@ -112,6 +113,21 @@ def test_a_report_is_repeated_while_it_is_refused_and_else_is_in_the_last_words(
     (unreported,) = last_words(worker).unreported
     assert (unreported.uid, unreported.attempt, unreported.exit_code) == (worker.phase(2)["uid"], 1, 0)
     assert unreported.result.manifest is not None
+
+
+def test_nothing_runs_before_the_operators_record_agrees(worker: WorkerPod) -> None:
+    codes = {"song-1": [403, 503, 200], "song-2": [404], "song-3": [403] * 100}
+    worker.server.beginning = lambda job: codes[job].pop(0)
+    worker.tell(worker.phase(1), worker.phase(2))
+    running = worker.start()
+
+    assert worker.ends(2) == [("song-1", 0), ("song-2", ExitCode.STOPPED)]
+    assert codes == {"song-1": [], "song-2": [], "song-3": [403] * 100}
+    worker.tell(worker.phase(3))
+    eventually(lambda: len(codes["song-3"]) < 99, "it asks again")
+    worker.tell(drain=True)
+    assert running.wait(20).code == 0
+    assert len(list(Path(worker.pod.store["root"]).rglob("manifest.json"))) == 1
 
 
 @pytest.mark.parametrize("terms", [{"idleSeconds": 1}, {"maxPhases": 1, "idleSeconds": 600}, {"maxAgeSeconds": 1}])
