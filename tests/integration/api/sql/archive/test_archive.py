@@ -174,7 +174,7 @@ async def test_a_writer_that_was_overtaken_writes_nothing(database: Database) ->
 async def test_two_replicas_write_each_job_once_and_one_goes_on_for_the_other(database: Database) -> None:
     cluster = Cluster()
     writers = [
-        ArchiveWriter(ArchiveStore(database, name, expires_seconds=0.2), {TEAM: cluster}, 90, pause_seconds=0.05)
+        ArchiveWriter(ArchiveStore(database, name, expires_seconds=2), {TEAM: cluster}, 90, pause_seconds=0.05)
         for name in ("one", "two")
     ]
     tasks = [asyncio.create_task(writer.run()) for writer in writers]
@@ -185,7 +185,7 @@ async def test_two_replicas_write_each_job_once_and_one_goes_on_for_the_other(da
                 writer.saw(None, finished(number))
 
     see(range(150))
-    # Its lease is short: on a busy machine a leader may just have lost it, and none has the next one yet.
+    # On a busy machine a leader may just have lost its turn, and none has the next one yet.
     await until(lambda: len(set(cluster.marks)) == 150 and any(writer.epoch is not None for writer in writers))
     leader = next(index for index, writer in enumerate(writers) if writer.epoch is not None)
     tasks[leader].cancel()
