@@ -148,18 +148,22 @@ def read_phase_file(path: Path) -> PhaseInput:
     try:
         phase_input = PhaseInput.read(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        reason = first["msg"].removeprefix("Value error, ")
         raise PhaseError(
             ExitCode.USAGE,
             Reason.INVALID_SPEC,
-            f"The phase file {path} is not valid: {where}: {reason}.",
+            f"The phase file {path} is not valid: {first_problem(error)}.",
             "Operator and runner must come from the same release; check the image tags in the Helm values.",
         ) from None
     if (newer := describe_newer(phase_input.contract)) is not None:
         _log.warning(newer)
     return phase_input
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first field of a file that is not valid, and why."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def read_parameters(phase_input: PhaseInput) -> WireModel:

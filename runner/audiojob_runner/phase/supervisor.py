@@ -66,10 +66,9 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
     try:
         pod = read_pod_identity(environ)
         phase_input = read_phase_input(environ, paths)
-        parameters = read_parameters(phase_input)
     except PhaseError as error:
         return _end_before_work(error, paths)
-    return _run(environ, paths, pod, phase_input, parameters)
+    return run_told(environ, paths, pod, phase_input)
 
 
 def run_told(environ: Mapping[str, str], paths: Paths, pod: PodIdentity, phase_input: PhaseInput) -> int:
@@ -78,12 +77,6 @@ def run_told(environ: Mapping[str, str], paths: Paths, pod: PodIdentity, phase_i
         parameters = read_parameters(phase_input)
     except PhaseError as error:
         return _end_before_work(error, paths)
-    return _run(environ, paths, pod, phase_input, parameters)
-
-
-def _run(
-    environ: Mapping[str, str], paths: Paths, pod: PodIdentity, phase_input: PhaseInput, parameters: WireModel
-) -> int:
     _learn_secrets(phase_input)
     # Forked before there is any thread; it loads the task's libraries while the inputs are fetched, and its
     # model too where it is to be told them later.

@@ -38,7 +38,7 @@ def ask_to_begin(target: Target | None, phase_input: PhaseInput, stop_signals: C
         answer = target.patch(begun_body(phase_input))
         if answer.status // 100 == 2:
             return
-        if not _may_be_taken_later(answer) or time.monotonic() >= end:
+        if not may_be_taken_later(answer) or time.monotonic() >= end:
             raise PhaseError(
                 ExitCode.STOPPED,
                 Reason.STOPPED,
@@ -50,6 +50,6 @@ def ask_to_begin(target: Target | None, phase_input: PhaseInput, stop_signals: C
         pause = min(MOST_PAUSE_SECONDS, 2 * pause)
 
 
-def _may_be_taken_later(answer: Answer) -> bool:
+def may_be_taken_later(answer: Answer) -> bool:
     """403: the operator's record is not there yet, or not seen yet where the policy looks."""
     return answer.status in (0, 403, 409, 429) or answer.status >= 500

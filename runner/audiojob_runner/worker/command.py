@@ -90,7 +90,7 @@ class _Server:
         first = self._order is None
         self._order = found
         if first:
-            preload(found, self._paths.models)
+            preload(found)
             now = time.monotonic()
             self._state = replace(self._state, idle_since=now)
             _log.info("The worker of pool %s is ready after %.1f s.", found.pool, now - self._state.began)

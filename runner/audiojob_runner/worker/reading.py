@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from audiojob_runner.settings import first_problem
 from audiojob_runner.worker.aside import ask
 from audiojob_runner.worker.state import Identity, OrderHead
 from audiojob_types.contract import PhaseInput
@@ -56,9 +57,7 @@ def parse(content: bytes) -> WorkOrder | Unreadable:
     try:
         return WorkOrder.read(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        return Unreadable(f"{where}: {first['msg'].removeprefix('Value error, ')}")
+        return Unreadable(first_problem(error))
 
 
 def _head(path: Path) -> bytes:

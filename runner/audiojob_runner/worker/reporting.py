@@ -13,6 +13,7 @@ from typing import Any, Final
 from audiojob_runner.phase import result as results
 from audiojob_runner.phase.report import Answer, find_object, path_of_status
 from audiojob_runner.settings import Paths
+from audiojob_runner.worker.begun import may_be_taken_later
 from audiojob_runner.worker.state import Ending
 from audiojob_types.contract import MAX_RESULT_BYTES, PhaseResult
 from audiojob_types.workers.order import MAX_REPORTED_BYTES, ReportedEnd, UnreportedEnd, WorkerEnd
@@ -53,8 +54,7 @@ def after(ending: Ending, answer: Answer | None, now: float) -> Ending:
     tries = ending.tries + 1
     if answer is not None and answer.status // 100 == 2:
         return replace(ending, tries=tries, settled=True, reported=True)
-    again = answer is not None and (answer.status in (0, 403, 409, 429) or answer.status >= 500)
-    if answer is None or not again or now - ending.ended >= GIVE_UP_SECONDS:
+    if answer is None or not may_be_taken_later(answer) or now - ending.ended >= GIVE_UP_SECONDS:
         _log.warning("The end of %s is not reported: %s", ending.told.phase, _why(answer))
         return replace(ending, tries=tries, settled=True)
     pause = min(MOST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(ending.tries, 10))

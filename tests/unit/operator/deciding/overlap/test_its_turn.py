@@ -96,13 +96,7 @@ def test_a_status_that_was_not_written_is_made_again_before_anything_is_told() -
 
 
 def test_a_job_whose_status_write_was_lost_is_found_again() -> None:
-    world = early_world()
-    world.turn()
-    world.run("first")
-    for kind, what in world.steps(world.decide()):
-        if kind == "job":
-            world.write(kind, what)
-    assert world.phase("second").early_attempt is None
+    world = made_but_not_named()
     world.turn()
     assert (world.phase("second").early_attempt, jobs(world, "second")) == (1, ["1"])
     world.run("second")
