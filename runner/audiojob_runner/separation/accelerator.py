@@ -27,7 +27,7 @@ class Accelerator:
     """Runs networks' calls. With ``mixed``, each network's first call is made in both precisions, and the lower one is
     used from then on only where both agree by ``MIN_AGREEMENT_DB``.
 
-    Raises :class:`PhaseError`: GpuError where no GPU can be used.
+    Raises :class:`PhaseError`: GpuError where no GPU can be used, GpuOutOfMemory where others hold all of its memory.
     """
 
     def __init__(self, device: Device, *, mixed: bool = False) -> None:
@@ -38,7 +38,10 @@ class Accelerator:
         self._mixed = mixed and self._gpu
         self._agreements: dict[int, float] = {}
         if self._gpu:
-            torch.cuda.reset_peak_memory_stats()
+            try:
+                torch.cuda.reset_peak_memory_stats()  # the first call that asks the GPU itself for anything
+            except RuntimeError as error:
+                raise self._explained(error) from error
 
     def place(self, networks: Iterable[Any]) -> None:
         """Move the networks here. Raises :class:`PhaseError` where they do not fit."""
@@ -62,9 +65,7 @@ class Accelerator:
         try:
             return self._run(call, number)
         except torch.OutOfMemoryError as error:
-            raise PhaseError(
-                ExitCode.GPU, Reason.GPU_OUT_OF_MEMORY, "The GPU has too little memory for this model."
-            ) from error
+            raise _gpu_is_full() from error
         except RuntimeError as error:
             raise self._explained(error) from error
 
@@ -110,9 +111,16 @@ class Accelerator:
         text = str(error)
         if "allocate memory" in text:
             return PhaseError(ExitCode.TEMPORARY, Reason.OUT_OF_MEMORY, "There is too little memory for this model.")
+        # The driver's and cuBLAS' own words, where memory is short outside of torch's allocator.
+        if self._gpu and ("CUDA error: out of memory" in text or "_ALLOC_FAILED" in text):
+            return _gpu_is_full()
         if self._gpu and ("CUDA" in text or "cudnn" in text.lower() or "cublas" in text.lower()):
             return PhaseError(ExitCode.GPU, Reason.GPU_ERROR, f"The GPU failed: {text.splitlines()[0][:200]}")
         return error
+
+
+def _gpu_is_full() -> PhaseError:
+    return PhaseError(ExitCode.GPU, Reason.GPU_OUT_OF_MEMORY, "The GPU has too little memory for this model.")
 
 
 def agreement_db(lower: torch.Tensor, full: torch.Tensor) -> float:

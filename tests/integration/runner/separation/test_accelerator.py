@@ -41,6 +41,27 @@ def test_what_torch_fails_with_is_told_apart(error: Exception, code: int, reason
     assert (caught.value.exit_code, caught.value.reason) == (code, reason)
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        pytest.param("CUDA error: out of memory", Reason.GPU_OUT_OF_MEMORY, id="others hold all of its memory"),
+        pytest.param("CUDA error: CUBLAS_STATUS_ALLOC_FAILED", Reason.GPU_OUT_OF_MEMORY, id="none left for a library"),
+        pytest.param("CUDA unknown error", Reason.GPU_ERROR, id="it is broken"),
+    ],
+)
+def test_a_gpu_that_fails_at_its_first_call_ends_with_79(
+    monkeypatch: pytest.MonkeyPatch, words: str, reason: Reason
+) -> None:
+    def full() -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", full)
+    with pytest.raises(PhaseError) as caught:
+        Accelerator(Device.GPU)
+    assert (caught.value.exit_code, caught.value.reason) == (79, reason)
+
+
 def test_other_errors_stay_what_they_are() -> None:
     with pytest.raises(RuntimeError, match="a size does not fit"):
         Accelerator(Device.CPU).run(failing(1, RuntimeError("a size does not fit")), 0)

@@ -133,14 +133,16 @@ def test_on_a_gpu_stems_agree_with_those_of_the_cpu(bench: Bench, tmp_path: Path
     store_bag(bench.models, "mdx", ["aaaaaaaa"])
     soundfile.write(tmp_path / "mix.wav", sound_of("noise", 8 * RATE), RATE)
     stems = []
-    for device in (Device.CPU, Device.GPU):
+    held = []
+    # Twice on the GPU: what cuBLAS takes for itself in the first run, torch counts as allocated for good.
+    for device in (Device.CPU, Device.GPU, Device.GPU):
         bench.device = device
-        held = torch.cuda.memory_allocated()
         result = bench.run(Task.SEPARATE, tmp_path / "mix.wav", model="mdx", format="wav", precision=precision)
         stems.append([soundfile.read(output.path)[0] for output in result.outputs])
-        assert torch.cuda.memory_allocated() <= held
+        held.append(torch.cuda.memory_allocated())
         assert device is Device.CPU or result.metadata["gpuPeakBytes"] > 0
-    for of_cpu, of_gpu in zip(*stems, strict=True):
+    assert held[2] <= held[1]
+    for of_cpu, of_gpu in zip(*stems[:2], strict=True):
         assert 10 * np.log10((of_cpu**2).sum() / ((of_gpu - of_cpu) ** 2).sum()) >= 30
 
 
