@@ -109,7 +109,7 @@ class Reflector(Generic[T]):
     def put(self, obj: Object) -> None:
         """Takes over the answer of a create or patch, unless the watch has brought it or newer already."""
         key = key_of(obj)
-        if (row := self._row(key, obj)) is not None:
+        if (row := self._listed_row(key, obj)) is not None:
             self._store.put(key, row)
 
     def forget(self, key: Key, uid: str) -> None:
@@ -236,7 +236,8 @@ class Reflector(Generic[T]):
         await asyncio.sleep(delay)
 
     def _listed_row(self, key: Key, obj: Object) -> Row[T] | None:
-        """As stored, where that is this very version: its owner may have put what its own write has answered."""
+        """As stored, where that is this very version: the watch, and the answer to its owner's own write, bring
+        the same."""
         known = self._store.row(key)
         if known is not None and known.version == resource_version_of(obj):
             return known

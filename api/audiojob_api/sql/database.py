@@ -21,6 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from audiojob_api.sql.errors import DatabaseError, DatabaseUnavailable, in_words
 from audiojob_api.sql.filesystem import require_local
+from audiojob_api.sql.idle import ping_idle
 from audiojob_api.sql.schema import Standing, standing, upgrade
 from audiojob_api.sql.url import DatabaseUrl
 
@@ -200,12 +201,11 @@ def _execute_each(pragmas: tuple[str, ...]) -> Callable[[Any, ConnectionPoolEntr
 
 
 def _postgresql(url: DatabaseUrl) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         url.url,
         pool_size=_CONNECTIONS,
         max_overflow=0,
         pool_timeout=_WAIT_SECONDS,
-        pool_pre_ping=True,
         pool_use_lifo=True,  # a connection that was just used knows its statements
         pool_recycle=1_800,
         connect_args={
@@ -221,6 +221,8 @@ def _postgresql(url: DatabaseUrl) -> AsyncEngine:
             },
         },
     )
+    ping_idle(engine.sync_engine)
+    return engine
 
 
 def _on(engine: AsyncEngine, name: str, listener: Callable[..., Any]) -> None:

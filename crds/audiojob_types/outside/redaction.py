@@ -48,6 +48,13 @@ _STRONG: Final = (
     "signature|token|passw(?:or)?d|passphrase|pwd|secret|credential|hmac|api_?key|access_?key|jwt|session_?id|"
     "hdnts|hdnea|hdntl"
 )
+# Parts of all names that the patterns below look for: what has none of them need not be searched by each. Plain text
+# alone: beyond ASCII, case is folded in ways of its own (ſ is an s to a pattern).
+_HINTS: Final = (
+    "signature", "token", "passw", "passphrase", "pwd", "secret", "credential", "hmac", "key", "jwt", "session", "hdn",
+)  # fmt: skip
+_SHORT_HINTS: Final = ("sig", "auth", "policy")
+_HEADER_HINTS: Final = ("authorization", "cookie")
 # `sig=…` outside of a URL, in a query or a setting that a message repeats.
 _PAIR: Final = re.compile(
     rf"(?<![\w-])([\w-]{{0,40}}(?:{_STRONG})[\w-]{{0,40}}|sig|auth|policy)(=|%(?:25){{0,3}}3d)(?!\*\*\*)[^\s&;,\"'<>)\]}}\\]+",
@@ -147,12 +154,27 @@ def redact(text: str, secrets: Secrets = SECRETS, *, titles: bool = False) -> st
     if any(sign in text for sign in "/%\\&"):
         text = _URL.sub(lambda found: redact_url(found[0]), text)
         text = _RELATIVE.sub(rf"\1?{HIDDEN}", text) if "?" in text else text
-    if ":" in text or "=" in text or "," in text:
+    lowered = text.lower() if text.isascii() else None
+    named = lowered is None or any(hint in lowered for hint in _HINTS)
+    if (":" in text or "=" in text or "," in text) and _may_have(_HEADER_HINTS, lowered, named=named):
         text = _HEADER.sub(lambda found: f"{found[1]}{found[2]}{_quote_of(found[3])}{HIDDEN}", text)
+    if ("=" in text or "%" in text) and _may_have(_SHORT_HINTS, lowered, named=named):
+        text = _PAIR.sub(rf"\1\2{HIDDEN}", text)
+    if named:
+        text = _without_named(text, titles=titles)
+    if _may_have(("bearer", "basic"), lowered, named=False):
+        text = _SCHEME_OF_HEADER.sub(rf"\1{HIDDEN}", text)
+    return text
+
+
+def _may_have(words: tuple[str, ...], lowered: str | None, *, named: bool) -> bool:
+    return named or lowered is None or any(word in lowered for word in words)
+
+
+def _without_named(text: str, *, titles: bool) -> str:
+    """Without what stands behind a name of a secret, in JSON, sentences, options, XML and HTML."""
     if ":" in text and ('"' in text or "'" in text):
         text = _MEMBER.sub(rf"\1{HIDDEN}", text)
-    if "=" in text or "%" in text:
-        text = _PAIR.sub(rf"\1\2{HIDDEN}", text)
     if not titles and (":" in text or "=" in text or ">" in text):
         text = _SAID.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}{found[2] or ''}", text)
     if "-" in text:
@@ -161,7 +183,7 @@ def redact(text: str, secrets: Secrets = SECRETS, *, titles: bool = False) -> st
         text = _FIELD.sub(rf"\1{HIDDEN}", _ELEMENT.sub(rf"\1{HIDDEN}", text))
     if not titles and (" is " in text or " was " in text or " are " in text):
         text = _TOLD.sub(lambda found: f"{found[1]}{found[2] or ''}{HIDDEN}{found[2] or ''}", text)
-    return _SCHEME_OF_HEADER.sub(rf"\1{HIDDEN}", text)
+    return text
 
 
 def redact_all(value: Any, secrets: Secrets = SECRETS, *, titles: bool = False) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Double, Select, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Double, Select, and_, bindparam, case, delete, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -234,9 +234,20 @@ def _turns(asked: _Asked) -> list[str]:
 
 async def take_turns(connection: AsyncConnection, whose: Sequence[str], now: int) -> None:
     """Wait until no other transaction has one of these, and keep them until this one ends."""
-    rows = [{"whose": each, "at": now} for each in sorted(whose)]  # in one order, so that no two wait for each other
-    statement: Any = _insert(connection)(TURNS).values(rows)
+    if connection.dialect.name == "postgresql":
+        await connection.execute(_TAKE_TURNS, {"whose": sorted(whose), "at": now})
+        return
+    statement: Any = sqlite.insert(TURNS).values([{"whose": each, "at": now} for each in sorted(whose)])
     await connection.execute(statement.on_conflict_do_update(index_elements=["whose"], set_={"at": now}))
+
+
+# In one order, so that no two wait for each other. As text: SQLAlchemy would put together an insert of several rows
+# anew each time, which takes longer than the way to the database.
+_TAKE_TURNS: Final = text(
+    f"INSERT INTO {TURNS.name} (whose, at) "  # noqa: S608 - a name of our own
+    "SELECT whose, CAST(:at AS bigint) FROM unnest(CAST(:whose AS text[])) AS asked (whose) ORDER BY whose "
+    "ON CONFLICT (whose) DO UPDATE SET at = excluded.at"
+)
 
 
 def _insert(connection: AsyncConnection) -> Any:
@@ -295,6 +306,9 @@ def _query() -> Select[Any]:
 
 _USED: Final = _query()
 _INSERT: Final = insert(RESERVATIONS)
+_NAMED: Final = select(_R.namespace, _R.name).where(
+    tuple_(_R.namespace, _R.name).in_(bindparam("jobs", expanding=True)), _R.ended.is_(None)
+)
 
 
 async def _used(connection: AsyncConnection, user: str, address: str, at: tuple[int, float]) -> Used:
@@ -309,8 +323,7 @@ async def _named(connection: AsyncConnection, wishes: Sequence[Wish]) -> set[tup
     """The jobs among them that have an open reservation."""
     jobs = sorted({(wish.namespace, wish.name) for wish in wishes})
     jobs += jobs[-1:] * ((1 << (len(jobs) - 1).bit_length()) - len(jobs))  # few sizes: each is a statement of its own
-    found = select(_R.namespace, _R.name).where(tuple_(_R.namespace, _R.name).in_(jobs), _R.ended.is_(None))
-    return {(namespace, name) for namespace, name in (await connection.execute(found)).all()}
+    return {(namespace, name) for namespace, name in (await connection.execute(_NAMED, {"jobs": jobs})).all()}
 
 
 def exceeded_by(used: Used, bounds: Bounds, wish: Wish, now: int) -> Exceeded | None:

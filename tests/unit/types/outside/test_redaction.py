@@ -183,3 +183,10 @@ def test_every_part_of_a_log_record_is_redacted() -> None:
     log.removeHandler(handler)
     assert stream.getvalue().count("https://h.example/a?***") == 3
     assert S not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text", ["paſſword=hunter22", "API \u212aEY = hunter22", "s\u0130g=hunter22", "S\u0131G=hunter22"]
+)
+def test_letters_that_are_others_when_case_is_ignored_hide_no_secret(text: str) -> None:
+    assert "hunter22" not in redact(text)
