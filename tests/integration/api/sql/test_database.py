@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,12 @@ async def test_a_server_that_is_away_comes_back(postgres: Postgres) -> None:
     async with database.read() as connection:
         assert (await connection.execute(select(WRITER.c.holder))).scalar_one() == "one"
     running.cancel()
+    await asyncio.wait([running])
+    postgres.stop(signal.SIGQUIT)  # a crash: the next call finds the connection that was just used to be dead
+    postgres.start()
+    await asyncio.sleep(0.02)  # what its server said last has come
+    async with database.write() as connection:
+        assert (await connection.execute(select(WRITER.c.holder))).scalar_one() == "one"
     await database.close()
 
 
