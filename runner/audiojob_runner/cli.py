@@ -24,6 +24,7 @@ from audiojob_runner.sweep.command import SweepOptions, parse_store, run_sweep
 from audiojob_runner.sweep.plan import DEFAULT_ABSENT, DEFAULT_PERCENT, DEFAULT_UNFINISHED, Limits
 from audiojob_runner.task import Publishing
 from audiojob_runner.worker.command import run_serve
+from audiojob_runner.worker.working.command import run_work
 from audiojob_store.filenames import UNTITLED
 from audiojob_types.contract import MODELS_ROOT, Device, ExitCode, FolderStore, PhaseNetwork
 from audiojob_types.destination import Layout
@@ -56,9 +57,10 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text)
         command.add_argument("--root", type=Path, default=Path("/"), help="as for phase")
         command.set_defaults(run=lambda options, stage=stage: stage(os.environ, options.root))
-    serve = commands.add_parser("serve")  # without help, which hides it: there are no pools yet
-    serve.add_argument("--root", type=Path, default=Path("/"), help="as for phase")
-    serve.set_defaults(run=lambda options: run_serve(os.environ, options.root))
+    for name, worker in (("serve", run_serve), ("work", run_work)):  # of a worker's pod; without help, which hides them
+        container = commands.add_parser(name)
+        container.add_argument("--root", type=Path, default=Path("/"), help="as for phase")
+        container.set_defaults(run=lambda options, worker=worker: worker(os.environ, options.root))
     sweep = commands.add_parser(
         "sweep",
         help="remove what has expired from a namespace's store",

@@ -4,7 +4,7 @@ Whoever can write a folder can swap any name in it for a link between two of our
 parts is handed to the kernel: each part is opened below the descriptor of the one before it, and no link is followed.
 What was swapped meanwhile then fails to open, or is removed itself; nothing outside the root is ever reached.
 
-Only the root is opened by its path. It is a mount, or lies where nobody else can write.
+Only the root is opened by its path. It is a mount, or lies where nobody else can write; or it is a descriptor itself.
 """
 
 from __future__ import annotations
@@ -39,10 +39,13 @@ class Entry:
     status: os.stat_result
 
 
+Root = Path | int  # an open folder, where whoever can write what is above it may put a link in its place
+
+
 @contextmanager
-def folder(root: Path, key: str, *, create: bool = False) -> Iterator[int]:
+def folder(root: Root, key: str, *, create: bool = False) -> Iterator[int]:
     """A descriptor of the folder ``key`` below ``root``; "" is the root. Raises :class:`OSError`."""
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.dup(root) if isinstance(root, int) else os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for part in _parts(key):
             if create:
@@ -56,7 +59,7 @@ def folder(root: Path, key: str, *, create: bool = False) -> Iterator[int]:
         os.close(descriptor)
 
 
-def open_file(root: Path, key: str) -> int:
+def open_file(root: Root, key: str) -> int:
     """A descriptor of a regular file, to read it. Raises :class:`OSError`; EINVAL for a pipe, a device or a folder."""
     above, name = _split(key)
     with folder(root, above) as parent:

@@ -33,12 +33,14 @@ class Publisher:
     """Puts outputs below ``folder``, a key or "" for the top. ``on_bytes`` is called for each piece and may raise.
 
     ``made_in`` is where the task may make its files: who names another that can be read here would publish it.
+    ``opened`` is that folder, where the task could put a link to another one in its place.
     """
 
     store: Store
     folder: str
     made_in: Path
     on_bytes: Callable[[int], None]
+    opened: int | None = None
 
     def publish(self, phase_input: PhaseInput, mark: str, result: TaskResult) -> Published:
         """All outputs, then the manifest. On failure what was written is removed again.
@@ -118,8 +120,9 @@ class Publisher:
 
     def _open(self, output: TaskOutput) -> BinaryIO:
         """The worker still lives and may have swapped the file, or a folder on the way to it, since it was checked."""
+        root = self.made_in if self.opened is None else self.opened
         try:
-            descriptor = trees.open_file(self.made_in, output.path.relative_to(self.made_in).as_posix())
+            descriptor = trees.open_file(root, output.path.relative_to(self.made_in).as_posix())
         except OSError as error:
             raise _bad_output(output, f"{output.path.name} cannot be read ({error.strerror})") from error
         return os.fdopen(descriptor, "rb")

@@ -20,7 +20,7 @@ from audiojob_runner.fetch.partial.folder import clear, partial_folders
 from audiojob_runner.phase import result, usage
 from audiojob_runner.phase.inputs import Fetcher, read_inputs
 from audiojob_runner.phase.logpieces import LogPieces
-from audiojob_runner.phase.process import Worker
+from audiojob_runner.phase.process import StartWorker, Worker
 from audiojob_runner.phase.progress import TASK_SHARE, Progress, Tracker
 from audiojob_runner.phase.publish import Publisher, total_bytes
 from audiojob_runner.phase.report import Reporter, find_target
@@ -71,7 +71,13 @@ def run_phase(environ: Mapping[str, str], root: Path = Path("/")) -> int:
     return run_told(environ, paths, pod, phase_input)
 
 
-def run_told(environ: Mapping[str, str], paths: Paths, pod: PodIdentity, phase_input: PhaseInput) -> int:
+def run_told(
+    environ: Mapping[str, str],
+    paths: Paths,
+    pod: PodIdentity,
+    phase_input: PhaseInput,
+    start: StartWorker = Worker.fork,
+) -> int:
     """Run that phase in this process, which has one thread and holds the stop signals back; the exit code."""
     try:
         parameters = read_parameters(phase_input)
@@ -80,7 +86,7 @@ def run_told(environ: Mapping[str, str], paths: Paths, pod: PodIdentity, phase_i
     _learn_secrets(phase_input)
     # Forked before there is any thread; it loads the task's libraries while the inputs are fetched, and its
     # model too where it is to be told them later.
-    worker = Worker.fork(
+    worker = start(
         WorkerSpec(
             task=phase_input.task,
             parameters=parameters,
@@ -167,6 +173,7 @@ class _Phase:
         self._keeping: PartialFolders | None = None
         self._read: tuple[ReadInput, ...] = ()
         self._held: dict[str, BinaryIO] = {}
+        self._run_folder: int | None = None  # a task could put a link in the place of its name
 
     def run(self, worker: Worker) -> int:
         """All steps; the exit code."""
@@ -181,7 +188,7 @@ class _Phase:
                 if error is not failed:
                     _log.error("%s", error.message, exc_info=failed)
             finally:
-                worker.end()
+                self._end(worker)
                 # From here to the exit only seconds pass, and the result is written whatever happens.
                 block_stop_signals()
         code = self._finish(done, error)
@@ -211,7 +218,7 @@ class _Phase:
             return earlier
         run_dir = self._make_run_dir()
         try:
-            inputs = self._inputs(store, run_dir)
+            inputs = self._inputs(store, run_dir, worker.holds)
             if self._input.donor is not None:
                 _log.info("The inputs are what was recorded: %s stands for this phase.", self._input.donor.key)
                 return self._input.donor
@@ -221,13 +228,21 @@ class _Phase:
             worker.end()
             for file in self._held.values():
                 file.close()
+            if self._run_folder is not None:
+                os.close(self._run_folder)
             with suppress(OSError):
                 trees.remove_tree(run_dir.parent, run_dir.name)
         if outcome.crash_after_publishing:
             os._exit(CRASHED)
         return published
 
-    def _inputs(self, store: Store, run_dir: Path) -> tuple[TaskInput, ...]:
+    def _end(self, worker: Worker) -> None:
+        worker.end()
+        if worker.death is not None:
+            self._held_bytes = max(self._held_bytes, worker.death.peak_bytes)
+            self._meter.cpu_elsewhere = worker.death.cpu_seconds
+
+    def _inputs(self, store: Store, run_dir: Path, holds: bool) -> tuple[TaskInput, ...]:
         """The task's inputs. Their bytes are hashed before the worker, which decodes them, is told of any."""
         if self._input.task.descriptor.runs_program:
             # The program has run already; what is left of the phase is to collect what it made. The program could
@@ -235,7 +250,7 @@ class _Phase:
             self._read = self._check_inputs(store)
             self._tracker.say(TASK_SHARE, "Collecting the outputs")
             return (made_by_program(self._paths, self._input),)
-        inputs = self._fetch_inputs(store, run_dir)
+        inputs = self._fetch_inputs(store, run_dir, self._held if holds else None)
         self._read = read_inputs(self._input.inputs, inputs)
         return inputs
 
@@ -252,7 +267,7 @@ class _Phase:
         self._meter.made(made.outputs)
         return made
 
-    def _fetch_inputs(self, store: Store, run_dir: Path) -> tuple[TaskInput, ...]:
+    def _fetch_inputs(self, store: Store, run_dir: Path, held: dict[str, BinaryIO] | None) -> tuple[TaskInput, ...]:
         if any(item.url is None for item in self._input.inputs):
             self._tracker.say(0, "Checking the inputs")
         # Opened only where they are read from: a bucket needs credentials, a folder its mount.
@@ -262,9 +277,7 @@ class _Phase:
             for library in self._input.libraries
             if library.name in named
         }
-        fetcher = Fetcher(
-            store, run_dir / "inputs", self._input.limits.max_input_bytes, self._on_read, libraries, self._held
-        )
+        fetcher = Fetcher(store, run_dir / "inputs", self._input.limits.max_input_bytes, self._on_read, libraries, held)
         found = tuple(fetcher.fetch(number, item) for number, item in enumerate(fetcher.expand(self._input.inputs)))
         if self._input.task.descriptor.reads_metadata:
             return found
@@ -282,8 +295,8 @@ class _Phase:
             self._beat()
             self._tracker.say(TASK_SHARE + min(1, done // total), "Publishing the outputs")
 
-        made_in = self._paths.work if self._input.task.descriptor.runs_program else run_dir
-        publisher = Publisher(store, self._folder, made_in, on_bytes)
+        place = (self._paths.work, None) if self._input.task.descriptor.runs_program else (run_dir, self._run_folder)
+        publisher = Publisher(store, self._folder, place[0], on_bytes, opened=place[1])
         try:
             published = publisher.publish(self._input, mark, outcome)
         except PhaseError as error:
@@ -329,7 +342,9 @@ class _Phase:
         """An empty folder of this run in the scratch volume."""
         scratch = self._paths.scratch
         try:
-            return Path(tempfile.mkdtemp(prefix="run-", dir=scratch))
+            made = Path(tempfile.mkdtemp(prefix="run-", dir=scratch))
+            self._run_folder = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            return made
         except OSError as error:
             if is_disk_full(error):
                 raise

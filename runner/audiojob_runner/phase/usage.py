@@ -28,6 +28,7 @@ class Meter:
 
     def __init__(self, *, of_a_program: bool = False, waited: float = 0.0) -> None:
         self.read_bytes = 0
+        self.cpu_elsewhere = 0.0  # seconds that another container's processes spent on it
         self.written_bytes = 0
         self._of_a_program = of_a_program
         self._waited = waited
@@ -68,7 +69,7 @@ class Meter:
             return PhaseUsage(read_bytes=self.read_bytes, written_bytes=written)
         work = (self._ended or time.monotonic()) - self._began if self._began is not None else None
         return PhaseUsage(
-            cpu_milliseconds=_milliseconds(cpu_seconds()),
+            cpu_milliseconds=_milliseconds(cpu_seconds() + self.cpu_elsewhere),
             media_milliseconds=_milliseconds(self._media),
             work_milliseconds=_milliseconds(work),
             start_milliseconds=_milliseconds(self._start),
@@ -136,6 +137,12 @@ def oom_kills(root: Path = CGROUP_ROOT, proc: Path = PROC_CGROUP) -> int | None:
             if "oom_kill" in values:
                 return values["oom_kill"]
     return None
+
+
+def more_oom_kills(before: int | None) -> bool | None:
+    """Whether there are more of them than ``before``; None if unknown."""
+    now = oom_kills()
+    return None if now is None or before is None else now > before
 
 
 def _folders(root: Path, proc: Path) -> list[tuple[Path, str]]:

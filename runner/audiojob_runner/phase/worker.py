@@ -145,8 +145,11 @@ class ProgressSender:
                 return
 
 
-def run_worker(spec: WorkerSpec, control: socket.socket, events: int) -> NoReturn:
-    """The life of the forked process. ``events`` is the end of a pipe; standard error is the log."""
+def run_worker(spec: WorkerSpec, control: socket.socket, events: int, prepared: object | None = None) -> NoReturn:
+    """The life of the forked process. ``events`` is the end of a pipe; standard error is the log.
+
+    ``prepared``: what the process that it was forked from has loaded for it.
+    """
     cancelled = threading.Event()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, lambda _number, _frame: cancelled.set())
@@ -162,7 +165,7 @@ def run_worker(spec: WorkerSpec, control: socket.socket, events: int) -> NoRetur
             _write_all(events, line)
 
     try:
-        ending = _work(spec, control, send, cancelled)
+        ending = _work(spec, control, send, cancelled, prepared)
         send(ending)
     except BrokenPipeError:  # the supervisor is gone, so nobody wants the result
         os._exit(1)
@@ -171,7 +174,11 @@ def run_worker(spec: WorkerSpec, control: socket.socket, events: int) -> NoRetur
 
 
 def _work(
-    spec: WorkerSpec, control: socket.socket, send: Callable[[dict[str, Any]], None], cancelled: threading.Event
+    spec: WorkerSpec,
+    control: socket.socket,
+    send: Callable[[dict[str, Any]], None],
+    cancelled: threading.Event,
+    prepared: object | None,
 ) -> dict[str, Any]:
     """Load the task, wait for the order, run; the ending as a record. What the task used is sent before it."""
     used = Used()
@@ -179,8 +186,9 @@ def _work(
     try:
         wait_without_spinning(os.environ)
         run = tasks.load(spec.task)
-        prepared = prepare(spec.task, spec.parameters, spec.models_root) if spec.early else None
-        line, descriptors = _receive(control)
+        if spec.early:
+            prepared = prepare(spec.task, spec.parameters, spec.models_root)
+        line, descriptors = receive_line(control)
         if not line:  # told nothing: the supervisor had no work or died
             os._exit(0)
         threading.Thread(target=_die_with_supervisor, args=(control,), name="guard", daemon=True).start()
@@ -252,7 +260,14 @@ def _make_context(
     )
 
 
-def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
+def send_line(control: socket.socket, line: str, descriptors: Sequence[int]) -> None:
+    """A line, with open files. Raises :class:`OSError` where nobody reads any more."""
+    content = line.encode() + b"\n"
+    socket.send_fds(control, [content[:1]], descriptors)
+    control.sendall(content[1:])
+
+
+def receive_line(control: socket.socket) -> tuple[bytes, list[int]]:
     """Bytes up to a line end, and the open files that came along; no bytes when the other side closed first."""
     line, descriptors = bytearray(), list[int]()
     while not line.endswith(b"\n"):

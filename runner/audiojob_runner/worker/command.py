@@ -1,7 +1,8 @@
-"""``serve``: the parent of all phases of a worker. It has one thread, sees no job's data and touches no GPU."""
+"""``serve``: the parent of the phases' supervisors. It has one thread and sees no job's data; tasks run in ``work``."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -21,11 +22,12 @@ from audiojob_runner.settings import Paths, PodIdentity, read_pod_identity
 from audiojob_runner.worker import child as children
 from audiojob_runner.worker import deciding, leftovers, reporting
 from audiojob_runner.worker.ending import ending_of, read_result
-from audiojob_runner.worker.preload import preload
+from audiojob_runner.worker.link import Link
 from audiojob_runner.worker.reading import Mark, Unreadable, mark_of, read_head
 from audiojob_runner.worker.state import AtWork, OrderHead, State, ToldPhase
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
+from audiojob_types.workers.pod import ROOM
 
 POLL_SECONDS: Final = 0.05
 
@@ -60,6 +62,9 @@ class _Server:
         self._order: OrderHead | None = None
         self._mark: Mark | None = None
         self._child: children.Child | None = None
+        self._link = Link(paths.scratch / ROOM)
+        gc.collect()
+        gc.freeze()  # the same for all phases: their collections need not touch it, which would copy its pages
 
     def run(self) -> int:
         """Until the worker ends; the exit code."""
@@ -73,13 +78,19 @@ class _Server:
             self._do(step, now)
 
     def _look(self) -> None:
-        """At the file and at the child."""
+        """At the file, at the other container and at the child."""
         mark = mark_of(self._paths.work_order)
         if mark is not None and mark != self._mark:
             self._mark = mark
             self._read()
+        self._link.look(self._order)
+        self._note_work()
         if self._child is not None and self._child.has_ended():
             self._take_ending(self._child)
+
+    def _note_work(self) -> None:
+        if self._state.work is not self._link.work:
+            self._state = replace(self._state, work=self._link.work, lost=self._link.why)
 
     def _read(self) -> None:
         found = read_head(self._paths.work_order)
@@ -87,13 +98,7 @@ class _Server:
             # What it was told before holds on: no phase is begun or ended for a file that says nothing.
             _log.error("The order %s is not valid: %s.", self._paths.work_order, found.why)
             return
-        first = self._order is None
         self._order = found
-        if first:
-            preload(found)
-            now = time.monotonic()
-            self._state = replace(self._state, idle_since=now)
-            _log.info("The worker of pool %s is ready after %.1f s.", found.pool, now - self._state.began)
 
     def _do(self, step: deciding.Step, now: float) -> None:
         match step:
@@ -118,10 +123,12 @@ class _Server:
     def _begin(self, told: ToldPhase, now: float) -> None:
         _log.info("%s/%s: phase %s, attempt %d begins.", told.namespace, told.job, told.phase, told.attempt)
         try:
-            self._child = children.fork(told.identity, self._environ, self._paths, self._pod)
+            child = children.fork(told.identity, self._environ, self._paths, self._pod)
+            child.hand_over(*self._link.hand_over())
         except OSError as error:
             self._note_ending(told, _cannot_fork(error), now)
             return
+        self._child = child
         self._state = replace(self._state, at_work=AtWork(told))
 
     def _note_ending(self, told: ToldPhase, error: PhaseError, now: float) -> None:
@@ -137,20 +144,19 @@ class _Server:
         self._state = replace(self._state, at_work=replace(at_work, asked=now, taken_back=taken_back))
 
     def _take_ending(self, child: children.Child) -> None:
-        """The child has ended: end all that it left, then take its result."""
+        """The child has ended: take its result, once nothing of the phase is left here or in ``work``."""
         at_work = self._state.at_work
         assert at_work is not None
         _, status = os.waitpid(child.pid, 0)
         self._child = None
         clean = leftovers.end_all()
+        self._link.wait_until_clear()
+        self._note_work()
         exit_code, made = ending_of(status, read_result(child.result_file))
-        leftovers.clear(self._paths.scratch)
+        child.remove_files()
         now = time.monotonic()
         _log.info("Phase %s of %s ended with %d.", at_work.told.phase, at_work.told.job, exit_code)
-        if at_work.taken_back:
-            self._state = replace(self._state, at_work=None, phases=self._state.phases + 1, idle_since=now)
-        else:
-            self._state = deciding.with_ending(self._state, at_work.told, exit_code, made, now)
+        self._state = deciding.with_end_of_work(self._state, exit_code, made, now)
         if not clean:
             # What is left of one job must not be beside another one.
             self._state = replace(self._state, stopping=self._state.stopping or now)
@@ -163,7 +169,7 @@ class _Server:
 
     def _end(self, step: deciding.End) -> int:
         leftovers.end_all()
-        leftovers.clear(self._paths.scratch)
+        self._link.close()
         _log.info("%s", step.message)
         words = reporting.last_words(step.message, self._state.phases, self._state.ended)
         reporting.leave(self._paths.termination_file, words)

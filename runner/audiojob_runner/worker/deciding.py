@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.worker.state import AtWork, Ending, OrderHead, State, ToldPhase
+from audiojob_runner.worker.state import AtWork, Ending, OrderHead, State, ToldPhase, Work
 from audiojob_types.contract import ExitCode, PhaseResult
 from audiojob_types.reasons import Reason
 
@@ -71,7 +71,7 @@ def note(state: State, order: OrderHead | None, now: float) -> State:
     if order is None:
         return state
     ended = tuple(_note_ending(each, order.tells(each.told.identity), now) for each in state.ended)
-    busy = state.at_work is not None or _to_begin(state, order) is not None
+    busy = state.at_work is not None or _to_begin(state, order) is not None or state.work is Work.STARTING
     return replace(state, ended=ended, idle_since=now if busy else state.idle_since)
 
 
@@ -86,24 +86,30 @@ def _note_ending(ending: Ending, told: bool, now: float) -> Ending:
 
 def next_step(state: State, order: OrderHead | None, now: float) -> Step:
     """The one thing to do now. The caller does it, changes the state, and asks again."""
+    ends = state.stopping is not None or state.work.is_lost
     if state.at_work is not None:
-        step = _interfere(state.at_work, order, state.stopping is not None, now)
+        step = _interfere(state.at_work, order, ends, now)
         if step is not None:
             return step
     due = next((each for each in state.ended if not each.settled and now >= each.due), None)
     if due is not None:
         return Report(due)
-    if state.stopping is not None:
-        return _stop(state, state.stopping, now)
+    if ends:
+        return _stop(state, now)
     if order is None:
         waited_in_vain = now - state.began >= UNTOLD_SECONDS
         return End(int(ExitCode.USAGE), "The worker was not told anything valid.") if waited_in_vain else Wait()
-    if state.at_work is not None:
-        return Wait()
+    return Wait() if state.at_work is not None else _go_on(state, order, now)
+
+
+def _go_on(state: State, order: OrderHead, now: float) -> Step:
+    """What a worker does that has no phase at work."""
     told = _to_begin(state, order)
     if told is not None:
         error = refusal(told, order)
-        return Begin(told) if error is None else Refuse(told, error)
+        if error is not None:
+            return Refuse(told, error)
+        return Begin(told) if state.work is Work.FREE else Wait()
     if any(not each.settled for each in state.ended):
         return Wait()
     reason = _reason_to_end(state, order, now)
@@ -134,17 +140,19 @@ def _refused(message: str, field: str) -> PhaseError:
     )
 
 
-def _interfere(at_work: AtWork, order: OrderHead | None, stopping: bool, now: float) -> Step | None:
+def _interfere(at_work: AtWork, order: OrderHead | None, ends: bool, now: float) -> Step | None:
     assert order is not None, "a phase was told by one"
     if at_work.asked is None:
-        return Cancel() if stopping or not order.tells(at_work.told.identity) else None
+        return Cancel() if ends or not order.tells(at_work.told.identity) else None
     return Kill() if not at_work.killed and now - at_work.asked >= order.grace_seconds else None
 
 
-def _stop(state: State, since: float, now: float) -> Step:
+def _stop(state: State, now: float) -> Step:
     waits = state.at_work is not None or any(not each.settled for each in state.ended)
-    if waits and now - since < STOP_SECONDS:
+    if waits and (state.stopping is None or now - state.stopping < STOP_SECONDS):
         return Wait()
+    if state.stopping is None:
+        return End(int(ExitCode.TEMPORARY), f"{state.lost}.")
     return End(int(ExitCode.STOPPED), "The worker was stopped.")
 
 
@@ -172,6 +180,23 @@ def with_ending(state: State, told: ToldPhase, exit_code: int, result: PhaseResu
     ending = Ending(told, exit_code, result, ended=now, due=now)
     kept = _remembered((*state.ended, ending))
     return replace(state, at_work=None, ended=kept, phases=state.phases + 1, idle_since=now)
+
+
+def with_end_of_work(state: State, exit_code: int, result: PhaseResult, now: float) -> State:
+    """The state once the phase at work has ended so.
+
+    Nobody is told of one that was taken back, nor of one that failed as ``work`` went: why that went, the pod's status
+    says better, and the operator reads it there.
+    """
+    assert state.at_work is not None
+    told = state.at_work.told
+    went = state.work is Work.GONE and exit_code != ExitCode.OK
+    if not (state.at_work.taken_back or went):
+        return with_ending(state, told, exit_code, result, now)
+    lost = state.lost
+    if went:
+        lost = f"{lost} while phase {told.phase} of {told.namespace}/{told.job}, attempt {told.attempt}, was at work"
+    return replace(state, at_work=None, phases=state.phases + 1, idle_since=now, lost=lost)
 
 
 def _remembered(ended: tuple[Ending, ...]) -> tuple[Ending, ...]:

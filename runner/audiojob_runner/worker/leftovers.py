@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -33,16 +34,21 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def end_all(seconds: float = END_SECONDS) -> bool:
-    """End all processes below this one, and reap them; whether none is left. Those that are killed hand theirs on."""
+def end_all(seconds: float = END_SECONDS, keep: Collection[int] = ()) -> bool:
+    """End all processes below this one, and reap them; whether none is left. Those that are killed hand theirs on.
+
+    Children that are to ``keep`` stay, with all below them.
+    """
     end = time.monotonic() + seconds
     while True:
-        children = _children()
+        children = [pid for pid in _children() if pid not in keep]
+        if not children:
+            return True
         for pid in children:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if not _reap():
-            return True
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
         if time.monotonic() >= end:
             _log.error("Processes %s do not end.", ", ".join(map(str, children)))
             return False
@@ -58,17 +64,6 @@ def clear(folder: Path) -> None:
     for name in names:
         with suppress(OSError):
             trees.remove_tree(folder, name)
-
-
-def _reap() -> bool:
-    """Reap those that have ended; whether there are others."""
-    while True:
-        try:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return False
-        if pid == 0:
-            return True
 
 
 def _children() -> list[int]:

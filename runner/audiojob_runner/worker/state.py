@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from audiojob_types.base import WireModel
@@ -95,6 +96,21 @@ class AtWork:
     taken_back: bool = False  # nobody wants its result
 
 
+class Work(StrEnum):
+    """What the container ``work`` does."""
+
+    STARTING = "Starting"  # or loading
+    FREE = "Free"
+    TAKEN = "Taken"  # by a phase, or by what it left
+    GONE = "Gone"
+    UNCLEAR = "Unclear"  # something of a phase may be left
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether no phase runs there any more."""
+        return self in (Work.GONE, Work.UNCLEAR)
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """All that decisions depend on, besides the order and the time."""
@@ -105,3 +121,5 @@ class State:
     ended: tuple[Ending, ...] = ()
     phases: int = 0
     stopping: float | None = None  # since when a stop signal is obeyed
+    work: Work = Work.STARTING
+    lost: str = ""  # why no phase runs there any more

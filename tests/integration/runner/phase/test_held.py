@@ -15,8 +15,8 @@ import pytest
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.phase.inputs import Fetcher
-from audiojob_runner.phase.process import Worker
-from audiojob_runner.phase.worker import Order, _receive
+from audiojob_runner.phase.process import Pipes, Worker, _Child
+from audiojob_runner.phase.worker import Order, receive_line
 from audiojob_runner.store.folder import open_folder
 from audiojob_runner.task import TaskInput
 from audiojob_types.contract import FolderStore, PhaseInputFile
@@ -58,8 +58,8 @@ def handed_over(given: TaskInput, held: dict[str, BinaryIO], run_dir: Path) -> T
     ours, workers = socket.socketpair()
     with ours, workers:
         order = Order(inputs=(given,), run_dir=run_dir, held=tuple(held))
-        Worker(0, ours, -1, -1).order(order, [file.fileno() for file in held.values()])
-        line, descriptors = _receive(workers)
+        Worker(_Child(0), Pipes(ours, -1, -1)).order(order, [file.fileno() for file in held.values()])
+        line, descriptors = receive_line(workers)
     return Order.from_json(line.decode()).reading(descriptors)[given.name]
 
 
@@ -144,8 +144,10 @@ def test_a_worker_gets_an_order_longer_than_a_buffer_and_files_with_it(root: Pat
     many = TaskInput("about", metadata={"text": "x" * 100_000})
     ours, workers = socket.socketpair()
     with ours, workers:
-        Worker(0, ours, -1, -1).order(Order((given, many), root.parent, held=tuple(held)), [held["source"].fileno()])
-        line, [descriptor] = _receive(workers)
+        Worker(_Child(0), Pipes(ours, -1, -1)).order(
+            Order((given, many), root.parent, held=tuple(held)), [held["source"].fileno()]
+        )
+        line, [descriptor] = receive_line(workers)
     assert Order.from_json(line.decode()).inputs == (given, many)
     assert not os.get_inheritable(descriptor), "programs have no use for it"
     os.close(descriptor)

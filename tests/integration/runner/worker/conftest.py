@@ -16,6 +16,21 @@ from tests.integration.runner.worker.apiserver import TOKEN, StatusServer, servi
 
 from audiojob_dev.paths import repository
 
+# As a container is apart: processes, shared memory, of the pod's files only the room, and no capability.
+APART = (
+    *("unshare", "--user", "--map-root-user", "--mount", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"),
+    *("sh", "-c", """
+set -e
+mount --rbind /proc "$1/proc"
+mount --bind "$1/scratch/room" "$1/work"
+for hidden in "$1/scratch" "$1/var" "$1/etc" "$2"; do mount -t tmpfs none "$hidden"; done
+mkdir "$1/scratch/room"
+mount --bind "$1/work" "$1/scratch/room"
+shift 2
+exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
+""", "sh"),
+)  # fmt: skip
+
 
 @dataclass
 class WorkerPod:
@@ -25,6 +40,12 @@ class WorkerPod:
     server: StatusServer
     terms: dict[str, Any] = field(default_factory=lambda: {"pool": "songs", "tasks": ["Simulate"]})
     begun: list[Running] = field(default_factory=list)
+    work: Running = field(init=False)
+
+    @property
+    def room(self) -> Path:
+        """What ``work`` sees of the scratch volume."""
+        return self.pod.root / "scratch/room"
 
     @property
     def work_file(self) -> Path:
@@ -56,19 +77,27 @@ class WorkerPod:
         new.rename(self.work_file)
 
     def start(self) -> Running:
-        """``serve``, with nothing in its environment but the contract's variables."""
-        running = self.pod.start(entry="serve")
-        self.begun.append(running)
-        return running
+        """``serve``, with ``work`` beside it and nothing in its environment but the contract's variables."""
+        self.work = self.pod.start(entry="work")
+        self.begun += [self.work, self.pod.start(entry="serve")]
+        return self.begun[-1]
 
     def start_rogue(self) -> Running:
-        """``serve`` with a task that misbehaves."""
+        """``serve`` and ``work`` with a task that misbehaves."""
         (self.pod.root / "rogue").mkdir(exist_ok=True)
-        log = self.pod.root.parent / "rogue.log"
+        self.room.mkdir()
+        (self.pod.root / "dev/shm").mkdir()
+        (self.pod.root / "proc").mkdir()
+        self.work = self._start_rogue("work", {}, APART)
+        named = {"AUDIOJOB_POD_NAME": "songs-w-1", "AUDIOJOB_POD_UID": "0a1b2c3d-0000-4000-8000-000000000001"}
+        return self._start_rogue("serve", self.pod.environ | named)
+
+    def _start_rogue(self, entry: str, environ: dict[str, str], wrapper: tuple[str, ...] = ()) -> Running:
+        log = self.pod.root.parent / f"rogue-{entry}.log"
         python_path = f"{repository()}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
-        environ = self.pod.environ | {"PATH": os.environ["PATH"], "PYTHONPATH": python_path.rstrip(os.pathsep)}
-        environ |= {"AUDIOJOB_POD_NAME": "songs-w-1", "AUDIOJOB_POD_UID": "0a1b2c3d-0000-4000-8000-000000000001"}
-        command = [sys.executable, "-m", "tests.integration.runner.worker.rogue", "serve", "--root", str(self.pod.root)]
+        environ = environ | {"PATH": os.environ["PATH"], "PYTHONPATH": python_path.rstrip(os.pathsep)}
+        words = [sys.executable, "-m", "tests.integration.runner.worker.rogue", entry, "--root", str(self.pod.root)]
+        command = [*wrapper, str(self.pod.root), str(self.pod.store["root"]), *words] if wrapper else words
         with log.open("ab") as output:
             process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         running = Running(process, self.pod.root / "dev/termination-log", log, time.monotonic())

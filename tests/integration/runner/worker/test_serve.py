@@ -20,13 +20,20 @@ LONG: dict[str, Any] = {"durationMilliseconds": 120_000}
 
 
 def its_child(running: Running) -> int:
-    """The phase's process, once its own worker runs: leader of a session, child of the worker."""
-    eventually(lambda: len(running.descendants()) >= 2, "a phase is at work")
-    return min(pid for pid in running.descendants() if _parent_of(pid) == running.process.pid)
+    """The process of the phase, or of its task, once it is there."""
+    (found,) = eventually(lambda: children_of(running), "a phase is at work")
+    return int(found)
 
 
-def _parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def children_of(running: Running) -> list[int]:
+    return [pid for pid in running.descendants() if _parent_of(pid) == running.process.pid]
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def last_words(worker: WorkerPod) -> WorkerEnd:
@@ -52,7 +59,8 @@ def test_phase_after_phase_is_run_and_reported_until_it_is_to_drain(worker: Work
     assert worker.ends(5)[3:] == [("song-4", 0), ("song-1", 0)], "told again: reported again"
     assert ended.stderr.count("song-1: phase work, attempt 1 begins") == 1, "and not run again"
     assert (last_words(worker).phases, last_words(worker).unreported) == (4, ())
-    assert list((worker.pod.root / "scratch").iterdir()) == []
+    assert list((worker.pod.root / "scratch").rglob("*")) == [worker.room]
+    assert worker.work.wait().code == 0, "it ends with serve"
     manifest = worker.server.ends[0][2]["result"]["manifest"]["key"]
     assert (Path(worker.pod.store["root"]) / manifest).exists()
 
@@ -75,13 +83,37 @@ def test_one_that_is_taken_back_ends_unreported_also_where_it_hangs(worker: Work
 def test_a_crash_costs_only_its_phase(worker: WorkerPod) -> None:
     worker.tell(worker.phase(1, **LONG), worker.phase(2))
     running = worker.start()
-    child = its_child(running)
-    its_worker = next(pid for pid in running.descendants() if _parent_of(pid) == child)
-    os.kill(child, signal.SIGSEGV)
+    its_task = its_child(worker.work)
+    os.kill(its_child(running), signal.SIGSEGV)
 
     assert worker.ends(2) == [("song-1", 139), ("song-2", 0)]
     assert "SIGSEGV" in worker.server.ends[0][2]["result"]["message"]
-    assert not is_alive(its_worker)
+    assert not is_alive(its_task)
+
+
+def test_a_task_that_crashes_in_c_costs_only_its_phase(worker: WorkerPod) -> None:
+    worker.tell(worker.phase(1, **LONG), worker.phase(2))
+    worker.start()
+    os.kill(its_child(worker.work), signal.SIGSEGV)
+
+    assert worker.ends(2) == [("song-1", 75), ("song-2", 0)]
+    assert "crashed with signal SIGSEGV" in worker.server.ends[0][2]["result"]["message"]
+
+
+def test_once_work_is_gone_serve_ends_and_leaves_the_phases_end_to_the_pods_status(worker: WorkerPod) -> None:
+    worker.tell(worker.phase(1), worker.phase(2, **LONG))
+    running = worker.start()
+    worker.ends(1)
+    worker.tell(worker.phase(2, **LONG), worker.phase(3))
+    eventually(lambda: "song-2: phase work, attempt 1 begins" in running.log.read_text(), "the second one begins")
+    worker.work.process.kill()
+    ended = running.wait(20)
+
+    assert ended.code == ExitCode.TEMPORARY, ended.stderr
+    words = last_words(worker)
+    assert words.message == ("The container work has ended while phase work of demo/song-2, attempt 1, was at work.")
+    assert words.unreported == ()
+    assert worker.ends(1) == [("song-1", 0)]
 
 
 def test_stopped_it_ends_its_phase_reports_it_and_ends_with_143(worker: WorkerPod) -> None:

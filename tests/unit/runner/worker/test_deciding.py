@@ -9,7 +9,7 @@ import pytest
 
 from audiojob_runner.worker import deciding
 from audiojob_runner.worker.deciding import Begin, Cancel, End, Kill, Refuse, Report, Step, Wait, next_step, note
-from audiojob_runner.worker.state import AtWork, Ending, OrderHead, State, ToldPhase
+from audiojob_runner.worker.state import AtWork, Ending, OrderHead, State, ToldPhase, Work
 from audiojob_types.contract import Device, Outcome, PhaseResult
 from audiojob_types.tasks import Task
 
@@ -17,7 +17,7 @@ NOW = 1_000.0
 FAILED = PhaseResult(outcome=Outcome.FAILED)
 A = ToldPhase(namespace="demo", job="a", uid="ua", phase="work", attempt=1, task=Task("Simulate"), device=Device.CPU)
 B = A.model_copy(update={"job": "b", "uid": "ub"})
-IDLE = State(began=NOW - 30, idle_since=NOW - 5)
+IDLE = State(began=NOW - 30, idle_since=NOW - 5, work=Work.FREE)
 
 
 def order(*told: ToldPhase, **terms: Any) -> OrderHead:
@@ -72,6 +72,19 @@ SITUATIONS: dict[str, tuple[State, OrderHead | None, type[Step]]] = {
     "stopped, one ends": (at_work(asked=NOW, stopping=NOW), order(A), Wait),
     "stopped, its report is refused for now": (ended(ending(due=NOW + 1), stopping=NOW), order(A), Wait),
     "stopped, and no time is left": (ended(ending(due=NOW + 1), stopping=NOW - 25), order(A), End),
+    "a phase is told, but work still loads": (replace(IDLE, work=Work.STARTING), order(A), Wait),
+    "work still loads, longer than a worker may be idle": (
+        replace(IDLE, work=Work.STARTING, idle_since=NOW - 100),
+        order(),
+        Wait,
+    ),
+    "work is gone, one works": (at_work(work=Work.GONE), order(A), Cancel),
+    "work is gone, one ends": (at_work(asked=NOW, work=Work.GONE), order(A), Wait),
+    "work is gone, one does not end": (at_work(asked=NOW - 20, work=Work.GONE), order(A), Kill),
+    "work is gone, a report is to come": (ended(ending(due=NOW + 1), work=Work.GONE), order(A, B), Wait),
+    "work is gone, another is told": (ended(SENT, work=Work.GONE), order(A, B), End),
+    "work is not clear": (ended(SENT, work=Work.UNCLEAR), order(A, B), End),
+    "work did not start, nothing was told": (replace(IDLE, work=Work.GONE), None, End),
     "a task that the pool does not serve": (IDLE, order(A.model_copy(update={"task": Task("Download")})), Refuse),
     "a phase for the other device": (IDLE, order(A.model_copy(update={"device": Device.GPU})), Refuse),
     "a phase that is to wait for its inputs": (IDLE, order(A.model_copy(update={"early": True})), Refuse),
@@ -123,3 +136,21 @@ def test_a_refusal_names_what_to_change() -> None:
     assert error.exit_code == 64
     assert error.message == "The pool songs serves Separate, Transcribe, not Simulate."
     assert error.suggestion == "Let the phase run in a pod of its own, or change tasks of the pool."
+
+
+LOST: dict[str, tuple[Work, int, bool, int]] = {
+    "it failed as work went: the pod's status says why": (Work.GONE, 75, False, 0),
+    "it had published all before work went": (Work.GONE, 0, False, 1),
+    "it failed by itself, and left what cannot be removed": (Work.UNCLEAR, 75, False, 1),
+    "it was taken back": (Work.FREE, 143, True, 0),
+}
+
+
+@pytest.mark.parametrize(("work", "code", "taken_back", "told"), LOST.values(), ids=LOST.keys())
+def test_nobody_is_told_of_an_end_that_says_nothing(work: Work, code: int, taken_back: bool, told: int) -> None:
+    state = replace(IDLE, at_work=AtWork(A, taken_back=taken_back), work=work, lost="The container work has ended")
+    found = deciding.with_end_of_work(state, code, FAILED, NOW)
+
+    assert (found.at_work, len(found.ended), found.phases) == (None, told, 1)
+    named = "The container work has ended while phase work of demo/a, attempt 1, was at work"
+    assert (found.lost == named) is (work is Work.GONE and code != 0)
