@@ -44,6 +44,7 @@ LABEL_ATTEMPT: Final = f"{GROUP}/attempt"
 LABEL_QUEUE: Final = f"{GROUP}/queue"
 LABEL_PIPELINE: Final = f"{GROUP}/pipeline"
 LABEL_EGRESS: Final = f"{GROUP}/egress"  # what NetworkPolicies let a phase's pod reach: one of descriptor.Egress
+LABEL_POOL: Final = f"{GROUP}/pool"  # the AudioWorkerPool of a worker: its Job and pod
 LABEL_USER: Final = f"{GROUP}/user"  # set by the API alone, from the verified token
 
 LABEL_BATCH: Final = f"{GROUP}/batch"  # the AudioBatch that an AudioJob is an item of
@@ -59,6 +60,11 @@ ANNOTATION_PHASE: Final = f"{GROUP}/phase"
 # Of a pod that begins before its inputs are there: "", then once the phase file with them, mounted beside the other.
 ANNOTATION_INPUTS: Final = f"{GROUP}/inputs"
 INPUTS_FILE: Final = "inputs.json"
+# Of a worker's pod: its terms and the phases that it is told, mounted as a file. The operator alone rewrites it.
+ANNOTATION_WORK: Final = f"{GROUP}/work"
+# Of a worker's Job: its number in the pool, and what it was built from, told apart from that of a changed pool.
+ANNOTATION_WORKER: Final = f"{GROUP}/worker"
+ANNOTATION_BUILT_FROM: Final = f"{GROUP}/built-from"
 # Of a Job whose pod begins so.
 ANNOTATION_EARLY: Final = f"{GROUP}/early"
 # The pipeline revision a phase Job was built from: a restarted operator adopts it when its status write was lost.

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     QUEUE_NOT_FOUND = "QueueNotFound"
     HELD = "Held"
     WAITING_FOR_GPU = "WaitingForGPU"
+    WAITING_FOR_WORKER = "WaitingForWorker"
     WAITING_FOR_JOB = "WaitingForJob"
     WAITING_FOR_KUEUE = "WaitingForKueue"
     EVICTED_BY_KUEUE = "EvictedByKueue"
@@ -142,6 +143,10 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The phase needs GPUs, and all that the queue or the cluster may use are busy.",
         "Wait. With device Auto the phase moves to the CPU after gpuWaitSeconds of its pipeline.",
     ),
+    Reason.WAITING_FOR_WORKER: Explanation(
+        "All workers of the phase's pool are busy or starting.",
+        "Wait. After workerPool.fallbackSeconds the phase takes a Job of its own.",
+    ),
     Reason.WAITING_FOR_JOB: Explanation(
         "The AudioJob in source.jobRef has not succeeded yet or does not exist; or the AudioJob in source.jobRef or "
         "retryOf was written by a newer version and cannot be read.",
@@ -212,9 +217,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "The operator fails on the job, by a fault of its own: nothing new is begun, and others get its slot.",
         "Tell the administrator: the operator's log has the traceback. A mended operator goes on with the job.",
     ),
-    Reason.POD_STARTING: Explanation(
-        "The pod is starting.", "Wait; if the message names a problem, tell the administrator."
-    ),
+    Reason.POD_STARTING: Explanation("The pod is starting.", "If the message names a problem, tell the administrator."),
     Reason.ADMITTED: Explanation("The job may run.", "Nothing to do."),
     Reason.RUNNING: Explanation("A phase runs.", "Nothing to do."),
     Reason.PHASE_STARTED: Explanation(
@@ -390,11 +393,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.START_TIMEOUT: Explanation("The pod could not be started in time.", "See the message for what was missing."),
     Reason.DEVICE_REQUESTED: Explanation("The job or its pipeline names the device.", "Nothing to do."),
     Reason.GPU_OFFERED: Explanation("A node offers a GPU.", "Nothing to do."),
-    Reason.NO_GPU_OFFERED: Explanation("No Ready node offers enough GPUs.", "Nothing to do; the CPU does the work."),
-    Reason.GPU_WAIT_EXPIRED: Explanation(
-        "No GPU became free within gpuWaitSeconds.", "Nothing to do; the CPU does the work."
-    ),
-    Reason.GPU_FAILED_BEFORE: Explanation(
-        "An earlier attempt failed on the GPU.", "Nothing to do; the CPU does the work."
-    ),
+    Reason.NO_GPU_OFFERED: Explanation("No Ready node offers enough GPUs.", "The CPU does the work."),
+    Reason.GPU_WAIT_EXPIRED: Explanation("No GPU became free within gpuWaitSeconds.", "The CPU does the work."),
+    Reason.GPU_FAILED_BEFORE: Explanation("An earlier attempt failed on the GPU.", "The CPU does the work."),
 }

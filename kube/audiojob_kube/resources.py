@@ -53,6 +53,7 @@ def _segment(what: str, value: str) -> str:
 AUDIOJOBS = Resource(GROUP, VERSION, "audiojobs", "AudioJob")
 AUDIOPIPELINES = Resource(GROUP, VERSION, "audiopipelines", "AudioPipeline", namespaced=False)
 AUDIOQUEUES = Resource(GROUP, VERSION, "audioqueues", "AudioQueue")
+AUDIOWORKERPOOLS = Resource(GROUP, VERSION, "audioworkerpools", "AudioWorkerPool")
 
 JOBS = Resource("batch", "v1", "jobs", "Job")
 PODS = Resource("", "v1", "pods", "Pod")

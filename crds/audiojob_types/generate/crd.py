@@ -18,6 +18,7 @@ from audiojob_types.constants import ANNOTATION_RELEASE, GROUP, RELEASE, VERSION
 from audiojob_types.resources.job import AudioJobSpec, AudioJobStatus, end_rules
 from audiojob_types.resources.pipeline import AudioPipelineSpec, AudioPipelineStatus
 from audiojob_types.resources.queue import AudioQueueSpec, AudioQueueStatus
+from audiojob_types.workers.pool import AudioWorkerPoolSpec, AudioWorkerPoolStatus
 
 Schema = dict[str, Any]
 
@@ -254,10 +255,43 @@ def audioqueue_crd() -> dict[str, Any]:
     )
 
 
+def audioworkerpool_crd() -> dict[str, Any]:
+    """The CRD of AudioWorkerPool."""
+    scale = {"specReplicasPath": ".spec.maxWorkers", "statusReplicasPath": ".status.workers"}
+    return _crd(
+        "AudioWorkerPool",
+        "awp",
+        scope="Namespaced",
+        version={
+            "subresources": {"status": {}, "scale": {**scale, "labelSelectorPath": ".status.selector"}},
+            "additionalPrinterColumns": [
+                _column("Workers", ".status.workers", "integer"),
+                _column("Busy", ".status.busy", "integer"),
+                _column("Idle", ".status.idle", "integer"),
+                _column("Waiting", ".status.waiting", "integer"),
+                _column("Max", ".spec.maxWorkers", "integer"),
+                _column("Device", ".spec.device"),
+                _column("Age", ".metadata.creationTimestamp", "date"),
+                _column("Starting", ".status.starting", "integer", wide=True),
+                _column("Desired", ".status.desired", "integer", wide=True),
+                _column("Done", ".status.phasesDone", "integer", wide=True),
+                _column("Scaled", ".status.lastScaleTime", "date", wide=True),
+                _column("Message", ".status.message", wide=True),
+            ],
+            "schema": _root(
+                "AudioWorkerPool keeps pods that run phases of several AudioJobs one after the other.",
+                {"spec": structural(AudioWorkerPoolSpec), "status": structural(AudioWorkerPoolStatus)},
+                _name_rules(63),
+            ),
+        },
+    )
+
+
 CRDS: Final = {
     "audiojobs.yaml": audiojob_crd,
     "audiopipelines.yaml": audiopipeline_crd,
     "audioqueues.yaml": audioqueue_crd,
+    "audioworkerpools.yaml": audioworkerpool_crd,
 }
 
 

@@ -144,7 +144,7 @@ def policy() -> dict[str, Any]:
         {
             "operations": ["CREATE", "UPDATE"],
             # Not their status: who writes that changes no metadata, and nobody's metadata may hinder it.
-            "resources": ["audiojobs", "audiopipelines", "audioqueues"],
+            "resources": ["audiojobs", "audiopipelines", "audioqueues", "audioworkerpools"],
         },
         variables=_variables(),
         validations=[

@@ -9,18 +9,17 @@ from pydantic import BeforeValidator
 
 from audiojob_types.base import BAD_TIME, StatusModel, is_time
 from audiojob_types.constants import API_VERSION
+from audiojob_types.progress import MAX_ATTEMPTS, PhaseProgressReport
 from audiojob_types.resources.fields import Message, PhaseName
 from audiojob_types.resources.jobspec import AudioJobSpec, Retry, Review, end_rules
 from audiojob_types.resources.jobstatus import (
     FINISHED_STATES,
-    MAX_ATTEMPTS,
     AudioJobStatus,
     Condition,
     CoolDown,
     JobError,
     JobOutput,
     JobWarning,
-    PhaseProgressReport,
     PhaseState,
     PhaseStatus,
     ResolvedSource,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from audiojob_types.base import Key, ObjectName, Sha256, StatusModel, Time, WrittenTime, cel
+from audiojob_types.base import Key, ObjectName, Sha256, StatusModel, Time, cel
 from audiojob_types.constants import (
     MAX_PHASE_NAME,
     MAX_PHASES,
@@ -18,6 +18,7 @@ from audiojob_types.constants import (
 )
 from audiojob_types.contract import HOST_PATTERN, Device, ManifestRef, OutputRef, RecordedTask, WarningText
 from audiojob_types.outside.question import Question
+from audiojob_types.progress import MAX_ATTEMPTS, PhaseProgressReport
 from audiojob_types.resources.fields import (
     TERMINAL_STATES,
     Atomic,
@@ -27,9 +28,6 @@ from audiojob_types.resources.fields import (
     PhaseName,
     ReasonText,
 )
-
-MAX_ATTEMPTS: Final = 1_000
-"""Of one phase: a job that is suspended, drained or moved again and again must end some day."""
 
 
 class State(StrEnum):
@@ -126,6 +124,13 @@ class PhaseStatus(StatusModel):
     ] = None
     job_name: Annotated[
         Annotated[str, Field(max_length=63)] | None, Field(description="jobName is the Job of the newest attempt.")
+    ] = None
+    pod_uid: Annotated[
+        Annotated[str, Field(max_length=63)] | None,
+        Field(
+            alias="podUID",
+            description="podUID is the worker's pod that has the newest attempt; absent for others.",
+        ),
     ] = None
     device: Annotated[Device | None, Field(description="device that the newest attempt runs on: CPU or GPU.")] = None
     device_reason: Annotated[
@@ -249,21 +254,6 @@ class JobError(StatusModel):
     log_key: Annotated[
         Key | None, Field(description="logKey is the first piece of the attempt's log in the store.")
     ] = None
-
-
-class PhaseProgressReport(StatusModel):
-    """What a runner reports while it works. Readers ignore a report of another attempt."""
-
-    attempt: Annotated[int, Field(ge=1, le=MAX_ATTEMPTS, description="attempt that reports.")]
-    percent: Annotated[int, Field(ge=0, le=100, description="percent of the phase that is done.")]
-    message: Annotated[str, Field(max_length=256, description="message says what it does now.")] = ""
-    eta_seconds: Annotated[
-        Annotated[int, Field(ge=0, le=31_536_000)] | None,
-        Field(description="etaSeconds is the estimated time to the end of the phase."),
-    ] = None
-    report_time: Annotated[WrittenTime | None, Field(description="reportTime is the runner's clock at the report.")] = (
-        None
-    )
 
 
 def _readable_reports(value: object) -> object:

@@ -6,19 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from audiojob_types.base import StatusModel, WireModel, cel
+from audiojob_types.base import ObjectName, StatusModel, WireModel, cel
 from audiojob_types.constants import API_VERSION, MAX_PHASE_NAME, MAX_PHASES
 from audiojob_types.descriptor import Reuse
 from audiojob_types.parameters import parameters_schema
 from audiojob_types.resources.fields import Atomic, Generation
 from audiojob_types.resources.job import PhaseName, Retry
 from audiojob_types.resources.metadata import Metadata
-from audiojob_types.resources.podtemplate import Gpu, Templates
+from audiojob_types.resources.podtemplate import Gpu, Resources, Templates
 from audiojob_types.tasks import Task
 
 _LONGEST = "maxDurationSeconds refuses inputs that play longer"
-_QUANTITY = r"^([0-9]+)(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
-Quantity = Annotated[str, Field(pattern=_QUANTITY, max_length=32)]
 
 
 class PhaseInputBinding(WireModel):
@@ -58,50 +56,6 @@ class PhaseInputBinding(WireModel):
     optional: Annotated[bool, Field(description="optional inputs may be absent.")] = False
 
 
-class Resources(WireModel):
-    """What one attempt gets. Requests equal limits for memory, so that the node never takes it back."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "x-kubernetes-validations": cel(
-                (
-                    "!has(self.cpuLimit) || quantity(self.cpuLimit).compareTo(quantity(self.cpu)) >= 0",
-                    "cpuLimit must not be below cpu",
-                ),
-                (
-                    "!has(self.memoryCap) || quantity(self.memoryCap).compareTo(quantity(self.memory)) >= 0",
-                    "memoryCap must not be below memory",
-                ),
-            )
-        }
-    )
-
-    cpu: Annotated[Quantity, Field(description="cpu requested.")] = "500m"
-    cpu_limit: Annotated[Quantity, Field(description="cpuLimit; absent means no limit.")] | None = None
-    memory: Annotated[Quantity, Field(description="memory requested and allowed.")] = "512Mi"
-    memory_per_minute: (
-        Annotated[Quantity, Field(description="memoryPerMinute is added for each minute that the longest input plays.")]
-        | None
-    ) = None
-    memory_growth_percent: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=900,
-            description="memoryGrowthPercent is how much more an attempt gets after one that ran out of memory. "
-            "Default 100.",
-        ),
-    ] = 100
-    memory_cap: (
-        Annotated[
-            Quantity,
-            Field(description="memoryCap is the most that an attempt may get. Default: memory never grows."),
-        ]
-        | None
-    ) = None
-    scratch: Annotated[Quantity, Field(description="scratch is the size of the scratch disk.")] = "2Gi"
-
-
 class EnvironmentVariable(WireModel):
     """A variable of the program of a Container phase. Secrets have no place in it."""
 
@@ -110,6 +64,21 @@ class EnvironmentVariable(WireModel):
         Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", min_length=1, max_length=63, description="name of the variable."),
     ]
     value: Annotated[str, Field(max_length=1_024, description="value of the variable.")] = ""
+
+
+class WorkerPoolUse(WireModel):
+    """The pool of a phase."""
+
+    name: Annotated[ObjectName, Field(description="name of an AudioWorkerPool in the job's namespace.")]
+    fallback_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=604_800,
+            description="fallbackSeconds is how long the phase waits for a worker before it takes a Job of its own; a "
+            "pool that is missing or closed is not waited for longer. Default 300.",
+        ),
+    ] = 300
 
 
 _REUSED = [task.value for task in Task if task.descriptor.reuse is Reuse.BY_DEFAULT]
@@ -294,6 +263,13 @@ class Phase(WireModel):
         Annotated[
             Literal["Auto", "Never"],
             Field(description="overlap: Auto (the default) lets the pod begin and load while the phase before works."),
+        ]
+        | None
+    ) = None
+    worker_pool: (
+        Annotated[
+            WorkerPoolUse,
+            Field(description="workerPool lets a worker that stays do the work, in place of a pod of its own."),
         ]
         | None
     ) = None

@@ -1,14 +1,61 @@
-"""Where the pods of an AudioPipeline run: node selectors, tolerations and classes, by device, and the kind of GPU."""
+"""Pods of an AudioPipeline: what they get, and where they run: node selectors, tolerations, classes, kinds of GPU."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from audiojob_types.base import WireModel
+from audiojob_types.base import WireModel, cel
 from audiojob_types.constants import GPU_RESOURCE_PATTERN
 from audiojob_types.resources.fields import Atomic
+
+_QUANTITY = r"^([0-9]+)(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+Quantity = Annotated[str, Field(pattern=_QUANTITY, max_length=32)]
+
+
+class Resources(WireModel):
+    """What one attempt gets. Requests equal limits for memory, so that the node never takes it back."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": cel(
+                (
+                    "!has(self.cpuLimit) || quantity(self.cpuLimit).compareTo(quantity(self.cpu)) >= 0",
+                    "cpuLimit must not be below cpu",
+                ),
+                (
+                    "!has(self.memoryCap) || quantity(self.memoryCap).compareTo(quantity(self.memory)) >= 0",
+                    "memoryCap must not be below memory",
+                ),
+            )
+        }
+    )
+
+    cpu: Annotated[Quantity, Field(description="cpu requested.")] = "500m"
+    cpu_limit: Annotated[Quantity, Field(description="cpuLimit; absent means no limit.")] | None = None
+    memory: Annotated[Quantity, Field(description="memory requested and allowed.")] = "512Mi"
+    memory_per_minute: (
+        Annotated[Quantity, Field(description="memoryPerMinute is added for each minute that the longest input plays.")]
+        | None
+    ) = None
+    memory_growth_percent: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=900,
+            description="memoryGrowthPercent is how much more an attempt gets after one that ran out of memory. "
+            "Default 100.",
+        ),
+    ] = 100
+    memory_cap: (
+        Annotated[
+            Quantity,
+            Field(description="memoryCap is the most that an attempt may get. Default: memory never grows."),
+        ]
+        | None
+    ) = None
+    scratch: Annotated[Quantity, Field(description="scratch is the size of the scratch disk.")] = "2Gi"
 
 
 class Toleration(WireModel):

@@ -8,6 +8,7 @@ the worker reads it from ``WORK_FILE``. It reports how a phase ended as a :class
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
@@ -21,7 +22,6 @@ WORK_FILE: Final = "/etc/audiojob/work.json"
 MAX_ORDER_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
 MAX_TOLD: Final = 2  # the phase at work and the one to come
 MAX_PRELOADED: Final = 8
-MAX_REPORTED_BYTES: Final = 3_500  # of a result in a status
 
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]*$", max_length=63)]
 
@@ -64,6 +64,10 @@ class ReportedEnd(StatusModel):
     attempt: Annotated[int, Field(ge=1)]
     exit_code: Annotated[int, Field(ge=0, le=255)]
     result: PhaseResult
+
+    def to_text(self) -> str:
+        """One line of JSON, as it stands in a status."""
+        return json.dumps(self.to_wire(), ensure_ascii=False, separators=(",", ":"))
 
 
 class UnreportedEnd(ReportedEnd):

@@ -16,7 +16,8 @@ from audiojob_runner.settings import Paths
 from audiojob_runner.worker.begun import may_be_taken_later
 from audiojob_runner.worker.state import Ending
 from audiojob_types.contract import MAX_RESULT_BYTES, PhaseResult
-from audiojob_types.workers.order import MAX_REPORTED_BYTES, ReportedEnd, UnreportedEnd, WorkerEnd
+from audiojob_types.progress import MAX_REPORTED_BYTES
+from audiojob_types.workers.order import ReportedEnd, UnreportedEnd, WorkerEnd
 
 CALL_SECONDS: Final = 5.0  # nothing else is done meanwhile
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -31,9 +32,11 @@ _log = logging.getLogger(__name__)
 
 def report_body(ending: Ending) -> dict[str, Any]:
     """The merge patch. The status wants attempt and percent of each entry, also where no progress was reported."""
-    end = ReportedEnd(attempt=ending.told.attempt, exit_code=ending.exit_code, result=_cut(ending, MAX_REPORTED_BYTES))
+    end = ReportedEnd(
+        attempt=ending.told.attempt, exit_code=ending.exit_code, result=_cut(ending, MAX_REPORTED_BYTES - _END_BYTES)
+    )
     percent = 0 if ending.exit_code else 100
-    entry = {"attempt": ending.told.attempt, "percent": percent, "result": end.to_wire()}
+    entry = {"attempt": ending.told.attempt, "percent": percent, "result": end.to_text()}
     return {"status": {"progress": {ending.told.phase: entry}}}
 
 

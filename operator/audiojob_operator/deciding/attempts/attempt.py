@@ -16,7 +16,7 @@ from audiojob_types.contract import Device, FailureClass, ManifestRef
 from audiojob_types.outside.question import question
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import CoolDown, PhaseState, PhaseStatus, Retry
-from audiojob_types.resources.pipeline import Resources
+from audiojob_types.resources.podtemplate import Resources
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 from audiojob_operator.building.quantity import quantity_bytes
 from audiojob_types.resources.job import PhaseStatus
-from audiojob_types.resources.pipeline import Resources
+from audiojob_types.resources.podtemplate import Resources
 
 _MINUTE_MILLISECONDS: Final = 60_000
 _MIB: Final = 1024**2

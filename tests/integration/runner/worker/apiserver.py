@@ -70,7 +70,7 @@ class StatusServer:
             return 200  # progress, for display
         code = self.answering(job, entry)
         if code == 200:
-            self.ends.append((job, phase, entry["result"]))
+            self.ends.append((job, phase, json.loads(entry["result"])))
         return code
 
 

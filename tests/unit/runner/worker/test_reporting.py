@@ -19,7 +19,8 @@ from audiojob_runner.worker.reading import Unreadable, parse
 from audiojob_runner.worker.reporting import after, last_words, report_body
 from audiojob_runner.worker.state import Ending
 from audiojob_types.contract import MAX_RESULT_BYTES, ManifestRef, Outcome, OutputRef, PhaseResult
-from audiojob_types.workers.order import MAX_REPORTED_BYTES, WorkerEnd, WorkOrder
+from audiojob_types.progress import MAX_REPORTED_BYTES
+from audiojob_types.workers.order import ReportedEnd, WorkerEnd, WorkOrder
 
 LONG = PhaseResult(
     outcome=Outcome.SUCCEEDED,
@@ -37,9 +38,10 @@ PHASE = {
 def test_a_report_fits_into_a_status() -> None:
     entry = report_body(ENDED)["status"]["progress"]["work"]
 
-    assert (entry["attempt"], entry["percent"], entry["result"]["exitCode"]) == (1, 100, 0)
-    assert len(json.dumps(entry["result"]["result"], separators=(",", ":"))) <= MAX_REPORTED_BYTES
-    assert PhaseResult.read(entry["result"]["result"]).manifest == LONG.manifest
+    end = ReportedEnd.read(entry["result"])
+    assert (entry["attempt"], entry["percent"], end.exit_code) == (1, 100, 0)
+    assert len(entry["result"].encode()) <= MAX_REPORTED_BYTES
+    assert end.result.manifest == LONG.manifest
 
 
 ANSWERS = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec, Quantity
+from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec
+from audiojob_types.resources.podtemplate import Quantity
 
 QUANTITIES = {
     "a quantity of mebibytes": ("512Mi", True),
