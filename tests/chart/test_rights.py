@@ -32,7 +32,7 @@ RIGHTS = {
         "apiextensions.k8s.io/customresourcedefinitions: create",
         (
             "apiextensions.k8s.io/customresourcedefinitions['audiojobs.audiojobs.dev', "
-            "'audiopipelines.audiojobs.dev', 'audioqueues.audiojobs.dev']: get patch"
+            "'audiopipelines.audiojobs.dev', 'audioqueues.audiojobs.dev', 'audioworkerpools.audiojobs.dev']: get patch"
         ),
     ],
     "*/audiojob-operator": [
