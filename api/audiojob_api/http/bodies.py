@@ -10,23 +10,25 @@ from fastapi import Request
 from audiojob_api.problems import Problem, repeated
 
 
-async def require_json(request: Request) -> None:
-    """Refuse bodies that are not declared as JSON, are not in UTF-8, or name a field twice."""
+async def require_json(request: Request) -> Any:
+    """What the body says; None where there is none. Refuses bodies that are not declared as JSON, are not in UTF-8, or
+    name a field twice.
+    """
     declared = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if declared != "application/json":
         raise Problem(415, "unsupported-media-type", "Send the body as Content-Type: application/json.")
-    if body := await request.body():  # the model says what is missing
-        refuse_repeated_fields(body)
+    body = await request.body()
+    return read_json(body) if body else None  # the model says what is missing
 
 
-def refuse_repeated_fields(body: bytes) -> None:
-    """Raise a 400 Problem for JSON that can be read in two ways.
+def read_json(body: bytes) -> Any:
+    """What the JSON says. Raises a 400 Problem for JSON that can be read in two ways.
 
     Of a field that is named twice Python takes the last, others the first: a proxy that judges bodies would judge
     another request than the one that is carried out. Python guesses UTF-16 and UTF-32 too.
     """
     try:
-        json.loads(body.decode(), object_pairs_hook=_unique)
+        return json.loads(body.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
         raise Problem(400, "invalid-json", "The body is not valid JSON in UTF-8.") from None
 

@@ -171,9 +171,14 @@ Compat = Annotated[bool, Depends(_compat)]
 """Whether the answer is to be in the words of older services."""
 
 
-async def _show(connection: HTTPConnection, in_their_words: Compat) -> Show:
+def show_of(connection: HTTPConnection, *, in_their_words: bool) -> Show:
+    """How jobs are shown to this caller."""
     show = space_of(connection).show
     return (lambda job: compat(show(job))) if in_their_words else show
+
+
+async def _show(connection: HTTPConnection, in_their_words: Compat) -> Show:
+    return show_of(connection, in_their_words=in_their_words)
 
 
 def files_of(connection: HTTPConnection) -> Files:
@@ -336,12 +341,19 @@ Require = Callable[[Sequence[Right]], Awaitable[None]]
 """Raises a 403 Problem unless the caller has these rights too."""
 
 
-async def _require(request: Request) -> Require:
+def require_of(request: Request) -> Require:
+    """What asks for further rights of whoever sent this request."""
+
     async def require(rights: Sequence[Right]) -> None:
-        namespace = space_of(request).namespace
-        await services_of(request).authenticator.require(await _identify(request), namespace, rights)
+        if rights:
+            namespace = space_of(request).namespace
+            await services_of(request).authenticator.require(await _identify(request), namespace, rights)
 
     return require
+
+
+async def _require(request: Request) -> Require:
+    return require_of(request)
 
 
 def refuse_unknown_query(request: Request) -> None:

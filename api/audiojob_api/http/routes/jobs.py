@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter, ValidationError
+from starlette.types import Receive, Scope, Send
 
 from audiojob_api.access.attempts import client_site
 from audiojob_api.access.authorizer import Identity
@@ -21,15 +25,23 @@ from audiojob_api.http.deps import (
     Caller,
     Creator,
     ExistingJob,
+    IdempotencyKey,
     InSpace,
     Reader,
     Require,
     Required,
     Retrier,
     Shown,
+    authorize,
     caller_who_may,
     files_of,
     followed,
+    refuse_unknown_query,
+    require_of,
+    services_of,
+    show_of,
+    space_of,
+    wants_compat,
 )
 from audiojob_api.http.errors import responses
 from audiojob_api.http.limits import note_left
@@ -46,6 +58,8 @@ from audiojob_kube.errors import ApiError, ServerError, TransportError
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(400, 401, 403, 404, 422, 429, 500, 503))
 
+_KEY_HEADER: Final = "Idempotency-Key"
+_KEY: Final[TypeAdapter[str | None]] = TypeAdapter(IdempotencyKey)
 _MADE_BEFORE: dict[int | str, dict[str, Any]] = {200: {"model": JobAnswer, "description": "The job made before"}}
 
 
@@ -75,7 +89,8 @@ class _Maker:
         if (priority := self.quota.priority(self.caller, spec.get("priority"))) is not None:
             spec["priority"] = priority
         created = await self._within_limits(request, wanted, requester)
-        location = followed(request, request.url_for("get_job", name=created.job["metadata"]["name"]).path)
+        path = f"{request.scope.get('root_path', '')}{router.prefix}/{created.job['metadata']['name']}"
+        location = followed(request, path)
         status = 201 if created.new else 200
         job = created.job
         if created.new and self.estimator is not None:
@@ -124,15 +139,6 @@ async def _maker(space: InSpace, require: Required, show: Shown, services: AllSe
 Maker = Annotated[_Maker, Depends(_maker)]
 
 
-@router.post(
-    "",
-    status_code=201,
-    response_model=JobAnswer,
-    dependencies=[Depends(require_json)],
-    responses={**_MADE_BEFORE, **responses(409, 411, 413, 415, 507)},
-    openapi_extra=JOB_AND_FILE,
-    summary="Create a job",
-)
 async def create(request: Request, body: JobRequest, requester: Creator, maker: Maker) -> Response:
     """201 with the job; 200 with the job that the same idempotency key and body made before.
 
@@ -143,6 +149,62 @@ async def create(request: Request, body: JobRequest, requester: Creator, maker: 
         files = files_of(request)
         body = body.with_object(await key_of(files, requester.namespace, body.upload, requester.user))
     return await maker.make(request, new_job(body, requester), requester)
+
+
+async def _create(request: Request) -> Response:
+    """:func:`create`, with what it depends on in FastAPI's order, whose own search costs a tenth of a creation."""
+    given = await require_json(request)
+    caller = await authorize(request, Call.CREATE)
+    refuse_unknown_query(request)
+    key, errors = _idempotency_key(request)
+    show = show_of(request, in_their_words=wants_compat(request))
+    body = None
+    if given is None:
+        errors.append({"type": "missing", "loc": ("body",), "msg": "Field required", "input": None})
+    else:
+        try:
+            body = JobRequest.model_validate(given)
+        except ValidationError as error:
+            errors += [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_url=False)]
+    if body is None or errors:
+        raise RequestValidationError(errors)
+    space = space_of(request)
+    maker = await _maker(space, require_of(request), show, services_of(request), caller)
+    return await create(request, body, Requester(space.namespace, caller.username, key), maker)
+
+
+def _idempotency_key(request: Request) -> tuple[str | None, list[dict[str, Any]]]:
+    """The key, and what is wrong with it."""
+    try:
+        return _KEY.validate_python(request.headers.get(_KEY_HEADER)), []
+    except ValidationError as error:
+        return None, [{**each, "loc": ("header", _KEY_HEADER)} for each in error.errors(include_url=False)]
+
+
+class _CreateRoute(APIRoute):
+    """Described as every other route is, and answered by `_create`."""
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        self.app = self._answer
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await _create(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+router.add_api_route(
+    "",
+    create,
+    methods=["POST"],
+    route_class_override=_CreateRoute,
+    status_code=201,
+    response_model=JobAnswer,
+    dependencies=[Depends(require_json)],
+    responses={**_MADE_BEFORE, **responses(409, 411, 413, 415, 507)},
+    openapi_extra=JOB_AND_FILE,
+    summary="Create a job",
+)
 
 
 @router.post(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from audiojob_api.access.limits.upload_quota import UploadQuota
 from audiojob_api.access.limits.uploads import Kept
 from audiojob_api.files.multipart import Part, Parts, boundary_of
 from audiojob_api.files.one_shot import FILE_PART, JOB_PART, Sender, Sent
-from audiojob_api.http.bodies import refuse_repeated_fields
+from audiojob_api.http.bodies import read_json
 from audiojob_api.http.connection import carries_job_and_file
 from audiojob_api.http.deps import Caller, Creator, Settings, StoredFiles, UploadLimits
 from audiojob_api.http.refusals import from_validation
@@ -111,9 +110,8 @@ async def _job(parts: Parts, most: int) -> JobRequest:
     content = await parts.small(most)
     if content is None:
         raise Problem(413, "request-entity-too-large", f"{JOB_PART}: has more than {most} bytes.")
-    refuse_repeated_fields(content)
     try:
-        body = JobRequest.model_validate(json.loads(content))
+        body = JobRequest.model_validate(read_json(content))
     except ValidationError as error:
         found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
         raise from_validation(RequestValidationError(found), JobRequest) from None
