@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
 
@@ -182,7 +183,9 @@ def main() -> int:
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     close_other_ways()
     try:
-        asyncio.run(serve(settings, load_access(settings.access_file, settings.served)))
+        access = load_access(settings.access_file, settings.served)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, access))
     except (ConfigError, DatabaseError) as error:
         print(f"audiojob-api: {error}", file=sys.stderr)
         return _EXIT_USAGE
