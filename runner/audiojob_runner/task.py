@@ -156,3 +156,10 @@ class PrepareTask(Protocol):
 
     def __call__(self, parameters: WireModel, models_root: Path) -> object | None:
         """What ``run`` finds as ``context.prepared``. Whatever it raises is passed over."""
+
+
+class FitsTask(Protocol):
+    """Its function ``fits``, where what it makes depends on parameters."""
+
+    def __call__(self, prepared: object, parameters: WireModel, models_root: Path) -> bool:
+        """Whether preparing for these parameters now would make the same. Raises nothing."""

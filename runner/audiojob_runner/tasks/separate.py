@@ -37,6 +37,12 @@ def prepare(parameters: WireModel, models_root: Path) -> LoadedModel:
     return load_ahead(parameters.model, models_root, parameters.seed)
 
 
+def fits(prepared: object, parameters: WireModel, models_root: Path) -> bool:
+    """Whether it is the network that these parameters name, from the files that are there now."""
+    assert isinstance(parameters, SeparateParameters)
+    return isinstance(prepared, LoadedModel) and prepared.fits(parameters.model, models_root, parameters.seed)
+
+
 def run(inputs: Mapping[str, TaskInput], parameters: WireModel, context: TaskContext) -> TaskResult:
     """Input ``audio`` (what Normalize makes) to one output per stem."""
     assert isinstance(parameters, SeparateParameters)
@@ -78,7 +84,7 @@ def _measure_and_load(
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="measure") as pool:
         measuring = pool.submit(measure, source, samples, lambda: _check_stop(context))
         ahead = context.prepared
-        if isinstance(ahead, LoadedModel) and ahead.fits(parameters.model, context.models_root, parameters.seed):
+        if isinstance(ahead, LoadedModel) and fits(ahead, parameters, context.models_root):
             context.log.info("model %s was loaded ahead", parameters.model)
             model = ahead.model
         else:

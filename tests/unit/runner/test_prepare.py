@@ -12,7 +12,7 @@ import pytest
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.models.demucs import LoadedModel, load_ahead
-from audiojob_runner.prepare import prepare
+from audiojob_runner.prepare import choose, prepare
 from audiojob_types.models import UNTRAINED_MODEL
 from audiojob_types.parameters import resolve_parameters
 from audiojob_types.tasks import Task
@@ -77,3 +77,12 @@ def test_an_untrained_model_fits_its_seed_alone(tmp_path: Path) -> None:
     loaded = LoadedModel(UNTRAINED_MODEL, 3, (), None)
     assert loaded.fits(UNTRAINED_MODEL, tmp_path, 3)
     assert not loaded.fits(UNTRAINED_MODEL, tmp_path, 4)
+
+
+def test_of_what_was_made_the_first_is_chosen_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("audiojob_runner.tasks.simulate")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    assert choose(Task.SIMULATE, [1, 2, 3], PARAMETERS, Path("/m")) == 1
+    module.fits = lambda made, _parameters, _root: made > 1  # type: ignore[attr-defined]
+    assert choose(Task.SIMULATE, [1, 2, 3], PARAMETERS, Path("/m")) == 2
+    assert choose(Task.SIMULATE, [1], PARAMETERS, Path("/m")) is None

@@ -43,7 +43,7 @@ def run_work(_environ: Mapping[str, str], root: Path = Path("/")) -> int:
     connection = _accept(room)
     if connection is None:
         return int(ExitCode.STOPPED)
-    return _Working(connection, Room.under(root, room)).run()
+    return _Working(connection, Room.under(root, room), Held(paths.models)).run()
 
 
 def _accept(room: Path) -> socket.socket | None:
@@ -66,10 +66,10 @@ def _accept(room: Path) -> socket.socket | None:
 class _Working:
     """The loop and what it holds."""
 
-    def __init__(self, connection: socket.socket, room: Room) -> None:
+    def __init__(self, connection: socket.socket, room: Room, held: Held) -> None:
         self._connection = connection
         self._room = room
-        self._held = Held()
+        self._held = held
         # The end of a child wakes what waits for sockets.
         self._ended, self._ended_in = socket.socketpair()
         self._ended.setblocking(False)

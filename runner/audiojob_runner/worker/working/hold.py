@@ -5,39 +5,65 @@ from __future__ import annotations
 import gc
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from audiojob_runner import tasks
 from audiojob_runner.cpus import wait_without_spinning
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.phase.worker import WorkerSpec
+from audiojob_runner.prepare import choose, prepare
+from audiojob_types.base import WireModel
+from audiojob_types.parameters import InvalidParameters, resolve_parameters
+from audiojob_types.tasks import Task
 from audiojob_types.workers.order import WorkTerms
 
 _log = logging.getLogger(__name__)
 
 
 class Held:
-    """What is loaded."""
+    """What is loaded, on the CPU: no GPU that was touched before a fork can be used after it."""
+
+    def __init__(self, models_root: Path) -> None:
+        self._models_root = models_root
+        self._made: dict[Task, list[object]] = {}
 
     def load(self, terms: WorkTerms) -> None:
-        """Import the tasks' libraries. What fails here fails again, clearly, in its phase."""
+        """The tasks' libraries and what they can prepare. What fails here fails again, clearly, in its phase."""
         wait_without_spinning(os.environ)
         for task in terms.tasks:
-            if task.descriptor.runs_program:
-                continue
-            try:
-                tasks.load(task)
-            except PhaseError as error:
-                _log.warning("%s is not loaded ahead: %s", task.value, error.message)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - libraries call sys.exit
-                _log.warning("%s is not loaded ahead: %s", task.value, error)
-        threads = len(list(Path("/proc/self/task").iterdir()))
-        if threads > 1:
-            _log.warning("Libraries have started %d threads, which forked phases do not have.", threads - 1)
+            if not task.descriptor.runs_program and _import(task):
+                given = list(ahead(task, terms.preload))
+                made = (prepare(task, parameters, self._models_root) for parameters in given)
+                self._made[task] = [each for each in made if each is not None]
+                _log.info("%s: %d of %d prepared.", task.value, len(self._made[task]), len(given))
+        # numpy's and scipy's OpenBLAS have threads already; they are made again in a fork that needs them.
+        _log.info("Loaded; the process has %d threads.", len(list(Path("/proc/self/task").iterdir())))
         # What is there now is the same for all phases: their collections need not touch it, which would copy its pages.
         gc.collect()
         gc.freeze()
 
     def fitting(self, spec: WorkerSpec) -> object | None:
-        """What was loaded for that task."""
-        return None
+        """What was prepared and fits that task."""
+        return choose(spec.task, self._made.get(spec.task, ()), spec.parameters, self._models_root)
+
+
+def ahead(task: Task, models: tuple[str, ...]) -> Iterator[WireModel]:
+    """The parameters to prepare a task for: each of the models, where it reads the models volume, else its defaults."""
+    for given in [{"model": name} for name in models] if task.descriptor.uses_models else [{}]:
+        try:
+            yield resolve_parameters(task, given)
+        except InvalidParameters as error:
+            _log.warning("%s is not prepared for %s: %s", task.value, given or "its defaults", error)
+
+
+def _import(task: Task) -> bool:
+    try:
+        tasks.load(task)
+    except PhaseError as error:
+        _log.warning("%s is not loaded ahead: %s", task.value, error.message)
+        return False
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - libraries call sys.exit
+        _log.warning("%s is not loaded ahead: %s", task.value, error)
+        return False
+    return True
