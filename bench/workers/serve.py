@@ -3,7 +3,8 @@
 ``python bench/workers/serve.py [PAIRS] [PHASES]``. No cluster: a worker's folder is written as the kubelet writes it, a
 server in the place of the API server takes the reports. A: from the file that tells the first phase until the second
 one's end is reported; the second is told once the first has ended, as an operator would that is as quick. B: two
-``phase`` processes with the same inputs, each from its start to its exit. Then one worker runs PHASES phases.
+``phase`` processes with the same inputs, each from its start to its exit. Then one worker runs PHASES phases. ``serve``
+and ``work`` are two processes of this machine.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ def measure(folder: Path, pairs: int, phases: int) -> None:
         (account / "ca.crt").write_bytes(server.authority.read_bytes())
         environ = ENVIRON | {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
         tell(pod)
+        work = subprocess.Popen(_command(pod, "work"), env=environ, stderr=subprocess.DEVNULL)
         worker = subprocess.Popen(_command(pod, "serve"), env=environ, stderr=subprocess.DEVNULL)
         try:
             warm(pod, server)
@@ -107,18 +109,22 @@ def measure(folder: Path, pairs: int, phases: int) -> None:
                     f"{name:<16} min {min(values):.3f}  median {statistics.median(values):.3f}  max {max(values):.3f}"
                 )
             print(f"{pairs} pairs; median ratio {statistics.median(a / b for a, b in rows):.3f}")
-            before = held(worker.pid)
+            before = held(worker.pid), held(work.pid)
             start = time.monotonic()
             for _ in range(phases // 2):
                 warm(pod, server)
-            seconds, after = time.monotonic() - start, held(worker.pid)
-            print(f"{phases} phases in {seconds:.1f} s; memory {before[0]} to {after[0]} KiB")
-            print(f"descriptors {before[1]} to {after[1]}")
+            print(f"{phases} phases in {time.monotonic() - start:.1f} s")
+            after = held(worker.pid), held(work.pid)
+            for name, (memory, opened), (memory_after, opened_after) in zip(
+                ("serve", "work"), before, after, strict=True
+            ):
+                print(f"{name}: memory {memory} to {memory_after} KiB, descriptors {opened} to {opened_after}")
             tell(pod, drain=True)
-            assert worker.wait(30) == 0
+            assert (worker.wait(30), work.wait(30)) == (0, 0)
         finally:
-            worker.kill()
-            worker.wait()
+            for process in (worker, work):
+                process.kill()
+                process.wait()
 
 
 if __name__ == "__main__":
