@@ -8,6 +8,7 @@ from typing import Final
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.worker.state import AtWork, Ending, OrderHead, State, ToldPhase, Work
 from audiojob_types.contract import ExitCode, PhaseResult
+from audiojob_types.descriptor import Served
 from audiojob_types.reasons import Reason
 
 # A worker that is never told anything valid holds memory, perhaps a GPU.
@@ -121,8 +122,8 @@ def refusal(told: ToldPhase, order: OrderHead) -> PhaseError | None:
     if told.task not in order.tasks:
         served = ", ".join(task.value for task in order.tasks)
         return _refused(f"The pool {order.pool} serves {served}, not {told.task.value}.", "tasks")
-    if told.task.descriptor.runs_program:
-        return _refused(f"{told.task.value} runs in a pod of its own, with its program's containers.", "tasks")
+    if told.task.descriptor.served is Served.NEVER:
+        return _refused(f"{told.task.value} needs what no worker has: it runs in a pod of its own.", "tasks")
     if told.device is not order.device:
         where = f"the phase is for the {told.device.value}, the pool {order.pool} for the {order.device.value}"
         return _refused(f"A worker cannot change its device: {where}.", "device")

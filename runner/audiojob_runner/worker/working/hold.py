@@ -14,6 +14,7 @@ from audiojob_runner.errors import PhaseError
 from audiojob_runner.phase.worker import WorkerSpec
 from audiojob_runner.prepare import choose, prepare
 from audiojob_types.base import WireModel
+from audiojob_types.descriptor import Served
 from audiojob_types.parameters import InvalidParameters, resolve_parameters
 from audiojob_types.tasks import Task
 from audiojob_types.workers.order import WorkTerms
@@ -32,7 +33,7 @@ class Held:
         """The tasks' libraries and what they can prepare. What fails here fails again, clearly, in its phase."""
         wait_without_spinning(os.environ)
         for task in terms.tasks:
-            if not task.descriptor.runs_program and _import(task):
+            if task.descriptor.served is not Served.NEVER and _import(task):
                 given = list(ahead(task, terms.preload))
                 made = (prepare(task, parameters, self._models_root) for parameters in given)
                 self._made[task] = [each for each in made if each is not None]

@@ -88,7 +88,7 @@ SITUATIONS: dict[str, tuple[State, OrderHead | None, type[Step]]] = {
     "a task that the pool does not serve": (IDLE, order(A.model_copy(update={"task": Task("Download")})), Refuse),
     "a phase for the other device": (IDLE, order(A.model_copy(update={"device": Device.GPU})), Refuse),
     "a phase that is to wait for its inputs": (IDLE, order(A.model_copy(update={"early": True})), Refuse),
-    "a program, whatever the pool says": (
+    "what no worker may run, whatever the pool says": (
         IDLE,
         order(A.model_copy(update={"task": Task("Container")})).model_copy(
             update={"tasks": (Task("Container"),)}
