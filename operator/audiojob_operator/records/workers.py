@@ -1,11 +1,15 @@
-"""What decisions see of the workers of a pool, and what they want of them."""
+"""What is seen of pools and their workers, what decisions on AudioJobs see of it, and what they want of a worker."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from audiojob_operator.records.objects import Key
 from audiojob_types.contract import Device
 from audiojob_types.tasks import Task
+from audiojob_types.workers.order import WorkOrder
+from audiojob_types.workers.pool import AudioWorkerPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +64,79 @@ class WorkTelling:
     phase: str
     attempt: int
     phase_file: str  # a PhaseInput as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFacts:
+    """A pool, and what tells the workers apart that are as it says now (``built_from``).
+
+    ``problem``: why no worker can be made of it.
+    """
+
+    pool: AudioWorkerPool
+    built_from: str
+    problem: str = ""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it takes no phase."""
+        return bool(self.problem) or not self.pool.spec.max_workers or self.pool.metadata.deletion_timestamp is not None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPod:
+    """A worker's pod. ``up``: both its containers run. ``order_text`` is its annotation as it stands, ``order`` what it
+    says; None where that cannot be read.
+
+    ``trouble`` keeps it from its start, and only a person can help. ``phases`` are those that it says it has ended.
+    """
+
+    name: str
+    uid: str
+    order_text: str = ""
+    order: WorkOrder | None = None
+    node_name: str | None = None
+    up: bool = False
+    ended: bool = False
+    terminating: bool = False
+    trouble: str = ""
+    message: str = ""
+    phases: int = 0
+
+    def tells(self, uid: str, phase: str, attempt: int) -> bool:
+        """Whether it is told that phase."""
+        told = self.order.told if self.order is not None else ()
+        return any((each.uid, each.phase, each.attempt) == (uid, phase, attempt) for each in told)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A Job of a pool, and its pod."""
+
+    job_name: str
+    job_uid: str
+    number: int
+    built_from: str
+    created: datetime
+    deleting: bool = False
+    finished: bool = False
+    pod: WorkerPod | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it works, or will."""
+        return not (
+            self.finished or self.deleting or (self.pod is not None and (self.pod.ended or self.pod.terminating))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A phase that its AudioJob's status gives to a worker's pod. ``since`` is when that was first seen (monotonic)."""
+
+    key: Key
+    uid: str
+    phase: str
+    attempt: int
+    begun: bool = False
+    since: float = 0.0

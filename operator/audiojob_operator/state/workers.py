@@ -1,0 +1,274 @@
+"""Which phases are with which workers, who waits for a pool, and who is about to take a worker.
+
+What phases have is read from the statuses of their AudioJobs alone. A seat is held by a reconcile from its decision
+until the status that binds it is known here, so that two never take the same one. For one event loop.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
+from typing import Final
+
+from audiojob_operator.building.quantity import quantity_bytes
+from audiojob_operator.records.objects import Key, Object
+from audiojob_operator.records.workers import Binding, Bound, PoolFacts, PoolView, Seat, Worker
+from audiojob_types.resources.job import FINISHED_STATES, PhaseState
+from audiojob_types.workers.order import MAX_TOLD
+
+_FINISHED: Final = frozenset(str(state) for state in FINISHED_STATES)
+
+Turn = tuple[datetime, Key]
+
+
+class WorkerBook:
+    """``wake_job`` reconciles an AudioJob that may get a worker now, ``wake_pool`` a pool that has changed."""
+
+    def __init__(
+        self,
+        wake_job: Callable[[Key], None],
+        wake_pool: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wake_job = wake_job
+        self._wake_pool = wake_pool
+        self._clock = clock
+        self._pools: dict[Key, PoolFacts] = {}
+        self._workers: defaultdict[Key, dict[str, Worker]] = defaultdict(dict)  # by pool and Job
+        self._pool_of: dict[str, Key] = {}  # by pod uid
+        self._bound: defaultdict[str, dict[Key, tuple[Bound, ...]]] = defaultdict(dict)  # by pod uid and AudioJob
+        self._pods_of: dict[Key, frozenset[str]] = {}  # that an AudioJob's phases are bound to
+        self._holders: dict[str, Key] = {}  # AudioJobs whose reconciles hold a seat, by pod uid
+        self._waits: defaultdict[Key, dict[Key, dict[str, datetime]]] = defaultdict(dict)  # by pool, AudioJob, phase
+        self._pools_of: dict[Key, set[Key]] = {}  # that an AudioJob waits for
+        self._retired: dict[Key, frozenset[str]] = {}  # pod uids by pool: they get no phase any more
+
+    # ---------------------------------------------------------------- what caches report
+
+    def seen(self, key: Key, obj: Object | None) -> None:
+        """A newer version of an AudioJob is known; None: it does not exist any more."""
+        status = (obj.get("status") or {}) if obj is not None else {}
+        finished = obj is None or status.get("state") in _FINISHED
+        before = self._pods_of.pop(key, frozenset())
+        if finished:
+            self.waits_no_more(key)
+        found: defaultdict[str, list[Bound]] = defaultdict(list)
+        if obj is not None and not finished:
+            for pod_uid, bound in self._bindings(key, obj["metadata"]["uid"], status):
+                found[pod_uid].append(bound)
+        if found:
+            self._pods_of[key] = frozenset(found)
+        for pod_uid in before | found.keys():
+            self._bind(pod_uid, key, tuple(found.get(pod_uid, ())))
+
+    def pool_seen(self, key: Key, facts: PoolFacts | None) -> None:
+        """A pool as it is now; None: it is gone."""
+        if facts is None:
+            self._pools.pop(key, None)
+            self._retired.pop(key, None)
+        else:
+            self._pools[key] = facts
+        for waiting in list(self._waits.get(key, ())):
+            self._wake_job(waiting)
+        self._wake_pool(key)
+
+    def worker_seen(self, pool: Key, job_name: str, worker: Worker | None) -> None:
+        """A worker's Job or pod as it is now; None: its Job is gone."""
+        workers = self._workers[pool]
+        before = workers.get(job_name)
+        if before == worker:
+            return
+        if worker is None:
+            del workers[job_name]
+            if not workers:
+                del self._workers[pool]
+        else:
+            workers[job_name] = worker
+        for each in (before, worker):
+            if each is not None and each.pod is not None:
+                self._pool_of[each.pod.uid] = pool
+        gone = before.pod.uid if before is not None and before.pod is not None else None
+        if gone is not None and (worker is None or worker.pod is None or worker.pod.uid != gone):
+            del self._pool_of[gone]
+        self._wake_pool(pool)
+        self._offer(pool)
+
+    # ---------------------------------------------------------------- who waits
+
+    def waits(self, key: Key, phase: str, pool: str, since: datetime) -> None:
+        """A phase of an AudioJob waits for a worker."""
+        wanted = (key[0], pool)
+        phases = self._waits[wanted].setdefault(key, {})
+        self._pools_of.setdefault(key, set()).add(wanted)
+        if phases.get(phase) != since:
+            phases[phase] = since
+            self._wake_pool(wanted)
+
+    def waits_no_more(self, key: Key) -> None:
+        """No phase of the AudioJob waits for a worker."""
+        for pool in self._pools_of.pop(key, ()):
+            del self._waits[pool][key]
+            if not self._waits[pool]:
+                del self._waits[pool]
+            self._wake_pool(pool)
+            self._offer(pool)
+
+    def waiting(self, pool: Key) -> int:
+        """How many phases wait for a worker."""
+        return sum(len(phases) for phases in self._waits.get(pool, {}).values())
+
+    def ahead(self, pool: Key, key: Key) -> int:
+        """How many of them have waited for longer than the AudioJob's."""
+        waits = self._waits.get(pool, {})
+        mine = min(waits[key].values()) if key in waits else None
+        return sum(
+            mine is None or (since, other) < (mine, key)
+            for other, phases in waits.items()
+            if other != key
+            for since in phases.values()
+        )
+
+    # ---------------------------------------------------------------- seats
+
+    def view(self, namespace: str, pool: str, key: Key) -> PoolView | None:
+        """The pool as a decision on the AudioJob sees it; None: there is no such pool."""
+        at = (namespace, pool)
+        if (facts := self._pools.get(at)) is None:
+            return None
+        spec, live = facts.pool.spec, [each for each in self.workers(at) if each.live]
+        return PoolView(
+            name=pool,
+            tasks=frozenset(spec.tasks),
+            device=facts.pool.runs_on,
+            any_input=spec.trust == "AnyInput",
+            closed=facts.closed,
+            kueue_local_queue=spec.kueue_local_queue,
+            memory_bytes=quantity_bytes(spec.resources.memory),
+            seats=tuple(map(_seat, self._free(at, key))),
+            busy=sum(each.pod is not None and self.taken(each.pod.uid) for each in live),
+            workers=len(live),
+            most=spec.max_workers,
+            ahead=self.ahead(at, key),
+        )
+
+    def hold(self, key: Key, binding: Binding) -> bool:
+        """A reconcile takes a seat. False: somebody was faster; decide again."""
+        uid = binding.seat.pod_uid
+        if not any(each.pod is not None and each.pod.uid == uid for each in self._free((key[0], binding.pool), key)):
+            return False
+        self._holders[uid] = key
+        return True
+
+    def release(self, key: Key) -> None:
+        """The reconcile of an AudioJob has ended. Seats that it leaves are offered to those after it."""
+        for uid in [uid for uid, holder in self._holders.items() if holder == key]:
+            del self._holders[uid]
+            if uid in self._pool_of and uid not in self._bound:
+                self._wake_pool(self._pool_of[uid])
+                self._offer(self._pool_of[uid], after=key)
+        for pool in self._pools_of.get(key, ()):
+            self._offer(pool, after=key)
+
+    def retire(self, pool: Key, pod_uids: Collection[str]) -> None:
+        """These workers, and no others of the pool, get no phase any more, whatever their pods say yet."""
+        self._retired[pool] = frozenset(pod_uids)
+
+    # ---------------------------------------------------------------- questions
+
+    def pools(self) -> Iterator[Key]:
+        """Pools that there are, or that still have workers."""
+        return iter(self._pools.keys() | self._workers.keys())
+
+    def facts(self, pool: Key) -> PoolFacts | None:
+        return self._pools.get(pool)
+
+    def workers(self, pool: Key) -> tuple[Worker, ...]:
+        """The workers of a pool, ended ones that still have a Job too, by their numbers."""
+        return tuple(sorted(self._workers.get(pool, {}).values(), key=lambda each: each.number))
+
+    def worker(self, pod_uid: str) -> Worker | None:
+        """The worker of a pod."""
+        workers = self._workers.get(self._pool_of.get(pod_uid, ("", "")), {}).values()
+        return next((each for each in workers if each.pod is not None and each.pod.uid == pod_uid), None)
+
+    def bound(self, pod_uid: str) -> tuple[Bound, ...]:
+        """The phases that a pod has by their AudioJobs' statuses."""
+        return tuple(each for bound in self._bound.get(pod_uid, {}).values() for each in bound)
+
+    def taken(self, pod_uid: str) -> bool:
+        """Whether a pod has a phase, or a reconcile is about to give it one."""
+        return pod_uid in self._bound or pod_uid in self._holders
+
+    # ---------------------------------------------------------------- inside
+
+    def _bindings(self, key: Key, uid: str, status: Object) -> Iterator[tuple[str, Bound]]:
+        reports = status.get("progress") or {}
+        for record in status.get("phases") or ():
+            pod_uid, name, attempt = record.get("podUID"), record["name"], record.get("attempt", 0)
+            if record.get("state") != PhaseState.RUNNING or not pod_uid:
+                continue
+            report = reports.get(name) or {}
+            begun = report.get("attempt") == attempt and bool(report.get("begun"))
+            earlier = self._bound.get(pod_uid, {}).get(key, ())
+            same = (each.since for each in earlier if (each.uid, each.phase, each.attempt) == (uid, name, attempt))
+            yield pod_uid, Bound(key, uid, name, attempt, begun, next(same, self._clock()))
+
+    def _bind(self, pod_uid: str, key: Key, bound: tuple[Bound, ...]) -> None:
+        before = self._bound.get(pod_uid, {}).get(key, ())
+        if before == bound:
+            return
+        if bound:
+            self._bound[pod_uid][key] = bound
+        else:
+            del self._bound[pod_uid][key]
+            if not self._bound[pod_uid]:
+                del self._bound[pod_uid]
+        if (pool := self._pool_of.get(pod_uid)) is not None:
+            self._wake_pool(pool)
+            if not bound:
+                self._offer(pool)
+
+    def _free(self, pool: Key, key: Key | None) -> list[Worker]:
+        """Workers that can take a phase, those that stay longest first: others may then end for want of work."""
+        facts = self._pools.get(pool)
+        if facts is None or facts.closed:
+            return []
+        retired = self._retired.get(pool, frozenset())
+        return sorted(
+            (each for each in self._workers.get(pool, {}).values() if self._is_free(each, facts, key, retired)),
+            key=lambda each: (_idle_seconds(each) is not None, each.number),
+        )
+
+    def _is_free(self, worker: Worker, facts: PoolFacts, key: Key | None, retired: frozenset[str]) -> bool:
+        pod = worker.pod
+        if pod is None or not worker.live or not pod.up or worker.built_from != facts.built_from:
+            return False
+        order = pod.order
+        if order is None or order.drain or len(order.told) >= MAX_TOLD or pod.uid in retired:
+            return False
+        return pod.uid not in self._bound and self._holders.get(pod.uid, key) == key
+
+    def _offer(self, pool: Key, after: Key | None = None) -> None:
+        """Wake as many of those that wait as there are seats; ``after`` one who had the choice, those behind it."""
+        waits = self._waits.get(pool)
+        if not waits or not (seats := len(self._free(pool, None))):
+            return
+        turns: Iterator[Turn] = ((min(phases.values()), key) for key, phases in waits.items())
+        if after is not None:
+            last = (min(waits[after].values()), after) if after in waits else None
+            turns = (turn for turn in turns if last is None or turn > last)
+        for _, key in heapq.nsmallest(seats, turns):
+            self._wake_job(key)
+
+
+def _idle_seconds(worker: Worker) -> int | None:
+    order = worker.pod.order if worker.pod is not None else None
+    return order.idle_seconds if order is not None else 0
+
+
+def _seat(worker: Worker) -> Seat:
+    assert worker.pod is not None, "only a pod that is up is a seat"
+    return Seat(worker.job_name, worker.pod.name, worker.pod.uid, worker.pod.node_name)
