@@ -32,7 +32,7 @@ from audiojob_api.http import docs_page
 from audiojob_api.http.audit import AccessLog, AuditLog
 from audiojob_api.http.deps import Services, Space, install
 from audiojob_api.http.errors import install_handlers
-from audiojob_api.http.limits import BodyLimit, HeadRules, RateHeaders
+from audiojob_api.http.limits import BodyLimit, FloodGuard, HeadRules, RateHeaders
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
 from audiojob_api.http.openapi import DescribedApp
 from audiojob_api.http.routes import (
@@ -130,13 +130,18 @@ def create_app(
     )
     install(app, services)
     install_handlers(app)
-    _add_middleware(app, settings, services.metrics)
+    _add_middleware(app, settings, services)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: ApiSettings, metrics: ApiMetrics) -> None:
+def _add_middleware(app: FastAPI, settings: ApiSettings, services: Services) -> None:
     """The innermost first."""
+    metrics = services.metrics
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    if services.bursts is not None:
+        app.add_middleware(
+            FloodGuard, authenticator=services.authenticator, bursts=services.bursts, count=metrics.count_authorization
+        )
     app.add_middleware(HeadRules, max_bytes=settings.max_head_bytes)
     app.add_middleware(AuditLog)
     app.add_middleware(RateHeaders)
@@ -159,7 +164,7 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, 
         audience=settings.audience,
         cache_seconds=settings.auth_cache_seconds,
         attempts=Attempts(settings.attempts_per_minute, settings.attempts_per_minute_in_all),
-        count=lambda outcome: metrics.auth.labels(outcome).inc(),
+        count=metrics.count_authorization,
         reviewers=reviewers,
     )
     ledger = Ledger(database) if database is not None and access.limits.counts else None

@@ -53,7 +53,8 @@ No label contains text that a user wrote. `reason` is a word of [reasons.md](rea
 `phase` are the administrator's names: the first {places} pairs that a process sees have their own series, all others
 share `other`. So do queues beyond {queues}, and those that only a job names. `device` is `CPU` or `GPU`. `watch` is a
 resource and, where it has one, the job namespace. `result` of a write is `ok`, the HTTP status of a refusal, or
-`transport` where no answer came. `route` is a template such as `/api/v1/jobs/{{name}}`, or `unmatched`; `method` is one
+`transport` where no answer came. `route` is a template such as `/api/v1/jobs/{{name}}`, or `unmatched`: so is what a
+burst limit refused before it was looked up; `method` is one
 of HTTP's that the route takes, `WEBSOCKET` or `other`. `status` of a request's time is a class: `2xx`, `4xx`, `5xx`.
 
 - `class` of an attempt: {classes}.

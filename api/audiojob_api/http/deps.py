@@ -30,7 +30,7 @@ from audiojob_api.access.rights import Call, Right, rights_of
 from audiojob_api.files.manifests import KnownManifests
 from audiojob_api.files.ports import Files
 from audiojob_api.http.audit import note, note_caller
-from audiojob_api.http.limits import note_room
+from audiojob_api.http.limits import note_room, too_many_requests
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.http.openapi import query_names
 from audiojob_api.http.refusals import from_kubernetes
@@ -257,9 +257,8 @@ async def enter(connection: HTTPConnection) -> Identity:
     note_caller(connection, caller)
     bursts = services_of(connection).bursts
     if bursts is not None and note_room(connection, bursts.policy, room := bursts.take(caller.username)):
-        services_of(connection).metrics.auth.labels("limited").inc()
-        detail = f"Too many requests in a short time; try again in {room.wait} s."
-        raise Problem(429, "too-many-requests", detail, headers={"Retry-After": str(room.wait)})
+        services_of(connection).metrics.count_authorization("limited")
+        raise too_many_requests(room.wait)
     return caller
 
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from audiojob_api.access.limits.burst import Room
+from audiojob_api.access.authenticator import Authenticator
+from audiojob_api.access.authorizer import Identity
+from audiojob_api.access.limits.burst import Bursts, Room
 from audiojob_api.access.limits.left import Left
+from audiojob_api.http.audit import note_caller
 from audiojob_api.http.connection import carries_job_and_file, is_upload
 from audiojob_api.http.errors import answer
 from audiojob_api.problems import Problem
 from audiojob_store.ticket import MAX_UPLOAD_BYTES, PART_BYTES
 
 _ROOM = "room"
+_CALLS = "/api/"
+_APART_SECONDS = 0.005
+_MOST_WAITING = 200  # so the last waits a second
 _LENGTH_DIGITS = 18
 _SEPARATORS = len(": \r\n")
 _VERSIONS = ("1.1", "1.0")  # h11 takes any number, and the rules of 1.1 for it
@@ -59,6 +68,66 @@ class HeadRules:
         if sum(name == b"idempotency-key" for name, _ in scope["headers"]) > 1:
             return Problem(400, "ambiguous-idempotency-key", "Send the header Idempotency-Key once.", headers=_CLOSE)
         return None
+
+
+class FloodGuard:
+    """ASGI middleware: who is known and must wait is refused before anything is looked up for the request.
+
+    The answer is the one that `deps.enter` gives. Of many they leave one after the other, with time for others between
+    them: a client that asks again at once, over however many connections, waits. No more than some do at a time, since
+    each keeps a connection.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, authenticator: Authenticator, bursts: Bursts, count: Callable[[str], None]
+    ) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._bursts = bursts
+        self._count = count
+        self._waiting = 0
+        self._next = 0.0  # when the next refusal may leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        user = self._user(scope) if scope["type"] == "http" and scope["path"].startswith(_CALLS) else None
+        room = None if user is None else self._bursts.refusal(user.username)
+        if user is None or room is None:
+            await self._app(scope, receive, send)
+            return
+        await self._turn()
+        room = self._bursts.refusal(user.username) or room
+        connection = HTTPConnection(scope)
+        note_caller(connection, user)
+        note_room(connection, self._bursts.policy, room)
+        self._count("limited")
+        await _too_many(room.wait)(scope, receive, send)
+
+    async def _turn(self) -> None:
+        now = time.monotonic()
+        wait = self._next - now
+        if self._waiting < _MOST_WAITING:
+            self._next = max(now, self._next) + _APART_SECONDS
+            if wait > 0:
+                self._waiting += 1
+                try:
+                    await asyncio.sleep(wait)
+                finally:
+                    self._waiting -= 1
+
+    def _user(self, scope: Scope) -> Identity | None:
+        headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+        return self._authenticator.known(headers)
+
+
+def too_many_requests(wait: int) -> Problem:
+    """429 for a user whose bucket is empty."""
+    detail = f"Too many requests in a short time; try again in {wait} s."
+    return Problem(429, "too-many-requests", detail, headers={"Retry-After": str(wait)})
+
+
+@lru_cache(maxsize=64)
+def _too_many(wait: int) -> ASGIApp:
+    return answer(too_many_requests(wait))
 
 
 def note_room(connection: HTTPConnection, policy: str, room: Room) -> bool:

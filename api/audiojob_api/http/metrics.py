@@ -74,6 +74,10 @@ class ApiMetrics:
         self.jobs = self._gauge(JOBS)
         self.age = self._gauge(READ_MODEL_AGE_SECONDS)
 
+    def count_authorization(self, outcome: str) -> None:
+        """One more request with this outcome."""
+        self.auth.labels(outcome).inc()
+
     def _counter(self, about: Description, *values: str) -> Counter:
         """With its one label's values, which are there from the start, at 0."""
         self.descriptions.append(about)

@@ -33,6 +33,13 @@ class Bursts:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
+    def refusal(self, user: str) -> Room | None:
+        """What :meth:`take` would say, where the user must wait; None where the next request may pass."""
+        level, at = self._buckets.get(user, (self._size, 0.0))
+        if level >= 1 or level + (self._clock() - at) * self._rate >= 1:
+            return None
+        return self.take(user)
+
     def take(self, user: str) -> Room:
         """Count a request. One that must wait takes nothing."""
         now = self._clock()

@@ -1,0 +1,39 @@
+"""A user who has asked too much is refused before anything is looked up, in the words that the route would use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from starlette.testclient import TestClient
+from tests.unit.api.fakes import GOOD_TOKEN, READER_TOKEN, MemoryBackend
+
+from audiojob_api.access.config import AccessConfig, Burst, Limits
+from audiojob_api.app import create_app
+from audiojob_api.settings import ApiSettings
+
+JOBS = "/api/v1/jobs"
+OTHER_TOKEN = "other-token-of-the-same"
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_flood_is_refused_as_its_route_would_and_others_go_on(backend: MemoryBackend) -> None:
+    backend.users[OTHER_TOKEN] = backend.users[GOOD_TOKEN]
+    access = AccessConfig(limits=Limits(burst=Burst(requests=2, seconds=600)))
+    app = create_app(ApiSettings(namespace="team"), replace(backend.backend(), access=access), backend.stopping)
+    with TestClient(app) as client:
+        assert [client.get(JOBS, headers=_bearer(GOOD_TOKEN)).status_code for _ in range(2)] == [200, 200]
+        by_the_route = client.get(JOBS, headers=_bearer(OTHER_TOKEN))  # nobody knows yet whose it is
+        asked = len(backend.asked)
+        early = client.post(JOBS, content=b"no JSON", headers=_bearer(GOOD_TOKEN))
+        assert (early.status_code, early.json()) == (429, by_the_route.json())
+        assert early.headers == by_the_route.headers
+        assert early.headers["ratelimit"].startswith('"burst";r=0;t=')
+        assert int(early.headers["retry-after"]) > 1
+        assert len(backend.asked) == asked
+        assert client.get(JOBS, headers=_bearer(READER_TOKEN)).status_code == 200, "another user"
+        assert client.get("/livez", headers=_bearer(GOOD_TOKEN)).status_code == 200, "nobody's call"
+        text = client.get("/metrics").text
+        assert 'audiojob_api_authorizations_total{outcome="limited"} 2.0' in text
