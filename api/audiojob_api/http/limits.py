@@ -70,12 +70,33 @@ class HeadRules:
         return None
 
 
+class Turnstile:
+    """Lets through one after the other, with time for others between them."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+        self._next = 0.0
+
+    async def turn(self) -> None:
+        """Wait for one's turn, where not too many do already."""
+        now = time.monotonic()
+        wait = self._next - now
+        if self._waiting >= _MOST_WAITING:
+            return
+        self._next = max(now, self._next) + _APART_SECONDS
+        if wait > 0:
+            self._waiting += 1
+            try:
+                await asyncio.sleep(wait)
+            finally:
+                self._waiting -= 1
+
+
 class FloodGuard:
     """ASGI middleware: who is known and must wait is refused before anything is looked up for the request.
 
-    The answer is the one that `deps.enter` gives. Of many they leave one after the other, with time for others between
-    them: a client that asks again at once, over however many connections, waits. No more than some do at a time, since
-    each keeps a connection.
+    The answer is the one that `deps.enter` gives. Many leave one after the other: who asks again at once, over many
+    connections, waits. No more than some do at a time, since each keeps a connection.
     """
 
     def __init__(
@@ -85,8 +106,7 @@ class FloodGuard:
         self._authenticator = authenticator
         self._bursts = bursts
         self._count = count
-        self._waiting = 0
-        self._next = 0.0  # when the next refusal may leave
+        self._turnstile = Turnstile()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         user = self._user(scope) if scope["type"] == "http" and scope["path"].startswith(_CALLS) else None
@@ -94,25 +114,13 @@ class FloodGuard:
         if user is None or room is None:
             await self._app(scope, receive, send)
             return
-        await self._turn()
+        await self._turnstile.turn()
         room = self._bursts.refusal(user.username) or room
         connection = HTTPConnection(scope)
         note_caller(connection, user)
         note_room(connection, self._bursts.policy, room)
         self._count("limited")
         await _too_many(room.wait)(scope, receive, send)
-
-    async def _turn(self) -> None:
-        now = time.monotonic()
-        wait = self._next - now
-        if self._waiting < _MOST_WAITING:
-            self._next = max(now, self._next) + _APART_SECONDS
-            if wait > 0:
-                self._waiting += 1
-                try:
-                    await asyncio.sleep(wait)
-                finally:
-                    self._waiting -= 1
 
     def _user(self, scope: Scope) -> Identity | None:
         headers = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]

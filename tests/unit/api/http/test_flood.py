@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 
+import pytest
 from starlette.testclient import TestClient
 from tests.unit.api.fakes import GOOD_TOKEN, READER_TOKEN, MemoryBackend
 
 from audiojob_api.access.config import AccessConfig, Burst, Limits
 from audiojob_api.app import create_app
+from audiojob_api.http.limits import Turnstile
 from audiojob_api.settings import ApiSettings
 
 JOBS = "/api/v1/jobs"
@@ -37,3 +41,17 @@ def test_a_flood_is_refused_as_its_route_would_and_others_go_on(backend: MemoryB
         assert client.get("/livez", headers=_bearer(GOOD_TOKEN)).status_code == 200, "nobody's call"
         text = client.get("/metrics").text
         assert 'audiojob_api_authorizations_total{outcome="limited"} 2.0' in text
+
+
+async def test_refusals_leave_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    turns = Turnstile()
+    for _ in range(4):
+        await turns.turn()
+    assert waits == pytest.approx([0.005, 0.01, 0.015]), "the first need not wait"
