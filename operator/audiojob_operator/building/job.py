@@ -14,14 +14,15 @@ from audiojob_operator.building.template import add_inputs_file, job_skeleton
 from audiojob_operator.building.volumes import volumes_and_mounts
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.reuse import donor_to_text
+from audiojob_operator.records.settings import Disruption
 from audiojob_types import constants as c
 from audiojob_types.contract import Device
 from audiojob_types.resources.podtemplate import PodTemplate
 
-_DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
+DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 # Karpenter moves pods to save nodes, cluster-autoscaler removes nodes with little on them: an attempt would begin anew.
 STAY: Final = {"karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
-_LOG_ROOM_BYTES: Final = 256 * 1024**2  # container logs count as ephemeral storage too
+LOG_ROOM_BYTES: Final = 256 * 1024**2  # container logs count as ephemeral storage too
 
 
 def build_job(request: AttemptRequest) -> Object:
@@ -59,7 +60,7 @@ def build_job(request: AttemptRequest) -> Object:
     if request.phase.task.descriptor.runs_program:
         split_pod(template["spec"], request)
         # What `kubectl logs` shows when no container is named.
-        template["metadata"]["annotations"][_DEFAULT_CONTAINER] = c.CONTAINER_PROGRAM
+        template["metadata"]["annotations"][DEFAULT_CONTAINER] = c.CONTAINER_PROGRAM
     return job
 
 
@@ -105,9 +106,9 @@ def _owner(request: AttemptRequest) -> Object:
     }
 
 
-def _patience(request: AttemptRequest) -> list[Object]:
+def patience(disruption: Disruption) -> list[Object]:
     """How long a pod stays on a node that does not answer."""
-    seconds = request.settings.disruption.node_lost_seconds
+    seconds = disruption.node_lost_seconds
     toleration = {"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
     return [{"key": f"node.kubernetes.io/{trouble}", **toleration} for trouble in ("not-ready", "unreachable")]
 
@@ -122,13 +123,13 @@ def _fill_pod(pod: Object, request: AttemptRequest) -> None:
     templates = request.revision.spec.templates
     template = (templates.gpu if request.device is Device.GPU else templates.cpu) or PodTemplate()
     wire = template.to_wire()
-    pod["tolerations"] = [*_patience(request), *wire.pop("tolerations", [])]
+    pod["tolerations"] = [*patience(request.settings.disruption), *wire.pop("tolerations", [])]
     pod.update({key: value for key, value in wire.items() if value})
     if architectures := request.settings.architectures.get(request.phase.task.descriptor.image):
-        pod["affinity"] = _only_on(architectures)
+        pod["affinity"] = only_on(architectures)
 
 
-def _only_on(architectures: tuple[str, ...]) -> Object:
+def only_on(architectures: tuple[str, ...]) -> Object:
     """Nodes that can run the image."""
     needed = {"key": "kubernetes.io/arch", "operator": "In", "values": list(architectures)}
     terms = {"nodeSelectorTerms": [{"matchExpressions": [needed]}]}
@@ -140,7 +141,7 @@ def _fill_container(container: Object, request: AttemptRequest) -> None:
     storage = quantity_bytes(resources.scratch)
     memory = _memory(request)
     requests = {"cpu": resources.cpu, "memory": memory, "ephemeral-storage": str(storage)}
-    limits = {"memory": memory, "ephemeral-storage": str(storage + _LOG_ROOM_BYTES)}
+    limits = {"memory": memory, "ephemeral-storage": str(storage + LOG_ROOM_BYTES)}
     if resources.cpu_limit is not None:
         limits["cpu"] = resources.cpu_limit
     if request.device is Device.GPU:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Final
+
 from audiojob_operator.building.inputs import uploads_prefix
 from audiojob_operator.building.names import output_prefix
 from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.records.libraries import Library, destination_library, source_library
 from audiojob_operator.records.objects import Object
+from audiojob_operator.records.settings import DecideSettings
 from audiojob_types import constants as c
 from audiojob_types.constants import STORE_ROOT
 from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS, S3Store
+
+MODELS_VOLUME: Final[Object] = {
+    "name": "models",
+    "persistentVolumeClaim": {"claimName": c.MODELS_CLAIM, "readOnly": True},
+}
+MODELS_MOUNT: Final[Object] = {"name": "models", "mountPath": MODELS_ROOT, "readOnly": True}
 
 
 def volumes_and_mounts(request: AttemptRequest) -> tuple[list[Object], list[Object]]:
     """What is added to the skeleton's volumes and mounts."""
     volumes: list[Object] = [
         {"name": "scratch", "emptyDir": {"sizeLimit": request.phase.resources.scratch}},
-        _store_volume(request),
+        store_volume(request.settings),
     ]
     mounts = _store_mounts(request)
     for library, writable in used_libraries(request):
         _add_library(request, library, writable, volumes, mounts)
     if request.settings.models_claim and request.phase.task.descriptor.uses_models:
-        volumes.append({"name": "models", "persistentVolumeClaim": {"claimName": c.MODELS_CLAIM, "readOnly": True}})
-        mounts.append({"name": "models", "mountPath": MODELS_ROOT, "readOnly": True})
+        volumes.append(deepcopy(MODELS_VOLUME))
+        mounts.append(deepcopy(MODELS_MOUNT))
     if request.settings.fetch_secret and request.phase.task.descriptor.reaches_out:
         # Files, and never environment or phase file: neither a log nor the API shows them.
         secret = {"secretName": c.FETCH_SECRET, "defaultMode": 0o440}
@@ -66,8 +76,9 @@ def _add_library(
     mounts.append(mount if writable else {**mount, "readOnly": True})
 
 
-def _store_volume(request: AttemptRequest) -> Object:
-    if isinstance(request.settings.store, S3Store):
+def store_volume(settings: DecideSettings) -> Object:
+    """The claim of the store, or its credentials."""
+    if isinstance(settings.store, S3Store):
         # Readable by the runner's group alone, as the credentials for fetching are.
         return {"name": "store", "secret": {"secretName": c.STORE_SECRET, "defaultMode": 0o440}}
     return {"name": "store", "persistentVolumeClaim": {"claimName": c.STORE_CLAIM}}
