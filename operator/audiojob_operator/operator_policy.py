@@ -3,7 +3,8 @@
 ``python -m audiojob_operator.operator_policy FILE`` writes it. RBAC lets the operator create any Job in job namespaces;
 these policies leave it those that :mod:`audiojob_operator.building` makes, so that its token gives nobody another
 account, another Secret or a node. What a pod has in common with all others is taken from the skeleton that it is
-built of; what depends on the chart's values is filled in by helm.
+built of; what depends on the chart's values is filled in by helm. Jobs of workers have a policy of their own, as
+strict: :mod:`audiojob_operator.worker_policy`.
 
 Refusals are Forbidden, which the operator takes for an obstacle that an administrator removes, and tries again.
 """
@@ -14,13 +15,35 @@ from typing import Any, Final
 
 from audiojob_operator.building.job import STAY
 from audiojob_operator.building.program import COMMANDS, PROGRAM_MOUNTS, WORK_PLACES
-from audiojob_operator.building.template import CONTAINER, inputs_item, job_skeleton
-from audiojob_operator.records.objects import Object
+from audiojob_operator.building.template import CONTAINER, inputs_item
+from audiojob_operator.policy_parts import (
+    ARE_OURS,
+    GPUS_HIDDEN,
+    IS_A_GPU,
+    IS_WORKER,
+    JOB_CONTROLLER_LABELS,
+    KUEUE,
+    OURS,
+    VARIABLES,
+    WEBHOOKS,
+    asks_for,
+    filled_members,
+    identity,
+    images,
+    job_spec,
+    named,
+    only,
+    operator_policy,
+    pod_members,
+    security_contexts,
+    skeleton_pod,
+)
+from audiojob_operator.worker_policy import workers_policy
 from audiojob_types import constants as c
 from audiojob_types.constants import STORE_ROOT
 from audiojob_types.contract import FETCH_CREDENTIALS, MODELS_ROOT, STORE_CREDENTIALS
 from audiojob_types.descriptor import Egress
-from audiojob_types.generate.admission_policy import OF_THE_OPERATOR, forbid, literal, policy_of, template, write
+from audiojob_types.generate.admission_policy import forbid, literal, template, write
 from audiojob_types.resources.job import State
 
 JOBS_NAME: Final = "audiojob-operator-jobs"
@@ -28,46 +51,20 @@ REVISIONS_NAME: Final = "audiojob-operator-revisions"
 EVENTS_NAME: Final = "audiojob-operator-events"
 DELETIONS_NAME: Final = "audiojob-operator-deletions"
 
-_OURS: Final = {c.LABEL_NAME: c.APP_NAME, c.LABEL_PART_OF: c.APP_NAME, c.LABEL_MANAGED_BY: c.MANAGER_OPERATOR}
 _OF_ATTEMPTS: Final = (c.LABEL_JOB, c.LABEL_UID, c.LABEL_PHASE, c.LABEL_ATTEMPT, c.LABEL_QUEUE, c.LABEL_PIPELINE)
-# What the API server adds to the labels of a Job's pods, and to objects for their defaults.
-_JOB_CONTROLLER_LABELS: Final = (
-    "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name",
-)  # fmt: skip
-_DEFAULTED_JOB: Final = ("completions", "parallelism", "completionMode", "selector", "manualSelector")
-_DEFAULTED_POD: Final = ("serviceAccount", "dnsPolicy", "schedulerName")
 _BY_PHASE: Final = ("terminationGracePeriodSeconds", "activeDeadlineSeconds", "initContainers", "affinity")
-_BY_PIPELINE: Final = ("nodeSelector", "tolerations", "runtimeClassName", "priorityClassName")
-_RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
-_GPUS_HIDDEN: Final = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}
-_KUEUE: Final = f"{c.KUEUE_QUEUE_LABEL.partition('/')[0]}/"
-_WEBHOOKS: Final = "a webhook that changes it must leave these Jobs out"
-
-
-def _skeleton_pod() -> Object:
-    pod: Object = job_skeleton()["spec"]["template"]["spec"]
-    return pod
-
-
-def _only(path: str, keys: Any) -> str:
-    return f"{path}.all(k, k in {literal(sorted(keys))})"
-
-
-def _policy(name: str, rule: dict[str, Any], **spec: list[dict[str, str]]) -> dict[str, Any]:
-    return policy_of(name, rule, matchConditions=[OF_THE_OPERATOR], **spec)
 
 
 # ------------------------------------------------------------------ metadata
 
 
 def _metadata() -> list[dict[str, str]]:
-    ours = " && ".join(f"variables.labels[?'{key}'] == optional.of('{value}')" for key, value in _OURS.items())
-    shared = (*_OURS, *_OF_ATTEMPTS)
-    known = literal([*shared, c.LABEL_EGRESS, *_JOB_CONTROLLER_LABELS])
+    shared = (*OURS, *_OF_ATTEMPTS)
+    known = literal([*shared, c.LABEL_EGRESS, *JOB_CONTROLLER_LABELS])
     egress = literal([each.value for each in Egress])
     return [
         forbid(
-            f"{ours} && {literal(list(_OF_ATTEMPTS))}.all(k, k in variables.labels)",
+            f"{ARE_OURS} && {literal(list(_OF_ATTEMPTS))}.all(k, k in variables.labels)",
             f"metadata.labels: a Job of the operator names its AudioJob and attempt in {', '.join(_OF_ATTEMPTS)} and "
             f"is managed by {c.MANAGER_OPERATOR}; add what is missing",
         ),
@@ -82,20 +79,20 @@ def _metadata() -> list[dict[str, str]]:
         ),
         forbid(
             f"{literal(list(shared))}.all(k, variables.podLabels[?k] == variables.labels[?k]) && "
-            f"variables.podLabels.all(k, k in {known} || k.startsWith('{_KUEUE}')) && "
+            f"variables.podLabels.all(k, k in {known} || k.startsWith('{KUEUE}')) && "
             f"variables.podLabels[?'{c.LABEL_EGRESS}'].orValue('') in {egress}",
             f"spec.template.metadata.labels: pods have the labels of their Job, {c.LABEL_EGRESS}, and no "
-            f"others, by which Services and policies find pods; {_WEBHOOKS}",
+            f"others, by which Services and policies find pods; {WEBHOOKS}",
         ),
         forbid(
             "object.spec.template.?metadata.orValue({}).all(k, k in ['labels', 'annotations', 'creationTimestamp']) && "
             "object.spec.template.?metadata.?annotations.orValue({}).all(k, "
             f"k in {literal([c.ANNOTATION_PHASE, 'kubectl.kubernetes.io/default-container', *STAY])} || "
             f"(k == '{c.ANNOTATION_INPUTS}' && object.spec.template.metadata.annotations[k] == '') || "
-            f"k.startsWith('{_KUEUE}'))",
+            f"k.startsWith('{KUEUE}'))",
             f"spec.template.metadata.annotations: pods have {c.ANNOTATION_PHASE}, an empty "
             f"{c.ANNOTATION_INPUTS}, and no others, which might let "
-            f"something inject containers into them; {_WEBHOOKS}",
+            f"something inject containers into them; {WEBHOOKS}",
         ),
     ]
 
@@ -104,37 +101,16 @@ def _metadata() -> list[dict[str, str]]:
 
 
 def _pod() -> list[dict[str, str]]:
-    skeleton = _skeleton_pod()
-    fixed = {key: value for key, value in skeleton.items() if key not in ("containers", "volumes")}
-    as_built = " && ".join(f"variables.pod.?{key} == optional.of({literal(value)})" for key, value in fixed.items())
-    account = c.RUNNER_SERVICE_ACCOUNT
     return [
-        forbid(
-            f"{_only('object.spec', [*job_skeleton()['spec'], 'suspend', *_DEFAULTED_JOB])} && "
-            "object.spec.?parallelism.orValue(1) <= 1 && object.spec.?completions.orValue(1) <= 1 && "
-            "!object.spec.?manualSelector.orValue(false)",
-            "spec: a Job of the operator runs one pod, has its selector from the API server, and nothing that the "
-            "operator does not set; leave out the rest",
-        ),
-        forbid(
-            f"{_only('variables.pod', [*skeleton, *_BY_PHASE, *_BY_PIPELINE, *_DEFAULTED_POD])} && "
-            f"(!has(variables.pod.affinity) || variables.pod.affinity.all(k, k == 'nodeAffinity'))",
-            "spec.template.spec: pods of phases use neither the node's network, processes nor name, and have no field "
-            f"that the operator does not set; {_WEBHOOKS}",
-        ),
-        forbid(
-            f"{as_built} && variables.pod.?serviceAccount.orValue('{account}') == '{account}' && "
-            "variables.pod.?dnsPolicy.orValue('ClusterFirst') == 'ClusterFirst'",
-            f"spec.template.spec: pods of phases run as service account {account} without its automatic token, and as "
-            f"user {skeleton['securityContext']['runAsUser']}; leave {', '.join(fixed)} as "
-            "they are built",
-        ),
+        job_spec(),
+        pod_members(_BY_PHASE),
+        identity(),
         forbid(
             f"variables.containers.map(k, k.name) == ['{CONTAINER}'] && (variables.init == [] || "
             f"variables.init.map(k, [k.name, k.?restartPolicy.orValue('')]) == [['{c.CONTAINER_FETCH}', ''], "
             f"['{c.CONTAINER_REPORT}', 'Always'], ['{c.CONTAINER_PROGRAM}', '']])",
             f"spec.template.spec.containers: a pod has the container {CONTAINER}, and where a program runs before it "
-            f"the initContainers {', '.join((*COMMANDS, c.CONTAINER_PROGRAM))}; {_WEBHOOKS}",
+            f"the initContainers {', '.join((*COMMANDS, c.CONTAINER_PROGRAM))}; {WEBHOOKS}",
         ),
     ]
 
@@ -143,44 +119,32 @@ def _pod() -> list[dict[str, str]]:
 
 
 def _containers() -> list[dict[str, str]]:
-    like = _skeleton_pod()["containers"][0]
-    filled = (*like, "image", "imagePullPolicy", "resources", "restartPolicy")
-    program = ("args", *(key for key in filled if key != "restartPolicy"))
-    known = {variable["name"]: variable for variable in [*like["env"], _GPUS_HIDDEN]}
+    like = skeleton_pod()["containers"][0]
+    filled = (*filled_members(), "restartPolicy")
+    program = ("args", *filled_members())
+    known = {variable["name"]: variable for variable in [*like["env"], GPUS_HIDDEN]}
     commands = {CONTAINER: like["command"]}
     commands |= {name: [*like["command"][:-1], word] for name, word in COMMANDS.items()}
     return [
+        security_contexts(),
         forbid(
-            f"variables.all.all(k, k.?securityContext == optional.of({literal(like['securityContext'])}))",
-            "spec.template.spec.containers[].securityContext: no container is privileged, may gain privileges, has "
-            f"capabilities or writes to its image; leave it as it is built, and {_WEBHOOKS}",
-        ),
-        forbid(
-            f"variables.own.all(k, {_only('k', filled)}) && variables.program.all(k, {_only('k', program)}) && "
-            "variables.all.all(k, "
-            f"k.?terminationMessagePath.orValue('') == '{like['terminationMessagePath']}' && "
-            f"k.?resources.orValue({{}}).all(r, r in ['requests', 'limits'] && "
-            f"k.resources[r].all(n, n in {literal(list(_RESOURCES))} || n.matches('{c.GPU_RESOURCE_PATTERN}'))))",
+            f"variables.own.all(k, {only('k', filled)}) && variables.program.all(k, {only('k', program)}) && "
+            f"variables.all.all(k, {asks_for(IS_A_GPU)})",
             "spec.template.spec.containers: containers have no field and ask for no device that the operator does not "
-            f"set, such as hooks, ports or envFrom; {_WEBHOOKS}",
+            f"set, such as hooks, ports or envFrom; {WEBHOOKS}",
         ),
         forbid(
             f"variables.own.all(k, k.?command == {literal(commands)}[?k.name]) && "
             f"variables.own.all(k, k.?env.orValue([]).all(e, {literal(known)}[?e.name] == optional.of(e)))",
             "spec.template.spec.containers[].command and env: containers of ours run audiojob_runner with the "
-            f"variables that it needs, so that nobody chooses their code; leave them as built, and {_WEBHOOKS}",
+            f"variables that it needs, so that nobody chooses their code; leave them as built, and {WEBHOOKS}",
         ),
         forbid(
             "variables.program.all(k, k.?env.orValue([]).all(e, e.all(f, f in ['name', 'value'])))",
             f"spec.template.spec.initContainers[{c.CONTAINER_PROGRAM}].env: variables of a program have values and "
             "take none from Secrets or elsewhere; write the values into the AudioPipeline",
         ),
-        forbid(
-            "variables.own.all(k, variables.repositories.exists(r, k.image.startsWith(r) && "
-            "k.image.substring(size(r)).matches('^(:[A-Za-z0-9_][-.A-Za-z0-9_]*)?(@sha256:[0-9a-f]{64})?$')))",
-            "spec.template.spec.containers[].image: containers of ours have an image of the chart's values; name the "
-            "repository of an earlier release in images.earlierRepositories",
-        ),
+        images("own"),
     ]
 
 
@@ -188,7 +152,7 @@ def _containers() -> list[dict[str, str]]:
 
 
 def _volumes() -> dict[str, str]:
-    skeleton = {volume["name"]: volume for volume in _skeleton_pod()["volumes"]}
+    skeleton = {volume["name"]: volume for volume in skeleton_pod()["volumes"]}
     items, sources = skeleton["phase"]["downwardAPI"]["items"], skeleton["token"]["projected"]["sources"]
     either = ", ".join(f"optional.of({literal(each)})" for each in (items, [*items, inputs_item()]))
     claim = "v.?persistentVolumeClaim"
@@ -211,12 +175,12 @@ def _volumes() -> dict[str, str]:
     return forbid(
         f"variables.pod.?volumes.orValue([]).all(v, size(v) == 2 && ({' || '.join(f'({kind})' for kind in kinds)}))",
         "spec.template.spec.volumes: pods of phases have scratch space, their phase file, a short-lived token, and the "
-        f"store, libraries, models and Secrets that the chart's values name, no others; {_WEBHOOKS}",
+        f"store, libraries, models and Secrets that the chart's values name, no others; {WEBHOOKS}",
     )
 
 
 def _mounts() -> list[dict[str, str]]:
-    places = {mount["name"]: mount["mountPath"] for mount in _skeleton_pod()["containers"][0]["volumeMounts"]}
+    places = {mount["name"]: mount["mountPath"] for mount in skeleton_pod()["containers"][0]["volumeMounts"]}
     places |= {"models": MODELS_ROOT, "fetch": FETCH_CREDENTIALS}
     whole = "!has(m.subPath)"
     read = "m.?readOnly.orValue(false)"
@@ -262,40 +226,30 @@ def _mounts() -> list[dict[str, str]]:
 
 
 def jobs_policy() -> dict[str, Any]:
-    """What Jobs the operator may create."""
-    variables = {
-        "labels": "object.metadata.?labels.orValue({})",
-        "owners": "object.metadata.?ownerReferences.orValue([])",
-        "podLabels": "object.spec.template.?metadata.?labels.orValue({})",
-        "pod": "object.spec.template.spec",
-        "containers": "variables.pod.containers",
-        "init": "variables.pod.?initContainers.orValue([])",
-        "all": "variables.init + variables.containers",
+    """What Jobs of phases the operator may create."""
+    variables = VARIABLES | {
         "program": f"variables.init.filter(k, k.name == '{c.CONTAINER_PROGRAM}')",
         "own": f"variables.containers + variables.init.filter(k, k.name != '{c.CONTAINER_PROGRAM}')",
         "ownFolder": (
             f"request.namespace + '/' + variables.labels[?'{c.LABEL_UID}'].orValue('') + '/' + "
             f"variables.labels[?'{c.LABEL_PHASE}'].orValue('')"
         ),
-        # From the values; their schema admits nothing that would end a string of YAML or CEL.
-        "repositories": '{{ include "audiojob.phaseRepositories" . }}',
         "libraries": '{{ include "audiojob.libraryMounts" . }}.filter(l, l.namespace == request.namespace)',
-        "inBucket": '{{ eq .Values.store.kind "S3" }}',
-        "models": "{{ .Values.models.enabled }}",
         "fetchSecret": "{{ .Values.fetch.secret }}",
     }
-    return _policy(
+    return operator_policy(
         JOBS_NAME,
         {"apiGroups": ["batch"], "operations": ["CREATE", "UPDATE"], "resources": ["jobs"]},
-        variables=[{"name": name, "expression": expression} for name, expression in variables.items()],
+        when=f"!{IS_WORKER}",
+        variables=named(variables),
         validations=[*_metadata(), *_pod(), *_containers(), _volumes(), *_mounts()],
     )
 
 
 def revisions_policy() -> dict[str, Any]:
     """What ControllerRevisions the operator may create: its own. Other controllers trust theirs."""
-    ours = " && ".join(f"object.metadata.?labels[?'{key}'] == optional.of('{value}')" for key, value in _OURS.items())
-    return _policy(
+    ours = " && ".join(f"object.metadata.?labels[?'{key}'] == optional.of('{value}')" for key, value in OURS.items())
+    return operator_policy(
         REVISIONS_NAME,
         {"apiGroups": ["apps"], "operations": ["CREATE", "UPDATE"], "resources": ["controllerrevisions"]},
         validations=[
@@ -310,16 +264,17 @@ def revisions_policy() -> dict[str, Any]:
 
 
 def events_policy() -> dict[str, Any]:
-    """What the operator may tell: of AudioJobs, in its own name."""
-    return _policy(
+    """What the operator may tell: of AudioJobs and pools of workers, in its own name."""
+    return operator_policy(
         EVENTS_NAME,
         {"apiGroups": [""], "operations": ["CREATE", "UPDATE"], "resources": ["events"]},
         validations=[
             forbid(
-                "object.involvedObject.?kind == optional.of('AudioJob') && "
+                "object.involvedObject.?kind.orValue('') in ['AudioJob', 'AudioWorkerPool'] && "
                 f"object.involvedObject.?apiVersion.orValue('').startsWith('{c.GROUP}/') && "
                 f"object.?source.?component == optional.of('{c.MANAGER_OPERATOR}')",
-                f"involvedObject: events of {c.MANAGER_OPERATOR} are about AudioJobs; name one, and the source",
+                f"involvedObject: events of {c.MANAGER_OPERATOR} are about AudioJobs and AudioWorkerPools; name one, "
+                "and the source",
             )
         ],
     )
@@ -329,7 +284,7 @@ def deletions_policy() -> dict[str, Any]:
     """What the operator may delete: what it has made, and AudioJobs that have ended."""
     managed = f"oldObject.metadata.?labels[?'{c.LABEL_MANAGED_BY}'] == optional.of('{c.MANAGER_OPERATOR}')"
     ended = literal([state.value for state in State if state.finished])
-    return _policy(
+    return operator_policy(
         DELETIONS_NAME,
         {
             "apiGroups": ["batch", "apps", c.GROUP],
@@ -352,7 +307,7 @@ def deletions_policy() -> dict[str, Any]:
 
 def policies() -> list[dict[str, Any]]:
     """All policies for the operator."""
-    return [jobs_policy(), revisions_policy(), events_policy(), deletions_policy()]
+    return [jobs_policy(), workers_policy(), revisions_policy(), events_policy(), deletions_policy()]
 
 
 def to_text() -> str:

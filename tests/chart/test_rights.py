@@ -42,6 +42,8 @@ RIGHTS = {
         "audiojobs.dev/audiopipelines: get list watch",
         "audiojobs.dev/audioqueues/status: patch",
         "audiojobs.dev/audioqueues: get list watch",
+        "audiojobs.dev/audioworkerpools/status: patch",
+        "audiojobs.dev/audioworkerpools: get list watch",
         "core/nodes: get list watch",
     ],
     "audiojob-demo/audiojob-operator": [
@@ -50,7 +52,7 @@ RIGHTS = {
         "batch/jobs: get list watch create delete",
         "core/configmaps['audiojob-models']: get list watch",
         "core/events: create",
-        "core/pods: get list watch",
+        "core/pods: get list watch patch",
     ],
     "audiojob-system/audiojob-operator-lease": [
         "coordination.k8s.io/leases: create",

@@ -1,8 +1,9 @@
 """The ValidatingAdmissionPolicies for Jobs and pods of phases as they run.
 
 ``python -m audiojob_types.generate.children_policy FILE`` writes them. The operator may patch pods only to tell one its
-inputs that began early, once, with the time that it may take; RBAC alone would let it change images. What our own
-labels and annotations say of a Job or pod is the operator's word, so nobody else changes them.
+inputs that began early, once, with the time that it may take, and to tell a worker its work, again and again; RBAC
+alone would let it change images. What our own labels and annotations say of a Job or pod is the operator's word, so
+nobody else changes them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from audiojob_types import constants as c
 from audiojob_types.generate.admission_policy import OF_THE_OPERATOR, forbid, policy_of, template, write
+from audiojob_types.workers.order import MAX_ORDER_BYTES
 
 TELLING_NAME: Final = "audiojob-operator-pods"
 WORDS_NAME: Final = "audiojob-children"
@@ -28,7 +30,6 @@ def _same_but(new: str, old: str, but: str) -> str:
 
 def telling_policy() -> dict[str, Any]:
     """What the operator may change of a pod."""
-    inputs = f"'{c.ANNOTATION_INPUTS}'"
     return policy_of(
         TELLING_NAME,
         {"apiGroups": [""], "operations": ["UPDATE"], "resources": ["pods", "pods/*"]},
@@ -36,6 +37,7 @@ def telling_policy() -> dict[str, Any]:
         variables=[
             {"name": "new", "expression": "object.metadata.?annotations.orValue({})"},
             {"name": "old", "expression": "oldObject.metadata.?annotations.orValue({})"},
+            {"name": "isWorker", "expression": f"oldObject.metadata.?labels[?'{c.LABEL_POOL}'].hasValue()"},
         ],
         validations=[
             forbid(
@@ -43,24 +45,42 @@ def telling_policy() -> dict[str, Any]:
                 f"oldObject.metadata.?labels[?'{c.LABEL_MANAGED_BY}'] == optional.of('{c.MANAGER_OPERATOR}')",
                 "metadata.labels: the operator changes no pods but those of its Jobs; leave others alone",
             ),
-            forbid(
-                f"variables.old[?{inputs}] == optional.of('') && variables.new[?{inputs}].orValue('') != '' && "
-                + _same_but("variables.new", "variables.old", f"[{inputs}]"),
-                f"metadata.annotations: a pod is told its inputs once, in {c.ANNOTATION_INPUTS}, where that is empty; "
-                "leave the other annotations as they are",
-            ),
+            *_annotations(),
             forbid(
                 _same_but("object.metadata", "oldObject.metadata", _VERSIONS),
                 "metadata: the operator changes nothing of a pod but that annotation; leave labels and owners alone",
             ),
             forbid(
                 _same_but("object.spec", "oldObject.spec", f"['{_DEADLINE}']")
-                + f" && (!has(oldObject.spec.{_DEADLINE}) || "
+                + f" && ((!variables.isWorker && !has(oldObject.spec.{_DEADLINE})) || "
                 f"object.spec.?{_DEADLINE} == oldObject.spec.?{_DEADLINE})",
-                f"spec: with its inputs a pod is given its {_DEADLINE}, if it has none; leave all else, such as images",
+                f"spec: with its inputs a pod is given its {_DEADLINE}, if it has none and is no worker; leave all "
+                "else, such as images",
             ),
         ],
     )
+
+
+def _annotations() -> list[dict[str, str]]:
+    inputs, work = f"'{c.ANNOTATION_INPUTS}'", f"'{c.ANNOTATION_WORK}'"
+    return [
+        forbid(
+            f"variables.isWorker || (variables.old[?{inputs}] == optional.of('') && "
+            f"variables.new[?{inputs}].orValue('') != '' && "
+            + _same_but("variables.new", "variables.old", f"[{inputs}]")
+            + ")",
+            f"metadata.annotations: a pod is told its inputs once, in {c.ANNOTATION_INPUTS}, where that is empty; "
+            "leave the other annotations as they are",
+        ),
+        forbid(
+            f"!variables.isWorker || ({work} in variables.old && variables.new[?{work}].orValue('') != '' && "
+            f"size(bytes(variables.new[?{work}].orValue(''))) <= {MAX_ORDER_BYTES} && "
+            + _same_but("variables.new", "variables.old", f"[{work}]")
+            + ")",
+            f"metadata.annotations: a worker is told its work in {c.ANNOTATION_WORK}, if it was made with one, in at "
+            f"most {MAX_ORDER_BYTES} bytes; leave the other annotations as they are",
+        ),
+    ]
 
 
 def words_policy() -> dict[str, Any]:

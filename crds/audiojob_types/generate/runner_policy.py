@@ -3,6 +3,9 @@
 ``python -m audiojob_types.generate.runner_policy FILE`` writes it. RBAC lets a runner patch the status of any
 AudioJob of its namespace; this policy leaves it the progress of the one phase that its pod runs. Who the pod is comes
 from the claims of the pod-bound token, which the API server checked, never from the request's body.
+
+A worker runs phases of many AudioJobs, and is known by its uid: a pod of the same name is another one. It alone says
+in the status how a phase ended; other pods leave that in their termination message.
 """
 
 from __future__ import annotations
@@ -12,18 +15,21 @@ from typing import Any, Final
 from audiojob_types.constants import MANAGER_RUNNER, RUNNER_SERVICE_ACCOUNT
 from audiojob_types.generate.admission_policy import policy_of, template, write
 from audiojob_types.resources.job import AudioJobStatus, PhaseState
+from audiojob_types.workers.order import RESULT_HEAD
 
 NAME: Final = "audiojob-runner-progress"
 # What a runner writes; each has validations of its own below. Every other field must stay as it is.
 RUNNER_FIELDS: Final = frozenset({"progress", "percent", "nodeName"})
 
 _POD_NAME: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/pod-name'][?0].orValue('')"
+_POD_UID: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/pod-uid'][?0].orValue('')"
 _NODE_NAME: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/node-name'][?0]"
 # A Job names its pods <job>-<5 characters>. The length is compared too: one phase's Job name may begin another's.
 _OWN_PHASES: Final = (
     "oldObject.?status.?phases.orValue([]).filter(p, "
     f"p.state == '{PhaseState.RUNNING}' && has(p.jobName) && p.jobName != '' && "
-    "variables.podName.startsWith(p.jobName + '-') && size(variables.podName) == size(p.jobName) + 6)"
+    "variables.podName.startsWith(p.jobName + '-') && size(variables.podName) == size(p.jobName) + 6 && "
+    "(!has(p.podUID) || (p.podUID == variables.podUID && variables.podUID != '')))"
 )
 # The API server keeps ten writers that update; what older ones wrote it puts together under this name.
 _MERGED_MANAGERS: Final = "ancient-changes"
@@ -69,6 +75,30 @@ def _percent_validations() -> list[dict[str, str]]:
     ]
 
 
+def _worker_validations() -> list[dict[str, str]]:
+    """What a worker's pod alone may say: that it began the attempt, and how that ended, once."""
+    old, new = "variables.old[?p.name]", "variables.new[?p.name]"
+    same_result, same_begun = (f"{new}.?{field} == {old}.?{field}" for field in ("result", "begun"))
+    before, after = RESULT_HEAD.split("%s")
+    head = f"'{before}' + string(p.attempt) + '{after}'"
+    return [
+        _validation(
+            f"variables.own.all(p, has(p.podUID) || ({same_result} && {same_begun}))",
+            "only a worker may report begun and result; other pods leave how they ended in their termination message",
+        ),
+        # What an earlier attempt left there may stay or go: the text itself says which attempt it is of.
+        _validation(
+            f"variables.own.all(p, {same_result} || (!{old}.?result.orValue('').startsWith({head}) && "
+            f"(!{new}.?result.hasValue() || {new}.?result.orValue('').startsWith({head}))))",
+            "progress.result must be of the attempt that the phase is at, and may be written once",
+        ),
+        _validation(
+            f"variables.own.all(p, {same_begun} || {new}.?begun == optional.of(true))",
+            "progress.begun may become true and must stay so",
+        ),
+    ]
+
+
 def _validations() -> list[dict[str, str]]:
     own_entry = "variables.own.all(p, {})"
     return [
@@ -106,6 +136,7 @@ def _validations() -> list[dict[str, str]]:
             own_entry.format("p.name in variables.new && variables.new[p.name].attempt == p.attempt"),
             "progress must carry the attempt that the phase is at",
         ),
+        *_worker_validations(),
         *_percent_validations(),
         _validation(
             "object.?status.?nodeName == oldObject.?status.?nodeName || "
@@ -132,6 +163,7 @@ def policy() -> dict[str, Any]:
         variables=[
             {"name": "isReport", "expression": _IS_REPORT},
             {"name": "podName", "expression": _POD_NAME},
+            {"name": "podUID", "expression": _POD_UID},
             {"name": "own", "expression": _OWN_PHASES},
             {"name": "managers", "expression": "object.?metadata.?managedFields.orValue([])"},
             {"name": "oldManagers", "expression": "oldObject.?metadata.?managedFields.orValue([])"},

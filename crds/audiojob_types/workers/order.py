@@ -22,6 +22,8 @@ WORK_FILE: Final = "/etc/audiojob/work.json"
 MAX_ORDER_BYTES: Final = 200 * 1024  # an annotation's limit is 256 KiB for all of them
 MAX_TOLD: Final = 2  # the phase at work and the one to come
 MAX_PRELOADED: Final = 8
+RESULT_HEAD: Final = '{"attempt":%s,'
+"""How the text of a :class:`ReportedEnd` begins, with its attempt. The admission policy knows its attempt by that."""
 
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][-_.A-Za-z0-9]*$", max_length=63)]
 

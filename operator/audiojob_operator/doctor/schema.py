@@ -13,11 +13,13 @@ from audiojob_types.constants import GROUP, VERSION
 from audiojob_types.resources.job import AudioJobSpec, AudioJobStatus
 from audiojob_types.resources.pipeline import AudioPipelineSpec, AudioPipelineStatus
 from audiojob_types.resources.queue import AudioQueueSpec, AudioQueueStatus
+from audiojob_types.workers.pool import AudioWorkerPoolSpec, AudioWorkerPoolStatus
 
 MODELS: Final[dict[str, dict[str, type[BaseModel]]]] = {
     f"audiojobs.{GROUP}": {"spec": AudioJobSpec, "status": AudioJobStatus},
     f"audiopipelines.{GROUP}": {"spec": AudioPipelineSpec, "status": AudioPipelineStatus},
     f"audioqueues.{GROUP}": {"spec": AudioQueueSpec, "status": AudioQueueStatus},
+    f"audioworkerpools.{GROUP}": {"spec": AudioWorkerPoolSpec, "status": AudioWorkerPoolStatus},
 }
 """The models of each CRD, by its name."""
 

@@ -21,6 +21,7 @@ from audiojob_kube.resources import (
     AUDIOJOBS,
     AUDIOPIPELINES,
     AUDIOQUEUES,
+    AUDIOWORKERPOOLS,
     CONFIGMAPS,
     CONTROLLERREVISIONS,
     EVENTS,
@@ -62,7 +63,6 @@ class Right:
     resource: Resource
     verbs: tuple[str, ...]
     subresource: str = ""
-    overlap: bool = False  # only where pods may begin before their inputs are there
 
 
 _READ: Final = ("get", "list", "watch")
@@ -74,13 +74,14 @@ RIGHTS: Final = (
     Right(Scope.CLUSTER, AUDIOPIPELINES, ("patch",), "status"),
     Right(Scope.CLUSTER, AUDIOQUEUES, _READ),
     Right(Scope.CLUSTER, AUDIOQUEUES, ("patch",), "status"),
+    Right(Scope.CLUSTER, AUDIOWORKERPOOLS, _READ),
+    Right(Scope.CLUSTER, AUDIOWORKERPOOLS, ("patch",), "status"),
     Right(Scope.CLUSTER, NODES, _READ),
     Right(Scope.LEASE, LEASES, ("create",)),
     Right(Scope.NAMED_LEASE, LEASES, ("get", "patch")),
     Right(Scope.JOB_NAMESPACES, AUDIOJOBS, ("delete",)),
     Right(Scope.JOB_NAMESPACES, JOBS, (*_READ, "create", "delete")),
-    Right(Scope.JOB_NAMESPACES, PODS, _READ),
-    Right(Scope.JOB_NAMESPACES, PODS, ("patch",), overlap=True),
+    Right(Scope.JOB_NAMESPACES, PODS, (*_READ, "patch")),  # what they are told; a policy allows no more
     Right(Scope.JOB_NAMESPACES, CONTROLLERREVISIONS, (*_READ, "create", "delete")),
     Right(Scope.JOB_NAMESPACES, EVENTS, ("create",)),
     Right(Scope.MODELS, CONFIGMAPS, _READ),
@@ -138,7 +139,6 @@ def required(settings: OperatorSettings) -> tuple[Access, ...]:
     return tuple(
         Access(verb, right.resource, right.subresource, namespace, name)
         for right in RIGHTS
-        if settings.overlap.enabled or not right.overlap
         for namespace, name in places[right.scope]
         for verb in right.verbs
     )

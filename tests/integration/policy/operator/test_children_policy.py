@@ -1,4 +1,6 @@
-"""What may be changed of Jobs and pods of phases: the operator tells a pod its inputs once, and nobody else any."""
+"""What may be changed of Jobs and pods of phases: the operator tells a pod its inputs once, a worker its work again and
+again, and nobody else tells any.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from audiojob_operator.building.telling import inputs_patch
 from audiojob_operator.records.plan import Telling
 from audiojob_types import constants as c
 from audiojob_types.generate.children_policy import TELLING_NAME, WORDS_NAME
+from audiojob_types.workers.order import MAX_ORDER_BYTES
 
 pytestmark = pytest.mark.integration
 
@@ -36,12 +39,13 @@ class Pods:
         self.path = f"/api/v1/namespaces/{account.namespace}/pods"
         self.jobs = f"/apis/batch/v1/namespaces/{account.namespace}/jobs"
 
-    def named(self, name: str, inputs: str | None = "", **more: Any) -> Object:
-        """The pod of that name; made if it is not there."""
+    def named(self, name: str, inputs: str | None = "", work: str | None = None, **more: Any) -> Object:
+        """The pod of that name; made if it is not there. ``work``: a worker's, which has no inputs."""
         try:
             found: Object = self.rest.request("GET", f"{self.path}/{name}")
         except RestError:
             annotations = {c.ANNOTATION_PHASE: "{}"} | ({c.ANNOTATION_INPUTS: inputs} if inputs is not None else {})
+            annotations = annotations if work is None else {c.ANNOTATION_WORK: work}
             labels = more.pop("labels", OURS)
             body = {
                 "metadata": {"name": name, "labels": labels, "annotations": annotations},
@@ -65,7 +69,7 @@ class Pods:
 
 @pytest.fixture(scope="module")
 def pods(apiserver: LocalApiServer) -> Iterator[Pods]:
-    with installed(apiserver, {**FOLDER, "overlap": {"enabled": True}}) as account:
+    with installed(apiserver, FOLDER) as account:
         apiserver.ensure_service_account(account.namespace, c.RUNNER_SERVICE_ACCOUNT)
         found = Pods(account)
         probe = found.named("probe")
@@ -134,6 +138,73 @@ def test_the_operator_tells_no_inputs_to_a_pod_that(pods: Pods, made: dict[str, 
     told = {"op": "add", "path": INPUTS, "value": "{}"}
     answer = pods.by_operator(pod, [told, {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 20}])
     assert (answer.status, TELLING_NAME in answer.message) == (403, True), answer.message
+
+
+# ---------------------------------------------------------------- workers
+
+
+WORK = "/metadata/annotations/audiojobs.dev~1work"
+POOL = {c.LABEL_MANAGED_BY: c.MANAGER_OPERATOR, c.LABEL_POOL: "gpu"}
+
+
+def worker_of(pods: Pods, name: str) -> Object:
+    return pods.named(name, labels=POOL, work='{"pool":"gpu"}')
+
+
+def test_the_operator_tells_a_worker_its_work_again_and_again(pods: Pods) -> None:
+    for told in ('{"told":1}', "x" * MAX_ORDER_BYTES, '{"pool":"gpu"}'):
+        pod = worker_of(pods, "worker")
+        old = pod["metadata"]["annotations"][c.ANNOTATION_WORK]
+        uid = {"op": "test", "path": "/metadata/uid", "value": pod["metadata"]["uid"]}
+        change = [uid, {"op": "test", "path": WORK, "value": old}, {"op": "replace", "path": WORK, "value": told}]
+        answer = pods.by_operator(pod, change, stored=True)
+        assert answer.status == 200, answer.message
+    assert worker_of(pods, "worker")["metadata"]["annotations"][c.ANNOTATION_WORK] == '{"pool":"gpu"}'
+
+
+REFUSED_OF_A_WORKER: dict[str, Object] = {
+    "too much": {"op": "replace", "path": WORK, "value": "x" * (MAX_ORDER_BYTES + 1)},
+    "too many bytes": {"op": "replace", "path": WORK, "value": "é" * (MAX_ORDER_BYTES // 2 + 1)},
+    "nothing": {"op": "replace", "path": WORK, "value": ""},
+    "no work any more": {"op": "remove", "path": WORK},
+    "its inputs": {"op": "add", "path": INPUTS, "value": "{}"},
+    "a deadline": {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 60},
+    "another pool": {"op": "replace", "path": "/metadata/labels/audiojobs.dev~1pool", "value": "cpu"},
+    "no pool": {"op": "remove", "path": "/metadata/labels/audiojobs.dev~1pool"},
+    "another image": IMAGE,
+    "an owner": REFUSED["an owner"],
+}
+
+
+@pytest.mark.parametrize("operation", REFUSED_OF_A_WORKER.values(), ids=REFUSED_OF_A_WORKER.keys())
+def test_the_operator_may_not_change_of_a_worker(pods: Pods, operation: Object) -> None:
+    telling = {"op": "replace", "path": WORK, "value": "{}"}
+    more = [] if operation["path"] == WORK else [telling]
+    answer = pods.by_operator(worker_of(pods, "worker-changed"), [*more, operation])
+    assert (answer.status, TELLING_NAME in answer.message) == (403, True), answer.message
+
+
+MADE: dict[str, dict[str, Any]] = {
+    "has no pool": {"labels": OURS, "work": "{}"},
+    "was made without work": {"labels": POOL},
+    "is somebody else's": {"labels": {c.LABEL_POOL: "gpu"}, "work": "{}"},
+}
+
+
+@pytest.mark.parametrize("made", MADE.values(), ids=MADE.keys())
+def test_the_operator_tells_no_work_to_a_pod_that(pods: Pods, made: dict[str, Any]) -> None:
+    pod = pods.named(f"no-worker-{len(made)}-{len(made['labels'])}", **made)
+    answer = pods.by_operator(pod, [{"op": "add", "path": WORK, "value": '{"told":[]}'}])
+    assert (answer.status, TELLING_NAME in answer.message) == (403, True), answer.message
+
+
+def test_nobody_else_tells_a_worker(pods: Pods) -> None:
+    worker_of(pods, "worker")
+    for path in (f"{pods.path}/worker", f"{pods.path}/worker/status"):
+        assert WORDS_NAME in pods.by_admin(path, [{"op": "replace", "path": WORK, "value": "{}"}])
+
+
+# ---------------------------------------------------------------- everybody else
 
 
 WORDS: dict[str, Object] = {

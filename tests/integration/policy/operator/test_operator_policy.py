@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import pytest
 from tests.integration.policy.operator.account import BUCKET, FOLDER, PROBE, Account, Object, installed, moved
 from tests.integration.policy.operator.job_changes import SENTENCES, first
+from tests.integration.policy.operator.worker_changes import SENTENCES as OF_WORKERS
+from tests.integration.policy.operator.worker_changes import worker_job
 from tests.unit.operator import goldens
 from tests.unit.operator.builders import SETTINGS, URL, World, audio_job, phase, phase_input_of, pipeline, with_settings
 from tests.unit.operator.building.test_mounts import whole_jobs
@@ -21,6 +23,7 @@ from audiojob_operator.operator_policy import DELETIONS_NAME, EVENTS_NAME, JOBS_
 from audiojob_operator.reconciling.events import event_object
 from audiojob_operator.records.libraries import Library
 from audiojob_operator.records.plan import EventRecord
+from audiojob_operator.worker_policy import WORKERS_NAME
 from audiojob_types import constants as c
 from audiojob_types.generate import status_policy
 from audiojob_types.resources.metadata import Metadata
@@ -71,6 +74,13 @@ def test_with_a_bucket_its_jobs_are_taken_and_volumes_of_other_values_are_refuse
         for job in filter(in_bucket, built()):
             answer = account.create(JOBS, moved(job, account.namespace))
             assert answer.status == 201, f"{job['metadata']['name']}: {answer.message}"
+        assert account.create(JOBS, without_models(worker_job(account.namespace, bucket=True))).status == 201
+        for refused in (
+            worker_job(account.namespace, bucket=True),
+            without_models(worker_job(account.namespace)),
+        ):
+            answer = account.create(JOBS, refused)
+            assert (answer.status, "spec.template.spec.volumes: " in answer.message) == (403, True), answer.message
         attacked = next(filter(in_bucket, built()))
         others: dict[str, Object] = {
             "store": {"persistentVolumeClaim": {"claimName": c.STORE_CLAIM}},
@@ -84,6 +94,14 @@ def test_with_a_bucket_its_jobs_are_taken_and_volumes_of_other_values_are_refuse
             volumes[:] = [*(each for each in volumes if each["name"] != name), {"name": name, **source}]
             answer = account.create(JOBS, job)
             assert (answer.status, "spec.template.spec.volumes: " in answer.message) == (403, True), name
+
+
+def without_models(job: Object) -> Object:
+    """The Job of a worker, where no models are installed."""
+    pod = job["spec"]["template"]["spec"]
+    for each in (pod["volumes"], pod["containers"][1]["volumeMounts"]):
+        each[:] = [member for member in each if member["name"] != "models"]
+    return job
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +133,23 @@ def test_a_job_is_refused_with(folder: Account, sentence: str) -> None:
     assert field in answer.message
 
 
+@pytest.mark.parametrize("gpus", [0, 2])
+def test_the_job_of_a_worker_is_taken(folder: Account, gpus: int) -> None:
+    answer = folder.create(JOBS, worker_job(folder.namespace, gpus=gpus))
+    assert answer.status == 201, answer.message
+
+
+@pytest.mark.parametrize("sentence", OF_WORKERS)
+def test_the_job_of_a_worker_is_refused_with(folder: Account, sentence: str) -> None:
+    field, change = OF_WORKERS[sentence]
+    job = worker_job(folder.namespace)
+    change(job)
+    answer = folder.create(JOBS, job)
+    assert answer.status == 403, answer.message or "it was taken"
+    assert WORKERS_NAME in answer.message
+    assert field in answer.message
+
+
 def test_a_job_goes_on_with_images_of_an_earlier_repository(folder: Account) -> None:
     job = moved(goldens.built("download-from-url"), folder.namespace)
     first(job)["image"] = "docker.io/before/runner@sha256:" + "1" * 64
@@ -139,6 +174,8 @@ def test_the_operators_revisions_and_events_are_taken_and_others_refused(folder:
     about = Metadata(name="song", namespace=folder.namespace, uid="u")
     event = event_object(EventRecord("song.1", "Normal", "PhaseStarted", "It began."), about, "me", datetime.now(UTC))
     assert folder.create(EVENTS, event).status == 201
+    pool = {**event["involvedObject"], "kind": "AudioWorkerPool", "name": "gpu"}
+    assert folder.create(EVENTS, {**event, "involvedObject": pool}).status == 201
     for involved in ({"kind": "Pod", "apiVersion": "v1"}, {"apiVersion": "example.org/v1"}):
         answer = folder.create(EVENTS, {**event, "involvedObject": {**event["involvedObject"], **involved}})
         assert (answer.status, EVENTS_NAME in answer.message) == (403, True)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from pydantic import Field, create_model
 
+from audiojob_types.contract import Outcome, PhaseResult
 from audiojob_types.generate import runner_policy as module
 from audiojob_types.generate.admission_policy import bind, template
 from audiojob_types.generate.runner_policy import NAME, RUNNER_FIELDS, operator_fields, policy
 from audiojob_types.resources.job import AudioJobStatus
+from audiojob_types.workers.order import RESULT_HEAD, ReportedEnd
 
 ROOT = Path(__file__).parents[4]
 
@@ -42,6 +44,11 @@ def test_every_refusal_is_forbidden_and_says_why() -> None:
     assert all("must" in message or "may" in message for message in messages)
     unprocessable = {each["message"] for each in policy()["spec"]["validations"] if each["reason"] != "Forbidden"}
     assert unprocessable == {"status.percent must not fall"}, "to be reported again without it"
+
+
+def test_the_text_of_a_result_begins_as_the_policy_knows_it() -> None:
+    end = ReportedEnd(attempt=12, exit_code=0, result=PhaseResult(outcome=Outcome.FAILED))
+    assert end.to_text().startswith(RESULT_HEAD % 12)
 
 
 def test_it_fails_closed_and_denies() -> None:
