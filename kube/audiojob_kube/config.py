@@ -1,6 +1,6 @@
 """How to reach the API server: the pod's service account, else a kubeconfig file.
 
-The `kubernetes` package reads both (certificates, tokens, exec plugins); nothing else of it is used.
+A kubeconfig is read by :mod:`audiojob_kube.kubeconfig`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-
-from kubernetes.client import Configuration
-from kubernetes.config import ConfigException, kube_config, load_incluster_config, load_kube_config
+from urllib.request import getproxies, proxy_bypass
 
 from audiojob_kube.errors import ConfigError
 
@@ -32,9 +30,8 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _IN_CLUSTER_VARIABLE = "KUBERNETES_SERVICE_HOST"
-_BEARER = "bearer "
 TOKEN_LIFETIME_SECONDS = 60.0
 
 
@@ -134,110 +131,72 @@ def load_connection(kubeconfig: Path | None = None, context: str | None = None) 
     """
     if kubeconfig is None and context is None and os.environ.get(_IN_CLUSTER_VARIABLE):
         return _in_cluster()
-    return _from_kubeconfig(kubeconfig, context)
+    # Here alone: the `kubernetes` package takes 9 MB, and pods have no kubeconfig.
+    from audiojob_kube.kubeconfig import from_kubeconfig  # noqa: PLC0415
+
+    return from_kubeconfig(kubeconfig, context)
 
 
 def _in_cluster() -> Connection:
-    def read(_refused: bool) -> str | None:
-        return _bearer_token(_in_cluster_configuration())
-
-    configuration = _in_cluster_configuration()
-    namespace = _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else "default"
-    return _connection(configuration, RefreshingToken(read), namespace)
-
-
-def _in_cluster_configuration() -> Configuration:
-    configuration = Configuration()
-    try:
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    except ConfigException as error:
-        raise ConfigError(
-            f"${_IN_CLUSTER_VARIABLE} is set, but the pod's service account is not usable: {error} "
-            "Mount the service account token (automountServiceAccountToken: true), or name a kubeconfig."
-        ) from error
-    return configuration
-
-
-def _from_kubeconfig(kubeconfig: Path | None, context: str | None) -> Connection:
-    path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
-    paths = [Path(part).expanduser() for part in path.split(os.pathsep) if part]
-    if not any(part.is_file() for part in paths):
-        raise ConfigError(
-            f"No cluster to talk to: not inside a pod, and there is no kubeconfig at {path}. "
-            "Name one by $KUBECONFIG or the kubeconfig option."
-        )
-    path = os.pathsep.join(str(part) for part in paths)
-    configuration = _kubeconfig_configuration(path, context)
-    namespace = _context_namespace(path, context)
-    if _bearer_token(configuration) is None:
-        return _connection(configuration, StaticToken(), namespace)
-
-    def read(refused: bool) -> str | None:
-        nonlocal configuration
-        # Reading all of it again finds a rotated token file; it would also run an exec plugin, which
-        # the hook behind _bearer_token does only when its answer has expired.
-        if refused:
-            configuration = _kubeconfig_configuration(path, context)
-        return _bearer_token(configuration)
-
-    return _connection(configuration, RefreshingToken(read), namespace)
-
-
-def _kubeconfig_configuration(path: str, context: str | None) -> Configuration:
-    configuration = Configuration()
-    try:
-        load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=path, context=context, client_configuration=configuration, persist_config=False
-        )
-    except ConfigException as error:
-        raise ConfigError(f"The kubeconfig {path} is not usable: {error}") from error
-    except Exception as error:
-        # The package lets YAML errors, bad base64 and missing keys escape as they are.
-        raise ConfigError(f"The kubeconfig {path} is not usable: {type(error).__name__}: {error}") from error
-    return configuration
-
-
-def _context_namespace(path: str, context: str | None) -> str:
-    contexts, active = kube_config.list_kube_config_contexts(config_file=path)  # type: ignore[no-untyped-call]
-    chosen = next((entry for entry in contexts if entry["name"] == context), active)
-    namespace: str | None = chosen["context"].get("namespace")
-    return namespace or "default"
-
-
-def _bearer_token(configuration: Configuration) -> str | None:
-    header: str | None = configuration.get_api_key_with_prefix("BearerToken")
-    if not header:
-        return None
-    token = header[len(_BEARER) :] if header.lower().startswith(_BEARER) else header
-    return token.strip()
-
-
-def _connection(configuration: Configuration, token: TokenProvider, namespace: str) -> Connection:
+    host, port = os.environ[_IN_CLUSTER_VARIABLE], os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
+    _account_file("token")
+    authority = _SERVICE_ACCOUNT / "ca.crt"
+    _account_file(authority.name)
+    namespace = _SERVICE_ACCOUNT / "namespace"
     return Connection(
-        host=configuration.host.rstrip("/"),
-        ssl=_ssl_context(configuration),
-        token=token,
-        namespace=namespace,
-        server_hostname=configuration.tls_server_name or None,
-        proxy=configuration.proxy or None,
+        host=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        ssl=ssl_context(Certificates(str(authority)), host),
+        token=RefreshingToken(lambda _refused: _account_file("token")),
+        namespace=namespace.read_text().strip() if namespace.exists() else "default",
+        proxy=_proxy(host),
     )
 
 
-def _ssl_context(configuration: Configuration) -> ssl.SSLContext | None:
-    if not configuration.host.startswith("https"):
-        return None
+def _proxy(host: str) -> str | None:
+    """What the environment says, as it does for a kubeconfig."""
+    proxies = getproxies()
+    return None if proxy_bypass(host) else proxies.get("https") or proxies.get("all")
+
+
+def _account_file(name: str) -> str:
+    """What the file says. Raises ConfigError."""
     try:
-        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or None)
-        if configuration.cert_file:
-            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        found = (_SERVICE_ACCOUNT / name).read_text().strip()
+    except OSError as error:
+        found, cause = "", str(error)
+    else:
+        cause = f"{_SERVICE_ACCOUNT / name} is empty."
+    if not found:
+        raise ConfigError(
+            f"${_IN_CLUSTER_VARIABLE} is set, but the pod's service account is not usable: {cause} "
+            "Mount the service account token (automountServiceAccountToken: true), or name a kubeconfig."
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Files: of the authority, None for the system's; of the client, if it has one. ``verify``: ask for any at all."""
+
+    authority: str | None
+    client: str | None = None
+    key: str | None = None
+    verify: bool = True
+
+
+def ssl_context(files: Certificates, host: str) -> ssl.SSLContext:
+    """How to trust the API server. Raises ConfigError."""
+    try:
+        context = ssl.create_default_context(cafile=files.authority)
+        if files.client:
+            context.load_cert_chain(files.client, files.key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"The certificates for {configuration.host} cannot be loaded: {error} "
-            f"(CA {configuration.ssl_ca_cert}, client {configuration.cert_file})"
+            f"The certificates for {host} cannot be loaded: {error} (CA {files.authority}, client {files.client})"
         ) from error
     # Python 3.13 began to demand extensions that many clusters' own CAs lack; kubectl does not ask for them.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if not configuration.verify_ssl:
+    if not files.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -11,7 +11,6 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from kubernetes.config import incluster_config
 
 from audiojob_kube import config
 from audiojob_kube.config import ConfigError, RefreshingToken, load_connection
@@ -153,9 +152,7 @@ def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: tuple[str, s
     (folder / "namespace").write_text("audiojob-system")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(folder / "token"))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(folder / "ca.crt"))
-    monkeypatch.setattr(config, "_NAMESPACE_FILE", folder / "namespace")
+    monkeypatch.setattr(config, "_SERVICE_ACCOUNT", folder)
     return folder
 
 
@@ -174,8 +171,12 @@ async def test_a_named_kubeconfig_is_used_even_inside_a_pod(tmp_path: Path) -> N
     assert await load_connection(write_kubeconfig(tmp_path, user={"token": "mine"})).token.get() == "mine"
 
 
-async def test_a_pod_without_a_token_says_what_to_mount(pod: Path) -> None:
-    (pod / "token").unlink()
+@pytest.mark.parametrize("name", ["token", "ca.crt"])
+async def test_a_pod_without_its_account_says_what_to_mount(pod: Path, name: str) -> None:
+    (pod / name).write_text("")
+    with pytest.raises(ConfigError, match="is empty"):
+        load_connection()
+    (pod / name).unlink()
     with pytest.raises(ConfigError, match="automountServiceAccountToken"):
         load_connection()
 

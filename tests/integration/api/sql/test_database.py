@@ -19,7 +19,7 @@ from tests.support.databases.postgres import Postgres
 
 from audiojob_api.sql.database import Database, State
 from audiojob_api.sql.errors import DatabaseError, DatabaseUnavailable
-from audiojob_api.sql.schema import config, upgrade
+from audiojob_api.sql.schema import config, revisions, upgrade
 from audiojob_api.sql.tables import METADATA
 from audiojob_api.sql.tables.archive import WRITER
 from audiojob_api.sql.url import parse
@@ -35,8 +35,9 @@ async def test_the_migrations_make_the_tables_from_each_earlier_version(database
     """From nothing in one go (the fixture), and from the first version forward with a row that stays."""
     async with database.read() as connection:
         assert await connection.run_sync(differences) == []
-    revisions = [each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()]
-    assert revisions[-1] == "0001"
+    walked = [each.revision for each in ScriptDirectory.from_config(config()).walk_revisions()]
+    assert walked[-1] == "0001"
+    assert revisions() == walked[::-1], "the names of the files say the same"
     assert len(ScriptDirectory.from_config(config()).get_heads()) == 1
     async with database.write() as connection:
         await connection.run_sync(METADATA.drop_all)
