@@ -14,6 +14,8 @@ from typing import BinaryIO, Final, NoReturn
 from pydantic import ValidationError
 
 from audiojob_runner.errors import PhaseError
+from audiojob_runner.settings import Paths
+from audiojob_runner.store import open_store
 from audiojob_runner.store.base import Store
 from audiojob_runner.store.manifest import MAX_MANIFEST_BYTES
 from audiojob_runner.task import TaskInput
@@ -25,6 +27,7 @@ from audiojob_types.contract import (
     Manifest,
     ManifestOutput,
     ManifestRef,
+    PhaseInput,
     PhaseInputFile,
     ReadInput,
 )
@@ -36,6 +39,15 @@ FALLBACK_NAME: Final = "input"
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What was fetched before its phase began, where its task cannot write: files by library and key, with their
+    sha256."""
+
+    files: dict[tuple[str, str], tuple[Path, str]] = field(default_factory=dict)
+    manifests: dict[tuple[str, str], Manifest] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Fetcher:
     """Makes inputs local. ``folder`` takes what is fetched; ``on_bytes`` is called with the size of each piece
     and may raise.
@@ -43,6 +55,8 @@ class Fetcher:
     ``held`` takes the open files of a folder store that are read where they lie, by input; None: they are copied like
     any other. Whoever can write there may put another file, or a link, in the place of one whose hash was taken: only
     the open file is surely what was read here.
+
+    What is copied is moved from ``ahead`` where it lies there, or noted in ``into`` for a later one.
     """
 
     store: Store
@@ -51,7 +65,9 @@ class Fetcher:
     on_bytes: Callable[[int], None]
     libraries: Mapping[str, Store] = field(default_factory=dict)
     held: dict[str, BinaryIO] | None = None
-    manifests: dict[tuple[str, str], Manifest] = field(default_factory=dict)  # compared ones, by key and sha256
+    ahead: Ahead = field(default_factory=Ahead)  # its manifests are compared ones, by key and sha256
+    into: Ahead | None = None
+    library: str = ""  # the one that ``store`` is
 
     def expand(self, items: Sequence[PhaseInputFile]) -> tuple[PhaseInputFile, ...]:
         """The inputs one by one, where some stand for all outputs of a phase. Raises :class:`PhaseError`."""
@@ -92,7 +108,7 @@ class Fetcher:
             )
         assert item.key is not None
         if item.library is not None:
-            there = replace(self, store=self.libraries[item.library])
+            there = replace(self, store=self.libraries[item.library], library=item.library)
             return there.fetch(number, item.model_copy(update={"library": None}))
         # Uploads and libraries are people's own folders, where a link to another file of theirs is no fault.
         path = self._local(number, item.name, self.store.without_links(item.key), item.sha256)
@@ -141,7 +157,7 @@ class Fetcher:
         )
 
     def _manifest(self, name: str, ref: ManifestRef) -> Manifest:
-        if (known := self.manifests.get((ref.key, ref.sha256))) is not None:
+        if (known := self.ahead.manifests.get((ref.key, ref.sha256))) is not None:
             return known
         content = self.store.read(ref.key, MAX_MANIFEST_BYTES)
         if content is None:
@@ -163,7 +179,7 @@ class Fetcher:
                 f"Input {name!r}: {ref.key} is the manifest of another phase: of {manifest.phase!r} of AudioJob "
                 f"{manifest.namespace}/{manifest.job}.",
             )
-        self.manifests[(ref.key, ref.sha256)] = manifest
+        self.ahead.manifests[(ref.key, ref.sha256)] = manifest
         return manifest
 
     def _local(self, number: int, name: str, key: str, sha256: str | None) -> Path:
@@ -179,18 +195,32 @@ class Fetcher:
                     self.on_bytes(size)  # the task will read it
                 path = self.store.root / key
             else:
-                found = self.store.size(key)
-                if found is None:
-                    _missing(name, key)
-                self._check_size(name, found)
                 path = self.folder / str(number) / local_name(key)
                 path.parent.mkdir(parents=True)
-                digest = self._copy(self.store.stream(key), path)
+                digest = self._bring(name, key, path)
         except FileNotFoundError:
             _missing(name, key)
         if sha256 is not None and digest != sha256:
             _differs(name, key)
         return path
+
+    def _bring(self, name: str, key: str, path: Path) -> str:
+        """Put the file at that path, by a copy where it was not fetched already; its sha256."""
+        there = self.ahead.files.pop((self.library, key), None)
+        if there is not None:
+            size = there[0].stat().st_size
+            self._check_size(name, size)
+            there[0].rename(path)
+            self.on_bytes(size)
+            return there[1]
+        found = self.store.size(key)
+        if found is None:
+            _missing(name, key)
+        self._check_size(name, found)
+        digest = self._copy(self.store.stream(key), path)
+        if self.into is not None:
+            self.into.files[(self.library, key)] = (path, digest)
+        return digest
 
     def _check_size(self, name: str, size: int) -> None:
         if self.max_bytes is not None and size > self.max_bytes:
@@ -215,6 +245,16 @@ class Fetcher:
                 digest.update(chunk)
                 self.on_bytes(len(chunk))
         return digest.hexdigest()
+
+
+def open_libraries(phase_input: PhaseInput, paths: Paths) -> dict[str, Store]:
+    """Those that inputs are read from, and no others: a bucket needs credentials, a folder its mount."""
+    named = {item.library for item in phase_input.inputs}
+    return {
+        library.name: open_store(library.store, paths.credentials)
+        for library in phase_input.libraries
+        if library.name in named
+    }
 
 
 def _key_of(ref: ManifestRef, output: ManifestOutput) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from audiojob_runner.errors import PhaseError
 from audiojob_runner.phase import usage
+from audiojob_runner.phase.inputs import Ahead
 from audiojob_runner.phase.watchdog import Interruption
 from audiojob_runner.phase.worker import Order, WorkerSpec, result_from_record, run_worker, send_line
 from audiojob_runner.task import TaskResult
@@ -90,10 +91,11 @@ class Worker:
     """One task's process. Made by :meth:`fork` while this process has a single thread, or with one that runs.
 
     ``holds``: inputs may be handed to it as open files of the store. Whoever has one may open it again for writing,
-    wherever the one who opened it could write.
+    wherever the one who opened it could write. ``ahead``: what of them is here already.
     """
 
     holds: bool = True
+    ahead: Ahead | None = None
     most_record_bytes: int = MOST_RECORD_BYTES
     death: Death | None = None
 

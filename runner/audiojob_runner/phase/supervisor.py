@@ -18,7 +18,7 @@ from audiojob_runner.early import wait_for_inputs
 from audiojob_runner.errors import PhaseError, as_phase_error, is_disk_full
 from audiojob_runner.fetch.partial.folder import clear, partial_folders
 from audiojob_runner.phase import result, usage
-from audiojob_runner.phase.inputs import Fetcher, read_inputs
+from audiojob_runner.phase.inputs import Ahead, Fetcher, open_libraries, read_inputs
 from audiojob_runner.phase.logpieces import LogPieces
 from audiojob_runner.phase.process import StartWorker, Worker
 from audiojob_runner.phase.progress import TASK_SHARE, Progress, Tracker
@@ -218,7 +218,7 @@ class _Phase:
             return earlier
         run_dir = self._make_run_dir()
         try:
-            inputs = self._inputs(store, run_dir, worker.holds)
+            inputs = self._inputs(store, run_dir, worker)
             if self._input.donor is not None:
                 _log.info("The inputs are what was recorded: %s stands for this phase.", self._input.donor.key)
                 return self._input.donor
@@ -242,7 +242,7 @@ class _Phase:
             self._held_bytes = max(self._held_bytes, worker.death.peak_bytes)
             self._meter.cpu_elsewhere = worker.death.cpu_seconds
 
-    def _inputs(self, store: Store, run_dir: Path, holds: bool) -> tuple[TaskInput, ...]:
+    def _inputs(self, store: Store, run_dir: Path, worker: Worker) -> tuple[TaskInput, ...]:
         """The task's inputs. Their bytes are hashed before the worker, which decodes them, is told of any."""
         if self._input.task.descriptor.runs_program:
             # The program has run already; what is left of the phase is to collect what it made. The program could
@@ -250,7 +250,7 @@ class _Phase:
             self._read = self._check_inputs(store)
             self._tracker.say(TASK_SHARE, "Collecting the outputs")
             return (made_by_program(self._paths, self._input),)
-        inputs = self._fetch_inputs(store, run_dir, self._held if holds else None)
+        inputs = self._fetch_inputs(store, run_dir, worker)
         self._read = read_inputs(self._input.inputs, inputs)
         return inputs
 
@@ -267,17 +267,13 @@ class _Phase:
         self._meter.made(made.outputs)
         return made
 
-    def _fetch_inputs(self, store: Store, run_dir: Path, held: dict[str, BinaryIO] | None) -> tuple[TaskInput, ...]:
+    def _fetch_inputs(self, store: Store, run_dir: Path, worker: Worker) -> tuple[TaskInput, ...]:
         if any(item.url is None for item in self._input.inputs):
             self._tracker.say(0, "Checking the inputs")
-        # Opened only where they are read from: a bucket needs credentials, a folder its mount.
-        named = {item.library for item in self._input.inputs}
-        libraries = {
-            library.name: open_store(library.store, self._paths.credentials)
-            for library in self._input.libraries
-            if library.name in named
-        }
-        fetcher = Fetcher(store, run_dir / "inputs", self._input.limits.max_input_bytes, self._on_read, libraries, held)
+        held, limit = self._held if worker.holds else None, self._input.limits.max_input_bytes
+        libraries = open_libraries(self._input, self._paths)
+        ahead = worker.ahead or Ahead()
+        fetcher = Fetcher(store, run_dir / "inputs", limit, self._on_read, libraries, held, ahead)
         found = tuple(fetcher.fetch(number, item) for number, item in enumerate(fetcher.expand(self._input.inputs)))
         if self._input.task.descriptor.reads_metadata:
             return found

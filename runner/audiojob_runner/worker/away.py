@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
+from audiojob_runner.phase.inputs import Ahead
 from audiojob_runner.phase.process import Death, Pipes, StartWorker, Worker
 from audiojob_runner.phase.worker import WorkerSpec, send_line
 from audiojob_runner.worker.working import wire
@@ -27,7 +28,7 @@ class AwayWorker(Worker):
     most_record_bytes = 4 * 1024 * 1024
 
 
-def starting(described: socket.socket, phase: socket.socket) -> StartWorker:
+def starting(described: socket.socket, phase: socket.socket, ahead: Ahead) -> StartWorker:
     """Starts the task by the phase's two sockets, which ``work`` has the other ends of."""
 
     def start(spec: WorkerSpec) -> Worker:
@@ -40,7 +41,9 @@ def starting(described: socket.socket, phase: socket.socket) -> StartWorker:
         finally:
             tasks.close()
             described.close()
-        return AwayWorker(_Away(phase), ours)
+        worker = AwayWorker(_Away(phase), ours)
+        worker.ahead = ahead
+        return worker
 
     return start
 

@@ -23,8 +23,8 @@ from audiojob_runner.worker import child as children
 from audiojob_runner.worker import deciding, leftovers, reporting
 from audiojob_runner.worker.ending import ending_of, read_result
 from audiojob_runner.worker.link import Link
-from audiojob_runner.worker.reading import Mark, Unreadable, mark_of, read_head
 from audiojob_runner.worker.state import AtWork, OrderHead, State, ToldPhase
+from audiojob_runner.worker.told.reading import Mark, Unreadable, mark_of, read_head
 from audiojob_types.contract import ExitCode
 from audiojob_types.reasons import Reason
 from audiojob_types.workers.pod import ROOM
@@ -62,6 +62,7 @@ class _Server:
         self._order: OrderHead | None = None
         self._mark: Mark | None = None
         self._child: children.Child | None = None
+        self._ahead: children.Child | None = None
         self._link = Link(paths.scratch / ROOM)
         gc.collect()
         gc.freeze()  # the same for all phases: their collections need not touch it, which would copy its pages
@@ -87,6 +88,8 @@ class _Server:
         self._note_work()
         if self._child is not None and self._child.has_ended():
             self._take_ending(self._child)
+        if self._ahead is not None and self._ahead.has_ended():
+            self._drop()  # its phase begins with another one, and says what is wrong
 
     def _note_work(self) -> None:
         if self._state.work is not self._link.work:
@@ -107,6 +110,11 @@ class _Server:
             case deciding.Refuse(told, error):
                 _log.error("%s/%s: phase %s is refused: %s", told.namespace, told.job, told.phase, error.message)
                 self._note_ending(told, error, now)
+            case deciding.Fetch(told):
+                self._fetch(told)
+            case deciding.Drop():
+                self._drop()
+                self._state = replace(self._state, ahead=None)
             case deciding.Cancel():
                 self._ask_to_end(now)
             case deciding.Kill() if self._child is not None and self._state.at_work is not None:
@@ -122,14 +130,32 @@ class _Server:
 
     def _begin(self, told: ToldPhase, now: float) -> None:
         _log.info("%s/%s: phase %s, attempt %d begins.", told.namespace, told.job, told.phase, told.attempt)
+        child = self._ahead if self._state.ahead == told.identity else None
         try:
-            child = children.fork(told.identity, self._environ, self._paths, self._pod)
+            child = child or children.fork(told.identity, self._environ, self._paths, self._pod)
             child.hand_over(*self._link.hand_over())
         except OSError as error:
             self._note_ending(told, _cannot_fork(error), now)
             return
+        if self._state.ahead == told.identity:
+            self._ahead, self._state = None, replace(self._state, ahead=None)
         self._child = child
         self._state = replace(self._state, at_work=AtWork(told))
+
+    def _fetch(self, told: ToldPhase) -> None:
+        try:
+            self._ahead = children.fork(told.identity, self._environ, self._paths, self._pod)
+        except OSError as error:
+            _log.info("Nothing is fetched ahead: %s", error.strerror or error)
+        self._state = replace(self._state, ahead=told.identity)
+
+    def _drop(self) -> None:
+        """End the child that fetches."""
+        if self._ahead is not None:
+            self._ahead.signal(signal.SIGKILL)
+            os.waitpid(self._ahead.pid, 0)
+            self._ahead.remove()
+            self._ahead = None
 
     def _note_ending(self, told: ToldPhase, error: PhaseError, now: float) -> None:
         made = results.failure(error)
@@ -149,11 +175,11 @@ class _Server:
         assert at_work is not None
         _, status = os.waitpid(child.pid, 0)
         self._child = None
-        clean = leftovers.end_all()
+        clean = leftovers.end_all(keep=() if self._ahead is None else (self._ahead.pid,))
         self._link.wait_until_clear()
         self._note_work()
-        exit_code, made = ending_of(status, read_result(child.result_file))
-        child.remove_files()
+        exit_code, made = ending_of(status, read_result(child.result))
+        child.remove()
         now = time.monotonic()
         _log.info("Phase %s of %s ended with %d.", at_work.told.phase, at_work.told.job, exit_code)
         self._state = deciding.with_end_of_work(self._state, exit_code, made, now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from audiojob_runner.errors import PhaseError
-from audiojob_runner.worker.state import AtWork, Ending, OrderHead, State, ToldPhase, Work
+from audiojob_runner.worker.state import AtWork, Ending, Identity, OrderHead, State, ToldPhase, Work
 from audiojob_types.contract import ExitCode, PhaseResult
 from audiojob_types.descriptor import Served
 from audiojob_types.reasons import Reason
@@ -32,6 +32,18 @@ class Refuse:
 
     told: ToldPhase
     error: PhaseError
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Fork a child for the phase to come, which fetches its inputs."""
+
+    told: ToldPhase
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """End the child that fetches: its phase is not told any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,7 @@ class Wait:
     """Nothing to do for now."""
 
 
-Step = Begin | Refuse | Cancel | Kill | Report | End | Wait
+Step = Begin | Refuse | Fetch | Drop | Cancel | Kill | Report | End | Wait
 
 
 def note(state: State, order: OrderHead | None, now: float) -> State:
@@ -100,7 +112,16 @@ def next_step(state: State, order: OrderHead | None, now: float) -> Step:
     if order is None:
         waited_in_vain = now - state.began >= UNTOLD_SECONDS
         return End(int(ExitCode.USAGE), "The worker was not told anything valid.") if waited_in_vain else Wait()
-    return Wait() if state.at_work is not None else _go_on(state, order, now)
+    if state.ahead is not None and not order.tells(state.ahead):
+        return Drop()
+    return _go_on(state, order, now) if state.at_work is None else _look_ahead(state, state.at_work, order)
+
+
+def _look_ahead(state: State, at_work: AtWork, order: OrderHead) -> Step:
+    """What a worker does beside a phase at work."""
+    told = _to_begin(state, order, at_work.told.identity)
+    wanted = state.ahead is None and told is not None and refusal(told, order) is None
+    return Fetch(told) if wanted and told is not None else Wait()
 
 
 def _go_on(state: State, order: OrderHead, now: float) -> Step:
@@ -157,9 +178,9 @@ def _stop(state: State, now: float) -> Step:
     return End(int(ExitCode.STOPPED), "The worker was stopped.")
 
 
-def _to_begin(state: State, order: OrderHead) -> ToldPhase | None:
-    """The first phase that is told and has not ended."""
-    ended = {each.told.identity for each in state.ended}
+def _to_begin(state: State, order: OrderHead, but: Identity | None = None) -> ToldPhase | None:
+    """The first phase that is told and has not ended, but that one."""
+    ended = {but, *(each.told.identity for each in state.ended)}
     return next((told for told in order.told if told.identity not in ended), None)
 
 

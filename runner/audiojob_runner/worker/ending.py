@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -34,17 +32,10 @@ def ending_of(status: int, left: PhaseResult | None) -> tuple[int, PhaseResult]:
     )
 
 
-def read_result(path: Path) -> PhaseResult | None:
-    """What the file says; None without one that is a result. The phase's processes could put anything there."""
+def read_result(file: int) -> PhaseResult | None:
+    """What the open file says; None without one that is a result."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        content = os.pread(file, MAX_RESULT_BYTES + 1, 0)
+        return PhaseResult.read(content) if len(content) <= MAX_RESULT_BYTES else None
+    except (OSError, ValidationError):
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
-        try:
-            content = file.read(MAX_RESULT_BYTES + 1)
-            return PhaseResult.read(content) if len(content) <= MAX_RESULT_BYTES else None
-        except (OSError, ValidationError):
-            return None

@@ -123,3 +123,4 @@ class State:
     stopping: float | None = None  # since when a stop signal is obeyed
     work: Work = Work.STARTING
     lost: str = ""  # why no phase runs there any more
+    ahead: Identity | None = None  # the phase to come, whose inputs are fetched

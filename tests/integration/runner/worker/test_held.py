@@ -39,7 +39,7 @@ def test_networks_are_loaded_once_and_others_by_their_phase(worker: WorkerPod) -
     assert ("Separate: 1 of 2 prepared" in loading, "Transcribe: 1 of 1 prepared" in loading) == (True, True), loading
     assert "not prepared for {'model': 'nobody'}" in loading
     usage = worker.server.ends[0][2]["result"]["usage"]
-    assert usage["cpu"] > usage["work"] / 4, "the work was done elsewhere, and is counted"
+    assert usage["cpu"] > 300, "the work was done elsewhere, and is counted"
     assert worker.server.ends[0][2]["result"]["peakMemoryBytes"] > 100 * 1024**2
     maps = Path(f"/proc/{running.process.pid}/maps").read_text()
     assert "torch" not in maps, "serve decodes nothing"

@@ -66,11 +66,12 @@ def test_phase_after_phase_is_run_and_reported_until_it_is_to_drain(worker: Work
 
 
 def test_one_that_is_taken_back_ends_unreported_also_where_it_hangs(worker: WorkerPod) -> None:
-    worker.tell(worker.phase(1, **LONG), worker.phase(2, **LONG), graceSeconds=1)
+    worker.tell(worker.phase(1, **LONG), graceSeconds=1)
     running = worker.start()
     first = its_child(running)
     worker.tell(worker.phase(2, **LONG), graceSeconds=1)
     eventually(lambda: not is_alive(first), "the phase that is told no more ends")
+    eventually(lambda: "song-2: phase work, attempt 1 begins" in running.log.read_text(), "the next one begins")
     second = its_child(running)
     os.kill(second, signal.SIGSTOP)
     worker.tell(worker.phase(3), graceSeconds=1)
@@ -81,10 +82,11 @@ def test_one_that_is_taken_back_ends_unreported_also_where_it_hangs(worker: Work
 
 
 def test_a_crash_costs_only_its_phase(worker: WorkerPod) -> None:
-    worker.tell(worker.phase(1, **LONG), worker.phase(2))
+    worker.tell(worker.phase(1, **LONG))
     running = worker.start()
     its_task = its_child(worker.work)
     os.kill(its_child(running), signal.SIGSEGV)
+    worker.tell(worker.phase(1, **LONG), worker.phase(2))
 
     assert worker.ends(2) == [("song-1", 139), ("song-2", 0)]
     assert "SIGSEGV" in worker.server.ends[0][2]["result"]["message"]
@@ -169,3 +171,31 @@ def test_it_ends_by_itself(worker: WorkerPod, terms: dict[str, int]) -> None:
 
     assert ended.code == 0, ended.stderr
     assert worker.ends(1) == [("song-1", 0)]
+
+
+def test_inputs_of_the_phase_to_come_are_fetched_while_another_works_and_out_of_its_sight(worker: WorkerPod) -> None:
+    song = Path(worker.pod.store["root"]) / "demo/uploads/song.bin"
+    song.parent.mkdir(parents=True)
+    song.write_bytes(b"the song")
+    first, second, third = worker.phase(1, **LONG), worker.phase(2, **LONG), worker.phase(3)
+    for phase in (second, third):
+        phase["inputs"] = [{"name": "song", "key": "demo/uploads/song.bin"}]
+    worker.tell(first, second)
+    running = worker.start()
+    scratch = worker.pod.root / "scratch"
+    seconds = eventually(lambda: fetched(scratch), "the input is fetched")
+    assert not list(worker.room.rglob("song.bin"))
+    worker.tell(first, third)
+    eventually(lambda: fetched(scratch) - seconds, "that of the other one is fetched")
+    song.write_bytes(b"another song, longer")
+    worker.tell(third)
+
+    assert worker.ends(1) == [("song-3", 0)], running.log.read_text()
+    assert worker.server.begun == ["song-1", "song-3"], "what is only fetched has not begun"
+    assert worker.server.ends[0][2]["result"]["usage"]["read"] == len(b"the song")
+    assert list(scratch.rglob("*")) == [worker.room]
+
+
+def fetched(scratch: Path) -> set[Path]:
+    """The inputs that are fetched ahead as a whole."""
+    return {path for path in scratch.glob("phase-*/ahead/0/song.bin") if path.read_bytes() == b"the song"}

@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 
 from audiojob_runner.worker import deciding
-from audiojob_runner.worker.deciding import Begin, Cancel, End, Kill, Refuse, Report, Step, Wait, next_step, note
+from audiojob_runner.worker.deciding import (
+    Begin,
+    Cancel,
+    Drop,
+    End,
+    Fetch,
+    Kill,
+    Refuse,
+    Report,
+    Step,
+    Wait,
+    next_step,
+    note,
+)
 from audiojob_runner.worker.state import AtWork, Ending, OrderHead, State, ToldPhase, Work
 from audiojob_types.contract import Device, Outcome, PhaseResult
 from audiojob_types.tasks import Task
@@ -43,7 +56,17 @@ SITUATIONS: dict[str, tuple[State, OrderHead | None, type[Step]]] = {
     "nothing valid was told for long": (replace(IDLE, began=NOW - 600), None, End),
     "nothing to do": (IDLE, order(), Wait),
     "a phase is told": (IDLE, order(A), Begin),
-    "one works, another is to come": (at_work(), order(A, B), Wait),
+    "one works": (at_work(), order(A), Wait),
+    "one works, another is to come": (at_work(), order(A, B), Fetch),
+    "one works, the other's inputs are fetched": (at_work(ahead=B.identity), order(A, B), Wait),
+    "one works, the other was taken back": (at_work(ahead=B.identity), order(A), Drop),
+    "one works, the one to come may not run here": (
+        at_work(),
+        order(A, B.model_copy(update={"task": Task("Download")})),
+        Wait,
+    ),
+    "one works, the other has ended": (at_work(B, ended=(SENT,)), order(A, B), Wait),
+    "the one whose inputs are fetched begins": (ended(SENT, ahead=B.identity), order(A, B), Begin),
     "one has ended and is reported, the other begins": (ended(SENT), order(A, B), Begin),
     "one has ended and is not reported": (ended(ending()), order(A, B), Report),
     "its report was refused a moment ago: the other begins": (ended(ending(due=NOW + 1)), order(A, B), Begin),

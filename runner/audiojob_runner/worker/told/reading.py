@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from audiojob_runner.settings import first_problem
-from audiojob_runner.worker.aside import ask
 from audiojob_runner.worker.state import Identity, OrderHead
+from audiojob_runner.worker.told.aside import ask
 from audiojob_types.contract import PhaseInput
 from audiojob_types.workers.order import MAX_ORDER_BYTES, WorkOrder
 

@@ -1,0 +1,1 @@
+"""What the worker is told: the order, read by processes of their own."""
