@@ -92,9 +92,11 @@ class Worker:
 
     ``holds``: inputs may be handed to it as open files of the store. Whoever has one may open it again for writing,
     wherever the one who opened it could write. ``ahead``: what of them is here already.
+    ``ends_by_report``: its result is reported at once, so that the last progress need not be.
     """
 
     holds: bool = True
+    ends_by_report: bool = False
     ahead: Ahead | None = None
     most_record_bytes: int = MOST_RECORD_BYTES
     death: Death | None = None

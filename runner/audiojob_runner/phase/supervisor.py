@@ -191,7 +191,7 @@ class _Phase:
                 self._end(worker)
                 # From here to the exit only seconds pass, and the result is written whatever happens.
                 block_stop_signals()
-        code = self._finish(done, error)
+        code = self._finish(done, error, REPORT_CLOSE_SECONDS if not worker.ends_by_report else 0.0)
         self._tidy(error)
         return code
 
@@ -317,7 +317,7 @@ class _Phase:
             tidying.start()
             tidying.join(TIDY_SECONDS)
 
-    def _finish(self, done: Published | ManifestRef | None, error: PhaseError | None) -> int:
+    def _finish(self, done: Published | ManifestRef | None, error: PhaseError | None, report_seconds: float) -> int:
         """Log pieces, the last progress, the termination message; in that order, each within its time."""
         stopped = self._interruption.error is not None
         if done is not None:
@@ -326,7 +326,7 @@ class _Phase:
             _log.error("The phase failed (%s): %s", error.reason.value, error.message)
         self._log_pieces.close(STOPPED_CLOSE_SECONDS if stopped else LOG_CLOSE_SECONDS)
         if self._reporter is not None:
-            self._reporter.close(STOPPED_CLOSE_SECONDS if stopped else REPORT_CLOSE_SECONDS)
+            self._reporter.close(min(report_seconds, STOPPED_CLOSE_SECONDS) if stopped else report_seconds)
         if done is not None:
             self._tell(self._success(done))
             return int(ExitCode.OK)

@@ -25,6 +25,7 @@ class AwayWorker(Worker):
     """Nothing of the store is handed to it but copies, and what it says is bounded: ``serve`` outlives it."""
 
     holds = False
+    ends_by_report = True
     most_record_bytes = 4 * 1024 * 1024
 
 

@@ -25,6 +25,7 @@ class StatusServer:
         self.answering: Answering = lambda _job, _entry: 200
         self.ends: list[tuple[str, str, dict[str, Any]]] = []
         self.begun: list[str] = []
+        self.progress: list[str] = []
         self.beginning: Callable[[str], int] = lambda _job: 200
         authority = Authority(folder, datetime.now(UTC))
         pair = authority.issue("server", "server", hosts=["127.0.0.1"])
@@ -67,7 +68,8 @@ class StatusServer:
             self.begun.append(job)
             return self.beginning(job)
         if "result" not in entry:
-            return 200  # progress, for display
+            self.progress.append(job)
+            return 200
         code = self.answering(job, entry)
         if code == 200:
             self.ends.append((job, phase, json.loads(entry["result"])))

@@ -61,6 +61,7 @@ def test_phase_after_phase_is_run_and_reported_until_it_is_to_drain(worker: Work
     assert (last_words(worker).phases, last_words(worker).unreported) == (4, ())
     assert list((worker.pod.root / "scratch").rglob("*")) == [worker.room]
     assert worker.work.wait().code == 0, "it ends with serve"
+    assert worker.server.progress == [], "a short phase makes two writes: that it begins, and its result"
     manifest = worker.server.ends[0][2]["result"]["manifest"]["key"]
     assert (Path(worker.pod.store["root"]) / manifest).exists()
 
