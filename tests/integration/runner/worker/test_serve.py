@@ -19,8 +19,13 @@ pytestmark = pytest.mark.integration
 LONG: dict[str, Any] = {"durationMilliseconds": 120_000}
 
 
+def begins(running: Running, job: str) -> None:
+    words = f"{job}: phase work, attempt 1 begins"
+    eventually(lambda: running.log.exists() and words in running.log.read_text(), f"{job} begins")
+
+
 def its_child(running: Running) -> int:
-    """The process of the phase, or of its task, once it is there."""
+    """The process of the phase that has begun, or of its task, once it is there."""
     (found,) = eventually(lambda: children_of(running), "a phase is at work")
     return int(found)
 
@@ -69,10 +74,11 @@ def test_phase_after_phase_is_run_and_reported_until_it_is_to_drain(worker: Work
 def test_one_that_is_taken_back_ends_unreported_also_where_it_hangs(worker: WorkerPod) -> None:
     worker.tell(worker.phase(1, **LONG), graceSeconds=1)
     running = worker.start()
+    begins(running, "song-1")
     first = its_child(running)
     worker.tell(worker.phase(2, **LONG), graceSeconds=1)
     eventually(lambda: not is_alive(first), "the phase that is told no more ends")
-    eventually(lambda: "song-2: phase work, attempt 1 begins" in running.log.read_text(), "the next one begins")
+    begins(running, "song-2")
     second = its_child(running)
     os.kill(second, signal.SIGSTOP)
     worker.tell(worker.phase(3), graceSeconds=1)
@@ -86,6 +92,7 @@ def test_a_crash_costs_only_its_phase(worker: WorkerPod) -> None:
     worker.tell(worker.phase(1, **LONG))
     running = worker.start()
     its_task = its_child(worker.work)
+    begins(running, "song-1")
     os.kill(its_child(running), signal.SIGSEGV)
     worker.tell(worker.phase(1, **LONG), worker.phase(2))
 
@@ -108,7 +115,7 @@ def test_once_work_is_gone_serve_ends_and_leaves_the_phases_end_to_the_pods_stat
     running = worker.start()
     worker.ends(1)
     worker.tell(worker.phase(2, **LONG), worker.phase(3))
-    eventually(lambda: "song-2: phase work, attempt 1 begins" in running.log.read_text(), "the second one begins")
+    begins(running, "song-2")
     worker.work.process.kill()
     ended = running.wait(20)
 
@@ -122,7 +129,8 @@ def test_once_work_is_gone_serve_ends_and_leaves_the_phases_end_to_the_pods_stat
 def test_stopped_it_ends_its_phase_reports_it_and_ends_with_143(worker: WorkerPod) -> None:
     worker.tell(worker.phase(1, **LONG))
     running = worker.start()
-    its_child(running)
+    begins(running, "song-1")
+    its_child(worker.work)
     running.stop()
     ended = running.wait(20)
 
