@@ -132,6 +132,12 @@ class PhaseStatus(StatusModel):
             description="podUID is the worker's pod that has the newest attempt; absent for others.",
         ),
     ] = None
+    bound_time: Annotated[
+        Time | None, Field(description="boundTime is when that worker was given the newest attempt.")
+    ] = None
+    worker_wait_start_time: Annotated[
+        Time | None, Field(description="workerWaitStartTime is since when the phase waits for a worker of its pool.")
+    ] = None
     device: Annotated[Device | None, Field(description="device that the newest attempt runs on: CPU or GPU.")] = None
     device_reason: Annotated[
         ReasonText | None, Field(description="deviceReason says why it runs there, one word of docs/reasons.md.")

@@ -1,21 +1,59 @@
-"""The one write to a pod: what it is told that began before its inputs were there."""
+"""The writes to pods: what one is told that began before its inputs were there, and what a worker is told."""
 
 from __future__ import annotations
 
+import json
+
+from pydantic import ValidationError
+
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.plan import Telling
-from audiojob_types.constants import ANNOTATION_INPUTS
+from audiojob_operator.records.workers import WorkTelling
+from audiojob_types.constants import ANNOTATION_INPUTS, ANNOTATION_WORK
+from audiojob_types.workers.order import WorkOrder
 
-_PATH = f"/metadata/annotations/{ANNOTATION_INPUTS.replace('/', '~1')}"
+
+def _path(annotation: str) -> str:
+    return f"/metadata/annotations/{annotation.replace('/', '~1')}"
 
 
 def inputs_patch(telling: Telling) -> list[Object]:
     """A JSON Patch that fits that pod alone, and only while it was told nothing."""
+    path = _path(ANNOTATION_INPUTS)
     operations: list[Object] = [
         {"op": "test", "path": "/metadata/uid", "value": telling.uid},
-        {"op": "test", "path": _PATH, "value": ""},
-        {"op": "replace", "path": _PATH, "value": telling.phase_file},
+        {"op": "test", "path": path, "value": ""},
+        {"op": "replace", "path": path, "value": telling.phase_file},
     ]
     if telling.deadline_seconds is not None:
         operations.append({"op": "add", "path": "/spec/activeDeadlineSeconds", "value": telling.deadline_seconds})
     return operations
+
+
+def work_patch(telling: WorkTelling, order: str) -> list[Object]:
+    """A JSON Patch that fits that pod alone, and only while its order is ``order``. Raises ValueError for none."""
+    path = _path(ANNOTATION_WORK)
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": telling.pod_uid},
+        {"op": "test", "path": path, "value": order},
+        {"op": "replace", "path": path, "value": told_order(order, telling.phase_file)},
+    ]
+
+
+def told_order(order: str, phase_file: str) -> str:
+    """The order with that phase told, and no other: a worker that has one by its AudioJob's status has no other.
+
+    Raises ValueError for what is no order.
+    """
+    if read_order(order) is None:
+        raise ValueError("the annotation is no work order")
+    terms = json.loads(order)
+    return json.dumps({**terms, "told": [json.loads(phase_file)]}, separators=(",", ":"), ensure_ascii=False)
+
+
+def read_order(text: str) -> WorkOrder | None:
+    """The order of an annotation; None for what is none."""
+    try:
+        return WorkOrder.read(text)
+    except ValidationError:
+        return None

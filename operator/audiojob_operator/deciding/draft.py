@@ -20,6 +20,7 @@ from audiojob_operator.records.observed import Observed
 from audiojob_operator.records.plan import EventRecord, Telling
 from audiojob_operator.records.reuse import ReuseAsk
 from audiojob_operator.records.settings import Revision
+from audiojob_operator.records.workers import Binding, WorkerWait, WorkTelling
 from audiojob_types.constants import MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
 from audiojob_types.contract import MAX_WARNING_CHARACTERS, OutputRef
 from audiojob_types.progress import overall_percent
@@ -34,6 +35,9 @@ class Mark:
 
     jobs: list[Object]
     tellings: list[Telling]
+    bindings: list[Binding]
+    work_tellings: list[WorkTelling]
+    worker_waits: list[WorkerWait]
     phases: dict[str, PhaseStatus]
     outputs: list[JobOutput]
     warnings: list[JobWarning]
@@ -58,6 +62,9 @@ class Draft:
     early_job: Object | None = None  # whose pod begins before its inputs are there
     kept: set[tuple[str, int]] = field(default_factory=set)  # early attempts that go on waiting
     tellings: list[Telling] = field(default_factory=list)
+    bindings: list[Binding] = field(default_factory=list)  # phases that are given to workers
+    work_tellings: list[WorkTelling] = field(default_factory=list)
+    worker_waits: list[WorkerWait] = field(default_factory=list)
     gpus_left: GpuSupply | None = None  # after the phases that start; None: none were looked at
     events: list[EventRecord] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
@@ -107,6 +114,9 @@ class Draft:
         return Mark(
             list(self.jobs),
             list(self.tellings),
+            list(self.bindings),
+            list(self.work_tellings),
+            list(self.worker_waits),
             dict(self.phases),
             list(self.outputs),
             list(self.warnings),
@@ -118,6 +128,8 @@ class Draft:
         """Forget what was started since."""
         self.jobs, self.phases, self.outputs = list(mark.jobs), dict(mark.phases), list(mark.outputs)
         self.warnings, self.tellings = list(mark.warnings), list(mark.tellings)
+        self.bindings, self.work_tellings = list(mark.bindings), list(mark.work_tellings)
+        self.worker_waits = list(mark.worker_waits)
         self.events, self.start_time = list(mark.events), mark.start_time
 
     @property

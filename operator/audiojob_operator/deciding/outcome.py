@@ -32,7 +32,9 @@ _WORTH_AN_EVENT: Final = frozenset(
 _EVENT_AFTER: Final = timedelta(seconds=60)
 _MISSING_TIMEOUT: Final = timedelta(days=1)
 # Reasons whose message has numbers of the moment: written when the reason changes, not when the numbers do.
-_WITH_NUMBERS: Final = frozenset({Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU, Reason.SITE_BUSY})
+_WITH_NUMBERS: Final = frozenset(
+    {Reason.QUEUE_FULL, Reason.WAITING_FOR_GPU, Reason.WAITING_FOR_WORKER, Reason.SITE_BUSY}
+)
 
 
 def all_done(draft: Draft) -> Situation | None:

@@ -43,8 +43,9 @@ from audiojob_operator.deciding.reused_phases import (
     take_offered,
     without_lost_files,
 )
+from audiojob_operator.deciding.workers.seat import after_worker, overdue, tell_bound, with_worker
 from audiojob_operator.records.changes import clip, updated
-from audiojob_operator.records.observation import Failed, PhaseObservation, Running, Succeeded
+from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, Running, Succeeded
 from audiojob_types.base import format_time
 from audiojob_types.contract import Device, FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -81,12 +82,13 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
                 ran=record.kueue_start_time is not None,
                 disruption=draft.observed.settings.disruption,
             )
-            if child is not None and _counts_nothing(draft, child):
+            late = None
+            if child is not None and isinstance(verdict.outcome, Running):
+                late = overdue(draft, phase, record, child) or _gpu_wait_expired(draft, phase, record, child)
+            if child is not None and _counts_nothing(draft, child, late or verdict.outcome):
                 record = never_told(record)
                 continue
-            match verdict.outcome:
-                case Running() if late := _gpu_wait_expired(draft, phase, record, child):
-                    record = _failed(draft, phase, record, late)
+            match late or verdict.outcome:
                 case Running():
                     return _working(draft, _as_placed(draft, record, child), verdict)
                 case Succeeded() as success:
@@ -110,15 +112,17 @@ def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
     return record
 
 
-def _counts_nothing(draft: Draft, child: PhaseObservation) -> bool:
-    """Whether the attempt began early and was not told its inputs: it has ended before, or will never be."""
+def _counts_nothing(draft: Draft, child: PhaseObservation, outcome: Outcome) -> bool:
+    """Whether the attempt was not told its inputs, or not taken up by its worker: it has ended before, or will."""
+    if child.worker:
+        return not child.taken_up and isinstance(outcome, Failed) and outcome.disrupted
     return child.never_told or (child.early is not None and not child.told and draft.observed.may_begin_early is None)
 
 
-def _gpu_wait_expired(draft: Draft, phase: Phase, record: PhaseStatus, child: PhaseObservation | None) -> Failed | None:
+def _gpu_wait_expired(draft: Draft, phase: Phase, record: PhaseStatus, child: PhaseObservation) -> Failed | None:
     """A pod that has found no free GPU for gpuWaitSeconds gives way to one on the CPU."""
     wish = effective_device(draft.observed.job.spec, phase)
-    until = unscheduled_until(wish, phase, record, child) if child is not None else None
+    until = unscheduled_until(wish, phase, record, child)
     if until is None or draft.now < until:
         draft.wake(until)
         return None
@@ -186,7 +190,10 @@ def _failed(draft: Draft, phase: Phase, record: PhaseStatus, failed: Failed) -> 
     )
     if (again := without_lost_files(draft, phase, record, failed)) is not None:
         return again
-    after = after_failure(record, failed, policy, draft.child(phase.name, record.attempt), draft.now)
+    child = draft.child(phase.name, record.attempt)
+    if child is not None and child.worker and failed.failure_class is FailureClass.MEMORY:
+        record = after_worker(draft, phase, record)
+    after = after_failure(record, failed, policy, child, draft.now)
     if after.state is PhaseState.FAILED:
         draft.failure = draft.failure or (phase.name, failed)
         return after
@@ -223,12 +230,18 @@ def start_ready(draft: Draft) -> None:
     )
     take_finished(draft)
     tell_untold(draft)
+    tell_bound(draft)
     for phase in ready_phases(draft.pipeline, draft.phases):
         record = draft.phases[phase.name]
         if _is_blocked(draft, phase, record):
             continue
         if (early := live_early(draft, phase.name)) is not None:
             _start_early(draft, phase, early)
+            continue
+        if (given := with_worker(draft, phase, supply)) is not None:
+            draft.phases[phase.name] = given
+            if given.state is PhaseState.RUNNING:
+                _tell_start(draft, phase, given, first=record.attempt == 0)
             continue
         wanted = DeviceRequest(effective_device(observed.job.spec, phase), phase, site.resource_of(phase))
         match choose_device(wanted, record, supply, draft.now):
@@ -301,9 +314,12 @@ def _tell_start(draft: Draft, phase: Phase, record: PhaseStatus, *, first: bool)
     if first and any(each.attempt > 0 for name, each in draft.phases.items() if name != phase.name):
         return
     attempt = "" if first else f", attempt {record.attempt}"
+    what = f"Created Job {record.job_name} for {draft.place(phase)}{attempt}, on the {record.device}."
+    if record.pod_uid is not None:
+        what = f"Worker {record.job_name} does {draft.place(phase)}{attempt}, on the {record.device}."
     draft.emit(
         Reason.PHASE_STARTED,
-        f"Created Job {record.job_name} for {draft.place(phase)}{attempt}, on the {record.device}.",
+        what,
         phase=phase.name,
         attempt=record.attempt,
     )

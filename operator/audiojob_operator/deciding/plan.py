@@ -45,12 +45,16 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
             observed.raw_status,
             _status(draft, situation),
             draft.percent(done=situation.state is State.SUCCEEDED),
+            job.metadata.resource_version,
         ),
         tell=() if ended else tuple(draft.tellings),
+        tell_workers=() if ended else tuple(draft.work_tellings),
         delete_jobs=leftovers,
         requeue_after=_seconds(min(wakes), draft.now) if wakes else None,
         state=situation.state,
         rest=draft.rest,
+        bind=() if ended else tuple(draft.bindings),
+        waits=() if ended else tuple(draft.worker_waits),
     )
 
 
@@ -122,7 +126,8 @@ def _leftovers(
     observed: Observed, live: frozenset[tuple[str, int]], now: datetime
 ) -> tuple[tuple[JobRef, ...], tuple[datetime, ...]]:
     """Jobs that run although their attempt is over, and failed ones whose time has passed; when that of others will."""
-    over = [child for child in observed.children if not child.deleting and (child.phase, child.attempt) not in live]
+    own = [child for child in observed.children if not (child.deleting or child.worker)]
+    over = [child for child in own if (child.phase, child.attempt) not in live]
     kept = observed.settings.failed_job_seconds
     ends = {child.job_name: failed_job_expiry(child, kept) for child in over}
     gone = [child for child in over if not child.finished or _is_past(ends[child.job_name], now)]

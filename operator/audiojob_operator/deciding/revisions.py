@@ -115,7 +115,7 @@ def unconfirmed_children(job: AudioJob, children: Iterable[PhaseObservation]) ->
     return tuple(
         phase.job_name
         for phase in job.status.phases
-        if phase.state is PhaseState.RUNNING and phase.job_name and phase.job_name not in seen
+        if phase.state is PhaseState.RUNNING and phase.job_name and phase.pod_uid is None and phase.job_name not in seen
     )
 
 

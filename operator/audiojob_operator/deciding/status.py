@@ -11,7 +11,7 @@ from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
 from audiojob_types import constants as c
 from audiojob_types.reasons import EXPLANATIONS, Reason
-from audiojob_types.resources.job import AudioJob, AudioJobStatus, Condition, JobError, State
+from audiojob_types.resources.job import AudioJob, AudioJobStatus, Condition, JobError, PhaseState, State
 from audiojob_types.resources.state import derive_state
 
 # The runner's keys: percent is raised at phase ends only, progress is never touched.
@@ -80,11 +80,15 @@ def conditions_for(
     return tuple(made)
 
 
-def status_patch(uid: str, raw: Mapping[str, Any], new: AudioJobStatus, percent: int) -> tuple[Object, ...] | None:
+def status_patch(
+    uid: str, raw: Mapping[str, Any], new: AudioJobStatus, percent: int, version: str = ""
+) -> tuple[Object, ...] | None:
     """The JSON Patch from the stored status ``raw`` to ``new``; None if there is nothing to write.
 
     Its tests make the API server refuse it (422) where the object is another one or has moved on. ``percent`` is
     written only if it is higher than the stored one, and only over that one: a runner may have raised it meanwhile.
+    Where a phase is taken from a worker that has reported nothing, the object must be of that ``version``: a report
+    that came meanwhile counts. What workers have reported goes once it is recorded.
     Nodes are worth no write of their own: while a phase runs, its runner reports the node with its progress.
     """
     wire = {key: value for key, value in new.to_wire().items() if key not in _NOT_OURS and value != []}
@@ -103,7 +107,41 @@ def status_patch(uid: str, raw: Mapping[str, Any], new: AudioJobStatus, percent:
     if not changes or (percent <= stored_percent and _without_nodes(raw) == _without_nodes(wire)):
         return None
     tests = [_test(f"/status/{key}", raw[key]) for key in tested if key in raw]
-    return (_test("/metadata/uid", uid), *tests, *changes)
+    if version and _is_taken_unheard(raw, new):
+        tests.append(_test("/metadata/resourceVersion", version))
+    return (_test("/metadata/uid", uid), *tests, *changes, *_without_results(raw, new))
+
+
+def _is_taken_unheard(raw: Mapping[str, Any], new: AudioJobStatus) -> bool:
+    """Whether a worker loses a phase of which it has reported no end."""
+    reports, still = raw.get("progress") or {}, _with_workers(new)
+    return any(
+        record.get("podUID")
+        and record.get("state") == PhaseState.RUNNING
+        and (record["name"], record.get("attempt")) not in still
+        and not (reports.get(record["name"]) or {}).get("result")
+        for record in raw.get("phases") or ()
+    )
+
+
+def _without_results(raw: Mapping[str, Any], new: AudioJobStatus) -> Iterable[Object]:
+    """Take away what workers have reported, but for attempts that they still have."""
+    still = _with_workers(new)
+    for phase, report in (raw.get("progress") or {}).items():
+        result = report.get("result") if isinstance(report, Mapping) else None
+        if result is not None and (phase, report.get("attempt")) not in still:
+            path = f"/status/progress/{phase}/result"
+            yield _test(path, result)
+            yield {"op": "remove", "path": path}
+
+
+def _with_workers(status: AudioJobStatus) -> frozenset[tuple[str, int]]:
+    """The attempts that workers have."""
+    return frozenset(
+        (each.name, each.attempt)
+        for each in status.phases
+        if each.state is PhaseState.RUNNING and each.pod_uid is not None
+    )
 
 
 def _test(path: str, value: object) -> Object:

@@ -31,6 +31,7 @@ _WITHOUT_SLOT: Final[dict[Reason, tuple[State, Literal["Normal", "Warning"] | No
 _SOONEST_FIRST: Final = (
     Reason.STARTED_EARLY,
     Reason.BACKING_OFF,
+    Reason.WAITING_FOR_WORKER,
     Reason.WAITING_FOR_GPU,
     Reason.COOLING_DOWN,
     Reason.SITE_BUSY,

@@ -22,16 +22,24 @@ from audiojob_kube.errors import (
 )
 from audiojob_kube.objects import Object
 from audiojob_kube.resources import AUDIOJOBS, CONTROLLERREVISIONS, EVENTS, JOBS, PODS, Resource
-from audiojob_operator.building.telling import inputs_patch
+from audiojob_operator.building.telling import inputs_patch, work_patch
 from audiojob_operator.deciding.transitions import bounded_reason
 from audiojob_operator.metrics.registry import Metrics
-from audiojob_operator.reconciling.errors import EarlyRefusedError, RefusedError, StaleError, StatusRefusedError
+from audiojob_operator.reconciling.errors import (
+    EarlyRefusedError,
+    RefusedError,
+    StaleError,
+    StatusRefusedError,
+    UntoldError,
+)
 from audiojob_operator.reconciling.events import event_object
 from audiojob_operator.records.observed import Refusal
 from audiojob_operator.records.plan import EventRecord, JobRef, Plan, Telling
+from audiojob_operator.records.workers import WorkTelling
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.projections import controller
 from audiojob_operator.state.refusals import is_permanent
+from audiojob_types.constants import ANNOTATION_WORK
 from audiojob_types.resources.metadata import Metadata
 
 _log = logging.getLogger(__name__)
@@ -67,6 +75,8 @@ class Applier:
             await self._write_status(list(plan.status), job)
         for telling in plan.tell:
             await self._tell_inputs(telling, job)
+        for work in plan.tell_workers:
+            await self._tell_worker(work, job.namespace)
         for ref in plan.delete_jobs:
             await self.delete_job(ref, job.namespace)
         if plan.delete_self:
@@ -145,6 +155,29 @@ class Applier:
                 cache.pods.put(await self._client.get(PODS, telling.pod, job.namespace))
         else:
             cache.pods.put(told)
+
+    async def _tell_worker(self, telling: WorkTelling, namespace: str) -> None:
+        """Tell a worker its phase. Raises UntoldError where its pod is another one now, or has another order."""
+        cache = self._caches.namespaces.get(namespace)
+        assert cache is not None, "pods are seen in prepared namespaces alone"
+        pod = cache.pods.get((namespace, telling.pod))
+        try:
+            if pod is None:
+                pod = await self._client.get(PODS, telling.pod, namespace)
+            operations = work_patch(telling, (pod["metadata"].get("annotations") or {}).get(ANNOTATION_WORK, ""))
+            told = await self._measured(
+                "patch", PODS, lambda: self._client.patch_json(PODS, telling.pod, operations, namespace)
+            )
+        except NotFound as error:
+            cache.pods.forget((namespace, telling.pod), telling.pod_uid)
+            raise UntoldError(f"worker {telling.pod} is gone") from error
+        except (Invalid, ValueError) as error:
+            if isinstance(error, Invalid) and not is_failed_json_patch_test(error):
+                raise
+            with suppress(NotFound):
+                cache.pods.put(await self._client.get(PODS, telling.pod, namespace))
+            raise UntoldError(f"worker {telling.pod} is not as it was: {error}") from error
+        cache.pods.put(told)
 
     async def tell(self, record: EventRecord, job: Metadata) -> None:
         """Write an event, once."""

@@ -41,6 +41,10 @@ class EarlyRefusedError(Exception):
         self.for_good = for_good
 
 
+class UntoldError(Exception):
+    """A worker was not told the phase that it has by its AudioJob's status: its pod is not as it was thought to be."""
+
+
 class StatusRefusedError(ReconcileError):
     """The API server does not take the AudioJob's status, and would not take it next time."""
 

@@ -23,6 +23,7 @@ from audiojob_operator.deciding.revisions import (
     revision_name,
     unconfirmed_children,
 )
+from audiojob_operator.reconciling.bound import Workers
 from audiojob_operator.reconciling.errors import UnreadableError
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.changes import clip
@@ -31,16 +32,18 @@ from audiojob_operator.records.observation import PhaseObservation
 from audiojob_operator.records.observed import Observed, Retried, Unreadable
 from audiojob_operator.records.reuse import Donor, Fresh, ReuseAnswer, ReuseAsk, SameWork
 from audiojob_operator.records.settings import DecideSettings, Revision
+from audiojob_operator.records.workers import PoolView
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.jobstore import Known
 from audiojob_operator.state.namespace_cache import POD_JOB_LABEL, NamespaceCache
 from audiojob_operator.state.ownership import Concern, concern
 from audiojob_operator.state.projections import controller, job_is_finished, trim_job
 from audiojob_operator.state.reuse_index import ReuseIndex
+from audiojob_operator.state.workers import WorkerBook
 from audiojob_types import constants as c
 from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.resources.job import AudioJob
-from audiojob_types.resources.pipeline import AudioPipelineSpec
+from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec
 
 V = TypeVar("V")
 
@@ -64,7 +67,9 @@ class Gatherer:
         admitter: Admitter,
         settings: DecideSettings,
         reuse: ReuseIndex | None = None,
+        workers: WorkerBook | None = None,
     ) -> None:
+        self.workers = Workers(client, workers)
         self._client = client
         self._caches = caches
         self._admitter = admitter
@@ -126,10 +131,11 @@ class Gatherer:
         references: _References,
     ) -> Observed:
         cache = self._caches.namespaces.get(job.metadata.namespace)
+        pipeline = self._caches.pipelines.get(("", job.spec.pipeline))
         return Observed(
             job=job,
             raw_status=status,
-            pipeline=self._caches.pipelines.get(("", job.spec.pipeline)),
+            pipeline=pipeline,
             revision=revision,
             children=children,
             namespace_prepared=cache is not None,
@@ -145,7 +151,15 @@ class Gatherer:
             models=self._caches.models_of(job.metadata.namespace),
             reuse={} if self._reuse is not None else None,
             may_begin_early=self._may_begin_early(job),
+            pools=self.pools(job, revision, pipeline),
         )
+
+    def pools(
+        self, job: AudioJob, revision: Revision | Unreadable | None, pipeline: AudioPipeline | None
+    ) -> dict[str, PoolView]:
+        """The pools that phases of the job name, as they are now."""
+        spec = revision.spec if isinstance(revision, Revision) else pipeline.spec if pipeline is not None else None
+        return self.workers.views((job.metadata.namespace, job.metadata.name), spec)
 
     def refuse_early(self, uid: str, *, for_good: bool) -> None:
         """The API server refused that a pod of the AudioJob begins early; ``for_good``: or that it is told."""
@@ -280,7 +294,8 @@ class Gatherer:
     async def _children(self, cache: NamespaceCache, job: AudioJob) -> tuple[PhaseObservation, ...]:
         uid = job.metadata.uid
         mine = [found for found in cache.jobs_of(job.metadata.name) if controller(found).get("uid") == uid]
-        observed = [await self._observe_job(cache, found) for found in mine]
+        observed = [*await self.workers.observe(cache, job)]
+        observed += [await self._observe_job(cache, found) for found in mine]
         for name in unconfirmed_children(job, observed):
             found = await self._read_job(cache, name, job.metadata.namespace)
             if found is not None and controller(found).get("uid") == uid:

@@ -12,7 +12,8 @@ from audiojob_operator.deciding.decide import decide
 from audiojob_operator.deciding.transitions import phase_transitions, status_after
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
-from audiojob_operator.reconciling.errors import EarlyRefusedError, RefusedError, StatusRefusedError
+from audiojob_operator.reconciling.bound import without_seats
+from audiojob_operator.reconciling.errors import EarlyRefusedError, RefusedError, StatusRefusedError, UntoldError
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 # Those that ended well are looked at again by the sweep; a timer for each of them would be memory for nothing.
 # Failed Jobs are kept ten minutes.
 _LONGEST_TIMER_OF_FINISHED_SECONDS = 660.0
+_UNTOLD_AGAIN_SECONDS = 0.2
 
 
 class Reconciler:
@@ -76,7 +78,10 @@ class Reconciler:
             if reservation.admission is None:
                 return None  # woken by the scheduling cycle that answers
             observed = await self._gatherer.observe(key, known, reservation.admission)
-            again = await self._step(key, known, observed, reservation)
+            try:
+                again = await self._step(key, known, observed, reservation)
+            finally:
+                self._gatherer.workers.release(key)
             self._giving_up.decided(key, admitted=reservation.admission.admitted)
             return again
 
@@ -101,13 +106,19 @@ class Reconciler:
                 answers[wanted.key] = reservation.take(wanted.key, await self._gatherer.answer(key, wanted))
             observed = replace(observed, reuse=answers)
             plan = decide(observed, datetime.now(UTC))
+        if not self._gatherer.workers.take(key, plan):
+            observed, plan = self._with_other_seats(key, observed)
         if plan.create_early is not None and not reservation.begin_early(observed.settings.overlap.max_pods):
             observed = replace(observed, may_begin_early=False)
             plan = decide(observed, datetime.now(UTC))
         if not plan.empty:
             _log.debug("%s/%s: %s", *key, plan)
+        again = plan.requeue_after
         try:
             await self._applier.apply(plan, observed.job.metadata)
+        except UntoldError as error:
+            _log.info("%s/%s: %s", *key, error)
+            again = _UNTOLD_AGAIN_SECONDS
         except EarlyRefusedError as error:
             _log.info("%s/%s: no pod begins early: %s", *key, error)
             self._gatherer.refuse_early(observed.job.metadata.uid, for_good=error.for_good)
@@ -117,13 +128,23 @@ class Reconciler:
             plan = decide(replace(observed, refused=error.refusal), datetime.now(UTC))
             reservation.rest(plan.rest)
             await self._applier.apply(plan, observed.job.metadata)
+            again = plan.requeue_after
         self._count(observed, plan)
         if plan.state is not None and plan.state.finished:
             self._wake_dependents(key)
         finished = known.finished or (plan.state is not None and plan.state.finished)
-        if finished and (plan.requeue_after or 0) > _LONGEST_TIMER_OF_FINISHED_SECONDS:
-            return None
-        return plan.requeue_after
+        return None if finished and (again or 0) > _LONGEST_TIMER_OF_FINISHED_SECONDS else again
+
+    def _with_other_seats(self, key: Key, observed: Observed) -> tuple[Observed, Plan]:
+        """Decide again on the pools as they are now; without a seat where that one is taken too."""
+        fresh = self._gatherer.pools(observed.job, observed.revision, observed.pipeline)
+        observed = replace(observed, pools=fresh)
+        plan = decide(observed, datetime.now(UTC))
+        if not self._gatherer.workers.take(key, plan):
+            observed = replace(observed, pools=without_seats(fresh))
+            plan = decide(observed, datetime.now(UTC))
+            self._gatherer.workers.take(key, plan)
+        return observed, plan
 
     def _wake_dependents(self, key: Key) -> None:
         """Jobs whose source this one makes must learn that it has ended, or that it is gone."""

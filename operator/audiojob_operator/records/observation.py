@@ -109,6 +109,8 @@ class PhaseObservation:
     told: bool = False  # and has been told them since
     read: bool = False  # and says that it has read them, or has left nothing that could say so
     failed_at: datetime | None = None  # when the Job got its condition Failed
+    worker: bool = False  # the Job is a pool's, and goes on with the phases of others
+    taken_up: bool = False  # a worker says that it has begun the phase
     finished: bool = False  # the Job has condition Complete or Failed, or its only pod has ended: nothing runs any more
 
     @property

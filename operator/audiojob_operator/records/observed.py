@@ -6,7 +6,7 @@ Frozen, like all records; none does I/O or knows a clock. ``reconciling.gather``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from audiojob_operator.records.admission import Admission
@@ -15,6 +15,7 @@ from audiojob_operator.records.observation import PhaseObservation
 from audiojob_operator.records.plan import JobRef
 from audiojob_operator.records.reuse import ReuseAnswer
 from audiojob_operator.records.settings import DecideSettings, Revision
+from audiojob_operator.records.workers import PoolView
 from audiojob_types.models import ModelBook
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec
@@ -66,6 +67,7 @@ class Observed:
     ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
     ``may_begin_early``: whether a phase's pod may begin while the phase before works. False while others wait for what
     it would take, None where no phase does (the setting, or a right that is missing).
+    ``pools``: the worker pools that phases name, by name; those that do not exist are left out.
     ``refused`` is set when the plan made from the same observation failed to create a Job, or the revision: deciding
     again with it gives a plan that creates none, but records what is known and why nothing starts.
     """
@@ -89,6 +91,7 @@ class Observed:
     running: int = 0
     models: ModelBook | None = None
     may_begin_early: bool | None = None
+    pools: Mapping[str, PoolView] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

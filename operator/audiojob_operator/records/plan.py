@@ -8,6 +8,7 @@ from typing import Literal
 from audiojob_operator.records.admission import Rest
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.reuse import ReuseAsk
+from audiojob_operator.records.workers import Binding, WorkerWait, WorkTelling
 from audiojob_types.resources.job import State
 
 
@@ -42,8 +43,8 @@ class Telling:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now, in this order: create_revision, create_jobs, create_early, events, status, tell, delete_jobs,
-    delete_self.
+    """What to do now, in this order: create_revision, create_jobs, create_early, events, status, tell, tell_workers,
+    delete_jobs, delete_self.
 
     Jobs come before the status that names them, so that a crash between the two is adopted by the next decision.
     Events come before the status write too: after a crash between them the same decision makes the same events again
@@ -51,12 +52,13 @@ class Plan:
     records why. A step that fails stops the rest; deciding again is always safe.
 
     ``create_early`` is a Job whose pod begins before its inputs are there: one that is refused is no trouble. A pod is
-    told its inputs after the status that says so: whoever finds it untold tells it then.
+    told its inputs after the status that says so: whoever finds it untold tells it then. So is a worker.
 
     ``status`` is a JSON Patch for the ``status`` subresource, or None for no change. ``requeue_after`` is in seconds.
     ``delete_self`` deletes the AudioJob (its TTL ran out) with its uid as precondition. ``asks`` stand alone: the
     decision depends on their answers, and is made again with them in ``Observed.reuse``.
-    ``rest``: until then admission gives the job nothing.
+    ``rest``: until then admission gives the job nothing. ``bind``: seats of workers that the plan takes; without each
+    of them another plan must be made. ``waits``: phases that wait for one.
     """
 
     create_revision: Object | None = None
@@ -65,12 +67,15 @@ class Plan:
     events: tuple[EventRecord, ...] = ()
     status: tuple[Object, ...] | None = None
     tell: tuple[Telling, ...] = ()
+    tell_workers: tuple[WorkTelling, ...] = ()
     delete_jobs: tuple[JobRef, ...] = ()
     delete_self: bool = False
     requeue_after: float | None = None
     state: State | None = None  # what the job's state is once this is done; for log lines and metrics
     asks: tuple[ReuseAsk, ...] = ()
     rest: Rest | None = None
+    bind: tuple[Binding, ...] = ()
+    waits: tuple[WorkerWait, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -82,6 +87,7 @@ class Plan:
             or self.events
             or self.status
             or self.tell
+            or self.tell_workers
             or self.delete_jobs
             or self.delete_self
         )

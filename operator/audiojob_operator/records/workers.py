@@ -55,6 +55,15 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerWait:
+    """A phase waits for a worker of that pool."""
+
+    phase: str
+    pool: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class WorkTelling:
     """A worker's pod is told a phase that its AudioJob's status gives to it."""
 

@@ -138,7 +138,9 @@ def _differ(old: Known, new: Known) -> bool:
 
 def _essence(raw: Object) -> tuple[object, ...]:
     metadata = raw["metadata"]
-    status = {name: value for name, value in (raw.get("status") or {}).items() if name not in _NOISE_IN_STATUS}
+    stored = raw.get("status") or {}
+    status = {name: value for name, value in stored.items() if name not in _NOISE_IN_STATUS}
+    status["results"] = _results(stored.get("progress"))
     return (
         metadata["uid"],
         metadata.get("deletionTimestamp"),
@@ -146,3 +148,9 @@ def _essence(raw: Object) -> tuple[object, ...]:
         raw.get("spec"),
         status,
     )
+
+
+def _results(progress: object) -> dict[str, object]:
+    """How workers' phases have ended, which is no noise. Pods write progress, so anything may stand there."""
+    reports = progress.items() if isinstance(progress, dict) else ()
+    return {phase: each["result"] for phase, each in reports if isinstance(each, dict) and each.get("result")}

@@ -180,6 +180,11 @@ class NamespaceCache:
         uid = job["metadata"]["uid"]
         return [pod for pod in found if pod is not None and _is_owned_by(pod, uid)]
 
+    def pod_of(self, job_name: str, namespace: str, uid: str) -> Object | None:
+        """The pod of that uid, if it is of a Job of that name."""
+        found = (self.pods.get(key) for key in self._pods_by_job.get((namespace, job_name), ()))
+        return next((pod for pod in found if pod is not None and pod["metadata"]["uid"] == uid), None)
+
     def has_final_pod(self, job: Object) -> bool:
         """Whether a pod of the Job is known that has ended."""
         return any(pod["status"].get("phase") in _FINAL_POD_PHASES for pod in self.pods_of(job))

@@ -64,6 +64,7 @@ class Start:
     reuse_key: str | None = None
     expires: datetime | None = None
     review_inputs: tuple[str, ...] = ()
+    pod_uid: str | None = None  # of the worker that is given the attempt
 
 
 def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
@@ -75,6 +76,9 @@ def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
             "state": PhaseState.RUNNING,
             "attempt": begun.attempt,
             "job_name": begun.job_name,
+            "pod_uid": begun.pod_uid,
+            "bound_time": at if begun.pod_uid is not None else None,
+            "worker_wait_start_time": None,
             "device": begun.device,
             "device_reason": begun.device_reason,
             "memory_request_bytes": begun.memory_bytes,

@@ -196,10 +196,10 @@ def _podless_outcome(end: Object) -> Outcome:
     """The Job has ended and its pod is gone with the result. The next attempt finds published work by its manifest."""
     finished = parse_time(end.get("lastTransitionTime"))
     if end.get("reason") == "PodFailurePolicy":
-        return _disrupted(Reason.DISRUPTED, end.get("message", ""), finished)
+        return disrupted(Reason.DISRUPTED, end.get("message", ""), finished)
     if end.get("type") == "Complete":
-        return _disrupted(Reason.CHILD_LOST, "The pod is gone and its result with it.", finished)
-    return _failed(Reason.POD_LOST, "The pod ended and was removed before its result was read.", finished)
+        return disrupted(Reason.CHILD_LOST, "The pod is gone and its result with it.", finished)
+    return failed(Reason.POD_LOST, "The pod ended and was removed before its result was read.", finished)
 
 
 def _watched_outcome(pod: Object) -> Outcome:
@@ -212,7 +212,7 @@ def _watched_outcome(pod: Object) -> Outcome:
             result = _result_of(terminated)
             if terminated.get("exitCode") and result is not None and result.reason in _WATCHED:
                 finished = parse_time(terminated.get("finishedAt"))
-                return _exit_outcome(int(terminated["exitCode"]), terminated, result, finished)
+                return exit_outcome(int(terminated["exitCode"]), terminated, result, finished)
     return Running()
 
 
@@ -223,34 +223,51 @@ def _pod_outcome(pod: Object, *, contract: bool) -> Outcome:
     result = None if is_program else _result_of(terminated)
     finished = parse_time(terminated.get("finishedAt"))
     code = terminated.get("exitCode")
-    if code == 0 and result is not None and result.outcome is not ResultOutcome.FAILED and result.manifest is not None:
-        return Succeeded(result, finished)
+    if code == 0 and (success := _success(result, finished)) is not None:
+        return success
     disruption = condition_of(pod, "DisruptionTarget")
     if disruption is not None and disruption.get("status") == "True":
-        return _disrupted(Reason.DISRUPTED, disruption.get("message") or disruption.get("reason", ""), finished)
-    refused = _pod_level_failure(pod, finished)
+        return disrupted(Reason.DISRUPTED, disruption.get("message") or disruption.get("reason", ""), finished)
+    refused = pod_level_failure(pod, finished)
     if refused is not None:
         return refused
     if code is None:
-        return _failed(Reason.POD_LOST, "The pod ended without saying how.", finished)
+        return failed(Reason.POD_LOST, "The pod ended without saying how.", finished)
     if code == 0:
-        message = "The process ended with exit code 0 and without a valid result."
-        return replace(_failed(Reason.NO_RESULT, message, finished), most=_NO_RESULT_LIMIT)
+        return no_result("The process ended with exit code 0 and without a valid result.", finished)
     if is_program and terminated.get("reason") != "OOMKilled" and code not in _SIGNAL_CODES:
         return _program_outcome(int(code), terminated, finished, contract=contract)
-    return _exit_outcome(int(code), terminated, result, finished)
+    return exit_outcome(int(code), terminated, result, finished)
 
 
-def _pod_level_failure(pod: Object, finished: datetime | None) -> Failed | None:
+def reported_outcome(code: int, result: PhaseResult | None, finished: datetime | None = None) -> Outcome:
+    """What a worker's report says, which is what a termination message and its exit code say of a phase's own pod."""
+    if code == 0:
+        return _success(result, finished) or no_result("The worker reported no valid result.", finished)
+    return exit_outcome(code, {}, result, finished)
+
+
+def no_result(message: str, finished: datetime | None = None) -> Failed:
+    """The attempt ended, and left nothing that is a result."""
+    return replace(failed(Reason.NO_RESULT, message, finished), most=_NO_RESULT_LIMIT)
+
+
+def _success(result: PhaseResult | None, finished: datetime | None) -> Succeeded | None:
+    if result is None or result.outcome is ResultOutcome.FAILED or result.manifest is None:
+        return None
+    return Succeeded(result, finished)
+
+
+def pod_level_failure(pod: Object, finished: datetime | None) -> Failed | None:
     """What the pod's own status.reason says: the kubelet ended or refused the pod as a whole."""
     status = pod.get("status", {})
     reason, message = status.get("reason", ""), status.get("message", "")
     if reason == "Evicted":
-        return _failed(Reason.DISK_FULL, message, finished)
+        return failed(Reason.DISK_FULL, message, finished)
     if reason == "DeadlineExceeded":
-        return _failed(Reason.DEADLINE_EXCEEDED, "The attempt ran longer than hardLimitSeconds of its phase.", finished)
+        return failed(Reason.DEADLINE_EXCEEDED, "The attempt ran longer than hardLimitSeconds of its phase.", finished)
     if reason in _NEVER_RAN or reason.startswith("OutOf"):
-        return _disrupted(Reason.DISRUPTED, f"{reason}: {message}", finished)
+        return disrupted(Reason.DISRUPTED, f"{reason}: {message}", finished)
     return None
 
 
@@ -259,23 +276,23 @@ def _program_outcome(code: int, terminated: Object, finished: datetime | None, *
     last_words = _tail(terminated.get("message") or terminated.get("reason") or "")
     message = f"The program ended with exit code {code}" + (f": {last_words}" if last_words else ".")
     if not (contract and code in EXIT_CODES):
-        return _failed(Reason.PROGRAM_FAILED, message, finished)
+        return failed(Reason.PROGRAM_FAILED, message, finished)
     failure_class, reason = classify_exit_code(code)
-    return replace(_failed(reason, message, finished), failure_class=failure_class)
+    return replace(failed(reason, message, finished), failure_class=failure_class)
 
 
-def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, finished: datetime | None) -> Failed:
+def exit_outcome(code: int, terminated: Object, result: PhaseResult | None, finished: datetime | None) -> Failed:
     if terminated.get("reason") == "OOMKilled":
         message = "The process used more memory than it was given and was killed."
-        return replace(_failed(Reason.OUT_OF_MEMORY, message, finished), failure_class=FailureClass.MEMORY)
+        return replace(failed(Reason.OUT_OF_MEMORY, message, finished), failure_class=FailureClass.MEMORY)
     failure_class, reason = classify_exit_code(code)
     if result is None:
         if code in _SIGNAL_CODES:
             message = f"The process was {_SIGNAL_CODES[code]} (exit code {code})."
-            return _failed(Reason.STOPPED, message, finished)
+            return failed(Reason.STOPPED, message, finished)
         detail = _cut(terminated.get("message") or terminated.get("reason") or "")
         message = f"The process ended with exit code {code}" + (f": {detail}" if detail else ".")
-        return replace(_failed(reason, message, finished), failure_class=failure_class)
+        return replace(failed(reason, message, finished), failure_class=failure_class)
     own = result.reason if _REASON.match(result.reason) else str(reason)
     if own in COOL_DOWN_REASONS:
         failure_class = FailureClass.COOL_DOWN
@@ -293,7 +310,7 @@ def _exit_outcome(code: int, terminated: Object, result: PhaseResult | None, fin
     )
 
 
-def _failed(reason: Reason, message: str, finished: datetime | None) -> Failed:
+def failed(reason: Reason, message: str, finished: datetime | None) -> Failed:
     return Failed(
         failure_class=FailureClass.RETRY,
         reason=reason,
@@ -303,8 +320,8 @@ def _failed(reason: Reason, message: str, finished: datetime | None) -> Failed:
     )
 
 
-def _disrupted(reason: Reason, message: str, finished: datetime | None) -> Failed:
-    return replace(_failed(reason, message, finished), disrupted=True)
+def disrupted(reason: Reason, message: str, finished: datetime | None) -> Failed:
+    return replace(failed(reason, message, finished), disrupted=True)
 
 
 def _suggestion(reason: str) -> str:

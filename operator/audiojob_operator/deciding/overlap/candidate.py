@@ -49,6 +49,7 @@ def is_suited(draft: Draft, phase: Phase, before: PhaseObservation) -> bool:
         and draft.revision.contract >= CONTRACT
         and phase.overlap != "Never"
         and phase.gate is None
+        and phase.worker_pool is None
         and not (task.fetches or task.runs_program)
         and record.attempt == 0  # the inputs of a retry are there
         and phase.resources.memory_per_minute is None  # the length of its inputs is not

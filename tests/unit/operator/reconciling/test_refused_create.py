@@ -16,6 +16,7 @@ from audiojob_operator.admission.admitter import Admitter
 from audiojob_operator.deciding.status import holds_slot
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
+from audiojob_operator.reconciling.bound import Workers
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.reconcile import Reconciler
@@ -57,6 +58,7 @@ class WorldGatherer:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.workers = Workers(cast("KubeClient", None), None)
 
     async def known(self, key: Key) -> Known:
         return Known(self.world.audiojob, 1)

@@ -1,0 +1,183 @@
+"""A worker for a phase that may begin: one that is free, the wait for one, or none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from audiojob_operator.building.inputs import input_durations
+from audiojob_operator.building.phase_input import phase_file
+from audiojob_operator.building.precedence import effective_device
+from audiojob_operator.building.request import AttemptRequest
+from audiojob_operator.deciding.attempts.attempt import Start, next_attempt, started
+from audiojob_operator.deciding.attempts.device import DeviceRequest, GpuSupply, Use, choose_device
+from audiojob_operator.deciding.attempts.memory import next_request
+from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.deciding.overlap.requests import Begun, attempt_request
+from audiojob_operator.deciding.policies.blocker import Blocker
+from audiojob_operator.deciding.policies.deadline import active_deadline
+from audiojob_operator.deciding.reused_phases import handed
+from audiojob_operator.deciding.workers.suited import is_suited
+from audiojob_operator.records.changes import updated
+from audiojob_operator.records.observation import Failed, PhaseObservation, Running
+from audiojob_operator.records.workers import Binding, PoolView, Seat, WorkerWait, WorkTelling
+from audiojob_types.contract import Device, FailureClass
+from audiojob_types.reasons import EXPLANATIONS, Reason
+from audiojob_types.resources.job import PhaseState, PhaseStatus
+from audiojob_types.resources.pipeline import Phase
+from audiojob_types.workers.order import MAX_ORDER_BYTES
+
+_TERMS_BYTES: Final = 8 * 1024  # of an order, besides what it tells
+
+
+def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | None:
+    """The phase, bound to a worker or waiting for one; None where it takes a Job of its own.
+
+    Raises ``InvalidParameters`` or ``InvalidSpecError`` for what cannot be built.
+    """
+    use = phase.worker_pool
+    pool = draft.observed.pools.get(use.name) if use is not None else None
+    if use is None or pool is None or pool.closed:
+        return None
+    record = draft.phases[phase.name]
+    if record.pod_uid is not None and pool.most <= 1:
+        return None  # the next attempt must not go where the last one was, and there is no other worker
+    begun = _begun(draft, phase, pool, supply)
+    if begun is None:
+        return None
+    request = attempt_request(draft, phase, begun)
+    if not is_suited(draft, phase, request, pool):
+        return None
+    if len(phase_file(request).encode()) > MAX_ORDER_BYTES - _TERMS_BYTES:
+        return None
+    if (seat := _free_seat(draft, record, pool)) is not None:
+        return _bind(draft, phase, request, seat)
+    since = record.worker_wait_start_time or draft.now
+    until = since + timedelta(seconds=use.fallback_seconds)
+    if draft.now >= until:
+        return None
+    draft.worker_waits.append(WorkerWait(phase.name, pool.name, since))
+    draft.block(Blocker(phase.name, Reason.WAITING_FOR_WORKER, _message(phase, pool), until))
+    return updated(record, {"worker_wait_start_time": since})
+
+
+def _begun(draft: Draft, phase: Phase, pool: PoolView, supply: GpuSupply) -> Begun | None:
+    """The attempt on the pool's device; None where it belongs on another. A worker's GPU need not be granted."""
+    record = draft.phases[phase.name]
+    wish = effective_device(draft.observed.job.spec, phase)
+    if pool.device is Device.GPU:
+        if wish == "CPU" or (wish == "Auto" and record.device is Device.CPU) or phase.gpus > 1:
+            return None
+        device, reason = Device.GPU, Reason.DEVICE_REQUESTED if wish == "GPU" else Reason.GPU_OFFERED
+    else:
+        wanted = DeviceRequest(wish, phase, draft.observed.settings.gpu.resource_of(phase))
+        choice = choose_device(wanted, record, supply, draft.now)
+        if not isinstance(choice, Use) or choice.device is not Device.CPU:
+            return None
+        device, reason = choice.device, choice.reason
+    durations = input_durations(phase, draft.outputs, draft.source, handed(draft, phase))
+    return Begun(next_attempt(record), device, reason, next_request(phase.resources, record, durations))
+
+
+def _free_seat(draft: Draft, record: PhaseStatus, pool: PoolView) -> Seat | None:
+    """The best one that is not the last attempt's, once there are enough for those that wait for longer."""
+    taken = {each.seat.pod_uid for each in draft.bindings} | {record.pod_uid}
+    free = [seat for seat in pool.seats if seat.pod_uid not in taken]
+    return free[0] if len(free) > pool.ahead else None
+
+
+def _bind(draft: Draft, phase: Phase, request: AttemptRequest, seat: Seat) -> PhaseStatus:
+    """The status says so first; then the worker is told."""
+    draft.start_time = draft.start_time or draft.now
+    deadline = active_deadline(draft.observed.job, draft.pipeline, draft.start_time)
+    draft.wake(deadline)
+    begun = Start(
+        attempt=request.attempt,
+        job_name=seat.job_name,
+        device=request.device,
+        device_reason=request.device_reason,
+        memory_bytes=request.memory_bytes,
+        reuse_key=request.reuse_key,
+        expires=request.expires,
+        review_inputs=request.review_inputs,
+        pod_uid=seat.pod_uid,
+    )
+    remaining = max(1, int((deadline - draft.now).total_seconds())) if deadline else None
+    assert phase.worker_pool is not None, "a seat is a pool's"
+    draft.bindings.append(Binding(phase.worker_pool.name, phase.name, request.attempt, seat))
+    _tell(draft, seat.pod_name, seat.pod_uid, replace(request, remaining_seconds=remaining))
+    after = started(draft.phases[phase.name], begun, draft.now)
+    for moment in _limits(after, phase):
+        draft.wake(moment)
+    return after
+
+
+def _message(phase: Phase, pool: PoolView) -> str:
+    count = f"{pool.busy} of {pool.most} workers busy"
+    return f"Phase {phase.name} waits for a worker of pool {pool.name}: {pool.ahead} ahead, {count}."
+
+
+# ---------------------------------------------------------------- while a worker has it
+
+
+def tell_bound(draft: Draft) -> None:
+    """Phases that a worker has by their status, and that it was not told: the operator ended between the two."""
+    for phase in draft.pipeline.phases:
+        record = draft.phases[phase.name]
+        child = draft.child(phase.name, record.attempt)
+        if record.state is PhaseState.RUNNING and child is not None and child.worker and _is_untold(child):
+            assert child.pod is not None, "without its pod the attempt is lost"
+            request = attempt_request(
+                draft,
+                phase,
+                Begun(record.attempt, child.device, record.device_reason or "", record.memory_request_bytes or 0),
+            )
+            _tell(draft, child.pod.name, child.pod.uid, replace(request, donor=None))
+
+
+def _is_untold(child: PhaseObservation) -> bool:
+    assert child.pod is not None, "it is gone otherwise"
+    live = isinstance(child.outcome, Running) and child.pod.terminating_until is None
+    return live and not child.told and not child.taken_up
+
+
+def _tell(draft: Draft, pod: str, pod_uid: str, request: AttemptRequest) -> None:
+    file = phase_file(request)
+    draft.work_tellings.append(WorkTelling(pod, pod_uid, request.uid, request.phase.name, request.attempt, file))
+
+
+def overdue(draft: Draft, phase: Phase, record: PhaseStatus, child: PhaseObservation) -> Failed | None:
+    """The end of an attempt that a worker has for too long, or does not begin. Looks again when it may be."""
+    if not child.worker:
+        return None
+    hard, start = _limits(record, phase)
+    if hard is not None and draft.now >= hard:
+        message = "The attempt ran longer than hardLimitSeconds of its phase."
+        return _ended(Reason.DEADLINE_EXCEEDED, message)
+    if not child.taken_up and start is not None and draft.now >= start:
+        message = f"The worker did not begin the attempt within {phase.start_timeout_seconds} s."
+        return replace(_ended(Reason.CHILD_LOST, message), disrupted=True)
+    draft.wake(hard)
+    draft.wake(None if child.taken_up else start)
+    return None
+
+
+def _limits(record: PhaseStatus, phase: Phase) -> tuple[datetime | None, datetime | None]:
+    """When it must have ended, and begun."""
+    if record.bound_time is None:
+        return None, None
+    hard = phase.hard_limit_seconds
+    end = record.bound_time + timedelta(seconds=hard) if hard is not None else None
+    return end, record.bound_time + timedelta(seconds=phase.start_timeout_seconds)
+
+
+def _ended(reason: Reason, message: str) -> Failed:
+    return Failed(FailureClass.RETRY, reason, message, EXPLANATIONS[reason].suggestion)
+
+
+def after_worker(draft: Draft, phase: Phase, record: PhaseStatus) -> PhaseStatus:
+    """The phase after its worker ran out of memory: it had all of the worker's, and needs more."""
+    pool = draft.observed.pools.get(phase.worker_pool.name) if phase.worker_pool is not None else None
+    had = max(record.memory_request_bytes or 0, pool.memory_bytes if pool is not None else 0)
+    return updated(record, {"memory_request_bytes": had or None})

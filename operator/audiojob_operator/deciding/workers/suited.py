@@ -1,0 +1,92 @@
+"""Which phases a pool's workers may do. All else takes a Job of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Final
+
+from audiojob_operator.building.inputs import FROM_JOB
+from audiojob_operator.building.request import AttemptRequest
+from audiojob_operator.deciding.draft import Draft
+from audiojob_operator.records.workers import PoolView
+from audiojob_types.contract import PhaseInputFile
+from audiojob_types.descriptor import Served
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.pipeline import Phase
+from audiojob_types.tasks import Task
+
+_PLAYED: Final = ("audio/", "video/", "image/", "application/octet-stream", "*/*")  # what a decoder may be given
+
+
+def is_suited(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
+    """Whether a worker of the pool may do the attempt."""
+    return all(rule(draft, phase, request, pool) for rule in _RULES)
+
+
+def _is_served(_draft: Draft, phase: Phase, _request: AttemptRequest, pool: PoolView) -> bool:
+    return phase.task in pool.tasks and phase.task.descriptor.served is not Served.NEVER
+
+
+def _has_todays_image(draft: Draft, phase: Phase, request: AttemptRequest, _pool: PoolView) -> bool:
+    """Workers run the images of this release."""
+    by_family, family = draft.observed.settings.images.by_family, phase.task.descriptor.image
+    return request.revision.images.by_family.get(family) == by_family.get(family)
+
+
+def _has_the_device(_draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
+    return request.device is pool.device
+
+
+def _is_in_its_queue(_draft: Draft, _phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
+    return request.kueue_queue in (None, pool.kueue_local_queue)
+
+
+def _has_room(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
+    """Not again where a worker had too little: an attempt that died for want of memory has a pod of its own."""
+    record = draft.phases[phase.name]
+    if record.pod_uid is not None and record.reason == Reason.OUT_OF_MEMORY:
+        return False
+    return request.memory_bytes <= pool.memory_bytes
+
+
+def _does_its_work(_draft: Draft, _phase: Phase, request: AttemptRequest, _pool: PoolView) -> bool:
+    """Not one that only compares its inputs with a donor's, and needs none of what a worker has loaded."""
+    return request.donor is None
+
+
+def _is_trusted(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
+    served = phase.task.descriptor.served
+    if served is Served.ANY or pool.any_input:
+        return True
+    return all(not _is_media(phase, file) or _is_ours(draft, phase, file) for file in request.inputs)
+
+
+def _is_media(phase: Phase, file: PhaseInputFile) -> bool:
+    """Whether a decoder may read it: not a text, nor what the task takes as text or JSON alone."""
+    if file.text is not None or file.about is not None:
+        return False
+    inputs = phase.task.descriptor.inputs
+    given = next((each for each in inputs if each.name == file.name), None)
+    given = given or next((each for each in inputs if fnmatchcase(file.name, each.name)), None)
+    return given is None or any(kind.startswith(_PLAYED) for kind in given.media_types)
+
+
+def _is_ours(draft: Draft, phase: Phase, file: PhaseInputFile) -> bool:
+    """Whether Normalize wrote it in the same AudioJob."""
+    makers = {binding.from_ for binding in phase.inputs if binding.name == file.name}
+    maker = next(iter(makers), FROM_JOB)
+    normalizes = any(each.name == maker and each.task is Task.NORMALIZE for each in draft.pipeline.phases)
+    return normalizes and file.manifest is not None and file.manifest.key.startswith(f"{draft.prefix(maker)}/")
+
+
+_Rule = Callable[[Draft, Phase, AttemptRequest, PoolView], bool]
+_RULES: Final[tuple[_Rule, ...]] = (
+    _is_served,
+    _has_todays_image,
+    _has_the_device,
+    _is_in_its_queue,
+    _has_room,
+    _does_its_work,
+    _is_trusted,
+)
