@@ -15,6 +15,7 @@ from audiojob_kube.reflector import Reflector
 from audiojob_operator.admission.admitter import Admitter, new_node_gpus
 from audiojob_operator.admission.queue_status import queue_status
 from audiojob_operator.admission.scheduler import QueueNumbers
+from audiojob_operator.building.pools.worker import pool_facts
 from audiojob_operator.deciding.pipeline_status import pipeline_status
 from audiojob_operator.deciding.transitions import depth
 from audiojob_operator.metrics.registry import Metrics
@@ -28,7 +29,7 @@ from audiojob_operator.reconciling.status_reporter import StatusReporter
 from audiojob_operator.reconciling.workqueue import WorkQueue
 from audiojob_operator.records.objects import Key
 from audiojob_operator.settings import OperatorSettings
-from audiojob_operator.state.caches import Caches
+from audiojob_operator.state.caches import CacheRules, Caches
 from audiojob_operator.state.listener import WorkKey
 from audiojob_operator.state.reuse_index import ReuseIndex
 from audiojob_operator.watching.health import Degradation, DegradedReason, HealthServer, liveness
@@ -60,14 +61,14 @@ class Operator:
         self._settings = settings
         self._queue: WorkQueue[Key] = WorkQueue()
         self._reuse = ReuseIndex(self._queue.add, settings.reuse.remembered) if settings.reuse.enabled else None
-        self._caches = Caches(
-            client,
-            settings.job_namespaces,
-            self,
+        decisions = settings.for_decisions()
+        rules = CacheRules(
             settings.gpu.resource_name,
             new_node_gpus(settings.capacity),
-            overlap=settings.overlap.enabled,
+            settings.overlap.enabled,
+            lambda pool: pool_facts(pool, decisions),
         )
+        self._caches = Caches(client, settings.job_namespaces, self, rules)
         self._admitter = Admitter(self._caches, settings.capacity, self._queue.add, settings.site_rules(), self._reuse)
         self._reporters = (
             StatusReporter(client, self._caches.queues, self._queue_status),
@@ -76,7 +77,7 @@ class Operator:
         self._degradation = Degradation(self.metrics)
         self._preflight = Preflight(client, settings, self._degradation, self._wake_all)
         self._lease = Lease(client, settings.lease, changed=self._leads)
-        gatherer = Gatherer(client, self._caches, self._admitter, settings.for_decisions(), self._reuse)
+        gatherer = Gatherer(client, self._caches, self._admitter, decisions, self._reuse, self._caches.workers)
         applier = Applier(client, self._caches, self.metrics, self._lease.identity)
         giving_up = GivingUp(self._caches, self._admitter, applier, self._reuse)
         reconciler = Reconciler(self._queue, gatherer, applier, self._admitter, giving_up, self.metrics)
@@ -169,6 +170,7 @@ class Operator:
 
     def job_stored(self, key: Key, obj: Object) -> None:
         """A newer version of an AudioJob is known."""
+        self._caches.workers.seen(key, obj)
         if self._reuse is not None:
             self._reuse.seen(key, obj)
 
@@ -181,6 +183,7 @@ class Operator:
     def job_gone(self, key: Key) -> None:
         """The AudioJob does not exist any more."""
         self._caches.forget(key)
+        self._caches.workers.seen(key, None)
         self._admitter.changed(key)
         if self._reuse is not None:
             self._reuse.gone(key)
@@ -192,6 +195,9 @@ class Operator:
     def capacity_changed(self) -> None:
         """Queues or nodes changed."""
         self._admitter.capacity_changed()
+
+    def pool_changed(self, pool: Key) -> None:
+        """Something changed that the number of a pool's workers depends on."""
 
     def work_ended(self, work: WorkKey) -> None:
         """A Job that did reusable work has ended or is gone."""

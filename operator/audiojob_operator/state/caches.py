@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector, Selection
-from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, NODES
+from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, AUDIOWORKERPOOLS, NODES
 from audiojob_operator.deciding.policies.models import progress_shown
+from audiojob_operator.deciding.pools.observe import observe_worker
 from audiojob_operator.records.admission import SITE_GPUS, QueueKey
 from audiojob_operator.records.objects import Key
+from audiojob_operator.records.workers import PoolFacts
 from audiojob_operator.state.faults import Faults
 from audiojob_operator.state.jobstore import JobStore, Known
 from audiojob_operator.state.listener import Listener, WorkKey
@@ -21,12 +23,14 @@ from audiojob_operator.state.news import News
 from audiojob_operator.state.ownership import Intake
 from audiojob_operator.state.projections import NodeRow, controller, job_is_finished, project_node
 from audiojob_operator.state.refusals import Refusals, Refused
+from audiojob_operator.state.workers import WorkerBook
 from audiojob_types import constants as c
 from audiojob_types.contract import Device
 from audiojob_types.models import ModelBook
 from audiojob_types.resources.job import PhaseState
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec
 from audiojob_types.resources.queue import AudioQueue
+from audiojob_types.workers.pool import AudioWorkerPool
 
 # How long what is no end may wait for more: people want to know why nothing starts; a start changes only when the
 # operator looks again.
@@ -48,11 +52,24 @@ class NodeGpus(NamedTuple):
     per_node: Mapping[str, int]
 
 
+class CacheRules(NamedTuple):
+    """What caches know of the administrator's settings.
+
+    ``gpu_resource`` is that of the GPUs of phases whose pipeline names no others; an autoscaler adds nodes with
+    ``new_node_gpus`` of it. ``overlap``: pods may begin before their inputs are there. ``facts``: what workers of a
+    pool are built from.
+    """
+
+    gpu_resource: str = c.GPU_RESOURCE
+    new_node_gpus: int = 0
+    overlap: bool = False
+    facts: Callable[[AudioWorkerPool], PoolFacts] = lambda pool: PoolFacts(pool, "")
+
+
 class Caches:
     """All local copies. ``listener`` is notified of what changed.
 
-    `audiojobs` is fed from outside (kopf, sweeps) through `intake`; `run` follows everything else. ``gpu_resource``
-    is that of the GPUs of phases whose pipeline names no others; an autoscaler adds nodes with ``new_node_gpus`` of it.
+    `audiojobs` is fed from outside (kopf, sweeps) through `intake`; `run` follows everything else.
     """
 
     def __init__(
@@ -60,20 +77,16 @@ class Caches:
         client: KubeClient,
         namespaces: Iterable[str],
         listener: Listener,
-        gpu_resource: str = c.GPU_RESOURCE,
-        new_node_gpus: int = 0,
-        *,
-        overlap: bool = False,
+        rules: CacheRules = CacheRules(),  # noqa: B008 - frozen
     ) -> None:
-        """``overlap``: pods may begin before their inputs are there."""
         self._listener = listener
-        self._overlap = overlap
-        self.gpu_resource = gpu_resource
-        self._new_node_gpus = new_node_gpus
+        self._rules = rules
+        self.gpu_resource = rules.gpu_resource
         self._gpus: NodeGpus | None = None  # None: to be counted again
         self.audiojobs = JobStore(listener)
         self.refusals = Refusals()
         self.faults = Faults()
+        self.workers = WorkerBook(listener.wake, listener.pool_changed)
         self.namespaces = {name: NamespaceCache(client, name, self) for name in namespaces}
         self.intake = Intake(self.audiojobs, self.namespaces)
         self.pipelines: Reflector[AudioPipeline] = Reflector(
@@ -86,11 +99,15 @@ class Caches:
             client, Selection(AUDIOQUEUES), project=AudioQueue.read, on_change=self._moved
         )
 
+        self.pools: Reflector[AudioWorkerPool] = Reflector(
+            client, Selection(AUDIOWORKERPOOLS), project=AudioWorkerPool.read, on_change=self._pool_changed
+        )
+
     @property
     def gpus(self) -> NodeGpus:
         """What nodes offer: asked for by every reconcile, counted when a node has changed."""
         if self._gpus is None:
-            offered, most = Counter[str](), Counter({self.gpu_resource: self._new_node_gpus})
+            offered, most = Counter[str](), Counter({self.gpu_resource: self._rules.new_node_gpus})
             for node in self.nodes.values():
                 if node.ready:
                     offered.update(node.gpus)
@@ -171,6 +188,7 @@ class Caches:
         found: dict[str, Reflector[object]] = {
             "audiopipelines": self.pipelines,  # type: ignore[dict-item]
             "audioqueues": self.queues,  # type: ignore[dict-item]
+            "audioworkerpools": self.pools,  # type: ignore[dict-item]
             "nodes": self.nodes,  # type: ignore[dict-item]
         }
         for name, cache in self.namespaces.items():
@@ -195,7 +213,7 @@ class Caches:
 
     def _goes_on(self, known: Known | None) -> bool:
         """Whether a phase of the job may begin early, or waits in a pod that did."""
-        phases = known.status.get("phases") or () if known is not None and self._overlap else ()
+        phases = known.status.get("phases") or () if known is not None and self._rules.overlap else ()
         return any(each.get("state") == PhaseState.WAITING or each.get("earlyAttempt") for each in phases)
 
     def straggler_changed(self, owner: Key) -> None:
@@ -203,6 +221,19 @@ class Caches:
         if self.begins_nothing(owner):
             self._listener.admission_changed(owner)
             self._listener.wake(owner)
+
+    def worker_changed(self, pool: Key, job: Object, news: News) -> None:
+        """The Job of a worker changed, or its pod. Of those that it works for, only an end, or what it is told."""
+        key, book = key_of(job), self.workers
+        cache = self.namespaces[key[0]]
+        stored = cache.jobs.get(key)
+        worker = observe_worker(stored, cache.pods_of(stored)) if stored is not None else None
+        before = book.worker_seen(pool, key[1], worker)
+        pods = {each.pod.uid: each.pod for each in (before, worker) if each is not None and each.pod is not None}
+        for uid, pod in pods.items():
+            for bound in book.bound(uid):
+                if news is News.END or not pod.tells(bound.uid, bound.phase, bound.attempt):
+                    self._listener.wake(bound.key)
 
     def children_changed(self, owner: Key) -> None:
         """A Job was added to an AudioJob, changed, or was taken from it."""
@@ -245,6 +276,10 @@ class Caches:
     def _moved(self, *_: object) -> None:
         self._gpus = None
         self._listener.capacity_changed()
+
+    def _pool_changed(self, key: Key, _old: AudioWorkerPool | None, new: AudioWorkerPool | None) -> None:
+        if key[0] in self.namespaces:
+            self.workers.pool_seen(key, self._rules.facts(new) if new is not None else None)
 
     def _pipeline_changed(self, key: Key, old: AudioPipeline | None, new: AudioPipeline | None) -> None:
         if old is not None and new is not None and old.spec == new.spec:

@@ -37,5 +37,8 @@ class Listener(JobListener, Protocol):
     def capacity_changed(self) -> None:
         """Queues or nodes changed."""
 
+    def pool_changed(self, pool: Key) -> None:
+        """Something changed that the number of a pool's workers depends on, or what they are told."""
+
     def work_ended(self, work: WorkKey) -> None:
         """A Job that did reusable work has ended or is gone."""

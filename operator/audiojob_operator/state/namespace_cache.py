@@ -20,7 +20,7 @@ from audiojob_operator.records.objects import Key
 from audiojob_operator.records.settings import Revision
 from audiojob_operator.state.listener import WorkKey
 from audiojob_operator.state.news import News, news_of_job, news_of_pod
-from audiojob_operator.state.projections import controller, job_is_finished, read_models, trim_job, trim_pod
+from audiojob_operator.state.projections import controller, job_is_finished, pool_of, read_models, trim_job, trim_pod
 from audiojob_types import constants as c
 from audiojob_types.contract import Device
 from audiojob_types.models import ModelBook
@@ -38,7 +38,8 @@ _NO_POD_AFTER: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class LiveGpus:
-    """GPUs of a live Job of the AudioJob ``owner``. ``managed``: Kueue admits it, and has not yet if it ``waits``."""
+    """GPUs of a live Job of the AudioJob ``owner``, "" for a worker's. ``managed``: Kueue admits it, and has not yet if
+    it ``waits``."""
 
     owner: str
     gpus: int
@@ -59,6 +60,9 @@ class Fetch:
 
 class NamespaceListener(Protocol):
     """Whom the cache of a namespace notifies."""
+
+    def worker_changed(self, pool: Key, job: Object, news: News) -> None:
+        """The Job of a worker changed, or its pod."""
 
     def child_changed(self, key: Key, job: Object, news: News) -> None:
         """A Job or one of its pods changed."""
@@ -214,14 +218,12 @@ class NamespaceCache:
         job = new or old
         assert job is not None
         owner = controller(job).get("name", "")
+        if pool := pool_of(job):
+            self._note_gpus(key, "", new)
+            self._listener.worker_changed((key[0], pool), job, self._news_of_job(old, new))
         if not owner:
-            return  # somebody else's Job with our label, or one that has lost its owner
-        if new is not None and not job_is_finished(new) and (gpus := gpus_of(new)):
-            managed = c.KUEUE_QUEUE_LABEL in (new["metadata"].get("labels") or {})
-            waits = managed and bool(new["spec"].get("suspend"))
-            self.live_gpus[key] = LiveGpus(owner, gpus, gpu_resource_of(new), managed, waits)
-        else:
-            self.live_gpus.pop(key, None)
+            return  # a worker, somebody else's Job with our label, or one that has lost its owner
+        self._note_gpus(key, owner, new)
         live = _is_live(new)
         self._note_podless(key, new)
         if live and c.ANNOTATION_EARLY in (job["metadata"].get("annotations") or {}):
@@ -233,6 +235,14 @@ class NamespaceCache:
         _list_member(self._jobs_by_owner, owner, key, present=new is not None)
         self._listener.children_changed((key[0], owner))  # others may wait for what it used, though the owner be gone
         self._listener.child_changed(key, job, self._news_of_job(old, new))
+
+    def _note_gpus(self, key: Key, owner: str, job: Object | None) -> None:
+        if job is not None and not job_is_finished(job) and (gpus := gpus_of(job)):
+            managed = c.KUEUE_QUEUE_LABEL in (job["metadata"].get("labels") or {})
+            waits = managed and bool(job["spec"].get("suspend"))
+            self.live_gpus[key] = LiveGpus(owner, gpus, gpu_resource_of(job), managed, waits)
+        else:
+            self.live_gpus.pop(key, None)
 
     def _news_of_job(self, old: Object | None, new: Object | None) -> News:
         return news_of_job(old, new, pod_ended=new is not None and self.has_final_pod(new))
@@ -271,6 +281,11 @@ class NamespaceCache:
         assert pod is not None
         job_key, owner = _job_of(pod), (pod["metadata"].get("labels") or {}).get(c.LABEL_JOB, "")
         _list_member(self._pods_by_job, job_key, key, present=new is not None)
+        if c.LABEL_POOL in (pod["metadata"].get("labels") or {}):
+            # One that waits for a node is not in the way of others: workers begin only where nobody waits.
+            if (job := self.jobs.get(job_key)) is not None and (pool := pool_of(job)):
+                self._listener.worker_changed((key[0], pool), job, news_of_pod(old, new))
+            return
         _list_member(self._pods_by_owner, owner, key, present=new is not None)
         if new is not None and _waits_for_node(new):
             self.unplaced.add(key)

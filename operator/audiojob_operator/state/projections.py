@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from audiojob_kube.objects import Object
-from audiojob_kube.resources import AUDIOJOBS
+from audiojob_kube.resources import AUDIOJOBS, AUDIOWORKERPOOLS
 from audiojob_types import constants as c
 from audiojob_types.models import ModelBook
 
@@ -141,8 +141,17 @@ def _only(obj: Object, names: Iterable[str]) -> Object:
 
 def controller(obj: Object) -> Object:
     """The ownerReference of the AudioJob that controls this object; {} if none does."""
+    return _controller(obj, AUDIOJOBS.kind)
+
+
+def pool_of(obj: Object) -> str:
+    """The name of the AudioWorkerPool that controls this object; "" if none does."""
+    return str(_controller(obj, AUDIOWORKERPOOLS.kind).get("name", ""))
+
+
+def _controller(obj: Object, kind: str) -> Object:
     for owner in obj["metadata"].get("ownerReferences") or ():
-        if owner.get("controller") and owner.get("kind") == AUDIOJOBS.kind:
+        if owner.get("controller") and owner.get("kind") == kind:
             found: Object = owner
             return found
     return {}

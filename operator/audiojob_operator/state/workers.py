@@ -66,21 +66,22 @@ class WorkerBook:
 
     def pool_seen(self, key: Key, facts: PoolFacts | None) -> None:
         """A pool as it is now; None: it is gone."""
+        before = self._pools.pop(key, None)
         if facts is None:
-            self._pools.pop(key, None)
             self._retired.pop(key, None)
         else:
             self._pools[key] = facts
-        for waiting in list(self._waits.get(key, ())):
-            self._wake_job(waiting)
-        self._wake_pool(key)
+        if _essence(before) != _essence(facts):
+            for waiting in list(self._waits.get(key, ())):
+                self._wake_job(waiting)
+            self._wake_pool(key)
 
-    def worker_seen(self, pool: Key, job_name: str, worker: Worker | None) -> None:
-        """A worker's Job or pod as it is now; None: its Job is gone."""
-        workers = self._workers[pool]
-        before = workers.get(job_name)
+    def worker_seen(self, pool: Key, job_name: str, worker: Worker | None) -> Worker | None:
+        """A worker's Job or pod as it is now; None: its Job is gone. Returns what was known of it."""
+        before = self._workers.get(pool, {}).get(job_name)
         if before == worker:
-            return
+            return before
+        workers = self._workers[pool]
         if worker is None:
             del workers[job_name]
             if not workers:
@@ -95,6 +96,7 @@ class WorkerBook:
             del self._pool_of[gone]
         self._wake_pool(pool)
         self._offer(pool)
+        return before
 
     # ---------------------------------------------------------------- who waits
 
@@ -262,6 +264,11 @@ class WorkerBook:
             turns = (turn for turn in turns if last is None or turn > last)
         for _, key in heapq.nsmallest(seats, turns):
             self._wake_job(key)
+
+
+def _essence(facts: PoolFacts | None) -> object:
+    """What of a pool matters to others: its status is ours."""
+    return facts and (facts.built_from, facts.problem, facts.closed, facts.pool.spec)
 
 
 def _idle_seconds(worker: Worker) -> int | None:

@@ -17,6 +17,7 @@ class Heard:
         self.stored: list[Key] = []
         self.changed: list[Key] = []
         self.work: list[WorkKey] = []
+        self.pools: list[Key] = []
         self.capacity = 0
         self._reuse = reuse
 
@@ -44,6 +45,9 @@ class Heard:
 
     def capacity_changed(self) -> None:
         self.capacity += 1
+
+    def pool_changed(self, pool: Key) -> None:
+        self.pools.append(pool)
 
     def work_ended(self, work: WorkKey) -> None:
         self.work.append(work)

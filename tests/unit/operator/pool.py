@@ -17,7 +17,7 @@ from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.sites import SiteRules
 from audiojob_operator.settings import Capacity
-from audiojob_operator.state.caches import Caches
+from audiojob_operator.state.caches import CacheRules, Caches
 from audiojob_operator.state.jobstore import Known
 from audiojob_operator.state.reuse_index import ReuseIndex
 from audiojob_types import constants as c
@@ -49,7 +49,7 @@ class Pool(Heard):
         super().__init__(self.reuse, woken)
         self.woken_first: list[Key] = []
         limits = Capacity(max_running=max_running, ageing_seconds=0, **capacity)
-        self.caches = Caches(NOBODY, [NAMESPACE], self, new_node_gpus=new_node_gpus(limits))
+        self.caches = Caches(NOBODY, [NAMESPACE], self, CacheRules(new_node_gpus=new_node_gpus(limits)))
         self.store = self.caches.audiojobs
         self.admitter = Admitter(
             self.caches,
