@@ -91,6 +91,14 @@ def change_progress(job: Object) -> None:
     job["status"]["progress"] = {"percent": 40}
 
 
+def change_begun(job: Object) -> None:
+    job["status"]["progress"] = {"cut": {"attempt": 1, "percent": 0, "begun": True}}
+
+
+def change_result(job: Object) -> None:
+    job["status"]["progress"] = {"cut": {"attempt": 1, "percent": 0, "begun": True, "result": "{}"}}
+
+
 def change_percent(job: Object) -> None:
     job["status"]["percent"] = 40
 
@@ -108,6 +116,8 @@ def change_nothing(_job: Object) -> None:
         pytest.param(change_labels, True, id="a changed user wakes"),
         pytest.param(change_other_labels, True, id="other labels wake: a job that was given up may be written now"),
         pytest.param(change_progress, False, id="a progress report wakes nobody"),
+        pytest.param(change_begun, False, id="that a worker has begun wakes nobody"),
+        pytest.param(change_result, True, id="how a worker's phase ended wakes"),
         pytest.param(change_percent, False, id="a percent wakes nobody"),
         pytest.param(change_nothing, False, id="a new version of the same wakes nobody"),
     ],
