@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, cast
 
@@ -115,7 +116,7 @@ class Server:
             raise NotFound(404, "NotFound", "gone")
         return deepcopy(self.pods[name])
 
-    async def patch_json(self, _resource: object, name: str, operations: list[Any], _namespace: str) -> Object:
+    async def patch_json(self, _resource: object, name: str, operations: Sequence[Any], _namespace: str) -> Object:
         pod = await self.get(None, name, "")
         try:
             self.pods[name] = apply_patch(pod, tuple(operations))
