@@ -99,7 +99,7 @@ class OverlapSettings(Group):
     phases on a GPU that lies free begin so too. A pipeline's phase leaves itself out with `overlap: Never`.
     """
 
-    enabled: bool = False
+    enabled: bool = True
     lead_seconds: Annotated[int, Field(ge=1, le=600)] = 20
     max_hold_seconds: Annotated[int, Field(ge=5, le=3_600)] = 120
     max_pods: Annotated[int, Field(ge=1, le=1_000)] = 4

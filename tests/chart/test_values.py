@@ -49,7 +49,7 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm, name: str) -> None:
 
 
 # For each value of values.yaml another one, and what must be set for it to matter.
-OVERLAP = {"enabled": True, "leadSeconds": 5, "maxHoldSeconds": 60, "maxPods": 1, "gpu": "Never"}
+OVERLAP = {"enabled": False, "leadSeconds": 5, "maxHoldSeconds": 60, "maxPods": 1, "gpu": "Never"}
 CHANGES: dict[str, tuple[Any, Object]] = {
     "fullnameOverride": ("sound", {}),
     "commonLabels": ({"team": "audio"}, {}),

@@ -70,7 +70,7 @@ def _may_be_reused(draft: Draft, phase: Phase, before: PhaseObservation) -> bool
 
 
 def is_at_work(before: PhaseObservation) -> bool:
-    """Whether the phase before works on a node, and nobody takes it from there."""
+    """Whether the phase before works on a node, or its container is just being made, and nobody takes it from there."""
     pod = before.pod
     return (
         isinstance(before.outcome, Running)
@@ -78,7 +78,7 @@ def is_at_work(before: PhaseObservation) -> bool:
         and pod is not None
         and pod.node_name is not None
         and pod.terminating_until is None
-        and pod.waiting is None
+        and (pod.waiting is None or not pod.waiting.shown)
     )
 
 
