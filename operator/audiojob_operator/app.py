@@ -24,6 +24,7 @@ from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.giving_up import GivingUp
+from audiojob_operator.reconciling.leaving import take_back_early
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.status_reporter import StatusReporter
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -78,9 +79,9 @@ class Operator:
         self._preflight = Preflight(client, settings, self._degradation, self._wake_all)
         self._lease = Lease(client, settings.lease, changed=self._leads)
         gatherer = Gatherer(client, self._caches, self._admitter, decisions, self._reuse, self._caches.workers)
-        applier = Applier(client, self._caches, self.metrics, self._lease.identity)
-        giving_up = GivingUp(self._caches, self._admitter, applier, self._reuse)
-        reconciler = Reconciler(self._queue, gatherer, applier, self._admitter, giving_up, self.metrics)
+        self._applier = Applier(client, self._caches, self.metrics, self._lease.identity)
+        giving_up = GivingUp(self._caches, self._admitter, self._applier, self._reuse)
+        reconciler = Reconciler(self._queue, gatherer, self._applier, self._admitter, giving_up, self.metrics)
         self._controller = Controller(self._queue, reconciler, self.metrics.reconciled)
         finished = self._reuse.learn if self._reuse is not None else None
         self._sweeper = Sweeper(client, self._caches, self._queue.add, self.metrics, settings.sweep, finished)
@@ -113,6 +114,8 @@ class Operator:
             try:
                 await self._work(watcher)
             finally:
+                if self._lease.held.is_set():
+                    await take_back_early(self._caches, self._applier)
                 await self._lease.release()
 
     async def _work(self, watcher: Watcher) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from audiojob_dev.demo.store import FolderOnThisMachine, Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.rest import Rest
-from audiojob_types.constants import API_VERSION, LABEL_JOB
+from audiojob_types.constants import API_VERSION, LABEL_JOB, LABEL_PHASE
 from audiojob_types.resources.job import AudioJob, State
 
 Object = dict[str, Any]
@@ -105,6 +105,10 @@ class Product:
         """The job's pods, newest last."""
         found = self._of_job("/api/v1", "pods", name, namespace or self.namespace)
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    def phase_pods(self, name: str, phase: str) -> list[Object]:
+        """The pods of one phase, newest last: while it works, the next one's may have begun early."""
+        return [pod for pod in self.pods(name) if pod["metadata"]["labels"][LABEL_PHASE] == phase]
 
     def children(self, name: str) -> list[Object]:
         """The job's batch Jobs."""

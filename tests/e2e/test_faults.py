@@ -31,12 +31,14 @@ def simulate(milliseconds: int = 0, **parameters: object) -> dict[str, object]:
 
 
 def running_pod(product: Product, name: str) -> str:
-    """The name of the job's pod, once it runs."""
-    product.until(
-        name, lambda _: any(pod["status"].get("phase") == "Running" for pod in product.pods(name)), "a running pod"
-    )
-    pods = [pod for pod in product.pods(name) if pod["status"].get("phase") == "Running"]
-    return str(pods[-1]["metadata"]["name"])
+    """The name of the first phase's pod, once it runs."""
+
+    def running() -> list[str]:
+        pods = product.phase_pods(name, "one")
+        return [str(pod["metadata"]["name"]) for pod in pods if pod["status"].get("phase") == "Running"]
+
+    product.until(name, lambda _: bool(running()), "a running pod")
+    return running()[-1]
 
 
 def test_two_simulated_phases_succeed(product: Product) -> None:

@@ -58,8 +58,10 @@ def says(job: AudioJob, reason: str) -> bool:
 
 def test_an_evicted_pod_costs_no_attempt_of_the_budget(product: Product) -> None:
     name = product.submit(unique("evicted"), {"pipeline": "e2e-load"})
-    product.until(name, lambda _: any(p["status"].get("phase") == "Running" for p in product.pods(name)), "its pod")
-    pod = product.pods(name)[-1]["metadata"]["name"]
+    product.until(
+        name, lambda _: any(p["status"].get("phase") == "Running" for p in product.phase_pods(name, "one")), "its pod"
+    )
+    pod = product.phase_pods(name, "one")[-1]["metadata"]["name"]
     eviction = {
         "apiVersion": "policy/v1",
         "kind": "Eviction",

@@ -11,7 +11,7 @@ from typing import Any
 
 from audiojob_dev.rest import MERGE_PATCH, Rest, RestError
 from audiojob_types.base import format_time
-from audiojob_types.constants import ANNOTATION_PHASE
+from audiojob_types.constants import ANNOTATION_INPUTS, ANNOTATION_PHASE
 from audiojob_types.contract import ManifestRef, Outcome, OutputRef, PhaseInput, PhaseResult, ReadInput
 from audiojob_types.progress import PhaseUsage
 
@@ -64,6 +64,15 @@ def ended(exit_code: int, result: PhaseResult | None, reason: str = "") -> Objec
     }
 
 
+def having_read(status: Object) -> Object:
+    """The same end, of a pod that began early and has read what it was told."""
+    for container in status.get("containerStatuses", ()):
+        terminated = container["state"].get("terminated") or {}
+        if "message" in terminated:
+            terminated["message"] = json.dumps({**json.loads(terminated["message"]), "told": True})
+    return status
+
+
 def running() -> Object:
     """A pod status whose one container works."""
     now = format_time(datetime.now(UTC))
@@ -81,7 +90,10 @@ def _container(state: Object) -> Object:
 
 
 class PodRunner:
-    """Follows one namespace in a thread. ``behaviour`` makes the status of each new pod; {} leaves the pod alone."""
+    """Follows one namespace in a thread. ``behaviour`` makes the status of each new pod; {} leaves the pod alone.
+
+    A pod that began early is played once it is told its inputs.
+    """
 
     def __init__(self, rest: Rest, namespace: str, behaviour: Behaviour = succeed) -> None:
         self._rest = rest
@@ -102,12 +114,16 @@ class PodRunner:
     def _run(self) -> None:
         while not self._stop.wait(_POLL_SECONDS):
             for pod in self._rest.request("GET", self._path)["items"]:
-                if pod["metadata"]["name"] not in self.seen and "deletionTimestamp" not in pod["metadata"]:
+                new = pod["metadata"]["name"] not in self.seen and "deletionTimestamp" not in pod["metadata"]
+                if new and pod["metadata"]["annotations"].get(ANNOTATION_INPUTS) != "":
                     self._play(pod)
 
     def _play(self, pod: Object) -> None:
-        phase = PhaseInput.model_validate_json(pod["metadata"]["annotations"][ANNOTATION_PHASE])
+        annotations = pod["metadata"]["annotations"]
+        told = annotations.get(ANNOTATION_INPUTS)
+        phase = PhaseInput.model_validate_json(told or annotations[ANNOTATION_PHASE])
         status = self._behaviour(phase, pod)
+        status = having_read(status) if told else status
         self.seen[pod["metadata"]["name"]] = phase
         if not status:
             return

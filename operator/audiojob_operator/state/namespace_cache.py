@@ -205,8 +205,12 @@ class NamespaceCache:
     @property
     def untold(self) -> int:
         """How many live Jobs began early and have no pod yet that was told its inputs."""
+        return len(self.untold_jobs())
+
+    def untold_jobs(self) -> list[Object]:
+        """The live Jobs that began early and have no pod yet that was told its inputs."""
         early = (self.jobs.get(key) for key in self._early)
-        return sum(not any(map(is_told, self.pods_of(job))) for job in early if job is not None)
+        return [job for job in early if job is not None and not any(map(is_told, self.pods_of(job)))]
 
     def lacks_pod(self, now: datetime) -> bool:
         """Whether a Job has been begun and gets no pod: its namespace's quota is full."""
