@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -151,6 +152,7 @@ class Gatherer:
             models=self._caches.models_of(job.metadata.namespace),
             reuse={} if self._reuse is not None else None,
             may_begin_early=self._may_begin_early(job),
+            without_room=cache.phases_without_room(job.spec.pipeline, datetime.now(UTC)) if cache else frozenset(),
             pools=self.pools(job, revision, pipeline),
         )
 

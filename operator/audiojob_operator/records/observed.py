@@ -66,7 +66,8 @@ class Observed:
     ``models``: where those that an administrator has fetched ahead stand; None if that is not done here.
     ``reuse`` answers by key what decisions have asked for (:class:`Plan`); None: nothing is taken over from other jobs.
     ``may_begin_early``: whether a phase's pod may begin while the phase before works. False while others wait for what
-    it would take, None where no phase does (the setting, or a right that is missing).
+    it would take, None where no phase does (the setting, or a right that is missing). ``without_room``: phases of its
+    pipeline whose pods have begun early in vain lately.
     ``pools``: the worker pools that phases name, by name; those that do not exist are left out.
     ``refused`` is set when the plan made from the same observation failed to create a Job, or the revision: deciding
     again with it gives a plan that creates none, but records what is known and why nothing starts.
@@ -91,6 +92,7 @@ class Observed:
     running: int = 0
     models: ModelBook | None = None
     may_begin_early: bool | None = None
+    without_room: frozenset[str] = frozenset()
     pools: Mapping[str, PoolView] = field(default_factory=dict)
 
 

@@ -34,6 +34,7 @@ POD_JOB_LABEL = "batch.kubernetes.io/job-name"
 _FINAL_POD_PHASES = ("Succeeded", "Failed")
 # The Job controller makes the pod in the look at the Job that sets its start, unless a quota leaves no room for it.
 _NO_POD_AFTER: Final = timedelta(seconds=5)
+_FULL_FOR: Final = timedelta(minutes=5)  # before another pod of the same phase tries in vain whether there is room
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class NamespaceCache:
         self._ended_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # the same, as long as the Job is kept
         self._early: set[Key] = set()  # live Jobs whose pods began before their inputs were there
         self.unplaced: set[Key] = set()  # pods that no node has room for, but for those that wait for their inputs
+        self._no_room: dict[tuple[str, str], datetime] = {}  # when the pod of a pipeline's phase began early in vain
         self._podless: dict[Key, datetime] = {}  # live Jobs without a pod, but for those that began early: their start
         self.jobs: Reflector[Object] = Reflector(
             client,
@@ -216,6 +218,22 @@ class NamespaceCache:
         """Whether a Job has been begun and gets no pod: its namespace's quota is full."""
         return any(begun + _NO_POD_AFTER <= now for begun in self._podless.values())
 
+    def phases_without_room(self, pipeline: str, now: datetime) -> frozenset[str]:
+        """The pipeline's phases whose pods have begun early in vain lately: no node had room."""
+        label = label_value(pipeline)
+        tried = ((phase, at) for (name, phase), at in self._no_room.items() if name == label)
+        return frozenset(phase for phase, at in tried if now < at + _FULL_FOR)
+
+    def _note_room(self, pod: Object) -> None:
+        if not waits_for_inputs(pod) or (created := parse_time(pod["metadata"].get("creationTimestamp"))) is None:
+            return
+        labels = pod["metadata"].get("labels") or {}
+        place = (labels.get(c.LABEL_PIPELINE, ""), labels.get(c.LABEL_PHASE, ""))
+        if _lacks_node(pod):
+            self._no_room[place] = created
+        elif _node_of(pod):
+            self._no_room.pop(place, None)
+
     def _job_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         if old is not None and new is not None and controller(old).get("name") != controller(new).get("name"):
             self._job_changed(key, old, None)  # for the AudioJob that it was taken from, it is gone
@@ -291,7 +309,9 @@ class NamespaceCache:
                 self._listener.worker_changed((key[0], pool), job, news_of_pod(old, new))
             return
         _list_member(self._pods_by_owner, owner, key, present=new is not None)
-        if new is not None and _waits_for_node(new):
+        if new is not None:
+            self._note_room(new)
+        if new is not None and _lacks_node(new) and not waits_for_inputs(new):
             self.unplaced.add(key)
         else:
             self.unplaced.discard(key)
@@ -309,9 +329,9 @@ def _is_live(job: Object | None) -> bool:
     return job is not None and not job_is_finished(job) and "deletionTimestamp" not in job["metadata"]
 
 
-def _waits_for_node(pod: Object) -> bool:
-    """Whether no node has room for the pod, and it would work if one had."""
-    if pod["status"].get("phase") != "Pending" or "deletionTimestamp" in pod["metadata"] or waits_for_inputs(pod):
+def _lacks_node(pod: Object) -> bool:
+    """Whether no node has room for the pod."""
+    if pod["status"].get("phase") != "Pending" or "deletionTimestamp" in pod["metadata"]:
         return False
     placed = condition_of(pod, "PodScheduled")
     return placed is not None and placed.get("status") == "False"

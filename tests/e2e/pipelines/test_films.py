@@ -111,7 +111,7 @@ def test_a_song_becomes_a_film_and_its_percent_never_falls(product: Product, son
     assert percents[-1] == 100
     done = seen[-1]
     assert [phase.name for phase in done.status.phases] == PHASES
-    assert [phase.attempt for phase in done.status.phases] == [1] * len(PHASES)
+    assert [(phase.failures, phase.disruptions) for phase in done.status.phases] == [(0, 0)] * len(PHASES)
     assert is_a_film(product, done, "render") == pytest.approx(song.seconds, abs=FRAME_SECONDS)
     folder, outputs = manifest(product, done, "align")
     lines = json.loads((folder / outputs["lyrics"]["file"]).read_text())["lines"]

@@ -117,6 +117,7 @@ class World:
     retried: Retried | Unreadable | None = None
     models: ModelBook | None = None
     may_begin_early: bool | None = None
+    without_room: frozenset[str] = frozenset()
     ask: Callable[[ReuseAsk], ReuseAnswer] | None = None  # whom a decision asks about work that others do
     writes: list[str] = field(default_factory=list)
     created_jobs: list[str] = field(default_factory=list)
@@ -157,6 +158,7 @@ class World:
             models=self.models,
             reuse=None if self.ask is None else {},
             may_begin_early=self.may_begin_early,
+            without_room=self.without_room,
         )
 
     def _admitted(self) -> Admission:

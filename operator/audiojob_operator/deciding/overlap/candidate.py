@@ -40,7 +40,7 @@ def _waits_only_for(draft: Draft, phase: Phase, before: str) -> bool:
 
 
 def is_suited(draft: Draft, phase: Phase, before: PhaseObservation) -> bool:
-    """Whether nothing of the phase is open but what the phase before makes."""
+    """Whether nothing of the phase is open but what the phase before makes, and its pod may find room."""
     observed, record = draft.observed, draft.phases[phase.name]
     task = phase.task.descriptor
     models = observed.models
@@ -48,6 +48,7 @@ def is_suited(draft: Draft, phase: Phase, before: PhaseObservation) -> bool:
         draft.revision is not None
         and draft.revision.contract >= CONTRACT
         and phase.overlap != "Never"
+        and phase.name not in observed.without_room
         and phase.gate is None
         and phase.worker_pool is None
         and not (task.fetches or task.runs_program)

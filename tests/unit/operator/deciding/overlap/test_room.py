@@ -13,6 +13,9 @@ from audiojob_operator.state.namespace_cache import POD_JOB_LABEL
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 
+MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FULL = [{"type": "PodScheduled", "status": "False", "message": "full"}]
+
 
 def early_job(pool: Pool, name: str) -> None:
     owner = {"kind": "AudioJob", "name": name, "uid": f"uid-{name}", "controller": True}
@@ -23,13 +26,15 @@ def early_job(pool: Pool, name: str) -> None:
     pool.add(pool.caches.namespaces[NAMESPACE].jobs, {"metadata": metadata, "spec": {}, "status": {}})
 
 
-def pod_of(pool: Pool, name: str, inputs: str | None, **status: Any) -> None:
+def pod_of(pool: Pool, name: str, inputs: str | None, node: str | None = None, **status: Any) -> None:
+    attempt = {c.LABEL_PIPELINE: "songs", c.LABEL_PHASE: "second"}
     metadata = {
-        "name": f"{name}-pod", "namespace": NAMESPACE, "labels": {POD_JOB_LABEL: f"{name}-child"},
+        "name": f"{name}-pod", "namespace": NAMESPACE, "labels": {POD_JOB_LABEL: f"{name}-child", **attempt},
+        "creationTimestamp": format_time(MADE),
         "annotations": {} if inputs is None else {c.ANNOTATION_INPUTS: inputs},
         "ownerReferences": [{"kind": "Job", "name": f"{name}-child", "uid": f"{name}-child"}],
     }  # fmt: skip
-    pod = {"metadata": metadata, "spec": {}, "status": {"phase": "Pending", **status}}
+    pod = {"metadata": metadata, "spec": {"nodeName": node}, "status": {"phase": "Pending", **status}}
     pool.add(pool.caches.namespaces[NAMESPACE].pods, pod)
 
 
@@ -59,13 +64,26 @@ async def test_jobs_of_a_queue_that_is_stopped_wait_for_nothing_that_others_have
 
 
 async def test_a_pod_waits_for_a_node_unless_it_waits_for_its_inputs_too() -> None:
-    pool, full = Pool(None), [{"type": "PodScheduled", "status": "False", "message": "full"}]
-    pod_of(pool, "ahead", "", conditions=full)
+    pool = Pool(None)
+    pod_of(pool, "ahead", "", conditions=FULL)
     assert not pool.admitter.somebody_waits()
-    pod_of(pool, "ahead", "told", conditions=full)
+    pod_of(pool, "ahead", "told", conditions=FULL)
     assert pool.admitter.somebody_waits()
     pod_of(pool, "ahead", "told", phase="Running")
     assert not pool.admitter.somebody_waits()
+
+
+async def test_a_phase_whose_pod_began_early_and_found_no_room_is_not_tried_again_for_five_minutes() -> None:
+    pool = Pool(None)
+    cache, soon = pool.caches.namespaces[NAMESPACE], MADE + timedelta(seconds=1)
+    pod_of(pool, "told", "told", conditions=FULL)
+    assert cache.phases_without_room("songs", soon) == frozenset(), "one whose turn has come says nothing of it"
+    pod_of(pool, "ahead", "", conditions=FULL)
+    assert cache.phases_without_room("songs", soon) == {"second"}
+    assert cache.phases_without_room("films", soon) == frozenset()
+    assert cache.phases_without_room("songs", MADE + timedelta(minutes=5)) == frozenset()
+    pod_of(pool, "ahead", "", node="node")
+    assert cache.phases_without_room("songs", soon) == frozenset(), "it has found room after all"
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ NEVER: dict[str, dict[str, Any]] = {
     "an administrator's program runs first": {"line": two(task="Container", image="example.org/a:1")},
     "its memory depends on the length of its input": {"line": two(resources={"memoryPerMinute": "10Mi"})},
     "Kueue decides when it starts": {"kueue": "team"},
+    "another job's pod of the phase has found no room lately": {"without_room": frozenset({"second"})},
     "its model is on the way": {
         "line": two(task="Separate", inputs=[{"name": "audio", "from": "first"}]),
         "models": ModelBook.read({WANTED_KEY: '["htdemucs"]', "htdemucs": '{"state": "Fetching"}'}),
