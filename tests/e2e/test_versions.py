@@ -139,6 +139,7 @@ def test_a_job_goes_on_through_a_rollback_with_the_runner_that_it_began_with(
 ) -> None:
     name = submit(product)
     first_phase_runs(product, name)
+    product.until(name, lambda job: job.status.phases[1].early_attempt == 1, "a pod that the earlier version knows not")
     with operator_away(product), earlier_operator(product, earlier, earlier.runner, tmp_path) as before:
         job = product.finished(name, seconds=60)
         assert job.status.state is State.SUCCEEDED, before.story()

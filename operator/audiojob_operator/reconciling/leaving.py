@@ -36,7 +36,7 @@ async def take_back_early(caches: Caches, applier: Applier) -> None:
                 namespace, name = key_of(job)
                 await applier.delete_job(JobRef(name, job["metadata"]["uid"]), namespace)
     except (ApiError, TransportError, TimeoutError) as error:
-        _log.warning("pods that began early were not taken back: %s", error or "no answer in time")
+        _log.warning("pods that began early were not taken back: %s", str(error) or "no answer in time")
 
 
 def _awaits_turn(caches: Caches, job: Object) -> bool:
