@@ -26,6 +26,7 @@ PHASES = ["download", "normalize", "lyrics", "separate", "align", "render"]
 FPS = 10
 QUICK = {"videoSize": "Video240p", "frameRate": FPS, "effort": "Low"}
 SLOW = {"videoSize": "Video720p", "frameRate": 30, "effort": "High"}
+SLOWEST = {**SLOW, "videoSize": "Video1080p"}
 FRAME_SECONDS = 1 / FPS
 SCENES = {
     "scenes": [
@@ -150,7 +151,7 @@ def encoding(job: AudioJob) -> bool:
         pytest.param("download", {"reuse": "Never"}, id="download"),
         pytest.param("separate", {"parameters": {"separate": {"format": "wav"}}}, id="lyrics and separate"),
         pytest.param("align", {"parameters": {"align": {"language": "en-US"}}}, id="align"),
-        pytest.param("render", {"parameters": {"render": {**SLOW, "rows": 2}}}, id="render"),
+        pytest.param("render", {"parameters": {"render": {**SLOWEST, "rows": 2}}}, id="render"),
     ],
 )
 def test_cancel_in_a_phase_leaves_nothing(
