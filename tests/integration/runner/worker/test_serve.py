@@ -208,3 +208,19 @@ def test_inputs_of_the_phase_to_come_are_fetched_while_another_works_and_out_of_
 def fetched(scratch: Path) -> set[Path]:
     """The inputs that are fetched ahead as a whole."""
     return {path for path in scratch.glob("phase-*/ahead/0/song.bin") if path.read_bytes() == b"the song"}
+
+
+def test_one_that_fills_the_scratch_volume_says_so_and_leaves_it_empty(worker: WorkerPod) -> None:
+    root = worker.pod.root
+    script = (
+        f'mount -t tmpfs -o size=8m tmpfs "{root}/scratch"; "$1" -m audiojob_runner work --root "{root}" & "$@"; wait'
+    )
+    worker.pod.wrapper = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh")
+    large: Any = {"outputBytes": 20 * 1024 * 1024}
+    worker.tell(worker.phase(1, **large), worker.phase(2, outputBytes=5 * 1024 * 1024), drain=True)
+    running = worker.pod.start(entry="serve")
+    worker.begun.append(running)
+
+    assert worker.ends(2) == [("song-1", ExitCode.DISK_FULL), ("song-2", 0)]
+    assert worker.server.ends[0][2]["result"]["reason"] == "DiskFull", "its result is kept in memory"
+    assert running.wait().code == 0
