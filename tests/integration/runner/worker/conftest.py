@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.runner.pods import PodFolder, Running, eventually
+from tests.integration.runner.pods import PodFolder, Running, eventually, make_pod
+from tests.integration.runner.stores import StoreFolder
 from tests.integration.runner.worker.apiserver import TOKEN, StatusServer, serving_statuses
 
 from audiojob_dev.paths import repository
@@ -112,13 +114,26 @@ class WorkerPod:
 
 @pytest.fixture
 def worker(folder_pod: PodFolder, tmp_path: Path) -> Iterator[WorkerPod]:
-    with serving_statuses(tmp_path / "certificates") as server:
-        folder = folder_pod.root / "var/run/secrets/kubernetes.io/serviceaccount"
-        folder.mkdir(parents=True)
-        (folder / "token").write_text(TOKEN, encoding="ascii")
-        (folder / "ca.crt").write_bytes(server.authority.read_bytes())
-        folder_pod.environ |= {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
-        found = WorkerPod(folder_pod, server)
+    with beside_a_server(folder_pod, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def worker_with_bucket(s3_store: StoreFolder, tmp_path: Path) -> Iterator[WorkerPod]:
+    with beside_a_server(make_pod(tmp_path / "pod", s3_store), tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def beside_a_server(pod: PodFolder, folder: Path) -> Iterator[WorkerPod]:
+    """A worker's pod with a token for the server in the place of the API server."""
+    with serving_statuses(folder / "certificates") as server:
+        account = pod.root / "var/run/secrets/kubernetes.io/serviceaccount"
+        account.mkdir(parents=True)
+        (account / "token").write_text(TOKEN, encoding="ascii")
+        (account / "ca.crt").write_bytes(server.authority.read_bytes())
+        pod.environ |= {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(server.port)}
+        found = WorkerPod(pod, server)
         yield found
         for running in found.begun:
             if Path(f"/proc/{running.process.pid}").exists():  # nobody has waited for it

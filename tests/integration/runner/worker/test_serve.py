@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.integration.runner.pods import Running, eventually, is_alive
+from tests.integration.runner.stores import StoreFolder
 from tests.integration.runner.worker.conftest import WorkerPod
 
 from audiojob_types.contract import ExitCode
@@ -224,3 +225,22 @@ def test_one_that_fills_the_scratch_volume_says_so_and_leaves_it_empty(worker: W
     assert worker.ends(2) == [("song-1", ExitCode.DISK_FULL), ("song-2", 0)]
     assert worker.server.ends[0][2]["result"]["reason"] == "DiskFull", "its result is kept in memory"
     assert running.wait().code == 0
+
+
+def test_a_bucket_is_read_ahead_and_written_by_serve_alone(
+    worker_with_bucket: WorkerPod, s3_store: StoreFolder
+) -> None:
+    worker = worker_with_bucket
+    song = s3_store.root / "demo/uploads/song.bin"
+    song.parent.mkdir(parents=True)
+    song.write_bytes(b"the song")
+    first, second = worker.phase(1, **LONG), worker.phase(2)
+    second["inputs"] = [{"name": "song", "key": "demo/uploads/song.bin"}]
+    worker.tell(first, second)
+    running = worker.start()
+    eventually(lambda: fetched(worker.pod.root / "scratch"), "the input is fetched")
+    worker.tell(second, drain=True)
+
+    assert worker.ends(1) == [("song-2", 0)], running.log.read_text()
+    assert (s3_store.root / worker.server.ends[0][2]["result"]["manifest"]["key"]).exists()
+    assert (running.wait().code, worker.work.wait().code) == (0, 0)
