@@ -48,6 +48,7 @@ def test_helm_finds_nothing_to_complain_about(helm: Helm, name: str) -> None:
     assert "0 chart(s) failed" in helm.run("lint", str(CHART), "--strict", values=ci_values()[name])
 
 
+OF_THEIR_OWN = {"files.oneNode", "workerPools", "pipelines.workerPools"}
 # For each value of values.yaml another one, and what must be set for it to matter.
 OVERLAP = {"enabled": False, "leadSeconds": 5, "maxHoldSeconds": 60, "maxPods": 1, "gpu": "Never"}
 CHANGES: dict[str, tuple[Any, Object]] = {
@@ -228,8 +229,7 @@ CHANGES: dict[str, tuple[Any, Object]] = {
 
 
 def test_every_value_is_in_the_table_above() -> None:
-    # These have a test of their own.
-    together = {f"images.{image}.pullPolicy" for image in ("runner", "runnerTorch", "runnerMusic")} | {"files.oneNode"}
+    together = {f"images.{name}.pullPolicy" for name in ("runner", "runnerTorch", "runnerMusic")} | OF_THEIR_OWN
     together |= {f"monitoring.rules.thresholds.{each.name}" for each in THRESHOLDS}
     assert CHANGES.keys() | together == {".".join(path) for path in leaves(default_values())}
 

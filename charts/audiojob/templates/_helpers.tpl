@@ -298,6 +298,18 @@ logLevel: {{ .Values.operator.logLevel }}
 {{- fail "files.enabled: a claim that is ReadWriteOnce binds all phases to the node of the files service; use ReadWriteMany, or say files.oneNode where the cluster has one node" -}}
 {{- end -}}
 {{- end -}}
+{{- $pools := list -}}
+{{- range .Values.workerPools -}}
+{{- if has .name $pools -}}
+{{- fail (printf "workerPools: the name %s is there twice" .name) -}}
+{{- end -}}
+{{- $pools = append $pools .name -}}
+{{- range .namespaces -}}
+{{- if not (has . $.Values.jobNamespaces) -}}
+{{- fail (printf "workerPools: %s is not in jobNamespaces: nothing would run there. Add it to jobNamespaces." .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.capacity.scaleUp.enabled (ne .Values.capacity.gpus nil) -}}
 {{- fail "capacity.gpus fixes the number of GPUs, so capacity.scaleUp could add none: leave gpus null and set capacity.scaleUp.maxGpus" -}}
 {{- end -}}

@@ -1,6 +1,6 @@
 {{/* Parts that several pipelines share. */}}
 
-{{/* The words of a song, from wherever there are some. Call with (dict "resources" … "found" …): the last is whether a phase find
+{{/* The words of a song, from wherever there are some. Call with (dict "pipelines" … "found" …): the last is whether a phase find
      has asked a service. */}}
 {{- define "audiojob.lyrics" -}}
 # Beside Separate, so that lyrics that cannot be used end the job at once.
@@ -19,12 +19,12 @@
     - {name: subtitles-{{ . }}, from: download, output: subtitles-{{ . }}, optional: true}
     {{- end }}
   weight: 1
-  resources: {{- toYaml .resources.lyrics | nindent 4 }}
+  {{- include "audiojob.attempt" (list .pipelines "lyrics") | nindent 2 }}
   hardLimitSeconds: 600
   stallSeconds: 300
 {{- end -}}
 
-{{/* Words into times and a film. Call with (dict "resources" … "reviewed" bool "weights" … "accompaniment" … "vocals" …): the
+{{/* Words into times and a film. Call with (dict "pipelines" … "reviewed" bool "weights" … "accompaniment" … "vocals" …): the
      last two are bindings, as YAML. "after" (phases) is what Align waits for, if not for the phase before it alone. */}}
 {{- define "audiojob.karaokeFilm" -}}
 - name: align
@@ -36,7 +36,7 @@
     - {name: lyrics, from: lyrics, output: lyrics}
     - {{ .vocals }}
   weight: {{ .weights.align }}
-  resources: {{- toYaml .resources.align | nindent 4 }}
+  {{- include "audiojob.attempt" (list .pipelines "align") | nindent 2 }}
   hardLimitSeconds: 7200
   stallSeconds: 300
 {{- if .reviewed }}
@@ -48,7 +48,7 @@
     - {name: lyrics, from: align, output: lyrics}
     - {name: audio, from: normalize, output: audio}
   weight: 1
-  resources: {{- toYaml .resources.lyrics | nindent 4 }}
+  {{- include "audiojob.attempt" (list .pipelines "lyrics") | nindent 2 }}
   hardLimitSeconds: 600
   stallSeconds: 300
 {{- end }}
@@ -60,12 +60,12 @@
     - {{ .vocals }} # heard where parameters.render.guideVocalDecibels says so
     - {name: background, from: Job, output: background, optional: true}
   weight: {{ .weights.render }}
-  resources: {{- toYaml .resources.render | nindent 4 }}
+  {{- include "audiojob.attempt" (list .pipelines "render") | nindent 2 }}
   hardLimitSeconds: 21600
   stallSeconds: 300
 {{- end -}}
 
-{{/* What of a score goes to a library; left out where the job names no destination. Call with (dict "resources" …). */}}
+{{/* What of a score goes to a library; left out where the job names no destination. Call with (dict "pipelines" …). */}}
 {{- define "audiojob.publishScore" -}}
 - name: publish
   task: Publish
@@ -76,9 +76,19 @@
     - {name: pdf, from: engrave, output: pdf}
     - {name: midi, from: engrave, output: midi}
   weight: 5
-  resources: {{- toYaml .resources.publish | nindent 4 }}
+  {{- include "audiojob.attempt" (list .pipelines "publish") | nindent 2 }}
   hardLimitSeconds: 14400
   stallSeconds: 300
+{{- end -}}
+
+{{/* What an attempt gets, and the pool of workers that may do its work. Call with (list .Values.pipelines "separate"). */}}
+{{- define "audiojob.attempt" -}}
+{{- $pipelines := index . 0 -}}
+{{- $task := index . 1 -}}
+resources: {{- toYaml (index $pipelines.resources $task) | nindent 2 }}
+{{- with index $pipelines.workerPools $task }}
+workerPool: {{ toJson . }}
+{{- end }}
 {{- end -}}
 
 {{/* How long outputs are kept, and where pods run. */}}
