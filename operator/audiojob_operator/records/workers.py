@@ -26,7 +26,8 @@ class Seat:
 class PoolView:
     """A pool as one AudioJob's decision sees it.
 
-    ``closed``: it takes no phase (maxWorkers is 0, or it is being deleted). ``seats``: free ones, the best first.
+    ``closed``: it takes no phase (maxWorkers is 0, or it is being deleted). ``seats``: free ones, the best first; those
+    that the AudioJob itself has are among them.
     ``busy`` of ``most`` workers have a phase; ``ahead`` phases have waited for longer.
     """
 

@@ -251,7 +251,8 @@ class WorkerBook:
         order = pod.order
         if order is None or order.drain or len(order.told) >= MAX_TOLD or pod.uid in retired:
             return False
-        return pod.uid not in self._bound and self._holders.get(pod.uid, key) == key
+        # One that the AudioJob itself has is free for what comes after the phase that it ends there.
+        return self._bound.get(pod.uid, {}).keys() <= {key} and self._holders.get(pod.uid, key) == key
 
     def _offer(self, pool: Key, after: Key | None = None) -> None:
         """Wake as many of those that wait as there are seats; ``after`` one who had the choice, those behind it."""

@@ -82,7 +82,8 @@ def _begun(draft: Draft, phase: Phase, pool: PoolView, supply: GpuSupply) -> Beg
 
 def _free_seat(draft: Draft, record: PhaseStatus, pool: PoolView) -> Seat | None:
     """The best one that is not the last attempt's, once there are enough for those that wait for longer."""
-    taken = {each.seat.pod_uid for each in draft.bindings} | {record.pod_uid}
+    at_work = {each.pod_uid for each in draft.phases.values() if each.state is PhaseState.RUNNING}
+    taken = {each.seat.pod_uid for each in draft.bindings} | at_work | {record.pod_uid}
     free = [seat for seat in pool.seats if seat.pod_uid not in taken]
     return free[0] if len(free) > pool.ahead else None
 

@@ -177,6 +177,19 @@ def test_those_that_have_waited_for_longer_are_served_first() -> None:
     assert at_second(pool=replace(VIEW, ahead=2)).phase("second").pod_uid is None
 
 
+def test_the_next_phase_goes_on_in_the_worker_that_has_just_ended_one_of_the_job() -> None:
+    line = pipeline(*(phase(name, workerPool={"name": POOL}) for name in ("one", "second")))
+    world = WorkerWorld(audiojob=audio_job(), pipeline=line)
+    world.turn()
+    world.busy = {"worker-2"}
+    world.report("one", outputs=("audio",))
+    plan = world.turn()
+    assert [(each.phase, each.seat.pod_uid) for each in plan.bind] == [("second", "worker-1")]
+    told = world.told()
+    assert told is not None
+    assert (told.phase, told.progress.done) == ("second", ("one",))
+
+
 def test_fallback_after_no_time_waits_for_nobody() -> None:
     line = two(workerPool={"name": POOL, "fallbackSeconds": 0})
     assert has_own_job(at_second(line, busy={"worker-1", "worker-2"}))

@@ -80,7 +80,7 @@ class WorkerWorld(World):
         seats = tuple(
             Seat(pod["metadata"]["name"][:8], pod["metadata"]["name"], uid, "node-1")
             for uid, pod in self.workers.items()
-            if uid not in taken and "running" in pod["status"]["containerStatuses"][0]["state"]
+            if uid not in self.busy and "running" in pod["status"]["containerStatuses"][0]["state"]
         )
         pool = self.pool
         pools = {POOL: replace(pool, seats=seats, busy=len(taken), workers=len(self.workers))} if pool else {}
