@@ -27,8 +27,9 @@ def pooled(server: LocalApiServer) -> Space:
 
 
 def operator_of(space: Space, proxy: FaultProxy, folder: Path) -> OperatorProcess:
-    lease = {"AUDIOJOB_LEASE__NAME": space.namespace}
-    return OperatorProcess(proxy.write_kubeconfig(folder / "config"), [space.namespace], folder / "log", **lease)
+    # There is no kubelet: a pod that is deleted stays, as it does on a lost node.
+    more = {"AUDIOJOB_LEASE__NAME": space.namespace, "AUDIOJOB_DISRUPTION__LOST_AFTER_SECONDS": "1"}
+    return OperatorProcess(proxy.write_kubeconfig(folder / "config"), [space.namespace], folder / "log", **more)
 
 
 def writes_to(proxy: FaultProxy, space: Space) -> list[Write]:
@@ -101,7 +102,7 @@ def test_a_killed_operator_goes_on_where_it_was(
 @pytest.mark.parametrize(
     ("happens", "failures", "disruptions"),
     [
-        pytest.param("is deleted", 0, 1, id="a worker that is deleted"),
+        pytest.param("is deleted", 0, 1, id="a worker whose node is lost"),
         pytest.param("out of memory", 1, 0, id="a worker that ran out of memory"),
         pytest.param("told otherwise", 0, 1, id="a worker whose annotation somebody has changed"),
     ],
@@ -117,8 +118,10 @@ def test_a_phase_that_its_worker_does_not_end_has_a_job_of_its_own(
         space.until(NAME, lambda status: "begun" in str(status.get("progress")), "its begin", story=operator.story)
         match happens:
             case "is deleted":
-                path = f"/api/v1/namespaces/{space.namespace}/pods/{worker.pod()['metadata']['name']}"
-                space.rest.request("DELETE", path, {"gracePeriodSeconds": 0})
+                path = (
+                    f"/api/v1/namespaces/{space.namespace}/pods/{worker.pod()['metadata']['name']}?gracePeriodSeconds=0"
+                )
+                space.rest.request("DELETE", path)
             case "out of memory":
                 worker.end(75, exitCode=137, reason="OOMKilled")
             case _:
