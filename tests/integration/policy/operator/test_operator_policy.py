@@ -18,6 +18,7 @@ from tests.unit.operator.building.test_mounts import whole_jobs
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import MERGE_PATCH
+from audiojob_operator.building.pools.worker import build_worker, order_text, pool_facts, work_terms
 from audiojob_operator.deciding.revisions import make_revision, revision_object
 from audiojob_operator.operator_policy import DELETIONS_NAME, EVENTS_NAME, JOBS_NAME, REVISIONS_NAME
 from audiojob_operator.reconciling.events import event_object
@@ -29,6 +30,7 @@ from audiojob_types.generate import status_policy
 from audiojob_types.resources.metadata import Metadata
 from audiojob_types.resources.pipeline import AudioPipeline
 from audiojob_types.tasks import Task
+from audiojob_types.workers.pool import AudioWorkerPool
 
 pytestmark = pytest.mark.integration
 
@@ -136,6 +138,26 @@ def test_a_job_is_refused_with(folder: Account, sentence: str) -> None:
 @pytest.mark.parametrize("gpus", [0, 2])
 def test_the_job_of_a_worker_is_taken(folder: Account, gpus: int) -> None:
     answer = folder.create(JOBS, worker_job(folder.namespace, gpus=gpus))
+    assert answer.status == 201, answer.message
+
+
+WORKERS: dict[str, Object] = {
+    "on the CPU": {"tasks": ["Engrave", "Align"]},
+    "on GPUs, with models and a place": {
+        "tasks": ["Separate"], "device": "GPU", "gpus": 2, "preload": {"models": ["htdemucs"]},
+        "template": {"nodeSelector": {"gpu": "a10"}, "tolerations": [{"operator": "Exists"}]},
+    },
+    "of a queue of Kueue": {"tasks": ["Separate"], "kueueLocalQueue": "team", "resources": {"cpuLimit": "2"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", WORKERS.values(), ids=WORKERS.keys())
+def test_the_workers_that_the_operator_builds_are_taken(folder: Account, spec: Object) -> None:
+    metadata = {"name": "gpu", "namespace": folder.namespace, "uid": "u"}
+    pool = AudioWorkerPool.read({"metadata": metadata, "spec": spec})
+    settings = with_settings(models_claim=True)
+    order = order_text(work_terms(pool, stays=False, drain=False))
+    answer = folder.create(JOBS, build_worker(pool_facts(pool, settings), 3, settings, order))
     assert answer.status == 201, answer.message
 
 
