@@ -11,7 +11,7 @@ from tests.integration.policy.space import Answer, Namespace, prepare
 from tests.integration.policy.test_metadata_policy import EDIT, account
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
-from audiojob_dev.rest import wait_until
+from audiojob_dev.rest import RestError, wait_until
 from audiojob_types import constants as c
 from audiojob_types.generate.admission_policy import bind
 from audiojob_types.generate.deletion_policy import NAME, policy
@@ -78,6 +78,15 @@ def test_a_deletion_of(space: Namespace, token: str, path: str, options: dict[st
     assert create(space, token, name, []).status == 201
     answer = space.send(token, "DELETE", path.replace("song", name), options, JSON)
     assert (answer.status, "--cascade=orphan" in answer.message) == (status, status == 403)
+
+
+def test_a_pool_takes_its_workers_along(space: Namespace) -> None:
+    rest, path = space.server.rest, f"/apis/{c.API_VERSION}/namespaces/{space.name}/audioworkerpools"
+    pool = {"apiVersion": c.API_VERSION, "kind": "AudioWorkerPool", "metadata": {"name": "gpu"}}
+    rest.request("POST", path, {**pool, "spec": {"tasks": ["Separate"]}})
+    with pytest.raises(RestError, match="--cascade=orphan"):
+        rest.request("DELETE", f"{path}/gpu", ORPHAN)
+    rest.request("DELETE", f"{path}/gpu")
 
 
 def test_the_finalizer_that_leaves_jobs_behind_is_not_set(space: Namespace, token: str) -> None:
