@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from audiojob_dev import prepare
@@ -17,8 +18,9 @@ from audiojob_dev.progress import Progress
 from audiojob_dev.tools import binaries
 from audiojob_kube.client import AiohttpKubeClient, connect
 from audiojob_kube.config import load_connection
-from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, Resource
-from audiojob_types.constants import API_VERSION
+from audiojob_kube.errors import NotFound
+from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOWORKERPOOLS, JOBS, Resource
+from audiojob_types.constants import API_VERSION, LABEL_POOL
 
 NAMESPACE = "audiojob-bench"
 PIPELINE = "bench-two"
@@ -63,6 +65,37 @@ async def apply_pipeline(client: AiohttpKubeClient, name: str = PIPELINE, **more
     found = await client.list(AUDIOPIPELINES)
     if name not in {item["metadata"]["name"] for item in found.items}:
         await client.create(AUDIOPIPELINES, pipeline)
+
+
+async def create_pool(client: AiohttpKubeClient, name: str, spec: Object) -> Object:
+    """A pool of one worker that stays; what an earlier run has left of it goes first. Returns at once."""
+    await remove_pool(client, name)
+    stays = {"minWorkers": 1, "maxWorkers": 1, "maxPhases": 100_000, "idleSeconds": 3_600}
+    pool = {"apiVersion": API_VERSION, "kind": "AudioWorkerPool", "metadata": {"name": name}, "spec": stays | spec}
+    return await client.create(AUDIOWORKERPOOLS, pool, NAMESPACE)
+
+
+async def until_idle(client: AiohttpKubeClient, pool: Object) -> None:
+    """Until its worker can take a phase."""
+    if not (pool.get("status") or {}).get("idle"):
+        field = f"metadata.name={pool['metadata']['name']}"
+        await watch_until(client, AUDIOWORKERPOOLS, pool, field, lambda seen: bool(seen.get("status", {}).get("idle")))
+
+
+async def remove_pool(client: AiohttpKubeClient, name: str) -> None:
+    """Delete the pool, if there is one, and return when its workers' Jobs are gone."""
+    with suppress(NotFound):
+        await client.delete(AUDIOWORKERPOOLS, name, NAMESPACE)
+    await until_gone(client, f"{LABEL_POOL}={name}")
+
+
+async def until_gone(client: AiohttpKubeClient, selector: str) -> None:
+    """Until there is no Job with these labels. Raises TimeoutError after two minutes."""
+    left = True
+    async with asyncio.timeout(120):
+        while left:
+            left = bool((await client.list(JOBS, NAMESPACE, label_selector=selector)).items)
+            await asyncio.sleep(0.5 if left else 0)
 
 
 async def run_audiojob(client: AiohttpKubeClient, pipeline: str = PIPELINE) -> tuple[Object, float]:
