@@ -58,6 +58,12 @@ class Child:
         described.close()
         phase.close()
 
+    def end(self) -> None:
+        """Kill it, and remove all that is left."""
+        self.signal(signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self.remove()
+
     def remove(self) -> None:
         """All that is left, once it has ended and its result was read."""
         self.begin.close()
@@ -78,7 +84,12 @@ def fork(identity: Identity, environ: Mapping[str, str], paths: Paths, pod: PodI
     folder = Path(tempfile.mkdtemp(prefix="phase-", dir=paths.scratch))
     ours, theirs = socket.socketpair()
     result = os.memfd_create("result")
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(result)
+        folder.rmdir()
+        raise
     if pid == 0:
         ours.close()
         room, said = paths.scratch / ROOM, Path(f"/proc/self/fd/{result}")

@@ -134,13 +134,13 @@ class _Server:
         try:
             child = child or children.fork(told.identity, self._environ, self._paths, self._pod)
             child.hand_over(*self._link.hand_over())
+            self._child, self._state = child, replace(self._state, at_work=AtWork(told))
         except OSError as error:
+            if child is not None:
+                child.end()
             self._note_ending(told, _cannot_fork(error), now)
-            return
         if self._state.ahead == told.identity:
             self._ahead, self._state = None, replace(self._state, ahead=None)
-        self._child = child
-        self._state = replace(self._state, at_work=AtWork(told))
 
     def _fetch(self, told: ToldPhase) -> None:
         try:
@@ -152,9 +152,7 @@ class _Server:
     def _drop(self) -> None:
         """End the child that fetches."""
         if self._ahead is not None:
-            self._ahead.signal(signal.SIGKILL)
-            os.waitpid(self._ahead.pid, 0)
-            self._ahead.remove()
+            self._ahead.end()
             self._ahead = None
 
     def _note_ending(self, told: ToldPhase, error: PhaseError, now: float) -> None:
