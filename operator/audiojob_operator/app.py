@@ -25,6 +25,7 @@ from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.leaving import take_back_early
+from audiojob_operator.reconciling.pools import PoolReconciler
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.status_reporter import StatusReporter
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -40,6 +41,8 @@ from audiojob_operator.watching.sweep import Sweeper
 from audiojob_types.resources.queue import AudioQueue, AudioQueueStatus
 
 _log = logging.getLogger(__name__)
+
+_POOLS_AT_ONCE = 2  # administrators make few
 
 
 class Watcher(Protocol):
@@ -61,6 +64,7 @@ class Operator:
         self._client = client
         self._settings = settings
         self._queue: WorkQueue[Key] = WorkQueue()
+        self._pool_queue: WorkQueue[Key] = WorkQueue()
         self._reuse = ReuseIndex(self._queue.add, settings.reuse.remembered) if settings.reuse.enabled else None
         decisions = settings.for_decisions()
         rules = CacheRules(
@@ -83,6 +87,9 @@ class Operator:
         giving_up = GivingUp(self._caches, self._admitter, self._applier, self._reuse)
         reconciler = Reconciler(self._queue, gatherer, self._applier, self._admitter, giving_up, self.metrics)
         self._controller = Controller(self._queue, reconciler, self.metrics.reconciled)
+        self._pools: Controller[Key] = Controller(
+            self._pool_queue, PoolReconciler(client, self._caches, self._admitter, decisions), lambda *_: None
+        )
         finished = self._reuse.learn if self._reuse is not None else None
         self._sweeper = Sweeper(client, self._caches, self._queue.add, self.metrics, settings.sweep, finished)
         self._synced = False
@@ -133,6 +140,7 @@ class Operator:
             for reporter in self._reporters:
                 group.create_task(reporter.run())
             group.create_task(self._controller.run(self._settings.workers))
+            group.create_task(self._pools.run(_POOLS_AT_ONCE))
 
     def _queue_status(self, key: Key, queue: AudioQueue) -> AudioQueueStatus:
         return queue_status(queue, self._admitter.numbers.get(key, QueueNumbers()))
@@ -150,8 +158,10 @@ class Operator:
         if held:
             self._degradation.clear(DegradedReason.LEASE_NOT_RENEWED)
             self._queue.resume()
+            self._pool_queue.resume()
         else:
             self._queue.pause()
+            self._pool_queue.pause()
             self._degradation.report(DegradedReason.LEASE_NOT_RENEWED, "the Lease could not be renewed in time")
             self._preflight.check_soon()
 
@@ -201,6 +211,7 @@ class Operator:
 
     def pool_changed(self, pool: Key) -> None:
         """Something changed that the number of a pool's workers depends on."""
+        self._pool_queue.add(pool)
 
     def work_ended(self, work: WorkKey) -> None:
         """A Job that did reusable work has ended or is gone."""

@@ -179,13 +179,20 @@ class Admitter:
         if self._limits is None:
             capacity, caches = self._capacity, self._caches
             offered, most, site = caches.gpus.offered, caches.gpus.per_node, caches.gpu_resource
+            workers = caches.worker_gpus
+            total = offered.get(site, 0) if capacity.gpus is None else capacity.gpus
             self._limits = Limits(
                 max_running=capacity.max_running,
-                gpus=offered.get(site, 0) if capacity.gpus is None else capacity.gpus,
+                gpus=max(0, total - workers[site]),
                 gpus_strict=capacity.gpus is not None,
                 gpus_per_node=most.get(site, 0),
                 gpu_resource=site,
-                other_gpus={name: GpuOffer(count, most[name]) for name, count in offered.items() if name != site},
+                other_gpus={
+                    name: GpuOffer(max(0, count - workers[name]), most[name])
+                    for name, count in offered.items()
+                    if name != site
+                },
+                workers_have=workers[site] > 0,
                 queues={key: queue.spec for key, queue in caches.queues.items()},
                 ageing_seconds=capacity.ageing_seconds,
                 site_rules=self._sites,
@@ -275,8 +282,16 @@ class Admitter:
     def somebody_waits(self) -> bool:
         """Whether a job waits for a slot or a GPU, a pod for a node, or a Job for a quota to leave room for its pod, so
         that nobody may hold any ahead of time."""
-        now, caches = datetime.now(UTC), self._caches.namespaces.values()
-        return self._scheduler.somebody_waits or any(cache.unplaced or cache.lacks_pod(now) for cache in caches)
+        return self._scheduler.somebody_waits or self._caches.pod_waits(datetime.now(UTC))
+
+    def gpu_room(self, resource: str) -> int:
+        """GPUs of that resource that neither a phase nor a worker has."""
+        pool = self._caches.gpu_pool(resource)
+        return self._current_limits().there(pool) - self.gpus.get(pool, 0)
+
+    def gpus_wanted(self, resource: str) -> bool:
+        """Whether somebody waits for GPUs of that resource."""
+        return self.backlog().gpus_wanted.get(self._caches.gpu_pool(resource), 0) > 0
 
     @property
     def numbers(self) -> Mapping[QueueKey, QueueNumbers]:

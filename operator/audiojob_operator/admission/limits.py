@@ -55,6 +55,7 @@ class Limits:
     gpu_resource: str = GPU_RESOURCE
     other_gpus: Mapping[str, GpuOffer] = field(default_factory=dict)
     growth: Growth | None = None
+    workers_have: bool = False  # GPUs of the site, which are not in `gpus`
 
     def queue(self, key: QueueKey) -> AudioQueueSpec:
         """A queue's limits; a missing one has none."""
@@ -98,7 +99,7 @@ class Limits:
         """
         if self.pool(request.resource) == SITE_GPUS and (self.gpus_strict or self.growth is not None):
             return False
-        return request.must and not self.gpus and not self.other_gpus
+        return request.must and not self.gpus and not self.other_gpus and not self.workers_have
 
 
 _NO_GPUS: Final = GpuOffer(0, 0)

@@ -130,6 +130,7 @@ class Worker:
     created: datetime
     deleting: bool = False
     finished: bool = False
+    failed: bool = False
     pod: WorkerPod | None = None
 
     @property

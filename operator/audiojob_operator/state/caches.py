@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.reflector import Reflector, Selection
 from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, AUDIOWORKERPOOLS, NODES
+from audiojob_operator.deciding.children.observe import gpus_of
 from audiojob_operator.deciding.policies.models import progress_shown
 from audiojob_operator.deciding.pools.observe import observe_worker
 from audiojob_operator.records.admission import SITE_GPUS, QueueKey
@@ -115,6 +117,17 @@ class Caches:
             self._gpus = NodeGpus(dict(offered), dict(+most))
         return self._gpus
 
+    @property
+    def worker_gpus(self) -> Counter[str]:
+        """GPUs of live workers by resource, without those that Kueue counts."""
+        return Counter(
+            each.resource
+            for cache in self.namespaces.values()
+            for each in cache.live_gpus.values()
+            if not each.owner and not each.managed
+            for _ in range(each.gpus)
+        )
+
     def gpu_pool(self, resource: str) -> str:
         """Under what name admission counts the resource."""
         return SITE_GPUS if resource == self.gpu_resource else resource
@@ -136,6 +149,10 @@ class Caches:
     def unschedulable_pods(self) -> Counter[Device]:
         """How many pods no node has room for, by the device that they want."""
         return Counter(device for cache in self.namespaces.values() for device in cache.unschedulable())
+
+    def pod_waits(self, now: datetime) -> bool:
+        """Whether a pod of a phase waits for a node, or a Job for a quota to leave room for its pod."""
+        return any(cache.unplaced or cache.lacks_pod(now) for cache in self.namespaces.values())
 
     def known_queues(self) -> set[QueueKey]:
         """Every AudioQueue of a job namespace, and the default one of each, which needs no object."""
@@ -225,6 +242,8 @@ class Caches:
     def worker_changed(self, pool: Key, job: Object, news: News) -> None:
         """The Job of a worker changed, or its pod. Of those that it works for, only an end, or what it is told."""
         key, book = key_of(job), self.workers
+        if gpus_of(job):
+            self._listener.capacity_changed()
         cache = self.namespaces[key[0]]
         stored = cache.jobs.get(key)
         worker = observe_worker(stored, cache.pods_of(stored)) if stored is not None else None

@@ -44,6 +44,7 @@ class WorkerBook:
         self._holders: dict[str, Key] = {}  # AudioJobs whose reconciles hold a seat, by pod uid
         self._waits: defaultdict[Key, dict[Key, dict[str, datetime]]] = defaultdict(dict)  # by pool, AudioJob, phase
         self._pools_of: dict[Key, set[Key]] = {}  # that an AudioJob waits for
+        self._free_since: dict[str, float] = {}  # by uid of pods that had a phase
         self._retired: dict[Key, frozenset[str]] = {}  # pod uids by pool: they get no phase any more
 
     # ---------------------------------------------------------------- what caches report
@@ -94,6 +95,7 @@ class WorkerBook:
         gone = before.pod.uid if before is not None and before.pod is not None else None
         if gone is not None and (worker is None or worker.pod is None or worker.pod.uid != gone):
             del self._pool_of[gone]
+            self._free_since.pop(gone, None)
         self._wake_pool(pool)
         self._offer(pool)
         return before
@@ -204,6 +206,10 @@ class WorkerBook:
         """Whether a pod has a phase, or a reconcile is about to give it one."""
         return pod_uid in self._bound or pod_uid in self._holders
 
+    def free_since(self, pod_uid: str) -> float | None:
+        """When the last phase of a pod was taken from it; None if that was never seen."""
+        return self._free_since.get(pod_uid)
+
     # ---------------------------------------------------------------- inside
 
     def _bindings(self, key: Key, uid: str, status: Object) -> Iterator[tuple[str, Bound]]:
@@ -228,6 +234,8 @@ class WorkerBook:
             del self._bound[pod_uid][key]
             if not self._bound[pod_uid]:
                 del self._bound[pod_uid]
+                if pod_uid in self._pool_of:
+                    self._free_since[pod_uid] = self._clock()
         if (pool := self._pool_of.get(pod_uid)) is not None:
             self._wake_pool(pool)
             if not bound:

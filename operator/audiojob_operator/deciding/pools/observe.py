@@ -38,6 +38,7 @@ def observe_worker(job: Object, pods: Sequence[Object]) -> Worker:
         created=parse_time(metadata.get("creationTimestamp")) or _EPOCH,
         deleting="deletionTimestamp" in metadata,
         finished=any(_is_true(job, kind) for kind in ("Complete", "Failed")),
+        failed=_is_true(job, "Failed"),
         pod=newest[0] if newest else None,
     )
 

@@ -1,0 +1,287 @@
+"""What to do about a pool: how many workers there should be, what each is told, and which must go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from audiojob_operator.building.pools.worker import order_text, work_terms, worker_labels
+from audiojob_operator.records.changes import clip
+from audiojob_operator.records.objects import Object
+from audiojob_operator.records.plan import JobRef
+from audiojob_operator.records.workers import Bound, PoolFacts, Worker, WorkerPod
+from audiojob_types import constants as c
+from audiojob_types.workers.order import WorkTerms
+from audiojob_types.workers.pool import AudioWorkerPoolStatus
+
+BEGIN_SECONDS: Final = 60.0
+"""A worker that has not begun by then what it was told hangs."""
+SETTLED_SECONDS: Final = 0.5
+"""So long after its phase ended a worker is left alone: what it is told next replaces what it was told."""
+_MOST_AT_ONCE: Final = 10  # Jobs made in one go
+_LOOK_SECONDS: Final = 15.0  # while something is in the way that nobody tells
+
+
+@dataclass(frozen=True, slots=True)
+class PoolObserved:
+    """What a decision depends on. Phases are given by pod uid.
+
+    ``held``: pods that a reconcile is about to give a phase. ``free_since``: when the last phase of a pod was taken
+    from it. ``room``: how many more workers the GPUs allow, None without a limit. ``wanted``: somebody waits for what
+    idle workers hold. ``rests_until``: workers have failed, and none is made before. Moments are those of ``clock``.
+    """
+
+    facts: PoolFacts
+    workers: tuple[Worker, ...]
+    now: datetime
+    clock: float = 0.0
+    bound: Mapping[str, tuple[Bound, ...]] = field(default_factory=dict)
+    held: frozenset[str] = frozenset()
+    free_since: Mapping[str, float] = field(default_factory=dict)
+    waiting: int = 0
+    room: int | None = None
+    wanted: bool = False
+    rests_until: float = 0.0
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """A pod's order, and what it is to be, as long as it is that."""
+
+    pod: str
+    pod_uid: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """What to do, in this order: ``delete``, ``status``, ``create``, ``rewrite``.
+
+    The status comes before a Job that uses a number of it: after a kill between them the number stays unused, and is
+    never given twice. ``retire``: pods that get no phase from now on.
+    """
+
+    status: AudioWorkerPoolStatus
+    delete: tuple[Worker, ...] = ()
+    create: tuple[tuple[int, str], ...] = ()
+    rewrite: tuple[Rewriting, ...] = ()
+    retire: frozenset[str] = frozenset()
+    requeue_after: float | None = None
+
+
+def ref_of(worker: Worker) -> JobRef:
+    """The Job of a worker."""
+    return JobRef(worker.job_name, worker.job_uid)
+
+
+def decide_pool(seen: PoolObserved) -> PoolPlan:
+    """The one decision about a pool."""
+    live = [each for each in seen.workers if each.live]
+    desired = _desired(seen, live)
+    leaving = _leaving(seen, live)
+    staying = [each for each in live if each not in leaving]
+    create = _to_create(seen, desired, live, staying)
+    stays = _stays(seen, staying)
+    hung = [each for each in live if _hangs(seen, each)]
+    gone = [each for each in seen.workers if _is_over(seen, each)]
+    # One that has not started is told nothing: nobody knows whether it ever will.
+    unstarted = [each for each in leaving if not _is_up(each) and not _is_taken(seen, each)]
+    deleted = tuple({each.job_name: each for each in (*gone, *hung, *unstarted)}.values())
+    told = [each for each in live if each not in deleted]
+    rewrite, later = _rewrites(seen, told, leaving, stays)
+    first = seen.facts.pool.status.next_number
+    spare = max(0, seen.facts.pool.spec.min_workers - len(stays)) if not seen.wanted else 0
+    return PoolPlan(
+        status=_status(seen, live, desired, create),
+        delete=deleted,
+        create=tuple(
+            (first + place, order_text(work_terms(seen.facts.pool, stays=place < spare, drain=False)))
+            for place in range(create)
+        ),
+        rewrite=tuple(rewrite),
+        retire=frozenset(each.pod.uid for each in (*leaving, *deleted) if each.pod is not None),
+        requeue_after=_requeue(seen, live, desired, later=later),
+    )
+
+
+# ---------------------------------------------------------------- how many
+
+
+def _desired(seen: PoolObserved, live: Sequence[Worker]) -> int:
+    spec = seen.facts.pool.spec
+    if seen.facts.closed:
+        return 0
+    busy = sum(_is_taken(seen, each) for each in live)
+    more = seen.waiting // spec.scale_up_queue_depth or int(seen.waiting > 0 and not busy)
+    desired = max(busy + more, 0 if _yields(seen) else spec.min_workers)
+    if seen.waiting > spec.scale_down_queue_depth:
+        desired = max(desired, len(live))
+    return min(desired, spec.max_workers)
+
+
+def _yields(seen: PoolObserved) -> bool:
+    """Whether idle workers go at once, also those that would stay: somebody waits for what they hold."""
+    return seen.wanted and not seen.waiting
+
+
+def _to_create(seen: PoolObserved, desired: int, live: Sequence[Worker], staying: Sequence[Worker]) -> int:
+    if seen.facts.closed or seen.clock < seen.rests_until:
+        return 0
+    leaving_busy = sum(_is_taken(seen, each) for each in live if each not in staying)
+    most = [desired - leaving_busy - len(staying), seen.facts.pool.spec.max_workers - len(live), _MOST_AT_ONCE]
+    return max(0, min(most if seen.room is None else [*most, seen.room]))
+
+
+def _leaving(seen: PoolObserved, live: Sequence[Worker]) -> list[Worker]:
+    """Those that take no phase any more, and end once they have none."""
+    if seen.facts.closed:
+        return list(live)
+    old = [each for each in live if each.built_from != seen.facts.built_from or _drains(each)]
+    rest = [each for each in live if each not in old]
+    if _yields(seen):
+        old += [each for each in rest if not _is_taken(seen, each)]
+    rest = [each for each in rest if each not in old]
+    over = len(rest) - seen.facts.pool.spec.max_workers
+    if over > 0:
+        # The newest first, and those that work last.
+        old += sorted(rest, key=lambda each: (_is_taken(seen, each), -each.number))[:over]
+    return old
+
+
+def _stays(seen: PoolObserved, staying: Sequence[Worker]) -> list[Worker]:
+    """Those that stay without work: the same ones as long as they live, so that orders are not rewritten for it."""
+
+    def rank(worker: Worker) -> tuple[bool, int]:
+        order = worker.pod.order if worker.pod is not None else None
+        return order is None or order.idle_seconds is not None, worker.number
+
+    return sorted(staying, key=rank)[: seen.facts.pool.spec.min_workers]
+
+
+# ---------------------------------------------------------------- one worker
+
+
+def _is_up(worker: Worker) -> bool:
+    return worker.pod is not None and worker.pod.up
+
+
+def _drains(worker: Worker) -> bool:
+    return worker.pod is not None and worker.pod.order is not None and worker.pod.order.drain
+
+
+def _is_taken(seen: PoolObserved, worker: Worker) -> bool:
+    return worker.pod is not None and (worker.pod.uid in seen.bound or worker.pod.uid in seen.held)
+
+
+def _is_over(seen: PoolObserved, worker: Worker) -> bool:
+    """Whether its Job has told all that it can: nobody's phase may still be read from its pod."""
+    bound = worker.pod is not None and worker.pod.uid in seen.bound
+    return worker.finished and not worker.deleting and not bound
+
+
+def _hangs(seen: PoolObserved, worker: Worker) -> bool:
+    bound = seen.bound.get(worker.pod.uid, ()) if worker.pod is not None else ()
+    return any(not each.begun and seen.clock - each.since > BEGIN_SECONDS for each in bound)
+
+
+# ---------------------------------------------------------------- what they are told
+
+
+def _rewrites(
+    seen: PoolObserved, workers: Sequence[Worker], leaving: Sequence[Worker], stays: Sequence[Worker]
+) -> tuple[list[Rewriting], bool]:
+    """Orders that are not as they should be, and whether some must be looked at again soon."""
+    found, later = [], False
+    for worker in workers:
+        if worker.pod is None:
+            continue
+        if not _may_rewrite(seen, worker.pod):
+            later = True
+            continue
+        terms = work_terms(seen.facts.pool, stays=worker in stays, drain=worker in leaving)
+        after = _order_after(seen, worker.pod, terms)
+        if after is not None:
+            found.append(Rewriting(worker.pod.name, worker.pod.uid, worker.pod.order_text, after))
+    return found, later
+
+
+def _may_rewrite(seen: PoolObserved, pod: WorkerPod) -> bool:
+    """Whether nobody else is about to write the order: a reconcile that has taken the seat tells its phase."""
+    bound = seen.bound.get(pod.uid, ())
+    if bound:
+        return all(pod.tells(each.uid, each.phase, each.attempt) for each in bound)
+    told = pod.order is not None and pod.order.told
+    settled = seen.clock - seen.free_since.get(pod.uid, 0.0) >= SETTLED_SECONDS
+    return pod.uid not in seen.held and (settled or not told)
+
+
+def _order_after(seen: PoolObserved, pod: WorkerPod, terms: WorkTerms) -> str | None:
+    """The order as it should be; None if it is so."""
+    if pod.order is None:
+        return order_text(terms)
+    bound = {(each.uid, each.phase, each.attempt) for each in seen.bound.get(pod.uid, ())}
+    kept = [(each.uid, each.phase, each.attempt) in bound for each in pod.order.told]
+    now = WorkTerms.model_validate({name: getattr(pod.order, name) for name in WorkTerms.model_fields})
+    if now == terms and all(kept):
+        return None
+    # As they stand there: a later version may have told more than this one knows.
+    raw: list[Object] = json.loads(pod.order_text).get("told") or []
+    return order_text(terms, [each for each, keep in zip(raw, kept, strict=True) if keep])
+
+
+# ---------------------------------------------------------------- status
+
+
+def _status(seen: PoolObserved, live: Sequence[Worker], desired: int, create: int) -> AudioWorkerPoolStatus:
+    pool, before = seen.facts.pool, seen.facts.pool.status
+    busy = sum(_is_taken(seen, each) for each in live)
+    idle = sum(_is_up(each) and not _is_taken(seen, each) for each in live)
+    scaled = desired != before.desired
+    return AudioWorkerPoolStatus(
+        observed_generation=pool.metadata.generation,
+        workers=len(live),
+        starting=len(live) - busy - idle,
+        idle=idle,
+        busy=busy,
+        desired=desired,
+        waiting=seen.waiting,
+        phases_done=before.phases_done,
+        next_number=before.next_number + create,
+        last_scale_time=seen.now.replace(microsecond=0) if scaled else before.last_scale_time,
+        selector=f"{c.LABEL_POOL}={worker_labels(pool.metadata.name)[c.LABEL_POOL]}",
+        message=_message(seen, live, desired) or None,
+    )
+
+
+def _message(seen: PoolObserved, live: Sequence[Worker], desired: int) -> str:
+    if seen.facts.problem:
+        return clip(seen.facts.problem)
+    if seen.facts.closed:
+        return "The pool is closed, as maxWorkers is 0: phases that wait take Jobs of their own."
+    for worker in live:
+        if worker.pod is not None and worker.pod.trouble:
+            return clip(f"Worker {worker.job_name} cannot start: {worker.pod.trouble}")
+    if seen.clock < seen.rests_until:
+        return clip(f"Workers end before they have done anything; the next one is made later. {seen.failure}")
+    if seen.room is not None and seen.room <= 0 and desired > len(live):
+        return "All GPUs are in use: a worker is made when some are free."
+    if _yields(seen):
+        return "Idle workers end, as others wait for what they hold."
+    return ""
+
+
+def _requeue(seen: PoolObserved, live: Sequence[Worker], desired: int, *, later: bool) -> float | None:
+    """When time alone may change the decision."""
+    moments = [SETTLED_SECONDS] if later else []
+    if seen.clock < seen.rests_until:
+        moments.append(seen.rests_until - seen.clock)
+    if any(not each.begun for bound in seen.bound.values() for each in bound):
+        moments.append(BEGIN_SECONDS)
+    if live or desired or seen.waiting:
+        moments.append(_LOOK_SECONDS)
+    return min(moments, default=None)

@@ -1,0 +1,236 @@
+"""Reconciles a pool of workers: what is known of it, the decision, and its writes. See ``deciding.pools``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from audiojob_kube.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    is_failed_json_patch_test,
+)
+from audiojob_kube.protocol import KubeClient
+from audiojob_kube.resources import AUDIOWORKERPOOLS, JOBS, PODS
+from audiojob_operator.building.pools.worker import build_worker, gpu_resource
+from audiojob_operator.deciding.pools.decide import PoolObserved, PoolPlan, Rewriting, decide_pool
+from audiojob_operator.reconciling.errors import StaleError
+from audiojob_operator.records.objects import Key, Object
+from audiojob_operator.records.settings import DecideSettings
+from audiojob_operator.records.workers import PoolFacts, Worker
+from audiojob_operator.state.caches import Caches
+from audiojob_types.constants import ANNOTATION_WORK
+from audiojob_types.contract import Device
+from audiojob_types.workers.pool import AudioWorkerPoolStatus
+
+_log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS: Final = 1.0  # between two writes of live numbers
+_ORDER_PATH: Final = f"/metadata/annotations/{ANNOTATION_WORK.replace('/', '~1')}"
+_FIRST_REST_SECONDS: Final = 5.0
+_LONGEST_REST_SECONDS: Final = 300.0
+_REFUSED_SECONDS: Final = 30.0
+
+
+class Capacity(Protocol):
+    """What admission says of what workers take."""
+
+    def gpu_room(self, resource: str) -> int:
+        """GPUs that nobody has."""
+
+    def gpus_wanted(self, resource: str) -> bool:
+        """Whether somebody waits for GPUs."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What no object tells: phases of workers that are gone, and workers that failed one after the other."""
+
+    done: int = 0
+    failures: int = 0
+    rests_until: float = 0.0
+    failure: str = ""
+    written: float = -_PAUSE_SECONDS
+
+
+class PoolReconciler:
+    """A kind for the controller. For one event loop."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        caches: Caches,
+        capacity: Capacity,
+        settings: DecideSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._caches = caches
+        self._capacity = capacity
+        self._settings = settings
+        self._clock = clock
+        self._memory: dict[Key, _Memory] = {}
+
+    async def reconcile(self, key: Key, /) -> float | None:
+        """One look at the pool. Returns when to look again."""
+        facts = self._caches.workers.facts(key)
+        if facts is None:
+            self._memory.pop(key, None)
+            return None  # its workers go with it
+        if facts.pool.metadata.deletion_timestamp is not None and not self._caches.workers.workers(key):
+            return None
+        memory = self._memory.setdefault(key, _Memory())
+        plan = decide_pool(self._observe(key, facts, memory))
+        # Before the first write: no phase is given to a worker that is about to go.
+        self._caches.workers.retire(key, plan.retire)
+        for worker in plan.delete:
+            await self._delete(key[0], worker, memory)
+        again = await self._write_status(key, facts, plan, memory)
+        for number, order in plan.create:
+            await self._create(build_worker(facts, number, self._settings, order), key[0], memory)
+        for rewriting in plan.rewrite:
+            await self._rewrite(key[0], rewriting)
+        moments = [each for each in (again, plan.requeue_after) if each is not None]
+        return min(moments, default=None)
+
+    async def refresh(self, key: Key, /) -> bool:
+        """Read the pool anew. Returns whether it is another version than was known."""
+        before = self._caches.workers.facts(key)
+        try:
+            found = await self._client.get(AUDIOWORKERPOOLS, key[1], key[0])
+        except NotFound:
+            if before is not None:
+                self._caches.pools.forget(key, before.pool.metadata.uid)
+            return True
+        self._caches.pools.put(found)
+        version: str = found["metadata"]["resourceVersion"]
+        return before is None or before.pool.metadata.resource_version != version
+
+    def failed(self, key: Key, error: Exception, /) -> float | None:
+        """A fault of ours: the usual backoff."""
+        del key, error
+        return None
+
+    def _observe(self, key: Key, facts: PoolFacts, memory: _Memory) -> PoolObserved:
+        book, spec = self._caches.workers, facts.pool.spec
+        workers = book.workers(key)
+        pods = [each.pod.uid for each in workers if each.pod is not None]
+        bound = {uid: found for uid in pods if (found := book.bound(uid))}
+        room, wanted = None, self._caches.pod_waits(datetime.now(UTC))
+        if facts.pool.runs_on is Device.GPU:
+            resource = gpu_resource(facts.pool, self._settings)
+            wanted = wanted or self._capacity.gpus_wanted(resource)
+            if spec.kueue_local_queue is None:
+                room = self._capacity.gpu_room(resource) // spec.gpus
+        return PoolObserved(
+            facts=facts,
+            workers=workers,
+            now=datetime.now(UTC),
+            clock=self._clock(),
+            bound=bound,
+            held=frozenset(uid for uid in pods if uid not in bound and book.taken(uid)),
+            free_since={uid: since for uid in pods if (since := book.free_since(uid)) is not None},
+            waiting=book.waiting(key),
+            room=room,
+            wanted=wanted,
+            rests_until=memory.rests_until,
+            failure=memory.failure,
+        )
+
+    # ---------------------------------------------------------------- writes
+
+    async def _delete(self, namespace: str, worker: Worker, memory: _Memory) -> None:
+        cache = self._caches.namespaces[namespace]
+        key = (namespace, worker.job_name)
+        try:
+            await self._client.delete(JOBS, worker.job_name, namespace, uid=worker.job_uid)
+        except Conflict:
+            return  # another one of that name
+        except NotFound:
+            cache.jobs.forget(key, worker.job_uid)
+            return  # somebody else has counted it, or nobody can
+        if worker.finished:
+            self._count_end(worker, memory)
+            cache.jobs.forget(key, worker.job_uid)
+
+    def _count_end(self, worker: Worker, memory: _Memory) -> None:
+        pod = worker.pod
+        phases = pod.phases if pod is not None else 0
+        memory.done += phases
+        if phases or not worker.failed:
+            memory.failures, memory.rests_until = 0, 0.0
+            return
+        memory.failures += 1
+        rest = min(_FIRST_REST_SECONDS * 2 ** min(memory.failures - 1, 10), _LONGEST_REST_SECONDS)
+        memory.rests_until = self._clock() + rest
+        memory.failure = pod.message if pod is not None else ""
+
+    async def _write_status(self, key: Key, facts: PoolFacts, plan: PoolPlan, memory: _Memory) -> float | None:
+        """Write the status if it differs; live numbers alone not too often. Returns when to write what was not."""
+        before, done = facts.pool.status, memory.done
+        wanted = plan.status.model_copy(update={"phases_done": before.phases_done + done})
+        if wanted == before:
+            return None
+        pause = memory.written + _PAUSE_SECONDS - self._clock()
+        if pause > 0 and wanted.next_number == before.next_number:
+            return pause
+        try:
+            written = await self._client.patch_json(
+                AUDIOWORKERPOOLS, key[1], _status_patch(facts, wanted), key[0], subresource="status"
+            )
+        except NotFound as error:
+            raise StaleError(f"pool {key[1]} is gone") from error
+        except Invalid as error:
+            if is_failed_json_patch_test(error):
+                raise StaleError(f"pool {key[1]} has changed") from error
+            raise
+        memory.done -= done
+        memory.written = self._clock()
+        self._caches.pools.put(written)
+        return None
+
+    async def _create(self, body: Object, namespace: str, memory: _Memory) -> None:
+        try:
+            created = await self._client.create(JOBS, body, namespace)
+        except AlreadyExists:
+            return  # the watch brings it
+        except (Forbidden, Invalid) as error:
+            memory.rests_until = self._clock() + _REFUSED_SECONDS
+            memory.failure = f"The API server does not take the Job: {error.message}"
+            raise
+        self._caches.namespaces[namespace].jobs.put(created)
+
+    async def _rewrite(self, namespace: str, rewriting: Rewriting) -> None:
+        """Change a worker's order. Somebody who was faster is seen by the next look."""
+        cache = self._caches.namespaces[namespace]
+        operations: list[Object] = [
+            {"op": "test", "path": "/metadata/uid", "value": rewriting.pod_uid},
+            {"op": "test", "path": _ORDER_PATH, "value": rewriting.before},
+            {"op": "replace", "path": _ORDER_PATH, "value": rewriting.after},
+        ]
+        try:
+            cache.pods.put(await self._client.patch_json(PODS, rewriting.pod, operations, namespace))
+        except NotFound:
+            cache.pods.forget((namespace, rewriting.pod), rewriting.pod_uid)
+        except Invalid as error:
+            if not is_failed_json_patch_test(error):
+                raise
+            _log.info("worker %s/%s is not as it was: %s", namespace, rewriting.pod, error)
+            cache.pods.put(await self._client.get(PODS, rewriting.pod, namespace))
+
+
+def _status_patch(facts: PoolFacts, wanted: AudioWorkerPoolStatus) -> list[Object]:
+    """A JSON Patch that fits that version of the pool alone: a number is never given twice."""
+    metadata = facts.pool.metadata
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": metadata.uid},
+        {"op": "test", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
+        {"op": "add", "path": "/status", "value": wanted.to_wire()},
+    ]
