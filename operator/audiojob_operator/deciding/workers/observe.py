@@ -102,6 +102,8 @@ def _outcome_of(attempt: _Attempt, end: ReportedEnd, finished: datetime | None) 
         return outcome
     if not attempt.taken_up:
         return disrupted(Reason.CHILD_LOST, f"The worker did not begin the attempt: {outcome.message}", finished)
+    if end.exit_code == ExitCode.STOPPED:  # with its pool, its node, or by a person: nothing is wrong with the phase
+        return disrupted(Reason.CHILD_LOST, f"The worker was stopped: {outcome.message}", finished)
     if outcome.reason == Reason.OUT_OF_MEMORY:
         return replace(outcome, failure_class=FailureClass.MEMORY)
     return outcome
@@ -141,7 +143,8 @@ def _end_of(attempt: _Attempt, pod: Object) -> Outcome | None:
 
 def _end_of_work(work: Object, words: str, finished: datetime | None) -> Failed:
     """The container that did the phase has ended under it."""
-    if work.get("reason") == "OOMKilled" or work.get("exitCode") == _KILLED:
+    # With exit code 0 only a process of an earlier phase was killed.
+    if work.get("exitCode") and (work.get("reason") == "OOMKilled" or work.get("exitCode") == _KILLED):
         message = "The worker used more memory than it was given and was killed."
         return replace(failed(Reason.OUT_OF_MEMORY, message, finished), failure_class=FailureClass.MEMORY)
     return failed(Reason.TEMPORARY_FAILURE, f"The worker ended under the attempt: {words}", finished)

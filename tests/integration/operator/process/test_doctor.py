@@ -60,7 +60,7 @@ def test_it_names_what_is_wrong_and_ends_with_1(apiserver: LocalApiServer) -> No
 
     assert code == 1, text
     for sentence in (
-        "ok CRDs: 3 of 3 are those of audiojob",
+        "ok CRDs: 4 of 4 are those of audiojob",
         "FAULT rights of the operator: missing permissions: ",
         "FAULT operator: nobody holds the Lease default/audiojob-nobody",
         "FAULT audiojob-is-not-here: the namespace does not exist.",

@@ -67,7 +67,7 @@ def test_each_word_fills_in_its_own_time(bench: Bench, tmp_path: Path) -> None:
     percents = [percent for percent, _ in bench.reports]
     assert percents == sorted(percents)
     assert percents[-1] == 100
-    assert any(20 < percent < 90 for percent in percents)
+    assert any(0 < percent < 100 for percent in percents)
     assert bench.work.joinpath("thumbnail.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert sorted(path.name for path in bench.work.iterdir()) == ["thumbnail.jpg", "video.mp4"]
     assert film_of(result).read_bytes().index(b"moov") < film_of(result).read_bytes().index(b"mdat")

@@ -153,6 +153,12 @@ def _nothing(_world: WorkerWorld) -> None:
         pytest.param(
             _reports(137, reason="OutOfMemory"), "Waiting", "OutOfMemory", 1, 0, id="a process that wanted more memory"
         ),
+        pytest.param(
+            _reports(143, reason="Stopped"), "Waiting", "ChildLost", 0, 1, id="a worker that is stopped with its pool"
+        ),
+        pytest.param(
+            _ends(75, exitCode=0, reason="OOMKilled"), "Waiting", "TemporaryFailure", 1, 0, id="an earlier phase's OOM"
+        ),
         pytest.param(_ends_with(0), "Succeeded", None, 0, 0, id="a success in the worker's last words"),
         pytest.param(_ends_with(143, 65), "Failed", "NotMedia", 0, 0, id="a failure in the worker's last words"),
         pytest.param(_ends_with(143, 0, 2), "Waiting", "ChildLost", 0, 1, id="last words about another attempt"),
