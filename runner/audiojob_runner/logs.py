@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -64,6 +65,11 @@ def configure(write_line: Callable[[str], None], level: int = logging.INFO) -> N
     root.handlers[:] = [handler]
     root.setLevel(level)
     close_other_ways()
+
+
+def print_line(line: str) -> None:
+    """To standard error, flushed at its end: where the log of a process goes that nobody watches."""
+    sys.stderr.write(line + "\n")
 
 
 def wrap_output(line: str, source: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -94,7 +93,7 @@ def parse_store(text: str) -> FolderStore | S3Store:
 
 def run_sweep(options: SweepOptions, environ: Mapping[str, str], root: Path = Path("/")) -> int:
     """A pass; the exit code. Everything that goes wrong ends as a line of the log, and nothing more is removed."""
-    logs.configure(_print_line)
+    logs.configure(logs.print_line)
     try:
         _sweep(options, environ, Paths.under(root))
     except Exception as failed:  # noqa: BLE001 - whatever it is, it must end in a line and a code
@@ -102,10 +101,6 @@ def run_sweep(options: SweepOptions, environ: Mapping[str, str], root: Path = Pa
         _log.error("%s %s", error.message, error.suggestion, exc_info=None if error is failed else failed)
         return error.exit_code
     return int(ExitCode.OK)
-
-
-def _print_line(line: str) -> None:
-    sys.stderr.write(line + "\n")
 
 
 def _sweep(options: SweepOptions, environ: Mapping[str, str], paths: Paths) -> None:

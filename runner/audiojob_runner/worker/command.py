@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -39,7 +38,7 @@ def run_serve(environ: Mapping[str, str], root: Path = Path("/")) -> int:
     block_stop_signals()
     # A child's end wakes the wait below.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    logs.configure(_print_line)
+    logs.configure(logs.print_line)
     paths = Paths.under(root)
     try:
         pod = read_pod_identity(environ)
@@ -206,7 +205,3 @@ def _cannot_fork(error: OSError) -> PhaseError:
     return PhaseError(
         ExitCode.TEMPORARY, Reason.TEMPORARY_FAILURE, f"No process for the phase: {error.strerror or error}."
     )
-
-
-def _print_line(line: str) -> None:
-    sys.stderr.write(line + "\n")

@@ -6,7 +6,6 @@ import logging
 import select
 import signal
 import socket
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +34,7 @@ _log = logging.getLogger(__name__)
 def run_work(_environ: Mapping[str, str], root: Path = Path("/")) -> int:
     """Run what ``serve`` hands over until it is gone; the exit code."""
     block_stop_signals()
-    logs.configure(_print_line)
+    logs.configure(logs.print_line)
     paths = Paths.under(root)
     leftovers.adopt_orphans()
     refuse_tracers()
@@ -155,8 +154,3 @@ class _Working:
 
 def _noted(_number: int, _frame: object) -> None:
     """Python wants a handler; the wake-up descriptor has the number."""
-
-
-def _print_line(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
