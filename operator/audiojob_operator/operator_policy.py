@@ -24,6 +24,7 @@ from audiojob_operator.policy_parts import (
     JOB_CONTROLLER_LABELS,
     KUEUE,
     OURS,
+    STORE_AND_MODELS,
     VARIABLES,
     WEBHOOKS,
     asks_for,
@@ -160,13 +161,8 @@ def _volumes() -> dict[str, str]:
         f"v.name == 'phase' && v.?downwardAPI.?items in [{either}]",
         f"v.name == 'token' && v.?projected.?sources == optional.of({literal(sources)})",
         "v.name in ['scratch', 'work'] && v.?emptyDir.hasValue() && v.emptyDir.all(k, k == 'sizeLimit')",
-        f"v.name == 'store' && !variables.inBucket && {claim} == optional.of({literal({'claimName': c.STORE_CLAIM})})",
-        f"v.name == 'store' && variables.inBucket && v.?secret.?secretName == optional.of('{c.STORE_SECRET}')",
+        *STORE_AND_MODELS,
         f"v.name == 'fetch' && variables.fetchSecret && v.?secret.?secretName == optional.of('{c.FETCH_SECRET}')",
-        (
-            "v.name == 'models' && variables.models && "
-            f"{claim} == optional.of({literal({'claimName': c.MODELS_CLAIM, 'readOnly': True})})"
-        ),
         (
             f"variables.libraries.exists(l, v.name == l.volume && {claim}.?claimName == optional.of(l.claim) && "
             f"(l.access == 'write' || {claim}.?readOnly.orValue(false)))"

@@ -39,6 +39,18 @@ VARIABLES: Final = {
 ARE_OURS: Final = " && ".join(f"variables.labels[?'{key}'] == optional.of('{value}')" for key, value in OURS.items())
 
 
+_CLAIM: Final = "v.?persistentVolumeClaim"
+STORE_AND_MODELS: Final = (
+    f"v.name == 'store' && !variables.inBucket && {_CLAIM} == optional.of({literal({'claimName': c.STORE_CLAIM})})",
+    f"v.name == 'store' && variables.inBucket && v.?secret.?secretName == optional.of('{c.STORE_SECRET}')",
+    (
+        "v.name == 'models' && variables.models && "
+        f"{_CLAIM} == optional.of({literal({'claimName': c.MODELS_CLAIM, 'readOnly': True})})"
+    ),
+)
+"""Volumes of the store and the models, of phases' pods and of workers'."""
+
+
 def skeleton_pod() -> Object:
     """The pod that all others are built of."""
     pod: Object = job_skeleton()["spec"]["template"]["spec"]

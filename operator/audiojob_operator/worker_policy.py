@@ -17,6 +17,7 @@ from audiojob_operator.policy_parts import (
     JOB_CONTROLLER_LABELS,
     KUEUE,
     OURS,
+    STORE_AND_MODELS,
     VARIABLES,
     WEBHOOKS,
     asks_for,
@@ -132,17 +133,11 @@ def work_item() -> Object:
 def _volumes() -> dict[str, str]:
     skeleton = {volume["name"]: volume for volume in skeleton_pod()["volumes"]}
     sources = literal(skeleton["token"]["projected"]["sources"])
-    claim = "v.?persistentVolumeClaim"
     kinds = (
         f"v.name == 'phase' && v.?downwardAPI.?items == optional.of({literal([work_item()])})",
         f"v.name == 'token' && v.?projected.?sources == optional.of({sources})",
         "v.name == 'scratch' && v.?emptyDir.hasValue() && v.emptyDir.all(k, k == 'sizeLimit')",
-        f"v.name == 'store' && !variables.inBucket && {claim} == optional.of({literal({'claimName': c.STORE_CLAIM})})",
-        f"v.name == 'store' && variables.inBucket && v.?secret.?secretName == optional.of('{c.STORE_SECRET}')",
-        (
-            "v.name == 'models' && variables.models && "
-            f"{claim} == optional.of({literal({'claimName': c.MODELS_CLAIM, 'readOnly': True})})"
-        ),
+        *STORE_AND_MODELS,
     )
     return forbid(
         f"variables.pod.?volumes.orValue([]).all(v, size(v) == 2 && ({' || '.join(f'({kind})' for kind in kinds)}))",

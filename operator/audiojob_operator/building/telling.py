@@ -13,18 +13,9 @@ from audiojob_types.constants import ANNOTATION_INPUTS, ANNOTATION_WORK
 from audiojob_types.workers.order import WorkOrder
 
 
-def _path(annotation: str) -> str:
-    return f"/metadata/annotations/{annotation.replace('/', '~1')}"
-
-
 def inputs_patch(telling: Telling) -> list[Object]:
     """A JSON Patch that fits that pod alone, and only while it was told nothing."""
-    path = _path(ANNOTATION_INPUTS)
-    operations: list[Object] = [
-        {"op": "test", "path": "/metadata/uid", "value": telling.uid},
-        {"op": "test", "path": path, "value": ""},
-        {"op": "replace", "path": path, "value": telling.phase_file},
-    ]
+    operations = _replaced(telling.uid, ANNOTATION_INPUTS, "", telling.phase_file)
     if telling.deadline_seconds is not None:
         operations.append({"op": "add", "path": "/spec/activeDeadlineSeconds", "value": telling.deadline_seconds})
     return operations
@@ -32,11 +23,20 @@ def inputs_patch(telling: Telling) -> list[Object]:
 
 def work_patch(telling: WorkTelling, order: str) -> list[Object]:
     """A JSON Patch that fits that pod alone, and only while its order is ``order``. Raises ValueError for none."""
-    path = _path(ANNOTATION_WORK)
+    return order_patch(telling.pod_uid, order, told_order(order, telling.phase_file))
+
+
+def order_patch(pod_uid: str, before: str, after: str) -> list[Object]:
+    """A JSON Patch that fits that pod alone, and only while its order is ``before``."""
+    return _replaced(pod_uid, ANNOTATION_WORK, before, after)
+
+
+def _replaced(pod_uid: str, annotation: str, before: str, after: str) -> list[Object]:
+    path = f"/metadata/annotations/{annotation.replace('/', '~1')}"
     return [
-        {"op": "test", "path": "/metadata/uid", "value": telling.pod_uid},
-        {"op": "test", "path": path, "value": order},
-        {"op": "replace", "path": path, "value": told_order(order, telling.phase_file)},
+        {"op": "test", "path": "/metadata/uid", "value": pod_uid},
+        {"op": "test", "path": path, "value": before},
+        {"op": "replace", "path": path, "value": after},
     ]
 
 

@@ -20,20 +20,19 @@ from audiojob_kube.errors import (
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOWORKERPOOLS, JOBS, PODS
 from audiojob_operator.building.pools.worker import build_worker, gpu_resource
+from audiojob_operator.building.telling import order_patch
 from audiojob_operator.deciding.pools.decide import PoolObserved, PoolPlan, Rewriting, decide_pool
 from audiojob_operator.reconciling.errors import StaleError
 from audiojob_operator.records.objects import Key, Object
 from audiojob_operator.records.settings import DecideSettings
 from audiojob_operator.records.workers import PoolFacts, Worker
 from audiojob_operator.state.caches import Caches
-from audiojob_types.constants import ANNOTATION_WORK
 from audiojob_types.contract import Device
 from audiojob_types.workers.pool import AudioWorkerPoolStatus
 
 _log = logging.getLogger(__name__)
 
 _PAUSE_SECONDS: Final = 1.0  # between two writes of live numbers
-_ORDER_PATH: Final = f"/metadata/annotations/{ANNOTATION_WORK.replace('/', '~1')}"
 _FIRST_REST_SECONDS: Final = 5.0
 _LONGEST_REST_SECONDS: Final = 300.0
 _REFUSED_SECONDS: Final = 30.0
@@ -123,7 +122,8 @@ class PoolReconciler:
         workers = book.workers(key)
         pods = [each.pod.uid for each in workers if each.pod is not None]
         bound = {uid: found for uid in pods if (found := book.bound(uid))}
-        room, wanted = None, self._caches.pod_waits(datetime.now(UTC))
+        now = datetime.now(UTC)
+        room, wanted = None, self._caches.pod_waits(now)
         if facts.pool.runs_on is Device.GPU:
             resource = gpu_resource(facts.pool, self._settings)
             wanted = wanted or self._capacity.gpus_wanted(resource)
@@ -132,7 +132,7 @@ class PoolReconciler:
         return PoolObserved(
             facts=facts,
             workers=workers,
-            now=datetime.now(UTC),
+            now=now,
             clock=self._clock(),
             bound=bound,
             held=frozenset(uid for uid in pods if uid not in bound and book.taken(uid)),
@@ -210,11 +210,7 @@ class PoolReconciler:
     async def _rewrite(self, namespace: str, rewriting: Rewriting) -> None:
         """Change a worker's order. Somebody who was faster is seen by the next look."""
         cache = self._caches.namespaces[namespace]
-        operations: list[Object] = [
-            {"op": "test", "path": "/metadata/uid", "value": rewriting.pod_uid},
-            {"op": "test", "path": _ORDER_PATH, "value": rewriting.before},
-            {"op": "replace", "path": _ORDER_PATH, "value": rewriting.after},
-        ]
+        operations = order_patch(rewriting.pod_uid, rewriting.before, rewriting.after)
         try:
             cache.pods.put(await self._client.patch_json(PODS, rewriting.pod, operations, namespace))
         except NotFound:

@@ -19,6 +19,7 @@ from audiojob_types import constants as c
 from audiojob_types.contract import COOL_DOWN_REASONS, EXIT_CODES, Device, FailureClass, PhaseResult, classify_exit_code
 from audiojob_types.contract import Outcome as ResultOutcome
 from audiojob_types.reasons import EXPLANATIONS, Reason
+from audiojob_types.workers.order import WorkerEnd
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Why a node refused a pod that never ran: Kubernetes' words, and all that begin with OutOf (OutOfcpu, OutOfmemory).
@@ -326,6 +327,14 @@ def disrupted(reason: Reason, message: str, finished: datetime | None) -> Failed
 
 def _suggestion(reason: str) -> str:
     return EXPLANATIONS[Reason(reason)].suggestion if reason in set(Reason) else ""
+
+
+def worker_end(serve: Object) -> WorkerEnd | None:
+    """The last words of the container ``serve``, as it terminated; None where they are none."""
+    try:
+        return WorkerEnd.read(serve.get("message") or "")
+    except ValidationError:
+        return None
 
 
 def _result_of(terminated: Object) -> PhaseResult | None:

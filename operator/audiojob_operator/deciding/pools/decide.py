@@ -11,7 +11,6 @@ from typing import Final
 from audiojob_operator.building.pools.worker import order_text, work_terms, worker_labels
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
-from audiojob_operator.records.plan import JobRef
 from audiojob_operator.records.workers import Bound, PoolFacts, Worker, WorkerPod
 from audiojob_types import constants as c
 from audiojob_types.workers.order import WorkTerms
@@ -72,11 +71,6 @@ class PoolPlan:
     rewrite: tuple[Rewriting, ...] = ()
     retire: frozenset[str] = frozenset()
     requeue_after: float | None = None
-
-
-def ref_of(worker: Worker) -> JobRef:
-    """The Job of a worker."""
-    return JobRef(worker.job_name, worker.job_uid)
 
 
 def decide_pool(seen: PoolObserved) -> PoolPlan:

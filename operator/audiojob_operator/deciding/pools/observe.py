@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from pydantic import ValidationError
-
+from audiojob_operator.building.telling import read_order
 from audiojob_operator.deciding.children.diagnose import condition_of, diagnose_pod, parse_time
+from audiojob_operator.deciding.children.observe import worker_end
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Diagnosis
 from audiojob_operator.records.workers import Worker, WorkerPod
 from audiojob_types import constants as c
-from audiojob_types.workers.order import WorkerEnd, WorkOrder
 from audiojob_types.workers.pod import CONTAINER_SERVE, CONTAINER_WORK
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,12 +50,12 @@ def observe_pod(pod: Object) -> WorkerPod:
     states = {name: each.get("state") or {} for name, each in containers.items()}
     served = states.get(CONTAINER_SERVE, {}).get("terminated")
     trouble = _trouble(pod, list(containers.values()))
-    end = _end_of(served)
+    end = worker_end(served or {})
     return WorkerPod(
         name=metadata["name"],
         uid=metadata["uid"],
         order_text=text,
-        order=_order_of(text),
+        order=read_order(text),
         node_name=(pod.get("spec") or {}).get("nodeName"),
         up=status.get("phase") == "Running" and all("running" in states.get(name, {}) for name in _BOTH),
         ended=status.get("phase") in _FINAL_PHASES or served is not None,
@@ -73,20 +72,6 @@ def _trouble(pod: Object, containers: Sequence[Object]) -> Diagnosis | None:
     views = [{**pod, "status": {**status, "containerStatuses": [each]}} for each in containers]
     found = (diagnose_pod(view) for view in views or [pod])
     return next((each for each in found if each is not None and each.bounded), None)
-
-
-def _order_of(text: str) -> WorkOrder | None:
-    try:
-        return WorkOrder.read(text)
-    except ValidationError:
-        return None
-
-
-def _end_of(served: Object | None) -> WorkerEnd | None:
-    try:
-        return WorkerEnd.read((served or {}).get("message") or "")
-    except ValidationError:
-        return None
 
 
 def _is_true(obj: Object, kind: str) -> bool:

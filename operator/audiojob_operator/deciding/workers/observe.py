@@ -16,6 +16,7 @@ from audiojob_operator.deciding.children.observe import (
     no_result,
     pod_level_failure,
     reported_outcome,
+    worker_end,
 )
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, PodObservation, Running
@@ -24,7 +25,7 @@ from audiojob_types.contract import Device, ExitCode, FailureClass
 from audiojob_types.progress import PhaseProgressReport
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJob, PhaseStatus
-from audiojob_types.workers.order import ReportedEnd, WorkerEnd
+from audiojob_types.workers.order import ReportedEnd
 from audiojob_types.workers.pod import CONTAINER_SERVE, CONTAINER_WORK
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -152,21 +153,14 @@ def _end_of_work(work: Object, words: str, finished: datetime | None) -> Failed:
 
 def _left(attempt: _Attempt, serve: Object) -> ReportedEnd | None:
     """The end of the attempt, where the worker could not report it."""
-    end = _worker_end(serve)
+    end = worker_end(serve)
     wanted = (attempt.uid, attempt.record.name, attempt.record.attempt)
     unreported = end.unreported if end is not None else ()
     return next((each for each in unreported if (each.uid, each.phase, each.attempt) == wanted), None)
 
 
-def _worker_end(serve: Object) -> WorkerEnd | None:
-    try:
-        return WorkerEnd.read(serve.get("message", ""))
-    except ValidationError:
-        return None
-
-
 def _words_of(serve: Object) -> str:
-    end = _worker_end(serve)
+    end = worker_end(serve)
     if end is not None and end.message:
         return end.message
     return str(serve.get("reason") or f"exit code {serve.get('exitCode', 'unknown')}")
