@@ -65,6 +65,7 @@ class Draft:
     bindings: list[Binding] = field(default_factory=list)  # phases that are given to workers
     work_tellings: list[WorkTelling] = field(default_factory=list)
     worker_waits: list[WorkerWait] = field(default_factory=list)
+    hung_workers: list[str] = field(default_factory=list)  # pods that have not begun in time what they were told
     gpus_left: GpuSupply | None = None  # after the phases that start; None: none were looked at
     events: list[EventRecord] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)

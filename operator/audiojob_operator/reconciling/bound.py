@@ -37,6 +37,7 @@ class Workers:
         """Take the seats of a plan, and note what waits. False: somebody was faster, and nothing is taken."""
         if self._book is None:
             return not plan.bind
+        self._book.suspect(key, plan.hung)
         if not all(self._book.hold(key, binding) for binding in plan.bind):
             self._book.release(key)
             return False

@@ -58,7 +58,8 @@ class Plan:
     ``delete_self`` deletes the AudioJob (its TTL ran out) with its uid as precondition. ``asks`` stand alone: the
     decision depends on their answers, and is made again with them in ``Observed.reuse``.
     ``rest``: until then admission gives the job nothing. ``bind``: seats of workers that the plan takes; without each
-    of them another plan must be made. ``waits``: phases that wait for one.
+    of them another plan must be made. ``waits``: phases that wait for one. ``hung``: pods of workers that have not
+    begun what they were told; the phase begins anew elsewhere.
     """
 
     create_revision: Object | None = None
@@ -76,6 +77,7 @@ class Plan:
     rest: Rest | None = None
     bind: tuple[Binding, ...] = ()
     waits: tuple[WorkerWait, ...] = ()
+    hung: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:

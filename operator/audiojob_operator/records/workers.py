@@ -29,6 +29,8 @@ class PoolView:
     ``closed``: it takes no phase (maxWorkers is 0, or it is being deleted). ``seats``: free ones, the best first; those
     that the AudioJob itself has are among them.
     ``busy`` of ``most`` workers have a phase; ``ahead`` phases have waited for longer.
+    Each worker has ``gpus`` of ``gpu_resource`` (none with device CPU); the AudioJob's queue has room for ``gpus_left``
+    more, None: for any number.
     """
 
     name: str
@@ -38,11 +40,15 @@ class PoolView:
     closed: bool
     kueue_local_queue: str | None
     memory_bytes: int
+    scratch_bytes: int
     seats: tuple[Seat, ...]
     busy: int
     workers: int
     most: int
     ahead: int
+    gpus: int = 0
+    gpu_resource: str = ""
+    gpus_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +86,18 @@ class WorkTelling:
 class PoolFacts:
     """A pool, and what tells the workers apart that are as it says now (``built_from``).
 
-    ``problem``: why no worker can be made of it.
+    ``problem``: why no worker can be made of it. ``gpu_resource`` is that of the workers' GPUs, "" without any.
     """
 
     pool: AudioWorkerPool
     built_from: str
     problem: str = ""
+    gpu_resource: str = ""
+
+    @property
+    def gpus(self) -> int:
+        """How many each worker has."""
+        return self.pool.spec.gpus if self.gpu_resource else 0
 
     @property
     def closed(self) -> bool:

@@ -46,6 +46,7 @@ class WorkerBook:
         self._pools_of: dict[Key, set[Key]] = {}  # that an AudioJob waits for
         self._free_since: dict[str, float] = {}  # by uid of pods that had a phase
         self._retired: dict[Key, frozenset[str]] = {}  # pod uids by pool: they get no phase any more
+        self._hung: set[str] = set()  # uids of pods that did not begin what they were told
 
     # ---------------------------------------------------------------- what caches report
 
@@ -96,6 +97,7 @@ class WorkerBook:
         if gone is not None and (worker is None or worker.pod is None or worker.pod.uid != gone):
             del self._pool_of[gone]
             self._free_since.pop(gone, None)
+            self._hung.discard(gone)
         self._wake_pool(pool)
         self._offer(pool)
         return before
@@ -151,11 +153,14 @@ class WorkerBook:
             closed=facts.closed,
             kueue_local_queue=spec.kueue_local_queue,
             memory_bytes=quantity_bytes(spec.resources.memory),
+            scratch_bytes=quantity_bytes(spec.resources.scratch),
             seats=tuple(map(_seat, self._free(at, key))),
             busy=sum(each.pod is not None and self.taken(each.pod.uid) for each in live),
             workers=len(live),
             most=spec.max_workers,
             ahead=self.ahead(at, key),
+            gpus=facts.gpus,
+            gpu_resource=facts.gpu_resource,
         )
 
     def hold(self, key: Key, binding: Binding) -> bool:
@@ -179,6 +184,15 @@ class WorkerBook:
     def retire(self, pool: Key, pod_uids: Collection[str]) -> None:
         """These workers, and no others of the pool, get no phase any more, whatever their pods say yet."""
         self._retired[pool] = frozenset(pod_uids)
+
+    def suspect(self, key: Key, pod_uids: Collection[str]) -> None:
+        """Of the pods that the AudioJob's phases are bound to, these and no others did not begin what they were told.
+
+        They get no phase any more, and are replaced once the status takes theirs back. Not known after a restart: then
+        such a worker may waste the time of one more phase.
+        """
+        self._hung -= self._pods_of.get(key, frozenset())
+        self._hung |= frozenset(pod_uids) & self._pool_of.keys()
 
     # ---------------------------------------------------------------- questions
 
@@ -205,6 +219,10 @@ class WorkerBook:
     def taken(self, pod_uid: str) -> bool:
         """Whether a pod has a phase, or a reconcile is about to give it one."""
         return pod_uid in self._bound or pod_uid in self._holders
+
+    def hangs(self, pod_uid: str) -> bool:
+        """Whether a pod did not begin what it was told, and has no phase any more."""
+        return pod_uid in self._hung and pod_uid not in self._bound
 
     def free_since(self, pod_uid: str) -> float | None:
         """When the last phase of a pod was taken from it; None if that was never seen."""
@@ -257,7 +275,9 @@ class WorkerBook:
         if pod is None or not worker.live or not pod.up or worker.built_from != facts.built_from:
             return False
         order = pod.order
-        if order is None or order.drain or len(order.told) >= MAX_TOLD or pod.uid in retired:
+        if order is None or order.drain or len(order.told) >= MAX_TOLD:
+            return False
+        if pod.uid in retired or pod.uid in self._hung:
             return False
         # One that the AudioJob itself has is free for what comes after the phase that it ends there.
         return self._bound.get(pod.uid, {}).keys() <= {key} and self._holders.get(pod.uid, key) == key

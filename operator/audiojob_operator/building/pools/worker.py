@@ -56,7 +56,8 @@ def pool_facts(pool: AudioWorkerPool, settings: DecideSettings) -> PoolFacts:
     told_anew = {"idleSeconds": 0, "maxPhases": 0, "maxAgeSeconds": 0}
     terms = work_terms(pool, stays=False, drain=False).to_wire() | told_anew
     job = _job(pool, 0, settings, json.dumps(terms, sort_keys=True))
-    return PoolFacts(pool, digest(json.dumps(job, sort_keys=True), characters=16))
+    gpus = gpu_resource(pool, settings) if pool.runs_on is Device.GPU else ""
+    return PoolFacts(pool, digest(json.dumps(job, sort_keys=True), characters=16), gpu_resource=gpus)
 
 
 def image_family(tasks: Iterable[Task]) -> ImageFamily | None:

@@ -18,6 +18,8 @@ from audiojob_types.workers.pool import AudioWorkerPoolStatus
 
 BEGIN_SECONDS: Final = 60.0
 """A worker that has not begun by then what it was told hangs."""
+FIRST_SECONDS: Final = 300.0
+"""The same of its first phase: it may still load libraries and networks."""
 SETTLED_SECONDS: Final = 0.5
 """So long after its phase ended a worker is left alone: what it is told next replaces what it was told."""
 _MOST_AT_ONCE: Final = 10  # Jobs made in one go
@@ -28,7 +30,8 @@ _LOOK_SECONDS: Final = 15.0  # while something is in the way that nobody tells
 class PoolObserved:
     """What a decision depends on. Phases are given by pod uid.
 
-    ``held``: pods that a reconcile is about to give a phase. ``free_since``: when the last phase of a pod was taken
+    ``held``: pods that a reconcile is about to give a phase. ``hung``: they did not begin one, which begins anew
+    elsewhere. ``free_since``: when the last phase of a pod was taken
     from it. ``room``: how many more workers the GPUs allow, None without a limit. ``wanted``: somebody waits for what
     idle workers hold. ``rests_until``: workers have failed, and none is made before. Moments are those of ``clock``.
     """
@@ -39,6 +42,7 @@ class PoolObserved:
     clock: float = 0.0
     bound: Mapping[str, tuple[Bound, ...]] = field(default_factory=dict)
     held: frozenset[str] = frozenset()
+    hung: frozenset[str] = frozenset()
     free_since: Mapping[str, float] = field(default_factory=dict)
     waiting: int = 0
     room: int | None = None
@@ -179,8 +183,12 @@ def _is_over(seen: PoolObserved, worker: Worker) -> bool:
 
 
 def _hangs(seen: PoolObserved, worker: Worker) -> bool:
-    bound = seen.bound.get(worker.pod.uid, ()) if worker.pod is not None else ()
-    return any(not each.begun and seen.clock - each.since > BEGIN_SECONDS for each in bound)
+    if worker.pod is None:
+        return False
+    uid = worker.pod.uid
+    seconds = BEGIN_SECONDS if uid in seen.free_since else FIRST_SECONDS
+    late = (not each.begun and seen.clock - each.since > seconds for each in seen.bound.get(uid, ()))
+    return uid in seen.hung or any(late)
 
 
 # ---------------------------------------------------------------- what they are told

@@ -158,6 +158,7 @@ def overdue(draft: Draft, phase: Phase, record: PhaseStatus, child: PhaseObserva
         return _ended(Reason.DEADLINE_EXCEEDED, message)
     if not child.taken_up and start is not None and draft.now >= start:
         message = f"The worker did not begin the attempt within {phase.start_timeout_seconds} s."
+        draft.hung_workers.append(record.pod_uid or "")
         return replace(_ended(Reason.CHILD_LOST, message), disrupted=True)
     draft.wake(hard)
     draft.wake(None if child.taken_up else start)

@@ -7,15 +7,17 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from audiojob_operator.building.inputs import FROM_JOB
+from audiojob_operator.building.quantity import quantity_bytes
 from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.records.workers import PoolView
-from audiojob_types.contract import PhaseInputFile
+from audiojob_types.contract import Device, PhaseInputFile
 from audiojob_types.descriptor import Served
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.pipeline import Phase
 from audiojob_types.tasks import Task
 
+_CONTRACT: Final = 3  # of the first runners that workers are
 _PLAYED: Final = ("audio/", "video/", "image/", "application/octet-stream", "*/*")  # what a decoder may be given
 
 
@@ -29,13 +31,17 @@ def _is_served(_draft: Draft, phase: Phase, _request: AttemptRequest, pool: Pool
 
 
 def _has_todays_image(draft: Draft, phase: Phase, request: AttemptRequest, _pool: PoolView) -> bool:
-    """Workers run the images of this release."""
+    """Workers run the images of this release, whatever their tags; a revision's phase file is for those of its own."""
+    if request.revision.contract < _CONTRACT:
+        return False
     by_family, family = draft.observed.settings.images.by_family, phase.task.descriptor.image
     return request.revision.images.by_family.get(family) == by_family.get(family)
 
 
-def _has_the_device(_draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
-    return request.device is pool.device
+def _has_the_device(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
+    if request.device is not pool.device:
+        return False
+    return pool.device is Device.CPU or draft.observed.settings.gpu.resource_of(phase) == pool.gpu_resource
 
 
 def _is_in_its_queue(_draft: Draft, _phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
@@ -47,7 +53,8 @@ def _has_room(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolVie
     record = draft.phases[phase.name]
     if record.pod_uid is not None and record.reason == Reason.OUT_OF_MEMORY:
         return False
-    return request.memory_bytes <= pool.memory_bytes
+    scratch = quantity_bytes(phase.resources.scratch)
+    return request.memory_bytes <= pool.memory_bytes and scratch <= pool.scratch_bytes
 
 
 def _does_its_work(_draft: Draft, _phase: Phase, request: AttemptRequest, _pool: PoolView) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -59,6 +60,9 @@ class Book:
     def waits_no_more(self, _key: Key) -> None:
         self.waiting.clear()
 
+    def suspect(self, _key: Key, pod_uids: tuple[str, ...]) -> None:
+        self.hung = pod_uids
+
 
 def workers(book: Book | None) -> Workers:
     return Workers(cast("KubeClient", None), cast("WorkerBook | None", book))
@@ -82,8 +86,9 @@ def test_who_waits_is_noted_until_nothing_waits() -> None:
     book = Book()
     workers(book).take(KEY, plan_of(waits=(WorkerWait("cut", POOL, NOW),)))
     assert book.waiting == [("cut", POOL)]
-    workers(book).take(KEY, plan_of("a"))
+    workers(book).take(KEY, replace(plan_of("a"), hung=("b",)))
     assert not book.waiting
+    assert book.hung == ("b",)
 
 
 def test_pools_that_a_pipeline_names_are_seen_those_that_do_not_exist_are_left_out() -> None:

@@ -223,6 +223,28 @@ def test_a_retired_worker_gets_no_phase_before_its_pod_says_so() -> None:
     assert told.seats() == ["pod-0"]
 
 
+def test_a_worker_that_did_not_begin_gets_no_phase_and_is_known_to_hang_once_it_has_none() -> None:
+    told = Told(READY)
+    told.book.seen(JOBS[0], audio_job(JOBS[0], "pod-0"))
+    told.book.suspect(JOBS[0], ("pod-0", "of-nobody"))
+    assert not told.book.hangs("pod-0"), "its status gives it the phase yet"
+    told.book.seen(JOBS[0], audio_job(JOBS[0], None))
+    told.book.suspect(JOBS[0], ())
+    assert (told.book.hangs("pod-0"), told.seats()) == (True, [])
+    told.book.worker_seen(POOL, READY.job_name, None)
+    told.put(READY)
+    assert (told.book.hangs("pod-0"), told.seats()) == (False, ["pod-0"]), "of one that is gone nothing is kept"
+
+
+def test_one_that_has_begun_after_all_does_not_hang() -> None:
+    told = Told(READY)
+    told.book.seen(JOBS[0], audio_job(JOBS[0], "pod-0"))
+    told.book.suspect(JOBS[0], ("pod-0",))
+    told.book.suspect(JOBS[0], ())
+    told.book.seen(JOBS[0], audio_job(JOBS[0], None))
+    assert told.seats() == ["pod-0"]
+
+
 def test_a_worker_is_found_by_its_pod_until_it_is_gone() -> None:
     told = Told(READY)
     assert told.book.worker("pod-0") == READY

@@ -132,17 +132,24 @@ def test_an_order_that_cannot_be_read_is_written_anew() -> None:
     assert [order.pool for order in orders(decide(facts(), worker(facts(), terms={"tasks": []})))] == ["warm"]
 
 
+HAD_ONE = {"free_since": {"pod-0": 20.0}}
+
+
 @pytest.mark.parametrize(
-    ("since", "begun", "deleted"),
+    ("seen", "deleted"),
     [
-        pytest.param(30.0, False, True, id="it has not begun for 70 s"),
-        pytest.param(50.0, False, False, id="it has time yet"),
-        pytest.param(30.0, True, False, id="it has begun"),
+        pytest.param({"bound": bound(begun=False, since=30.0)} | HAD_ONE, True, id="it has not begun for 70 s"),
+        pytest.param({"bound": bound(begun=False, since=50.0)} | HAD_ONE, False, id="it has time yet"),
+        pytest.param({"bound": bound(begun=True, since=30.0)} | HAD_ONE, False, id="it has begun"),
+        pytest.param({"bound": bound(begun=False, since=30.0)}, False, id="its first phase: it may still load"),
+        pytest.param({"bound": bound(begun=False, since=-201.0)}, True, id="nothing loads for 301 s"),
+        pytest.param({"hung": frozenset({"pod-0"})}, True, id="its phase was given to another one for that"),
     ],
 )
-def test_a_worker_that_hangs_goes(since: float, begun: bool, deleted: bool) -> None:
-    plan = decide(facts(), worker(facts(), 0, TOLD), bound=bound(begun=begun, since=since))
+def test_a_worker_that_hangs_goes(seen: dict[str, Any], deleted: bool) -> None:
+    plan = decide(facts(), worker(facts(), 0, TOLD), **seen)
     assert bool(plan.delete) is deleted
+    assert plan.retire == (frozenset({"pod-0"}) if deleted else frozenset())
 
 
 def test_an_ended_one_goes_once_nobody_reads_its_end() -> None:

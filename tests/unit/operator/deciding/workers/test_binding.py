@@ -63,6 +63,8 @@ SPLEETED = pipeline(
         workerPool={"name": POOL},
     ),
 )
+MIG = "nvidia.com/mig-1g.10gb"
+ON_GPU: dict[str, Any] = {"device": Device.GPU, "gpus": 1, "gpu_resource": "nvidia.com/gpu"}
 OTHER_IMAGES = Images({family: f"{image}-next" for family, image in SETTINGS.images.by_family.items()})
 
 
@@ -74,11 +76,17 @@ OTHER_IMAGES = Images({family: f"{image}-next" for family, image in SETTINGS.ima
         pytest.param({}, {"closed": True}, False, id="a closed pool is not waited for"),
         pytest.param({}, {"tasks": frozenset({Task.TRANSCRIBE})}, False, id="the pool must serve the task"),
         pytest.param({}, {"device": Device.GPU}, False, id="a phase for the CPU is none for a pool with GPUs"),
-        pytest.param({"device": "GPU"}, {"device": Device.GPU}, True, id="a GPU of a worker needs no grant"),
-        pytest.param({"device": "Auto"}, {"device": Device.GPU}, True, id="Auto takes a worker with a GPU"),
-        pytest.param({"device": "GPU", "gpus": 2}, {"device": Device.GPU}, False, id="two GPUs are a Job's"),
+        pytest.param({"device": "GPU"}, ON_GPU, True, id="a GPU of a worker needs no grant"),
+        pytest.param({"device": "Auto"}, ON_GPU, True, id="Auto takes a worker with a GPU"),
+        pytest.param({"device": "GPU", "gpus": 2}, ON_GPU, False, id="two GPUs are a Job's"),
+        pytest.param({"device": "GPU", "gpu": {"resourceName": MIG}}, ON_GPU, False, id="another kind of GPU"),
+        pytest.param(
+            {"device": "GPU", "gpu": {"resourceName": MIG}}, ON_GPU | {"gpu_resource": MIG}, True, id="the same kind"
+        ),
+        pytest.param({"device": "GPU"}, ON_GPU | {"gpu_resource": MIG}, False, id="a pool of another kind of GPU"),
         pytest.param({"device": "Auto"}, {}, True, id="Auto without a GPU in the cluster takes a worker on the CPU"),
         pytest.param({"resources": {"memory": "9Gi"}}, {}, False, id="a worker with too little memory is none"),
+        pytest.param({"resources": {"scratch": "9Gi"}}, {}, False, id="a worker with too little scratch is none"),
         pytest.param({"task": "Simulate", "inputs": []}, {}, True, id="Simulate without inputs reads no media"),
         pytest.param(
             {"inputs": [{"name": "audio", "from": "Job"}]}, {}, False, id="a file from outside is not our own input"
@@ -127,6 +135,19 @@ def test_another_release_s_images_are_not_the_workers() -> None:
     world.succeed("first", "audio")
     world.turn()
     assert has_own_job(world)
+
+
+@pytest.mark.parametrize(
+    ("contract", "served"), [(2, False), (3, True)], ids=["from before there were workers", "of the first workers"]
+)
+def test_a_revision_is_served_from_the_contract_on_that_brought_workers(contract: int, served: bool) -> None:
+    world = WorkerWorld()
+    world.turn()
+    for revision in world.revisions.values():
+        revision["data"]["contract"] = contract  # with tags of images that stay the same
+    world.succeed("first", "audio")
+    world.turn()
+    assert has_own_job(world) is not served
 
 
 def test_a_queue_of_kueue_is_served_by_a_pool_with_the_same_queue_alone() -> None:

@@ -211,6 +211,13 @@ def test_what_a_worker_had_not_begun_counts_nothing_and_goes_elsewhere(happens: 
     assert (record.state, record.attempt, record.pod_uid) == ("Running", 2, "worker-2")
 
 
+def test_a_worker_that_does_not_begin_is_named_once_so_that_it_is_replaced() -> None:
+    world = at_second()
+    world.pass_time(300)
+    assert world.turn().hung == ("worker-1",)
+    assert world.decide().hung == ()
+
+
 def test_a_refused_phase_counts_nothing() -> None:
     world = at_second()
     world.report(code=64, outcome="Failed", reason="InvalidSpec", message="The pool serves other tasks.")

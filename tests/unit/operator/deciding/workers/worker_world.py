@@ -33,6 +33,7 @@ VIEW = PoolView(
     closed=False,
     kueue_local_queue=None,
     memory_bytes=8 * 1024**3,
+    scratch_bytes=8 * 1024**3,
     seats=(),
     busy=0,
     workers=0,
