@@ -22,6 +22,7 @@ from audiojob_kube.resources import AUDIOWORKERPOOLS, JOBS, PODS
 from audiojob_operator.building.pools.worker import build_worker, gpu_resource
 from audiojob_operator.building.telling import order_patch
 from audiojob_operator.deciding.pools.decide import PoolObserved, PoolPlan, Rewriting, decide_pool
+from audiojob_operator.deciding.pools.yielding import Lack, Yielding, yielding
 from audiojob_operator.reconciling.errors import StaleError
 from audiojob_operator.records.objects import Key, Object
 from audiojob_operator.records.settings import DecideSettings
@@ -50,13 +51,15 @@ class Capacity(Protocol):
 
 @dataclass(slots=True)
 class _Memory:
-    """What no object tells: phases of workers that are gone, and workers that failed one after the other."""
+    """What no object tells: phases of workers that are gone, workers that failed one after the other, and since when
+    somebody waits for the pool's kind of GPU."""
 
     done: int = 0
     failures: int = 0
     rests_until: float = 0.0
     failure: str = ""
     written: float = -_PAUSE_SECONDS
+    gpus_wanted_since: datetime | None = None
 
 
 class PoolReconciler:
@@ -86,7 +89,9 @@ class PoolReconciler:
         if facts.pool.metadata.deletion_timestamp is not None and not self._caches.workers.workers(key):
             return None
         memory = self._memory.setdefault(key, _Memory())
-        plan = decide_pool(self._observe(key, facts, memory))
+        now = datetime.now(UTC)
+        yields = self._yielding(key, facts, memory, now)
+        plan = decide_pool(self._observe(key, facts, memory, wanted=yields.now))
         # Before the first write: no phase is given to a worker that is about to go.
         self._caches.workers.retire(key, plan.retire)
         for worker in plan.delete:
@@ -96,7 +101,8 @@ class PoolReconciler:
             await self._create(build_worker(facts, number, self._settings, order), key[0], memory)
         for rewriting in plan.rewrite:
             await self._rewrite(key[0], rewriting)
-        moments = [each for each in (again, plan.requeue_after) if each is not None]
+        later = (yields.at - now).total_seconds() if yields.at is not None else None
+        moments = [each for each in (again, plan.requeue_after, later) if each is not None]
         return min(moments, default=None)
 
     async def refresh(self, key: Key, /) -> bool:
@@ -117,22 +123,28 @@ class PoolReconciler:
         del key, error
         return None
 
-    def _observe(self, key: Key, facts: PoolFacts, memory: _Memory) -> PoolObserved:
+    def _yielding(self, key: Key, facts: PoolFacts, memory: _Memory, now: datetime) -> Yielding:
+        lacks, gpu = list(self._caches.lacks(key[0])), None
+        if facts.pool.runs_on is Device.GPU:
+            gpu = gpu_resource(facts.pool, self._settings)
+            wanted = self._capacity.gpus_wanted(gpu)
+            memory.gpus_wanted_since = (memory.gpus_wanted_since or now) if wanted else None
+            if memory.gpus_wanted_since is not None:
+                lacks.append(Lack(memory.gpus_wanted_since))
+        return yielding(lacks, gpu, now)
+
+    def _observe(self, key: Key, facts: PoolFacts, memory: _Memory, *, wanted: bool) -> PoolObserved:
         book, spec = self._caches.workers, facts.pool.spec
         workers = book.workers(key)
         pods = [each.pod.uid for each in workers if each.pod is not None]
         bound = {uid: found for uid in pods if (found := book.bound(uid))}
-        now = datetime.now(UTC)
-        room, wanted = None, self._caches.pod_waits(now)
-        if facts.pool.runs_on is Device.GPU:
-            resource = gpu_resource(facts.pool, self._settings)
-            wanted = wanted or self._capacity.gpus_wanted(resource)
-            if spec.kueue_local_queue is None:
-                room = self._capacity.gpu_room(resource) // spec.gpus
+        room = None
+        if facts.pool.runs_on is Device.GPU and spec.kueue_local_queue is None:
+            room = self._capacity.gpu_room(gpu_resource(facts.pool, self._settings)) // spec.gpus
         return PoolObserved(
             facts=facts,
             workers=workers,
-            now=now,
+            now=datetime.now(UTC),
             clock=self._clock(),
             bound=bound,
             held=frozenset(uid for uid in pods if uid not in bound and book.taken(uid)),

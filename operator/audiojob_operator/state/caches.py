@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -14,6 +14,7 @@ from audiojob_kube.resources import AUDIOPIPELINES, AUDIOQUEUES, AUDIOWORKERPOOL
 from audiojob_operator.deciding.children.observe import gpus_of
 from audiojob_operator.deciding.policies.models import progress_shown
 from audiojob_operator.deciding.pools.observe import observe_worker
+from audiojob_operator.deciding.pools.yielding import Lack
 from audiojob_operator.records.admission import SITE_GPUS, QueueKey
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.workers import PoolFacts
@@ -154,6 +155,12 @@ class Caches:
         """Whether a pod of a phase waits for a node, or a Job for a quota to leave room for its pod."""
         return any(cache.unplaced or cache.lacks_pod(now) for cache in self.namespaces.values())
 
+    def lacks(self, namespace: str) -> Iterator[Lack]:
+        """What phases lack that workers of a namespace may hold: room on a node, or in the namespace's quota."""
+        for cache in self.namespaces.values():
+            yield from cache.pods_lack()
+        yield from self.namespaces[namespace].jobs_lack()
+
     def known_queues(self) -> set[QueueKey]:
         """Every AudioQueue of a job namespace, and the default one of each, which needs no object."""
         listed = {key for key, _ in self.queues.items() if key[0] in self.namespaces}
@@ -253,6 +260,11 @@ class Caches:
             for bound in book.bound(uid):
                 if news is News.END or not pod.tells(bound.uid, bound.phase, bound.attempt):
                     self._listener.wake(bound.key)
+
+    def no_room_found(self) -> None:
+        """No node has room for a pod: idle workers may have to give way."""
+        for pool in self.workers.pools():
+            self._listener.pool_changed(pool)
 
     def children_changed(self, owner: Key) -> None:
         """A Job was added to an AudioJob, changed, or was taken from it."""

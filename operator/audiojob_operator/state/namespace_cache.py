@@ -15,6 +15,7 @@ from audiojob_kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS
 from audiojob_operator.building.names import label_value
 from audiojob_operator.deciding.children.diagnose import condition_of, diagnose_pod, parse_time
 from audiojob_operator.deciding.children.observe import gpu_resource_of, gpus_of, is_told, waits_for_inputs
+from audiojob_operator.deciding.pools.yielding import Lack, lack_of
 from audiojob_operator.deciding.revisions import parse_revision
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.settings import Revision
@@ -64,6 +65,9 @@ class NamespaceListener(Protocol):
 
     def worker_changed(self, pool: Key, job: Object, news: News) -> None:
         """The Job of a worker changed, or its pod."""
+
+    def no_room_found(self) -> None:
+        """No node has room for a pod."""
 
     def child_changed(self, key: Key, job: Object, news: News) -> None:
         """A Job or one of its pods changed."""
@@ -218,6 +222,15 @@ class NamespaceCache:
         """Whether a Job has been begun and gets no pod: its namespace's quota is full."""
         return any(begun + _NO_POD_AFTER <= now for begun in self._podless.values())
 
+    def pods_lack(self) -> Iterator[Lack]:
+        """What the pods lack that no node has room for."""
+        pods = (self.pods.get(key) for key in self.unplaced)
+        return (lack for pod in pods if pod is not None and (lack := lack_of(pod)) is not None)
+
+    def jobs_lack(self) -> Iterator[Lack]:
+        """Since when Jobs that have begun get no pod: only what the namespace's own pods give back may help."""
+        return map(Lack, self._podless.values())
+
     def phases_without_room(self, pipeline: str, now: datetime) -> frozenset[str]:
         """The pipeline's phases whose pods have begun early in vain lately: no node had room."""
         label = label_value(pipeline)
@@ -312,7 +325,9 @@ class NamespaceCache:
         if new is not None:
             self._note_room(new)
         if new is not None and _lacks_node(new) and not waits_for_inputs(new):
-            self.unplaced.add(key)
+            if key not in self.unplaced:
+                self.unplaced.add(key)
+                self._listener.no_room_found()
         else:
             self.unplaced.discard(key)
         job = self.jobs.get(job_key)

@@ -8,6 +8,8 @@ What is not recognised is left as it stands.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from audiojob_types.constants import GPU_RESOURCE, GPU_RESOURCE_PATTERN
@@ -17,6 +19,7 @@ _PART: Final = re.compile(r"^(?P<count>\d+) (?P<what>.+)$")
 # A list of taints may hold commas; every part begins with the number of its nodes.
 _BETWEEN: Final = re.compile(r", (?=\d+ )")
 _AFTERMATH: Final = re.compile(r"[.,] (no new claims to deallocate|preemption: |preemption is not)", re.IGNORECASE)
+_INSUFFICIENT: Final = "Insufficient "
 _GPU: Final = re.compile(GPU_RESOURCE_PATTERN)
 _NAMES: Final = {
     "ephemeral-storage": "disk left",
@@ -57,18 +60,61 @@ _ABOUT_POD: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """What keeps a pod from all nodes, in numbers of nodes. One that lacks several resources counts for each of them.
+
+    ``lacking``: by resource; "pods" for those that run as many pods as they may. ``barred``: for any other reason.
+    """
+
+    nodes: int
+    lacking: tuple[tuple[str, int], ...] = ()
+    barred: int = 0
+
+
+@lru_cache(maxsize=1_024)  # pods wait for the same reason, and are looked at again and again
+def shortage(message: str) -> Shortage | None:
+    """The scheduler's message in numbers; None if it is in other words than its own."""
+    if (found := _split(message)) is None:
+        return None
+    nodes, reasons = found
+    if _about_pod(reasons) is not None:
+        return Shortage(nodes, barred=nodes)
+    lacking, barred = [], 0
+    for part in _BETWEEN.split(reasons):
+        if (match := _PART.match(part)) is None:
+            return None
+        if resource := _resource(match["what"]):
+            lacking.append((resource, int(match["count"])))
+        else:
+            barred += int(match["count"])
+    return Shortage(nodes, tuple(lacking), barred)
+
+
+def _resource(what: str) -> str:
+    if what == "Too many pods":
+        return "pods"
+    return what.removeprefix(_INSUFFICIENT) if what.startswith(_INSUFFICIENT) else ""
+
+
 def readable(message: str) -> str:
     """The scheduler's message for people."""
-    match = _WHOLE.match(" ".join(message.split()))
-    if match is None:
+    if (found := _split(message)) is None:
         return f"No node can run the pod: {message}"
-    reasons = _AFTERMATH.split(match["reasons"], maxsplit=1)[0].rstrip(". ")
+    nodes, reasons = found
     if (about_pod := _about_pod(reasons)) is not None:
         return about_pod
     parts = [_part(part) for part in _BETWEEN.split(reasons)]
-    nodes = int(match["nodes"])
     whom = "The only node cannot run the pod" if nodes == 1 else f"No node can run the pod (0 of {nodes})"
     return f"{whom}: {', '.join(parts)}."
+
+
+def _split(message: str) -> tuple[int, str] | None:
+    """How many nodes there are, and why none of them will do."""
+    match = _WHOLE.match(" ".join(message.split()))
+    if match is None:
+        return None
+    return int(match["nodes"]), _AFTERMATH.split(match["reasons"], maxsplit=1)[0].rstrip(". ")
 
 
 def _about_pod(reasons: str) -> str | None:
@@ -89,8 +135,8 @@ def _part(part: str) -> str:
 
 
 def _phrase(what: str) -> str | None:
-    if what.startswith("Insufficient "):
-        resource = what.removeprefix("Insufficient ")
+    if what.startswith(_INSUFFICIENT):
+        resource = what.removeprefix(_INSUFFICIENT)
         if _GPU.match(resource):
             return f"has too few GPUs left{f' ({resource})' if resource != GPU_RESOURCE else ''}"
         return f"has too little {_NAMES.get(resource, resource)}"

@@ -33,7 +33,8 @@ class PoolObserved:
     ``held``: pods that a reconcile is about to give a phase. ``hung``: they did not begin one, which begins anew
     elsewhere. ``free_since``: when the last phase of a pod was taken
     from it. ``room``: how many more workers the GPUs allow, None without a limit. ``wanted``: somebody waits for what
-    idle workers hold. ``rests_until``: workers have failed, and none is made before. Moments are those of ``clock``.
+    idle workers hold, and has for a while. ``rests_until``: workers have failed, and none is made before. Moments are
+    those of ``clock``.
     """
 
     facts: PoolFacts

@@ -10,6 +10,7 @@ from tests.unit.operator.deciding.pools.played import TOLD, facts, pool_object, 
 from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
+from audiojob_operator.deciding.children.scheduler_message import Shortage
 from audiojob_operator.state.caches import CacheRules, Caches
 from audiojob_operator.state.namespace_cache import LiveGpus
 from audiojob_operator.watching.orphans import orphans
@@ -22,6 +23,22 @@ BOUND: Object = {
     "metadata": {"name": "song", "namespace": NAMESPACE, "uid": "uid-song"},
     "status": {"state": "Running", "phases": [{"name": "cut", "state": "Running", "attempt": 2, "podUID": "pod-0"}]},
 }
+
+
+def phase_pod() -> Object:
+    """A pod of a phase that no node has CPU for."""
+    refused = {"status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+    return {
+        "metadata": {
+            "name": "song-x1",
+            "namespace": NAMESPACE,
+            "uid": "song-x1",
+            "resourceVersion": "1",
+            "creationTimestamp": "2026-03-01T12:00:00Z",
+        },
+        "spec": {},
+        "status": {"phase": "Pending", "conditions": [{"type": "PodScheduled", **refused}]},
+    }
 
 
 class Followed:
@@ -93,6 +110,21 @@ def test_a_worker_that_is_told_something_else_wakes_them_too() -> None:
     followed.pod = worker_pod(followed.job)
     followed.bring("pod")
     assert followed.heard.woken == [SONG]
+
+
+def test_a_pod_that_finds_no_node_has_the_pools_looked_at_and_says_what_it_lacks() -> None:
+    followed, refused = Followed(), phase_pod()
+    assert list(followed.caches.lacks(NAMESPACE)) == []
+    followed.heard.pools.clear()
+    followed.here.pods.put(refused)
+    assert followed.heard.pools == [POOL]
+    (lack,) = followed.caches.lacks(NAMESPACE)
+    assert lack.short == Shortage(1, (("cpu", 1),))
+    followed.heard.pools.clear()
+    refused = deepcopy(refused)
+    refused["metadata"]["resourceVersion"] = "2"
+    followed.here.pods.put(refused)
+    assert followed.heard.pools == [], "it is known to wait"
 
 
 def test_a_pool_elsewhere_is_no_pool_of_ours() -> None:
