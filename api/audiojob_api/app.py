@@ -47,6 +47,7 @@ from audiojob_api.http.routes import (
     statistics,
     uploads,
 )
+from audiojob_api.http.routes.bulk import jobs as bulk
 from audiojob_api.http.routes.compat import scores
 from audiojob_api.http.routes.planning import estimates
 from audiojob_api.jobs.estimates.estimator import Estimator
@@ -60,7 +61,7 @@ from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
 
 _ROUTES: Final = (
-    health, jobs_with_file, jobs, control, events, keys, statistics, outputs, logs, uploads, scores, estimates,
+    health, jobs_with_file, jobs, bulk, control, events, keys, statistics, outputs, logs, uploads, scores, estimates,
     docs_page,
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ Raised by every part of the API and rendered by `http.errors`. Knows no transpor
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -45,6 +45,13 @@ def invalid_parameter(name: str, message: str) -> Problem:
     shown = name[:_SHOWN]
     found = FieldProblem(pointer=pointer([shown]), detail=message)
     return Problem(422, "invalid-request", f"{shown}: {message}", (found,))
+
+
+def within(problem: Problem, *place: str | int) -> Problem:
+    """The same about a part of the body: each field is below that place."""
+    where = ".".join(str(part) for part in place)
+    errors = tuple(one.model_copy(update={"pointer": pointer(place) + one.pointer}) for one in problem.errors)
+    return replace(problem, detail=f"{where}.{problem.detail}", errors=errors)
 
 
 def repeated(name: str) -> Problem:

@@ -43,6 +43,7 @@ class Request:
 
 
 JOBS: Final = "/api/v1/jobs"
+BULK: Final = "/api/v1/bulk"
 UPLOADS: Final = "/api/v1/uploads"
 KEYS: Final = "/api/v1/keys"
 KEY_HEADER: Final = "Idempotency-Key"
@@ -64,6 +65,9 @@ RESUME_JOB = Operation("POST", f"{JOBS}/{{name}}/resume")
 CHANGE_JOB = Operation("PATCH", f"{JOBS}/{{name}}")
 REVIEW_JOB = Operation("POST", f"{JOBS}/{{name}}/reviews", safe=False)
 RETRY_JOB = Operation("POST", f"{JOBS}/{{name}}/retry", headers=(KEY_HEADER,), safe=False)
+CREATE_JOBS = Operation("POST", f"{BULK}/create", headers=(KEY_HEADER,), safe=False)
+CANCEL_JOBS = Operation("POST", f"{BULK}/cancel")
+RETRY_JOBS = Operation("POST", f"{BULK}/retry", headers=(KEY_HEADER,), safe=False)
 LIST_OUTPUTS = Operation("GET", f"{JOBS}/{{name}}/outputs")
 GET_OUTPUT = Operation("GET", f"{JOBS}/{{name}}/outputs/{{output}}", query=("phase",), headers=("Range", "If-Range"))
 GET_ZIP = Operation("GET", f"{JOBS}/{{name}}/outputs.zip", query=("phase",), headers=("Range", "If-Range"))
@@ -99,6 +103,13 @@ def request(
     return Request(operation, path, asked, given, content, operation.safe or KEY_HEADER in given)
 
 
+def body_of(given: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
+    """What has been set of a model, as JSON has it."""
+    if isinstance(given, BaseModel):
+        return given.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return dict(given)
+
+
 def _segment(value: str | int) -> str:
     text = quote(str(value), safe="")
     if text in ("", ".", ".."):
@@ -122,5 +133,4 @@ def _text(value: QueryValue) -> str:
 def _json(body: BaseModel | Mapping[str, Any] | bytes | None) -> bytes | None:
     if body is None or isinstance(body, bytes):
         return None
-    given = body.model_dump(mode="json", by_alias=True, exclude_unset=True) if isinstance(body, BaseModel) else body
-    return json.dumps(given, allow_nan=False).encode()
+    return json.dumps(body_of(body), allow_nan=False).encode()

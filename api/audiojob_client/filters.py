@@ -32,6 +32,16 @@ class JobFilters(TypedDict, total=False):
     sort: Literal["created", "finished", "priority"]
 
 
+class Matching(TypedDict, total=False):
+    """Jobs that have not ended, of which all that is given must hold."""
+
+    state: Literal["Pending", "Queued", "Running", "Suspended"]
+    pipeline: str
+    queue: str
+    user: str
+    batch: str
+
+
 def query_of(filters: JobFilters) -> dict[str, QueryValue]:
     """Filters as the query writes them."""
     asked: dict[str, QueryValue] = {

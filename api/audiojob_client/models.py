@@ -91,6 +91,41 @@ class JobPage(Answer):
     history: Literal["unavailable"] | None = None
 
 
+class FieldRefusal(Answer):
+    """One field of a request and what is wrong with it; ``pointer`` is a JSON Pointer into the body."""
+
+    pointer: str
+    detail: str
+
+
+class Refusal(Answer):
+    """Why one of many jobs was refused, as :class:`ProblemError` says it of one alone."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[FieldRefusal, ...] = ()
+
+
+class Outcome(Answer):
+    """What came of one of many jobs: ``job``, or the ``problem`` that it met."""
+
+    name: str | None
+    status: int
+    job: Job | None = None
+    problem: Refusal | None = None
+
+
+class OutcomeList(Answer):
+    """What came of each job, in the order in which they were asked for. ``cursor``: more match."""
+
+    items: tuple[Outcome, ...]
+    done: int
+    refused: int
+    cursor: str | None = None
+
+
 class Basis(StrEnum):
     """From what the length of a job's media is known."""
 

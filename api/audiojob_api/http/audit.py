@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,7 @@ _access = logging.getLogger("audiojob_api.access")
 
 _KEY: Final = "audit"
 _CALLER: Final = "audit-caller"
+_EACH: Final = "audit-each"
 # Asked every few seconds by the kubelet and by Prometheus.
 _PROBES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
@@ -50,6 +52,11 @@ def note_act(connection: HTTPConnection, caller: Identity, verb: str, namespace:
     act = _Act(caller, verb, namespace, names.get("name") or names.get("id"))
     connection.scope.setdefault("state", {})[_KEY] = act
     acts_for(verb, caller.username)
+
+
+def note_each(connection: HTTPConnection, ends: Iterable[tuple[str | None, int]]) -> None:
+    """Remember what came of each of many jobs: by its name and status, for a line of its own."""
+    connection.scope.setdefault("state", {})[_EACH] = tuple(ends)
 
 
 def note_caller(connection: HTTPConnection, caller: Identity) -> None:
@@ -113,14 +120,18 @@ class AuditLog:
 
     def _write(self, scope: Scope, act: _Act, message: Message) -> None:
         made = Headers(raw=message["headers"]).get("location", "").partition("?")[0].rpartition("/")[2]
+        for name, status in scope["state"].get(_EACH, [(made or None, message["status"])]):
+            self._line(scope, act, name, status)
+
+    def _line(self, scope: Scope, act: _Act, made: str | None, status: int) -> None:
         line = {
             "user": act.caller.username,
             "uid": act.caller.uid,
             "verb": str(act.call),
             "namespace": act.namespace,
-            "job": act.job or made or None,
+            "job": act.job or made,
             **({"made": made} if act.job and made else {}),
-            "status": message["status"],
+            "status": status,
             "client": (scope.get("client") or [""])[0],
         }
         # JSON on one line: a user's name cannot forge another.

@@ -35,7 +35,7 @@ from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.http.openapi import query_names
 from audiojob_api.http.refusals import from_kubernetes
 from audiojob_api.jobs.compat import FORMAT, compat
-from audiojob_api.jobs.create import Requester, is_of
+from audiojob_api.jobs.create import Requester, require_own
 from audiojob_api.jobs.estimates.estimator import Estimator
 from audiojob_api.jobs.following import Recheck
 from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs, NamespaceJobs
@@ -269,9 +269,8 @@ async def security(_: Annotated[HTTPAuthorizationCredentials | None, Security(_S
 async def _require_own(caller: Identity, name: str, space: Space) -> None:
     """Raise a 403 Problem for a job of somebody else; one that does not exist is 404, as for everybody."""
     job = await space.jobs.reader.find(name)
-    if job is not None and not is_of(job, caller.username):
-        detail = "Your role here changes your own jobs only, and this one is somebody else's."
-        raise Problem(403, "forbidden", detail)
+    if job is not None:
+        require_own(job, caller.username)
 
 
 async def _identify(connection: HTTPConnection) -> Identity:

@@ -33,9 +33,9 @@ class ProblemDocument(BaseModel):
     errors: list[FieldProblem] = Field(default_factory=list, max_length=MOST_ERRORS, description="The first of them.")
 
 
-def answer(problem: Problem) -> JSONResponse:
-    """The HTTP answer of a problem."""
-    body = ProblemDocument(
+def document(problem: Problem) -> ProblemDocument:
+    """The body of a problem's answer."""
+    return ProblemDocument(
         type=f"/problems/{problem.kind}",
         title=http.HTTPStatus(problem.status).phrase,
         status=problem.status,
@@ -45,9 +45,27 @@ def answer(problem: Problem) -> JSONResponse:
             for one in problem.errors[:MOST_ERRORS]
         ],
     )
+
+
+def answer(problem: Problem) -> JSONResponse:
+    """The HTTP answer of a problem."""
     return JSONResponse(
-        body.model_dump(), status_code=problem.status, media_type=MEDIA_TYPE, headers=dict(problem.headers)
+        document(problem).model_dump(),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=dict(problem.headers),
     )
+
+
+def problem_of(error: Exception) -> Problem:
+    """What a failure means to the caller; one of ours says no more than that the log has it."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ApiError | TransportError):
+        return from_kubernetes(error)
+    if isinstance(error, DatabaseUnavailable):
+        return unavailable("The database cannot be used at the moment; the API's log has the details.")
+    return Problem(500, "internal", "The API failed; its log has the details.")
 
 
 def _printable(text: str) -> str:
@@ -77,7 +95,7 @@ def install_handlers(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
     @app.exception_handler(TransportError)
     async def _kubernetes(request: Request, error: ApiError | TransportError) -> JSONResponse:
-        problem = from_kubernetes(error)
+        problem = problem_of(error)
         if problem.status >= 500:
             _log.warning("%s %s: %s", request.method, request.url.path, error)
         return answer(problem)
@@ -85,7 +103,7 @@ def install_handlers(app: FastAPI) -> None:
     @app.exception_handler(DatabaseUnavailable)
     async def _database(request: Request, error: DatabaseUnavailable) -> JSONResponse:
         _log.warning("%s %s: %s", request.method, request.url.path, error)
-        return answer(unavailable("The database cannot be used at the moment; the API's log has the details."))
+        return answer(problem_of(error))
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -98,7 +116,7 @@ def install_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return answer(Problem(500, "internal", "The API failed; its log has the details."))
+        return answer(problem_of(error))
 
 
 def _from_http(request: Request, error: HTTPException) -> Response:

@@ -140,14 +140,16 @@ def _too_many(wait: int) -> ASGIApp:
 
 def note_room(connection: HTTPConnection, policy: str, room: Room) -> bool:
     """Remember what is left, for the answer; whether the request must wait."""
-    connection.scope.setdefault("state", {})[_ROOM] = [(policy, f'"burst";r={room.left};t={room.full_in}')]
+    state = connection.scope.setdefault("state", {})
+    state[_ROOM] = list({**dict(state.get(_ROOM, ())), policy: f'"burst";r={room.left};t={room.full_in}'}.items())
     return room.wait > 0
 
 
 def note_left(connection: HTTPConnection, left: Iterable[Left]) -> None:
     """Remember what is left of the caller's other limits, for the answer."""
-    noted = connection.scope.setdefault("state", {}).setdefault(_ROOM, [])
-    noted += [(each.policy, each.room) for each in left]
+    state = connection.scope.setdefault("state", {})
+    # The newest counts: a call that makes many jobs tells of each limit once.
+    state[_ROOM] = list({**dict(state.get(_ROOM, ())), **{each.policy: each.room for each in left}}.items())
 
 
 class RateHeaders:

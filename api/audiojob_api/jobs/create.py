@@ -114,6 +114,13 @@ def is_of(job: Object, user: str) -> bool:
     return found == user_label(user)
 
 
+def require_own(job: Object, user: str) -> None:
+    """Raise a 403 :class:`Problem` for a job of somebody else."""
+    if not is_of(job, user):
+        detail = "Your role here changes your own jobs only, and this one is somebody else's."
+        raise Problem(403, "forbidden", detail)
+
+
 def _job(name: str, spec: Object, requester: Requester, fingerprint: str) -> Object:
     return {
         "apiVersion": API_VERSION,

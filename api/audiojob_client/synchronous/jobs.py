@@ -7,10 +7,10 @@ from contextlib import closing
 from typing import Any, Unpack
 
 from audiojob_client import calls
-from audiojob_client.calls import QueryValue, request
+from audiojob_client.calls import QueryValue, body_of, request
 from audiojob_client.errors import JobGone
-from audiojob_client.filters import JobFilters, query_of
-from audiojob_client.models import Count, Estimate, Job, JobPage, NewJob, PriorityWord, read
+from audiojob_client.filters import JobFilters, Matching, query_of
+from audiojob_client.models import Count, Estimate, Job, JobPage, NewJob, OutcomeList, PriorityWord, read
 from audiojob_client.synchronous.events import follow
 from audiojob_client.synchronous.transport import Transport
 
@@ -32,7 +32,7 @@ class Jobs:
 
     def estimate(self, job: NewJob | Mapping[str, Any], *, duration_seconds: float | None = None) -> Estimate:
         """What a job would take, without making it; ``duration_seconds`` is how long the media is, if you know it."""
-        body = job.model_dump(mode="json", by_alias=True, exclude_unset=True) if isinstance(job, NewJob) else dict(job)
+        body = body_of(job)
         body |= {} if duration_seconds is None else {"durationSeconds": duration_seconds}
         return read(Estimate, self._transport.send(request(calls.ESTIMATE_JOB, body=body)))
 
@@ -117,6 +117,36 @@ class Jobs:
     def retry(self, name: str, *, idempotency_key: str | None = None) -> Job:
         """A new job of the same spec, for one that failed or was cancelled; finished phases are not repeated."""
         return self._job(request(calls.RETRY_JOB, {"name": name}, headers={calls.KEY_HEADER: idempotency_key}))
+
+    def create_many(
+        self, jobs: Sequence[NewJob | Mapping[str, Any]], *, idempotency_key: str | None = None
+    ) -> OutcomeList:
+        """Up to 200 jobs in one call, and what came of each. A job that does not fit refuses them all
+        (:class:`Invalid`); with a key the same list may be sent again, and makes what lacks.
+        """
+        headers = {calls.KEY_HEADER: idempotency_key}
+        body = {"jobs": [body_of(job) for job in jobs]}
+        return self._outcomes(request(calls.CREATE_JOBS, headers=headers, body=body))
+
+    def retry_many(self, names: Sequence[str], *, idempotency_key: str | None = None) -> OutcomeList:
+        """The same as :meth:`retry` of up to 200 jobs, and what came of each."""
+        headers = {calls.KEY_HEADER: idempotency_key}
+        return self._outcomes(request(calls.RETRY_JOBS, headers=headers, body={"names": list(names)}))
+
+    def cancel_many(self, names: Sequence[str]) -> OutcomeList:
+        """End up to 200 jobs, and what came of each."""
+        return self._outcomes(request(calls.CANCEL_JOBS, body={"names": list(names)}))
+
+    def cancel_matching(self, *, cursor: str | None = None, **matching: Unpack[Matching]) -> OutcomeList:
+        """End the newest 200 jobs that match and have not ended, of all where nothing is given; its ``cursor`` gets
+        the next.
+        """
+        body: dict[str, Any] = {"matching": dict(matching)}
+        body |= {} if cursor is None else {"cursor": cursor}
+        return self._outcomes(request(calls.CANCEL_JOBS, body=body))
+
+    def _outcomes(self, wanted: calls.Request) -> OutcomeList:
+        return read(OutcomeList, self._transport.send(wanted))
 
     def _job(self, wanted: calls.Request) -> Job:
         return read(Job, self._transport.send(wanted))

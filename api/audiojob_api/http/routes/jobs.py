@@ -63,7 +63,7 @@ _KEY: Final[TypeAdapter[str | None]] = TypeAdapter(IdempotencyKey)
 _MADE_BEFORE: dict[int | str, dict[str, Any]] = {200: {"model": JobAnswer, "description": "The job made before"}}
 
 
-class _Json(JSONResponse):
+class Json(JSONResponse):
     """Eight times as fast: the text of 200 jobs would stop all clients for 7 ms."""
 
     def render(self, content: Any) -> bytes:
@@ -84,18 +84,21 @@ class _Maker:
 
     async def make(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Response:
         """201 with the new job, 200 with the one that the same request made before."""
+        made = await self.created(request, wanted, requester)
+        path = f"{request.scope.get('root_path', '')}{router.prefix}/{made.job['metadata']['name']}"
+        status = 201 if made.new else 200
+        return Json(self.show(made.job), status_code=status, headers={"Location": followed(request, path)})
+
+    async def created(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Created:
+        """The new job, with how long it may take, or the one that the same request made before."""
         await self.require(rights_to_create(wanted, may_exist=requester.idempotency_key is not None))
         spec = wanted["spec"]
         if (priority := self.quota.priority(self.caller, spec.get("priority"))) is not None:
             spec["priority"] = priority
         created = await self._within_limits(request, wanted, requester)
-        path = f"{request.scope.get('root_path', '')}{router.prefix}/{created.job['metadata']['name']}"
-        location = followed(request, path)
-        status = 201 if created.new else 200
-        job = created.job
         if created.new and self.estimator is not None:
-            job = await self.estimator.told(job)
-        return _Json(self.show(job), status_code=status, headers={"Location": location})
+            return Created(await self.estimator.told(created.job), new=True)
+        return created
 
     async def refuse_early(self, request: Request, wanted: dict[str, Any], requester: Requester) -> None:
         """Raise what :meth:`make` would, as far as that shows before the job's file has come."""
@@ -240,7 +243,7 @@ async def list_jobs(
         body["total"] = {"count": total.count, "atLeast": total.at_least}
     if page.history_missing:
         body["history"] = "unavailable"
-    return _Json(body)
+    return Json(body)
 
 
 @router.get(
@@ -252,4 +255,4 @@ async def list_jobs(
 )
 async def get_job(job: ExistingJob, show: Shown) -> Response:
     """From memory where the cluster has the job, else from the archive."""
-    return _Json(show(job))
+    return Json(show(job))

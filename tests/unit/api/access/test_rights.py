@@ -48,6 +48,11 @@ SCORES: list[tuple[Call, str, str, Any]] = [
     ),
     (Call.DOWNLOAD, "GET", "/api/v1/midi/song/vocals", None),
 ]
+BULK: list[tuple[Call, str, str, Any]] = [
+    (Call.CREATE, "POST", "/api/v1/bulk/create", {"jobs": [{"pipeline": "download"}]}),
+    (Call.CANCEL, "POST", "/api/v1/bulk/cancel", {"names": ["song"]}),
+    (Call.RETRY, "POST", "/api/v1/bulk/retry", {"names": ["song"]}),
+]
 ESTIMATES: list[tuple[Call, str, str, Any]] = [(Call.ESTIMATE, "POST", "/api/v1/estimate", {"pipeline": "download"})]
 EACH_MISSING = [(*route, verb) for route in ROUTES for verb in VERBS[route[0]]]
 
@@ -80,6 +85,23 @@ def test_who_may_make_no_job_may_hand_in_no_file(
     assert answer.status_code == 403, answer.text
 
 
+EACH_OF_MANY = [(path, body, verb) for call, _, path, body in BULK for verb in VERBS[call]]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "missing"), EACH_OF_MANY, ids=[f"{path} without {missing}" for path, _, missing in EACH_OF_MANY]
+)
+def test_many_jobs_need_the_rights_on_all(
+    anonymous: TestClient, backend: MemoryBackend, path: str, body: Any, missing: str
+) -> None:
+    before = backend.put("song", state="Failed")
+    backend.verbs["reader"] = {"create", "get", "list", "update"} - {missing}
+    answer = anonymous.post(path, json=body, headers={"Authorization": f"Bearer {READER_TOKEN}"})
+    assert answer.status_code == 403, answer.text
+    assert answer.json()["detail"].startswith(f"You may not {missing} audiojobs")
+    assert backend.objects == {"song": before}
+
+
 @pytest.mark.parametrize("missing", VERBS[Call.ESTIMATE])
 def test_an_estimate_needs_the_rights_to_make_and_to_list(
     anonymous: TestClient, backend: MemoryBackend, missing: str
@@ -100,7 +122,8 @@ def test_who_may_see_no_job_gets_no_score_of_it(anonymous: TestClient, backend: 
 
 def test_every_route_is_in_the_table(anonymous: TestClient) -> None:
     paths = anonymous.get("/openapi.json").json()["paths"]
-    ours = [path for path in paths if path.startswith((JOBS, "/api/v1/uploads", "/api/v1/scores", "/api/v1/midi"))]
+    parts = ("jobs", "bulk", "uploads", "scores", "midi")
+    ours = [path for path in paths if path.startswith(tuple(f"/api/v1/{part}" for part in parts))]
     served = {(method.upper(), path) for path in ours for method in paths[path]}
     jobs = {
         (method, JOBS + path.replace("song", "{name}").replace("vocals", "{output}")) for _, method, path, _ in ROUTES
@@ -109,7 +132,7 @@ def test_every_route_is_in_the_table(anonymous: TestClient) -> None:
     scores = {
         (method, path.replace("song", "{name}").replace("vocals", "{instrument}")) for _, method, path, _ in SCORES
     }
-    assert served == jobs | files | scores
+    assert served == jobs | files | scores | {(method, path) for _, method, path, _ in BULK}
     assert {call for call, *_ in ROUTES + UPLOADS + ESTIMATES} == set(VERBS) == set(Call)
 
 

@@ -19,6 +19,7 @@ from tests.unit.api.fakes import MemoryBackend
 import audiojob_client
 from audiojob_api.app import create_app
 from audiojob_api.files.uploads import UploadRequest
+from audiojob_api.http.routes.bulk.asked import JobsToCancel, ManyJobs, Matching, NamedJobs
 from audiojob_api.http.routes.keys import KeyRequest
 from audiojob_api.http.routes.planning.estimates import EstimateRequest
 from audiojob_api.jobs.request import JobChange, JobRequest, ReviewRequest
@@ -27,6 +28,7 @@ from audiojob_client import calls, models
 from audiojob_client.asynchronous.client import AsyncClient
 from audiojob_client.calls import Operation
 from audiojob_client.filters import JobFilters, query_of
+from audiojob_client.filters import Matching as Filters
 from audiojob_client.synchronous.client import Client
 from audiojob_types.resources.job import State
 
@@ -49,6 +51,10 @@ ANSWERS: dict[type[BaseModel], str] = {
     models.JobPage: "JobPage",
     models.Count: "CountView",
     models.QueuePosition: "QueuePositionView",
+    models.Outcome: "OutcomeView",
+    models.OutcomeList: "OutcomeList",
+    models.Refusal: "ProblemDocument",
+    models.FieldRefusal: "FieldProblem",
     models.Estimate: "EstimateView",
     models.Step: "StepView",
     models.Media: "MediaView",
@@ -68,7 +74,7 @@ ANSWERS: dict[type[BaseModel], str] = {
 ALWAYS_SENT: dict[type[BaseModel], set[str]] = {
     models.Upload: {"partBytes"}
 }  # for readers of older records it has a default
-NOT_ANSWERED_TO_US = {"CompatView", "CompatPage", "CompatError", "ProblemDocument", "FieldProblem"}
+NOT_ANSWERED_TO_US = {"CompatView", "CompatPage", "CompatError", "CompatOutcomeList"}
 
 ADD = (
     "add it to audiojob_client (calls.py, models.py, asynchronous/, then `make generate`) and to docs/client.md, "
@@ -203,6 +209,8 @@ def test_an_estimate_asks_for_a_job_and_the_length_of_its_media() -> None:
 
 Sent = Callable[[Client], object]
 BODIES: list[tuple[type[BaseModel], Sent]] = [
+    (ManyJobs, lambda client: client.jobs.create_many([{"pipeline": "p"}, models.NewJob(pipeline="p")])),
+    (NamedJobs, lambda client: client.jobs.retry_many(["song"])),
     (JobChange, lambda client: client.jobs.change("song", priority="low")),
     (
         ReviewRequest,
@@ -221,6 +229,17 @@ BODIES: list[tuple[type[BaseModel], Sent]] = [
 @pytest.mark.parametrize(("model", "send"), BODIES, ids=[model.__name__ for model, _ in BODIES])
 def test_a_body_has_every_field_of_the_api(model: type[BaseModel], send: Sent) -> None:
     assert model.model_validate_json(sent_by(send)).model_fields_set == set(model.model_fields)
+
+
+def test_jobs_to_cancel_are_named_or_match() -> None:
+    named = JobsToCancel.model_validate_json(sent_by(lambda client: client.jobs.cancel_many(["song"])))
+    assert named.names == ["song"]
+    fields = dict.fromkeys(("pipeline", "queue", "user", "batch"), "x")
+    matching: Any = {"state": "Running", **fields}
+    sent = sent_by(lambda client: client.jobs.cancel_matching(cursor="c", **matching))
+    found = JobsToCancel.model_validate_json(sent)
+    assert (found.matching, found.cursor) == (Matching(**matching), "c")
+    assert set(matching) == set(Matching.model_fields) == set(Filters.__annotations__)
 
 
 def sent_by(send: Sent) -> bytes:

@@ -35,6 +35,7 @@ def client(backend: MemoryBackend) -> Iterator[TestClient]:
     outputs = [{"name": "score", "phase": "engrave"}, {"name": "midi-piano", "phase": "engrave"}]
     backend.put("scored", state="Succeeded", phases=[files.publish("engrave", SCORE, **TOLD)], outputs=outputs)
     backend.put("working", state="Running", phases=[])
+    backend.put("broken", state="Failed")
     backend.put("plain", state="Succeeded", phases=[files.publish("other", {"score": b"x"}, bars=True, key=1)])
     whole = replace(backend.backend(), files=files)
     with TestClient(create_app(ApiSettings(namespace="team"), whole, backend.stopping)) as found:
@@ -52,11 +53,13 @@ def test_the_calls_of_an_old_service(client: TestClient, name: str) -> None:
     answers = []
     for words in commands(SECTIONS[name], "curl"):
         method, address, headers, body = request_of(words)
-        address = address.replace("NAME", "song").replace("SCORED", "scored")
+        address = address.replace("NAME", "song").replace("SCORED", "scored").replace("BROKEN", "broken")
         answer = client.request(method, address, headers=headers, content=body)
         assert answer.status_code in (200, 201, 202), (address, answer.text)
         if "v1-compat" in address and "/jobs" in address:
             answers += answer.json().get("items", [answer.json()])
+        if "/bulk/" in address:
+            answers += [each["job"] for each in answer.json()["items"]]
     assert answers
     for answer in answers:
         for field, value in wanted.items():
