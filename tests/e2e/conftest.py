@@ -6,26 +6,43 @@ import contextlib
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.api import page
-from tests.e2e.product import TEST_LABEL, Media, Product
+from tests.e2e.product import TEST_LABEL, Media, Object, Product
 from tests.support.cluster import TestCluster
+from tests.support.parallel import SideBySide, alone_last
 
 from audiojob_dev.cluster.embedded import Cluster as EmbeddedCluster
 from audiojob_dev.demo import install, music
 from audiojob_dev.demo.tools import Cluster, ToolError
+from audiojob_dev.images.examples import build_and_load
 from audiojob_dev.paths import paths_from_environment
+from audiojob_dev.progress import Progress
 
 NAMESPACE, WITHOUT_CLAIM, UNPREPARED = "e2e-jobs", "e2e-no-claim", "e2e-unprepared"
 LIBRARY = "results"
 SONG_SECONDS = 12
 GRACE_SECONDS = 10  # not 30: a program that passes over SIGTERM is waited for so long
 IP_FREEBIND = 15  # of <linux/in.h>; Python 3.11 does not name it
+AT_ONCE = 4  # tests that wait for pods
+_beside = SideBySide(AT_ONCE)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See SideBySide."""
+    alone_last(items)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """See SideBySide."""
+    return _beside.call(pyfuncitem) or None
 
 
 @pytest.fixture(scope="session")
@@ -114,8 +131,13 @@ def issuer(node_address: str) -> str:
 
 
 @pytest.fixture(scope="package")
-def product(tools: Cluster, cluster: TestCluster, media: Media, issuer: str) -> Iterator[Product]:
-    """The chart, installed by helm for two of three namespaces; taken down again after the last end-to-end test."""
+def product(
+    request: pytest.FixtureRequest, tools: Cluster, cluster: TestCluster, media: Media, issuer: str
+) -> Iterator[Product]:
+    """The chart, installed by helm for two of three namespaces, and what modules have in ``PIPELINES``.
+
+    Taken down again after the last end-to-end test.
+    """
     before = cluster_objects(tools)
     for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
         install.ensure_namespace(tools, name)
@@ -130,7 +152,9 @@ def product(tools: Cluster, cluster: TestCluster, media: Media, issuer: str) -> 
     install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, install.only(media.base), others)
     tools.kubectl("-n", WITHOUT_CLAIM, "delete", "deployment/audiojob-files", "pvc/audiojob-store", "--wait=false")
     rest = EmbeddedCluster(cluster.paths).rest
-    yield Product(tools, rest, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
+    installed = Product(tools, rest, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
+    installed.apply(*pipelines(request.session.items))
+    yield installed
     tools.kubectl("delete", "audiojobs", "--all", "-A", "--wait=true", "--timeout=60s")
     tools.helm("-n", install.RELEASE_NAMESPACE, "uninstall", install.RELEASE, "--wait", "--timeout", "2m")
     created = ",".join(f"{key}={value}" for key, value in TEST_LABEL.items())
@@ -139,6 +163,19 @@ def product(tools: Cluster, cluster: TestCluster, media: Media, issuer: str) -> 
     if made := sorted(ours - before):  # none where a run that was killed had left them
         tools.kubectl("delete", *made, "--timeout=90s")
     assert cluster_objects(tools) <= before, "the tests left these behind"
+
+
+def pipelines(items: Iterable[pytest.Item]) -> list[Object]:
+    """Those of the modules with end-to-end tests that are to run."""
+    modules = {item.module for item in items if isinstance(item, pytest.Function) and item.nodeid.startswith("tests/e2e/")}
+    return [each for module in modules for each in getattr(module, "PIPELINES", ())]
+
+
+@pytest.fixture(scope="package")
+def speak_image(product: Product) -> str:
+    """The image of examples/speak."""
+    with Progress() as progress:
+        return build_and_load(paths_from_environment(), "speak", progress)
 
 
 def api_of_a_company(issuer: str) -> dict[str, Any]:

@@ -47,17 +47,17 @@ class Product:
     without_claim: str  # prepared, its claim deleted
     unprepared: str
 
-    def apply(self, manifest: Object, namespace: str | None = None) -> None:
-        """``kubectl apply`` of one object, labelled so that the end of the run finds it again."""
-        metadata = {**manifest["metadata"], "labels": {**manifest["metadata"].get("labels", {}), **TEST_LABEL}}
-        manifest = {**manifest, "metadata": metadata}
-        where = ["-n", namespace or self.namespace] if manifest["kind"] != "AudioPipeline" else []
-        self.cluster.kubectl(*where, "apply", "-f", "-", stdin=json.dumps(manifest))
+    def apply(self, *manifests: Object, namespace: str | None = None) -> None:
+        """``kubectl apply`` of these objects, labelled so that the end of the run finds them again."""
+        items = [labelled(manifest) for manifest in manifests]
+        where = ("-n", namespace or self.namespace)  # which says nothing to objects of the whole cluster
+        found = {"apiVersion": "v1", "kind": "List", "items": items}
+        self.cluster.kubectl(*where, "apply", "-f", "-", stdin=json.dumps(found))
 
     def submit(self, name: str, spec: Object, namespace: str | None = None) -> str:
         """Create an AudioJob and return its name."""
         manifest = {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": name}, "spec": spec}
-        self.apply(manifest, namespace)
+        self.apply(manifest, namespace=namespace)
         return name
 
     def job(self, name: str, namespace: str | None = None) -> AudioJob:
@@ -137,6 +137,12 @@ class Product:
         assert isinstance(store, FolderOnThisMachine)
         folder = Path(store.place(f"{job.metadata.namespace}/{job.metadata.uid}"))
         return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def labelled(manifest: Object) -> Object:
+    """One that the end of the run finds again."""
+    labels = {**manifest["metadata"].get("labels", {}), **TEST_LABEL}
+    return {**manifest, "metadata": {**manifest["metadata"], "labels": labels}}
 
 
 def _alive(pod: Object) -> bool:

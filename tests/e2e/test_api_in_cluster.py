@@ -15,12 +15,14 @@ from tests.e2e.product import Product, simulate_pipeline
 from audiojob_dev.demo import request
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
 from audiojob_types.constants import API_AUDIENCE
+pytestmark = pytest.mark.beside_others
+
+PIPELINES = [simulate_pipeline("e2e-api", phases=2)]
 
 
 @pytest.fixture(scope="module")
 def base(product: Product) -> Iterator[str]:
     """The API's address, through a port-forward."""
-    product.apply(simulate_pipeline("e2e-api", phases=2))
     with product.cluster.port_forward(RELEASE_NAMESPACE, f"service/{RELEASE}-api", 80) as port:
         yield f"http://127.0.0.1:{port}"
 
@@ -28,8 +30,7 @@ def base(product: Product) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def token(product: Product) -> str:
     """A token of an account that may use AudioJobs."""
-    for document in request.caller(product.namespace):
-        product.apply(document)
+    product.apply(*request.caller(product.namespace))
     return product.cluster.kubectl(
         "-n", product.namespace, "create", "token", request.CALLER, "--audience", API_AUDIENCE
     ).strip()

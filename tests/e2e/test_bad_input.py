@@ -12,6 +12,8 @@ from tests.e2e.product import Product, assert_explained, simulate_pipeline
 from audiojob_dev.demo.tools import ToolError
 from audiojob_types.resources.job import State
 
+pytestmark = pytest.mark.beside_others
+
 Spec = dict[str, Any]
 
 UNTRAINED = {"separate": {"model": "demucs_unittest"}}

@@ -10,13 +10,14 @@ from tests.e2e.product import Product, assert_explained, long_then_short, simula
 from audiojob_types.resources.job import State
 
 
-@pytest.fixture(scope="module", autouse=True)
-def pipelines(product: Product) -> None:
-    """The pipelines of this module."""
-    product.apply(simulate_pipeline("e2e-simulate", phases=2))
-    product.apply(long_then_short("e2e-long"))
-    product.apply(simulate_pipeline("e2e-small", memory="64Mi"))
-    product.apply(simulate_pipeline("e2e-stall", stallSeconds=3))
+pytestmark = pytest.mark.beside_others
+
+PIPELINES = [
+    simulate_pipeline("e2e-simulate", phases=2),
+    long_then_short("e2e-long"),
+    simulate_pipeline("e2e-small", memory="64Mi"),
+    simulate_pipeline("e2e-stall", stallSeconds=3),
+]
 
 
 def unique(base: str) -> str:

@@ -17,35 +17,30 @@ from audiojob_types.resources.job import AudioJob, State
 Object = dict[str, Any]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def pipelines(product: Product) -> None:
-    """The pipelines of this module."""
-    product.apply(long_then_short("e2e-load"))
-    product.apply(simulate_pipeline("e2e-gpu", device="Auto", gpuWaitSeconds=5))
-    resources = {"cpu": "50m", "memory": "64Mi", "memoryCap": "512Mi", "memoryGrowthPercent": 400, "scratch": "64Mi"}
-    product.apply(simulate_pipeline("e2e-grow", resources=resources))
-    upload = {"name": "audio", "task": "Normalize", "inputs": [{"name": "source", "from": "Job"}],
-              "resources": {"cpu": "50m", "memory": "256Mi", "scratch": "256Mi"}}  # fmt: skip
-    product.apply(
-        {"apiVersion": API_VERSION, "kind": "AudioPipeline", "metadata": {"name": "e2e-normal"},
-         "spec": {"phases": [upload]}}
-    )  # fmt: skip
-    get = {**upload, "name": "get", "task": "Download"}
-    then = {"name": "then", "task": "Simulate", "resources": {"cpu": "50m", "memory": "128Mi", "scratch": "64Mi"}}
-    last = {
-        **upload,
-        "name": "last",
-        "inputs": [{"name": "source", "from": "get", "output": "source"}],
-        "gate": "Review",
+GROWS = {"cpu": "50m", "memory": "64Mi", "memoryCap": "512Mi", "memoryGrowthPercent": 400, "scratch": "64Mi"}
+UPLOAD = {"name": "audio", "task": "Normalize", "inputs": [{"name": "source", "from": "Job"}],
+          "resources": {"cpu": "50m", "memory": "256Mi", "scratch": "256Mi"}}  # fmt: skip
+GET = {**UPLOAD, "name": "get", "task": "Download"}
+THEN = {"name": "then", "task": "Simulate", "resources": {"cpu": "50m", "memory": "128Mi", "scratch": "64Mi"}}
+LAST = {**UPLOAD, "name": "last", "inputs": [{"name": "source", "from": "get", "output": "source"}], "gate": "Review"}
+
+
+def pipeline(name: str, *phases: Object) -> Object:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "AudioPipeline",
+        "metadata": {"name": name},
+        "spec": {"phases": list(phases)},
     }
-    product.apply(
-        {
-            "apiVersion": API_VERSION,
-            "kind": "AudioPipeline",
-            "metadata": {"name": "e2e-redo"},
-            "spec": {"phases": [get, then, last]},
-        }
-    )
+
+
+PIPELINES = [
+    long_then_short("e2e-load"),
+    simulate_pipeline("e2e-gpu", device="Auto", gpuWaitSeconds=5),
+    simulate_pipeline("e2e-grow", resources=GROWS),
+    pipeline("e2e-normal", UPLOAD),
+    pipeline("e2e-redo", GET, THEN, LAST),
+]
 
 
 def unique(base: str) -> str:
@@ -56,6 +51,7 @@ def says(job: AudioJob, reason: str) -> bool:
     return any(each.type == "Progressing" and each.reason == reason for each in job.status.conditions)
 
 
+@pytest.mark.beside_others
 def test_an_evicted_pod_costs_no_attempt_of_the_budget(product: Product) -> None:
     name = product.submit(unique("evicted"), {"pipeline": "e2e-load"})
     product.until(
@@ -105,6 +101,7 @@ def test_a_phase_whose_pod_finds_no_free_gpu_moves_to_the_cpu(product: Product, 
     assert (record.device, record.device_reason, record.failures) == ("CPU", "GpuWaitExpired", 0)
 
 
+@pytest.mark.beside_others
 def test_memory_grows_after_a_kill_until_the_work_fits(product: Product) -> None:
     spec = {"pipeline": "e2e-grow", "parameters": {"simulate": {"memoryMebibytes": 150}}}
     job = product.finished(product.submit(unique("grow"), spec))
@@ -113,6 +110,7 @@ def test_memory_grows_after_a_kill_until_the_work_fits(product: Product) -> None
     assert (record.attempt, record.failures, record.memory_request_bytes) == (2, 0, 320 * 1024**2)
 
 
+@pytest.mark.beside_others
 def test_a_drained_queue_stops_pods_and_goes_on_later(product: Product) -> None:
     queue = unique("team")
     product.apply({"apiVersion": API_VERSION, "kind": "AudioQueue", "metadata": {"name": queue}, "spec": {}})
@@ -134,6 +132,7 @@ def test_a_drained_queue_stops_pods_and_goes_on_later(product: Product) -> None:
     assert job.status.phases[0].failures == 0
 
 
+@pytest.mark.beside_others
 def test_a_retry_reads_what_the_failed_job_has_published(product: Product) -> None:
     """Across two jobs' folders: the new job's pod sees the old phase's folder, and only that."""
     source = {"url": product.media.url("song.mp3")}

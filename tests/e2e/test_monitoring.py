@@ -14,7 +14,7 @@ from audiojob_dev.monitoring.run import Running, prometheus
 from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.rest import wait_until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside_others]
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,7 @@ from audiojob_types.resources.job import State
 OPERATOR = f"deployment/{RELEASE}-operator"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def pipeline(product: Product) -> None:
-    """The pipeline of this module."""
-    product.apply(long_then_short("e2e-outage"))
+PIPELINES = [long_then_short("e2e-outage")]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from audiojob_dev.demo.store import FolderOnThisMachine
 from audiojob_operator.building.template import CONTAINER
 from audiojob_types.resources.job import AudioJob, State
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.beside_others, pytest.mark.timeout(300)]
 
 READ = {
     "name": "read",

@@ -36,6 +36,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 EARLIER = "f72c2ec751490047f067d6da86fe6ae02a9bd0a2"
 OPERATOR = f"deployment/{RELEASE}-operator"
 SYSTEM = ("-n", RELEASE_NAMESPACE)
+PIPELINES = [long_then_short("e2e-versions")]
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,6 @@ def earlier(cluster: TestCluster, tmp_path_factory: pytest.TempPathFactory) -> I
         yield Earlier(sources, runner)
     finally:
         subprocess.run([*here, "worktree", "remove", "--force", str(sources)], capture_output=True, check=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def pipeline(product: Product) -> None:
-    """The pipeline of this module."""
-    product.apply(long_then_short("e2e-versions"))
 
 
 @contextmanager

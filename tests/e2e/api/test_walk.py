@@ -19,7 +19,7 @@ from audiojob_dev.errors import DevError
 from audiojob_types.constants import ANNOTATION_ARCHIVED
 from audiojob_types.resources.job import State
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.in_turn, pytest.mark.timeout(300)]
 
 TOKEN, UPLOAD, JOB, STEMS, HISTORY, FAILED = range(6)
 MODEL = {'"stems": "TwoStems"': '"stems": "TwoStems", "model": "demucs_unittest"'}

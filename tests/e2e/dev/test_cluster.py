@@ -58,6 +58,7 @@ def _run(cluster: TestCluster, namespace: str, pod: dict[str, Any]) -> str:
     return log
 
 
+@pytest.mark.in_turn
 def test_a_restricted_pod_runs_as_our_user_and_its_log_can_be_read(
     cluster: TestCluster, cluster_namespace: str
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_restricted_pod_runs_as_our_user_and_its_log_can_be_read(
     assert lines[-1] == "read-only"
 
 
+@pytest.mark.in_turn
 def test_a_pod_that_asks_for_root_is_refused_in_a_restricted_namespace(
     cluster: TestCluster, cluster_namespace: str
 ) -> None:
@@ -75,6 +77,7 @@ def test_a_pod_that_asks_for_root_is_refused_in_a_restricted_namespace(
     assert "violates PodSecurity" in answer
 
 
+@pytest.mark.in_turn
 def test_a_service_is_found_by_name_and_reaches_its_pod(cluster: TestCluster, cluster_namespace: str) -> None:
     serve = "cd /tmp && echo from-the-service > x && exec python3 -m http.server 8080"
     server = _pod(
@@ -111,6 +114,7 @@ for last in (False,) * 19 + (True,):
     assert _run(cluster, cluster_namespace, client).strip() == "from-the-service"
 
 
+@pytest.mark.in_turn
 def test_a_claim_binds_and_our_group_may_write_below_a_sub_path(cluster: TestCluster, cluster_namespace: str) -> None:
     claim = {
         "apiVersion": "v1",
@@ -155,6 +159,7 @@ def test_the_second_pod_waits_while_the_first_holds_the_only_gpu(cluster: TestCl
     cluster.wait_for("the second pod ends once the GPU is free", _ended, seconds=60, **where)
 
 
+@pytest.mark.in_turn
 def test_writes_of_the_cluster_are_in_its_audit_log(cluster: TestCluster, cluster_namespace: str) -> None:
     if not cluster.embedded:
         pytest.skip("the audit log of a foreign cluster cannot be read")

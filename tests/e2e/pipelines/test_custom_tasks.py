@@ -12,13 +12,11 @@ import yaml
 from tests.e2e.product import Product, assert_explained
 
 from audiojob_dev.demo.store import FolderOnThisMachine
-from audiojob_dev.images.examples import build_and_load
-from audiojob_dev.paths import paths_from_environment, repository
-from audiojob_dev.progress import Progress
+from audiojob_dev.paths import repository
 from audiojob_types.constants import API_VERSION
 from audiojob_types.resources.job import AudioJob, State
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.beside_others, pytest.mark.timeout(600)]
 
 SMALL = {"cpu": "50m", "memory": "64Mi", "scratch": "64Mi"}
 # Everything that a program must not have, looked for from inside; what it finds goes into its only output.
@@ -35,12 +33,6 @@ if [ "$(id -u)" != 10001 ]; then echo "it runs as $(id -u)" >> "$found"; fi
 if env | grep -q -i -e token -e secret -e AUDIOJOB_POD; then echo "its environment tells" >> "$found"; fi
 echo "end" >> "$found"
 """
-
-
-@pytest.fixture(scope="module")
-def speak_image(product: Product) -> str:
-    with Progress() as progress:
-        return build_and_load(paths_from_environment(), "speak", progress)
 
 
 def program(product: Product, image: str, script: str, **phase: Any) -> str:

@@ -15,12 +15,10 @@ from tests.e2e.product import Object, Product
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
 from audiojob_dev.demo.song import Song, make_song
 from audiojob_dev.demo.store import FolderOnThisMachine
-from audiojob_dev.images.examples import build_and_load
-from audiojob_dev.paths import paths_from_environment, repository
-from audiojob_dev.progress import Progress
+from audiojob_dev.paths import repository
 from audiojob_types.resources.job import AudioJob, PhaseState, State
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.e2e, pytest.mark.beside_others, pytest.mark.timeout(420)]
 
 PHASES = ["download", "normalize", "lyrics", "separate", "align", "render"]
 FPS = 10
@@ -230,10 +228,8 @@ def test_words_without_times_are_asked_about_and_the_film_shows_what_was_correct
     assert (used.status.state, used.status.phases[1].review_inputs) == (State.SUCCEEDED, ("output",))
 
 
-def test_a_script_and_scenes_become_a_film(product: Product, tmp_path: Path) -> None:
-    with Progress() as progress:
-        image = build_and_load(paths_from_environment(), "speak", progress)
-    product.apply(video_pipeline(product, image))
+def test_a_script_and_scenes_become_a_film(product: Product, speak_image: str) -> None:
+    product.apply(video_pipeline(product, speak_image))
     paragraphs = "It begins on a quiet evening.\n\nAnd there it ends."
     name = submit(
         product,

@@ -18,7 +18,7 @@ from audiojob_dev.demo.tools import wait_until
 from audiojob_types.constants import STORE_CLAIM
 from audiojob_types.resources.job import AudioJob, State
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.beside_others, pytest.mark.timeout(300)]
 
 OLD_SECONDS = 3 * 86_400
 

@@ -17,7 +17,7 @@ from tests.e2e.product import Product
 from audiojob_dev.demo.store import FolderOnThisMachine
 from audiojob_types.resources.job import State
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.beside_others, pytest.mark.timeout(300)]
 
 
 def probed(path: Path) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from tests.e2e.product import Product
 from audiojob_dev.demo.store import FolderOnThisMachine
 from audiojob_types.resources.job import AudioJob, State
 
+pytestmark = pytest.mark.beside_others
+
 NAME = "main"
 
 

@@ -19,6 +19,8 @@ from audiojob_types.models import KNOWN_MODELS, ModelBook, ModelState
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import State
 
+pytestmark = pytest.mark.in_turn
+
 PART = "templates/models-prefetch.yaml"
 CLAIM: Object = {
     "apiVersion": "v1",
