@@ -167,7 +167,9 @@ def product(
 
 def pipelines(items: Iterable[pytest.Item]) -> list[Object]:
     """Those of the modules with end-to-end tests that are to run."""
-    modules = {item.module for item in items if isinstance(item, pytest.Function) and item.nodeid.startswith("tests/e2e/")}
+    modules = {
+        item.module for item in items if isinstance(item, pytest.Function) and item.nodeid.startswith("tests/e2e/")
+    }
     return [each for module in modules for each in getattr(module, "PIPELINES", ())]
 
 

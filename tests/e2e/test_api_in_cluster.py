@@ -15,6 +15,7 @@ from tests.e2e.product import Product, simulate_pipeline
 from audiojob_dev.demo import request
 from audiojob_dev.demo.install import RELEASE, RELEASE_NAMESPACE
 from audiojob_types.constants import API_AUDIENCE
+
 pytestmark = pytest.mark.beside_others
 
 PIPELINES = [simulate_pipeline("e2e-api", phases=2)]

@@ -9,7 +9,6 @@ from tests.e2e.product import Product, assert_explained, long_then_short, simula
 
 from audiojob_types.resources.job import State
 
-
 pytestmark = pytest.mark.beside_others
 
 PIPELINES = [

@@ -81,12 +81,13 @@ class SideBySide:
                 yield place, each
 
     def _begin(self, place: int, item: pytest.Function, now: pytest.FixtureRequest) -> None:
-        """With what it needs, by the request of the test that has its turn; one that cannot have that says so at its own."""
+        """With what it needs, by the request of the test that has its turn; one that cannot have that says so later."""
         parameters = _parameters(item)
         with contextlib.suppress(Exception, pytest.fail.Exception, pytest.skip.Exception):
             made = {name: now.getfixturevalue(name) for name in _fixtures(item)}
             arguments = {name: {**made, **parameters}[name] for name in item._fixtureinfo.argnames}
-            self._begun[item.nodeid] = result = Future()
+            result: Future[None] = Future()
+            self._begun[item.nodeid] = result
             self._waiting.put((place, result, partial(item.obj, **arguments)))
             for thread in self._threads:
                 if not thread.ident:
@@ -104,7 +105,10 @@ class SideBySide:
 
 def alone_last(items: list[pytest.Item]) -> None:
     """Those that run beside each other first: whatever is to be alone would divide them."""
-    items.sort(key=lambda item: item.nodeid.startswith(f"{E2E}/") and not _in_company(item))
+    places = [place for place, item in enumerate(items) if item.nodeid.startswith(f"{E2E}/")]
+    ordered = sorted((items[place] for place in places), key=lambda item: not _in_company(item))
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
 
 
 def _in_company(item: pytest.Item) -> bool:
