@@ -259,7 +259,7 @@ class Operator:
         metrics.show_gpus(
             caches.gpu_resource,
             offered=caches.gpus.offered,
-            held=caches.by_resource(self._admitter.gpus) + kueue.held,
+            held=caches.by_resource(self._admitter.gpus) + caches.worker_gpus + kueue.held,
             wanted=caches.by_resource(backlog.gpus_wanted) + kueue.wanted,
         )
         metrics.show_unschedulable(caches.unschedulable_pods())

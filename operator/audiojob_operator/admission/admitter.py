@@ -11,17 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from pydantic import ValidationError
-
 from audiojob_operator.admission.cycle import ADMITTED
+from audiojob_operator.admission.known import child_facts, job_facts
 from audiojob_operator.admission.limits import GpuOffer, Growth, Limits
-from audiojob_operator.admission.roster import ChildFacts, JobFacts
 from audiojob_operator.admission.scheduler import QueueNumbers, Scheduler
 from audiojob_operator.deciding.policies.sites import site_host
-from audiojob_operator.records.admission import SITE_GPUS, Admission, Backlog, QueueKey, Rest
+from audiojob_operator.records.admission import Admission, Backlog, QueueKey, Rest
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.reuse import Fresh, ReuseAnswer, SameWork
-from audiojob_operator.records.sites import SiteRules, SiteUse
+from audiojob_operator.records.sites import SiteRules
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.jobstore import Known
@@ -85,6 +83,7 @@ class Admitter:
         self._changed: dict[Key, None] = {}
         self._rests: dict[Key, Rest] = {}
         self._early: set[Key] = set()  # reconciles that are about to make a Job whose pod begins early
+        self._workers_soon: Counter[str] = Counter()  # GPUs of workers that are about to be made, by resource
         self._limits: Limits | None = None  # None: to be read again
         self._open = False
         self._due = True
@@ -179,7 +178,7 @@ class Admitter:
         if self._limits is None:
             capacity, caches = self._capacity, self._caches
             offered, most, site = caches.gpus.offered, caches.gpus.per_node, caches.gpu_resource
-            workers = caches.worker_gpus
+            workers = caches.worker_gpus + self._workers_soon
             total = offered.get(site, 0) if capacity.gpus is None else capacity.gpus
             self._limits = Limits(
                 max_running=capacity.max_running,
@@ -289,6 +288,11 @@ class Admitter:
         pool = self._caches.gpu_pool(resource)
         return self._current_limits().there(pool) - self.gpus.get(pool, 0)
 
+    def workers_soon(self, resource: str, gpus: int) -> None:
+        """Workers are about to be made that have so many GPUs: nobody else is given these. Negative: that is over."""
+        self._workers_soon[resource] += gpus
+        self.capacity_changed()
+
     def gpus_wanted(self, resource: str) -> bool:
         """Whether somebody waits for GPUs of that resource."""
         return self.backlog().gpus_wanted.get(self._caches.gpu_pool(resource), 0) > 0
@@ -362,37 +366,3 @@ def growth_of(capacity: Capacity) -> Growth | None:
 def new_node_gpus(capacity: Capacity) -> int:
     """GPUs of a node that an autoscaler would add; 0: none adds any."""
     return capacity.scale_up.gpus_per_node if capacity.scale_up.enabled else 0
-
-
-def job_facts(caches: Caches, key: Key) -> JobFacts:
-    """What the caches know of an AudioJob."""
-    known = caches.audiojobs.get(key)
-    if known is None:
-        return JobFacts()
-    if key[0] not in caches.namespaces:
-        return JobFacts(known.uid, active=False)
-    try:
-        job = known.job
-    except ValidationError:
-        return JobFacts(known.uid)  # reported when its own turn comes
-    begins = not caches.begins_nothing(key)
-    if not begins and not caches.has_work(key):
-        return JobFacts(known.uid)  # its slot and GPUs are free once nothing of its work is left
-    return JobFacts(known.uid, job, caches.spec_of(known), caches.unready_models(key[0]), not known.finished, begins)
-
-
-def child_facts(caches: Caches, key: Key) -> ChildFacts:
-    """What the caches know of an AudioJob's Jobs."""
-    cache = caches.namespaces.get(key[0])
-    if cache is None:
-        return ChildFacts()
-    kueue_gpus, gpus = 0, Counter[str]()
-    for each in cache.gpus_of(key[1]):
-        if each.managed:
-            kueue_gpus += each.gpus
-        else:
-            gpus[caches.gpu_pool(each.resource)] += each.gpus
-    downloads = tuple(SiteUse(each.host, each.created, each.live) for each in cache.fetches_of(key[1]))
-    live = cache.has_live_job(key[1]) or (caches.begins_nothing(key) and caches.has_work(key))
-    unplaced = sum(caches.gpu_pool(each) == SITE_GPUS for each in cache.unplaced_gpus_of(key[1]))
-    return ChildFacts(live, gpus.pop(SITE_GPUS, 0), kueue_gpus, downloads, gpus, unplaced)

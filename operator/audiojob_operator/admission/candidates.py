@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,6 +18,7 @@ from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_POOLS: Final[Mapping[str, int]] = {}
 
 
 def candidate(
@@ -26,19 +28,21 @@ def candidate(
     *,
     live: bool = False,
     unready: frozenset[str] = frozenset(),
+    gpu_pools: Mapping[str, int] = _NO_POOLS,
 ) -> Candidate | None:
     """The job as admission sees it; None if a slot would be of no use to it now.
 
     ``pipeline`` is the one that the job runs, or would run: a job without one cannot start and must not keep a slot
     from others. ``live``: one of its Jobs runs or will, whether its status says so or the operator ended between the
-    two writes. ``unready`` are models that are not there yet.
+    two writes. ``unready`` are models that are not there yet. ``gpu_pools``: how many GPUs each
+    worker of those pools has.
     """
     spec, metadata = job.spec, job.metadata
     if is_finished(job) or spec.suspend or spec.cancel or metadata.deletion_timestamp is not None:
         return None
     holds = live or holds_slot(job)
     reviews = Reviews.of(spec, pipeline) if pipeline is not None else Reviews()
-    facts = Facts(spec, by_name(job.status.phases), unready, reviews=reviews)
+    facts = Facts(spec, by_name(job.status.phases), unready, reviews=reviews, gpu_pools=gpu_pools)
     if not holds and (pipeline is None or _waits_for_another(job, pipeline, facts, now)):
         return None
     created = metadata.creation_timestamp or _EPOCH

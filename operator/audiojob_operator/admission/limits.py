@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from audiojob_operator.records.admission import SITE_GPUS, GpuRequest, QueueKey
+from audiojob_operator.records.admission import SITE_GPUS, GpuRequest, QueueKey, is_of_workers
 from audiojob_operator.records.sites import SiteRules
 from audiojob_types.constants import GPU_RESOURCE
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
@@ -71,6 +71,8 @@ class Limits:
 
     def offer(self, pool: str) -> GpuOffer:
         """GPUs of that kind: what there is, or what an autoscaler can make of it."""
+        if is_of_workers(pool):
+            return _AS_MANY_AS_THERE_ARE
         if pool != SITE_GPUS:
             return self.other_gpus.get(pool, _NO_GPUS)
         return GpuOffer(max(self.gpus, self.growth.total if self.growth else 0), self.gpus_per_node)
@@ -89,7 +91,12 @@ class Limits:
         return {name: most for name, most in found.items() if most}
 
     def is_asked_for(self, request: GpuRequest, queue: QueueKey) -> bool:
-        """Whether the phase would take GPUs at all: with device Auto it takes the CPU where no node offers as many."""
+        """Whether the phase would take GPUs at all: with device Auto it takes the CPU where no node offers as many.
+
+        Those of workers are there or not: they are asked for only where the queue limits them.
+        """
+        if is_of_workers(request.resource):
+            return not self.managed(queue) and self.queue(queue).max_gpus is not None
         return request.must or self.managed(queue) or request.gpus <= self.offer(self.pool(request.resource)).per_node
 
     def may_be_first(self, request: GpuRequest) -> bool:
@@ -103,6 +110,7 @@ class Limits:
 
 
 _NO_GPUS: Final = GpuOffer(0, 0)
+_AS_MANY_AS_THERE_ARE: Final = GpuOffer(2**31, 2**31)
 
 
 class GpuUse(NamedTuple):

@@ -35,7 +35,8 @@ class JobFacts:
     ``job`` is None where it is gone or this version cannot read it; ``pipeline`` is the one that it runs or would run,
     ``unready`` are models that are not there yet. ``active``: it is unfinished, and jobs can run in its namespace.
     ``begins``: something new may be begun for it; else it keeps its slot for what is at work, and asks for no more.
-    ``rest``: it asks for nothing before a moment.
+    ``rest``: it asks for nothing before a moment. ``gpu_pools``: the pools of its namespace whose workers have GPUs and
+    take phases, with how many each worker has.
     """
 
     uid: str = ""
@@ -45,6 +46,7 @@ class JobFacts:
     active: bool = True
     begins: bool = True
     rest: Rest | None = None
+    gpu_pools: Mapping[str, int] = field(default_factory=dict)
 
     def rests(self, now: datetime) -> bool:
         """Whether it asks for nothing now."""
@@ -109,7 +111,9 @@ def make_row(facts: JobFacts, live: bool, rules: SiteRules, now: datetime) -> Ro
     job, spec = facts.job, facts.pipeline
     if job is None:
         return Row(facts, live)
-    found = candidate(job, spec, now, live=live, unready=facts.unready) if facts.active else None
+    found = (
+        candidate(job, spec, now, live=live, unready=facts.unready, gpu_pools=facts.gpu_pools) if facts.active else None
+    )
     site = limit_for(rules, site_host(job.spec))
     if found is not None and site is None:
         found = replace(found, fetch=None)  # nobody counts its downloads

@@ -269,6 +269,7 @@ def _same(one: JobFacts, other: JobFacts) -> bool:
         and one.pipeline is other.pipeline
         and one.rest is other.rest
         and (one.uid, one.unready, one.active, one.begins) == (other.uid, other.unready, other.active, other.begins)
+        and one.gpu_pools == other.gpu_pools
     )
 
 

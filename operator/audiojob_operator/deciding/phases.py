@@ -242,6 +242,8 @@ def start_ready(draft: Draft) -> None:
             draft.phases[phase.name] = given
             if given.state is PhaseState.RUNNING:
                 _tell_start(draft, phase, given, first=record.attempt == 0)
+                if observed.queue_limits_gpus and phase.worker_pool is not None:
+                    supply = supply.take(observed.pools[phase.worker_pool.name].gpus)
             continue
         wanted = DeviceRequest(effective_device(observed.job.spec, phase), phase, site.resource_of(phase))
         match choose_device(wanted, record, supply, draft.now):

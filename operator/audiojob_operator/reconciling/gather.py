@@ -45,6 +45,7 @@ from audiojob_types import constants as c
 from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.resources.job import AudioJob
 from audiojob_types.resources.pipeline import AudioPipeline, AudioPipelineSpec
+from audiojob_types.resources.queue import AudioQueueSpec
 
 V = TypeVar("V")
 
@@ -133,6 +134,7 @@ class Gatherer:
     ) -> Observed:
         cache = self._caches.namespaces.get(job.metadata.namespace)
         pipeline = self._caches.pipelines.get(("", job.spec.pipeline))
+        queue = self._queue(job)
         return Observed(
             job=job,
             raw_status=status,
@@ -144,7 +146,8 @@ class Gatherer:
             gpus_per_node=self._caches.gpus.per_node,
             settings=self._settings,
             known_revisions=_revision_names(cache),
-            kueue_local_queue=self._kueue_queue(job),
+            kueue_local_queue=queue.kueue_local_queue,
+            queue_limits_gpus=queue.max_gpus is not None and queue.kueue_local_queue is None,
             cooling_until=self._admitter.cooling(job),
             running=self._admitter.running,
             source_job=references.source,
@@ -289,9 +292,9 @@ class Gatherer:
         revision = await self._revision(self._caches.namespaces.get(job.metadata.namespace), job, ())
         return revision.spec if isinstance(revision, Revision) else None
 
-    def _kueue_queue(self, job: AudioJob) -> str | None:
+    def _queue(self, job: AudioJob) -> AudioQueueSpec:
         queue = self._caches.queues.get((job.metadata.namespace, job.spec.queue_name))
-        return queue.spec.kueue_local_queue if queue is not None else None
+        return queue.spec if queue is not None else AudioQueueSpec()
 
     async def _children(self, cache: NamespaceCache, job: AudioJob) -> tuple[PhaseObservation, ...]:
         uid = job.metadata.uid

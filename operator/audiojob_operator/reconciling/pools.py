@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -48,11 +49,14 @@ class Capacity(Protocol):
     def gpus_wanted(self, resource: str) -> bool:
         """Whether somebody waits for GPUs."""
 
+    def workers_soon(self, resource: str, gpus: int) -> None:
+        """So many GPUs are nobody else's until the Jobs of workers show that have them; negative: they do."""
+
 
 @dataclass(slots=True)
 class _Memory:
-    """What no object tells: phases of workers that are gone, workers that failed one after the other, and since when
-    somebody waits for the pool's kind of GPU."""
+    """What no object tells: phases of workers that are gone, workers that failed one after the other, since when
+    somebody waits for the pool's kind of GPU, and whether the pool does."""
 
     done: int = 0
     failures: int = 0
@@ -60,6 +64,7 @@ class _Memory:
     failure: str = ""
     written: float = -_PAUSE_SECONDS
     gpus_wanted_since: datetime | None = None
+    lacks: str = ""  # the GPUs that phases wait for which have a worker of the pool in mind
 
 
 class PoolReconciler:
@@ -92,18 +97,40 @@ class PoolReconciler:
         now = datetime.now(UTC)
         yields = self._yielding(key, facts, memory, now)
         plan = decide_pool(self._observe(key, facts, memory, wanted=yields.now))
-        # Before the first write: no phase is given to a worker that is about to go.
+        memory.lacks = facts.gpu_resource if plan.lacks_gpus else ""
+        # Before the first write: no phase is given to a worker that is about to go, and no GPU twice.
         self._caches.workers.retire(key, plan.retire)
-        for worker in plan.delete:
-            await self._delete(key[0], worker, memory)
-        again = await self._write_status(key, facts, plan, memory)
-        for number, order in plan.create:
-            await self._create(build_worker(facts, number, self._settings, order), key[0], memory)
+        with self._gpus_for(facts, len(plan.create)) as made:
+            for worker in plan.delete:
+                await self._delete(key[0], worker, memory)
+            again = await self._write_status(key, facts, plan, memory)
+            for number, order in plan.create:
+                await self._create(build_worker(facts, number, self._settings, order), key[0], memory)
+                made()
         for rewriting in plan.rewrite:
             await self._rewrite(key[0], rewriting)
         later = (yields.at - now).total_seconds() if yields.at is not None else None
         moments = [each for each in (again, plan.requeue_after, later) if each is not None]
         return min(moments, default=None)
+
+    @contextmanager
+    def _gpus_for(self, facts: PoolFacts, workers: int) -> Iterator[Callable[[], None]]:
+        """Hold the GPUs of workers that are about to be made, until each shows (that is said by a call), or the end."""
+        left = workers if facts.gpus and facts.pool.spec.kueue_local_queue is None else 0
+
+        def show(count: int = 1) -> None:
+            nonlocal left
+            count = min(count, left)
+            left -= count
+            if count:
+                self._capacity.workers_soon(facts.gpu_resource, -count * facts.gpus)
+
+        if left:
+            self._capacity.workers_soon(facts.gpu_resource, left * facts.gpus)
+        try:
+            yield show
+        finally:
+            show(left)
 
     async def refresh(self, key: Key, /) -> bool:
         """Read the pool anew. Returns whether it is another version than was known."""
@@ -127,7 +154,8 @@ class PoolReconciler:
         lacks, gpu = list(self._caches.lacks(key[0])), None
         if facts.pool.runs_on is Device.GPU:
             gpu = gpu_resource(facts.pool, self._settings)
-            wanted = self._capacity.gpus_wanted(gpu)
+            others = (each.lacks for pool, each in self._memory.items() if pool != key)
+            wanted = self._capacity.gpus_wanted(gpu) or gpu in others
             memory.gpus_wanted_since = (memory.gpus_wanted_since or now) if wanted else None
             if memory.gpus_wanted_since is not None:
                 lacks.append(Lack(memory.gpus_wanted_since))

@@ -16,6 +16,20 @@ QueueKey: TypeAlias = tuple[str, str]  # (namespace, name) of an AudioQueue
 SITE_GPUS: Final = ""
 """The kind of GPU that phases get whose pipeline names none; every other kind goes by the name of its resource."""
 
+_WORKERS: Final = "worker pool "  # no resource is called so
+
+
+def kind_of_workers(pool: str) -> str:
+    """The kind of GPU that phases get with a worker of that pool. How many there are is not admission's to say: they
+    count for the queue of the AudioJob alone.
+    """
+    return f"{_WORKERS}{pool}"
+
+
+def is_of_workers(kind: str | None) -> bool:
+    """Whether these GPUs come with workers."""
+    return kind is not None and kind.startswith(_WORKERS)
+
 
 @dataclass(frozen=True, slots=True)
 class SiteAnswer:

@@ -29,8 +29,7 @@ class PoolView:
     ``closed``: it takes no phase (maxWorkers is 0, or it is being deleted). ``seats``: free ones, the best first; those
     that the AudioJob itself has are among them.
     ``busy`` of ``most`` workers have a phase; ``ahead`` phases have waited for longer.
-    Each worker has ``gpus`` of ``gpu_resource`` (none with device CPU); the AudioJob's queue has room for ``gpus_left``
-    more, None: for any number.
+    Each worker has ``gpus`` of ``gpu_resource``, none with device CPU.
     """
 
     name: str
@@ -48,7 +47,6 @@ class PoolView:
     ahead: int
     gpus: int = 0
     gpu_resource: str = ""
-    gpus_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

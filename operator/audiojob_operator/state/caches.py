@@ -15,7 +15,7 @@ from audiojob_operator.deciding.children.observe import gpus_of
 from audiojob_operator.deciding.policies.models import progress_shown
 from audiojob_operator.deciding.pools.observe import observe_worker
 from audiojob_operator.deciding.pools.yielding import Lack
-from audiojob_operator.records.admission import SITE_GPUS, QueueKey
+from audiojob_operator.records.admission import SITE_GPUS, QueueKey, is_of_workers
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.workers import PoolFacts
 from audiojob_operator.state.faults import Faults
@@ -134,8 +134,9 @@ class Caches:
         return SITE_GPUS if resource == self.gpu_resource else resource
 
     def by_resource(self, pools: Mapping[str, int]) -> Counter[str]:
-        """Numbers of GPUs that admission counts by pool, by resource."""
-        return Counter({self.gpu_resource if pool == SITE_GPUS else pool: count for pool, count in pools.items()})
+        """Numbers of GPUs that admission counts by pool, by resource; without those of workers."""
+        kinds = ((pool, count) for pool, count in pools.items() if not is_of_workers(pool))
+        return Counter({self.gpu_resource if pool == SITE_GPUS else pool: count for pool, count in kinds})
 
     @property
     def kueue_gpus(self) -> KueueGpus:
@@ -309,8 +310,14 @@ class Caches:
         self._listener.capacity_changed()
 
     def _pool_changed(self, key: Key, _old: AudioWorkerPool | None, new: AudioWorkerPool | None) -> None:
-        if key[0] in self.namespaces:
-            self.workers.pool_seen(key, self._rules.facts(new) if new is not None else None)
+        if key[0] not in self.namespaces:
+            return
+        before = self.workers.gpu_pools(key[0])
+        self.workers.pool_seen(key, self._rules.facts(new) if new is not None else None)
+        if self.workers.gpu_pools(key[0]) != before:
+            for parent, _ in list(self.audiojobs.active()):  # what they ask of GPUs is the workers', or theirs again
+                if parent[0] == key[0]:
+                    self._listener.admission_changed(parent)
 
     def _pipeline_changed(self, key: Key, old: AudioPipeline | None, new: AudioPipeline | None) -> None:
         if old is not None and new is not None and old.spec == new.spec:

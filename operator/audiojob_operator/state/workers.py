@@ -207,6 +207,17 @@ class WorkerBook:
         """The workers of a pool, ended ones that still have a Job too, by their numbers."""
         return tuple(sorted(self._workers.get(pool, {}).values(), key=lambda each: each.number))
 
+    def workers_of(self, key: Key) -> Iterator[tuple[str, str]]:
+        """The workers that an AudioJob's phases are bound to: pool and Job."""
+        for pod_uid in self._pods_of.get(key, ()):
+            if (worker := self.worker(pod_uid)) is not None:
+                yield self._pool_of[pod_uid][1], worker.job_name
+
+    def gpu_pools(self, namespace: str) -> dict[str, int]:
+        """The pools of a namespace whose workers have GPUs and take phases, with how many each worker has."""
+        found = (each for each in self._pools.items() if each[0][0] == namespace)
+        return {name: facts.gpus for (_, name), facts in found if facts.gpus and not facts.closed}
+
     def worker(self, pod_uid: str) -> Worker | None:
         """The worker of a pod."""
         workers = self._workers.get(self._pool_of.get(pod_uid, ("", "")), {}).values()

@@ -51,6 +51,7 @@ class Facts:
     ``unready`` are models that are on their way, ``models`` says how far they are. ``same_work``: other jobs that do
     the work of a phase now. ``host`` is the site that the source is fetched from, not asked until ``cooling_until``;
     ``site`` is admission's answer for one more download, and ``fetch_begun`` says that this decision has used it.
+    ``gpu_pools``: pools of workers with GPUs that take phases, with how many each worker has.
     """
 
     spec: AudioJobSpec
@@ -63,6 +64,7 @@ class Facts:
     site: SiteAnswer | None = None
     fetch_begun: bool = False
     reviews: Reviews = field(default_factory=Reviews)
+    gpu_pools: Mapping[str, int] = field(default_factory=dict)
 
 
 def blocker(phase: Phase, facts: Facts, now: datetime) -> Blocker | None:

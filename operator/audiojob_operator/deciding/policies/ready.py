@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from audiojob_operator.building.precedence import effective_device, phases_before
 from audiojob_operator.deciding.policies.blocker import Blocker, Facts, blocker
-from audiojob_operator.records.admission import GpuRequest
+from audiojob_operator.records.admission import GpuRequest, kind_of_workers
 from audiojob_types.contract import Device
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJobSpec, PhaseState, PhaseStatus
@@ -61,17 +62,32 @@ def gpu_requests(
         found = blocker(phase, facts, now)
         if found is not None and not found.needs_slot:
             continue
+        not_before = found.until if found else None
+        if (worker := _with_worker(phase, record, facts)) is not None:
+            requests.append(replace(worker, not_before=not_before))
+            continue
         since = (record.gpu_wait_start_time if record else None) or eligible
         requests.append(
             GpuRequest(
                 gpus=phase.gpus,
                 must=wish == "GPU",
                 until=None if wish == "GPU" else since + timedelta(seconds=phase.gpu_wait_seconds),
-                not_before=found.until if found else None,
+                not_before=not_before,
                 resource=phase.gpu.resource_name if phase.gpu is not None else None,
             )
         )
     return tuple(requests)
+
+
+def _with_worker(phase: Phase, record: PhaseStatus | None, facts: Facts) -> GpuRequest | None:
+    """The GPUs that come with a worker, for a phase that may have one: it asks for none that its pool could use.
+
+    Once a decision has found that it does not suit the pool, it waits for a GPU as others do.
+    """
+    gpus = facts.gpu_pools.get(phase.worker_pool.name) if phase.worker_pool is not None else None
+    if phase.worker_pool is None or gpus is None or (record is not None and record.gpu_wait_start_time is not None):
+        return None
+    return GpuRequest(gpus, must=True, resource=kind_of_workers(phase.worker_pool.name))
 
 
 def gpus_soon(spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]) -> int:

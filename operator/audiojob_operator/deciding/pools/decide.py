@@ -67,7 +67,8 @@ class PoolPlan:
     """What to do, in this order: ``delete``, ``status``, ``create``, ``rewrite``.
 
     The status comes before a Job that uses a number of it: after a kill between them the number stays unused, and is
-    never given twice. ``retire``: pods that get no phase from now on.
+    never given twice. ``retire``: pods that get no phase from now on. ``lacks_gpus``: phases wait for a worker, and
+    there is no GPU for one.
     """
 
     status: AudioWorkerPoolStatus
@@ -75,6 +76,7 @@ class PoolPlan:
     create: tuple[tuple[int, str], ...] = ()
     rewrite: tuple[Rewriting, ...] = ()
     retire: frozenset[str] = frozenset()
+    lacks_gpus: bool = False
     requeue_after: float | None = None
 
 
@@ -104,6 +106,7 @@ def decide_pool(seen: PoolObserved) -> PoolPlan:
         ),
         rewrite=tuple(rewrite),
         retire=frozenset(each.pod.uid for each in (*leaving, *deleted) if each.pod is not None),
+        lacks_gpus=seen.waiting > 0 and _lacks_gpus(seen, live, desired),
         requeue_after=_requeue(seen, live, desired, later=later),
     )
 
@@ -134,6 +137,10 @@ def _to_create(seen: PoolObserved, desired: int, live: Sequence[Worker], staying
     leaving_busy = sum(_is_taken(seen, each) for each in live if each not in staying)
     most = [desired - leaving_busy - len(staying), seen.facts.pool.spec.max_workers - len(live), _MOST_AT_ONCE]
     return max(0, min(most if seen.room is None else [*most, seen.room]))
+
+
+def _lacks_gpus(seen: PoolObserved, live: Sequence[Worker], desired: int) -> bool:
+    return seen.room is not None and seen.room <= 0 and desired > len(live)
 
 
 def _leaving(seen: PoolObserved, live: Sequence[Worker]) -> list[Worker]:
@@ -271,7 +278,7 @@ def _message(seen: PoolObserved, live: Sequence[Worker], desired: int) -> str:
             return clip(f"Worker {worker.job_name} cannot start: {worker.pod.trouble}")
     if seen.clock < seen.rests_until:
         return clip(f"Workers end before they have done anything; the next one is made later. {seen.failure}")
-    if seen.room is not None and seen.room <= 0 and desired > len(live):
+    if _lacks_gpus(seen, live, desired):
         return "All GPUs are in use: a worker is made when some are free."
     if _yields(seen):
         return "Idle workers end, as others wait for what they hold."

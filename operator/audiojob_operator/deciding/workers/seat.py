@@ -47,10 +47,11 @@ def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | 
     if begun is None:
         return None
     request = attempt_request(draft, phase, begun)
-    if not is_suited(draft, phase, request, pool):
+    fits = len(phase_file(request).encode()) <= MAX_ORDER_BYTES - _TERMS_BYTES
+    if not fits or not is_suited(draft, phase, request, pool):
         return None
-    if len(phase_file(request).encode()) > MAX_ORDER_BYTES - _TERMS_BYTES:
-        return None
+    if draft.observed.queue_limits_gpus and supply.granted < pool.gpus:
+        return _wait_for_queue(draft, phase, pool)
     if (seat := _free_seat(draft, record, pool)) is not None:
         return _bind(draft, phase, request, seat)
     since = record.worker_wait_start_time or draft.now
@@ -60,6 +61,16 @@ def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | 
     draft.worker_waits.append(WorkerWait(phase.name, pool.name, since))
     draft.block(Blocker(phase.name, Reason.WAITING_FOR_WORKER, _message(phase, pool), until))
     return updated(record, {"worker_wait_start_time": since})
+
+
+def _wait_for_queue(draft: Draft, phase: Phase, pool: PoolView) -> PhaseStatus:
+    """A worker's GPUs count for the job's queue, and it has no room for them: no worker is made for that."""
+    message = (
+        f"Phase {phase.name} waits until queue {draft.observed.job.spec.queue_name} has room for {pool.gpus} more of "
+        f"its GPUs, for a worker of pool {pool.name}."
+    )
+    draft.block(Blocker(phase.name, Reason.WAITING_FOR_GPU, message))
+    return draft.phases[phase.name]
 
 
 def _begun(draft: Draft, phase: Phase, pool: PoolView, supply: GpuSupply) -> Begun | None:

@@ -11,7 +11,8 @@ from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.resources import CONTROLLERREVISIONS
-from audiojob_operator.admission.admitter import Admitter, job_facts
+from audiojob_operator.admission.admitter import Admitter
+from audiojob_operator.admission.known import job_facts
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.records.admission import Admission
 from audiojob_operator.records.objects import Key

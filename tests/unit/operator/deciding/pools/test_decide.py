@@ -63,6 +63,18 @@ def test_how_many_are_made(spec: dict[str, Any], seen: dict[str, Any], made: int
     assert plan.status.next_number == 7 + made, "its status says so before a Job has a number"
 
 
+@pytest.mark.parametrize(
+    ("spec", "seen", "lacks"),
+    [
+        pytest.param({}, {"waiting": 1, "room": 0}, True, id="phases wait and no GPU is free"),
+        pytest.param({}, {"waiting": 1, "room": 1}, False, id="one is free"),
+        pytest.param({"minWorkers": 1}, {"room": 0}, False, id="for one that would only stay nobody gives way"),
+    ],
+)
+def test_whether_other_pools_give_way(spec: dict[str, Any], seen: dict[str, Any], lacks: bool) -> None:
+    assert decide(facts(**spec), **seen).lacks_gpus is lacks
+
+
 def test_what_there_is_counts() -> None:
     pool = facts(maxWorkers=5)
     workers = (worker(pool, 0, TOLD), worker(pool, 1), worker(pool, 2, started=False))

@@ -65,13 +65,14 @@ def two(**second: Any) -> Object:
 
 @dataclass
 class WorkerWorld(World):
-    """``busy``: pods of workers that other AudioJobs have."""
+    """``busy``: pods of workers that other AudioJobs have. ``limited``: the job's queue limits GPUs."""
 
     audiojob: Object = field(default_factory=lambda: audio_job(source={"url": "https://media.example.org/a.ogg"}))
     pipeline: Object | None = field(default_factory=two)
     pool: PoolView | None = VIEW
     workers: dict[str, Object] = field(default_factory=lambda: {f"worker-{n}": worker_pod(n) for n in (1, 2)})
     busy: set[str] = field(default_factory=set)
+    limited: bool = False
 
     def observed(self) -> Observed:
         found, job = super().observed(), self.job
@@ -85,7 +86,8 @@ class WorkerWorld(World):
         )
         pool = self.pool
         pools = {POOL: replace(pool, seats=seats, busy=len(taken), workers=len(self.workers))} if pool else {}
-        return replace(found, children=(*children, *found.children), pools=pools)
+        limits = self.limited
+        return replace(found, children=(*children, *found.children), pools=pools, queue_limits_gpus=limits)
 
     def steps(self, plan: Plan) -> list[tuple[str, Any]]:
         made = super().steps(plan)
