@@ -23,7 +23,16 @@ class Of:
     phase: str
 
 
-def publish(own: Path, of: Of, outputs: Mapping[str, bytes], log: tuple[str, ...], **manifest: Any) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Holes:
+    """So many zeros, which take no room on the disk. Nobody has hashed them."""
+
+    size: int
+
+
+def publish(
+    own: Path, of: Of, outputs: Mapping[str, bytes | Holes], log: tuple[str, ...], **manifest: Any
+) -> dict[str, Any]:
     """Write them below the namespace's folder; the phase's row of a status. ``manifest`` has its further fields.
 
     Again the same where they are there: whoever could not name them in a status tries once more.
@@ -32,13 +41,10 @@ def publish(own: Path, of: Of, outputs: Mapping[str, bytes], log: tuple[str, ...
     (folder / "log").mkdir(parents=True, exist_ok=True)
     for number, piece in enumerate(log):
         (folder / f"log/{number:04}").write_text(piece)
-    rows = []
-    for name, content in outputs.items():
-        (folder / f"{name}.flac").write_bytes(content)
-        rows.append({
-            "name": name, "file": f"{name}.flac", "mediaType": "audio/flac", "bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(), "crc32": f"{zlib.crc32(content):08x}",
-        })  # fmt: skip
+    rows = [
+        {"name": name, "file": f"{name}.flac", "mediaType": "audio/flac", **_written(folder / f"{name}.flac", content)}
+        for name, content in outputs.items()
+    ]
     text = json.dumps({
         "apiVersion": API_VERSION, "job": of.job, "namespace": of.namespace, "uid": of.uid, "phase": of.phase,
         "attempt": 1, "task": "Separate", "fingerprint": "0" * 64, "outputs": rows,
@@ -50,3 +56,15 @@ def publish(own: Path, of: Of, outputs: Mapping[str, bytes], log: tuple[str, ...
         "sha256": hashlib.sha256(text).hexdigest(), "count": len(rows),
     }  # fmt: skip
     return {"name": of.phase, "attempt": 1, "state": "Succeeded", "manifest": ref}
+
+
+def _written(path: Path, content: bytes | Holes) -> dict[str, Any]:
+    """Write a file; what a manifest says of its bytes."""
+    if isinstance(content, Holes):
+        with path.open("wb") as file:
+            file.truncate(content.size)
+        return {"bytes": content.size, "sha256": "0" * 64, "crc32": "0" * 8}
+    path.write_bytes(content)
+    return {
+        "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), "crc32": f"{zlib.crc32(content):08x}",
+    }  # fmt: skip

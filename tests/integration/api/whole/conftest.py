@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tests.integration.api.conftest import SYSTEM, Api, allow, launched, wait_ready
 from tests.integration.files import results
-from tests.integration.files.results import Of
+from tests.integration.files.results import Holes, Of
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
@@ -36,13 +36,15 @@ class Whole:
     store: Path
     files: dict[str, Any]
     """Settings by which another process of the API finds the files service."""
+    processes: tuple[int, int]
+    """The API's and the files service's."""
 
     @property
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.api.port}"
 
-    def publish(self, job: str, phase: str, outputs: Mapping[str, bytes], **status: Any) -> None:
+    def publish(self, job: str, phase: str, outputs: Mapping[str, bytes | Holes], **status: Any) -> None:
         """What a runner and the operator would do: a phase's results in the store, named in the job's status."""
         of = Of(self.api.namespace, job, self.api.stored(job)["metadata"]["uid"], phase)
         now = format_time(datetime.now(UTC))
@@ -60,7 +62,7 @@ def whole(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]
     (folder / "store" / namespace).mkdir(parents=True)
     _give_files_rights(server, namespace)
     allow(server, namespace, "everything", ALL_RIGHTS)
-    with _files_service(namespace, folder) as url:
+    with _files_service(namespace, folder) as (url, serving):
         files = {"AUDIOJOB_FILES_URL": url, "AUDIOJOB_FILES_HOME": SYSTEM}
         settings: dict[str, Any] = {
             **files,
@@ -74,11 +76,11 @@ def whole(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]
             wait_ready(running, process)
             _pass_keys_on(server, namespace, folder)
             wait_until("the database", lambda: running.call("GET", "/api/v1/keys")[0] == 200, seconds=60)
-            yield Whole(running, folder / "store", files)
+            yield Whole(running, folder / "store", files, (process.pid, serving))
 
 
 @contextmanager
-def _files_service(namespace: str, folder: Path) -> Iterator[str]:
+def _files_service(namespace: str, folder: Path) -> Iterator[tuple[str, int]]:
     port = processes.free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AUDIOJOB_")},
@@ -93,7 +95,7 @@ def _files_service(namespace: str, folder: Path) -> Iterator[str]:
     with (folder / "files.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "audiojob_files"], env=environment, stderr=log)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process.pid
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, (folder / "files.log").read_text()
     finally:
