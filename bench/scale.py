@@ -105,7 +105,8 @@ class Remaining:
         """Until all are done. Raises what the watch raised, or TimeoutError when none got done for two minutes."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.done.wait(), 1)
+                async with asyncio.timeout(1):
+                    await self.done.wait()
             if self.done.is_set():
                 return
             if watching.done():

@@ -144,12 +144,14 @@ class ArchiveWriter:
     async def _idle(self, epoch: int) -> None:
         self._wake.clear()
         try:
-            await asyncio.wait_for(self._wake.wait(), self._pause)
-            await asyncio.sleep(_GATHER_SECONDS)  # others end at the same moment
+            async with asyncio.timeout(self._pause):
+                await self._wake.wait()
         except TimeoutError:
             await self._store.renew(epoch)
             self.progress.succeeded()
             await self._sweep(epoch)
+        else:
+            await asyncio.sleep(_GATHER_SECONDS)  # others end at the same moment
 
     async def _write(self, epoch: int) -> None:
         batch = list(self._pending.values())[:_BATCH]

@@ -116,7 +116,8 @@ async def _problem(response: aiohttp.ClientResponse) -> Problem:
     """What the service says, as it says it; but a ticket that it refuses is our fault and tells nobody anything."""
     found: Any = {}
     try:
-        found = json.loads(await asyncio.wait_for(response.content.read(_MAX_PROBLEM_BYTES), _CONNECT_SECONDS))
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            found = json.loads(await response.content.read(_MAX_PROBLEM_BYTES))
         kind, detail = str(found["type"]).rpartition("/")[2], str(found["detail"])
     except (ValueError, KeyError, TypeError, aiohttp.ClientError, TimeoutError):
         return unavailable("The files service answers in another form.")

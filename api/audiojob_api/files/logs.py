@@ -101,7 +101,8 @@ class LogFollowing:
                 return
             yield None
             try:
-                await asyncio.wait_for(self.stopping.wait(), FOLLOW_SECONDS)
+                async with asyncio.timeout(FOLLOW_SECONDS):
+                    await self.stopping.wait()
             except TimeoutError:
                 await self.check()
 

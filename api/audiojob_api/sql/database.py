@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -177,13 +178,27 @@ _WRITER_PRAGMAS: Final = (
 _READER_PRAGMAS: Final = ("query_only=ON", "busy_timeout=5000", "cache_size=-16384")
 
 
+class _SqliteConnection(sqlite3.Connection):
+    """One that ends its transaction when it is closed, whatever still refers to a cursor of it.
+
+    A connection whose task was cancelled is closed. SQLite keeps it, and with it the lock for writing, until the last
+    of its statements is gone; one of them lives as long as the traceback of the cancellation does.
+    """
+
+    def close(self) -> None:
+        try:
+            self.rollback()
+        finally:
+            super().close()
+
+
 def _sqlite(url: DatabaseUrl, *, size: int, start: str, pragmas: tuple[str, ...]) -> AsyncEngine:
     engine = create_async_engine(
         url.url,
         pool_size=size,
         max_overflow=0,
         pool_timeout=_WAIT_SECONDS,
-        connect_args={"isolation_level": None, "timeout": _WAIT_SECONDS},
+        connect_args={"isolation_level": None, "timeout": _WAIT_SECONDS, "factory": _SqliteConnection},
     )
     _on(engine, "connect", _execute_each(pragmas))
     _on(engine, "begin", lambda connection: connection.exec_driver_sql(start))

@@ -24,6 +24,7 @@ from audiojob_api.sql.tables import METADATA
 from audiojob_api.sql.tables.archive import WRITER
 from audiojob_api.sql.url import parse
 
+LONG = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 500000) SELECT sum(i) FROM n"
 ROW = {"id": 1, "epoch": 1, "holder": "one", "renewed": 0}
 
 
@@ -101,6 +102,29 @@ async def test_an_error_ends_the_transaction_and_is_no_outage(database: Database
     async with database.read() as connection:
         assert (await connection.execute(select(WRITER))).all() == []
     assert database.state is State.READY
+
+
+async def test_a_write_that_is_cancelled_leaves_no_lock_though_a_cursor_of_it_is_held(tmp_path: Path) -> None:
+    database = Database(parse(f"sqlite:///{tmp_path / 'audiojob.db'}"))
+    await database.open()
+    held, began = [], asyncio.Event()
+
+    async def write() -> None:
+        async with database.write() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            held.append(await driver.execute("SELECT 1 UNION SELECT 2"))
+            began.set()
+            await connection.execute(text(LONG))
+
+    writing = asyncio.create_task(write())
+    await began.wait()
+    await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.wait({writing})
+    async with database.write() as connection:
+        await connection.execute(insert(WRITER).values(ROW))
+    await database.close()
 
 
 async def test_nothing_is_written_through_a_connection_for_reading(tmp_path: Path) -> None:

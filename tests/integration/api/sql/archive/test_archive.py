@@ -196,6 +196,22 @@ async def test_two_replicas_write_each_job_once_and_one_goes_on_for_the_other(da
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_writer_ends_whenever_it_is_cancelled_after_it_saw_a_job(database: Database, turns: int) -> None:
+    writer = ArchiveWriter(ArchiveStore(database, "one"), {TEAM: Cluster()}, 90, pause_seconds=30)
+    task = asyncio.create_task(writer.run())
+    writer.saw(None, finished(1))
+    await until(lambda: writer.epoch is not None and writer.pending == 0)
+    for _ in range(50):  # it waits for the next one by then
+        await asyncio.sleep(0)
+    writer.saw(None, finished(2))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    ended, _ = await asyncio.wait({task}, timeout=10)
+    assert ended == {task}
+
+
 async def test_a_job_is_marked_after_its_commit_and_again_where_that_failed(database: Database) -> None:
     cluster = Cluster()
     cluster.refuses = True
