@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import uuid
@@ -72,6 +73,8 @@ async def serve(settings: ApiSettings, access: AccessConfig) -> None:
         app = create_app(settings, _backend(client, settings, access), stopping, metrics)
         # Half a second of work: in a thread, before somebody asks for it and everybody waits.
         describing = asyncio.create_task(asyncio.to_thread(app.openapi))
+        gc.collect()
+        gc.freeze()  # the program itself, which each collection would look through while the jobs come
         await _Server(_config(app, settings, metrics), stopping).serve()
         await describing
     finally:

@@ -1,13 +1,15 @@
 """The API's process beside 50,000 live jobs on a real API server: ``python bench/api/ready.py [--jobs 50000]``.
 
 How long it takes until it is ready, its memory, and the longest pause of its loop, as the time of the processor that
-one callback takes: before it is ready, and while jobs change and clients list and count. The jobs are written to etcd.
+one callback takes: before it is ready, and while jobs change and clients list and count. Then how long one client waits
+for each list, over one connection, while jobs change no more. The jobs are written to etcd.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import os
 import subprocess
 import sys
@@ -24,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import uvloop
 from bench.api.create import account_of_the_api
 from bench.api.job import live_job
-from bench.harness import machine, usage
+from bench.harness import machine, percentile, usage
 from bench.restart import EtcdWriter
 from tests.integration.api.conftest import JOBS, Api, allow
 
@@ -140,10 +142,28 @@ def work(api: Api, count: int, seconds: float) -> tuple[int, int]:
     return asked[0], changed[0]
 
 
+def lists(api: Api, rounds: int) -> None:
+    """One client, one question at a time, over one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=30)
+    took: dict[str, list[float]] = {path: [] for path in ASKED}
+    for _ in range(rounds):
+        for path in ASKED:
+            began = time.perf_counter()
+            connection.request("GET", path, headers={"Authorization": f"Bearer {api.token}"})
+            answer = connection.getresponse()
+            answer.read()
+            took[path].append(1_000 * (time.perf_counter() - began))
+            assert answer.status == 200, path
+    connection.close()
+    for path, times in [*took.items(), ("all of them", [each for some in took.values() for each in some])]:
+        print(f"  {path:56} p50 {percentile(times, 0.5):6.1f} ms   p99 {percentile(times, 0.99):6.1f} ms")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=50_000)
     parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--rounds", type=int, default=200, help="of all lists, one at a time")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.serve is not None:
@@ -180,6 +200,8 @@ def main() -> None:
             print(f"  most memory {used.peak_mebibytes:.0f} MiB; required: below 300")
             print(f"  longest pause before it was ready {longest(told, begin, ready):.1f} ms of the processor")
             print(f"  longest since {longest(told, ready + 1, time.time()):.1f} ms of the processor; required: 25")
+            lists(api, asked.rounds)
+            print(f"  load at the end {os.getloadavg()[0]:.1f}")
         finally:
             process.kill()
             process.wait()

@@ -9,6 +9,7 @@ from audiojob_api.archive.reader import ArchiveReader
 from audiojob_api.jobs.listing.paging import Count, Found, LiveIndex, Page, joined
 from audiojob_api.jobs.listing.query import Filter, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow
+from audiojob_api.jobs.listing.steps import in_turns
 from audiojob_api.problems import unavailable
 from audiojob_api.sql.errors import DatabaseUnavailable
 
@@ -52,8 +53,10 @@ class JoinedReader:
     async def page(self, query: Query) -> Page:
         """One page. Without the archive the live jobs alone, and said so; where only it is asked, a 503 Problem."""
         self._live.require_synced()
-        live: Found[JobRow] = Found([]) if query.where is Where.ARCHIVED else self._live.index.find(query)
+        live: Found[JobRow] = Found([])
         archived: Found[Any] = Found([])
+        if query.where is not Where.ARCHIVED:
+            live = await in_turns(self._live.index.finding(query))
         missing = False
         if query.where is not Where.LIVE and query.wanted.may_have_ended:
             try:
@@ -76,7 +79,8 @@ class JoinedReader:
         if where is not Where.ARCHIVED:
             # One that is in both is counted where it is archived, once its mark has come.
             archived_too = where is Where.ALL
-            total += self._live.index.count(wanted, lambda row: not (archived_too and row.archived))
+            counting = self._live.index.counting(wanted, lambda row: not (archived_too and row.archived))
+            total += await in_turns(counting)
         if where is not Where.LIVE and wanted.may_have_ended:
             total += await self._archive.count(wanted)
         return total

@@ -13,6 +13,7 @@ from typing import Final
 from audiojob_api.jobs.listing.paging import Count, LiveIndex, Page, page_of
 from audiojob_api.jobs.listing.query import Filter, Order, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow, kept, row_of
+from audiojob_api.jobs.listing.steps import in_turns
 from audiojob_api.jobs.ports import Listener, Object
 from audiojob_api.problems import unavailable
 from audiojob_kube.errors import ApiError, Conflict, Invalid, NotFound, TransportError, is_failed_json_patch_test
@@ -84,12 +85,12 @@ class KubeJobs:
     async def page(self, query: Query) -> Page:
         """From the read model."""
         self.require_synced()
-        return page_of(query, self.index.find(query))
+        return page_of(query, await in_turns(self.index.finding(query)))
 
     async def count(self, wanted: Filter, where: Where) -> Count:
         """From the read model, whatever is asked for: there is no other place."""
         self.require_synced()
-        return self.index.count(wanted)
+        return await in_turns(self.index.counting(wanted))
 
     def require_synced(self) -> None:
         """Raises a 503 Problem before the first list is complete."""

@@ -5,6 +5,7 @@ The order is the operator's own (`audiojob_types.ordering`). Nothing of this is 
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import time
 from collections import defaultdict
@@ -14,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from audiojob_api.jobs.listing.rows import MOVING, JobRow, moment, row_of
+from audiojob_api.jobs.listing.steps import Steps, at_once, in_turns, measured, portions
 from audiojob_types.base import format_time
 from audiojob_types.contract import Device
 from audiojob_types.ordering import (
@@ -59,6 +61,17 @@ class QueueSnapshot:
     """
 
     def __init__(self, jobs: Iterable[JobRow], now: datetime, ageing_seconds: int) -> None:
+        at_once(self._made_of(jobs, now, ageing_seconds))
+
+    @classmethod
+    def making(cls, jobs: Iterable[JobRow], now: datetime, ageing_seconds: int) -> Steps[QueueSnapshot]:
+        """A snapshot, in steps, that need not look at finished jobs later."""
+        snapshot = cls((), now, ageing_seconds)
+        yield from snapshot._made_of(jobs, now, ageing_seconds)
+        snapshot._times = yield from _run_times(snapshot._finished)
+        return snapshot
+
+    def _made_of(self, jobs: Iterable[JobRow], now: datetime, ageing_seconds: int) -> Steps[None]:
         self._now = now
         self._at = round(now.timestamp() * 1_000)
         self._started: defaultdict[str, list[JobRow]] = defaultdict(list)
@@ -66,16 +79,19 @@ class QueueSnapshot:
         waiting: defaultdict[LineKey, list[Waiting]] = defaultdict(list)
         self._finished: list[JobRow] = []
         self._jobs: dict[str, JobRow] = {}
-        for job in jobs:
-            if job.state == State.SUCCEEDED:
-                self._finished.append(job)
-            elif job.state in FINISHED_STATES:
-                continue
-            elif job.holds_slot:
-                self._started[job.queue].append(job)
-            elif job.is_in_line(self._at):
-                waiting[_line(job)].append(_waiting(job))
-                self._jobs[job.name] = job
+        for portion in portions(jobs):
+            yield
+            for job in portion:
+                if job.state == State.SUCCEEDED:
+                    self._finished.append(job)
+                elif job.state in FINISHED_STATES:
+                    continue
+                elif job.holds_slot:
+                    self._started[job.queue].append(job)
+                elif job.is_in_line(self._at):
+                    waiting[_line(job)].append(_waiting(job))
+                    self._jobs[job.name] = job
+        yield
         self._times: RunTimes | None = None
         self._lines = {key: Line(members, now, ageing_seconds) for key, members in waiting.items()}
         self._starts: dict[LineKey, list[float | None]] = {}
@@ -141,7 +157,7 @@ class QueueSnapshot:
         key = (job.pipeline, job.device or "")
         if key not in self._expected:
             if self._times is None:
-                self._times = _run_times(self._finished)
+                self._times = at_once(_run_times(self._finished))
             self._expected[key] = self._times.median(job.pipeline, job.device)
         return self._expected[key]
 
@@ -166,6 +182,19 @@ class QueuePositions:
         self._refresh = refresh_seconds
         self._snapshot: QueueSnapshot | None = None
         self._good_until = 0.0
+        self._making: asyncio.Task[None] | None = None
+
+    async def refresh(self) -> None:
+        """Have a snapshot that :meth:`of` and :meth:`joining` need not make, which would stop everybody else."""
+        if self._snapshot is not None and time.monotonic() < self._good_until:
+            return
+        if self._making is None or self._making.done():
+            self._making = asyncio.create_task(self._make(), name="queue positions")
+        await asyncio.shield(self._making)
+
+    async def _make(self) -> None:
+        work = QueueSnapshot.making(self._source(), self._clock(), self._ageing)
+        self._keep(*await in_turns(measured(work)))
 
     def of(self, job: Object) -> QueuePosition | None:
         """The position of this job; None if it does not wait in a queue."""
@@ -178,22 +207,29 @@ class QueuePositions:
         return self._newest().joining(queue, priority)
 
     def _newest(self) -> QueueSnapshot:
-        began = time.monotonic()
-        if self._snapshot is None or began >= self._good_until:
-            self._snapshot = QueueSnapshot(self._source(), self._clock(), self._ageing)
-            made = time.monotonic()
-            self._good_until = made + max(self._refresh, _SHARE * (made - began))
+        if self._snapshot is None or time.monotonic() >= self._good_until:
+            began, made = time.monotonic(), QueueSnapshot(self._source(), self._clock(), self._ageing)
+            return self._keep(made, time.monotonic() - began)
         return self._snapshot
 
+    def _keep(self, snapshot: QueueSnapshot, seconds: float) -> QueueSnapshot:
+        """``seconds``: how long it took to make."""
+        self._snapshot = snapshot
+        self._good_until = time.monotonic() + max(self._refresh, _SHARE * seconds)
+        return snapshot
 
-def _run_times(finished: Iterable[JobRow]) -> RunTimes:
+
+def _run_times(finished: Iterable[JobRow]) -> Steps[RunTimes]:
     """Of jobs that have succeeded, the newest of each pipeline: there may be very many."""
     groups: defaultdict[tuple[str, Device | None], list[JobRow]] = defaultdict(list)
-    for job in finished:
-        if job.started is not None and job.finished is not None:
-            groups[job.pipeline, job.device].append(job)
+    for portion in portions(finished):
+        yield
+        for job in portion:
+            if job.started is not None and job.finished is not None:
+                groups[job.pipeline, job.device].append(job)
     runs = []
     for (pipeline, device), members in groups.items():
+        yield
         for job in heapq.nlargest(RUN_TIME_WINDOW, members, key=_end):
             seconds = (_end(job) - (job.started or 0)) / 1_000
             runs.append(Run(pipeline, device or Device.CPU, seconds, moment(_end(job))))

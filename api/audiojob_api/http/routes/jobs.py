@@ -230,11 +230,13 @@ async def retry(request: Request, requester: Retrier, job: ExistingJob, maker: M
 )
 async def list_jobs(
     reader: Reader,
+    space: InSpace,
     show: Shown,
     asked: Asked,
 ) -> Response:
     """Live and archived jobs as one list, each once."""
     page = await reader.page(asked.query)
+    await space.positions.refresh()
     body: dict[str, Any] = {"items": [show(job) for job in page.items]}
     if page.cursor:
         body["cursor"] = page.cursor
@@ -253,6 +255,7 @@ async def list_jobs(
     dependencies=[Depends(caller_who_may(Call.GET))],
     summary="Get a job",
 )
-async def get_job(job: ExistingJob, show: Shown) -> Response:
+async def get_job(job: ExistingJob, space: InSpace, show: Shown) -> Response:
     """From memory where the cluster has the job, else from the archive."""
+    await space.positions.refresh()
     return Json(show(job))

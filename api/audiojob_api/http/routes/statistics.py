@@ -16,6 +16,7 @@ from audiojob_api.files.alive import trouble
 from audiojob_api.http.deps import AllServices, InSpace, caller_who_may
 from audiojob_api.http.errors import responses
 from audiojob_api.http.routes.queries import QueryTime
+from audiojob_api.jobs.listing.steps import in_turns
 from audiojob_api.jobs.statistics.depth import MOST_DEPTHS
 from audiojob_api.jobs.statistics.groups import MOST_GROUPS, By
 from audiojob_api.jobs.statistics.health import Condition, Parts, health, worst
@@ -132,7 +133,7 @@ async def all_health(space: InSpace, services: AllServices) -> JSONResponse:
         files=await trouble(services.files, space.namespace) if services.files is not None else None,
         operator=await services.operator() if services.operator is not None else None,
     )
-    found = health(space.jobs.live.jobs(), parts, round(time.time() * 1_000))
+    found = await in_turns(health(space.jobs.live.jobs(), parts, round(time.time() * 1_000)))
     shown = [{"name": each.name, "state": each.state, "message": each.message} for each in found]
     return JSONResponse({"state": worst(found), "parts": shown})
 

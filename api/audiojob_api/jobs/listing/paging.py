@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 import itertools
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from audiojob_api.jobs.listing.cursor import encode
 from audiojob_api.jobs.listing.query import Filter, Order, Place, Placed, Query
 from audiojob_api.jobs.listing.rows import JobRow
+from audiojob_api.jobs.listing.steps import Steps, at_once, portions
 
 Object = dict[str, Any]
 T = TypeVar("T", bound=Placed)
@@ -91,6 +92,10 @@ class LiveIndex:
 
     def find(self, query: Query) -> Found[JobRow]:
         """The rows of one page and one more."""
+        return at_once(self.finding(query))
+
+    def finding(self, query: Query) -> Steps[Found[JobRow]]:
+        """:meth:`find` in steps: what is rare is looked for among all."""
         places, rows, matches = self.make_order(query.order), self._rows, query.matcher()
         end = len(places) if query.after is None else bisect_left(places, query.after)
         in_order = (rows[places[index][-1]] for index in range(end - 1, -1, -1))
@@ -101,15 +106,26 @@ class LiveIndex:
             return Found(found)
         # What is rare is found five times faster in no order.
         place, after = query.order.place, query.after
-        rest = (row for row in filter(matches, rows.values()) if after is None or place(row) < after)
-        return Found(heapq.nlargest(query.limit + 1, rest, key=place))
+        best: list[JobRow] = []
+        for portion in portions(rows.values()):
+            yield
+            rest = (row for row in filter(matches, portion) if after is None or place(row) < after)
+            best = heapq.nlargest(query.limit + 1, itertools.chain(best, rest), key=place)
+        return Found(best)
 
     def count(self, wanted: Filter, also: Callable[[JobRow], bool] | None = None) -> Count:
         """How many match."""
-        rows: Iterable[JobRow] = self._rows.values()
-        for test in (wanted.matcher(), also):
-            rows = filter(test, rows) if test is not None else rows
-        number = sum(1 for _ in rows)
+        return at_once(self.counting(wanted, also))
+
+    def counting(self, wanted: Filter, also: Callable[[JobRow], bool] | None = None) -> Steps[Count]:
+        """:meth:`count` in steps."""
+        tests, number = [test for test in (wanted.matcher(), also) if test is not None], 0
+        for portion in portions(self._rows.values()):
+            yield
+            left: Sequence[JobRow] = portion
+            for test in tests:
+                left = list(filter(test, left))
+            number += len(left)
         return Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
 
     def make_order(self, order: Order) -> Sequence[Place]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from audiojob_api.jobs.listing.rows import JobRow
+from audiojob_api.jobs.listing.steps import Steps, portions
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import State
 
@@ -17,6 +18,7 @@ LATE_SECONDS: Final = 60
 _HOUR: Final = 3_600_000
 _BAD_RATE: Final = 0.5
 _FEW: Final = 5
+_WAITS: Final = frozenset({State.PENDING, State.QUEUED})
 
 
 Trouble = Callable[[], Awaitable[str]]
@@ -58,19 +60,21 @@ class Parts:
     """What its Lease tells to be wrong with the operator, "" for nothing; None where nobody looks at it."""
 
 
-def health(rows: Iterable[JobRow], parts: Parts, now_ms: int) -> list[Part]:
-    """Every part, the API server first. ``rows`` are the live jobs."""
+def health(rows: Iterable[JobRow], parts: Parts, now_ms: int) -> Steps[list[Part]]:
+    """Every part, the API server first. ``rows`` are the live jobs, which are looked at in steps."""
     waiting, late, ended, failed = Counter[str](), 0, 0, 0
     oldest: JobRow | None = None
-    for row in rows:
-        if row.state in (State.PENDING, State.QUEUED):
-            waiting[row.queue] += 1
-            oldest = row if oldest is None or row.created < oldest.created else oldest
-            if row.in_line == Reason.WAITING_FOR_OPERATOR and now_ms - row.created > LATE_SECONDS * 1_000:
-                late += 1
-        elif row.finished is not None and row.finished > now_ms - _HOUR and row.state != State.CANCELLED:
-            ended += 1
-            failed += row.state == State.FAILED
+    for portion in portions(rows):
+        yield
+        for row in portion:
+            if row.state in _WAITS:
+                waiting[row.queue] += 1
+                oldest = row if oldest is None or row.created < oldest.created else oldest
+                if row.in_line == Reason.WAITING_FOR_OPERATOR and now_ms - row.created > LATE_SECONDS * 1_000:
+                    late += 1
+            elif row.finished is not None and row.finished > now_ms - _HOUR and row.state != State.CANCELLED:
+                ended += 1
+                failed += row.state == State.FAILED
     return [
         _api_server(parts),
         _database(parts),

@@ -15,6 +15,7 @@ from tests.unit.api.fakes import Content, MemoryBackend, MemoryFiles
 from audiojob_api.files.alive import trouble
 from audiojob_api.files.ports import Call
 from audiojob_api.jobs.listing.rows import JobRow, row_of
+from audiojob_api.jobs.listing.steps import at_once
 from audiojob_api.jobs.statistics.health import Condition, Parts, health, worst
 from audiojob_api.jobs.statistics.sums import BOUNDS, quantile
 from audiojob_api.problems import unavailable
@@ -62,7 +63,7 @@ SITUATIONS: dict[str, tuple[list[JobRow], Parts, str, Condition, str]] = {
 
 @pytest.mark.parametrize(("rows", "parts", "name", "state", "words"), SITUATIONS.values(), ids=SITUATIONS)
 def test_each_part_says_how_it_is(rows: list[JobRow], parts: Parts, name: str, state: Condition, words: str) -> None:
-    found = {part.name: part for part in health(rows, parts, NOW)}
+    found = {part.name: part for part in at_once(health(rows, parts, NOW))}
     assert (found[name].state, words in found[name].message) == (state, True), found[name]
     expected = state if state in (Condition.BAD, Condition.DEGRADED) else Condition.GOOD
     assert worst(found.values()) in (expected, Condition.BAD)

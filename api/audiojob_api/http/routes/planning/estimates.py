@@ -102,6 +102,7 @@ async def estimate(
     pipeline = await space.estimator.pipeline(spec["pipeline"])
     priority = services.quota.priority(caller, spec.get("priority")) or pipeline.priority or DEFAULT_PRIORITY
     found = await space.estimator.estimate(spec, None if told is None else told / 60)
+    await space.positions.refresh()
     position = space.positions.joining(spec.get("queueName", DEFAULT_QUEUE), priority)
     return JSONResponse(_shown(spec["pipeline"], found, position, services.settings.prices))
 
