@@ -66,9 +66,11 @@ class Database:
         file = url.file
         if file is None:
             self._writer = self._reader = _postgresql(url)
+            self._alone = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         else:
             self._writer = _sqlite(url, size=1, start="BEGIN IMMEDIATE", pragmas=_WRITER_PRAGMAS)
             self._reader = _sqlite(url, size=_READERS, start="BEGIN", pragmas=_READER_PRAGMAS)
+            self._alone = self._writer
 
     @property
     def is_sqlite(self) -> bool:
@@ -138,9 +140,20 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction, committed at the end of the block and rolled back by an error. Raises DatabaseUnavailable."""
+        async with self._writing(self._writer) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write_once(self) -> AsyncIterator[AsyncConnection]:
+        """The same for one statement. To PostgreSQL it is the one way there: what it does is committed at its end."""
+        async with self._writing(self._alone) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _writing(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         if self.state is State.READ_ONLY:
             raise DatabaseUnavailable(self.detail)
-        async with self._connection(self._writer) as connection:
+        async with self._connection(engine) as connection:
             yield connection
 
     @asynccontextmanager

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Double, Select, and_, bindparam, case, delete, func, insert, or_, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -94,6 +95,10 @@ class _Asked:
     answer: asyncio.Future[Answer]
 
 
+_Groups = Mapping[tuple[str, str], Sequence[int]]
+"""Of the wishes of a batch those that the same user asks for from the same address."""
+
+
 class Ledger:
     """All reservations."""
 
@@ -134,13 +139,37 @@ class Ledger:
 
     async def _decide(self, batch: Sequence[_Asked]) -> list[Answer]:
         """All or none are written."""
-        newest, groups = max(each.now for each in batch), defaultdict(list)
+        newest, groups = max(each.now for each in batch), defaultdict[tuple[str, str], list[int]](list)
         for number, each in enumerate(batch):
             groups[each.wish.user, each.wish.address].append(number)
+        decide = self._decide_here if self._database.is_sqlite else self._decide_there
+        answers = await decide(batch, newest, groups)
+        return [answers[number] for number in range(len(batch))]
+
+    async def _decide_there(self, batch: Sequence[_Asked], newest: int, groups: _Groups) -> dict[int, Answer]:
+        """In PostgreSQL, as :meth:`_decide_here` does: every way there and back takes as long as the decision."""
+        order, wishes = list[int](), list[dict[str, Any]]()
+        for members in groups.values():
+            assumed = max(batch[number].bounds.assumed for number in members)
+            order += members
+            wishes += [_as_asked(batch[number], newest, assumed) for number in members]
+        turns = sorted({turn for each in batch for turn in _turns(each)})
+        values = {"turns": turns, "at": newest, "wishes": orjson.dumps(wishes).decode()}
+        async with self._database.write_once() as connection:
+            rows = (await connection.execute(_RESERVE, values)).all()
+        answers = {}
+        for number, (made, named, *counts) in zip(order, rows, strict=True):
+            asked, used = batch[number], Used(*counts)
+            exceeded = None if made or named else exceeded_by(used, asked.bounds, asked.wish, asked.now)
+            if exceeded is None and not (made or named):
+                raise RuntimeError("the database refused a job that breaks no limit")
+            answers[number] = Answer(exceeded or made, used)
+        return answers
+
+    async def _decide_here(self, batch: Sequence[_Asked], newest: int, groups: _Groups) -> dict[int, Answer]:
+        """In SQLite, where one transaction writes at a time, so that nobody need take turns."""
         answers: dict[int, Answer] = {}
         async with self._database.write() as connection:
-            if not self._database.is_sqlite:  # there one transaction writes at a time anyway
-                await take_turns(connection, sorted({turn for each in batch for turn in _turns(each)}), newest)
             named = await _named(connection, [each.wish for each in batch])
             for (user, address), members in groups.items():
                 assumed = max(batch[number].bounds.assumed for number in members)
@@ -157,7 +186,7 @@ class Ledger:
                     answers[number] = Answer(exceeded or is_new, used)
                 if rows:
                     await connection.execute(_INSERT, rows)
-        return [answers[number] for number in range(len(batch))]
+        return answers
 
     async def look(self, wish: Wish, bounds: Bounds, now: int) -> Answer:
         """What :meth:`ask` would say to a new job; nothing is reserved."""
@@ -216,6 +245,16 @@ def _row(wish: Wish, now: int) -> dict[str, Any]:
     return {
         "namespace": wish.namespace, "name": wish.name, "created": now, "user": wish.user, "address": wish.address,
         "minutes": wish.minutes,
+    }  # fmt: skip
+
+
+def _as_asked(asked: _Asked, newest: int, assumed: float) -> dict[str, Any]:
+    """A wish as the function of migration 0008 reads it."""
+    bounds, day, hour = asked.bounds, newest - newest % DAY, newest - HOUR
+    return {
+        **_row(asked.wish, asked.now), "counts_as": bounds.minutes_of(asked.wish), "assumed": assumed,
+        "day_began": day, "hour_ago": hour, "most_day": bounds.day, "most_hour": bounds.hour,
+        "most_at_once": bounds.at_once, "most_address_hour": bounds.address_hour, "most_minutes": bounds.minutes,
     }  # fmt: skip
 
 
@@ -305,6 +344,10 @@ def _query() -> Select[Any]:
 
 
 _USED: Final = _query()
+_RESERVE: Final = text(
+    "SELECT made, named, day, hour, at_once, oldest, address_hour, address_oldest, minutes "
+    "FROM audiojob_reserve(CAST(:turns AS text[]), CAST(:at AS bigint), CAST(:wishes AS jsonb))"
+)
 _INSERT: Final = insert(RESERVATIONS)
 _NAMED: Final = select(_R.namespace, _R.name).where(
     tuple_(_R.namespace, _R.name).in_(bindparam("jobs", expanding=True)), _R.ended.is_(None)

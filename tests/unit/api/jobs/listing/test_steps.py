@@ -59,7 +59,7 @@ async def test_who_asks_for_positions_together_waits_for_one_snapshot() -> None:
 
     def jobs() -> list[JobRow]:
         asked.append(1)
-        return [replace(row, state="Queued", in_line="QueueFull") for row in rows(3)]
+        return [replace(row, state="Queued", in_line="QueueFull", created=row.created + 1) for row in rows(3)]
 
     positions = QueuePositions(jobs, 600, refresh_seconds=60)
     await asyncio.gather(*(positions.refresh() for _ in range(9)))
