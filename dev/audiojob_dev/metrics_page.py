@@ -12,6 +12,7 @@ from audiojob_api.archive.progress import Failure
 from audiojob_api.http.metrics import OUTCOMES, ApiMetrics, Refused
 from audiojob_api.sql.database import State as DatabaseState
 from audiojob_operator.deciding.transitions import AttemptClass
+from audiojob_operator.metrics.pools import MAX_POOLS
 from audiojob_operator.metrics.registry import MAX_PLACES, MAX_QUEUES, Metrics
 from audiojob_operator.watching.health import DegradedReason
 from audiojob_types.outside.metric import Description
@@ -51,11 +52,11 @@ _TAIL: Final = """
 
 No label contains text that a user wrote. `reason` is a word of [reasons.md](reasons.md), or `Other`. `pipeline` and
 `phase` are the administrator's names: the first {places} pairs that a process sees have their own series, all others
-share `other`. So do queues beyond {queues}, and those that only a job names. `device` is `CPU` or `GPU`. `watch` is a
-resource and, where it has one, the job namespace. `result` of a write is `ok`, the HTTP status of a refusal, or
-`transport` where no answer came. `route` is a template such as `/api/v1/jobs/{{name}}`, or `unmatched`: so is what a
-burst limit refused before it was looked up; `method` is one
-of HTTP's that the route takes, `WEBSOCKET` or `other`. `status` of a request's time is a class: `2xx`, `4xx`, `5xx`.
+share `other`. So do queues beyond {queues}, those that only a job names, and pools of workers beyond {pools}.
+`device` is `CPU` or `GPU`. `watch` is a resource and, where it has one, the job namespace. `result` of a write is
+`ok`, the HTTP status of a refusal, or `transport` where no answer came. `route` is a template such as
+`/api/v1/jobs/{{name}}`, or `unmatched`: so is what a burst limit refused before it was looked up; `method` is one of
+HTTP's that the route takes, `WEBSOCKET` or `other`. `status` of a request's time is a class: `2xx`, `4xx`, `5xx`.
 
 - `class` of an attempt: {classes}.
   `Exhausted` reached the retry limit, `Device` continues on the CPU, `Memory` gets more memory next time, `Stopped` was
@@ -63,6 +64,8 @@ of HTTP's that the route takes, `WEBSOCKET` or `other`. `status` of a request's 
 - `stage` of an attempt: `schedule` until its pod has a node, `kubelet` until its container runs (volumes, image),
   `process` until its task begins (libraries, inputs), `handover` from its end until that is recorded.
 - `direction` of bytes: `read`, `written`.
+- `state` of workers: `starting`, `idle`, `busy`; `reason` of an own Job: a word of
+  [workers.md](workers.md#why-a-phase-has-a-job-of-its-own).
 - `reason` of an attempt or of a finished job is `Other` too where it is not among those that its class or state is
   known to have.
 - `reason` of `audiojob_operator_degraded`: {degraded}.
@@ -88,6 +91,8 @@ created, CPU time beyond its cores, sound longer than a week, GPU memory without
 | What do jobs wait for? | `sum by (reason) (audiojob_operator_audiojobs{{state="Queued"}})` |
 | How long is a wait? | `histogram_quantile(0.9, sum by (le) (rate(audiojob_operator_phase_wait_seconds_bucket[1h])))` |
 | Which queue waits longest? | `topk(5, audiojob_operator_oldest_wait_seconds)` |
+| Which pool of workers has too few? | `topk(5, audiojob_operator_pool_oldest_wait_seconds)` |
+| Why do phases not use their pool? | `sum by (reason) (rate(audiojob_operator_own_jobs_total[1h])) > 0` |
 | Which GPUs are short? | `audiojob_operator_gpus{{state="wanted"}} > 0` |
 | How much fails? | `sum by (class, reason) (rate(audiojob_operator_attempts_total{{class!="Succeeded"}}[15m]))` |
 | Do the watches deliver? | `max by (watch) (audiojob_operator_watch_age_seconds) < 120` |
@@ -102,6 +107,7 @@ def metrics_page() -> str:
     tail = _TAIL.format(
         places=MAX_PLACES,
         queues=MAX_QUEUES,
+        pools=MAX_POOLS,
         classes=", ".join(f"`{kind}`" for kind in AttemptClass),
         degraded=", ".join(f"`{reason}`" for reason in DegradedReason),
         outcomes=", ".join(f"`{outcome}`" for outcome in OUTCOMES),

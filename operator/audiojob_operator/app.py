@@ -263,3 +263,4 @@ class Operator:
             wanted=caches.by_resource(backlog.gpus_wanted) + kueue.wanted,
         )
         metrics.show_unschedulable(caches.unschedulable_pods())
+        metrics.pools.show(caches.workers.numbers(), datetime.now(UTC))

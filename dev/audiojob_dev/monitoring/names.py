@@ -13,6 +13,7 @@ from audiojob_api.sql.database import State as DatabaseState
 from audiojob_dev.monitoring.promql import Selector, aggregations, grouped_by, selectors
 from audiojob_operator.deciding.transitions import OTHER, AttemptClass
 from audiojob_operator.metrics.registry import Metrics
+from audiojob_operator.records.workers import WhyOwnJob
 from audiojob_operator.watching.health import DegradedReason
 from audiojob_types.contract import Device
 from audiojob_types.outside.metric import RESERVED_LABELS, Description
@@ -26,9 +27,9 @@ _WORDS: Final[Mapping[str, frozenset[str]]] = {
     "class": frozenset(AttemptClass),
     "device": frozenset(Device),
     "outcome": frozenset(OUTCOMES),
-    "reason": frozenset({*Reason, *DegradedReason, *Refused, *Failure, OTHER}),
+    "reason": frozenset({*Reason, *DegradedReason, *Refused, *Failure, *WhyOwnJob, OTHER}),
     "result": frozenset({"ok", "fault", "transport", "429"}),
-    "state": frozenset({*State, *DatabaseState, "offered", "held", "wanted"}),
+    "state": frozenset({*State, *DatabaseState, "offered", "held", "wanted", "starting", "idle", "busy"}),
 }
 
 Known = Mapping[str, frozenset[str]]

@@ -20,7 +20,7 @@ from audiojob_operator.records.observed import Observed
 from audiojob_operator.records.plan import EventRecord, Telling
 from audiojob_operator.records.reuse import ReuseAsk
 from audiojob_operator.records.settings import Revision
-from audiojob_operator.records.workers import Binding, WorkerWait, WorkTelling
+from audiojob_operator.records.workers import Binding, OwnJob, WorkerWait, WorkTelling
 from audiojob_types.constants import MAX_STATUS_OUTPUTS, MAX_STATUS_WARNINGS
 from audiojob_types.contract import MAX_WARNING_CHARACTERS, OutputRef
 from audiojob_types.progress import overall_percent
@@ -38,6 +38,7 @@ class Mark:
     bindings: list[Binding]
     work_tellings: list[WorkTelling]
     worker_waits: list[WorkerWait]
+    own_jobs: list[OwnJob]
     phases: dict[str, PhaseStatus]
     outputs: list[JobOutput]
     warnings: list[JobWarning]
@@ -65,6 +66,7 @@ class Draft:
     bindings: list[Binding] = field(default_factory=list)  # phases that are given to workers
     work_tellings: list[WorkTelling] = field(default_factory=list)
     worker_waits: list[WorkerWait] = field(default_factory=list)
+    own_jobs: list[OwnJob] = field(default_factory=list)  # of phases that name a pool
     hung_workers: list[str] = field(default_factory=list)  # pods that have not begun in time what they were told
     gpus_left: GpuSupply | None = None  # after the phases that start; None: none were looked at
     events: list[EventRecord] = field(default_factory=list)
@@ -118,6 +120,7 @@ class Draft:
             list(self.bindings),
             list(self.work_tellings),
             list(self.worker_waits),
+            list(self.own_jobs),
             dict(self.phases),
             list(self.outputs),
             list(self.warnings),
@@ -130,7 +133,7 @@ class Draft:
         self.jobs, self.phases, self.outputs = list(mark.jobs), dict(mark.phases), list(mark.outputs)
         self.warnings, self.tellings = list(mark.warnings), list(mark.tellings)
         self.bindings, self.work_tellings = list(mark.bindings), list(mark.work_tellings)
-        self.worker_waits = list(mark.worker_waits)
+        self.worker_waits, self.own_jobs = list(mark.worker_waits), list(mark.own_jobs)
         self.events, self.start_time = list(mark.events), mark.start_time
 
     @property

@@ -43,9 +43,11 @@ from audiojob_operator.deciding.reused_phases import (
     take_offered,
     without_lost_files,
 )
+from audiojob_operator.deciding.workers.own_job import own_job_text
 from audiojob_operator.deciding.workers.seat import after_worker, overdue, tell_bound, with_worker
 from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, Running, Succeeded
+from audiojob_operator.records.workers import OwnJob
 from audiojob_types.base import format_time
 from audiojob_types.contract import Device, FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -238,7 +240,8 @@ def start_ready(draft: Draft) -> None:
         if (early := live_early(draft, phase.name)) is not None:
             _start_early(draft, phase, early)
             continue
-        if (given := with_worker(draft, phase, supply)) is not None:
+        given = with_worker(draft, phase, supply)
+        if isinstance(given, PhaseStatus):
             draft.phases[phase.name] = given
             if given.state is PhaseState.RUNNING:
                 _tell_start(draft, phase, given, first=record.attempt == 0)
@@ -254,7 +257,7 @@ def start_ready(draft: Draft) -> None:
             case Use() as use:
                 if use.device is Device.GPU:
                     supply = supply.take(phase.gpus)
-                draft.phases[phase.name] = _start(draft, phase, record, use)
+                draft.phases[phase.name] = _start(draft, phase, use, given)
     draft.gpus_left = supply
 
 
@@ -285,7 +288,8 @@ def _is_blocked(draft: Draft, phase: Phase, record: PhaseStatus) -> bool:
     return True
 
 
-def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseStatus:
+def _start(draft: Draft, phase: Phase, use: Use, own: OwnJob | None) -> PhaseStatus:
+    record = draft.phases[phase.name]
     draft.start_time = draft.start_time or draft.now
     deadline = active_deadline(draft.observed.job, draft.pipeline, draft.start_time)
     durations = input_durations(phase, draft.outputs, draft.source, handed(draft, phase))
@@ -293,6 +297,8 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
     request = attempt_request(draft, phase, Begun(next_attempt(record), use.device, use.reason, memory))
     body = build_job(request)
     draft.jobs.append(body)
+    if own is not None:
+        draft.own_jobs.append(own)
     draft.wake(deadline)
     draft.wake(draft.now + UNSEEN_AFTER)
     begun = Start(
@@ -307,18 +313,20 @@ def _start(draft: Draft, phase: Phase, record: PhaseStatus, use: Use) -> PhaseSt
         review_inputs=request.review_inputs,
     )
     after = started(record, begun, draft.now)
-    _tell_start(draft, phase, after, first=record.attempt == 0)
+    _tell_start(draft, phase, after, first=record.attempt == 0, own=own)
     return after
 
 
-def _tell_start(draft: Draft, phase: Phase, record: PhaseStatus, *, first: bool) -> None:
+def _tell_start(draft: Draft, phase: Phase, record: PhaseStatus, *, first: bool, own: OwnJob | None = None) -> None:
     """Events record a job's start, its end and what is out of the ordinary; status has every phase."""
-    if first and any(each.attempt > 0 for name, each in draft.phases.items() if name != phase.name):
+    if first and own is None and any(each.attempt > 0 for name, each in draft.phases.items() if name != phase.name):
         return
     attempt = "" if first else f", attempt {record.attempt}"
     what = f"Created Job {record.job_name} for {draft.place(phase)}{attempt}, on the {record.device}."
     if record.pod_uid is not None:
         what = f"Worker {record.job_name} does {draft.place(phase)}{attempt}, on the {record.device}."
+    if own is not None:
+        what = f"{what} {own_job_text(own, phase)}"
     draft.emit(
         Reason.PHASE_STARTED,
         what,

@@ -55,6 +55,7 @@ def make_plan(draft: Draft, situation: Situation) -> Plan:
         rest=draft.rest,
         bind=() if ended else tuple(draft.bindings),
         waits=() if ended else tuple(draft.worker_waits),
+        own_jobs=tuple(draft.own_jobs),
         hung=tuple(draft.hung_workers),
     )
 

@@ -65,12 +65,13 @@ class PhaseEnded:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """One attempt, by its number. `reason` is "" for a success."""
+    """One attempt, by its number. `reason` is "" for a success. `worker`: a worker of a pool had it."""
 
     phase: str
     attempt_class: AttemptClass
     reason: str
     attempt: int
+    worker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +180,12 @@ def _attempts(before: Object, after: Object, status: Object) -> Iterable[Transit
     if _state(before) == PhaseState.RUNNING and moved_on:
         # Its successor was made in the same write, which has taken the place of its reason.
         kind = _again(before, after)
-        yield AttemptEnded(name, kind, _KNOWN_REASONS.get(kind, OTHER), before.get("attempt", 0))
+        reason, worker = _KNOWN_REASONS.get(kind, OTHER), bool(before.get("podUID"))
+        yield AttemptEnded(name, kind, reason, before.get("attempt", 0), worker)
     if _state(after) != PhaseState.RUNNING and (moved_on or _state(before) == PhaseState.RUNNING):
         kind = _end(before, after, status)
         reason = "" if kind is AttemptClass.SUCCEEDED else bounded_reason(after.get("reason") or _reason_of(status))
-        yield AttemptEnded(name, kind, reason, after.get("attempt", 0))
+        yield AttemptEnded(name, kind, reason, after.get("attempt", 0), bool(after.get("podUID")))
 
 
 def _end(before: Object, after: Object, status: Object) -> AttemptClass:

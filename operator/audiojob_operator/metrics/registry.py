@@ -22,6 +22,7 @@ from audiojob_operator.deciding.transitions import (
 )
 from audiojob_operator.metrics import known, table
 from audiojob_operator.metrics.bounded import OTHER, Bounded
+from audiojob_operator.metrics.pools import PoolMetrics, of_pools
 from audiojob_operator.metrics.snapshot import Snapshot
 from audiojob_operator.records.admission import Backlog, QueueKey
 from audiojob_types.constants import RELEASE
@@ -44,7 +45,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.of_the_leader = (table.BACKLOG, table.OLDEST_WAIT_SECONDS, table.GPUS, table.UNSCHEDULABLE_PODS)
+        self.of_the_leader = (
+            table.BACKLOG,
+            table.OLDEST_WAIT_SECONDS,
+            table.GPUS,
+            table.UNSCHEDULABLE_PODS,
+            *of_pools(),
+        )
         self.descriptions = [table.AUDIOJOBS, *self.of_the_leader]
         self.snapshot = Snapshot(self.descriptions)
         self.registry.register(self.snapshot)
@@ -53,6 +60,7 @@ class Metrics:
         self._gpu_kinds = Bounded(MAX_GPU_KINDS)
         self._of_the_process()
         self._of_the_work()
+        self.pools = PoolMetrics(self.snapshot, self._counter)
 
     def _of_the_process(self) -> None:
         self._gauge(table.BUILD_INFO).labels(RELEASE, str(CONTRACT)).set(1)
@@ -105,7 +113,7 @@ class Metrics:
                     self._wait_seconds.labels(*self._places.labels(pipeline, phase), device).observe(seconds)
                 case PhaseEnded(phase, device, seconds):
                     self._run_seconds.labels(*self._places.labels(pipeline, phase), device).observe(seconds)
-                case AttemptEnded(_, kind, reason, _):
+                case AttemptEnded(_, kind, reason):
                     self._attempts.labels(*known.pair(kind, reason, known.ATTEMPTS)).inc()
                     if kind is AttemptClass.DISRUPTED:
                         self._disruptions.inc()

@@ -81,6 +81,24 @@ GPUS: Final = _gauge(
     "resource",
 )
 UNSCHEDULABLE_PODS: Final = _gauge("unschedulable_pods", "Pods that no node has room for.", "device")
+POOL_WAITING_PHASES: Final = _gauge(
+    "pool_waiting_phases",
+    "Phases that wait for a worker of the pool. 0 for each known pool.",
+    "job_namespace",
+    "pool",
+)
+POOL_OLDEST_WAIT_SECONDS: Final = _gauge(
+    "pool_oldest_wait_seconds", "Since when the first of them waits for a worker.", "job_namespace", "pool"
+)
+POOL_WORKERS: Final = _gauge("pool_workers", "Workers of the pool that live.", "job_namespace", "pool", "state")
+POOL_DESIRED_WORKERS: Final = _gauge(
+    "pool_desired_workers", "Workers that the pool should have now.", "job_namespace", "pool"
+)
+POOL_MAX_WORKERS: Final = _gauge("pool_max_workers", "Workers that it may have: `maxWorkers`.", "job_namespace", "pool")
+POOL_PHASES: Final = _counter("pool_phases", "Phases that workers of the pool have done.", "job_namespace", "pool")
+OWN_JOBS: Final = _counter(
+    "own_jobs", "Attempts that got a Job of their own though their phase names a pool of workers, by why.", "reason"
+)
 PHASE_WAIT_SECONDS: Final = _histogram(
     "phase_wait_seconds",
     _LONG,

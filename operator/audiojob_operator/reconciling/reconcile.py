@@ -163,7 +163,10 @@ class Reconciler:
         self._metrics.record(job.spec.pipeline, transitions)
         for held in times_held(before, after, observed.children, datetime.now(UTC)):
             self._metrics.attempt_held(held)
+        self._metrics.pools.own_jobs(plan.own_jobs)
         if isinstance(observed.revision, Revision):
             phases = observed.revision.spec.phases
+            pools = {phase.name: phase.worker_pool.name for phase in phases if phase.worker_pool is not None}
+            self._metrics.pools.record(job.metadata.namespace, pools, transitions)
             for used in attempts_used(transitions, observed.children, phases, datetime.now(UTC)):
                 self._metrics.attempt_used(used)

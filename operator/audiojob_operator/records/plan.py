@@ -8,7 +8,7 @@ from typing import Literal
 from audiojob_operator.records.admission import Rest
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.reuse import ReuseAsk
-from audiojob_operator.records.workers import Binding, WorkerWait, WorkTelling
+from audiojob_operator.records.workers import Binding, OwnJob, WorkerWait, WorkTelling
 from audiojob_types.resources.job import State
 
 
@@ -77,6 +77,7 @@ class Plan:
     rest: Rest | None = None
     bind: tuple[Binding, ...] = ()
     waits: tuple[WorkerWait, ...] = ()
+    own_jobs: tuple[OwnJob, ...] = ()  # among create_jobs; for metrics
     hung: tuple[str, ...] = ()
 
     @property

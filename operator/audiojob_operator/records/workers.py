@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from audiojob_operator.records.objects import Key
 from audiojob_types.contract import Device
@@ -66,6 +67,46 @@ class WorkerWait:
     phase: str
     pool: str
     since: datetime
+
+
+class WhyOwnJob(StrEnum):
+    """Why an attempt of a phase that names a pool has a Job of its own: words of docs/workers.md."""
+
+    NO_SUCH_POOL = "NoSuchPool"
+    POOL_CLOSED = "PoolClosed"
+    WAIT_EXPIRED = "WaitExpired"
+    NO_OTHER_WORKER = "NoOtherWorker"
+    OTHER_DEVICE = "OtherDevice"
+    OTHER_TASK = "OtherTask"
+    OTHER_IMAGE = "OtherImage"
+    OTHER_QUEUE = "OtherQueue"
+    MORE_MEMORY = "MoreMemory"
+    MORE_SCRATCH = "MoreScratch"
+    REUSE = "Reuse"
+    FOREIGN_INPUT = "ForeignInput"
+    ORDER_TOO_LONG = "OrderTooLong"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnJob:
+    """An attempt has a Job of its own, though its phase names that pool."""
+
+    phase: str
+    pool: str
+    why: WhyOwnJob
+
+
+@dataclass(frozen=True, slots=True)
+class PoolNumbers:
+    """A pool as metrics show it. ``waits_since``: since when the first of the ``waiting`` phases does."""
+
+    starting: int
+    idle: int
+    busy: int
+    desired: int
+    most: int
+    waiting: int
+    waits_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

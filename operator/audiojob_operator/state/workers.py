@@ -15,7 +15,7 @@ from typing import Final
 
 from audiojob_operator.building.quantity import quantity_bytes
 from audiojob_operator.records.objects import Key, Object
-from audiojob_operator.records.workers import Binding, Bound, PoolFacts, PoolView, Seat, Worker
+from audiojob_operator.records.workers import Binding, Bound, PoolFacts, PoolNumbers, PoolView, Seat, Worker
 from audiojob_types.resources.job import FINISHED_STATES, PhaseState
 from audiojob_types.workers.order import MAX_TOLD
 
@@ -239,7 +239,23 @@ class WorkerBook:
         """When the last phase of a pod was taken from it; None if that was never seen."""
         return self._free_since.get(pod_uid)
 
+    def numbers(self) -> dict[Key, PoolNumbers]:
+        """Each pool that there is, in numbers; of its workers as its status has them."""
+        return {key: self._numbers(key, facts) for key, facts in self._pools.items()}
+
     # ---------------------------------------------------------------- inside
+
+    def _numbers(self, key: Key, facts: PoolFacts) -> PoolNumbers:
+        status, waits = facts.pool.status, self._waits.get(key, {})
+        return PoolNumbers(
+            starting=status.starting,
+            idle=status.idle,
+            busy=status.busy,
+            desired=status.desired,
+            most=facts.pool.spec.max_workers,
+            waiting=self.waiting(key),
+            waits_since=min((since for phases in waits.values() for since in phases.values()), default=None),
+        )
 
     def _bindings(self, key: Key, uid: str, status: Object) -> Iterator[tuple[str, Bound]]:
         reports = status.get("progress") or {}

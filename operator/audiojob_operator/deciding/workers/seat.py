@@ -18,10 +18,10 @@ from audiojob_operator.deciding.overlap.requests import Begun, attempt_request
 from audiojob_operator.deciding.policies.blocker import Blocker
 from audiojob_operator.deciding.policies.deadline import active_deadline
 from audiojob_operator.deciding.reused_phases import handed
-from audiojob_operator.deciding.workers.suited import is_suited
+from audiojob_operator.deciding.workers.suited import unsuited
 from audiojob_operator.records.changes import updated
 from audiojob_operator.records.observation import Failed, PhaseObservation, Running
-from audiojob_operator.records.workers import Binding, PoolView, Seat, WorkerWait, WorkTelling
+from audiojob_operator.records.workers import Binding, OwnJob, PoolView, Seat, WhyOwnJob, WorkerWait, WorkTelling
 from audiojob_types.contract import Device, FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import PhaseState, PhaseStatus
@@ -31,36 +31,47 @@ from audiojob_types.workers.order import MAX_ORDER_BYTES
 _TERMS_BYTES: Final = 8 * 1024  # of an order, besides what it tells
 
 
-def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | None:
-    """The phase, bound to a worker or waiting for one; None where it takes a Job of its own.
+def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | OwnJob | None:
+    """The phase, bound to a worker or waiting for one, or why it takes a Job of its own; None where it names no pool.
 
     Raises ``InvalidParameters`` or ``InvalidSpecError`` for what cannot be built.
     """
-    use = phase.worker_pool
-    pool = draft.observed.pools.get(use.name) if use is not None else None
-    if use is None or pool is None or pool.closed:
+    if (use := phase.worker_pool) is None:
         return None
+    if (pool := draft.observed.pools.get(use.name)) is None:
+        return OwnJob(phase.name, use.name, WhyOwnJob.NO_SUCH_POOL)
+    found = _request(draft, phase, pool, supply)
+    if isinstance(found, WhyOwnJob):
+        return OwnJob(phase.name, use.name, found)
     record = draft.phases[phase.name]
-    if record.pod_uid is not None and pool.most <= 1:
-        return None  # the next attempt must not go where the last one was, and there is no other worker
-    begun = _begun(draft, phase, pool, supply)
-    if begun is None:
-        return None
-    request = attempt_request(draft, phase, begun)
-    fits = len(phase_file(request).encode()) <= MAX_ORDER_BYTES - _TERMS_BYTES
-    if not fits or not is_suited(draft, phase, request, pool):
-        return None
     if draft.observed.queue_limits_gpus and supply.granted < pool.gpus:
         return _wait_for_queue(draft, phase, pool)
     if (seat := _free_seat(draft, record, pool)) is not None:
-        return _bind(draft, phase, request, seat)
+        return _bind(draft, phase, found, seat)
     since = record.worker_wait_start_time or draft.now
     until = since + timedelta(seconds=use.fallback_seconds)
     if draft.now >= until:
-        return None
+        return OwnJob(phase.name, use.name, WhyOwnJob.WAIT_EXPIRED)
     draft.worker_waits.append(WorkerWait(phase.name, pool.name, since))
     draft.block(Blocker(phase.name, Reason.WAITING_FOR_WORKER, _message(phase, pool), until))
     return updated(record, {"worker_wait_start_time": since})
+
+
+def _request(draft: Draft, phase: Phase, pool: PoolView, supply: GpuSupply) -> AttemptRequest | WhyOwnJob:
+    """What a worker of the pool would be told, or why none may do it."""
+    if pool.closed:
+        return WhyOwnJob.POOL_CLOSED
+    if draft.phases[phase.name].pod_uid is not None and pool.most <= 1:
+        return WhyOwnJob.NO_OTHER_WORKER  # the next attempt must not go where the last one was
+    begun = _begun(draft, phase, pool, supply)
+    if begun is None:
+        return WhyOwnJob.OTHER_DEVICE
+    request = attempt_request(draft, phase, begun)
+    if (why := unsuited(draft, phase, request, pool)) is not None:
+        return why
+    if len(phase_file(request).encode()) > MAX_ORDER_BYTES - _TERMS_BYTES:
+        return WhyOwnJob.ORDER_TOO_LONG
+    return request
 
 
 def _wait_for_queue(draft: Draft, phase: Phase, pool: PoolView) -> PhaseStatus:

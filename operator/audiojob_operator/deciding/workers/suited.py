@@ -10,7 +10,7 @@ from audiojob_operator.building.inputs import FROM_JOB
 from audiojob_operator.building.quantity import quantity_bytes
 from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.deciding.draft import Draft
-from audiojob_operator.records.workers import PoolView
+from audiojob_operator.records.workers import PoolView, WhyOwnJob
 from audiojob_types.contract import Device, PhaseInputFile
 from audiojob_types.descriptor import Served
 from audiojob_types.reasons import Reason
@@ -21,9 +21,9 @@ _CONTRACT: Final = 3  # of the first runners that workers are
 _PLAYED: Final = ("audio/", "video/", "image/", "application/octet-stream", "*/*")  # what a decoder may be given
 
 
-def is_suited(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
-    """Whether a worker of the pool may do the attempt."""
-    return all(rule(draft, phase, request, pool) for rule in _RULES)
+def unsuited(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> WhyOwnJob | None:
+    """Why no worker of the pool may do the attempt; None if each of them may."""
+    return next((why for why, rule in _RULES.items() if not rule(draft, phase, request, pool)), None)
 
 
 def _is_served(_draft: Draft, phase: Phase, _request: AttemptRequest, pool: PoolView) -> bool:
@@ -48,13 +48,16 @@ def _is_in_its_queue(_draft: Draft, _phase: Phase, request: AttemptRequest, pool
     return request.kueue_queue in (None, pool.kueue_local_queue)
 
 
-def _has_room(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
+def _has_the_memory(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
     """Not again where a worker had too little: an attempt that died for want of memory has a pod of its own."""
     record = draft.phases[phase.name]
     if record.pod_uid is not None and record.reason == Reason.OUT_OF_MEMORY:
         return False
-    scratch = quantity_bytes(phase.resources.scratch)
-    return request.memory_bytes <= pool.memory_bytes and scratch <= pool.scratch_bytes
+    return request.memory_bytes <= pool.memory_bytes
+
+
+def _has_the_scratch(_draft: Draft, phase: Phase, _request: AttemptRequest, pool: PoolView) -> bool:
+    return quantity_bytes(phase.resources.scratch) <= pool.scratch_bytes
 
 
 def _does_its_work(_draft: Draft, _phase: Phase, request: AttemptRequest, _pool: PoolView) -> bool:
@@ -88,12 +91,13 @@ def _is_ours(draft: Draft, phase: Phase, file: PhaseInputFile) -> bool:
 
 
 _Rule = Callable[[Draft, Phase, AttemptRequest, PoolView], bool]
-_RULES: Final[tuple[_Rule, ...]] = (
-    _is_served,
-    _has_todays_image,
-    _has_the_device,
-    _is_in_its_queue,
-    _has_room,
-    _does_its_work,
-    _is_trusted,
-)
+_RULES: Final[dict[WhyOwnJob, _Rule]] = {
+    WhyOwnJob.OTHER_TASK: _is_served,
+    WhyOwnJob.OTHER_IMAGE: _has_todays_image,
+    WhyOwnJob.OTHER_DEVICE: _has_the_device,
+    WhyOwnJob.OTHER_QUEUE: _is_in_its_queue,
+    WhyOwnJob.MORE_MEMORY: _has_the_memory,
+    WhyOwnJob.MORE_SCRATCH: _has_the_scratch,
+    WhyOwnJob.REUSE: _does_its_work,
+    WhyOwnJob.FOREIGN_INPUT: _is_trusted,
+}

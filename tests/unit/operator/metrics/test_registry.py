@@ -30,6 +30,7 @@ from audiojob_operator.metrics import known, table
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.errors import ReconcileError
 from audiojob_operator.records.admission import Backlog, Waiting
+from audiojob_operator.records.workers import PoolNumbers
 from audiojob_operator.watching.health import Degradation
 from audiojob_types.constants import RELEASE
 from audiojob_types.contract import Device
@@ -160,6 +161,7 @@ FROM_THE_START = {
     "a fault of ours": 'audiojob_operator_reconciles_total{result="fault"}',
     "a throttled write": 'audiojob_operator_writes_total{resource="audiojobs",result="429",verb="patch"}',
     "a missed event": "audiojob_operator_missed_events_total",
+    "a phase that no worker was free for": 'audiojob_operator_own_jobs_total{reason="WaitExpired"}',
     "a restart of kopf": "audiojob_operator_kopf_restarts_total",
 }
 
@@ -280,7 +282,7 @@ def everything_of(phase: str, device: str) -> list[Transition]:
     return [PhaseStarted(phase, device, 1.0), PhaseEnded(phase, device, 1.0), PhaseReused(phase)]
 
 
-def measured(metrics: Metrics, namespaces: int, queues: int, reasons: int = len(REASONS)) -> None:
+def measured(metrics: Metrics, namespaces: int, queues: int, pools: int, reasons: int = len(REASONS)) -> None:
     """The gauges, as a scrape finds them."""
     Degradation(metrics)
     unfinished = [state for state in State if state not in FINISHED_STATES]
@@ -289,6 +291,8 @@ def measured(metrics: Metrics, namespaces: int, queues: int, reasons: int = len(
     kinds = {f"nvidia.com/mig-{number}g": 1 for number in range(99)}
     metrics.show_gpus("nvidia.com/gpu", offered=kinds, held=kinds, wanted=kinds)
     metrics.show_unschedulable({})
+    pool = PoolNumbers(0, 1, 2, desired=3, most=4, waiting=5)
+    metrics.pools.show({("music", f"pool-{number}"): pool for number in range(pools)}, NOW)
     for number in range(namespaces):
         metrics.orphans.labels(f"namespace-{number}").set(0)
         for kind in ("jobs", "pods", "controllerrevisions", "configmaps"):
@@ -300,7 +304,7 @@ def test_the_built_in_pipelines_make_at_most_2_000_series(metrics: Metrics) -> N
     assert ("separate", "separate", "GPU") in places
     for pipeline, phase, device in places:
         metrics.record(pipeline, everything_of(phase, device))
-    measured(metrics, namespaces=5, queues=20, reasons=12)
+    measured(metrics, namespaces=5, queues=20, pools=10, reasons=12)
     assert len(lines(metrics)) <= 2_000
 
 
@@ -319,7 +323,7 @@ def test_whatever_happens_there_are_at_most_10_000_series(metrics: Metrics) -> N
     written = (CONTROLLERREVISIONS, JOBS, EVENTS, AUDIOJOBS)
     for verb, resource, result in product(("create", "patch", "delete"), written, statuses):
         metrics.writes.labels(verb, resource.plural, result).inc()
-    measured(metrics, namespaces=50, queues=10_000)
+    measured(metrics, namespaces=50, queues=10_000, pools=1_000)
     assert len(lines(metrics)) <= 10_000
 
 

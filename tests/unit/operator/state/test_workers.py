@@ -193,6 +193,8 @@ def test_who_waits_is_counted_in_order() -> None:
     assert told.view((NAMESPACE, "new")).ahead == 3
     told.book.waits_no_more(JOBS[0])
     assert (told.book.waiting(POOL), told.view(JOBS[2]).ahead) == (2, 1)
+    shown = told.book.numbers()[POOL]
+    assert (shown.waiting, shown.waits_since, shown.most) == (2, NOW + timedelta(seconds=1), 1)
     told.book.seen(JOBS[1], None)
     assert told.book.waiting(POOL) == 1, "one that is gone waits no more"
 
