@@ -97,7 +97,9 @@ class PoolReconciler:
         now = datetime.now(UTC)
         yields = self._yielding(key, facts, memory, now)
         plan = decide_pool(self._observe(key, facts, memory, wanted=yields.now))
-        memory.lacks = facts.gpu_resource if plan.lacks_gpus else ""
+        before, memory.lacks = memory.lacks, facts.gpu_resource if plan.lacks_gpus else ""
+        if before != memory.lacks:
+            self._caches.wake_pools()  # those that may give way, or need not any more
         # Before the first write: no phase is given to a worker that is about to go, and no GPU twice.
         self._caches.workers.retire(key, plan.retire)
         with self._gpus_for(facts, len(plan.create)) as made:

@@ -255,6 +255,8 @@ class Caches:
         cache = self.namespaces[key[0]]
         stored = cache.jobs.get(key)
         worker = observe_worker(stored, cache.pods_of(stored)) if stored is not None else None
+        if gpus_of(job) and (worker is None or worker.finished):
+            self.wake_pools()  # another one may wait for them
         before = book.worker_seen(pool, key[1], worker)
         pods = {each.pod.uid: each.pod for each in (before, worker) if each is not None and each.pod is not None}
         for uid, pod in pods.items():
@@ -264,6 +266,10 @@ class Caches:
 
     def no_room_found(self) -> None:
         """No node has room for a pod: idle workers may have to give way."""
+        self.wake_pools()
+
+    def wake_pools(self) -> None:
+        """What pools can have, or should leave to others, has changed."""
         for pool in self.workers.pools():
             self._listener.pool_changed(pool)
 

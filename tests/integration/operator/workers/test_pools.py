@@ -2,70 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import signal
+import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.operator.conftest import Object, Space
+from tests.integration.operator.conftest import Space, make_space
+from tests.integration.operator.workers.pools import Pool, live
+from tests.support.faults.proxy import FaultProxy, Strike, Write
 from tests.support.operator_process import OperatorProcess
 
-from audiojob_dev.rest import MERGE_PATCH
-from audiojob_types.constants import ANNOTATION_WORK, ANNOTATION_WORKER, API_VERSION
-
-RUNNING: Object = {
-    "phase": "Running",
-    "containerStatuses": [
-        {"name": name, "image": "test", "imageID": "", "ready": True, "restartCount": 0, "state": {"running": {}}}
-        for name in ("serve", "work")
-    ],
-}
-
-
-class Pool:
-    """A pool of a space, and its workers."""
-
-    def __init__(self, space: Space, **spec: object) -> None:
-        self._rest, self._space = space.rest, space
-        self._path = f"/apis/{API_VERSION}/namespaces/{space.namespace}/audioworkerpools"
-        body = {"apiVersion": API_VERSION, "kind": "AudioWorkerPool", "metadata": {"name": "warm"}}
-        self._rest.request("POST", self._path, {**body, "spec": {"tasks": ["Simulate"], **spec}})
-
-    def patch(self, **spec: object) -> None:
-        self._rest.request("PATCH", f"{self._path}/warm", {"spec": spec}, content_type=MERGE_PATCH)
-
-    def status(self) -> Object:
-        found: Object = self._rest.request("GET", f"{self._path}/warm").get("status", {})
-        return found
-
-    def numbers(self) -> list[int]:
-        return sorted(int(job["metadata"]["annotations"][ANNOTATION_WORKER]) for job in self._space.batch_jobs())
-
-    def orders(self) -> list[Object]:
-        return [json.loads(pod["metadata"]["annotations"][ANNOTATION_WORK]) for pod in self._space.pods()]
-
-    def readable(self) -> bool:
-        return all(pod["metadata"]["annotations"][ANNOTATION_WORK].startswith("{") for pod in self._space.pods())
-
-    def start_pods(self) -> None:
-        for pod in self._space.pods():
-            self._rest.request("PATCH", f"{_path(pod)}/status", {"status": RUNNING}, content_type=MERGE_PATCH)
-
-    def edit_order(self, text: str) -> None:
-        (pod,) = self._space.pods()
-        change = {"metadata": {"annotations": {ANNOTATION_WORK: text}}}
-        self._rest.request("PATCH", _path(pod), change, content_type=MERGE_PATCH)
-
-    def until(self, check: Callable[[], bool], what: str, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not check():
-            assert time.monotonic() < deadline, f"{what}: {self.status()} {self.numbers()} {self.orders()}"
-            time.sleep(0.05)
-
-
-def _path(pod: Object) -> str:
-    return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+from audiojob_dev.cluster.apiserver import LocalApiServer
+from audiojob_types.constants import LABEL_POOL
 
 
 @pytest.fixture
@@ -95,3 +46,102 @@ def test_the_life_of_a_pool(space: Space) -> None:
     pool.until(lambda: all(order["drain"] for order in pool.orders()), "a closed pool keeps none")
     pool.until(lambda: pool.status().get("desired") == 0, "and wants none")
     assert pool.status()["message"].startswith("The pool is closed")
+
+
+def _kind(write: Write) -> str:
+    parts = write.path.split("?")[0].split("/")
+    return f"{write.method} {next(each for each in ('status', 'jobs', 'pods') if each in parts)}"
+
+
+class Mortal:
+    """An operator that is killed after its first write, before it has the answer, the next one after its second, and so
+    on in turn. After each first one it would never get to a Job: the number of that is written first, and given once.
+    """
+
+    def __init__(self, space: Space, proxy: FaultProxy, folder: Path) -> None:
+        self._space, self._proxy = space, proxy
+        lease = {"AUDIOJOB_LEASE__NAME": space.namespace}
+        config = proxy.write_kubeconfig(folder / "config")
+        self.operator = OperatorProcess(config, [space.namespace], folder / "log", **lease)
+        self.created = Counter[str]()
+        self.lives = 0
+        self.after: set[str] = set()  # kinds of writes that were a life's last
+        self._arm()
+
+    def _arm(self) -> None:
+        number = 1 + self.lives % 2
+        self._proxy.begin(Strike(self._space.namespace, number, answered=False, act=self._kill))
+
+    def _kill(self) -> None:
+        self.operator.send(signal.SIGKILL)
+
+    def until(self, check: Callable[[], bool], what: str, pool: Pool) -> None:
+        """Live until it is so."""
+        deadline = time.monotonic() + 60
+        while not check():
+            assert time.monotonic() < deadline, f"{what}: {pool.status()} {pool.numbers()}{self.operator.story()}"
+            pool.play()
+            try:
+                assert self.operator.wait(0.05) == -signal.SIGKILL, self.operator.story()
+            except subprocess.TimeoutExpired:
+                continue
+            writes = self._proxy.record.writes_to(self._space.namespace)
+            self.created += Counter(each.name for each in writes if each.name and each.status == 201)
+            self.after |= {_kind(each) for each in writes[-1:]}
+            self.lives += 1
+            self._arm()
+            self.operator.start()
+
+
+def test_a_pool_lives_with_an_operator_that_is_killed_again_and_again_after_a_write(
+    space: Space, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    pool = Pool(space, minWorkers=1, maxWorkers=0)
+    mortal = Mortal(space, proxy, tmp_path)
+    most = 0
+
+    def up(*, numbers: int) -> bool:
+        nonlocal most
+        most = max(most, live(pool.jobs()))
+        return len(pool.numbers()) == 1 and pool.numbers()[0] >= numbers and pool.status().get("idle") == 1
+
+    with mortal.operator:
+        mortal.until(lambda: bool(pool.status().get("message")), "it is closed", pool)
+        assert pool.numbers() == []
+        assert pool.scale(2)["spec"]["replicas"] == 2
+        mortal.until(lambda: up(numbers=0), "an autoscaler opens it", pool)
+        assert pool.scale()["status"] == {"replicas": 1, "selector": f"{LABEL_POOL}=warm"}
+        assert len(pool.pods()) == 1
+        first = pool.numbers()[0]
+        pool.patch(resources={"memory": "256Mi"})
+        mortal.until(lambda: up(numbers=first + 1), "another one in the first one's place, which is gone", pool)
+        pool.scale(0)
+        mortal.until(lambda: pool.jobs() == [] and not pool.status().get("workers"), "it is closed again", pool)
+    assert set(mortal.created.values()) == {1}, "no worker is made twice"
+    assert len(mortal.created) == 2, "nor one too many: a number whose Job was not made yet stays unused"
+    assert most <= 2
+    assert mortal.after >= {"PATCH status", "POST jobs"}, "it was killed with a number taken, and with a Job made"
+
+
+def test_two_pools_share_a_gpu_and_none_has_it_for_itself(
+    controllers: LocalApiServer, kubeconfig: Path, tmp_path: Path
+) -> None:
+    space = make_space(controllers, device="GPU", workerPool={"name": "second"})
+    more = {"AUDIOJOB_LEASE__NAME": space.namespace, "AUDIOJOB_CAPACITY__GPUS": "1"}
+    pools = [Pool(space, name, device="GPU", minWorkers=number) for number, name in ((1, "first"), (0, "second"))]
+    most = 0
+
+    def at_work(name: str) -> bool:
+        nonlocal most
+        for pool in pools:
+            pool.play()
+        alive = [job for pool in pools for job in pool.jobs() if live([job])]
+        most = max(most, len(alive))
+        return any(job["metadata"]["labels"][LABEL_POOL] == name for job in alive)
+
+    with OperatorProcess(kubeconfig, [space.namespace], tmp_path / "log", **more) as operator:
+        pools[0].until(lambda: at_work("first") and pools[0].status().get("idle") == 1, "one stays without work")
+        space.submit("song")
+        space.until("song", lambda status: "waits for a worker" in str(status), "it waits", story=operator.story)
+        pools[1].until(lambda: at_work("second"), "the idle one goes for the other pool, though it would stay")
+    assert most == 1, "never two workers for one GPU"
