@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -29,12 +29,12 @@ from audiojob_operator.records.objects import Key, Object
 from audiojob_operator.records.settings import DecideSettings
 from audiojob_operator.records.workers import PoolFacts, Worker
 from audiojob_operator.state.caches import Caches
+from audiojob_operator.state.pace import Pace
 from audiojob_types.contract import Device
 from audiojob_types.workers.pool import AudioWorkerPoolStatus
 
 _log = logging.getLogger(__name__)
 
-_PAUSE_SECONDS: Final = 1.0  # between two writes of live numbers
 _FIRST_REST_SECONDS: Final = 5.0
 _LONGEST_REST_SECONDS: Final = 300.0
 _REFUSED_SECONDS: Final = 30.0
@@ -62,7 +62,7 @@ class _Memory:
     failures: int = 0
     rests_until: float = 0.0
     failure: str = ""
-    written: float = -_PAUSE_SECONDS
+    pace: Pace = field(default_factory=Pace)  # of the status, where live numbers alone have changed
     gpus_wanted_since: datetime | None = None
     lacks: str = ""  # the GPUs that phases wait for which have a worker of the pool in mind
 
@@ -221,7 +221,7 @@ class PoolReconciler:
         wanted = plan.status.model_copy(update={"phases_done": before.phases_done + done})
         if wanted == before:
             return None
-        pause = memory.written + _PAUSE_SECONDS - self._clock()
+        pause = memory.pace.take(self._clock())
         if pause > 0 and wanted.next_number == before.next_number:
             return pause
         try:
@@ -235,7 +235,6 @@ class PoolReconciler:
                 raise StaleError(f"pool {key[1]} has changed") from error
             raise
         memory.done -= done
-        memory.written = self._clock()
         self._caches.pools.put(written)
         return None
 

@@ -114,3 +114,20 @@ async def test_one_odd_object_keeps_no_other_from_its_status() -> None:
     reporter = StatusReporter(client, pipelines, wanted)
     assert not await reporter.report(), "it is tried again, at longer and longer intervals"
     assert reported.server.asked == [("vocals", None, "status")]
+
+
+async def test_numbers_that_change_all_the_time_are_written_now_and_then_and_the_newest_at_last() -> None:
+    reported, now, phases = Reported(), 0.0, ""
+    reporter = StatusReporter(
+        cast("KubeClient", reported.server),
+        reported.pipelines,
+        lambda *_: AudioPipelineStatus(observed_generation=4, phases=phases),
+        clock=lambda: now,
+    )
+    for number in range(60):
+        now, phases = float(number), f"download {number}"
+        assert await reporter.report()
+    assert len(reported.server.asked) == 16, "five at once, and one each five seconds"
+    now += 5
+    await reporter.report()
+    assert reported.known.status.phases == "download 59"
