@@ -12,7 +12,7 @@ from audiojob_dev.tools.floors import DEBIAN_FLOORS, PYTHON_FLOORS, too_old
 from audiojob_dev.tools.licenses import DEBIAN_PACKAGES
 from audiojob_dev.tools.versions import DEBIAN_SUITE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.beside_others]
 
 LISTING = (
     "import importlib.metadata as m, json; "

@@ -85,7 +85,7 @@ def used(root: Path, extra: str, distributions: Iterable[str]) -> dict[str, list
     """What the extra's packages import of these distributions: ``module`` and ``module:name``, by distribution."""
     of_module = {
         module: name.lower()
-        for module, names in importlib.metadata.packages_distributions().items()
+        for module, names in _distributions().items()
         for name in names
         if name.lower() in set(distributions) - _ONLY_HERE
     }
@@ -100,6 +100,12 @@ def used(root: Path, extra: str, distributions: Iterable[str]) -> dict[str, list
                 if distribution:
                     found[distribution].add(name)
     return {name: sorted(found[name]) for name in sorted(found)}
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Kept, because it takes a quarter of a second and each extra asks."""
+    return importlib.metadata.packages_distributions()
 
 
 @cache
