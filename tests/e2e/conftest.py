@@ -153,7 +153,8 @@ def product(
     tools.kubectl("-n", WITHOUT_CLAIM, "delete", "deployment/audiojob-files", "pvc/audiojob-store", "--wait=false")
     rest = EmbeddedCluster(cluster.paths).rest
     installed = Product(tools, rest, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
-    installed.apply(*pipelines(request.session.items))
+    if wanted := pipelines(request.session.items):
+        installed.apply(*wanted)
     yield installed
     tools.kubectl("delete", "audiojobs", "--all", "-A", "--wait=true", "--timeout=60s")
     tools.helm("-n", install.RELEASE_NAMESPACE, "uninstall", install.RELEASE, "--wait", "--timeout", "2m")
