@@ -47,6 +47,10 @@ class Workers:
             self._book.waits(key, wait.phase, wait.pool, wait.since)
         return True
 
+    def holds(self, key: Key) -> bool:
+        """Whether an earlier reconcile of the AudioJob has left a seat that it took: its last write has no answer."""
+        return self._book is not None and self._book.holds(key)
+
     def release(self, key: Key) -> None:
         """The reconcile is over: what it has taken is in the status, or nobody's."""
         if self._book is not None:

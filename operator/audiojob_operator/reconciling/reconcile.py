@@ -13,7 +13,13 @@ from audiojob_operator.deciding.transitions import phase_transitions, status_aft
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
 from audiojob_operator.reconciling.bound import without_seats
-from audiojob_operator.reconciling.errors import EarlyRefusedError, RefusedError, StatusRefusedError, UntoldError
+from audiojob_operator.reconciling.errors import (
+    EarlyRefusedError,
+    RefusedError,
+    StaleError,
+    StatusRefusedError,
+    UntoldError,
+)
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -52,6 +58,9 @@ class Reconciler:
 
     async def reconcile(self, key: Key, /) -> float | None:
         """Bring one AudioJob a step forward. Returns the seconds until it must be looked at again, if ever."""
+        if self._gatherer.workers.holds(key):  # nobody knows whether the status that binds a seat was written
+            await self._gatherer.read(key)
+            self._gatherer.workers.release(key)
         known = await self._gatherer.known(key)
         for orphan in self._gatherer.orphans(key, known.uid if known else None):
             metadata = orphan["metadata"]
@@ -80,8 +89,10 @@ class Reconciler:
             observed = await self._gatherer.observe(key, known, reservation.admission)
             try:
                 again = await self._step(key, known, observed, reservation)
-            finally:
+            except (StaleError, StatusRefusedError):
                 self._gatherer.workers.release(key)
+                raise
+            self._gatherer.workers.release(key)
             self._giving_up.decided(key, admitted=reservation.admission.admitted)
             return again
 

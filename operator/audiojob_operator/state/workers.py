@@ -171,6 +171,10 @@ class WorkerBook:
         self._holders[uid] = key
         return True
 
+    def holds(self, key: Key) -> bool:
+        """Whether a reconcile of the AudioJob has taken a seat and not released it."""
+        return key in self._holders.values()
+
     def release(self, key: Key) -> None:
         """The reconcile of an AudioJob has ended. Seats that it leaves are offered to those after it."""
         for uid in [uid for uid, holder in self._holders.items() if holder == key]:

@@ -13,6 +13,7 @@ from audiojob_kube.client import KubeClient
 from audiojob_operator.admission.admitter import Admitter
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.apply import Applier
+from audiojob_operator.reconciling.bound import Workers
 from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.giving_up import GivingUp
@@ -22,6 +23,7 @@ from audiojob_operator.records.objects import Key, Object
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.jobstore import Known
+from audiojob_operator.state.workers import WorkerBook
 
 MANY = 100
 
@@ -29,8 +31,9 @@ MANY = 100
 class NothingThere(Gatherer):
     """Every job is gone: a round over it writes nothing and waits for nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, book: WorkerBook | None = None) -> None:
         self.asked = 0
+        self.workers = Workers(cast("KubeClient", None), book)
 
     async def known(self, key: Key) -> Known | None:
         self.asked += 1
@@ -43,13 +46,18 @@ class NothingThere(Gatherer):
         return set()
 
 
-async def test_rounds_that_never_wait_leave_the_loop_to_others_in_between() -> None:
+def reconciler_of(gatherer: Gatherer) -> tuple[Reconciler, WorkQueue[Key], Metrics]:
     client = cast("KubeClient", None)
-    caches, queue, metrics, gatherer = Caches(client, (), Heard()), WorkQueue[Key](), Metrics(), NothingThere()
+    caches, queue, metrics = Caches(client, (), Heard()), WorkQueue[Key](), Metrics()
     admitter = Admitter(caches, Capacity(), lambda key, first: None)
     applier = Applier(client, caches, metrics, "test")
     giving_up = GivingUp(caches, admitter, applier, None)
-    reconciler = Reconciler(queue, gatherer, applier, admitter, giving_up, metrics)
+    return Reconciler(queue, gatherer, applier, admitter, giving_up, metrics), queue, metrics
+
+
+async def test_rounds_that_never_wait_leave_the_loop_to_others_in_between() -> None:
+    gatherer = NothingThere()
+    reconciler, queue, metrics = reconciler_of(gatherer)
     controller = Controller(queue, reconciler, metrics.reconciled)
     for number in range(MANY):
         queue.add((NAMESPACE, f"job-{number}"))
@@ -61,3 +69,28 @@ async def test_rounds_that_never_wait_leave_the_loop_to_others_in_between() -> N
         await eventually(lambda: gatherer.asked == MANY, "a round over each")
     finally:
         worker.cancel()
+
+
+class SeatHeld(NothingThere):
+    """The last reconcile took a seat, and its write of the status has no answer."""
+
+    def __init__(self) -> None:
+        super().__init__(cast("WorkerBook", self))
+        self.calls: list[str] = []
+
+    def holds(self, key: Key) -> bool:
+        return "release" not in self.calls
+
+    def release(self, key: Key) -> None:
+        self.calls.append("release")
+
+    async def read(self, key: Key) -> Known | None:
+        self.calls.append("read")
+        return None
+
+
+async def test_a_seat_of_a_write_without_an_answer_is_held_until_the_job_was_read_again() -> None:
+    gatherer = SeatHeld()
+    reconciler, _, _ = reconciler_of(gatherer)
+    await reconciler.reconcile((NAMESPACE, "song"))
+    assert gatherer.calls == ["read", "release"]

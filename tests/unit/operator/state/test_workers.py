@@ -127,8 +127,10 @@ def test_a_seat_is_held_by_one_and_then_bound() -> None:
     assert told.seats(JOBS[0]) == ["pod-0"], "a decision that is made again finds what it holds"
     assert told.seats(JOBS[1]) == []
     assert not told.book.hold(JOBS[1], binding)
+    assert [told.book.holds(key) for key in JOBS] == [True, False, False]
     told.book.seen(JOBS[0], audio_job(JOBS[0], "pod-0"))
     told.book.release(JOBS[0])
+    assert not told.book.holds(JOBS[0])
     assert told.book.taken("pod-0")
     assert told.view(JOBS[1]).busy == 1
     (bound,) = told.book.bound("pod-0")
