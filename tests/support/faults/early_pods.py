@@ -16,7 +16,7 @@ from audiojob_types.constants import ANNOTATION_INPUTS
 from audiojob_types.contract import ExitCode, PhaseInput, PhaseResult
 
 _WORK_SECONDS = 0.4
-_ENDED = ("Succeeded", "Failed")
+ENDED = ("Succeeded", "Failed")
 # What became of a phase or a job; numbers of attempts may differ, as one that began in vain keeps its own.
 _ENDS = ("state", "error", "failures", "disruptions", "outputs")
 
@@ -33,30 +33,33 @@ class EarlyPods(ManyPods):
 
     def _look(self) -> None:
         for pod in self._rest.request("GET", "/api/v1/pods")["items"]:
-            metadata = pod["metadata"]
-            if metadata["namespace"] not in self.namespaces:
+            if pod["metadata"]["namespace"] not in self.namespaces:
                 continue
             try:
-                if "deletionTimestamp" in metadata:
-                    self._stop_pod(pod)
-                    delete_pod(self._rest, pod)
-                elif pod["status"].get("phase") in _ENDED:
-                    continue
-                elif not pod["spec"].get("nodeName"):
-                    self._place(pod)
-                else:
-                    self._work(pod)
+                self._handle(pod)
             except RestError as error:
                 if error.status not in (404, 409, 422):  # else it was deleted meanwhile
                     raise
 
+    def _handle(self, pod: Object) -> None:
+        if "deletionTimestamp" in pod["metadata"]:
+            self._stop_pod(pod)
+            delete_pod(self._rest, pod)
+        elif pod["status"].get("phase") in ENDED:
+            pass
+        elif not pod["spec"].get("nodeName"):
+            self._place(pod)
+            self.seen[pod["metadata"]["name"]] = phase_of(pod)
+            set_pod_status(self._rest, pod, running())
+        else:
+            self._work(pod)
+
     def _place(self, pod: Object) -> None:
+        """Give it the node."""
         name, path = pod["metadata"]["name"], pods_path(pod["metadata"]["namespace"])
-        self.seen[name] = phase_of(pod)
         node = {"apiVersion": "v1", "kind": "Node", "name": "node-1"}
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": node}
         self._rest.request("POST", f"{path}/{name}/binding", binding)
-        set_pod_status(self._rest, pod, running())
 
     def _work(self, pod: Object) -> None:
         name, told = pod["metadata"]["name"], pod["metadata"]["annotations"].get(ANNOTATION_INPUTS)
@@ -93,6 +96,16 @@ def plain_end(end: Mapping[str, Any]) -> dict[str, Any]:
     """Of a job's masked end what does not depend on whether its pods began early."""
     phases = [{"name": one["name"], **_of(one)} for one in end.get("phases", ())]
     return {**_of(end), "phases": phases}
+
+
+def outcome(end: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a job's masked end what does not depend on what happened to workers."""
+    phases = [{name: one[name] for name in ("name", "state")} for one in end.get("phases", ())]
+    error = {"reason": end["error"]["reason"]} if "error" in end else {}
+    outputs = [
+        {name: one[name] for name in ("phase", "name", "sha256") if name in one} for one in end.get("outputs", ())
+    ]
+    return {"state": end.get("state"), "phases": phases, "outputs": outputs, **error}
 
 
 def _of(status: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What must hold of every run, whatever went wrong in it: I1 to I8 of docs/faults.md, as far as they need no store.
+"""What must hold of every run, whatever went wrong in it: I1 to I10 of docs/faults.md, as far as they need no store.
 
 Each check takes what a run left behind and returns sentences, one for each breach.
 """
@@ -17,6 +17,7 @@ from typing import Any
 from tests.integration.operator.conftest import Object, Space
 
 from audiojob_dev.rest import RestError
+from audiojob_types.constants import GPU_RESOURCE, LABEL_POOL
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import FINISHED_STATES
 
@@ -42,10 +43,15 @@ def masked_end(job: Object) -> Any:
 
 @dataclass
 class History:
-    """What was seen of one namespace while it worked. Looks happen in a thread while entered."""
+    """What was seen of one namespace while it worked. Looks happen in a thread while entered.
+
+    ``gpus`` is capacity.gpus, ``queue_gpus`` maxGPUs of the only queue; None is no limit.
+    """
 
     space: Space
     breaches: list[str] = field(default_factory=list)
+    gpus: int | None = None
+    queue_gpus: int | None = None
     manifests: dict[tuple[str, str], Any] = field(default_factory=dict)
     _last: dict[str, Object] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -69,6 +75,8 @@ class History:
             for job in jobs:
                 self.breaches += self.look(job)
             self.breaches += doubled(children, pods)
+            self.breaches += crowded(jobs)
+            self.breaches += too_many_gpus(jobs, pods, self.gpus, self.queue_gpus)
 
     def look(self, job: Object) -> list[str]:
         """I3 and I4 between two looks at one job: what was recorded stays, and nothing goes back."""
@@ -104,12 +112,69 @@ def doubled(children: Iterable[Object], pods: Iterable[Object]) -> list[str]:
     }
     live: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for child in children:
+        if LABEL_POOL in child["metadata"]["labels"]:
+            continue  # a worker's
         metadata, conditions = child["metadata"], child.get("status", {}).get("conditions", ())
         ended = any(one["type"] in _JOB_ENDS and one["status"] == "True" for one in conditions)
         if not ended and metadata["name"] not in over and "deletionTimestamp" not in metadata:
             labels = metadata["labels"]
             live[labels["audiojobs.dev/uid"], labels["audiojobs.dev/phase"]].append(metadata["name"])
     return [f"I2: live at once: {', '.join(names)}" for names in live.values() if len(names) > 1]
+
+
+def crowded(jobs: Iterable[Object]) -> list[str]:
+    """I9: no worker has two phases at work. ``jobs`` are one list of the API server's."""
+    at_work: defaultdict[str, list[str]] = defaultdict(list)
+    for job in jobs:
+        status = job.get("status", {})
+        for phase in status.get("phases", ()):
+            report = status.get("progress", {}).get(phase["name"], {})
+            begun = report.get("attempt") == phase.get("attempt") and report.get("begun") and not report.get("result")
+            if phase["state"] == "Running" and "podUID" in phase and begun:
+                at_work[phase["podUID"]].append(f"{job['metadata']['name']}/{phase['name']}")
+    return [f"I9: one worker has {', '.join(names)} at work" for names in at_work.values() if len(names) > 1]
+
+
+def too_many_gpus(
+    jobs: Iterable[Object], pods: Iterable[Object], most: int | None, most_in_queue: int | None
+) -> list[str]:
+    """I10: pods that have not ended hold no more GPUs than capacity.gpus, phases at work no more than maxGPUs."""
+    holders = {
+        pod["metadata"]["name"]: sum(_gpus(each) for each in pod["spec"]["containers"])
+        for pod in pods
+        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+    }
+    found = []
+    if most is not None and (held := sum(holders.values())) > most:
+        names = sorted(name for name, count in holders.items() if count)
+        found.append(f"I10: {held} GPUs of {most} are held by {', '.join(names)}")
+    used = sum(
+        phase["state"] == "Running" and phase.get("device") == "GPU"
+        for job in jobs
+        for phase in job.get("status", {}).get("phases", ())
+    )
+    if most_in_queue is not None and used > most_in_queue:
+        found.append(f"I10: {used} phases of the queue have GPUs, and maxGPUs is {most_in_queue}")
+    return found
+
+
+def _gpus(container: Object) -> int:
+    return int(container.get("resources", {}).get("limits", {}).get(GPU_RESOURCE, 0))
+
+
+def miscounted(jobs: Iterable[Object], reference: Mapping[str, Any], made: Mapping[tuple[str, str], int]) -> list[str]:
+    """I5 where workers are harmed: a phase has failed as often as in the undisturbed run, and as that was made to."""
+    found = []
+    for job in jobs:
+        name = job["metadata"]["name"]
+        wanted = {phase["name"]: phase.get("failures", 0) for phase in reference[name]["phases"]}
+        for phase in job["status"]["phases"]:
+            most = wanted[phase["name"]] + made.get((name, phase["name"]), 0)
+            if phase.get("failures", 0) > most:
+                found.append(
+                    f"I5: {name}/{phase['name']} failed {phase['failures']} times, and was made to {most} times"
+                )
+    return found
 
 
 def unfinished(jobs: Iterable[Object]) -> list[str]:

@@ -9,34 +9,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from tests.integration.operator.conftest import PHASES, Object, Space, make_pipeline, make_space
-from tests.support.faults import invariants
-from tests.support.faults.early_pods import EarlyPods, plain_end
-from tests.support.faults.plan import (
-    WRITES,
-    Act,
-    Answer,
-    Delay,
-    Drop,
-    Duplicate,
-    Expire,
-    Fault,
-    Freeze,
-    Lose,
-    Match,
-    Plan,
-    Reorder,
-    Rule,
-    StaleList,
-    Verb,
-    on,
-)
+from tests.support.faults import invariants, pools
+from tests.support.faults.early_pods import ENDED, EarlyPods, outcome, plain_end
+from tests.support.faults.plan import WRITES, Act
+from tests.support.faults.pool_pods import PoolPods
 from tests.support.faults.proxy import FaultProxy
+from tests.support.faults.random_faults import random_plan
 from tests.support.manypods import ManyPods
 from tests.support.operator_process import OperatorProcess
 from tests.support.podrunner import ended, running, succeed
@@ -50,6 +35,7 @@ from audiojob_types.contract import ExitCode, Outcome, PhaseInput, PhaseResult
 THREE_PHASES = ("one", "two", "three")
 # What becomes of a job is in its name; chains have three phases.
 KINDS = ("song", "chain", "once", "drained", "hopeless", "failing", "cancelled")
+WITH_POOLS = (*KINDS, "cards")
 DEADLINE_SECONDS = 75.0
 CLEAN_SECONDS = 60.0
 _SILENCE_SECONDS = 2  # of a frozen watch, before it is replaced
@@ -60,6 +46,27 @@ _QUICK_LEASE = {
     "AUDIOJOB_LEASE__RENEW_DEADLINE_SECONDS": "1.5",
     "AUDIOJOB_LEASE__RETRY_SECONDS": "0.3",
 }
+
+
+class Ground(StrEnum):
+    """What there is besides operators and Jobs whose pods end as soon as they are seen."""
+
+    PLAIN = "plain"
+    OVERLAP = "overlap"  # pods are put on a node and work for a moment, so that those of the next phases begin early
+    POOLS = "pools"  # and most phases are done by workers
+
+    def pods(self, space: Space, seed: int) -> ManyPods:
+        """Who plays them."""
+        namespaces = [space.namespace]
+        if self is Ground.POOLS:
+            return PoolPods(space.rest, namespaces, play, seed)
+        return (EarlyPods if self is Ground.OVERLAP else ManyPods)(space.rest, namespaces, play)
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The operator's."""
+        overlap = {"AUDIOJOB_OVERLAP__ENABLED": str(self is not Ground.PLAIN).lower()}
+        return overlap | (pools.SETTINGS if self is Ground.POOLS else {})
 
 
 def play(phase: PhaseInput, pod: Object) -> Object:
@@ -102,7 +109,8 @@ class Run:
     pods: ManyPods
     history: invariants.History
     kills: int = 0
-    overlap: bool = False
+    ground: Ground = Ground.PLAIN
+    mischief: list[str] = field(default_factory=list)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def kill(self) -> None:
@@ -125,7 +133,16 @@ class Run:
 
     def story(self) -> str:
         """Faults, and what the operators have logged last."""
-        return self.proxy.story() + "".join(operator.story() for operator in self.operators)
+        hurt = self.pods.hurt if isinstance(self.pods, PoolPods) else []
+        workers = "".join(f"\n{each}" for each in (*self.mischief, *map(str, hurt)))
+        return workers + self.proxy.story() + self._left() + "".join(operator.story() for operator in self.operators)
+
+    def _left(self) -> str:
+        """Jobs that have not ended, and pods that have not, with what they are told."""
+        jobs = [job for job in self.jobs() if invariants.unfinished([job])]
+        pods = [pod for pod in self.space.pods() if pod["status"].get("phase") not in ENDED]
+        told = [(pod["metadata"]["name"], pod["status"], pod["metadata"]["annotations"]) for pod in pods]
+        return "".join(f"\n{each}" for each in (*(job.get("status") for job in jobs), *told)) + "\n"
 
     def end(self) -> None:
         self._over.set()
@@ -160,18 +177,24 @@ def identity(number: int) -> str:
 
 
 @contextmanager
-def running_soak(server: LocalApiServer, folder: Path, operators: int = 1, *, overlap: bool = False) -> Iterator[Run]:
+def running_soak(
+    server: LocalApiServer, folder: Path, operators: int = 1, *, ground: Ground = Ground.PLAIN, seed: int | None = None
+) -> Iterator[Run]:
     """A namespace with its pipelines, operators of one Lease behind a proxy without faults yet, and who looks on.
 
-    ``overlap``: pods are put on a node and work for a moment, so that those of the next phases begin early.
+    Pools are as ``seed`` draws them.
     """
     space = make_space(server)
     make_pipeline_of_three(server, f"{space.namespace}-chain")
+    gpus = queue_gpus = None
+    if ground is Ground.POOLS:
+        gpus = pools.GPUS
+        queue_gpus = pools.make_pools(server, space, random.Random(f"pools of {seed}") if seed is not None else None)
     settings = {
         "AUDIOJOB_LEASE__NAME": space.namespace,
         "AUDIOJOB_SWEEP__ACTIVE_SECONDS": "5",
         "AUDIOJOB_WATCH__SILENCE_SECONDS": str(_SILENCE_SECONDS),
-        "AUDIOJOB_OVERLAP__ENABLED": str(overlap).lower(),
+        **ground.settings,
         **(_QUICK_LEASE if operators > 1 else {}),
     }
     with FaultProxy(server) as proxy:
@@ -187,13 +210,13 @@ def running_soak(server: LocalApiServer, folder: Path, operators: int = 1, *, ov
             for number in range(operators)
         ]
         with (
-            (EarlyPods if overlap else ManyPods)(server.rest, [space.namespace], play) as pods,
-            invariants.History(space) as history,
+            ground.pods(space, seed or 0) as pods,
+            invariants.History(space, gpus=gpus, queue_gpus=queue_gpus) as history,
             ExitStack() as started,
         ):
             for process in processes:
                 started.enter_context(process)
-            run = Run(space, proxy, processes, pods, history, overlap=overlap)
+            run = Run(space, proxy, processes, pods, history, ground=ground)
             supervisors = [
                 threading.Thread(target=run.supervise, args=[process], name="supervisor", daemon=True)
                 for process in processes
@@ -220,75 +243,33 @@ def make_pipeline_of_three(server: LocalApiServer, name: str) -> None:
 
 def submit(run: Run, kinds: list[str]) -> None:
     for kind in kinds:
-        pipeline = {"pipeline": f"{run.space.namespace}-chain"} if kind == "chain" else {}
+        pipeline = {"pipeline": f"{run.space.namespace}-{kind}"} if kind in ("chain", "cards") else {}
         run.space.submit(kind, **pipeline)
 
 
-def reference_run(server: LocalApiServer, folder: Path, *, overlap: bool = False) -> dict[str, Any]:
+def reference_run(server: LocalApiServer, folder: Path, *, ground: Ground = Ground.PLAIN) -> dict[str, Any]:
     """The end of each kind of job when nothing goes wrong, masked."""
-    with running_soak(server, folder, overlap=overlap) as run:
-        submit(run, list(KINDS))
+    with running_soak(server, folder, ground=ground) as run:
+        submit(run, list(WITH_POOLS if ground is Ground.POOLS else KINDS))
         wait_until("the end of the undisturbed jobs", run.all_ended, seconds=DEADLINE_SECONDS)
-        assert not run.history.breaches, run.history.breaches
+        breaches = [*run.history.breaches, *of_workers(run)]
+        assert not breaches, breaches
         early = any("earlyAttempt" in phase for job in run.jobs() for phase in job["status"]["phases"])
-        assert early == overlap, "pods begin early where they may"
-        return ends_of(run.jobs(), overlap=overlap)
+        # Beside workers one begins early only where a worker takes its time.
+        assert ground is Ground.POOLS or early == (ground is Ground.OVERLAP), "pods begin early where they may"
+        assert not isinstance(run.pods, PoolPods) or run.pods.done > len(WITH_POOLS), "workers do phases"
+        return ends_of(run.jobs(), ground=ground)
 
 
-def ends_of(jobs: Iterable[Object], *, overlap: bool) -> dict[str, Any]:
+def ends_of(jobs: Iterable[Object], *, ground: Ground) -> dict[str, Any]:
     """How each job ended, masked."""
     ends = {job["metadata"]["name"]: invariants.masked_end(job) for job in jobs}
-    return {name: plain_end(end) for name, end in ends.items()} if overlap else ends
+    return {name: plain_end(end) for name, end in ends.items()} if ground is not Ground.PLAIN else ends
 
 
-# ---------------------------------------------------------------- faults
-
-
-def random_plan(seed: int, namespace: str, kill: Act) -> Plan:
-    """Three to seven rules; none of them lasts for ever, so that every run can end."""
-    chance = random.Random(seed)
-    rules = [_rule(chance, namespace) for _ in range(chance.randint(3, 6))]
-    writes = Match(WRITES, namespace=namespace)
-    rules += [Rule(writes, kill, skip=chance.randint(0, 25), count=1) for _ in range(chance.randint(0, 2))]
-    return Plan(tuple(rules), seed)
-
-
-def _rule(chance: random.Random, namespace: str) -> Rule:
-    kind = chance.choice(["write", "write", "read", "watch", "watch", "list"])
-    if kind == "write":
-        match = on(*WRITES, namespace=namespace)
-        answers: tuple[int, ...] = (409, 429, 500, 503, 504)
-        if chance.random() < 0.3:  # the patch's own tests answer 422 too: read again, decide again
-            match = on(Verb.PATCH, namespace=namespace, resource="audiojobs", subresource="status")
-            answers = (409, 422)
-        made = _call_fault(chance, answers)
-        return Rule(match, made, count=chance.randint(1, 12), probability=chance.uniform(0.05, 0.5))
-    if kind == "read":
-        made = _call_fault(chance, (429, 500, 503, 504))
-        return Rule(on(Verb.GET, Verb.LIST), made, count=chance.randint(1, 8), probability=chance.uniform(0.05, 0.4))
-    if kind == "list":
-        return Rule(on(Verb.LIST), StaleList(), count=chance.randint(1, 10), probability=chance.uniform(0.2, 1.0))
-    faults: list[Fault] = [
-        Duplicate(chance.uniform(0.1, 1.0)),
-        Reorder(chance.uniform(0.1, 0.6)),
-        Freeze(chance.randint(0, 6)),
-        Expire(chance.randint(0, 6)),
-        Drop(),
-        Answer(410),
-    ]
-    resource = chance.choice(["", "audiojobs", "jobs", "pods"])
-    return Rule(on(Verb.WATCH, resource=resource), chance.choice(faults), count=chance.randint(1, 4), probability=0.7)
-
-
-def _call_fault(chance: random.Random, statuses: tuple[int, ...]) -> Fault:
-    status = chance.choice(statuses)
-    faults: list[Fault] = [
-        Drop(),
-        Lose(),
-        Delay(chance.uniform(0.1, 1.0)),
-        Answer(status, retry_after=1 if status == 429 else None),
-    ]
-    return chance.choice(faults)
+def of_workers(run: Run) -> list[str]:
+    """What was at work twice."""
+    return run.pods.breaches if isinstance(run.pods, PoolPods) else []
 
 
 # ---------------------------------------------------------------- a run
@@ -301,18 +282,23 @@ def soak_run(
     reference: Mapping[str, Any],
     operators: int = 1,
     *,
-    overlap: bool = False,
+    ground: Ground = Ground.PLAIN,
 ) -> Result:
     """Two to four jobs under the faults of ``seed``; what broke an invariant is in the result."""
     began = time.monotonic()
     chance = random.Random(f"jobs of {seed}")
-    kinds = chance.sample(KINDS, chance.randint(2, 4))
-    with running_soak(server, folder, operators, overlap=overlap) as run:
+    with_pools = ground is Ground.POOLS
+    kinds = chance.sample(WITH_POOLS if with_pools else KINDS, chance.randint(2, 4))
+    with running_soak(server, folder, operators, ground=ground, seed=seed) as run:
         run.proxy.begin(plan=random_plan(seed, run.space.namespace, Act(run.kill)))
         submit(run, kinds)
-        for pause in (chance.uniform(0, 4) for _ in range(chance.randint(0, 2))):
-            time.sleep(pause)
-            run.kill()
+        with pools.Mischief(run.space, run.pods, seed) if isinstance(run.pods, PoolPods) else nullcontext() as mischief:
+            for pause in (chance.uniform(0, 4) for _ in range(chance.randint(0, 2))):
+                time.sleep(pause)
+                run.kill()
+            if mischief is not None:
+                run.mischief = mischief.story
+                mischief.wait()
         breaches = _judge(run, reference)
         record = run.proxy.record
         story = f"jobs {kinds}{run.story()}" if breaches else ""
@@ -327,7 +313,7 @@ def _judge(run: Run, reference: Mapping[str, Any]) -> list[str]:
     try:
         wait_until("the end of all jobs", run.all_ended, seconds=DEADLINE_SECONDS)
     except DevError:
-        return [*invariants.unfinished(run.jobs()), *run.history.breaches]
+        return [*invariants.unfinished(run.jobs()), *run.history.breaches, *of_workers(run)]
     jobs, record = run.jobs(), run.proxy.record
     attempts = Counter((one.job, one.phase, one.attempt) for one in run.pods.of(space.namespace))
     created = Counter(w.name for w in record.writes if w.path.endswith("/jobs") and w.status == 201)
@@ -336,18 +322,30 @@ def _judge(run: Run, reference: Mapping[str, Any]) -> list[str]:
     events = None if any(call.resource == "events" for call, _ in record.faults) else space.events()
     breaches = [
         *run.history.breaches,
+        *of_workers(run),
         *invariants.repeated(created, attempts),
-        *invariants.strange_ends(ends_of(jobs, overlap=run.overlap), reference),
+        *_ends(run, jobs, reference),
         *invariants.storms(writes, len(attempts)),
         *invariants.unexplained(jobs, events),
     ]
     return breaches + _clean_up(run)
 
 
+def _ends(run: Run, jobs: list[Object], reference: Mapping[str, Any]) -> list[str]:
+    ends = ends_of(jobs, ground=run.ground)
+    if not isinstance(run.pods, PoolPods):
+        return invariants.strange_ends(ends, reference)
+    wanted = {name: outcome(reference[name]) for name in ends}
+    found = invariants.strange_ends({name: outcome(end) for name, end in ends.items()}, wanted)
+    return found + invariants.miscounted(jobs, reference, run.pods.counted)
+
+
 def _clean_up(run: Run) -> list[str]:
     """I7, without faults."""
     space = run.space
     run.proxy.follow()
+    if run.ground is Ground.POOLS:
+        pools.remove_pools(space)
     space.rest.request("DELETE", space.jobs_path, {"propagationPolicy": "Background"})
 
     def clean() -> bool:
@@ -360,4 +358,4 @@ def _clean_up(run: Run) -> list[str]:
     return []
 
 
-__all__ = ["PHASES", "Result", "random_plan", "reference_run", "soak_run"]
+__all__ = ["PHASES", "Ground", "Result", "random_plan", "reference_run", "soak_run"]

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from tests.integration.operator.conftest import Space
 from tests.support.faults import invariants
-from tests.support.faults.soak import ends_of
+from tests.support.faults.soak import Ground, ends_of
 
 Object = dict[str, Any]
 
@@ -55,7 +55,7 @@ REFERENCE = {"song": invariants.masked_end(DONE)}
         pytest.param(invariants.repeated(Counter(a=2), Counter()), id="I2: a Job created twice"),
         pytest.param(invariants.repeated(Counter(), Counter({("song", "one", 1): 2})), id="I2: two pods of an attempt"),
         pytest.param(
-            invariants.strange_ends(ends_of([job(percent=99)], overlap=False), REFERENCE), id="I5: another end"
+            invariants.strange_ends(ends_of([job(percent=99)], ground=Ground.PLAIN), REFERENCE), id="I5: another end"
         ),
         pytest.param(invariants.storms(81, 2), id="I6: too many writes"),
         pytest.param(invariants.leftovers([child("a")], []), id="I7: a Job left behind"),
@@ -82,7 +82,7 @@ def test_a_breach_is_found(breaches: list[str]) -> None:
             invariants.doubled([child("a"), child("b", conditions=COMPLETE), child("c")], [pod("a", "Failed")]), id="I2"
         ),
         pytest.param(invariants.repeated(Counter(a=1), Counter({("song", "one", 1): 1})), id="I2: created once"),
-        pytest.param(invariants.strange_ends(ends_of([DONE], overlap=False), REFERENCE), id="I5"),
+        pytest.param(invariants.strange_ends(ends_of([DONE], ground=Ground.PLAIN), REFERENCE), id="I5"),
         pytest.param(invariants.storms(80, 2), id="I6"),
         pytest.param(invariants.leftovers([], []), id="I7"),
         pytest.param(invariants.unexplained([DONE, FAILED], [EVENT]), id="I8"),
