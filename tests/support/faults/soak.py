@@ -247,17 +247,27 @@ def submit(run: Run, kinds: list[str]) -> None:
         run.space.submit(kind, **pipeline)
 
 
-def reference_run(server: LocalApiServer, folder: Path, *, ground: Ground = Ground.PLAIN) -> dict[str, Any]:
-    """The end of each kind of job when nothing goes wrong, masked."""
+def kinds_of(seed: int, ground: Ground) -> list[str]:
+    """What the run of that seed submits."""
+    chance = random.Random(f"jobs of {seed}")
+    return chance.sample(WITH_POOLS if ground is Ground.POOLS else KINDS, chance.randint(2, 4))
+
+
+def reference_run(
+    server: LocalApiServer, folder: Path, *, ground: Ground = Ground.PLAIN, seed: int | None = None
+) -> dict[str, Any]:
+    """The end of each kind of job when nothing goes wrong, masked; ``seed``: only of those of its run."""
+    kinds = list(WITH_POOLS if ground is Ground.POOLS else KINDS) if seed is None else kinds_of(seed, ground)
     with running_soak(server, folder, ground=ground) as run:
-        submit(run, list(WITH_POOLS if ground is Ground.POOLS else KINDS))
+        submit(run, kinds)
         wait_until("the end of the undisturbed jobs", run.all_ended, seconds=DEADLINE_SECONDS)
         breaches = [*run.history.breaches, *of_workers(run)]
         assert not breaches, breaches
-        early = any("earlyAttempt" in phase for job in run.jobs() for phase in job["status"]["phases"])
-        # Beside workers one begins early only where a worker takes its time.
-        assert ground is Ground.POOLS or early == (ground is Ground.OVERLAP), "pods begin early where they may"
-        assert not isinstance(run.pods, PoolPods) or run.pods.done > len(WITH_POOLS), "workers do phases"
+        if seed is None:
+            early = any("earlyAttempt" in phase for job in run.jobs() for phase in job["status"]["phases"])
+            # Beside workers one begins early only where a worker takes its time.
+            assert ground is Ground.POOLS or early == (ground is Ground.OVERLAP), "pods begin early where they may"
+            assert not isinstance(run.pods, PoolPods) or run.pods.done > len(kinds), "workers do phases"
         return ends_of(run.jobs(), ground=ground)
 
 
@@ -286,9 +296,8 @@ def soak_run(
 ) -> Result:
     """Two to four jobs under the faults of ``seed``; what broke an invariant is in the result."""
     began = time.monotonic()
-    chance = random.Random(f"jobs of {seed}")
-    with_pools = ground is Ground.POOLS
-    kinds = chance.sample(WITH_POOLS if with_pools else KINDS, chance.randint(2, 4))
+    chance = random.Random(f"pauses of {seed}")
+    kinds = kinds_of(seed, ground)
     with running_soak(server, folder, operators, ground=ground, seed=seed) as run:
         run.proxy.begin(plan=random_plan(seed, run.space.namespace, Act(run.kill)))
         submit(run, kinds)
