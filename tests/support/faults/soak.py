@@ -217,10 +217,7 @@ def running_soak(
             for process in processes:
                 started.enter_context(process)
             run = Run(space, proxy, processes, pods, history, ground=ground)
-            supervisors = [
-                threading.Thread(target=run.supervise, args=[process], name="supervisor", daemon=True)
-                for process in processes
-            ]
+            supervisors = [threading.Thread(target=run.supervise, args=[each], daemon=True) for each in processes]
             for supervisor in supervisors:
                 supervisor.start()
             try:
