@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 import yaml
@@ -52,12 +53,16 @@ def test_the_rule_file_has_every_number_and_no_placeholder() -> None:
     assert not any("${" in str(rule) for rule in rules)
 
 
+@pytest.fixture(scope="module")
+def rules() -> dict[str | None, Any]:
+    """Those of the template, by their alerts."""
+    groups = yaml.safe_load(rulefile.template())["groups"]
+    return {rule.get("alert"): rule for group in groups for rule in group["rules"]}
+
+
 @alerts
-def test_what_changes_with_time_stands_in_annotations(alert: Alert) -> None:
+def test_what_changes_with_time_stands_in_annotations(alert: Alert, rules: dict[str | None, Any]) -> None:
     """A label with a value in it makes another alert of each evaluation, and none lasts."""
-    rules = {
-        rule.get("alert"): rule for group in yaml.safe_load(rulefile.template())["groups"] for rule in group["rules"]
-    }
     assert rules[alert.full_name]["labels"] == {"severity": alert.severity, "namespace": "${namespace}"}
 
 
