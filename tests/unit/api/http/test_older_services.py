@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend, MemoryFiles
 
 from audiojob_api.app import create_app
 from audiojob_api.settings import ApiSettings
+from audiojob_types.documents.scenes import SceneList
 
 PAGE = (Path(__file__).parents[4] / "docs/older-services.md").read_text(encoding="utf-8")
 SECTIONS = {
@@ -105,3 +107,77 @@ def test_what_a_pod_wrote_of_a_score_is_not_believed(client: TestClient) -> None
     assert client.get("/api/v1/scores/plain/metadata").json() == {"parts": [], "instruments": []}
     old: Any = client.get("/api/v1/scores/plain/metadata?format=v1-compat").json()
     assert old == {"tempo": None, "key_signature": None, "time_signature": None}
+
+
+# ---------------------------------------------------------------- a client that is moved with an adapter
+
+OLD_CREATE = """
+```sh
+curl -X POST http://localhost:8012/api/v1/jobs/ -H 'Content-Type: application/json' -d '{
+    "video_request": {"script_id": "test-123", "user_id": "user-456", "title": "My First Video",
+      "script_content": "This is a test video script.", "language": "en-US", "platform": "youtube", "duration": 15,
+      "voice_provider": "azure"},
+    "priority": 5}'
+curl http://localhost:8012/api/v1/jobs/JOB
+curl 'http://localhost:8012/api/v1/jobs/?user_id=user-456&page=1&page_size=20'
+curl http://localhost:8012/api/v1/jobs/stats/counts
+curl -X DELETE http://localhost:8012/api/v1/jobs/JOB
+```
+"""
+"""The commands with which the video service's own page explained it."""
+
+
+class Adapter:
+    """The video service's addresses, by what the page has and one line for each call."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.client = client
+        found: dict[str, Any] = {}
+        (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+        exec(code, found)
+        self.page = SimpleNamespace(**found)
+
+    def answer(self, words: list[str], job: str) -> Any:
+        method, address, _, body = request_of(words)
+        path = address.replace("JOB", job).partition("/api/v1/jobs")[2]
+        if path == "/stats/counts":
+            return self.page.counts(self._all())
+        if path.startswith("/?"):
+            return {"jobs": self._all(), "page": 1, "page_size": 20}
+        sent = self.page.wanted(json.loads(body)) if body else None
+        answer = self.client.request(method, f"/api/v1/jobs{path.rstrip('/')}?format=v1-compat", json=sent)
+        assert answer.status_code in (200, 201, 202), answer.text
+        return self.page.told(answer.json())
+
+    def _all(self) -> list[Any]:
+        items = self.client.get("/api/v1/jobs?format=v1-compat&limit=20").json()["items"]
+        return [self.page.told(item) for item in items if item["type"] == "video"]
+
+
+def test_the_video_services_own_commands_work_through_the_pages_adapter(
+    client: TestClient, backend: MemoryBackend
+) -> None:
+    adapter = Adapter(client)
+    create, poll, listing, counting, cancel = commands(OLD_CREATE, "curl")
+    made = adapter.answer(create, "")
+    assert (made["status"], made["progress"], made["error"]) == ("pending", 0.0, None)
+    name = made["job_id"]
+    spec = backend.objects[name]["spec"]
+    assert (spec["pipeline"], spec["priority"], spec["parameters"]) == (
+        "video", 5, {"compose": {"platform": "YouTube"}},
+    )  # fmt: skip
+    texts = {each["name"]: each["text"] for each in spec["inputs"]}
+    assert texts["script"] == "This is a test video script."
+    assert SceneList.model_validate_json(texts["scenes"]).title == "My First Video"
+    other = adapter.answer(create, "")["job_id"]
+    for state, word in {"Running": "processing", "Succeeded": "success", "Failed": "failure"}.items():
+        backend.put(other, state=state)
+        assert adapter.answer(poll, other)["status"] == word
+    assert {job["job_id"]: job["status"] for job in adapter.answer(listing, "")["jobs"]} == {
+        name: "pending", other: "failure",
+    }  # fmt: skip
+    assert adapter.answer(counting, "") == {
+        "pending": 1, "processing": 0, "success": 0, "failure": 1, "cancelled": 0, "total": 2,
+    }  # fmt: skip
+    assert adapter.answer(cancel, name)["job_id"] == name
+    assert backend.objects[name]["spec"]["cancel"] is True
