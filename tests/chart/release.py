@@ -43,6 +43,10 @@ class Installed:
         ]  # no kubelet runs their Jobs
         return self.helm.run("upgrade", RELEASE, str(CHART), *flags, *arguments, values=values)
 
+    def rollback(self) -> None:
+        """To the revision before."""
+        self.helm.run("rollback", RELEASE, "-n", self.system, "--kubeconfig", str(self.server.kubeconfig), "--no-hooks")
+
     def uninstall(self) -> None:
         self.helm.run("uninstall", RELEASE, "-n", self.system, "--kubeconfig", str(self.server.kubeconfig))
 

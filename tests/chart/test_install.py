@@ -222,6 +222,9 @@ def test_the_example_ingress_leads_to_the_service_of_the_api(installed: Installe
 
 def test_music_outlives_the_release_and_is_found_again(installed: Installed) -> None:
     before = installed.claim()["metadata"]["uid"]
+    path = f"/api/v1/namespaces/{installed.music}/persistentvolumeclaims/audiojob-store"
+    bound = {"spec": {"volumeName": "a-volume", "storageClassName": "fast"}}  # which nobody does on a server alone
+    installed.server.rest.request("PATCH", path, bound, content_type="application/merge-patch+json")
     installed.uninstall()
     kept = installed.claim()
     assert kept["metadata"]["uid"] == before
@@ -231,4 +234,7 @@ def test_music_outlives_the_release_and_is_found_again(installed: Installed) -> 
             "GET", f"/apis/apps/v1/namespaces/{installed.system}/deployments/audiojob-operator"
         )
     installed.upgrade("--install")
-    assert installed.claim()["metadata"]["uid"] == before
+    installed.upgrade()
+    installed.rollback()
+    found = installed.claim()
+    assert (found["metadata"]["uid"], found["spec"]["volumeName"]) == (before, "a-volume")
