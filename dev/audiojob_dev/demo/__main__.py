@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +23,7 @@ from rich.table import Table
 from audiojob_dev.demo import install, karaoke, models, music, request, sheetmusic
 from audiojob_dev.demo.store import Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
-from audiojob_dev.demo.view import human_bytes, human_seconds, phase_seconds, stems_of
+from audiojob_dev.demo.view import human_bytes, human_seconds, phase_cost, stems_of
 from audiojob_dev.demo.watch import follow
 from audiojob_dev.errors import DevError
 from audiojob_dev.paths import paths_from_environment, repository
@@ -76,7 +76,7 @@ def separate(console: Console) -> None:
         console.print(f"  {piece.name}, {human_bytes(piece.stat().st_size)}, from Debian's package {music.PACKAGE}")
     with music_source(cluster, piece, images["runner"]) as source:
         with timings.part(console, "helm install"):
-            install_chart(cluster, images, source.cidr, console)
+            install_chart(cluster, images, source.cidr, console, models.WORKER_VALUES)
             models.fill(cluster, NAMESPACE, images["runner"])
         with timings.part(console, "AudioJob by kubectl apply"):
             first = request.apply_example(cluster, NAMESPACE, source.url)
@@ -87,6 +87,7 @@ def separate(console: Console) -> None:
         with timings.part(console, "The same by curl to the API"):
             second = request.post_to_api(cluster, NAMESPACE, source.url, console)
             show_stems(finish(cluster, second, console), store, console)
+    show_listed(cluster, "awp", console)
     show_end(cluster, first, timings, console)
 
 
@@ -133,10 +134,16 @@ PIPELINES: Final[Mapping[str, Callable[[Console], None]]] = {
 }
 
 
-def install_chart(cluster: Cluster, images: dict[str, str], cidr: str | None, console: Console) -> None:
-    """Install the chart for the demo's namespace; jobs may fetch from ``cidr``."""
+def install_chart(
+    cluster: Cluster,
+    images: dict[str, str],
+    cidr: str | None,
+    console: Console,
+    further: Mapping[str, Any] | None = None,
+) -> None:
+    """Install the chart for the demo's namespace; jobs may fetch from ``cidr``. ``further``: values by dotted key."""
     install.ensure_namespace(cluster, NAMESPACE)
-    others = {**models.CHART_VALUES, **install.monitoring(cluster)}
+    others = {**models.CHART_VALUES, **install.monitoring(cluster), **(further or {})}
     install.install(cluster, [NAMESPACE], images, cidr, others)
     console.print(cluster.helm("-n", install.RELEASE_NAMESPACE, "list").rstrip(), markup=False)
 
@@ -219,16 +226,20 @@ def show_stems(job: AudioJob, store: Store, console: Console) -> None:
         "For voices and instruments name htdemucs (docs/models.md).",
         style="dim",
     )
-    spent = "  ".join(f"{phase.name} {phase_seconds(phase):.1f} s" for phase in job.status.phases)
-    console.print(f"  {spent}", style="dim")
+    console.print(f"  {'  '.join(map(phase_cost, job.status.phases))}", style="dim", soft_wrap=True)
 
 
 def show_end(cluster: Cluster, name: str, timings: Timings, console: Console) -> None:
     """All jobs, how long each part took, and what to try next."""
-    console.print(f"\n[bold]kubectl get aj -n {NAMESPACE}[/bold]")
-    console.print(cluster.kubectl("-n", NAMESPACE, "get", "audiojobs").rstrip(), markup=False)
+    show_listed(cluster, "aj", console)
     show_timings(timings, console)
     show_next_steps(cluster, name, console)
+
+
+def show_listed(cluster: Cluster, kind: str, console: Console) -> None:
+    """What ``kubectl get`` says of all resources of a kind."""
+    console.print(f"\n[bold]kubectl get {kind} -n {NAMESPACE}[/bold]")
+    console.print(cluster.kubectl("-n", NAMESPACE, "get", kind).rstrip(), markup=False, soft_wrap=True)
 
 
 def show_timings(timings: Timings, console: Console) -> None:

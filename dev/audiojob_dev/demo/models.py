@@ -1,9 +1,10 @@
-"""The models volume of the demo's namespace, filled with the small trained model that comes with the tests."""
+"""The small trained model that comes with the tests: in the models volume, and loaded by a pool of one worker."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, Final
 
 from audiojob_dev.demo.store import folder_of, restricted_pod
 from audiojob_dev.demo.tools import Cluster, wait_until
@@ -12,6 +13,24 @@ from audiojob_types.constants import MODELS_CLAIM
 
 MODEL = "audiojob_proof"
 CHART_VALUES = {"models.enabled": True, "models.size": "100Mi"}
+POOL = "demo"
+_USE = {"name": POOL, "fallbackSeconds": 60}
+# The worker stays, and does for all jobs what needs no network.
+WORKER_VALUES: Final[dict[str, Any]] = {
+    "workerPools": [
+        {
+            "name": POOL,
+            "tasks": ["Normalize", "Separate"],
+            # Normalize decodes what was downloaded. Nobody but the demo has files in its namespace (docs/workers.md).
+            "trust": "AnyInput",
+            "preload": {"models": [MODEL]},
+            # As much memory as a pod of Separate; less CPU is asked for, since it is there beside Download's.
+            "resources": {"cpu": "500m", "memory": "4Gi", "scratch": "8Gi"},
+            "minWorkers": 1,
+        }
+    ],
+    "pipelines.workerPools": {"normalize": _USE, "separate": _USE},
+}
 _FILLER = "audiojob-model-filler"
 _FILES = repository() / "tests" / "data" / "models"
 

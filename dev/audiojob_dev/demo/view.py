@@ -50,6 +50,12 @@ def phase_seconds(phase: PhaseStatus) -> float:
     return (phase.completion_time - phase.start_time).total_seconds()
 
 
+def phase_cost(phase: PhaseStatus) -> str:
+    """What a phase took, and of which worker, if it had one."""
+    by = f" by worker {phase.job_name}" if phase.pod_uid is not None else ""
+    return f"{phase.name} {phase_seconds(phase):.1f} s{by}"
+
+
 def stems_of(manifest: dict[str, Any]) -> list[Stem]:
     """The files of a published manifest."""
     return [
