@@ -69,9 +69,9 @@ def _pipeline() -> Object:
     }
 
 
-def audiojob(name: str) -> Object:
-    """A job of the benchmark's pipeline. Its name stays below 30 characters, so that its Jobs' names begin with it."""
-    return {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": name}, "spec": {"pipeline": PIPELINE}}
+def audiojob(name: str, pipeline: str = PIPELINE) -> Object:
+    """A job of that pipeline. Its name stays below 30 characters, so that its Jobs' names begin with it."""
+    return {"apiVersion": API_VERSION, "kind": "AudioJob", "metadata": {"name": name}, "spec": {"pipeline": pipeline}}
 
 
 def open_client(cluster: SimulatedCluster) -> AiohttpKubeClient:

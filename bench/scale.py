@@ -1,5 +1,5 @@
 """Many AudioJobs at once over the same Jobs made by a script: ``python bench/scale.py [--jobs N] [--raw-first]
-[--overlap PAIRS]``.
+[--overlap PAIRS | --pool PAIRS]``.
 
 A: N two-phase AudioJobs, created as fast as one client can, run to their end by the real operator.
 B: the operator's own two Job manifests, N times, uid and owner stripped: all first Jobs are created at once, and each
@@ -7,6 +7,8 @@ B: the operator's own two Job manifests, N times, uid and owner stripped: all fi
 
 Both on one control plane in one run; its pods live on kwok nodes and do nothing: they take a second to start and one to
 end, so that kwok writes each status once. In between everything is deleted.
+With --pool: by turns, A by the workers of a pool that waits for them, and B. kwok runs the workers' pods, and a process
+reports for them under the chart's policy (bench/workers/played.py).
 The operator does not run during B. Wall time is from the first create to the end of the last.
 """
 
@@ -30,6 +32,7 @@ from bench import audit
 from bench.audit import Span
 from bench.harness import (
     PHASES,
+    PIPELINE,
     USER_AGENT,
     Object,
     audiojob,
@@ -49,6 +52,8 @@ from bench.harness import (
 )
 from bench.phases import fresh, raw_manifests
 from bench.product import NAMESPACE
+from bench.workers import simulated
+from tests.support.operator_process import OperatorProcess
 
 from audiojob_dev.cluster.kwok import SimulatedCluster
 from audiojob_kube.client import AiohttpKubeClient
@@ -115,7 +120,7 @@ class Remaining:
                 raise TimeoutError(f"{len(self.names)} have not ended, among them {sorted(self.names)[:3]}")
 
 
-async def run_audiojobs(client: AiohttpKubeClient, names: list[str]) -> float:
+async def run_audiojobs(client: AiohttpKubeClient, names: list[str], pipeline: str = PIPELINE) -> float:
     """Create all and wait until all have succeeded; wall seconds."""
     left = Remaining(set(names))
     version = await version_of(client, AUDIOJOBS, NAMESPACE)
@@ -127,7 +132,7 @@ async def run_audiojobs(client: AiohttpKubeClient, names: list[str]) -> float:
     watching = asyncio.create_task(watch())
     try:
         start = time.monotonic()
-        await in_parallel([client.create(AUDIOJOBS, audiojob(name), NAMESPACE) for name in names])
+        await in_parallel([client.create(AUDIOJOBS, audiojob(name, pipeline), NAMESPACE) for name in names])
         await left.wait(watching)
         return time.monotonic() - start
     finally:
@@ -173,7 +178,7 @@ class Benchmark:
 
     def __init__(self, cluster: SimulatedCluster, jobs: int, log: Path) -> None:
         self._cluster = cluster
-        self._jobs = jobs
+        self.jobs = jobs
         self._operators = {
             overlap: operator_process(cluster, NAMESPACE, log, AUDIOJOB_OVERLAP__ENABLED=str(overlap).lower())
             for overlap in (False, True)
@@ -203,25 +208,30 @@ class Benchmark:
 
     def ours(self, *, overlap: bool) -> Ours:
         """A."""
-        operator = self._operators[overlap]
-        names = [f"bench-{number}" for number in range(self._jobs)]
+        with self._operators[overlap]:
+            return asyncio.run(self._measure(self._operators[overlap], PIPELINE))
 
-        async def run() -> Ours:
-            client = open_client(self._cluster)
-            try:
-                await run_audiojobs(client, ["first"])  # now the operator's caches and its Lease are there
-                before, offset, cpu = usage(operator.pid), self._offset(), plane_cpu(self._cluster)
-                made = reconciles(self._log)
-                wall = await run_audiojobs(client, names)
-                side = self._side(wall, cpu, offset)
-                after, made = usage(operator.pid), reconciles(self._log) - made
-                paced = await self._run_paced(client)
-            finally:
-                await client.aclose()
-            return Ours(side, paced, after.cpu_seconds - before.cpu_seconds, made, after.peak_mebibytes)
+    def pooled(self) -> tuple[Ours, float]:
+        """A, by a pool's workers, and the CPU seconds of the process that plays them."""
+        with self._operators[True], simulated.workers_played(self._cluster, NAMESPACE) as played:
+            before = usage(played).cpu_seconds
+            ours = asyncio.run(self._measure(self._operators[True], simulated.PIPELINE))
+            return ours, usage(played).cpu_seconds - before
 
-        with operator:
-            return asyncio.run(run())
+    async def _measure(self, operator: OperatorProcess, pipeline: str) -> Ours:
+        names = [f"bench-{number}" for number in range(self.jobs)]
+        client = open_client(self._cluster)
+        try:
+            await run_audiojobs(client, ["first"], pipeline)  # now the operator's caches and its Lease are there
+            before, offset, cpu = usage(operator.pid), self._offset(), plane_cpu(self._cluster)
+            made = reconciles(self._log)
+            wall = await run_audiojobs(client, names, pipeline)
+            side = self._side(wall, cpu, offset)
+            after, made = usage(operator.pid), reconciles(self._log) - made
+            paced = await self._run_paced(client) if pipeline == PIPELINE else Span(0, 0)
+        finally:
+            await client.aclose()
+        return Ours(side, paced, after.cpu_seconds - before.cpu_seconds, made, after.peak_mebibytes)
 
     async def _run_paced(self, client: AiohttpKubeClient) -> Span:
         """A few more, one after the other on a control plane that has nothing else to do."""
@@ -238,7 +248,7 @@ class Benchmark:
         async def run() -> float:
             client = open_client(self._cluster)
             try:
-                return await run_raw(client, manifests, reference, self._jobs)
+                return await run_raw(client, manifests, reference, self.jobs)
             finally:
                 await client.aclose()
 
@@ -319,12 +329,44 @@ def compare_overlap(cluster: SimulatedCluster, benchmark: Benchmark, pairs: int)
     print(f"median ratio {statistics.median(ratios):.3f} (aim: at most 1.02)")
 
 
+def compare_pool(
+    cluster: SimulatedCluster, benchmark: Benchmark, raw_of: tuple[list[Object], Object], pairs: int
+) -> None:
+    """Print how many jobs a second workers do, and a script that makes the same Jobs."""
+    ratios, jobs = [], benchmark.jobs
+    for number in range(pairs):
+        walls = {}
+        for pooled in (True, False) if number % 2 == 0 else (False, True):
+            if pooled:
+                ours, played = benchmark.pooled()
+                side = ours.side
+                print(
+                    f"operator {ours.operator_cpu_seconds:.1f} CPU s, {ours.reconciles / jobs:.1f} reconciles a job;",
+                    end=" ",
+                )
+                print(f"who plays the workers {played:.1f} CPU s")
+                if number == 0:
+                    print("\n".join(writes_table(cluster.audit_log, jobs, {"pool": (NAMESPACE, side.audited)})))
+            else:
+                side = benchmark.raw(*raw_of)
+            walls[pooled] = side.wall_seconds
+            print({name: round(seconds, 1) for name, seconds in side.cpu.items()}, flush=True)
+            clear(cluster, NAMESPACE if pooled else RAW_NAMESPACE)
+        ratios.append(walls[False] / walls[True])
+        print(
+            f"pool {jobs / walls[True]:.1f} jobs/s   raw {jobs / walls[False]:.1f} jobs/s   ratio {ratios[-1]:.2f}",
+            flush=True,
+        )
+    print(f"median ratio {statistics.median(ratios):.2f} (at least 1.5, aim 2)")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--jobs", type=int, default=2_000)
     parser.add_argument(
         "--overlap", type=int, metavar="PAIRS", help="only A, by turns with overlapped start and without"
     )
+    parser.add_argument("--pool", type=int, metavar="PAIRS", help="by turns a pool's workers, and B")
     parser.add_argument("--raw-first", action="store_true", help="measure B before A")
     log = Path(tempfile.gettempdir()) / "audiojob-bench-operator.log"
     parser.add_argument("--log", type=Path, default=log, help="where the operator's log is written")
@@ -336,6 +378,9 @@ def main() -> None:
         manifests, reference = benchmark.warm_up()
         if arguments.overlap:
             compare_overlap(cluster, benchmark, arguments.overlap)
+            return
+        if arguments.pool:
+            compare_pool(cluster, benchmark, (manifests, reference), arguments.pool)
             return
         if arguments.raw_first:
             raw = benchmark.raw(manifests, reference)

@@ -26,7 +26,14 @@ from audiojob_dev.rest import MERGE_PATCH
 from audiojob_dev.tools import binaries
 from audiojob_dev.tools.processes import Program
 from audiojob_dev.tools.versions import KWOK
-from audiojob_types.constants import ANNOTATION_INPUTS, LABEL_ATTEMPT, LABEL_PHASE, LABEL_UID, MANIFEST_NAME
+from audiojob_types.constants import (
+    ANNOTATION_INPUTS,
+    LABEL_ATTEMPT,
+    LABEL_PHASE,
+    LABEL_POOL,
+    LABEL_UID,
+    MANIFEST_NAME,
+)
 from audiojob_types.contract import ManifestRef, Outcome, OutputRef, PhaseResult
 from audiojob_types.progress import PhaseUsage
 
@@ -98,7 +105,8 @@ phase: Running
 def pod_stages(*, start_milliseconds: int = 0, run_milliseconds: int = 0, message: str | None = None) -> list[Object]:
     """A scheduled pod runs after `start_milliseconds`, succeeds `run_milliseconds` later, and stops when deleted.
 
-    `message` is a Go template of its result. One that began before its inputs were there runs until it is told them.
+    `message` is a Go template of its result. One that began before its inputs were there runs until it is told them,
+    and a worker's until it is deleted.
     Two status writes for each pod; a real kubelet makes four. Without delays kwok repeats the first where an event from
     before it comes after it, the more the busier the machine is.
     """
@@ -106,11 +114,12 @@ def pod_stages(*, start_milliseconds: int = 0, run_milliseconds: int = 0, messag
     is_new = {"key": ".status.podIP", "operator": "DoesNotExist"}
     runs = {"key": ".status.phase", "operator": "In", "values": ["Running"]}
     has_inputs = {"key": f'.metadata.annotations["{ANNOTATION_INPUTS}"]', "operator": "NotIn", "values": [""]}
+    of_job = {"key": f'.metadata.labels["{LABEL_POOL}"]', "operator": "DoesNotExist"}
     is_deleted = {"key": ".metadata.deletionTimestamp", "operator": "Exists"}
     has_not_ended = {"key": ".status.phase", "operator": "In", "values": ["Pending", "Running"]}
     has_ended = {"key": ".status.phase", "operator": "In", "values": ["Succeeded", "Failed"]}
     ends = _ended(0, "Completed", "Succeeded", message or result_template())
-    complete = _stage("pod-complete", "Pod", [lives, runs, has_inputs], {"statusTemplate": ends})
+    complete = _stage("pod-complete", "Pod", [lives, runs, has_inputs, of_job], {"statusTemplate": ends})
     complete["spec"]["delay"] = {"durationMilliseconds": run_milliseconds}
     run = _stage("pod-run", "Pod", [lives, is_new], {"statusTemplate": _RUNNING})
     run["spec"]["delay"] = {"durationMilliseconds": start_milliseconds}
