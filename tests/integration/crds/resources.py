@@ -46,6 +46,11 @@ class Resources:
         body = {"apiVersion": API_VERSION, "kind": "AudioQueue", "metadata": {"name": name}, "spec": spec}
         return self.send("POST", f"{BASE}/namespaces/{self.namespace}/audioqueues?dryRun=All&{STRICT}", body)
 
+    def try_pool(self, spec: dict[str, Any], name: str = "warm") -> Answer:
+        """What creating this AudioWorkerPool would answer; nothing is stored."""
+        body = {"apiVersion": API_VERSION, "kind": "AudioWorkerPool", "metadata": {"name": name}, "spec": spec}
+        return self.send("POST", f"{BASE}/namespaces/{self.namespace}/audioworkerpools?dryRun=All&{STRICT}", body)
+
     def create_job(self, spec: dict[str, Any]) -> str:
         """Create an AudioJob and return its name."""
         name = f"song-{uuid.uuid4().hex[:8]}"
