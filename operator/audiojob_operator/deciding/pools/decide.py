@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from audiojob_operator.building.pools.worker import order_text, work_terms, worker_labels
@@ -22,6 +22,7 @@ FIRST_SECONDS: Final = 300.0
 """The same of its first phase: it may still load libraries and networks."""
 SETTLED_SECONDS: Final = 0.5
 """So long after its phase ended a worker is left alone: what it is told next replaces what it was told."""
+_NO_POD_AFTER: Final = timedelta(seconds=30)
 _MOST_AT_ONCE: Final = 10  # Jobs made in one go
 _LOOK_SECONDS: Final = 15.0  # while something is in the way that nobody tells
 
@@ -276,6 +277,8 @@ def _message(seen: PoolObserved, live: Sequence[Worker], desired: int) -> str:
     for worker in live:
         if worker.pod is not None and worker.pod.trouble:
             return clip(f"Worker {worker.job_name} cannot start: {worker.pod.trouble}")
+        if worker.pod is None and seen.now - worker.created > _NO_POD_AFTER:
+            return _without_pod(seen, worker)
     if seen.clock < seen.rests_until:
         return clip(f"Workers end before they have done anything; the next one is made later. {seen.failure}")
     if _lacks_gpus(seen, live, desired):
@@ -283,6 +286,16 @@ def _message(seen: PoolObserved, live: Sequence[Worker], desired: int) -> str:
     if _yields(seen):
         return "Idle workers end, as others wait for what they hold."
     return ""
+
+
+def _without_pod(seen: PoolObserved, worker: Worker) -> str:
+    """A Job that has no pod looks like one that starts, and nobody else tells why."""
+    if (queue := seen.facts.pool.spec.kueue_local_queue) is not None:
+        return clip(f"Worker {worker.job_name} waits for Kueue: LocalQueue {queue} has not admitted its Job.")
+    return clip(
+        f"Worker {worker.job_name} gets no pod: a quota of the namespace may be full. Its events tell more: "
+        f"kubectl describe job {worker.job_name} -n {seen.facts.pool.metadata.namespace}"
+    )
 
 
 def _requeue(seen: PoolObserved, live: Sequence[Worker], desired: int, *, later: bool) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -194,3 +195,19 @@ def test_why_a_worker_does_not_start_is_told() -> None:
     plan = decide(facts(), worker(facts(), phase="Pending", serve=NO_IMAGE, work=NO_IMAGE))
     assert plan.status.message is not None
     assert "cannot start: The image runner cannot be pulled" in plan.status.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds", "words"),
+    [
+        pytest.param({}, 30, "", id="it has just been made"),
+        pytest.param({}, 31, "gets no pod: a quota of the namespace may be full", id="a full quota"),
+        pytest.param({"kueueLocalQueue": "lq"}, 31, "waits for Kueue: LocalQueue lq", id="Kueue has no room"),
+    ],
+)
+def test_a_worker_that_gets_no_pod_is_told_of(spec: dict[str, Any], seconds: int, words: str) -> None:
+    pool = facts(**spec)
+    seen = PoolObserved(pool, (worker(pool, started=False),), NOW + timedelta(seconds=seconds), waiting=1)
+    message = decide_pool(seen).status.message or ""
+    assert words in message
+    assert bool(message) is bool(words)
