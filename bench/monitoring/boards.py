@@ -37,7 +37,7 @@ from audiojob_dev.paths import paths_from_environment, repository
 from audiojob_dev.progress import Progress
 from audiojob_kube.client import AiohttpKubeClient
 from audiojob_kube.errors import AlreadyExists
-from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOQUEUES, PODS, Resource
+from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOQUEUES, AUDIOWORKERPOOLS, PODS, Resource
 from audiojob_types.constants import API_VERSION, LABEL_JOB
 
 SMALL = {"cpu": "50m", "memory": "128Mi", "scratch": "64Mi"}
@@ -60,6 +60,7 @@ PIPELINES: dict[str, list[Object]] = {
     "boards-memory": [simulate("hungry", resources={**SMALL, "memory": "128Mi", "memoryCap": "512Mi"})],
     "boards-large": [simulate("large", resources={**SMALL, "cpu": "64"})],
     "boards-reuse": [simulate("same", reuse="Allowed")],
+    "boards-worker": [simulate("warm", workerPool={"name": "boards", "fallbackSeconds": 10})],
 }
 
 
@@ -90,6 +91,7 @@ SITUATIONS = (
     Situation("cancelled", "boards-two", {"durationMilliseconds": 60_000}, cancelled=True),
     Situation("evicted", "boards-two", {"durationMilliseconds": 6_000}, evicted=True),
     Situation("no-room", "boards-large", cancelled=True),
+    *(Situation(f"worker-{number}", "boards-worker", {"durationMilliseconds": 8_000}) for number in range(3)),
     Situation("held-1", "boards-two", {"durationMilliseconds": 20_000}, {"queueName": "boards-narrow"}),
     Situation("held-2", "boards-two", {"durationMilliseconds": 1_000}, {"queueName": "boards-narrow"}),
 )
@@ -101,6 +103,8 @@ async def prepare(client: AiohttpKubeClient) -> None:
         await ensure(client, AUDIOPIPELINES, {"metadata": {"name": name}, "spec": {"phases": phases}})
     narrow = {"metadata": {"name": "boards-narrow", "namespace": NAMESPACE}, "spec": {"maxRunning": 1}}
     await ensure(client, AUDIOQUEUES, narrow)
+    pool = {"tasks": ["Simulate"], "maxWorkers": 1, "resources": SMALL}
+    await ensure(client, AUDIOWORKERPOOLS, {"metadata": {"name": "boards", "namespace": NAMESPACE}, "spec": pool})
 
 
 async def ensure(client: AiohttpKubeClient, resource: Resource, body: Object) -> None:

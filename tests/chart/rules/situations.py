@@ -81,6 +81,16 @@ def _without_room(values: str) -> Series:
     return {'audiojob_operator_unschedulable_pods{device="GPU"}': values}
 
 
+def _pool(waiting: str, idle: str, busy: str = "0x240") -> Series:
+    name, place = "audiojob_operator_pool", 'job_namespace="music",pool="gpu"'
+    return {
+        f"{name}_waiting_phases{{{place}}}": waiting,
+        f'{name}_workers{{{place},state="starting"}}': "1x240",
+        f'{name}_workers{{{place},state="idle"}}': idle,
+        f'{name}_workers{{{place},state="busy"}}': busy,
+    }
+
+
 def _refused(values: str) -> Series:
     return {'audiojob_operator_refused_writes_total{resource="audiojobs"}': values}
 
@@ -160,6 +170,12 @@ _WORK: Final = (
     _quiet("VolumeMissing", "pods start", 15, LEADS, _jobs("Running", "PodStarting")),
     _fires("Unschedulable", "a pod has no room", 25, LEADS, _without_room("1x240")),
     _quiet("Unschedulable", "all have", 25, LEADS, _without_room("0x240")),
+    _fires("NoWorkers", "none starts", 20, LEADS, _pool("3x240", "0x240")),
+    _fires("NoWorkers", "phases give up, and others come", 30, LEADS, _pool("1x4 0x1 1x4 0x1 1x240", "0x240")),
+    _quiet("NoWorkers", "all are busy", 20, LEADS, _pool("3x240", "0x240", "2x240")),
+    _quiet("NoWorkers", "the first starts after ten minutes", 20, LEADS, _pool("3x240", "0x9 1x240")),
+    _quiet("NoWorkers", "nobody waits", 20, LEADS, _pool("0x240", "0x240")),
+    _quiet("NoWorkers", "as a former leader knew it", 20, STANDS_BY, _pool("3x240", "0x240")),
     _fires("WaitLong", "nine of ten phases wait more than an hour", 100, _waits("0+1x240", "0+10x240")),
     _quiet("WaitLong", "all wait less", 100, _waits("0+10x240", "0+10x240")),
     _fires(

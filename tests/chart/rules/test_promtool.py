@@ -49,7 +49,7 @@ def promtool() -> Path:
 def run(promtool: Path, *arguments: str | Path) -> str:
     """What promtool says; an assertion fails with it where it is not content."""
     command = [str(promtool), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

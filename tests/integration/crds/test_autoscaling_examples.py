@@ -49,8 +49,9 @@ def test_an_example_is_valid(server: LocalApiServer, example: Path) -> None:
     assert len(told.splitlines()) == len(list(yaml.safe_load_all(example.read_text(encoding="utf-8"))))
 
 
-def test_row_23_without_prometheus_keda_keeps_the_replicas_that_there_are() -> None:
-    file = repository() / "examples" / "autoscaling" / "keda-headroom.yaml"
+@pytest.mark.parametrize("name", ["keda-headroom.yaml", "keda-workers.yaml"])
+def test_row_23_without_prometheus_keda_keeps_the_replicas_that_there_are(name: str) -> None:
+    file = repository() / "examples" / "autoscaling" / name
     objects = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
     (spec,) = [each["spec"] for each in objects if each["kind"] == "ScaledObject"]
     assert spec["fallback"]["behavior"] == "currentReplicas"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from audiojob_dev.monitoring.model import Alert, Threshold
-from audiojob_dev.monitoring.promql import any_of, total
+from audiojob_dev.monitoring.promql import any_of, longest, total
 from audiojob_dev.monitoring.words import GPU_TROUBLE, SITE_TROUBLE, USERS, WAITS_BY_DESIGN
 from audiojob_types.reasons import Reason
 
@@ -34,6 +34,10 @@ _ENDED: Final = (
 _FELL_BACK: Final = 'sum(increase(audiojob_operator_fallbacks_total{reason!="NoGpuOffered"}[1h]))'
 _FELL_BACK_AT_ONCE: Final = 'sum(increase(audiojob_operator_fallbacks_total{reason="GpuWaitExpired"}[1h]))'
 _ON_GPU: Final = '(sum(increase(audiojob_operator_phase_wait_seconds_count{device="GPU"}[1h])) or vector(0))'
+
+_POOL: Final = ("job_namespace", "pool")
+_WAITED: Final = longest("max_over_time(audiojob_operator_pool_waiting_phases[5m])", *_POOL)
+_AT_WORK: Final = total('max_over_time(audiojob_operator_pool_workers{state=~"idle|busy"}[5m])', *_POOL)
 
 _STUCK: Final = (
     Alert(
@@ -68,6 +72,14 @@ _STUCK: Final = (
         "No node has room for pods of phases.",
         "{{ $value }} pods for {{ $labels.device }} phases wait for room.",
         (Threshold("unschedulablePods", 0, "Pods that no node has room for."),),
+    ),
+    Alert(
+        "NoWorkers",
+        "warning",
+        "15m",
+        f"{_WAITED} > 0 unless {_AT_WORK} > 0",
+        "Phases wait for workers of a pool that has none.",
+        "Phases wait for pool {{ $labels.pool }} in {{ $labels.job_namespace }}, and none of its workers has started.",
     ),
     Alert(
         "WaitLong",

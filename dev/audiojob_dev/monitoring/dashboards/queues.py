@@ -13,6 +13,8 @@ _LIMITED: Final = (
 )
 _OF_QUEUE: Final = ("job_namespace", "queue", "device")
 _QUEUE: Final = "{{job_namespace}}/{{queue}} {{device}}"
+_OF_POOL: Final = ("job_namespace", "pool")
+_POOL: Final = "{{job_namespace}}/{{pool}}"
 _WAIT_BY: Final = (
     "histogram_quantile(0.9, sum by (le, {by}) (rate(audiojob_operator_phase_wait_seconds_bucket[$__rate_interval])))"
 )
@@ -90,9 +92,73 @@ _WAITS: Final = Row(
     ),
 )
 
+_POOLS: Final = Row(
+    "Worker pools",
+    (
+        Panel(
+            "Phases that wait for workers",
+            "By job namespace and pool.",
+            "short",
+            (Query(total("audiojob_operator_pool_waiting_phases", *_OF_POOL), _POOL),),
+            stacked=True,
+        ),
+        Panel(
+            "Oldest wait for a worker",
+            "How long the first of them has waited. After fallbackSeconds it takes a Job of its own.",
+            "s",
+            (Query(longest("audiojob_operator_pool_oldest_wait_seconds", *_OF_POOL), _POOL),),
+        ),
+        Panel(
+            "Workers",
+            "Workers that live, by what they do.",
+            "short",
+            (Query(total("audiojob_operator_pool_workers", *_OF_POOL, "state"), f"{_POOL} {{{{state}}}}"),),
+            stacked=True,
+        ),
+    ),
+)
+
+_SERVED: Final = Row(
+    "What workers do",
+    (
+        Panel(
+            "Workers wanted and allowed",
+            "How many the pool should have now, and maxWorkers.",
+            "short",
+            (
+                Query(total("audiojob_operator_pool_desired_workers", *_OF_POOL), f"{_POOL} wanted"),
+                Query(total("audiojob_operator_pool_max_workers", *_OF_POOL), f"{_POOL} allowed"),
+            ),
+        ),
+        Panel(
+            "Phases done by workers",
+            "Per hour, by pool.",
+            "short",
+            (
+                Query(
+                    "3600 * sum by (job_namespace, pool) (rate(audiojob_operator_pool_phases_total[$__rate_interval]))",
+                    _POOL,
+                ),
+            ),
+        ),
+        Panel(
+            "Jobs in place of workers",
+            "Per hour: attempts that got a Job of their own though their phase names a pool. Words of docs/workers.md.",
+            "short",
+            (
+                Query(
+                    "3600 * sum by (reason) (rate(audiojob_operator_own_jobs_total[$__rate_interval]))",
+                    "{{reason}}",
+                ),
+            ),
+            stacked=True,
+        ),
+    ),
+)
+
 QUEUES: Final = Dashboard(
     "audiojob-queues",
     "audiojob / Queues",
     "Who waits, where, for what, and how long.",
-    (_QUEUES, _REASONS, _WAITS),
+    (_QUEUES, _REASONS, _WAITS, _POOLS, _SERVED),
 )

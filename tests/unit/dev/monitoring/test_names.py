@@ -51,6 +51,13 @@ def of_panels() -> Iterator[Used]:
                 yield Used(f"{dashboard.uid}: {panel.title}", query.expr, query.legend)
 
 
+def of_examples() -> Iterator[Used]:
+    for file in sorted((repository() / "examples" / "autoscaling").glob("keda-*.yaml")):
+        for each in yaml.safe_load_all(file.read_text(encoding="utf-8")):
+            for trigger in each["spec"]["triggers"] if each["kind"] == "ScaledObject" else ():
+                yield Used(file.name, trigger["metadata"]["query"])
+
+
 def of_runbooks() -> Iterator[Used]:
     for page in sorted(RUNBOOKS.glob("*.md")):
         for block in re.findall(r"```promql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
@@ -58,7 +65,7 @@ def of_runbooks() -> Iterator[Used]:
                 yield Used(page.stem, line)
 
 
-USED = [*of_rules(), *of_panels(), *of_runbooks()]
+USED = [*of_rules(), *of_panels(), *of_examples(), *of_runbooks()]
 RECORDED = [(each.name, grouped_by(each.query) - {"le"}) for each in RECORDINGS]
 NAMES = known(DESCRIBED, RECORDED)
 ASKED = {selector.name for used in USED for selector in selectors(used.query)}
