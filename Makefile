@@ -69,6 +69,11 @@ fuzz-api: venv ## Send the API what its OpenAPI document allows, and what it doe
 media-matrix: venv ## Try every container with every oddity through the media tasks (two minutes; in `make test`: one of each oddity)
 	@MEDIA_MATRIX=all $(PYTEST) tests/integration/runner/tasks/media/matrix -n $(JOBS) --dist load $(ARGS)
 
+.PHONY: bucket
+bucket: venv ## Send a song through a bucket on the embedded cluster (two minutes, root; not in `make test`)
+	@$(DEV) prepare
+	@$(PYTEST) tests/e2e/api/bucket.py $(ARGS)
+
 .PHONY: lint
 lint: venv ## Check style, formatting, types and the direction of imports
 	@$(VENV)/bin/ruff check .

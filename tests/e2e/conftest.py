@@ -141,15 +141,7 @@ def product(
     before = cluster_objects(tools)
     for name in (NAMESPACE, WITHOUT_CLAIM, UNPREPARED):
         install.ensure_namespace(tools, name)
-    others: dict[str, Any] = {
-        # Of images that tests give the operator past the chart: an earlier version's, and one that does not exist.
-        "images.earlierRepositories": [f"docker.io/audiojob/{name}" for name in ("runner-earlier", "no-such-image")],
-        "libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}],
-        "defaultQueue.maxRunningPerUser": None,  # all tests are one user
-        "disruption.graceSeconds": GRACE_SECONDS,
-        **api_of_a_company(issuer),
-    }
-    install.install(tools, [NAMESPACE, WITHOUT_CLAIM], cluster.images, install.only(media.base), others)
+    install_with(tools, cluster.images, media, settings(issuer))
     tools.kubectl("-n", WITHOUT_CLAIM, "delete", "deployment/audiojob-files", "pvc/audiojob-store", "--wait=false")
     rest = EmbeddedCluster(cluster.paths).rest
     installed = Product(tools, rest, cluster.images, media, NAMESPACE, WITHOUT_CLAIM, UNPREPARED)
@@ -164,6 +156,23 @@ def product(
     if made := sorted(ours - before):  # none where a run that was killed had left them
         tools.kubectl("delete", *made, "--timeout=90s")
     assert cluster_objects(tools) <= before, "the tests left these behind"
+
+
+def settings(issuer: str) -> dict[str, Any]:
+    """The values of the installation that all tests share."""
+    return {
+        # Of images that tests give the operator past the chart: an earlier version's, and one that does not exist.
+        "images.earlierRepositories": [f"docker.io/audiojob/{name}" for name in ("runner-earlier", "no-such-image")],
+        "libraries": [{"name": LIBRARY, "prefix": f"library/{LIBRARY}"}],
+        "defaultQueue.maxRunningPerUser": None,  # all tests are one user
+        "disruption.graceSeconds": GRACE_SECONDS,
+        **api_of_a_company(issuer),
+    }
+
+
+def install_with(tools: Cluster, images: dict[str, str], media: Media, values: dict[str, Any]) -> None:
+    """``helm upgrade --install`` with just these values."""
+    install.install(tools, [NAMESPACE, WITHOUT_CLAIM], images, install.only(media.base), values)
 
 
 def pipelines(items: Iterable[pytest.Item]) -> list[Object]:

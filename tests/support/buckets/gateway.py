@@ -29,26 +29,26 @@ class Gateway:
 
 
 @contextmanager
-def running_gateway(root: Path, sidecar: Path) -> Iterator[Gateway]:
+def running_gateway(root: Path, sidecar: Path, host: str = "127.0.0.1") -> Iterator[Gateway]:
     """The server; metadata of objects lies in ``sidecar``."""
     with Progress() as progress:
         folder = binaries.ensure(paths_from_environment(), ("versitygw",), progress)
     port = processes.free_port()
-    command = [str(folder / "versitygw"), "--port", f"127.0.0.1:{port}", "--quiet"]
+    command = [str(folder / "versitygw"), "--port", f"{host}:{port}", "--quiet"]
     command += ["posix", "--sidecar", str(sidecar), str(root)]
     environ = {**os.environ, "ROOT_ACCESS_KEY": ACCESS_KEY, "ROOT_SECRET_KEY": SECRET_KEY}
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + _SECONDS
-            while not _listens(port) and process.poll() is None and time.monotonic() < deadline:
+            while not _listens(host, port) and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.02)
             assert process.poll() is None, f"versitygw ended with {process.returncode}"
-            yield Gateway(f"http://127.0.0.1:{port}", root)
+            yield Gateway(f"http://{host}:{port}", root)
         finally:
             process.kill()  # told to end, it waits half a minute for connections that clients keep
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
