@@ -236,5 +236,7 @@ def test_music_outlives_the_release_and_is_found_again(installed: Installed) -> 
     installed.upgrade("--install")
     installed.upgrade()
     installed.rollback()
+    installed.upgrade(store={"kind": "S3", "s3": {"bucket": "music"}})
+    installed.upgrade()
     found = installed.claim()
     assert (found["metadata"]["uid"], found["spec"]["volumeName"]) == (before, "a-volume")
