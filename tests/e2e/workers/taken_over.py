@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOM = Path("/scratch/room")
+SETTLES, LIMIT = 0.3, 30.0  # seconds
 PLACES = ("/store", "/var", "/run", "/scratch", "/models", "/work", "/etc/audiojob")
 SOCKET = ROOM / "work.sock"
 PTRACE_ATTACH, PIDFD_GETFD, IPC_CREAT = 16, 438, 0o1000
@@ -40,8 +41,22 @@ def look() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def settled() -> dict[str, Any]:
+    """What there is once the task's process runs and nothing changes any more: on a busy machine that takes a while."""
+    end = time.monotonic() + LIMIT
+    seen: dict[str, Any] = {}
+    while True:
+        before, seen = seen, look()
+        if (seen == before and len(seen["processes"]) > 1) or time.monotonic() > end:
+            return seen
+        time.sleep(SETTLES)
+
+
 def command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ").strip()
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ").strip()
+    except OSError:  # it has ended meanwhile
+        return ""
 
 
 def tried(act: Callable[[], object]) -> str:
@@ -77,7 +92,8 @@ def attack() -> dict[str, Any]:
     for number in (signal.SIGSTOP, signal.SIGKILL):
         os.kill(1, number)
         time.sleep(0.2)
-    found["work is"] = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[0]
+    state = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[0]
+    found["work is"] = "at work" if state in "RSD" else state  # R: it looks around, or waits for a processor
     (ROOM / "left").write_text("canary")
     Path("/dev/shm/left").write_text("canary")
     called(libc.shmget(0x5EC2E7, 4_096, IPC_CREAT | 0o600))
@@ -106,4 +122,4 @@ def stay() -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"look": look, "attack": attack}[sys.argv[1]]()))
+    print(json.dumps({"look": settled, "attack": attack}[sys.argv[1]]()))
