@@ -285,7 +285,16 @@ def _message(seen: PoolObserved, live: Sequence[Worker], desired: int) -> str:
         return "All GPUs are in use: a worker is made when some are free."
     if _yields(seen):
         return "Idle workers end, as others wait for what they hold."
-    return ""
+    return _who_waits(seen, live) if seen.waiting else ""
+
+
+def _who_waits(seen: PoolObserved, live: Sequence[Worker]) -> str:
+    busy = sum(_is_taken(seen, each) for each in live)
+    starting = sum(not _is_up(each) and not _is_taken(seen, each) for each in live)
+    workers = (
+        f"{busy} of {len(live)} have a phase, {starting} start, and maxWorkers is {seen.facts.pool.spec.max_workers}"
+    )
+    return f"Phases that wait: {seen.waiting}. Of the workers {workers}."
 
 
 def _without_pod(seen: PoolObserved, worker: Worker) -> str:
