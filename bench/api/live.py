@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -22,7 +23,9 @@ from bench.api.job import live_job
 from audiojob_api.jobs.listing.paging import LiveIndex, joined
 from audiojob_api.jobs.listing.query import Filter, Order, Query
 from audiojob_api.jobs.listing.rows import row_of
+from audiojob_api.jobs.listing.steps import Steps
 from audiojob_api.jobs.queue_position import QueueSnapshot
+from audiojob_api.jobs.statistics.health import Parts, health
 
 
 def resident() -> float:
@@ -37,6 +40,20 @@ def timed(what: str) -> Iterator[None]:
     yield
     wall, own = time.perf_counter() - began, time.thread_time() - worked
     print(f"  {what:44} {1_000 * wall:8.1f} ms, of the processor {1_000 * own:8.1f}")
+
+
+def longest_step(what: str, work: Steps[Any]) -> None:
+    """How long the longest step of some work stops the loop."""
+    longest, steps = 0.0, 0
+    while True:
+        began = time.thread_time()
+        try:
+            next(work)
+        except StopIteration:
+            break
+        finally:
+            longest, steps = max(longest, time.thread_time() - began), steps + 1
+    print(f"  {what:44} {1_000 * longest:8.1f} ms of the processor, the longest of {steps} steps")
 
 
 def changes(index: LiveIndex, count: int) -> None:
@@ -91,14 +108,15 @@ def live(count: int) -> None:
     for order in Order:
         with timed(f"page by {order}"):
             index.find(Query(order=order))
-    with timed("page of a filter that nothing matches"):
-        index.find(Query(Filter(user="nobody")))
-    with timed("count of a state"):
-        index.count(Filter(state="Succeeded"))
-    with timed("positions in all queues"):
-        QueueSnapshot(index.rows(), datetime(2026, 11, 29, tzinfo=UTC), 600)
-    with timed("a page of 50 unpacked"):
-        for row in joined(Query(), index.find(Query()))[0]:
+    longest_step("page of a filter that nothing matches", index.finding(Query(Filter(user="nobody"))))
+    wide = Query(Filter(text="song-4"), Order.FINISHED, limit=200)
+    longest_step("page of 200 of a text in many names", index.finding(wide))
+    longest_step("count of a state", index.counting(Filter(state="Succeeded")))
+    longest_step("positions", QueueSnapshot.making(index.rows(), datetime(2026, 11, 29, tzinfo=UTC), 600))
+    fine = Parts(synced=True, silent_seconds=1, stale_after_seconds=150, database=("Ready", ""), unarchived=0)
+    longest_step("health", health(index.rows(), fine, 1_800_000_000_000))
+    with timed("a page of 200 unpacked"):
+        for row in joined(Query(limit=200), index.find(Query(limit=200)))[0]:
             row.unpack()
 
 
