@@ -30,13 +30,17 @@ SONG_SECONDS = 12
 GRACE_SECONDS = 10  # not 30: a program that passes over SIGTERM is waited for so long
 IP_FREEBIND = 15  # of <linux/in.h>; Python 3.11 does not name it
 AT_ONCE = 4  # tests that wait for pods
+FIRST_SECONDS = 300
 _beside = SideBySide(AT_ONCE)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """See SideBySide."""
+    """See SideBySide; and whichever comes first waits until the product is installed, which is in its time."""
     alone_last(items)
+    for item in items:
+        if item.nodeid.startswith("tests/e2e/") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(FIRST_SECONDS))
 
 
 @pytest.hookimpl(tryfirst=True)
