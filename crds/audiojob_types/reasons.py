@@ -221,7 +221,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.ADMITTED: Explanation("The job may run.", "Nothing to do."),
     Reason.RUNNING: Explanation("A phase runs.", "Nothing to do."),
     Reason.PHASE_STARTED: Explanation(
-        "The job's first Job was created, or that of a further attempt.", "Nothing to do."
+        "The job's first Job was created, that of a further attempt, or one in place of a worker.", "Nothing to do."
     ),
     Reason.PHASE_RETRIED: Explanation("An attempt failed, and the phase is retried.", "Nothing to do."),
     Reason.PHASE_REUSED: Explanation(
