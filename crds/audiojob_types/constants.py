@@ -60,6 +60,8 @@ ANNOTATION_PHASE: Final = f"{GROUP}/phase"
 # Of a pod that begins before its inputs are there: "", then once the phase file with them, mounted beside the other.
 ANNOTATION_INPUTS: Final = f"{GROUP}/inputs"
 INPUTS_FILE: Final = "inputs.json"
+# And how often it was told that again, for a kubelet that has missed it.
+ANNOTATION_TOLD_AGAIN: Final = f"{GROUP}/told-again"
 # Of a worker's pod: its terms and the phases that it is told, mounted as a file. The operator alone rewrites it.
 ANNOTATION_WORK: Final = f"{GROUP}/work"
 # Of a worker's Job: its number in the pool, and what it was built from, told apart from that of a changed pool.

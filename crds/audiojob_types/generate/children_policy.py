@@ -1,9 +1,9 @@
 """The ValidatingAdmissionPolicies for Jobs and pods of phases as they run.
 
 ``python -m audiojob_types.generate.children_policy FILE`` writes them. The operator may patch pods only to tell one its
-inputs that began early, once, with the time that it may take, and to tell a worker its work, again and again; RBAC
-alone would let it change images. What our own labels and annotations say of a Job or pod is the operator's word, so
-nobody else changes them.
+inputs that began early, once, with the time that it may take, and that it was told; and to tell a worker its work,
+again and again. RBAC alone would let it change images. What our own labels and annotations say of a Job or pod is the
+operator's word, so nobody else changes them.
 """
 
 from __future__ import annotations
@@ -62,15 +62,17 @@ def telling_policy() -> dict[str, Any]:
 
 
 def _annotations() -> list[dict[str, str]]:
-    inputs, work = f"'{c.ANNOTATION_INPUTS}'", f"'{c.ANNOTATION_WORK}'"
+    inputs, again, work = f"'{c.ANNOTATION_INPUTS}'", f"'{c.ANNOTATION_TOLD_AGAIN}'", f"'{c.ANNOTATION_WORK}'"
     return [
         forbid(
-            f"variables.isWorker || (variables.old[?{inputs}] == optional.of('') && "
+            f"variables.isWorker || (variables.old[?{inputs}] == optional.of('') ? "
             f"variables.new[?{inputs}].orValue('') != '' && "
             + _same_but("variables.new", "variables.old", f"[{inputs}]")
+            + f" : {inputs} in variables.old && variables.new[?{again}].orValue('') in ['1', '2'] && "
+            + _same_but("variables.new", "variables.old", f"[{again}]")
             + ")",
-            f"metadata.annotations: a pod is told its inputs once, in {c.ANNOTATION_INPUTS}, where that is empty; "
-            "leave the other annotations as they are",
+            f"metadata.annotations: a pod is told its inputs once, in {c.ANNOTATION_INPUTS}, where that is empty, and "
+            f"then again by a number in {c.ANNOTATION_TOLD_AGAIN}; leave the other annotations as they are",
         ),
         forbid(
             f"!variables.isWorker || ({work} in variables.old && variables.new[?{work}].orValue('') != '' && "

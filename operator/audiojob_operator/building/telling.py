@@ -7,14 +7,20 @@ import json
 from pydantic import ValidationError
 
 from audiojob_operator.records.objects import Object
-from audiojob_operator.records.plan import Telling
+from audiojob_operator.records.plan import Telling, TellingAgain
 from audiojob_operator.records.workers import WorkTelling
-from audiojob_types.constants import ANNOTATION_INPUTS, ANNOTATION_WORK
+from audiojob_types.constants import ANNOTATION_INPUTS, ANNOTATION_TOLD_AGAIN, ANNOTATION_WORK
 from audiojob_types.workers.order import WorkOrder
 
 
-def inputs_patch(telling: Telling) -> list[Object]:
-    """A JSON Patch that fits that pod alone, and only while it was told nothing."""
+def inputs_patch(telling: Telling | TellingAgain) -> list[Object]:
+    """A JSON Patch that fits that pod alone, and only while it was told nothing, or for telling it again."""
+    if isinstance(telling, TellingAgain):
+        path = f"/metadata/annotations/{ANNOTATION_TOLD_AGAIN.replace('/', '~1')}"
+        return [
+            {"op": "test", "path": "/metadata/uid", "value": telling.uid},
+            {"op": "add", "path": path, "value": str(telling.time)},
+        ]
     operations = _replaced(telling.uid, ANNOTATION_INPUTS, "", telling.phase_file)
     if telling.deadline_seconds is not None:
         operations.append({"op": "add", "path": "/spec/activeDeadlineSeconds", "value": telling.deadline_seconds})

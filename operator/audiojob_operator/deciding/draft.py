@@ -17,7 +17,7 @@ from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.observation import Failed, PhaseObservation
 from audiojob_operator.records.observed import Observed
-from audiojob_operator.records.plan import EventRecord, Telling
+from audiojob_operator.records.plan import EventRecord, Telling, TellingAgain
 from audiojob_operator.records.reuse import ReuseAsk
 from audiojob_operator.records.settings import Revision
 from audiojob_operator.records.workers import Binding, OwnJob, WorkerWait, WorkTelling
@@ -34,7 +34,7 @@ class Mark:
     """A draft before phases were started."""
 
     jobs: list[Object]
-    tellings: list[Telling]
+    tellings: list[Telling | TellingAgain]
     bindings: list[Binding]
     work_tellings: list[WorkTelling]
     worker_waits: list[WorkerWait]
@@ -62,7 +62,7 @@ class Draft:
     jobs: list[Object] = field(default_factory=list)
     early_job: Object | None = None  # whose pod begins before its inputs are there
     kept: set[tuple[str, int]] = field(default_factory=set)  # early attempts that go on waiting
-    tellings: list[Telling] = field(default_factory=list)
+    tellings: list[Telling | TellingAgain] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)  # phases that are given to workers
     work_tellings: list[WorkTelling] = field(default_factory=list)
     worker_waits: list[WorkerWait] = field(default_factory=list)

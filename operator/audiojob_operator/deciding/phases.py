@@ -29,7 +29,7 @@ from audiojob_operator.deciding.attempts.device import (
 from audiojob_operator.deciding.attempts.memory import next_request
 from audiojob_operator.deciding.attempts.verdict import UNSEEN_AFTER, Verdict, judge, not_its_own
 from audiojob_operator.deciding.draft import Draft
-from audiojob_operator.deciding.overlap.early import live_early, noted, take_early, tell_untold
+from audiojob_operator.deciding.overlap.early import live_early, noted, take_early, tell_again, tell_untold
 from audiojob_operator.deciding.overlap.requests import Begun, attempt_request
 from audiojob_operator.deciding.policies.blocker import Blocker, blocker
 from audiojob_operator.deciding.policies.deadline import active_deadline
@@ -232,6 +232,7 @@ def start_ready(draft: Draft) -> None:
     )
     take_finished(draft)
     tell_untold(draft)
+    tell_again(draft)
     tell_bound(draft)
     for phase in ready_phases(draft.pipeline, draft.phases):
         record = draft.phases[phase.name]

@@ -34,7 +34,7 @@ from audiojob_operator.reconciling.errors import (
 )
 from audiojob_operator.reconciling.events import event_object
 from audiojob_operator.records.observed import Refusal
-from audiojob_operator.records.plan import EventRecord, JobRef, Plan, Telling
+from audiojob_operator.records.plan import EventRecord, JobRef, Plan, Telling, TellingAgain
 from audiojob_operator.records.workers import WorkTelling
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.projections import controller
@@ -134,7 +134,7 @@ class Applier:
         except RefusedError as error:
             raise EarlyRefusedError(str(error), for_good=False) from error
 
-    async def _tell_inputs(self, telling: Telling, job: Metadata) -> None:
+    async def _tell_inputs(self, telling: Telling | TellingAgain, job: Metadata) -> None:
         """Tell a pod its inputs, once. What it is by now is looked at where the patch does not fit it."""
         cache = self._caches.namespaces.get(job.namespace)
         assert cache is not None, "pods are seen in prepared namespaces alone"
@@ -147,6 +147,8 @@ class Applier:
         except NotFound:
             cache.pods.forget(pod, telling.uid)
         except Forbidden as error:
+            if isinstance(telling, TellingAgain):
+                return  # the policy of an earlier release; the kubelet looks again by itself
             raise EarlyRefusedError(error.message, for_good=True) from error
         except Invalid as error:
             if not is_failed_json_patch_test(error):

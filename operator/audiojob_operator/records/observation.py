@@ -107,6 +107,7 @@ class PhaseObservation:
     review_inputs: tuple[str, ...] = ()  # that the phase's review had handed in
     early: str | None = None  # its pod begins before its inputs are there, with these mounts
     told: bool = False  # and has been told them since
+    told_again: int = 0  # so often
     read: bool = False  # and says that it has read them, or has left nothing that could say so
     failed_at: datetime | None = None  # when the Job got its condition Failed
     worker: bool = False  # the Job is a pool's, and goes on with the phases of others

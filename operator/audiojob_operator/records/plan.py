@@ -42,6 +42,15 @@ class Telling:
 
 
 @dataclass(frozen=True, slots=True)
+class TellingAgain:
+    """A pod that was told its inputs and shows no sign of having read them, and for which time it is told so again."""
+
+    pod: str
+    uid: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to do now, in this order: create_revision, create_jobs, create_early, events, status, tell, tell_workers,
     delete_jobs, delete_self.
@@ -67,7 +76,7 @@ class Plan:
     create_early: Object | None = None
     events: tuple[EventRecord, ...] = ()
     status: tuple[Object, ...] | None = None
-    tell: tuple[Telling, ...] = ()
+    tell: tuple[Telling | TellingAgain, ...] = ()
     tell_workers: tuple[WorkTelling, ...] = ()
     delete_jobs: tuple[JobRef, ...] = ()
     delete_self: bool = False

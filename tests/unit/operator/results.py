@@ -10,7 +10,7 @@ from tests.unit.operator.jsonpatch import apply_patch
 
 from audiojob_operator.building.telling import inputs_patch
 from audiojob_operator.records.objects import Object
-from audiojob_operator.records.plan import Telling
+from audiojob_operator.records.plan import Telling, TellingAgain
 from audiojob_types import constants as c
 from audiojob_types.contract import ManifestRef, OutputRef, PhaseInput, PhaseResult
 from audiojob_types.contract import Outcome as ResultOutcome
@@ -46,9 +46,10 @@ def phase_input_of(job: Object) -> PhaseInput:
     return PhaseInput.model_validate_json(text)
 
 
-def tell_pod(pod: Object, telling: Telling) -> None:
+def tell_pod(pod: Object, telling: Telling | TellingAgain) -> None:
     """The patch that tells a pod its inputs, as the API server carries it out."""
     assert pod["metadata"]["uid"] == telling.uid
-    assert pod["metadata"]["annotations"][c.ANNOTATION_INPUTS] == "", "it is told once"
+    untold = pod["metadata"]["annotations"][c.ANNOTATION_INPUTS] == ""
+    assert untold == isinstance(telling, Telling), "it is told once, and again only then"
     changed = apply_patch(pod, inputs_patch(telling))
     pod |= changed

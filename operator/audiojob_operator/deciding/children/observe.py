@@ -66,6 +66,7 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
         review_inputs=tuple(filter(None, annotations.get(c.ANNOTATION_REVIEW_INPUTS, "").split(","))),
         early=annotations.get(c.ANNOTATION_EARLY),
         told=pod is not None and is_told(pod),
+        told_again=_told_again(pod) if pod is not None else 0,
         read=pod is not None and c.ANNOTATION_EARLY in annotations and _has_read(pod),
         failed_at=failed_at(job),
         finished=end is not None or (bool(pods) and all(_ended(each) for each in pods)),
@@ -75,6 +76,10 @@ def observe_job(job: Object, pods: Sequence[Object]) -> PhaseObservation:
 def is_told(pod: Object) -> bool:
     """Whether a pod that began early has been told its inputs."""
     return bool((pod["metadata"].get("annotations") or {}).get(c.ANNOTATION_INPUTS))
+
+
+def _told_again(pod: Object) -> int:
+    return _number((pod["metadata"].get("annotations") or {}).get(c.ANNOTATION_TOLD_AGAIN)) or 0
 
 
 def waits_for_inputs(pod: Object) -> bool:

@@ -23,7 +23,7 @@ from audiojob_operator.deciding.overlap.requests import Begun, attempt_request, 
 from audiojob_operator.records.changes import updated
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observation import PhaseObservation, Running
-from audiojob_operator.records.plan import Telling
+from audiojob_operator.records.plan import Telling, TellingAgain
 from audiojob_types.contract import MAX_PHASE_INPUT_BYTES
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -31,6 +31,7 @@ from audiojob_types.resources.job import MAX_ATTEMPTS, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
 
 _PLACED_WITHIN: Final = timedelta(seconds=5)  # else there is no room, or a quota leaves none
+_TOLD_AGAIN_AFTER: Final = (timedelta(seconds=4), timedelta(seconds=15))  # a runner reports after a second
 _LOOK_AGAIN: Final = timedelta(seconds=5)  # somebody may wait by now for what it holds
 _SLACK_BYTES: Final = 8 * 1024  # a pod's annotations together may have 256 KiB; of those of others nothing is known
 _MOST_BYTES: Final = 256 * 1024 - _SLACK_BYTES - MAX_PHASE_INPUT_BYTES
@@ -159,6 +160,30 @@ def tell(draft: Draft, phase: Phase, child: PhaseObservation) -> None:
     if limit is not None and pod.start_time is not None:
         limit += max(0, ceil((draft.now - pod.start_time).total_seconds()))
     draft.tellings.append(Telling(pod.name, pod.uid, phase_file(request), limit))
+
+
+def tell_again(draft: Draft) -> None:
+    """Pods that were told their inputs and report nothing.
+
+    The kubelet may lose a change of an annotation that comes while it renews the mounted file for an earlier one. It
+    then finds it in its next look at the pod, after 60 to 90 s, or as soon as something else of the pod changes.
+    """
+    for phase in draft.pipeline.phases:
+        record = draft.phases[phase.name]
+        child = draft.child(phase.name, record.attempt)
+        if record.state is not PhaseState.RUNNING or child is None or not child.early or not child.told:
+            continue
+        report = draft.observed.job.status.progress.get(phase.name)
+        silent = report is None or report.attempt != record.attempt
+        if not silent or not isinstance(child.outcome, Running) or child.deleting or child.pod is None:
+            continue
+        if record.start_time is None or child.told_again >= len(_TOLD_AGAIN_AFTER):
+            continue
+        due = record.start_time + _TOLD_AGAIN_AFTER[child.told_again]
+        if draft.now >= due:
+            draft.tellings.append(TellingAgain(child.pod.name, child.pod.uid, child.told_again + 1))
+        else:
+            draft.wake(due)
 
 
 def _begun(child: PhaseObservation) -> Begun:

@@ -16,7 +16,7 @@ from tests.integration.policy.space import Answer, send
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import RestError, wait_until
 from audiojob_operator.building.telling import inputs_patch
-from audiojob_operator.records.plan import Telling
+from audiojob_operator.records.plan import Telling, TellingAgain
 from audiojob_types import constants as c
 from audiojob_types.generate.children_policy import TELLING_NAME, WORDS_NAME
 from audiojob_types.workers.order import MAX_ORDER_BYTES
@@ -97,6 +97,25 @@ def test_the_operator_tells_a_pod_its_inputs_with_its_deadline_once(pods: Pods) 
     assert pods.by_operator(pod, telling(pod)).status == 422, "its own test does not hold: it was told, by whomever"
     forced = pods.by_operator(pod, [{"op": "replace", "path": INPUTS, "value": "other"}])
     assert (forced.status, TELLING_NAME in forced.message) == (403, True), "row 34: the first holds"
+
+
+def told_again(pod: Object, time: int) -> list[Object]:
+    return inputs_patch(TellingAgain(pod["metadata"]["name"], pod["metadata"]["uid"], time))
+
+
+def test_the_operator_tells_a_pod_again_that_it_was_told_and_nothing_else(pods: Pods) -> None:
+    untold = pods.named("not-told")
+    assert pods.by_operator(untold, told_again(untold, 1)).status == 403
+    assert pods.by_operator(untold, telling(untold), stored=True).status == 200
+    for time in (1, 2):
+        assert pods.by_operator(untold, told_again(untold, time), stored=True).status == 200
+    for refused in (
+        told_again(untold, 3),
+        [{"op": "remove", "path": "/metadata/annotations/audiojobs.dev~1told-again"}],
+        *([*told_again(untold, 1), each] for each in REFUSED.values()),
+    ):
+        answer = pods.by_operator(untold, refused)
+        assert (answer.status, TELLING_NAME in answer.message) == (403, True), refused
 
 
 IMAGE: Object = {"op": "replace", "path": "/spec/containers/0/image", "value": "example.org/evil"}
