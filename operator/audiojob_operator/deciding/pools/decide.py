@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from audiojob_operator.building.pools.worker import order_text, work_terms, worker_labels
+from audiojob_operator.deciding.pools.again import seconds_to_next, told_again
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.workers import Bound, PoolFacts, Worker, WorkerPod
@@ -216,7 +217,8 @@ def _rewrites(
             continue
         terms = work_terms(seen.facts.pool, stays=worker in stays, drain=worker in leaving)
         after = _order_after(seen, worker.pod, terms)
-        if after is not None:
+        after = told_again(worker.pod.order_text, after, seen.bound.get(worker.pod.uid, ()), seen.clock)
+        if after != worker.pod.order_text:
             found.append(Rewriting(worker.pod.name, worker.pod.uid, worker.pod.order_text, after))
     return found, later
 
@@ -231,15 +233,15 @@ def _may_rewrite(seen: PoolObserved, pod: WorkerPod) -> bool:
     return pod.uid not in seen.held and (settled or not told)
 
 
-def _order_after(seen: PoolObserved, pod: WorkerPod, terms: WorkTerms) -> str | None:
-    """The order as it should be; None if it is so."""
+def _order_after(seen: PoolObserved, pod: WorkerPod, terms: WorkTerms) -> str:
+    """The order as it should be: as it stands there, if that says so."""
     if pod.order is None:
         return order_text(terms)
     bound = {(each.uid, each.phase, each.attempt) for each in seen.bound.get(pod.uid, ())}
     kept = [(each.uid, each.phase, each.attempt) in bound for each in pod.order.told]
     now = WorkTerms.model_validate({name: getattr(pod.order, name) for name in WorkTerms.model_fields})
     if now == terms and all(kept):
-        return None
+        return pod.order_text
     # As they stand there: a later version may have told more than this one knows.
     raw: list[Object] = json.loads(pod.order_text).get("told") or []
     return order_text(terms, [each for each, keep in zip(raw, kept, strict=True) if keep])
@@ -314,6 +316,8 @@ def _requeue(seen: PoolObserved, live: Sequence[Worker], desired: int, *, later:
         moments.append(seen.rests_until - seen.clock)
     if any(not each.begun for bound in seen.bound.values() for each in bound):
         moments.append(BEGIN_SECONDS)
+    again = (seconds_to_next(bound, seen.clock) for bound in seen.bound.values())
+    moments += [each for each in again if each is not None]
     if live or desired or seen.waiting:
         moments.append(_LOOK_SECONDS)
     return min(moments, default=None)

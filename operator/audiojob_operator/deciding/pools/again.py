@@ -1,0 +1,41 @@
+"""A worker that does not begin what it is told is told again: its node may have lost that.
+
+A worker reads its order in a volume, which the kubelet writes anew when the annotation changes. A change that comes
+while it does so may wait for its next look at all pods, 60 to 90 s later. Any further change of the text brings it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from audiojob_operator.records.workers import Bound
+from audiojob_types.workers.order import MAX_ORDER_BYTES
+
+TOLD_AGAIN_SECONDS: Final = (4.0, 15.0)
+"""When a phase that has not begun is told again, and not after that."""
+
+
+def told_again(before: str, after: str, bound: Sequence[Bound], clock: float) -> str:
+    """The order ``after``, with a space at its end for each time that it is told again by now; readers pass over them.
+
+    ``before`` is what stands there: its spaces say how often it was, also to an operator that has just started.
+    """
+    if (waited := _waited(bound, clock)) is None:
+        return after
+    had = len(before) - len(before.rstrip(" "))
+    due = sum(waited >= seconds for seconds in TOLD_AGAIN_SECONDS)
+    again = after.rstrip(" ") + " " * max(had, due)
+    return again if len(again.encode()) <= MAX_ORDER_BYTES else after
+
+
+def seconds_to_next(bound: Sequence[Bound], clock: float) -> float | None:
+    """When the next time is due; None for none."""
+    if (waited := _waited(bound, clock)) is None:
+        return None
+    return next((seconds - waited for seconds in TOLD_AGAIN_SECONDS if seconds > waited), None)
+
+
+def _waited(bound: Sequence[Bound], clock: float) -> float | None:
+    """How long what a pod has was not begun; None if all of it has."""
+    return max((clock - each.since for each in bound if not each.begun), default=None)
