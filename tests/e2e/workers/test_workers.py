@@ -1,8 +1,9 @@
-"""A pool of one worker on the kubelet: jobs in turn in one pod, a cancel, a SIGKILL, and the pool's own end."""
+"""A pool of one worker on the kubelet: jobs in turn in one pod, a cancel, kills, a new operator, and the pool's end."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.product import POLL_SECONDS, Object, Product, simulate_pipeline
 
+from audiojob_dev.demo.install import RELEASE_NAMESPACE
 from audiojob_types.constants import API_VERSION, GROUP, LABEL_POOL
 from audiojob_types.resources.job import AudioJob, PhaseState, State
 
@@ -96,6 +98,29 @@ def test_jobs_in_turn_have_one_pod_and_a_cancel_costs_its_phase_alone(product: P
     names = [*(job.metadata.name for job in done), stopped, after]
     assert not [child["metadata"]["name"] for name in names for child in product.children(name)], "no Job of a phase"
     assert len(workers(product, "jobs")) == 1
+
+
+def test_an_operator_that_is_replaced_finds_the_phase_with_the_worker_that_has_it(product: Product) -> None:
+    name = submit(product, ENOUGH)
+    pod_uid = taken_up(product, name).status.phases[0].pod_uid
+    operator = ("-n", RELEASE_NAMESPACE, "pod", "-l", "app.kubernetes.io/component=operator")
+    product.cluster.kubectl("delete", *operator)  # waits until it is gone; the next one may have begun
+    assert done_by(product, product.finished(name)) == pod_uid
+    assert len(workers(product, "jobs")) == 1
+
+
+def test_a_worker_whose_node_is_drained_costs_a_disruption_and_no_failure(product: Product) -> None:
+    name = submit(product, ENOUGH)
+    pod_uid = taken_up(product, name).status.phases[0].pod_uid
+    (pod,) = [each["metadata"]["name"] for each in workers(product, "pods") if each["metadata"]["uid"] == pod_uid]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    path = f"/api/v1/namespaces/{product.namespace}/pods/{pod}/eviction"
+    product.cluster.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+    job = product.finished(name)
+    (phase,) = job.status.phases
+    assert job.status.state is State.SUCCEEDED, job.status
+    assert phase.pod_uid != pod_uid
+    assert (phase.attempt, phase.failures, phase.disruptions) == (2, 0, 1)
 
 
 @pytest.mark.parametrize("program", ["serve", "work"])
