@@ -25,7 +25,8 @@ from audiojob_operator.reconciling.controller import Controller
 from audiojob_operator.reconciling.gather import Gatherer
 from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.leaving import take_back_early
-from audiojob_operator.reconciling.pools import PoolReconciler
+from audiojob_operator.reconciling.pools.reconciler import PoolReconciler
+from audiojob_operator.reconciling.pools.telling import PoolTeller
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.status_reporter import StatusReporter
 from audiojob_operator.reconciling.workqueue import WorkQueue
@@ -87,8 +88,11 @@ class Operator:
         giving_up = GivingUp(self._caches, self._admitter, self._applier, self._reuse)
         reconciler = Reconciler(self._queue, gatherer, self._applier, self._admitter, giving_up, self.metrics)
         self._controller = Controller(self._queue, reconciler, self.metrics.reconciled)
+        pool_teller = PoolTeller(client, self._lease.identity)
         self._pools: Controller[Key] = Controller(
-            self._pool_queue, PoolReconciler(client, self._caches, self._admitter, decisions), lambda *_: None
+            self._pool_queue,
+            PoolReconciler(client, self._caches, self._admitter, decisions, pool_teller),
+            lambda *_: None,
         )
         finished = self._reuse.learn if self._reuse is not None else None
         self._sweeper = Sweeper(client, self._caches, self._queue.add, self.metrics, settings.sweep, finished)

@@ -83,7 +83,7 @@ class AudioQueueSpec(WireModel):
 
 
 class AudioQueueStatus(StatusModel):
-    """Live numbers, written by the operator at most once a second."""
+    """Live numbers, written by the operator up to five times at once, then at most once in five seconds."""
 
     observed_generation: Annotated[
         Generation | None, Field(description="observedGeneration is the spec that the numbers belong to.")

@@ -1,11 +1,11 @@
-"""Events on an AudioJob: what `kubectl describe` lists."""
+"""Events on an AudioJob or a pool of workers: what `kubectl describe` lists."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from audiojob_kube.objects import Object
-from audiojob_kube.resources import AUDIOJOBS, EVENTS
+from audiojob_kube.resources import AUDIOJOBS, EVENTS, Resource
 from audiojob_operator.records.plan import EventRecord
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
@@ -14,7 +14,9 @@ from audiojob_types.resources.metadata import Metadata
 _MESSAGE_LIMIT = 1_024
 
 
-def event_object(record: EventRecord, about: Metadata, reporter: str, now: datetime) -> Object:
+def event_object(
+    record: EventRecord, about: Metadata, reporter: str, now: datetime, kind: Resource = AUDIOJOBS
+) -> Object:
     """A core/v1 Event. Its name is the record's, so that the same fact recorded twice is one event."""
     moment = format_time(now)
     return {
@@ -22,8 +24,8 @@ def event_object(record: EventRecord, about: Metadata, reporter: str, now: datet
         "kind": EVENTS.kind,
         "metadata": {"name": record.name, "namespace": about.namespace},
         "involvedObject": {
-            "apiVersion": AUDIOJOBS.api_version,
-            "kind": AUDIOJOBS.kind,
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
             "name": about.name,
             "namespace": about.namespace,
             "uid": about.uid,

@@ -70,7 +70,7 @@ class PoolPlan:
 
     The status comes before a Job that uses a number of it: after a kill between them the number stays unused, and is
     never given twice. ``retire``: pods that get no phase from now on. ``lacks_gpus``: phases wait for a worker, and
-    there is no GPU for one.
+    there is no GPU for one. ``stuck``: what keeps workers from their start.
     """
 
     status: AudioWorkerPoolStatus
@@ -79,6 +79,7 @@ class PoolPlan:
     rewrite: tuple[Rewriting, ...] = ()
     retire: frozenset[str] = frozenset()
     lacks_gpus: bool = False
+    stuck: str = ""
     requeue_after: float | None = None
 
 
@@ -90,10 +91,10 @@ def decide_pool(seen: PoolObserved) -> PoolPlan:
     staying = [each for each in live if each not in leaving]
     create = _to_create(seen, desired, live, staying)
     stays = _stays(seen, staying)
-    hung = [each for each in live if _hangs(seen, each)]
+    hung = [each for each in live if hangs(seen, each)]
     gone = [each for each in seen.workers if _is_over(seen, each)]
     # One that has not started is told nothing: nobody knows whether it ever will.
-    unstarted = [each for each in leaving if not _is_up(each) and not _is_taken(seen, each)]
+    unstarted = [each for each in leaving if not _is_up(each) and not is_taken(seen, each)]
     deleted = tuple({each.job_name: each for each in (*gone, *hung, *unstarted)}.values())
     told = [each for each in live if each not in deleted]
     rewrite, later = _rewrites(seen, told, leaving, stays)
@@ -109,6 +110,7 @@ def decide_pool(seen: PoolObserved) -> PoolPlan:
         rewrite=tuple(rewrite),
         retire=frozenset(each.pod.uid for each in (*leaving, *deleted) if each.pod is not None),
         lacks_gpus=seen.waiting > 0 and _lacks_gpus(seen, live, desired),
+        stuck=clip(seen.facts.problem) or _stuck(seen, live),
         requeue_after=_requeue(seen, live, desired, later=later),
     )
 
@@ -120,15 +122,15 @@ def _desired(seen: PoolObserved, live: Sequence[Worker]) -> int:
     spec = seen.facts.pool.spec
     if seen.facts.closed:
         return 0
-    busy = sum(_is_taken(seen, each) for each in live)
+    busy = sum(is_taken(seen, each) for each in live)
     more = seen.waiting // spec.scale_up_queue_depth or int(seen.waiting > 0 and not busy)
-    desired = max(busy + more, 0 if _yields(seen) else spec.min_workers)
+    desired = max(busy + more, 0 if yields(seen) else spec.min_workers)
     if seen.waiting > spec.scale_down_queue_depth:
         desired = max(desired, len(live))
     return min(desired, spec.max_workers)
 
 
-def _yields(seen: PoolObserved) -> bool:
+def yields(seen: PoolObserved) -> bool:
     """Whether idle workers go at once, also those that would stay: somebody waits for what they hold."""
     return seen.wanted and not seen.waiting
 
@@ -136,7 +138,7 @@ def _yields(seen: PoolObserved) -> bool:
 def _to_create(seen: PoolObserved, desired: int, live: Sequence[Worker], staying: Sequence[Worker]) -> int:
     if seen.facts.closed or seen.clock < seen.rests_until:
         return 0
-    leaving_busy = sum(_is_taken(seen, each) for each in live if each not in staying)
+    leaving_busy = sum(is_taken(seen, each) for each in live if each not in staying)
     most = [desired - leaving_busy - len(staying), seen.facts.pool.spec.max_workers - len(live), _MOST_AT_ONCE]
     return max(0, min(most if seen.room is None else [*most, seen.room]))
 
@@ -149,15 +151,15 @@ def _leaving(seen: PoolObserved, live: Sequence[Worker]) -> list[Worker]:
     """Those that take no phase any more, and end once they have none."""
     if seen.facts.closed:
         return list(live)
-    old = [each for each in live if each.built_from != seen.facts.built_from or _drains(each)]
+    old = [each for each in live if each.built_from != seen.facts.built_from or drains(each)]
     rest = [each for each in live if each not in old]
-    if _yields(seen):
-        old += [each for each in rest if not _is_taken(seen, each)]
+    if yields(seen):
+        old += [each for each in rest if not is_taken(seen, each)]
     rest = [each for each in rest if each not in old]
     over = len(rest) - seen.facts.pool.spec.max_workers
     if over > 0:
         # The newest first, and those that work last.
-        old += sorted(rest, key=lambda each: (_is_taken(seen, each), -each.number))[:over]
+        old += sorted(rest, key=lambda each: (is_taken(seen, each), -each.number))[:over]
     return old
 
 
@@ -178,11 +180,13 @@ def _is_up(worker: Worker) -> bool:
     return worker.pod is not None and worker.pod.up
 
 
-def _drains(worker: Worker) -> bool:
+def drains(worker: Worker) -> bool:
+    """Whether it is told to take no phase any more."""
     return worker.pod is not None and worker.pod.order is not None and worker.pod.order.drain
 
 
-def _is_taken(seen: PoolObserved, worker: Worker) -> bool:
+def is_taken(seen: PoolObserved, worker: Worker) -> bool:
+    """Whether it has a phase, or gets one at this moment."""
     return worker.pod is not None and (worker.pod.uid in seen.bound or worker.pod.uid in seen.held)
 
 
@@ -192,7 +196,8 @@ def _is_over(seen: PoolObserved, worker: Worker) -> bool:
     return worker.finished and not worker.deleting and not bound
 
 
-def _hangs(seen: PoolObserved, worker: Worker) -> bool:
+def hangs(seen: PoolObserved, worker: Worker) -> bool:
+    """Whether it was told a phase, and does not begin it."""
     if worker.pod is None:
         return False
     uid = worker.pod.uid
@@ -252,8 +257,8 @@ def _order_after(seen: PoolObserved, pod: WorkerPod, terms: WorkTerms) -> str:
 
 def _status(seen: PoolObserved, live: Sequence[Worker], desired: int, create: int) -> AudioWorkerPoolStatus:
     pool, before = seen.facts.pool, seen.facts.pool.status
-    busy = sum(_is_taken(seen, each) for each in live)
-    idle = sum(_is_up(each) and not _is_taken(seen, each) for each in live)
+    busy = sum(is_taken(seen, each) for each in live)
+    idle = sum(_is_up(each) and not is_taken(seen, each) for each in live)
     scaled = desired != before.desired
     return AudioWorkerPoolStatus(
         observed_generation=pool.metadata.generation,
@@ -276,37 +281,51 @@ def _message(seen: PoolObserved, live: Sequence[Worker], desired: int) -> str:
         return clip(seen.facts.problem)
     if seen.facts.closed:
         return "The pool is closed, as maxWorkers is 0: phases that wait take Jobs of their own."
-    for worker in live:
-        if worker.pod is not None and worker.pod.trouble:
-            return clip(f"Worker {worker.job_name} cannot start: {worker.pod.trouble}")
-        if worker.pod is None and seen.now - worker.created > _NO_POD_AFTER:
-            return _without_pod(seen, worker)
+    if stuck := _stuck(seen, live) or _waits_for_kueue(seen, live):
+        return stuck
     if seen.clock < seen.rests_until:
         return clip(f"Workers end before they have done anything; the next one is made later. {seen.failure}")
     if _lacks_gpus(seen, live, desired):
         return "All GPUs are in use: a worker is made when some are free."
-    if _yields(seen):
+    if yields(seen):
         return "Idle workers end, as others wait for what they hold."
     return _who_waits(seen, live) if seen.waiting else ""
 
 
 def _who_waits(seen: PoolObserved, live: Sequence[Worker]) -> str:
-    busy = sum(_is_taken(seen, each) for each in live)
-    starting = sum(not _is_up(each) and not _is_taken(seen, each) for each in live)
+    busy = sum(is_taken(seen, each) for each in live)
+    starting = sum(not _is_up(each) and not is_taken(seen, each) for each in live)
     workers = (
         f"{busy} of {len(live)} have a phase, {starting} start, and maxWorkers is {seen.facts.pool.spec.max_workers}"
     )
     return f"Phases that wait: {seen.waiting}. Of the workers {workers}."
 
 
-def _without_pod(seen: PoolObserved, worker: Worker) -> str:
-    """A Job that has no pod looks like one that starts, and nobody else tells why."""
-    if (queue := seen.facts.pool.spec.kueue_local_queue) is not None:
-        return clip(f"Worker {worker.job_name} waits for Kueue: LocalQueue {queue} has not admitted its Job.")
+def _stuck(seen: PoolObserved, live: Sequence[Worker]) -> str:
+    """What keeps a worker from its start, where only a person can help."""
+    for worker in live:
+        if worker.pod is not None and worker.pod.trouble:
+            return clip(f"Worker {worker.job_name} cannot start: {worker.pod.trouble}")
+    # A Job that has no pod looks like one that starts, and nobody else tells why.
+    without = _without_pod(seen, live)
+    if without is None or seen.facts.pool.spec.kueue_local_queue is not None:
+        return ""
     return clip(
-        f"Worker {worker.job_name} gets no pod: a quota of the namespace may be full. Its events tell more: "
-        f"kubectl describe job {worker.job_name} -n {seen.facts.pool.metadata.namespace}"
+        f"Worker {without.job_name} gets no pod: a quota of the namespace may be full. Its events tell more: "
+        f"kubectl describe job {without.job_name} -n {seen.facts.pool.metadata.namespace}"
     )
+
+
+def _waits_for_kueue(seen: PoolObserved, live: Sequence[Worker]) -> str:
+    worker, queue = _without_pod(seen, live), seen.facts.pool.spec.kueue_local_queue
+    if worker is None or queue is None:
+        return ""
+    return clip(f"Worker {worker.job_name} waits for Kueue: LocalQueue {queue} has not admitted its Job.")
+
+
+def _without_pod(seen: PoolObserved, live: Sequence[Worker]) -> Worker | None:
+    late = (each for each in live if each.pod is None and seen.now - each.created > _NO_POD_AFTER)
+    return next(late, None)
 
 
 def _requeue(seen: PoolObserved, live: Sequence[Worker], desired: int, *, later: bool) -> float | None:

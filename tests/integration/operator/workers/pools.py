@@ -60,6 +60,16 @@ class Pool:
     def readable(self) -> bool:
         return all(pod["metadata"]["annotations"][ANNOTATION_WORK].startswith("{") for pod in self.pods())
 
+    def told(self) -> list[str]:
+        """What events on the pool say."""
+        events = self._rest.request("GET", f"/api/v1/namespaces/{self._space.namespace}/events")["items"]
+        about = ("AudioWorkerPool", self._name)
+        return [
+            each["message"]
+            for each in events
+            if (each["involvedObject"]["kind"], each["involvedObject"]["name"]) == about
+        ]
+
     def play(self) -> None:
         """Pods start; those that drain end."""
         for pod in self.pods():

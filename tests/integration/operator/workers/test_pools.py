@@ -33,6 +33,7 @@ def test_the_life_of_a_pool(space: Space) -> None:
     pool.until(lambda: pool.status().get("starting") == 1, "its status says so")
     assert pool.status()["nextNumber"] == 1
     assert pool.orders()[0]["idleSeconds"] is None
+    first = pool.jobs()[0]["metadata"]["name"]
     pool.start_pods()
     pool.until(lambda: pool.status().get("idle") == 1, "it waits for work")
 
@@ -47,10 +48,18 @@ def test_the_life_of_a_pool(space: Space) -> None:
     pool.until(lambda: pool.status().get("desired") == 0, "and wants none")
     assert pool.status()["message"].startswith("The pool is closed")
 
+    pool.until(lambda: len(pool.pods()) == 1, "the one that has not started is taken away")
+    pool.play()
+    why = "The pool, an image or a setting of the operator has changed."
+    pool.until(
+        lambda: f"Worker {first} ended after 0 phases: {why}" in pool.told(), "an event tells why the first one went"
+    )
+    assert f"Started worker {first}: minWorkers is 1." in pool.told(), "and why it came"
+
 
 def _kind(write: Write) -> str:
     parts = write.path.split("?")[0].split("/")
-    return f"{write.method} {next(each for each in ('status', 'jobs', 'pods') if each in parts)}"
+    return f"{write.method} {next(each for each in ('status', 'jobs', 'pods', 'events') if each in parts)}"
 
 
 class Mortal:
@@ -86,7 +95,7 @@ class Mortal:
             except subprocess.TimeoutExpired:
                 continue
             writes = self._proxy.record.writes_to(self._space.namespace)
-            self.created += Counter(each.name for each in writes if each.name and each.status == 201)
+            self.created += Counter(each.name for each in writes if each.status == 201 and _kind(each) == "POST jobs")
             self.after |= {_kind(each) for each in writes[-1:]}
             self.lives += 1
             self._arm()

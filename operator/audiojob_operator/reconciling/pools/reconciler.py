@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from audiojob_kube.errors import (
@@ -23,8 +23,10 @@ from audiojob_kube.resources import AUDIOWORKERPOOLS, JOBS, PODS
 from audiojob_operator.building.pools.worker import build_worker, gpu_resource
 from audiojob_operator.building.telling import order_patch
 from audiojob_operator.deciding.pools.decide import PoolObserved, PoolPlan, Rewriting, decide_pool
+from audiojob_operator.deciding.pools.telling import Ended, PoolReason, why_leave, why_started
 from audiojob_operator.deciding.pools.yielding import Lack, Yielding, yielding
 from audiojob_operator.reconciling.errors import StaleError
+from audiojob_operator.reconciling.pools.telling import PoolTeller, Untold
 from audiojob_operator.records.objects import Key, Object
 from audiojob_operator.records.settings import DecideSettings
 from audiojob_operator.records.workers import PoolFacts, Worker
@@ -65,6 +67,8 @@ class _Memory:
     pace: Pace = field(default_factory=Pace)  # of the status, where live numbers alone have changed
     gpus_wanted_since: datetime | None = None
     lacks: str = ""  # the GPUs that phases wait for which have a worker of the pool in mind
+    leaving: dict[str, str] = field(default_factory=dict)  # why workers were sent away, by their Jobs' names
+    untold: Untold = field(default_factory=Untold)
 
 
 class PoolReconciler:
@@ -76,12 +80,14 @@ class PoolReconciler:
         caches: Caches,
         capacity: Capacity,
         settings: DecideSettings,
+        teller: PoolTeller,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._caches = caches
         self._capacity = capacity
         self._settings = settings
+        self._teller = teller
         self._clock = clock
         self._memory: dict[Key, _Memory] = {}
 
@@ -96,7 +102,11 @@ class PoolReconciler:
         memory = self._memory.setdefault(key, _Memory())
         now = datetime.now(UTC)
         yields = self._yielding(key, facts, memory, now)
-        plan = decide_pool(self._observe(key, facts, memory, wanted=yields.now))
+        seen = self._observe(key, facts, memory, wanted=yields.now)
+        plan = decide_pool(seen)
+        memory.leaving = why_leave(seen, plan, memory.leaving)
+        if plan.stuck:
+            memory.untold.trouble(PoolReason.CANNOT_START, plan.stuck, self._clock())
         before, memory.lacks = memory.lacks, facts.gpu_resource if plan.lacks_gpus else ""
         if before != memory.lacks:
             self._caches.wake_pools()  # those that may give way, or need not any more
@@ -107,12 +117,15 @@ class PoolReconciler:
                 await self._delete(key[0], worker, memory)
             again = await self._write_status(key, facts, plan, memory)
             for number, order in plan.create:
-                await self._create(build_worker(facts, number, self._settings, order), key[0], memory)
+                body = build_worker(facts, number, self._settings, order)
+                if await self._create(body, key[0], memory) and not memory.failures:
+                    memory.untold.started(body["metadata"]["name"], why_started(seen))
                 made()
         for rewriting in plan.rewrite:
             await self._rewrite(key[0], rewriting)
+        tell = await self._teller.tell(memory.untold, facts.pool.metadata, self._clock(), now)
         later = (yields.at - now).total_seconds() if yields.at is not None else None
-        moments = [each for each in (again, plan.requeue_after, later) if each is not None]
+        moments = [each for each in (again, tell, plan.requeue_after, later) if each is not None]
         return min(moments, default=None)
 
     @contextmanager
@@ -202,6 +215,8 @@ class PoolReconciler:
         if worker.finished:
             self._count_end(worker, memory)
             cache.jobs.forget(key, worker.job_uid)
+        else:
+            memory.untold.ended(Ended(worker.job_name, 0, failed=False, why=memory.leaving.get(worker.job_name, "")))
 
     def _count_end(self, worker: Worker, memory: _Memory) -> None:
         pod = worker.pod
@@ -209,11 +224,19 @@ class PoolReconciler:
         memory.done += phases
         if phases or not worker.failed:
             memory.failures, memory.rests_until = 0, 0.0
+            why = memory.leaving.get(worker.job_name) or (pod.message if pod is not None else "")
+            memory.untold.ended(Ended(worker.job_name, phases, worker.failed, why))
             return
         memory.failures += 1
         rest = min(_FIRST_REST_SECONDS * 2 ** min(memory.failures - 1, 10), _LONGEST_REST_SECONDS)
         memory.rests_until = self._clock() + rest
         memory.failure = pod.message if pod is not None else ""
+        memory.untold.trouble(
+            PoolReason.WORKERS_FAIL,
+            f"Worker {worker.job_name} ended before it had done anything. {memory.failure} No worker is made "
+            f"{_until(rest)}; the pause doubles with each that fails, up to {_LONGEST_REST_SECONDS:.0f} s.",
+            self._clock(),
+        )
 
     async def _write_status(self, key: Key, facts: PoolFacts, plan: PoolPlan, memory: _Memory) -> float | None:
         """Write the status if it differs; live numbers alone not too often. Returns when to write what was not."""
@@ -238,16 +261,20 @@ class PoolReconciler:
         self._caches.pools.put(written)
         return None
 
-    async def _create(self, body: Object, namespace: str, memory: _Memory) -> None:
+    async def _create(self, body: Object, namespace: str, memory: _Memory) -> bool:
+        """Whether it was made now."""
         try:
             created = await self._client.create(JOBS, body, namespace)
         except AlreadyExists:
-            return  # the watch brings it
+            return False  # the watch brings it
         except (Forbidden, Invalid) as error:
             memory.rests_until = self._clock() + _REFUSED_SECONDS
             memory.failure = f"The API server does not take the Job: {error.message}"
+            message = f"{memory.failure} No worker is made {_until(_REFUSED_SECONDS)}."
+            memory.untold.trouble(PoolReason.WORKERS_REFUSED, message, self._clock())
             raise
         self._caches.namespaces[namespace].jobs.put(created)
+        return True
 
     async def _rewrite(self, namespace: str, rewriting: Rewriting) -> None:
         """Change a worker's order. Somebody who was faster is seen by the next look."""
@@ -262,6 +289,10 @@ class PoolReconciler:
                 raise
             _log.info("worker %s/%s is not as it was: %s", namespace, rewriting.pod, error)
             cache.pods.put(await self._client.get(PODS, rewriting.pod, namespace))
+
+
+def _until(seconds: float) -> str:
+    return f"before {datetime.now(UTC) + timedelta(seconds=seconds):%H:%M:%S} UTC"
 
 
 def _status_patch(facts: PoolFacts, wanted: AudioWorkerPoolStatus) -> list[Object]:

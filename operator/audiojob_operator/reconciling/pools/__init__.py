@@ -1,0 +1,1 @@
+"""Carries out what is decided about pools of workers, and tells people of it."""
