@@ -12,7 +12,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from typing import Any, Final
 
@@ -199,10 +199,9 @@ class _SqliteConnection(sqlite3.Connection):
     """
 
     def close(self) -> None:
-        try:
+        with suppress(sqlite3.ProgrammingError):  # it is closed already
             self.rollback()
-        finally:
-            super().close()
+        super().close()
 
 
 def _sqlite(url: DatabaseUrl, *, size: int, start: str, pragmas: tuple[str, ...]) -> AsyncEngine:

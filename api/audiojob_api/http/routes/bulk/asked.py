@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from audiojob_api.jobs.listing.query import Filter, Order, Query, Where
 from audiojob_api.jobs.request import ONLY_DOCUMENTED_NAMES, JobRequest, check
-from audiojob_api.problems import Problem, within
+from audiojob_api.problems import Problem, invalid_field, within
 from audiojob_types.base import ObjectName, WireModel
 from audiojob_types.resources.job import State
 
@@ -42,9 +42,13 @@ class ManyJobs(WireModel):
 
     def check(self) -> None:
         """What the model cannot say. Raises a 422 Problem that names the job and its field."""
+        names: set[str] = set()
         for index, job in enumerate(self.jobs):
             try:
                 check(job)
+                if job.name is not None and job.name in names:
+                    raise invalid_field("name", "names a job twice")
+                names |= {job.name} if job.name is not None else set()
                 _ = job.upload  # with another source beside it
             except Problem as problem:
                 raise within(problem, "jobs", index) from None
@@ -77,6 +81,13 @@ class Matching(WireModel):
         ),
     ] = None
     batch: Annotated[ObjectName | None, Field(description="batch of the jobs.")] = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _said(cls, value: Any) -> Any:
+        if value is None:  # a client that has no batch to name must not end every job
+            raise ValueError("null matches nothing: leave out what the jobs may have any of")
+        return value
 
     def query(self, own: str | None) -> Query:
         """The first page of them; ``own`` is the user whose jobs alone may be changed."""

@@ -92,7 +92,9 @@ async def cancel(
 ) -> Response:
     """200 with what came of each. Where more match than one call takes, `cursor` leads to the rest."""
     reader, writer = space.jobs.reader, space.jobs.writer
-    allowed = await services.authenticator.require(caller, space.namespace, rights_of(Call.CANCEL, None))
+    calls = (Call.CANCEL,) if body.matching is None else (Call.CANCEL, Call.LIST)
+    rights = tuple(right for call in calls for right in rights_of(call, None))
+    allowed = await services.authenticator.require(caller, space.namespace, rights)
 
     def act(name: str, known: Object | None = None) -> Act:
         async def do() -> tuple[int, Object]:

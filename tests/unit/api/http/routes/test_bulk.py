@@ -66,6 +66,7 @@ BAD = [
     (
         "create", {"jobs": [{**URL, "source": {"url": "https://a", "upload": "up-" + "0" * 32}}]}, "/jobs/0/source",
     ),
+    ("create", {"jobs": [{**URL, "name": "b"}, URL, {**URL, "name": "b"}]}, "/jobs/2/name"),
     ("create", {"jobs": []}, "/jobs"),
     ("create", {"jobs": [{"pipeline": "x"}] * 201}, "/jobs"),
     ("cancel", {"names": ["a", "a"]}, "/names"),
@@ -76,6 +77,8 @@ BAD = [
     ("cancel", {"names": ["a"], "cursor": "x"}, ""),
     ("cancel", {"matching": {"pipelin": "x"}}, "/matching/pipelin"),
     ("cancel", {"matching": {"state": "Failed"}}, "/matching/state"),
+    ("cancel", {"matching": {"batch": None}}, "/matching/batch"),
+    ("cancel", {"matching": {"state": None, "pipeline": "x"}}, "/matching/state"),
     ("retry", {"names": []}, "/names"),
     ("retry", {"matching": {}}, "/matching"),
 ]  # fmt: skip
