@@ -200,7 +200,6 @@ class Operator:
     def job_gone(self, key: Key) -> None:
         """The AudioJob does not exist any more."""
         self._caches.forget(key)
-        self._caches.workers.seen(key, None)
         self._admitter.changed(key)
         if self._reuse is not None:
             self._reuse.gone(key)

@@ -52,7 +52,8 @@ def telling_policy() -> dict[str, Any]:
             ),
             forbid(
                 _same_but("object.spec", "oldObject.spec", f"['{_DEADLINE}']")
-                + f" && ((!variables.isWorker && !has(oldObject.spec.{_DEADLINE})) || "
+                + f" && ((!variables.isWorker && !has(oldObject.spec.{_DEADLINE}) && "
+                f"variables.old[?'{c.ANNOTATION_INPUTS}'] == optional.of('')) || "
                 f"object.spec.?{_DEADLINE} == oldObject.spec.?{_DEADLINE})",
                 f"spec: with its inputs a pod is given its {_DEADLINE}, if it has none and is no worker; leave all "
                 "else, such as images",

@@ -51,9 +51,7 @@ def child_facts(caches: Caches, key: Key) -> ChildFacts:
             gpus[caches.gpu_pool(each.resource)] += each.gpus
     for pool, job_name in caches.workers.workers_of(key):
         worker = cache.live_gpus.get((key[0], job_name))
-        if worker is not None and worker.managed:
-            kueue_gpus += worker.gpus
-        elif worker is not None:
+        if worker is not None:  # Kueue gives a pool its GPUs, and to whom the pool gives them is ours
             gpus[kind_of_workers(pool)] += worker.gpus
     downloads = tuple(SiteUse(each.host, each.created, each.live) for each in cache.fetches_of(key[1]))
     live = cache.has_live_job(key[1]) or (caches.begins_nothing(key) and caches.has_work(key))

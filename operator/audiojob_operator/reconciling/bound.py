@@ -41,10 +41,7 @@ class Workers:
         if not all(self._book.hold(key, binding) for binding in plan.bind):
             self._book.release(key)
             return False
-        if not plan.waits:
-            self._book.waits_no_more(key)
-        for wait in plan.waits:
-            self._book.waits(key, wait.phase, wait.pool, wait.since)
+        self._book.waits(key, plan.waits)
         return True
 
     def holds(self, key: Key) -> bool:

@@ -58,6 +58,7 @@ class GivingUp:
         await self._applier.tell(EventRecord(name, "Warning", Reason.STATUS_REFUSED, _refusal(refused)), about)
         for job in self._present(key, known.uid):
             await self._applier.delete_job(_ref(job), key[0])
+        self._caches.workers.waits(key, ())
         self._tell_others(key)
 
     # ---------------------------------------------------------------- a fault of ours
@@ -95,6 +96,7 @@ class GivingUp:
         at_work = self._caches.has_work(key)
         parked = Parked(job, known.status, fault.what, live, at_work, prepared=cache is not None)
         await self._applier.apply(plan_for_parked(parked, now), job.metadata)
+        self._caches.workers.waits(key, ())
         self._tell_others(key)
         assert fault.until is not None, "a parked job has a time"
         return max(0.0, (fault.until - now).total_seconds())

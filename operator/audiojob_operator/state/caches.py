@@ -192,6 +192,7 @@ class Caches:
         """The AudioJob does not exist any more."""
         self.refusals.forget(key)
         self.faults.forget(key)
+        self.workers.seen(key, None)
 
     def has_work(self, key: Key) -> bool:
         """Whether a Job or pod of the AudioJob is still at work, or may come to it."""

@@ -15,7 +15,16 @@ from typing import Final
 
 from audiojob_operator.building.quantity import quantity_bytes
 from audiojob_operator.records.objects import Key, Object
-from audiojob_operator.records.workers import Binding, Bound, PoolFacts, PoolNumbers, PoolView, Seat, Worker
+from audiojob_operator.records.workers import (
+    Binding,
+    Bound,
+    PoolFacts,
+    PoolNumbers,
+    PoolView,
+    Seat,
+    Worker,
+    WorkerWait,
+)
 from audiojob_types.resources.job import FINISHED_STATES, PhaseState
 from audiojob_types.workers.order import MAX_TOLD
 
@@ -43,7 +52,7 @@ class WorkerBook:
         self._pods_of: dict[Key, frozenset[str]] = {}  # that an AudioJob's phases are bound to
         self._holders: dict[str, Key] = {}  # AudioJobs whose reconciles hold a seat, by pod uid
         self._waits: defaultdict[Key, dict[Key, dict[str, datetime]]] = defaultdict(dict)  # by pool, AudioJob, phase
-        self._pools_of: dict[Key, set[Key]] = {}  # that an AudioJob waits for
+        self._pools_of: dict[Key, frozenset[Key]] = {}  # that an AudioJob waits for
         self._free_since: dict[str, float] = {}  # by uid of pods that had a phase
         self._retired: dict[Key, frozenset[str]] = {}  # pod uids by pool: they get no phase any more
         self._hung: set[str] = set()  # uids of pods that did not begin what they were told
@@ -56,7 +65,7 @@ class WorkerBook:
         finished = obj is None or status.get("state") in _FINISHED
         before = self._pods_of.pop(key, frozenset())
         if finished:
-            self.waits_no_more(key)
+            self.waits(key, ())
         found: defaultdict[str, list[Bound]] = defaultdict(list)
         if obj is not None and not finished:
             for pod_uid, bound in self._bindings(key, obj["metadata"]["uid"], status):
@@ -104,23 +113,26 @@ class WorkerBook:
 
     # ---------------------------------------------------------------- who waits
 
-    def waits(self, key: Key, phase: str, pool: str, since: datetime) -> None:
-        """A phase of an AudioJob waits for a worker."""
-        wanted = (key[0], pool)
-        phases = self._waits[wanted].setdefault(key, {})
-        self._pools_of.setdefault(key, set()).add(wanted)
-        if phases.get(phase) != since:
-            phases[phase] = since
-            self._wake_pool(wanted)
-
-    def waits_no_more(self, key: Key) -> None:
-        """No phase of the AudioJob waits for a worker."""
-        for pool in self._pools_of.pop(key, ()):
-            del self._waits[pool][key]
+    def waits(self, key: Key, waits: Collection[WorkerWait]) -> None:
+        """The phases of an AudioJob that wait for a worker, and no others of it do."""
+        wanted: defaultdict[Key, dict[str, datetime]] = defaultdict(dict)
+        for each in waits:
+            wanted[key[0], each.pool][each.phase] = each.since
+        pools = self._pools_of.pop(key, frozenset()) | wanted.keys()
+        if wanted:
+            self._pools_of[key] = frozenset(wanted)
+        for pool in pools:
+            before, now = self._waits[pool].get(key, {}), wanted.get(pool, {})
+            if now:
+                self._waits[pool][key] = now
+            else:
+                self._waits[pool].pop(key, None)
             if not self._waits[pool]:
                 del self._waits[pool]
-            self._wake_pool(pool)
-            self._offer(pool)
+            if now != before:
+                self._wake_pool(pool)
+            if before.keys() - now.keys():
+                self._offer(pool)
 
     def waiting(self, pool: Key) -> int:
         """How many phases wait for a worker."""

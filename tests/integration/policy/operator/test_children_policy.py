@@ -106,11 +106,12 @@ def told_again(pod: Object, time: int) -> list[Object]:
 def test_the_operator_tells_a_pod_again_that_it_was_told_and_nothing_else(pods: Pods) -> None:
     untold = pods.named("not-told")
     assert pods.by_operator(untold, told_again(untold, 1)).status == 403
-    assert pods.by_operator(untold, telling(untold), stored=True).status == 200
+    assert pods.by_operator(untold, telling(untold, None), stored=True).status == 200
     for time in (1, 2):
         assert pods.by_operator(untold, told_again(untold, time), stored=True).status == 200
     for refused in (
         told_again(untold, 3),
+        [*told_again(untold, 1), {"op": "add", "path": "/spec/activeDeadlineSeconds", "value": 1}],
         [{"op": "remove", "path": "/metadata/annotations/audiojobs.dev~1told-again"}],
         *([*told_again(untold, 1), each] for each in REFUSED.values()),
     ):

@@ -54,11 +54,8 @@ class Book:
     def release(self, _key: Key) -> None:
         self.held.clear()
 
-    def waits(self, _key: Key, phase: str, pool: str, _since: object) -> None:
-        self.waiting.append((phase, pool))
-
-    def waits_no_more(self, _key: Key) -> None:
-        self.waiting.clear()
+    def waits(self, _key: Key, waits: tuple[WorkerWait, ...]) -> None:
+        self.waiting = [(wait.phase, wait.pool) for wait in waits]
 
     def suspect(self, _key: Key, pod_uids: tuple[str, ...]) -> None:
         self.hung = pod_uids

@@ -6,10 +6,11 @@ from copy import deepcopy
 from typing import Any, cast
 
 import pytest
-from tests.unit.operator.builders import NAMESPACE, SETTINGS, World, audio_job
+from tests.unit.operator.builders import NAMESPACE, NOW, SETTINGS, World, audio_job
 from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
+from audiojob_kube.errors import NotFound
 from audiojob_kube.resources import CONTROLLERREVISIONS
 from audiojob_operator.admission.admitter import Admitter
 from audiojob_operator.admission.known import job_facts
@@ -19,6 +20,7 @@ from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observed import Unreadable
 from audiojob_operator.records.reuse import Donor, Fresh, ReuseAnswer, ReuseAsk, SameWork
 from audiojob_operator.records.settings import Revision
+from audiojob_operator.records.workers import WorkerWait
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.reuse_index import ReuseIndex
@@ -39,7 +41,10 @@ class Server:
         self.revisions: dict[str, Object] = {}
 
     async def get(self, resource: Any, name: str, _namespace: str) -> Object:
-        return deepcopy((self.revisions if resource is CONTROLLERREVISIONS else self.audiojobs)[name])
+        found = self.revisions if resource is CONTROLLERREVISIONS else self.audiojobs
+        if name not in found:
+            raise NotFound(404, "NotFound", f"{name} not found")
+        return deepcopy(found[name])
 
 
 class Shell:
@@ -235,3 +240,15 @@ async def test_what_is_kept_parsed(namespace: str, kept: bool) -> None:
     job_facts(shell.caches, key)
     assert observed.job.metadata.name == "song"
     assert ("job" in vars(known)) is kept
+
+
+async def test_a_job_that_was_deleted_while_a_phase_of_it_waited_for_a_worker_waits_no_more() -> None:
+    shell, pool = Shell(), (NAMESPACE, "warm")
+    shell.job("song", at("Running"))
+    shell.caches.workers.waits(ME, [WorkerWait("cut", "warm", NOW)])
+    assert shell.caches.workers.waiting(pool) == 1
+    deleted = shell.server.audiojobs.pop("song")
+    deleted["metadata"]["resourceVersion"] = "99"
+    shell.caches.intake.left(deleted)
+    assert await shell.gatherer.known(ME) is None
+    assert shell.caches.workers.waiting(pool) == 0

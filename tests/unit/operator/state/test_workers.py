@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import NAMESPACE, NOW
 
-from audiojob_operator.records.workers import Binding, PoolFacts, PoolView, Worker, WorkerPod
+from audiojob_operator.records.workers import Binding, PoolFacts, PoolView, Worker, WorkerPod, WorkerWait
 from audiojob_operator.state.workers import WorkerBook
 from audiojob_types.tasks import Task
 from audiojob_types.workers.order import WorkOrder
@@ -67,7 +67,7 @@ class Told:
 
     def wait(self, *keys: tuple[str, str]) -> None:
         for place, key in enumerate(keys):
-            self.book.waits(key, "cut", "warm", NOW + timedelta(seconds=place))
+            self.book.waits(key, [WorkerWait("cut", "warm", NOW + timedelta(seconds=place))])
 
 
 def changed(pod: WorkerPod | None, **more: Any) -> WorkerPod:
@@ -181,10 +181,23 @@ def test_a_seat_that_was_held_in_vain_is_offered_again() -> None:
     told = Told(READY)
     told.wait(*JOBS)
     assert told.hold(JOBS[0])
-    told.book.waits_no_more(JOBS[0])
+    told.book.waits(JOBS[0], ())
     told.jobs.clear()
     told.book.release(JOBS[0])
     assert JOBS[1] in told.jobs
+
+
+def test_a_phase_that_waits_no_more_is_not_counted_though_another_of_its_job_waits() -> None:
+    told = Told()
+    first, second = (WorkerWait(phase, "warm", NOW) for phase in ("cut", "paste"))
+    told.book.waits(JOBS[0], (first, second))
+    told.wait(JOBS[1])
+    assert (told.book.waiting(POOL), told.view(JOBS[1]).ahead) == (3, 2)
+    told.jobs.clear()
+    told.book.waits(JOBS[0], (second,))
+    assert (told.book.waiting(POOL), told.view(JOBS[1]).ahead) == (2, 1)
+    told.book.waits(JOBS[0], (WorkerWait("cut", "other", NOW),))
+    assert (told.book.waiting(POOL), told.book.waiting((NAMESPACE, "other"))) == (1, 1)
 
 
 def test_who_waits_is_counted_in_order() -> None:
@@ -193,7 +206,7 @@ def test_who_waits_is_counted_in_order() -> None:
     assert told.book.waiting(POOL) == 3
     assert [told.view(key).ahead for key in JOBS] == [0, 1, 2]
     assert told.view((NAMESPACE, "new")).ahead == 3
-    told.book.waits_no_more(JOBS[0])
+    told.book.waits(JOBS[0], ())
     assert (told.book.waiting(POOL), told.view(JOBS[2]).ahead) == (2, 1)
     shown = told.book.numbers()[POOL]
     assert (shown.waiting, shown.waits_since, shown.most) == (2, NOW + timedelta(seconds=1), 1)
