@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -81,7 +83,11 @@ def test_begins_when_its_module_has_its_turn(shared):
 """
 
 
-def test_marked_tests_run_beside_each_other_and_each_is_reported_as_itself(pytester: pytest.Pytester) -> None:
+def test_marked_tests_run_beside_each_other_and_each_is_reported_as_itself(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("tests.e2e")]:
+        monkeypatch.delitem(sys.modules, name)  # ours, which this process may have run
     marks = "markers =\n  beside_others\n  in_turn\n"
     pytester.makeini(f"[pytest]\n{marks}asyncio_default_fixture_loop_scope = function\n")
     folder = pytester.mkpydir("tests") / "e2e"
