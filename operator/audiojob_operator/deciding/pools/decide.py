@@ -23,7 +23,7 @@ FIRST_SECONDS: Final = 300.0
 """The same of its first phase: it may still load libraries and networks."""
 SETTLED_SECONDS: Final = 0.5
 """So long after its phase ended a worker is left alone: what it is told next replaces what it was told."""
-_NO_POD_AFTER: Final = timedelta(seconds=30)
+_LATE_AFTER: Final = timedelta(seconds=30)
 _MOST_AT_ONCE: Final = 10  # Jobs made in one go
 _LOOK_SECONDS: Final = 15.0  # while something is in the way that nobody tells
 
@@ -110,7 +110,8 @@ def decide_pool(seen: PoolObserved) -> PoolPlan:
         rewrite=tuple(rewrite),
         retire=frozenset(each.pod.uid for each in (*leaving, *deleted) if each.pod is not None),
         lacks_gpus=seen.waiting > 0 and _lacks_gpus(seen, live, desired),
-        stuck=clip(seen.facts.problem) or _stuck(seen, live),
+        # Of a pod that has just come the kubelet says so too: its volumes are on their way.
+        stuck=clip(seen.facts.problem) or _stuck(seen, [each for each in live if _is_late(seen, each)]),
         requeue_after=_requeue(seen, live, desired, later=later),
     )
 
@@ -324,8 +325,11 @@ def _waits_for_kueue(seen: PoolObserved, live: Sequence[Worker]) -> str:
 
 
 def _without_pod(seen: PoolObserved, live: Sequence[Worker]) -> Worker | None:
-    late = (each for each in live if each.pod is None and seen.now - each.created > _NO_POD_AFTER)
-    return next(late, None)
+    return next((each for each in live if each.pod is None and _is_late(seen, each)), None)
+
+
+def _is_late(seen: PoolObserved, worker: Worker) -> bool:
+    return seen.now - worker.created > _LATE_AFTER
 
 
 def _requeue(seen: PoolObserved, live: Sequence[Worker], desired: int, *, later: bool) -> float | None:

@@ -75,9 +75,10 @@ def test_the_same_event_has_the_same_name_and_a_trouble_is_another_one_after_an_
 
 def test_what_keeps_workers_from_their_start() -> None:
     pod = worker_pod(JOB, phase="Pending", serve=NO_IMAGE, work=NO_IMAGE)
-    stuck = PoolObserved(POOL, (observe_worker(JOB, [pod]),), NOW)
-    assert "cannot start" in decide_pool(stuck).stuck
     late = NOW + timedelta(seconds=31)
+    stuck = PoolObserved(POOL, (observe_worker(JOB, [pod]),), late)
+    assert "cannot start" in decide_pool(stuck).stuck
+    assert not decide_pool(replace(stuck, now=NOW)).stuck, "each pod says so for a moment"
     without = PoolObserved(POOL, (observe_worker(JOB, []),), late)
     assert "gets no pod" in decide_pool(without).stuck
     assert not decide_pool(replace(without, facts=facts(minWorkers=1, kueueLocalQueue="lq"))).stuck, "Kueue only waits"
