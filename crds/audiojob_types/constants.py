@@ -62,6 +62,9 @@ ANNOTATION_INPUTS: Final = f"{GROUP}/inputs"
 INPUTS_FILE: Final = "inputs.json"
 # And how often it was told that again, for a kubelet that has missed it.
 ANNOTATION_TOLD_AGAIN: Final = f"{GROUP}/told-again"
+# When, after the telling, a pod that shows no sign of having read it is told again; so is a worker. A runner reports
+# after a second.
+TOLD_AGAIN_SECONDS: Final = (4.0, 15.0)
 # Of a worker's pod: its terms and the phases that it is told, mounted as a file. The operator alone rewrites it.
 ANNOTATION_WORK: Final = f"{GROUP}/work"
 # Of a worker's Job: its number in the pool, and what it was built from, told apart from that of a changed pool.

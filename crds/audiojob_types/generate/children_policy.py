@@ -64,12 +64,13 @@ def telling_policy() -> dict[str, Any]:
 
 def _annotations() -> list[dict[str, str]]:
     inputs, again, work = f"'{c.ANNOTATION_INPUTS}'", f"'{c.ANNOTATION_TOLD_AGAIN}'", f"'{c.ANNOTATION_WORK}'"
+    times = [str(time) for time in range(1, len(c.TOLD_AGAIN_SECONDS) + 1)]
     return [
         forbid(
             f"variables.isWorker || (variables.old[?{inputs}] == optional.of('') ? "
             f"variables.new[?{inputs}].orValue('') != '' && "
             + _same_but("variables.new", "variables.old", f"[{inputs}]")
-            + f" : {inputs} in variables.old && variables.new[?{again}].orValue('') in ['1', '2'] && "
+            + f" : {inputs} in variables.old && variables.new[?{again}].orValue('') in {times} && "
             + _same_but("variables.new", "variables.old", f"[{again}]")
             + ")",
             f"metadata.annotations: a pod is told its inputs once, in {c.ANNOTATION_INPUTS}, where that is empty, and "

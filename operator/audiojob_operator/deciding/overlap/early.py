@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from math import ceil
 from typing import Final
@@ -24,6 +25,7 @@ from audiojob_operator.records.changes import updated
 from audiojob_operator.records.invalid import InvalidSpecError
 from audiojob_operator.records.observation import PhaseObservation, Running
 from audiojob_operator.records.plan import Telling, TellingAgain
+from audiojob_types.constants import TOLD_AGAIN_SECONDS
 from audiojob_types.contract import MAX_PHASE_INPUT_BYTES
 from audiojob_types.parameters import InvalidParameters
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -31,7 +33,6 @@ from audiojob_types.resources.job import MAX_ATTEMPTS, PhaseState, PhaseStatus
 from audiojob_types.resources.pipeline import Phase
 
 _PLACED_WITHIN: Final = timedelta(seconds=5)  # else there is no room, or a quota leaves none
-_TOLD_AGAIN_AFTER: Final = (timedelta(seconds=4), timedelta(seconds=15))  # a runner reports after a second
 _LOOK_AGAIN: Final = timedelta(seconds=5)  # somebody may wait by now for what it holds
 _SLACK_BYTES: Final = 8 * 1024  # a pod's annotations together may have 256 KiB; of those of others nothing is known
 _MOST_BYTES: Final = 256 * 1024 - _SLACK_BYTES - MAX_PHASE_INPUT_BYTES
@@ -143,10 +144,8 @@ def take_early(draft: Draft, phase: Phase, child: PhaseObservation) -> PhaseStat
 
 def tell_untold(draft: Draft) -> None:
     """Phases that are at work by their status, and whose pod was not told: the operator ended between the two."""
-    for phase in draft.pipeline.phases:
-        record = draft.phases[phase.name]
-        child = draft.child(phase.name, record.attempt)
-        if record.state is PhaseState.RUNNING and child is not None and child.early and not child.told:
+    for phase, _, child in _at_work(draft):
+        if not child.told:
             tell(draft, phase, child)
 
 
@@ -168,22 +167,27 @@ def tell_again(draft: Draft) -> None:
     The kubelet may lose a change of an annotation that comes while it renews the mounted file for an earlier one. It
     then finds it in its next look at the pod, after 60 to 90 s, or as soon as something else of the pod changes.
     """
-    for phase in draft.pipeline.phases:
-        record = draft.phases[phase.name]
-        child = draft.child(phase.name, record.attempt)
-        if record.state is not PhaseState.RUNNING or child is None or not child.early or not child.told:
-            continue
+    for phase, record, child in _at_work(draft):
         report = draft.observed.job.status.progress.get(phase.name)
         silent = report is None or report.attempt != record.attempt
-        if not silent or not isinstance(child.outcome, Running) or child.deleting or child.pod is None:
+        if not (child.told and silent) or not isinstance(child.outcome, Running) or child.deleting or child.pod is None:
             continue
-        if record.start_time is None or child.told_again >= len(_TOLD_AGAIN_AFTER):
+        if record.start_time is None or child.told_again >= len(TOLD_AGAIN_SECONDS):
             continue
-        due = record.start_time + _TOLD_AGAIN_AFTER[child.told_again]
+        due = record.start_time + timedelta(seconds=TOLD_AGAIN_SECONDS[child.told_again])
         if draft.now >= due:
             draft.tellings.append(TellingAgain(child.pod.name, child.pod.uid, child.told_again + 1))
         else:
             draft.wake(due)
+
+
+def _at_work(draft: Draft) -> Iterator[tuple[Phase, PhaseStatus, PhaseObservation]]:
+    """Phases that are at work, by their status, in a pod that began early."""
+    for phase in draft.pipeline.phases:
+        record = draft.phases[phase.name]
+        child = draft.child(phase.name, record.attempt)
+        if record.state is PhaseState.RUNNING and child is not None and child.early:
+            yield phase, record, child
 
 
 def _begun(child: PhaseObservation) -> Begun:

@@ -7,13 +7,10 @@ while it does so may wait for its next look at all pods, 60 to 90 s later. Any f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from audiojob_operator.records.workers import Bound
+from audiojob_types.constants import TOLD_AGAIN_SECONDS
 from audiojob_types.workers.order import MAX_ORDER_BYTES
-
-TOLD_AGAIN_SECONDS: Final = (4.0, 15.0)
-"""When a phase that has not begun is told again, and not after that."""
 
 
 def told_again(before: str, after: str, bound: Sequence[Bound], clock: float) -> str:
