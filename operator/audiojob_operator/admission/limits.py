@@ -93,10 +93,11 @@ class Limits:
     def is_asked_for(self, request: GpuRequest, queue: QueueKey) -> bool:
         """Whether the phase would take GPUs at all: with device Auto it takes the CPU where no node offers as many.
 
-        Those of workers are there or not: they are asked for only where the queue limits them.
+        Those of workers are there or not: they are asked for only where the queue limits them, and has as many.
         """
         if is_of_workers(request.resource):
-            return not self.managed(queue) and self.queue(queue).max_gpus is not None
+            most = self.queue(queue).max_gpus
+            return not self.managed(queue) and most is not None and request.gpus <= most
         return request.must or self.managed(queue) or request.gpus <= self.offer(self.pool(request.resource)).per_node
 
     def may_be_first(self, request: GpuRequest) -> bool:

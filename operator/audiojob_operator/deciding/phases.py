@@ -246,7 +246,7 @@ def start_ready(draft: Draft) -> None:
             draft.phases[phase.name] = given
             if given.state is PhaseState.RUNNING:
                 _tell_start(draft, phase, given, first=record.attempt == 0)
-                if observed.queue_limits_gpus and phase.worker_pool is not None:
+                if observed.queue_max_gpus is not None and phase.worker_pool is not None:
                     supply = supply.take(observed.pools[phase.worker_pool.name].gpus)
             continue
         wanted = DeviceRequest(effective_device(observed.job.spec, phase), phase, site.resource_of(phase))
@@ -354,14 +354,13 @@ def stop_phases(draft: Draft, state: PhaseState, reason: str, message: str) -> N
 
 
 def pause_phases(draft: Draft, reason: Reason, message: str) -> None:
-    """Stop live attempts without counting a failure; the next one has the next number."""
+    """Stop live attempts without counting a failure; the next one has the next number. Clocks of waits begin anew."""
     for name, record in draft.phases.items():
+        changes: dict[str, object] = {}
         if record.state is PhaseState.RUNNING:
-            draft.phases[name] = updated(
-                record,
-                {
-                    "state": PhaseState.WAITING,
-                    "reason": reason,
-                    "message": message,
-                },
-            )
+            changes = {"state": PhaseState.WAITING, "reason": reason, "message": message}
+        waits = record.gpu_wait_start_time or record.worker_wait_start_time
+        if waits is not None and not record.state.finished:
+            changes |= {"gpu_wait_start_time": None, "worker_wait_start_time": None}
+        if changes:
+            draft.phases[name] = updated(record, changes)

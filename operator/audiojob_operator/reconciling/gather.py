@@ -147,7 +147,7 @@ class Gatherer:
             settings=self._settings,
             known_revisions=_revision_names(cache),
             kueue_local_queue=queue.kueue_local_queue,
-            queue_limits_gpus=queue.max_gpus is not None and queue.kueue_local_queue is None,
+            queue_max_gpus=queue.max_gpus if queue.kueue_local_queue is None else None,
             cooling_until=self._admitter.cooling(job),
             running=self._admitter.running,
             source_job=references.source,

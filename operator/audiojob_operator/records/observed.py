@@ -68,7 +68,8 @@ class Observed:
     ``may_begin_early``: whether a phase's pod may begin while the phase before works. False while others wait for what
     it would take, None where no phase does (the setting, or a right that is missing). ``without_room``: phases of its
     pipeline whose pods have begun early in vain lately.
-    ``queue_limits_gpus``: the job's queue has a limit of GPUs, so that those of workers too must be granted.
+    ``queue_max_gpus``: the job's queue has no more GPUs than these at a time, so that those of workers too must be
+    granted; None: it has no limit, or Kueue counts them.
     ``pools``: the worker pools that phases name, by name; those that do not exist are left out.
     ``refused`` is set when the plan made from the same observation failed to create a Job, or the revision: deciding
     again with it gives a plan that creates none, but records what is known and why nothing starts.
@@ -86,7 +87,7 @@ class Observed:
     known_revisions: frozenset[str] = frozenset()
     refused: Refusal | None = None
     kueue_local_queue: str | None = None
-    queue_limits_gpus: bool = False
+    queue_max_gpus: int | None = None
     source_job: AudioJob | Unreadable | None = None
     retried: Retried | Unreadable | None = None
     cooling_until: datetime | None = None

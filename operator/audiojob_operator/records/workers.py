@@ -80,6 +80,7 @@ class WhyOwnJob(StrEnum):
     OTHER_TASK = "OtherTask"
     OTHER_IMAGE = "OtherImage"
     OTHER_QUEUE = "OtherQueue"
+    MORE_GPUS = "MoreGpus"
     MORE_MEMORY = "MoreMemory"
     MORE_SCRATCH = "MoreScratch"
     REUSE = "Reuse"

@@ -79,6 +79,7 @@ def started(record: PhaseStatus, begun: Start, at: datetime) -> PhaseStatus:
             "pod_uid": begun.pod_uid,
             "bound_time": at if begun.pod_uid is not None else None,
             "worker_wait_start_time": None,
+            "gpu_wait_start_time": record.gpu_wait_start_time if begun.pod_uid is None else None,
             "device": begun.device,
             "device_reason": begun.device_reason,
             "memory_request_bytes": begun.memory_bytes,
@@ -134,6 +135,7 @@ def after_failure(
         "log_key": failed.log_key,
         "memory_bytes": failed.peak_memory_bytes or record.memory_bytes,
         "cool_down": None,
+        "gpu_wait_start_time": None,
     }
     final = False
     if failed.failure_class is FailureClass.PERMANENT:

@@ -63,31 +63,27 @@ def gpu_requests(
         if found is not None and not found.needs_slot:
             continue
         not_before = found.until if found else None
-        if (worker := _with_worker(phase, record, facts)) is not None:
-            requests.append(replace(worker, not_before=not_before))
-            continue
         since = (record.gpu_wait_start_time if record else None) or eligible
-        requests.append(
-            GpuRequest(
-                gpus=phase.gpus,
-                must=wish == "GPU",
-                until=None if wish == "GPU" else since + timedelta(seconds=phase.gpu_wait_seconds),
-                not_before=not_before,
-                resource=phase.gpu.resource_name if phase.gpu is not None else None,
-            )
+        own = GpuRequest(
+            gpus=phase.gpus,
+            must=wish == "GPU",
+            until=None if wish == "GPU" else since + timedelta(seconds=phase.gpu_wait_seconds),
+            not_before=not_before,
+            resource=phase.gpu.resource_name if phase.gpu is not None else None,
         )
+        requests.append(_with_worker(own, phase, record, facts))
     return tuple(requests)
 
 
-def _with_worker(phase: Phase, record: PhaseStatus | None, facts: Facts) -> GpuRequest | None:
+def _with_worker(own: GpuRequest, phase: Phase, record: PhaseStatus | None, facts: Facts) -> GpuRequest:
     """The GPUs that come with a worker, for a phase that may have one: it asks for none that its pool could use.
 
     Once a decision has found that it does not suit the pool, it waits for a GPU as others do.
     """
     gpus = facts.gpu_pools.get(phase.worker_pool.name) if phase.worker_pool is not None else None
     if phase.worker_pool is None or gpus is None or (record is not None and record.gpu_wait_start_time is not None):
-        return None
-    return GpuRequest(gpus, must=True, resource=kind_of_workers(phase.worker_pool.name))
+        return own
+    return replace(own, gpus=gpus, resource=kind_of_workers(phase.worker_pool.name))
 
 
 def gpus_soon(spec: AudioJobSpec, pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus]) -> int:

@@ -15,6 +15,7 @@ _WHY: Final = {
     WhyOwnJob.OTHER_TASK: "they do not run its task",
     WhyOwnJob.OTHER_IMAGE: "the job began with the images of another release",
     WhyOwnJob.OTHER_QUEUE: "they are of another queue of Kueue",
+    WhyOwnJob.MORE_GPUS: "each has more GPUs than the job's queue may use",
     WhyOwnJob.MORE_MEMORY: "the attempt needs more memory than they have",
     WhyOwnJob.MORE_SCRATCH: "the attempt needs more scratch than they have",
     WhyOwnJob.REUSE: "another job's work is offered to it",

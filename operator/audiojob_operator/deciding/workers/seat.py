@@ -44,16 +44,21 @@ def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | 
     if isinstance(found, WhyOwnJob):
         return OwnJob(phase.name, use.name, found)
     record = draft.phases[phase.name]
-    if draft.observed.queue_limits_gpus and supply.granted < pool.gpus:
-        return _wait_for_queue(draft, phase, pool)
-    if (seat := _free_seat(draft, record, pool)) is not None:
+    room = draft.observed.queue_max_gpus is None or supply.granted >= pool.gpus
+    if room and (seat := _free_seat(draft, record, pool)) is not None:
         return _bind(draft, phase, found, seat)
+    if not room and not _job_needs_less(draft, phase, pool):
+        _wait_for_queue(draft, phase, pool, None)
+        return record
     since = record.worker_wait_start_time or draft.now
     until = since + timedelta(seconds=use.fallback_seconds)
     if draft.now >= until:
         return OwnJob(phase.name, use.name, WhyOwnJob.WAIT_EXPIRED)
-    draft.worker_waits.append(WorkerWait(phase.name, pool.name, since))
-    draft.block(Blocker(phase.name, Reason.WAITING_FOR_WORKER, _message(phase, pool), until))
+    if room:
+        draft.worker_waits.append(WorkerWait(phase.name, pool.name, since))
+        draft.block(Blocker(phase.name, Reason.WAITING_FOR_WORKER, _message(phase, pool), until))
+    else:
+        _wait_for_queue(draft, phase, pool, until)
     return updated(record, {"worker_wait_start_time": since})
 
 
@@ -74,14 +79,18 @@ def _request(draft: Draft, phase: Phase, pool: PoolView, supply: GpuSupply) -> A
     return request
 
 
-def _wait_for_queue(draft: Draft, phase: Phase, pool: PoolView) -> PhaseStatus:
+def _job_needs_less(draft: Draft, phase: Phase, pool: PoolView) -> bool:
+    """Whether a Job of its own could go on where the queue has no room for a worker's GPUs."""
+    return phase.gpus < pool.gpus or effective_device(draft.observed.job.spec, phase) == "Auto"
+
+
+def _wait_for_queue(draft: Draft, phase: Phase, pool: PoolView, until: datetime | None) -> None:
     """A worker's GPUs count for the job's queue, and it has no room for them: no worker is made for that."""
     message = (
         f"Phase {phase.name} waits until queue {draft.observed.job.spec.queue_name} has room for {pool.gpus} more of "
         f"its GPUs, for a worker of pool {pool.name}."
     )
-    draft.block(Blocker(phase.name, Reason.WAITING_FOR_GPU, message))
-    return draft.phases[phase.name]
+    draft.block(Blocker(phase.name, Reason.WAITING_FOR_GPU, message, until))
 
 
 def _begun(draft: Draft, phase: Phase, pool: PoolView, supply: GpuSupply) -> Begun | None:

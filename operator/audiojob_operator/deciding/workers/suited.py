@@ -48,6 +48,12 @@ def _is_in_its_queue(_draft: Draft, _phase: Phase, request: AttemptRequest, pool
     return request.kueue_queue in (None, pool.kueue_local_queue)
 
 
+def _fits_its_queue(draft: Draft, _phase: Phase, _request: AttemptRequest, pool: PoolView) -> bool:
+    """A worker that the queue has no room for, ever, is not waited for."""
+    most = draft.observed.queue_max_gpus
+    return most is None or pool.gpus <= most
+
+
 def _has_the_memory(draft: Draft, phase: Phase, request: AttemptRequest, pool: PoolView) -> bool:
     """Not again where a worker had too little: an attempt that died for want of memory has a pod of its own."""
     record = draft.phases[phase.name]
@@ -96,6 +102,7 @@ _RULES: Final[dict[WhyOwnJob, _Rule]] = {
     WhyOwnJob.OTHER_IMAGE: _has_todays_image,
     WhyOwnJob.OTHER_DEVICE: _has_the_device,
     WhyOwnJob.OTHER_QUEUE: _is_in_its_queue,
+    WhyOwnJob.MORE_GPUS: _fits_its_queue,
     WhyOwnJob.MORE_MEMORY: _has_the_memory,
     WhyOwnJob.MORE_SCRATCH: _has_the_scratch,
     WhyOwnJob.REUSE: _does_its_work,

@@ -21,13 +21,13 @@ WARM = kind_of_workers("warm")
 class Warm(Pool):
     """A pool of workers with one GPU each, some of them there, and a pipeline whose phase may have one."""
 
-    def __init__(self, workers: int = 0, *, pool: bool = True, **capacity: Any) -> None:
+    def __init__(self, workers: int = 0, *, pool: bool = True, pool_gpus: int = 1, **capacity: Any) -> None:
         super().__init__(None, **{"node_gpus": 1, **capacity})
-        built = facts(device="GPU")
+        built = facts(device="GPU", gpus=pool_gpus)
         self.caches._rules = CacheRules(facts=lambda _: built)
         here = self.caches.namespaces["music"]
         if pool:
-            self.caches.pools.put(pool_object(device="GPU"))
+            self.caches.pools.put(pool_object(device="GPU", gpus=pool_gpus))
         for number in range(workers):
             job = worker_job(built, number)
             here.jobs.put(job)
@@ -99,6 +99,23 @@ async def test_a_queue_s_limit_counts_workers_while_they_have_phases_of_it() -> 
     assert "1 of worker pool warm, 1 of 1 GPUs are in use" in refused.message
     pool.put("first", pipeline="warm", started=True, cancel=True)
     assert pool.answer(second).gpus == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus"),
+    [
+        pytest.param("GPU", 2, id="a worker for which the queue has never room"),
+        pytest.param("Auto", 1, id="a job that may use the CPU, and has waited for long enough"),
+    ],
+)
+async def test_a_job_does_not_wait_for_ever_for_room_for_a_worker(device: str, gpus: int) -> None:
+    pool = Warm(node_gpus=2, pool_gpus=gpus)
+    pool.queue("default", maxGPUs=1)
+    line = pipeline(phase("cut", device=device, workerPool={"name": "warm"}), name="warm")
+    pool.add(pool.caches.pipelines, line)
+    pool.gpu_job("other")
+    pool.put("other", pipeline="onegpu", started=True)
+    assert pool.answer(pool.job("song")).admitted
 
 
 async def test_workers_without_a_phase_count_for_no_queue() -> None:

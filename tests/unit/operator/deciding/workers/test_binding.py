@@ -20,7 +20,6 @@ from tests.unit.operator.deciding.workers.worker_world import (
 
 from audiojob_operator.building.telling import told_order
 from audiojob_operator.deciding.workers import seat
-from audiojob_operator.records.admission import Admission, kind_of_workers
 from audiojob_operator.records.settings import Images
 from audiojob_types.contract import Device
 from audiojob_types.reasons import Reason
@@ -182,24 +181,6 @@ def test_a_phase_waits_for_a_worker_and_then_takes_a_job_of_its_own() -> None:
     record = world.phase("second")
     assert (record.pod_uid, record.bound_time, record.worker_wait_start_time) == (None, None, None)
     assert not world.decide().waits
-
-
-def test_where_the_queue_limits_gpus_a_worker_s_must_be_granted_and_none_is_made_for_those_that_wait() -> None:
-    world = at_second(two(device="GPU"), pool=replace(VIEW, **ON_GPU), limited=True)
-    assert (world.phase("second").pod_uid, world.condition("Progressing")["reason"]) == (None, Reason.WAITING_FOR_GPU)
-    assert "until queue default has room for 1 more of its GPUs, for a worker of pool warm." in world.status["message"]
-    plan = world.decide()
-    assert (plan.empty, plan.waits, world.phase("second").gpu_wait_start_time) == (True, (), None)
-    world.admission = Admission(admitted=True, gpus=1, gpu_pool=kind_of_workers(POOL))
-    assert [each.seat.pod_uid for each in world.turn().bind] == ["worker-1"]
-
-
-def test_two_phases_do_not_have_one_grant() -> None:
-    plain: dict[str, Any] = {"workerPool": {"name": POOL}, "after": [], "device": "GPU"}
-    world = WorkerWorld(audiojob=audio_job(), pipeline=pipeline(phase("one", **plain), phase("two", **plain)))
-    world.pool, world.limited = replace(VIEW, **ON_GPU), True
-    world.admission = Admission(admitted=True, gpus=1, gpu_pool=kind_of_workers(POOL))
-    assert [each.phase for each in world.turn().bind] == ["one"]
 
 
 def test_a_phase_that_waits_gets_the_seat_that_becomes_free() -> None:

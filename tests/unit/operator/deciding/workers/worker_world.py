@@ -65,14 +65,14 @@ def two(**second: Any) -> Object:
 
 @dataclass
 class WorkerWorld(World):
-    """``busy``: pods of workers that other AudioJobs have. ``limited``: the job's queue limits GPUs."""
+    """``busy``: pods of workers that other AudioJobs have. ``queue_gpus``: those of the job's queue."""
 
     audiojob: Object = field(default_factory=lambda: audio_job(source={"url": "https://media.example.org/a.ogg"}))
     pipeline: Object | None = field(default_factory=two)
     pool: PoolView | None = VIEW
     workers: dict[str, Object] = field(default_factory=lambda: {f"worker-{n}": worker_pod(n) for n in (1, 2)})
     busy: set[str] = field(default_factory=set)
-    limited: bool = False
+    queue_gpus: int | None = None
 
     def observed(self) -> Observed:
         found, job = super().observed(), self.job
@@ -86,8 +86,8 @@ class WorkerWorld(World):
         )
         pool = self.pool
         pools = {POOL: replace(pool, seats=seats, busy=len(taken), workers=len(self.workers))} if pool else {}
-        limits = self.limited
-        return replace(found, children=(*children, *found.children), pools=pools, queue_limits_gpus=limits)
+        most = self.queue_gpus
+        return replace(found, children=(*children, *found.children), pools=pools, queue_max_gpus=most)
 
     def steps(self, plan: Plan) -> list[tuple[str, Any]]:
         made = super().steps(plan)
