@@ -115,6 +115,7 @@ class Outcome(Answer):
     status: int
     job: Job | None = None
     problem: Refusal | None = None
+    retry_after_seconds: int | None = None
 
 
 class OutcomeList(Answer):

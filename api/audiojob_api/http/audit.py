@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -54,9 +53,14 @@ def note_act(connection: HTTPConnection, caller: Identity, verb: str, namespace:
     acts_for(verb, caller.username)
 
 
-def note_each(connection: HTTPConnection, ends: Iterable[tuple[str | None, int]]) -> None:
-    """Remember what came of each of many jobs: by its name and status, for a line of its own."""
-    connection.scope.setdefault("state", {})[_EACH] = tuple(ends)
+def write_one(connection: HTTPConnection, asked: str | None, made: str | None, status: int) -> None:
+    """Write the line of one of many jobs, by the name that was asked for and the job that was made.
+
+    It is written at once: a process that ends leaves no change without its line. The call has none besides.
+    """
+    act = connection.scope["state"][_KEY]
+    connection.scope["state"][_EACH] = True
+    _line(connection.scope, replace(act, job=asked), made, status)
 
 
 def note_caller(connection: HTTPConnection, caller: Identity) -> None:
@@ -111,28 +115,26 @@ class AuditLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def observed(message: Message) -> None:
-            act = scope.get("state", {}).get(_KEY)
-            if message["type"] == "http.response.start" and act is not None:
-                self._write(scope, act, message)
+            state = scope.get("state", {})
+            act = state.get(_KEY)
+            if message["type"] == "http.response.start" and act is not None and _EACH not in state:
+                made = Headers(raw=message["headers"]).get("location", "").partition("?")[0].rpartition("/")[2]
+                _line(scope, act, made or None, message["status"])
             await send(message)
 
         await self._app(scope, receive, observed)
 
-    def _write(self, scope: Scope, act: _Act, message: Message) -> None:
-        made = Headers(raw=message["headers"]).get("location", "").partition("?")[0].rpartition("/")[2]
-        for name, status in scope["state"].get(_EACH, [(made or None, message["status"])]):
-            self._line(scope, act, name, status)
 
-    def _line(self, scope: Scope, act: _Act, made: str | None, status: int) -> None:
-        line = {
-            "user": act.caller.username,
-            "uid": act.caller.uid,
-            "verb": str(act.call),
-            "namespace": act.namespace,
-            "job": act.job or made,
-            **({"made": made} if act.job and made else {}),
-            "status": status,
-            "client": (scope.get("client") or [""])[0],
-        }
-        # JSON on one line: a user's name cannot forge another.
-        _log.info("%s", json.dumps(line))
+def _line(scope: Scope, act: _Act, made: str | None, status: int) -> None:
+    line = {
+        "user": act.caller.username,
+        "uid": act.caller.uid,
+        "verb": str(act.call),
+        "namespace": act.namespace,
+        "job": act.job or made,
+        **({"made": made} if act.job and made else {}),
+        "status": status,
+        "client": (scope.get("client") or [""])[0],
+    }
+    # JSON on one line: a user's name cannot forge another.
+    _log.info("%s", json.dumps(line))

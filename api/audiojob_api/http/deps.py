@@ -380,7 +380,8 @@ def _requester_who_may(call: Call) -> Callable[..., Awaitable[Requester]]:
     return requester
 
 
-async def _existing_job(name: JobName, reader: Reader) -> dict[str, Any]:
+async def existing_job(name: JobName, reader: Reader) -> dict[str, Any]:
+    """The job of this name. Raises a 404 :class:`Problem`, or 503 while that is not known yet."""
     job = await reader.find(name)
     if job is None:
         raise Problem(404, "not-found", f"There is no job {name!r}.")
@@ -390,5 +391,5 @@ async def _existing_job(name: JobName, reader: Reader) -> dict[str, Any]:
 Creator = Annotated[Requester, Depends(_requester_who_may(Call.CREATE))]
 Retrier = Annotated[Requester, Depends(_requester_who_may(Call.RETRY))]
 Required = Annotated[Require, Depends(_require)]
-ExistingJob = Annotated[dict[str, Any], Depends(_existing_job)]
-"""The job that the path names. Raises a 404 :class:`Problem`, or 503 while that is not known yet."""
+ExistingJob = Annotated[dict[str, Any], Depends(existing_job)]
+"""The job that the path names, as :func:`existing_job` finds it."""

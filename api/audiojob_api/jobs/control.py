@@ -13,7 +13,7 @@ from typing import Any, Final
 from audiojob_api.jobs.ports import JobWriter
 from audiojob_api.jobs.reviews import check_review
 from audiojob_api.problems import Problem
-from audiojob_kube.errors import Invalid
+from audiojob_kube.errors import Conflict, Invalid
 from audiojob_types.resources.job import FINISHED_STATES, Review, State
 
 Object = dict[str, Any]
@@ -34,15 +34,21 @@ SUSPEND: Final = Switch("suspend", "suspend", True)
 RESUME: Final = Switch("resume", "suspend", False)
 
 
-async def turn(job: Object, switch: Switch, writer: JobWriter) -> Object:
-    """The job with the switch set."""
+async def turn(job: Object, switch: Switch, writer: JobWriter, *, only_as_read: bool = False) -> Object:
+    """The job with the switch set; with ``only_as_read``, only if it is still in the state in which it was read."""
     if _state(job) == switch.already:
         return job
     _refuse_ended(job, switch.verb)
     if bool(job.get("spec", {}).get(switch.field)) == switch.value:
         return job
     wanted = {"op": "add", "path": f"/spec/{switch.field}", "value": switch.value}
-    return await _write(job, switch.verb, [wanted], writer)
+    if not only_as_read:
+        return await _write(job, switch.verb, [wanted], writer)
+    try:
+        return await _write(job, switch.verb, [_test(job, "status", "state"), wanted], writer)
+    except Conflict:
+        await _refuse_moved(job, switch.verb, writer)
+        raise
 
 
 async def change_priority(job: Object, priority: int, writer: JobWriter) -> Object:
@@ -73,6 +79,17 @@ async def _write(job: Object, verb: str, operations: Sequence[Object], writer: J
     except Invalid:
         _refuse_ended(await writer.read(name), verb)
         raise
+
+
+async def _refuse_moved(job: Object, verb: str, writer: JobWriter) -> None:
+    """Raise a 409 Problem that names the state in which the job is by now; NotFound where it is gone."""
+    now = await writer.read(job["metadata"]["name"])
+    if now["metadata"]["uid"] != job["metadata"]["uid"]:
+        raise Problem(409, "conflict", "The job was deleted meanwhile, and another one has its name.")
+    _refuse_ended(now, verb)
+    if _state(now) != _state(job):
+        detail = f"The job is {_state(now)} by now, no more {_state(job)}; it was left as it is."
+        raise Problem(409, "conflict", detail)
 
 
 def _refuse_ended(job: Object, verb: str) -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.integration.api.conftest import JOBS, Api
 
 from audiojob_api.cluster.jobs import KubeJobs
+from audiojob_api.jobs.control import CANCEL, turn
+from audiojob_api.problems import Problem
 from audiojob_dev.rest import wait_until
 from audiojob_kube.client import connect
 from audiojob_kube.config import load_connection
@@ -203,6 +205,17 @@ async def test_a_write_is_refused_where_the_job_is_not_as_it_was_seen(
         with pytest.raises(Conflict, match="changed meanwhile"):
             await jobs.change(name, before["metadata"]["uid"], operations)
         assert api.stored(name) == before
+
+
+async def test_a_job_is_cancelled_only_in_the_state_in_which_it_was_read(api: Api, jobs: KubeJobs) -> None:
+    assert api.create(name="matched")[0] == 201
+    seen = api.stored("matched")
+    api.set_status("matched", state="Running", phases=PHASES)
+    with pytest.raises(Problem, match="The job is Running by now, no more Pending"):
+        await turn(seen, CANCEL, jobs, only_as_read=True)
+    assert api.stored("matched")["spec"]["cancel"] is False
+    turned = await turn(api.stored("matched"), CANCEL, jobs, only_as_read=True)
+    assert turned["spec"]["cancel"] is True
 
 
 async def test_a_review_that_comes_second_is_refused(api: Api, jobs: KubeJobs) -> None:

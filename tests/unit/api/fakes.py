@@ -21,7 +21,7 @@ from audiojob_api.jobs.listing.query import Filter, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow, row_of
 from audiojob_api.jobs.ports import Listener, NamespaceJobs
 from audiojob_api.problems import Problem, unavailable
-from audiojob_kube.errors import AlreadyExists, Conflict
+from audiojob_kube.errors import AlreadyExists, Conflict, NotFound
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 Object = dict[str, Any]
@@ -81,8 +81,9 @@ class MemoryBackend:
         """Tests and additions of whole fields, as far as JSON Patch is used here."""
         if self.failure:
             raise self.failure
-        assert self.objects[name]["metadata"]["uid"] == uid
-        job = copy.deepcopy(self.objects[name])
+        job = copy.deepcopy(await self.read(name))
+        if job["metadata"]["uid"] != uid:
+            raise Conflict(409, "Conflict", "The job has changed meanwhile; look at it again.")
         for operation in operations:
             part, field = operation["path"].strip("/").split("/")
             if operation["op"] == "add":
@@ -92,6 +93,8 @@ class MemoryBackend:
         return self.store(job)
 
     async def read(self, name: str) -> Object:
+        if name not in self.objects:
+            raise NotFound(404, "NotFound", f"{name} is not there")
         return self.objects[name]
 
     async def find(self, name: str) -> Object | None:

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from audiojob_api.access.rights import Call
 from audiojob_api.http.bodies import require_json
-from audiojob_api.http.deps import AllServices, Caller, ExistingJob, Shown, Writer, caller_who_may
+from audiojob_api.http.deps import AllServices, Caller, ExistingJob, InSpace, Shown, Writer, caller_who_may
 from audiojob_api.http.errors import responses
 from audiojob_api.jobs.compat import JobAnswer
 from audiojob_api.jobs.control import CANCEL, RESUME, SUSPEND, Switch, add_review, change_priority, turn
@@ -28,9 +28,11 @@ _SWITCHES = (
 
 
 def _serve(method: str, path: str, switch: Switch, summary: str) -> None:
-    async def switched(job: ExistingJob, writer: Writer, show: Shown) -> Response:
+    async def switched(job: ExistingJob, writer: Writer, show: Shown, space: InSpace) -> Response:
         """202, also where there was nothing to do; 409 for a job that has ended."""
-        return JSONResponse(show(await turn(job, switch, writer)), status_code=202)
+        turned = await turn(job, switch, writer)
+        await space.positions.refresh()
+        return JSONResponse(show(turned), status_code=202)
 
     router.add_api_route(
         path,
@@ -56,11 +58,13 @@ for _row in _SWITCHES:
     summary="Change the priority of a job that waits",
 )
 async def change(
-    body: JobChange, job: ExistingJob, writer: Writer, show: Shown, services: AllServices, caller: Caller
+    body: JobChange, job: ExistingJob, space: InSpace, show: Shown, services: AllServices, caller: Caller
 ) -> Response:
     """200 with the job; 409 once it runs or has ended."""
     services.quota.priority(caller, body.priority)
-    return JSONResponse(show(await change_priority(job, body.priority, writer)))
+    changed = await change_priority(job, body.priority, space.jobs.writer)
+    await space.positions.refresh()
+    return JSONResponse(show(changed))
 
 
 @router.post(
@@ -71,6 +75,8 @@ async def change(
     responses=responses(413, 415),
     summary="Approve a phase at which the job stops, or end the job there",
 )
-async def review(body: ReviewRequest, job: ExistingJob, writer: Writer, show: Shown) -> Response:
+async def review(body: ReviewRequest, job: ExistingJob, writer: Writer, show: Shown, space: InSpace) -> Response:
     """201 with the job; 409 if the phase has been reviewed or has started, or the job has ended."""
-    return JSONResponse(show(await add_review(job, body, writer)), status_code=201)
+    reviewed = await add_review(job, body, writer)
+    await space.positions.refresh()
+    return JSONResponse(show(reviewed), status_code=201)

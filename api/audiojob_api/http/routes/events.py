@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from audiojob_api.access.rights import Call
 from audiojob_api.http.deps import (
     ExistingJob,
+    InSpace,
     LastEventId,
     Live,
     Metrics,
@@ -56,7 +57,7 @@ async def _following(
     summary="Follow a job until it ends",
 )
 async def follow(
-    following: Annotated[Following, Depends(_following)], show: Shown, metrics: Metrics
+    following: Annotated[Following, Depends(_following)], show: Shown, metrics: Metrics, space: InSpace
 ) -> AsyncIterable[ServerSentEvent]:
     """The job as it is, then every change; a slow client gets the newest.
 
@@ -66,6 +67,7 @@ async def follow(
         async with aclosing(following.snapshots()) as snapshots:
             try:
                 async for snapshot in snapshots:
+                    await space.positions.refresh()
                     yield event(snapshot, show)
             except Problem as problem:
                 yield refused(problem)

@@ -33,6 +33,7 @@ from audiojob_api.http.deps import (
     Required,
     Retrier,
     Shown,
+    Space,
     authorize,
     caller_who_may,
     files_of,
@@ -50,8 +51,6 @@ from audiojob_api.http.openapi import JOB_AND_FILE
 from audiojob_api.http.routes.queries import Asked
 from audiojob_api.jobs.compat import CompatPage, JobAnswer
 from audiojob_api.jobs.create import Created, Requester, create_once, new_job, retry_job
-from audiojob_api.jobs.estimates.estimator import Estimator
-from audiojob_api.jobs.ports import JobWriter, LiveJobs
 from audiojob_api.jobs.request import JobRequest, check
 from audiojob_api.jobs.views import JobPage, Show
 from audiojob_api.problems import Problem
@@ -76,19 +75,24 @@ class _Maker:
     """What the routes that create a job share: the rights that the job itself needs, the creation, the answer."""
 
     require: Require
-    writer: JobWriter
-    live: LiveJobs
     show: Show
     quota: Quota
     caller: Identity
-    estimator: Estimator | None
+    space: Space
 
     async def make(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Response:
         """201 with the new job, 200 with the one that the same request made before."""
         made = await self.created(request, wanted, requester)
         path = f"{request.scope.get('root_path', '')}{router.prefix}/{made.job['metadata']['name']}"
-        status = 201 if made.new else 200
-        return Json(self.show(made.job), status_code=status, headers={"Location": followed(request, path)})
+        status, shown = await self.told(made)
+        return Json(shown, status_code=status, headers={"Location": followed(request, path)})
+
+    async def told(self, made: Created) -> tuple[int, Any]:
+        """The status of the answer, and the job as it is shown."""
+        if made.new:
+            return 201, self.show(made.job)
+        await self.space.positions.refresh()  # one that was made before may wait in a queue
+        return 200, self.show(made.job)
 
     async def created(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Created:
         """The new job, with how long it may take, or the one that the same request made before."""
@@ -97,8 +101,8 @@ class _Maker:
         if (priority := self.quota.priority(self.caller, spec.get("priority"))) is not None:
             spec["priority"] = priority
         created = await self._within_limits(request, wanted, requester)
-        if created.new and self.estimator is not None:
-            return Created(await self.estimator.told(created.job), new=True)
+        if created.new and self.space.estimator is not None:
+            return Created(await self.space.estimator.told(created.job), new=True)
         return created
 
     async def refuse_early(self, request: Request, wanted: dict[str, Any], requester: Requester) -> None:
@@ -119,7 +123,7 @@ class _Maker:
         wish = await self._wish(request, wanted, requester)
         reserved = await self.quota.reserve(self.caller, wish, lambda left: note_left(request, left))
         try:
-            created = await create_once(wanted, requester, self.writer, self.live)
+            created = await create_once(wanted, requester, self.space.jobs.writer, self.space.jobs.live)
         except (ServerError, TransportError):
             if reserved:
                 self.quota.doubt(wish)
@@ -133,11 +137,12 @@ class _Maker:
 
     async def _measured(self, spec: dict[str, Any]) -> float | None:
         """Minutes of audio, where another job has worked on the same before; what the caller says is not asked."""
-        return None if self.estimator is None else await self.estimator.measured_minutes(spec)
+        estimator = self.space.estimator
+        return None if estimator is None else await estimator.measured_minutes(spec)
 
 
 async def _maker(space: InSpace, require: Required, show: Shown, services: AllServices, caller: Caller) -> _Maker:
-    return _Maker(require, space.jobs.writer, space.jobs.live, show, services.quota, caller, space.estimator)
+    return _Maker(require, show, services.quota, caller, space)
 
 
 Maker = Annotated[_Maker, Depends(_maker)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Generator, Iterable, Iterator
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -23,35 +23,39 @@ def portions(rows: Iterable[T]) -> Iterator[list[T]]:
     return (every[start : start + _STEP] for start in range(0, len(every), _STEP))
 
 
+class _Work(Generic[T]):
+    """Work as a loop over its steps; ``found`` is what it came to, once there are no more."""
+
+    found: T
+
+    def __init__(self, work: Steps[T]) -> None:
+        self._work = work
+
+    def __iter__(self) -> Iterator[None]:
+        self.found = yield from self._work
+
+
 def at_once(work: Steps[T]) -> T:
     """What the work comes to."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            found: T = end.value
-            return found
+    steps = _Work(work)
+    for _ in steps:
+        pass
+    return steps.found
 
 
 def measured(work: Steps[T]) -> Steps[tuple[T, float]]:
     """The same, and how many seconds its steps took, without the turns of others."""
-    seconds = 0.0
-    while True:
-        began = time.monotonic()
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value, seconds + time.monotonic() - began
+    steps, seconds, began = _Work(work), 0.0, time.monotonic()
+    for _ in steps:
         seconds += time.monotonic() - began
         yield
+        began = time.monotonic()
+    return steps.found, seconds + time.monotonic() - began
 
 
 async def in_turns(work: Steps[T]) -> T:
     """The same, with a turn for everybody else after each step."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            found: T = end.value
-            return found
+    steps = _Work(work)
+    for _ in steps:
         await asyncio.sleep(0)
+    return steps.found

@@ -15,10 +15,10 @@ from audiojob_api.http.deps import (
     Caller,
     Creator,
     InSpace,
-    Reader,
     Retrier,
     Shown,
     caller_who_may,
+    existing_job,
     files_of,
 )
 from audiojob_api.http.errors import responses
@@ -28,9 +28,7 @@ from audiojob_api.http.routes.jobs import Json, Maker
 from audiojob_api.jobs.control import CANCEL, turn
 from audiojob_api.jobs.create import Requester, new_job, require_own, retry_job, user_label
 from audiojob_api.jobs.listing.cursor import at
-from audiojob_api.jobs.ports import JobReader
 from audiojob_api.jobs.request import JobRequest
-from audiojob_api.problems import Problem
 
 router = APIRouter(
     prefix="/api/v1/bulk",
@@ -55,8 +53,7 @@ async def create(request: Request, body: ManyJobs, requester: Creator, maker: Ma
             if job.upload is not None:
                 key = await key_of(files_of(request), own.namespace, job.upload, own.user)
                 wanted = job.with_object(key)
-            made = await maker.created(request, new_job(wanted, own), own)
-            return 201 if made.new else 200, maker.show(made.job)
+            return await maker.told(await maker.created(request, new_job(wanted, own), own))
 
         return Act(job.name, do)
 
@@ -65,16 +62,15 @@ async def create(request: Request, body: ManyJobs, requester: Creator, maker: Ma
 
 
 @router.post("/retry", response_model=OutcomeList | CompatOutcomeList, summary="Try many jobs again")
-async def retry(request: Request, body: NamedJobs, requester: Retrier, reader: Reader, maker: Maker) -> Response:
+async def retry(request: Request, body: NamedJobs, requester: Retrier, maker: Maker) -> Response:
     """200 with what came of each. An idempotency key holds for each job by its name."""
 
     def act(name: str) -> Act:
         own = _requester(requester, name)
 
         async def do() -> tuple[int, Object]:
-            wanted = retry_job(await _existing(reader, name), own)
-            made = await maker.created(request, wanted, own)
-            return 201 if made.new else 200, maker.show(made.job)
+            wanted = retry_job(await existing_job(name, maker.space.jobs.reader), own)
+            return await maker.told(await maker.created(request, wanted, own))
 
         return Act(name, do)
 
@@ -95,13 +91,16 @@ async def cancel(
     calls = (Call.CANCEL,) if body.matching is None else (Call.CANCEL, Call.LIST)
     rights = tuple(right for call in calls for right in rights_of(call, None))
     allowed = await services.authenticator.require(caller, space.namespace, rights)
+    by_state = body.matching is not None and body.matching.state is not None
 
     def act(name: str, known: Object | None = None) -> Act:
         async def do() -> tuple[int, Object]:
-            job = known or await _existing(reader, name)
+            job = known or await existing_job(name, reader)
             if allowed.own:
                 require_own(job, caller.username)
-            return 202, show(await turn(job, CANCEL, writer))
+            turned = await turn(job, CANCEL, writer, only_as_read=by_state)
+            await space.positions.refresh()
+            return 202, show(turned)
 
         return Act(name, do)
 
@@ -118,10 +117,3 @@ def _requester(whole: Requester, part: str) -> Requester:
     """For whom one of many jobs is made. No header holds a line break, so that its key is no other call's."""
     key = whole.idempotency_key
     return Requester(whole.namespace, whole.user, None if key is None else f"{key}\n{part}")
-
-
-async def _existing(reader: JobReader, name: str) -> Object:
-    job = await reader.find(name)
-    if job is None:
-        raise Problem(404, "not-found", f"There is no job {name!r}.")
-    return job

@@ -12,7 +12,7 @@ from fastapi import Request
 from pydantic import BaseModel, Field
 
 from audiojob_api.access.authorizer import Identity
-from audiojob_api.http.audit import note_each
+from audiojob_api.http.audit import write_one
 from audiojob_api.http.deps import services_of
 from audiojob_api.http.errors import ProblemDocument, document, problem_of
 from audiojob_api.http.limits import note_room, too_many_requests
@@ -33,6 +33,11 @@ class OutcomeView(BaseModel):
     status: int = Field(description="The status with which the call for this job alone is answered.")
     job: JobView | None = None
     problem: ProblemDocument | None = None
+    retry_after_seconds: int | None = Field(
+        default=None,
+        alias="retryAfterSeconds",
+        description="When to try again, where the call for this job alone is answered with Retry-After.",
+    )
 
 
 class OutcomeList(BaseModel):
@@ -71,12 +76,15 @@ async def outcomes(request: Request, caller: Identity, acts: Sequence[Act]) -> d
 
     async def one(act: Act, problem: Problem | None) -> dict[str, Any]:
         if problem is not None:
-            return _refused(act.name, problem)
-        async with turns:
-            return await _outcome(act)
+            item = _refused(act.name, problem)
+        else:
+            async with turns:
+                item = await _outcome(act)
+        made = item["name"] if item["name"] != act.name else None
+        write_one(request, act.name, made, item["status"])
+        return item
 
     items = await asyncio.gather(*(one(act, problem) for act, problem in zip(acts, full, strict=True)))
-    note_each(request, ((item["name"], item["status"]) for item in items))
     refused = sum("problem" in item for item in items)
     return {"items": items, "done": len(items) - refused, "refused": refused}
 
@@ -106,4 +114,6 @@ async def _outcome(act: Act) -> dict[str, Any]:
 
 
 def _refused(name: str | None, problem: Problem) -> dict[str, Any]:
-    return {"name": name, "status": problem.status, "problem": document(problem).model_dump()}
+    item = {"name": name, "status": problem.status, "problem": document(problem).model_dump()}
+    wait = problem.headers.get("Retry-After")
+    return item if wait is None else {**item, "retryAfterSeconds": int(wait)}

@@ -8,12 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 from tests.unit.api.access.oidc.test_tenants import ANN, House, house
 from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.access.config import AccessConfig, Burst, Limits
 from audiojob_api.app import create_app
+from audiojob_api.http.deps import services_of
+from audiojob_api.jobs.queue_position import QueueSnapshot
 from audiojob_api.settings import ApiSettings
 from audiojob_kube.errors import Forbidden
 from audiojob_types.constants import LABEL_USER
@@ -33,6 +36,10 @@ def told(answer: Any) -> list[tuple[str | None, int]]:
     )
     assert all(each["problem"]["status"] == each["status"] for each in body["items"] if "problem" in each)
     return [(each["name"], each["status"]) for each in body["items"]]
+
+
+def audited(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [json.loads(record.getMessage()) for record in caplog.records if record.name == "audiojob_api.audit"]
 
 
 def test_of_many_jobs_each_is_made_or_says_why_not(client: TestClient, backend: MemoryBackend) -> None:
@@ -169,11 +176,14 @@ def test_each_job_counts_against_the_limit_of_requests_and_has_a_line_of_its_own
         jobs = [{**URL, "name": f"j{number}"} for number in range(5)]
         answer = client.post(f"{BULK}/create", json={"jobs": jobs})
         assert [status for _, status in told(answer)] == [201, 201, 201, 429, 429]
+        waits = [each.get("retryAfterSeconds") for each in answer.json()["items"]]
+        assert waits[:3] == [None] * 3
+        assert all(0 < wait <= 600 for wait in waits[3:])
         assert answer.headers["ratelimit"].startswith('"burst";r=0;t=')
         assert answer.headers["ratelimit"].count("burst") == 1
         assert client.post(f"{BULK}/create", json={"jobs": jobs}).status_code == 429
-    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "audiojob_api.audit"]
-    assert [(line["verb"], line["job"], line["status"]) for line in lines[:5]] == [
+    lines = audited(caplog)[:5]
+    assert sorted((line["verb"], line["job"], line["status"]) for line in lines) == [
         ("create", f"j{number}", 201 if number < 3 else 429) for number in range(5)
     ]
 
@@ -192,3 +202,93 @@ def test_what_fails_for_one_is_told_of_it(
     shown = client.post(f"{BULK}/create?format=v1-compat", json={"jobs": [URL]}).json()["items"][0]
     assert shown["job"]["status"] == "pending"
     assert shown["name"] == shown["job"]["job_id"]
+
+
+def test_a_line_is_written_as_each_job_is_made_and_names_it_as_a_call_for_it_alone_does(
+    client: TestClient, backend: MemoryBackend, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, logger="audiojob_api.audit")
+    monkeypatch.setattr("audiojob_api.http.routes.bulk.outcomes._AT_ONCE", 1)
+    before: list[int] = []
+    create = backend.create
+
+    async def watched(job: Any) -> Any:
+        before.append(len(audited(caplog)))
+        return await create(job)
+
+    monkeypatch.setattr(backend, "create", watched)
+    made = [name for name, _ in told(client.post(f"{BULK}/create", json={"jobs": [URL, {**URL, "name": "two"}]}))]
+    assert before == [0, 1], "a process that is killed has told of all that it had done"
+    assert [(line["job"], line.get("made")) for line in audited(caplog)] == [(made[0], None), ("two", None)]
+    caplog.clear()
+    backend.put("broken", state="Failed")
+    again = told(client.post(f"{BULK}/retry", json={"names": ["broken", "none"]}))
+    assert [(line["job"], line.get("made"), line["status"]) for line in audited(caplog)] == [
+        ("broken", again[0][0], 201), ("none", None, 404),
+    ]  # fmt: skip
+    caplog.clear()
+    assert client.post(f"{BULK}/cancel", json={"matching": {"batch": "none"}}).status_code == 200
+    assert [(line["job"], line["status"]) for line in audited(caplog)] == [(None, 200)], "one of a call for no job"
+
+
+def test_what_matched_a_state_and_moved_on_is_left_as_it_is(
+    client: TestClient, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("waits", "starts", "ends", "goes", "comes-again"):
+        backend.put(name, state="Queued")
+    page = backend.page
+
+    async def late(query: Any) -> Any:
+        found = await page(query)
+        backend.put("starts", state="Running")
+        backend.put("ends", state="Failed")
+        backend.remove("goes")
+        backend.remove("comes-again")
+        backend.put("comes-again", state="Queued")
+        return found
+
+    monkeypatch.setattr(backend, "page", late)
+    answer = client.post(f"{BULK}/cancel", json={"matching": {"state": "Queued"}})
+    assert sorted(told(answer)) == [
+        ("comes-again", 409), ("ends", 409), ("goes", 404), ("starts", 409), ("waits", 202),
+    ]  # fmt: skip
+    details = {each["name"]: each["problem"]["detail"] for each in answer.json()["items"] if "problem" in each}
+    assert details["starts"] == "The job is Running by now, no more Queued; it was left as it is."
+    assert details["ends"] == "The job has ended as Failed; there is nothing to cancel."
+    assert details["comes-again"] == "The job was deleted meanwhile, and another one has its name."
+    assert [name for name, job in backend.objects.items() if job["spec"].get("cancel")] == ["waits"]
+    monkeypatch.setattr(backend, "page", page)
+    backend.put("stops", state="Running")
+    assert ("stops", 202) in told(client.post(f"{BULK}/cancel", json={"matching": {}})), "any state was asked for"
+
+
+CALLS = [
+    ("POST", "/api/v1/bulk/cancel", {"names": ["song"]}),
+    ("POST", "/api/v1/bulk/create", {"jobs": [URL]}),
+    ("POST", "/api/v1/jobs", URL),
+    ("POST", "/api/v1/jobs/song/suspend", None),
+    ("PATCH", "/api/v1/jobs/song", {"priority": 2}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CALLS, ids=[f"{method} {path}" for method, path, _ in CALLS])
+def test_who_shows_a_job_that_waits_makes_no_snapshot_of_all_jobs_in_one_go(
+    client: TestClient, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch, method: str, path: str, body: Any
+) -> None:
+    backend.put("song", state="Queued")
+    client.request(method, path, json=body, headers=KEY)
+    for name in backend.objects:
+        backend.put(name, state="Queued")
+    positions = services_of(Request({"type": "http", "app": client.app})).spaces["team"].positions
+    monkeypatch.setattr(positions, "_good_until", 0.0)
+    monkeypatch.setattr(QueueSnapshot, "position", lambda *_: None)
+    made, making = [], QueueSnapshot.making
+
+    def watched(*given: Any) -> Any:
+        made.append(1)
+        return making(*given)
+
+    monkeypatch.setattr(QueueSnapshot, "making", watched)
+    answer = client.request(method, path, json=body, headers=KEY)
+    assert answer.status_code < 300, answer.text
+    assert made == [1], "in steps"
