@@ -265,6 +265,11 @@ class Caches:
                 if news is News.END or not pod.tells(bound.uid, bound.phase, bound.attempt):
                     self._listener.wake(bound.key)
 
+    def worker_outlived(self, pod_uid: str) -> None:
+        """Of the phases of a worker whose Job is gone nobody else tells."""
+        for bound in self.workers.bound(pod_uid):
+            self._listener.wake(bound.key)
+
     def no_room_found(self) -> None:
         """No node has room for a pod: idle workers may have to give way."""
         self.wake_pools()

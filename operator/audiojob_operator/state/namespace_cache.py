@@ -66,6 +66,9 @@ class NamespaceListener(Protocol):
     def worker_changed(self, pool: Key, job: Object, news: News) -> None:
         """The Job of a worker changed, or its pod."""
 
+    def worker_outlived(self, pod_uid: str) -> None:
+        """The pod of a worker whose Job is gone has ended, or is about to."""
+
     def no_room_found(self) -> None:
         """No node has room for a pod."""
 
@@ -317,9 +320,7 @@ class NamespaceCache:
         job_key, owner = _job_of(pod), (pod["metadata"].get("labels") or {}).get(c.LABEL_JOB, "")
         _list_member(self._pods_by_job, job_key, key, present=new is not None)
         if c.LABEL_POOL in (pod["metadata"].get("labels") or {}):
-            # One that waits for a node is not in the way of others: workers begin only where nobody waits.
-            if (job := self.jobs.get(job_key)) is not None and (pool := pool_of(job)):
-                self._listener.worker_changed((key[0], pool), job, news_of_pod(old, new))
+            self._worker_pod_changed(job_key, old, new)
             return
         _list_member(self._pods_by_owner, owner, key, present=new is not None)
         if new is not None:
@@ -338,6 +339,14 @@ class NamespaceCache:
             self._listener.child_changed(job_key, job, news_of_pod(old, new))
         else:
             self._listener.straggler_changed((key[0], owner))
+
+    def _worker_pod_changed(self, job_key: Key, old: Object | None, new: Object | None) -> None:
+        """One that waits for a node is not in the way of others: workers begin only where nobody waits."""
+        news, job, pod = news_of_pod(old, new), self.jobs.get(job_key), new or old
+        if job is not None and (pool := pool_of(job)):
+            self._listener.worker_changed((job_key[0], pool), job, news)
+        elif job is None and pod is not None and news is News.END:  # with its pool a Job goes before its pod
+            self._listener.worker_outlived(pod["metadata"]["uid"])
 
 
 def _is_live(job: Object | None) -> bool:

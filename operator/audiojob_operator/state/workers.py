@@ -291,6 +291,9 @@ class WorkerBook:
             return
         if bound:
             self._bound[pod_uid][key] = bound
+            worker = self.worker(pod_uid)
+            if worker is None or not worker.live:
+                self._wake_job(key)  # its end came while the status was written that binds, and will not come again
         else:
             del self._bound[pod_uid][key]
             if not self._bound[pod_uid]:

@@ -104,6 +104,18 @@ def test_the_end_of_a_worker_wakes_those_whose_phases_it_has() -> None:
     assert followed.heard.woken == [SONG]
 
 
+def test_the_end_of_a_pod_whose_job_went_before_wakes_them_too() -> None:
+    followed = Followed(TOLD)
+    followed.caches.workers.seen(SONG, BOUND)
+    followed.here.jobs.forget((NAMESPACE, followed.job["metadata"]["name"]), "job-0")
+    followed.heard.woken.clear()
+    followed.bring("pod", conditions=[{"type": "PodScheduled", "status": "True"}])
+    assert followed.heard.woken == []
+    followed.bring("pod", phase="Failed")
+    followed.here.pods.forget((NAMESPACE, followed.pod["metadata"]["name"]), "pod-0")
+    assert followed.heard.woken == [SONG, SONG], "its end, and that it is gone"
+
+
 def test_a_worker_that_is_told_something_else_wakes_them_too() -> None:
     followed = Followed(TOLD)
     followed.caches.workers.seen(SONG, BOUND)

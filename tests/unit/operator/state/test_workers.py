@@ -268,3 +268,23 @@ def test_a_worker_is_found_by_its_pod_until_it_is_gone() -> None:
     told.book.worker_seen(POOL, READY.job_name, None)
     assert told.book.worker("pod-0") is None
     assert told.book.workers(POOL) == ()
+
+
+@pytest.mark.parametrize(
+    ("worker", "woken"),
+    [
+        pytest.param(READY, False, id="it is there"),
+        pytest.param(replace(READY, pod=changed(READY.pod, ended=True)), True, id="it has ended"),
+        pytest.param(replace(READY, pod=changed(READY.pod, terminating=True)), True, id="it is about to end"),
+        pytest.param(None, True, id="it is gone"),
+    ],
+)
+def test_a_phase_whose_worker_ended_while_its_status_was_written_is_looked_at_again(
+    worker: Worker | None, woken: bool
+) -> None:
+    told = Told(READY)
+    assert told.hold(JOBS[0])
+    told.book.worker_seen(POOL, READY.job_name, worker)
+    assert told.jobs == [], "no phase is known to be with it yet"
+    told.book.seen(JOBS[0], audio_job(JOBS[0], "pod-0"))
+    assert told.jobs == [JOBS[0]] * woken
