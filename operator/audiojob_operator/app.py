@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -184,6 +185,10 @@ class Operator:
     def wake_soon(self, key: Key, seconds: float) -> None:
         """Reconcile an AudioJob after so many seconds at the latest."""
         self._queue.add_soon(key, seconds)
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call it after so many seconds."""
+        asyncio.get_running_loop().call_later(seconds, call)
 
     def job_stored(self, key: Key, obj: Object) -> None:
         """A newer version of an AudioJob is known."""

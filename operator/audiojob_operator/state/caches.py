@@ -39,6 +39,8 @@ from audiojob_types.workers.pool import AudioWorkerPool
 # operator looks again.
 _TROUBLE_SECONDS: Final = 2.0
 _START_SECONDS: Final = 10.0
+# A pod whose Job was deleted has twice its grace to end.
+_LONGEST_END_SECONDS: Final = 60.0
 
 
 class KueueGpus(NamedTuple):
@@ -269,6 +271,18 @@ class Caches:
         """Of the phases of a worker whose Job is gone nobody else tells."""
         for bound in self.workers.bound(pod_uid):
             self._listener.wake(bound.key)
+
+    def gpus_outlive(self, job: Key) -> None:
+        """They are the pod's until its end; one that has not ended by now is on a node that is lost."""
+        give_back = self.namespaces[job[0]].give_back_gpus
+        self._listener.later(_LONGEST_END_SECONDS, lambda: give_back(job))
+
+    def gpus_given_back(self, owner: Key) -> None:
+        """Somebody may wait for the GPUs of a pod whose Job went before it."""
+        if owner[1]:
+            self._listener.admission_changed(owner)
+        self._listener.capacity_changed()
+        self.wake_pools()
 
     def no_room_found(self) -> None:
         """No node has room for a pod: idle workers may have to give way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from audiojob_operator.records.objects import Key, Object
@@ -30,6 +31,9 @@ class Listener(JobListener, Protocol):
 
     def wake_soon(self, key: Key, seconds: float) -> None:
         """Reconcile the AudioJob after so many seconds at the latest: once for all that changes until then."""
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call it after so many seconds."""
 
     def admission_changed(self, key: Key) -> None:
         """What admission reads of the AudioJob changed: a Job, the pipeline or revision, or a model."""

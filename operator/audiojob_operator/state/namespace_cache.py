@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, KeysView
+from collections.abc import Hashable, Iterable, Iterator, KeysView
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
@@ -14,11 +14,12 @@ from audiojob_kube.reflector import Reflector, Selection
 from audiojob_kube.resources import CONFIGMAPS, CONTROLLERREVISIONS, JOBS, PODS
 from audiojob_operator.building.names import label_value
 from audiojob_operator.deciding.children.diagnose import condition_of, diagnose_pod, parse_time
-from audiojob_operator.deciding.children.observe import gpu_resource_of, gpus_of, is_told, waits_for_inputs
+from audiojob_operator.deciding.children.observe import is_told, waits_for_inputs
 from audiojob_operator.deciding.pools.yielding import Lack, lack_of
 from audiojob_operator.deciding.revisions import parse_revision
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.settings import Revision
+from audiojob_operator.state.children.gpus import GpuBook, LiveGpus
 from audiojob_operator.state.listener import WorkKey
 from audiojob_operator.state.news import News, news_of_job, news_of_pod
 from audiojob_operator.state.projections import controller, job_is_finished, pool_of, read_models, trim_job, trim_pod
@@ -39,18 +40,6 @@ _FULL_FOR: Final = timedelta(minutes=5)  # before another pod of the same phase 
 
 
 @dataclass(frozen=True, slots=True)
-class LiveGpus:
-    """GPUs of a live Job of the AudioJob ``owner``, "" for a worker's. ``managed``: Kueue admits it, and has not yet if
-    it ``waits``."""
-
-    owner: str
-    gpus: int
-    resource: str
-    managed: bool
-    waits: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Fetch:
     """A Job that fetches from a host; those that have ended stay for as long as the Job is kept."""
 
@@ -68,6 +57,12 @@ class NamespaceListener(Protocol):
 
     def worker_outlived(self, pod_uid: str) -> None:
         """The pod of a worker whose Job is gone has ended, or is about to."""
+
+    def gpus_outlive(self, job: Key) -> None:
+        """A Job is gone, and a pod of it has its GPUs."""
+
+    def gpus_given_back(self, owner: Key) -> None:
+        """Such a pod has ended; the owner's name is "" for a worker's."""
 
     def no_room_found(self) -> None:
         """No node has room for a pod."""
@@ -99,12 +94,13 @@ class NamespaceCache:
         self._jobs_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by the owner's name
         self._pods_by_job: defaultdict[Key, set[Key]] = defaultdict(set)
         self._pods_by_owner: defaultdict[str, set[Key]] = defaultdict(set)  # by their label: Jobs go before their pods
-        self.live_gpus: dict[Key, LiveGpus] = {}  # by Job
+        self._gpus = GpuBook()
+        self.live_gpus = self._gpus.held
         self.fetches: dict[Key, Fetch] = {}  # by Job
         self._live_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # owners by reuse key and Job
         self._ended_work: defaultdict[str, dict[Key, str]] = defaultdict(dict)  # the same, as long as the Job is kept
         self._early: set[Key] = set()  # live Jobs whose pods began before their inputs were there
-        self.unplaced: set[Key] = set()  # pods that no node has room for, but for those that wait for their inputs
+        self.unplaced: set[Key] = set()  # pods that no node has room for, without those of _early
         self._no_room: dict[tuple[str, str], datetime] = {}  # when the pod of a pipeline's phase began early in vain
         self._podless: dict[Key, datetime] = {}  # live Jobs without a pod, but for those that began early: their start
         self.jobs: Reflector[Object] = Reflector(
@@ -135,17 +131,15 @@ class NamespaceCache:
 
     def jobs_of(self, name: str) -> list[Object]:
         """The Jobs whose controller is an AudioJob of that name: the present one, or one that is gone."""
-        found = (self.jobs.get(key) for key in self._jobs_by_owner.get(name, ()))
-        return [job for job in found if job is not None]
+        return [job for key in self._jobs_by_owner.get(name, ()) if (job := self.jobs.get(key)) is not None]
 
     def owners(self) -> KeysView[str]:
         """Names of all AudioJobs that have Jobs, or had them before they went."""
         return self._jobs_by_owner.keys()
 
     def gpus_of(self, name: str) -> Iterator[LiveGpus]:
-        """GPUs of the live Jobs of an AudioJob of that name."""
-        found = (self.live_gpus.get(key) for key in self._jobs_by_owner.get(name, ()))
-        return (each for each in found if each is not None)
+        """GPUs of the live Jobs of an AudioJob of that name, and of pods whose Jobs are gone."""
+        return self._gpus.of(name, self._jobs_by_owner.get(name, ()))
 
     def unplaced_gpus_of(self, name: str) -> Iterator[str]:
         """The GPU resource of each live Job of an AudioJob of that name which has no node yet, and waits for one."""
@@ -156,8 +150,7 @@ class NamespaceCache:
 
     def fetches_of(self, name: str) -> Iterator[Fetch]:
         """Jobs of an AudioJob of that name that fetch, or have fetched."""
-        found = (self.fetches.get(key) for key in self._jobs_by_owner.get(name, ()))
-        return (each for each in found if each is not None)
+        return (self.fetches[key] for key in self._jobs_by_owner.get(name, ()) if key in self.fetches)
 
     def has_live_job(self, name: str) -> bool:
         """Whether a Job of an AudioJob of that name works, or will; one that is being deleted does not."""
@@ -169,8 +162,7 @@ class NamespaceCache:
         """Whether a Job or pod of an AudioJob of that name has not ended; one that is being deleted has not."""
         if any(not job_is_finished(job) for job in self.jobs_of(name)):
             return True
-        pods = (self.pods.get(key) for key in self._pods_by_owner.get(label_value(name), ()))
-        return any(pod["status"].get("phase") not in _FINAL_POD_PHASES for pod in pods if pod is not None)
+        return self._any_at_work(self._pods_by_owner.get(label_value(name), ()))
 
     def is_on_node(self, job: Object) -> bool:
         """Whether a node has a pod of the Job which is not being taken from it."""
@@ -275,12 +267,20 @@ class NamespaceCache:
         self._listener.child_changed(key, job, self._news_of_job(old, new))
 
     def _note_gpus(self, key: Key, owner: str, job: Object | None) -> None:
-        if job is not None and not job_is_finished(job) and (gpus := gpus_of(job)):
-            managed = c.KUEUE_QUEUE_LABEL in (job["metadata"].get("labels") or {})
-            waits = managed and bool(job["spec"].get("suspend"))
-            self.live_gpus[key] = LiveGpus(owner, gpus, gpu_resource_of(job), managed, waits)
-        else:
-            self.live_gpus.pop(key, None)
+        # One that was taken from its owner is there.
+        at_work = self.jobs.get(key) is None and self._any_at_work(self._pods_by_job.get(key, ()))
+        if self._gpus.job_seen(key, owner, job, at_work=at_work):
+            self._listener.gpus_outlive(key)
+
+    def give_back_gpus(self, key: Key) -> None:
+        """Of a Job that is gone: its pods have ended, or should have long ago."""
+        if (held := self._gpus.given_back(key)) is not None:
+            self._listener.gpus_given_back((key[0], held.owner))
+
+    def _any_at_work(self, pod_keys: Iterable[Key]) -> bool:
+        """Whether one of the pods has not ended."""
+        pods = (self.pods.get(key) for key in pod_keys)
+        return any(pod["status"].get("phase") not in _FINAL_POD_PHASES for pod in pods if pod is not None)
 
     def _news_of_job(self, old: Object | None, new: Object | None) -> News:
         return news_of_job(old, new, pod_ended=new is not None and self.has_final_pod(new))
@@ -319,6 +319,8 @@ class NamespaceCache:
         assert pod is not None
         job_key, owner = _job_of(pod), (pod["metadata"].get("labels") or {}).get(c.LABEL_JOB, "")
         _list_member(self._pods_by_job, job_key, key, present=new is not None)
+        if not self._any_at_work(self._pods_by_job.get(job_key, ())):
+            self.give_back_gpus(job_key)
         if c.LABEL_POOL in (pod["metadata"].get("labels") or {}):
             self._worker_pod_changed(job_key, old, new)
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from audiojob_operator.records.objects import Key, Object
 from audiojob_operator.state.listener import WorkKey
 from audiojob_operator.state.reuse_index import ReuseIndex
@@ -19,6 +21,7 @@ class Heard:
         self.work: list[WorkKey] = []
         self.pools: list[Key] = []
         self.capacity = 0
+        self.due: list[tuple[float, Callable[[], None]]] = []
         self._reuse = reuse
 
     def wake(self, key: Key) -> None:
@@ -26,6 +29,9 @@ class Heard:
 
     def wake_soon(self, key: Key, seconds: float) -> None:
         self.woken_soon.append((key, seconds))
+
+    def later(self, seconds: float, call: Callable[[], None]) -> None:
+        self.due.append((seconds, call))
 
     def job_stored(self, key: Key, obj: Object) -> None:
         self.stored.append(key)

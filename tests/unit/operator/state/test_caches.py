@@ -378,3 +378,14 @@ def test_each_job_namespace_has_its_default_queue_and_those_of_others_are_none_o
         about = {"name": "night", "namespace": namespace, "uid": f"uid-{namespace}", "resourceVersion": "1"}
         caches.queues.put({"metadata": about, "spec": {}})
     assert caches.known_queues() == {(NAMESPACE, "default"), (NAMESPACE, "night")}
+
+
+def test_a_pod_that_outlives_its_job_has_its_gpus_until_its_end() -> None:
+    followed = Followed()
+    followed.bring("job", {}, annotations=USES)
+    held = list(followed.here.gpus_of("song"))
+    removed(followed)
+    assert list(followed.here.gpus_of("song")) == held != []
+    followed.heard.changed.clear()
+    followed.bring("pod", {"phase": "Failed"})
+    assert (list(followed.here.gpus_of("song")), followed.heard.changed) == ([], [(NAMESPACE, "song")])

@@ -12,7 +12,7 @@ from tests.unit.operator.listening import Heard
 from audiojob_kube.client import KubeClient
 from audiojob_operator.deciding.children.scheduler_message import Shortage
 from audiojob_operator.state.caches import CacheRules, Caches
-from audiojob_operator.state.namespace_cache import LiveGpus
+from audiojob_operator.state.children.gpus import LiveGpus
 from audiojob_operator.watching.orphans import orphans
 
 Object = dict[str, Any]
@@ -145,3 +145,24 @@ def test_a_pool_elsewhere_is_no_pool_of_ours() -> None:
     other["metadata"]["namespace"] = "elsewhere"
     followed.caches.pools.put(other)
     assert list(followed.caches.workers.pools()) == [POOL]
+
+
+def test_a_pod_that_outlives_its_job_has_its_gpus_until_its_end() -> None:
+    followed = Followed(device="GPU", gpus=2)
+    followed.here.jobs.forget((NAMESPACE, followed.job["metadata"]["name"]), "job-0")
+    assert [each.gpus for each in followed.here.live_gpus.values()] == [2]
+    followed.heard.pools.clear()
+    capacity = followed.heard.capacity
+    followed.bring("pod", phase="Failed")
+    assert followed.here.live_gpus == {}
+    assert followed.heard.capacity > capacity, "somebody may wait for them"
+    assert POOL in followed.heard.pools
+
+
+def test_one_that_never_ends_as_its_node_is_lost_does_not_keep_them() -> None:
+    followed = Followed(device="GPU", gpus=2)
+    followed.here.jobs.forget((NAMESPACE, followed.job["metadata"]["name"]), "job-0")
+    ((seconds, call),) = followed.heard.due
+    call()
+    call()
+    assert (followed.here.live_gpus, seconds) == ({}, 60)

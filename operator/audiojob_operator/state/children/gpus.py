@@ -1,0 +1,60 @@
+"""The GPUs that Jobs of one namespace hold: until they end, and a deleted one until its pods have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from audiojob_operator.deciding.children.observe import gpu_resource_of, gpus_of
+from audiojob_operator.records.objects import Key, Object
+from audiojob_operator.state.projections import job_is_finished
+from audiojob_types import constants as c
+
+
+@dataclass(frozen=True, slots=True)
+class LiveGpus:
+    """GPUs of a live Job of the AudioJob ``owner``, "" for a worker's. ``managed``: Kueue admits it, and has not yet if
+    it ``waits``."""
+
+    owner: str
+    gpus: int
+    resource: str
+    managed: bool
+    waits: bool = False
+
+
+class GpuBook:
+    """``held`` is by Job. A Job is deleted before its pods, which have their grace to end."""
+
+    def __init__(self) -> None:
+        self.held: dict[Key, LiveGpus] = {}
+        self._outlived: set[Key] = set()  # Jobs that are gone, and whose pods are not
+
+    def job_seen(self, key: Key, owner: str, job: Object | None, *, at_work: bool) -> bool:
+        """A Job as it is now; None: it is gone, and a pod of it is ``at_work`` or not. Whether that pod keeps its GPUs.
+
+        What Kueue counts is free with the Job.
+        """
+        if job is None and at_work and key in self.held and not self.held[key].managed:
+            self._outlived.add(key)
+            return True
+        self._outlived.discard(key)
+        if job is not None and not job_is_finished(job) and (gpus := gpus_of(job)):
+            managed = c.KUEUE_QUEUE_LABEL in (job["metadata"].get("labels") or {})
+            waits = managed and bool(job["spec"].get("suspend"))
+            self.held[key] = LiveGpus(owner, gpus, gpu_resource_of(job), managed, waits)
+        else:
+            self.held.pop(key, None)
+        return False
+
+    def given_back(self, key: Key) -> LiveGpus | None:
+        """No pod of the Job is at work, or nobody waits for its end any more; what it held until now, if it is gone."""
+        if key not in self._outlived:
+            return None
+        self._outlived.discard(key)
+        return self.held.pop(key)
+
+    def of(self, owner: str, jobs: Iterable[Key]) -> Iterator[LiveGpus]:
+        """Those of an AudioJob that has these Jobs."""
+        yield from (self.held[key] for key in jobs if key in self.held)
+        yield from (self.held[key] for key in self._outlived if self.held[key].owner == owner)
