@@ -47,7 +47,7 @@ from audiojob_operator.deciding.workers.own_job import own_job_text
 from audiojob_operator.deciding.workers.seat import after_worker, overdue, tell_bound, with_worker
 from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, Running, Succeeded
-from audiojob_operator.records.workers import OwnJob
+from audiojob_operator.records.workers import OwnJob, WhyOwnJob, why_no_worker
 from audiojob_types.base import format_time
 from audiojob_types.contract import Device, FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
@@ -266,6 +266,9 @@ def _start_early(draft: Draft, phase: Phase, early: PhaseObservation) -> None:
     """The phase goes on in the pod that began early. One that does not suit goes first: never two Jobs of a phase."""
     if (taken := take_early(draft, phase, early)) is not None:
         draft.phases[phase.name] = taken
+        if (use := phase.worker_pool) is not None:  # it had begun before there was a pool for it
+            why = why_no_worker(draft.observed.pools.get(use.name)) or WhyOwnJob.POOL_CLOSED
+            draft.own_jobs.append(OwnJob(phase.name, use.name, why))
         draft.wake(active_deadline(draft.observed.job, draft.pipeline, draft.start_time))
         return
     message = f"Phase {phase.name} begins anew: the pod that began early does not suit."

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TypeVar
 
 from audiojob_kube.client import KubeClient
@@ -27,12 +28,14 @@ from audiojob_operator.deciding.transitions import bounded_reason
 from audiojob_operator.metrics.registry import Metrics
 from audiojob_operator.reconciling.errors import (
     EarlyRefusedError,
+    ReconcileError,
     RefusedError,
     StaleError,
     StatusRefusedError,
     UntoldError,
 )
 from audiojob_operator.reconciling.events import event_object
+from audiojob_operator.records.objects import Key
 from audiojob_operator.records.observed import Refusal
 from audiojob_operator.records.plan import EventRecord, JobRef, Plan, Telling, TellingAgain
 from audiojob_operator.records.workers import WorkTelling
@@ -47,7 +50,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _GRACE_SECONDS = 30
-_REMEMBERED_EVENTS = 20_000
+_REMEMBERED = 20_000
 _TAKEN = "a Job {name} exists that the operator has not made for this AudioJob; delete it"
 
 
@@ -59,10 +62,13 @@ class Applier:
         self._caches = caches
         self._metrics = metrics
         self._identity = identity
+        self._unanswered: set[Key] = set()  # AudioJobs whose last status write nobody knows the end of
         self._recorded: OrderedDict[str, None] = OrderedDict()  # names of the newest events, so that none is sent twice
+        self._not_again: OrderedDict[str, None] = OrderedDict()  # uids of pods that may not be told again
 
     async def apply(self, plan: Plan, job: Metadata) -> None:
         """Do all of the plan, or raise: StaleError, RefusedError, StatusRefusedError, or what the client raised."""
+        self._unanswered.discard((job.namespace, job.name))
         if plan.create_revision is not None:
             await self._create_revision(plan.create_revision, job)
         for body in plan.create_jobs:
@@ -81,6 +87,10 @@ class Applier:
             await self.delete_job(ref, job.namespace)
         if plan.delete_self:
             await self._delete_self(job)
+
+    def is_unanswered(self, key: Key) -> bool:
+        """Whether the status that was last to be written may have been, or not: nobody has answered that."""
+        return key in self._unanswered
 
     async def delete_job(self, ref: JobRef, namespace: str) -> None:
         """Ask for the end of a Job and its pod. One that is gone, or another of that name, is none of our business."""
@@ -138,6 +148,8 @@ class Applier:
         """Tell a pod its inputs, once. What it is by now is looked at where the patch does not fit it."""
         cache = self._caches.namespaces.get(job.namespace)
         assert cache is not None, "pods are seen in prepared namespaces alone"
+        if isinstance(telling, TellingAgain) and telling.uid in self._not_again:
+            return
         pod = (job.namespace, telling.pod)
         operations = inputs_patch(telling)
         try:
@@ -147,8 +159,9 @@ class Applier:
         except NotFound:
             cache.pods.forget(pod, telling.uid)
         except Forbidden as error:
-            if isinstance(telling, TellingAgain):
-                return  # the policy of an earlier release; the kubelet looks again by itself
+            if isinstance(telling, TellingAgain):  # the policy of an earlier release; the kubelet looks again by itself
+                _remember(self._not_again, telling.uid)
+                return
             raise EarlyRefusedError(error.message, for_good=True) from error
         except Invalid as error:
             if not is_failed_json_patch_test(error):
@@ -191,19 +204,28 @@ class Applier:
         try:
             await self._measured("create", EVENTS, lambda: self._client.create(EVENTS, body, job.namespace))
             self._metrics.events.labels(bounded_reason(record.reason)).inc()
-            self._remember(record.name)
+            _remember(self._recorded, record.name)
         except AlreadyExists:
-            self._remember(record.name)  # recorded before a crash
+            _remember(self._recorded, record.name)  # recorded before a crash
         except (ApiError, TransportError) as error:
             # An event is for people to read; work does not wait for it.
             _log.warning("%s/%s: event %s was not recorded: %s", job.namespace, job.name, record.reason, error)
 
-    def _remember(self, event: str) -> None:
-        self._recorded[event] = None
-        if len(self._recorded) > _REMEMBERED_EVENTS:
-            self._recorded.popitem(last=False)
-
     async def _write_status(self, operations: list[Object], job: Metadata) -> None:
+        key = (job.namespace, job.name)
+        self._unanswered.add(key)
+        try:
+            await self._patch_status(operations, job)
+        except ApiError as error:
+            if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._unanswered.discard(key)
+            raise
+        except ReconcileError:
+            self._unanswered.discard(key)
+            raise
+        self._unanswered.discard(key)
+
+    async def _patch_status(self, operations: list[Object], job: Metadata) -> None:
         try:
             written = await self._measured(
                 "patch",
@@ -244,6 +266,12 @@ class Applier:
             raise
         finally:
             self._metrics.writes.labels(verb, resource.plural, result).inc()
+
+
+def _remember(memory: OrderedDict[str, None], name: str) -> None:
+    memory[name] = None
+    if len(memory) > _REMEMBERED:
+        memory.popitem(last=False)
 
 
 def _is_temporary(error: ApiError) -> bool:

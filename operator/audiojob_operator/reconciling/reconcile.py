@@ -16,7 +16,6 @@ from audiojob_operator.reconciling.bound import without_seats
 from audiojob_operator.reconciling.errors import (
     EarlyRefusedError,
     RefusedError,
-    StaleError,
     StatusRefusedError,
     UntoldError,
 )
@@ -89,10 +88,9 @@ class Reconciler:
             observed = await self._gatherer.observe(key, known, reservation.admission)
             try:
                 again = await self._step(key, known, observed, reservation)
-            except (StaleError, StatusRefusedError):
-                self._gatherer.workers.release(key)
-                raise
-            self._gatherer.workers.release(key)
+            finally:
+                if not self._applier.is_unanswered(key):
+                    self._gatherer.workers.release(key)
             self._giving_up.decided(key, admitted=reservation.admission.admitted)
             return again
 

@@ -88,6 +88,13 @@ class WhyOwnJob(StrEnum):
     ORDER_TOO_LONG = "OrderTooLong"
 
 
+def why_no_worker(pool: PoolView | None) -> WhyOwnJob | None:
+    """Why no phase that names the pool gets a worker of it, whatever it is; None if some may."""
+    if pool is None:
+        return WhyOwnJob.NO_SUCH_POOL
+    return WhyOwnJob.POOL_CLOSED if pool.closed else None
+
+
 @dataclass(frozen=True, slots=True)
 class OwnJob:
     """An attempt has a Job of its own, though its phase names that pool."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Final
@@ -55,6 +55,7 @@ class WorkerBook:
         self._pools_of: dict[Key, frozenset[Key]] = {}  # that an AudioJob waits for
         self._free_since: dict[str, float] = {}  # by uid of pods that had a phase
         self._retired: dict[Key, frozenset[str]] = {}  # pod uids by pool: they get no phase any more
+        self._done: Counter[tuple[Key, str]] = Counter()  # phases that workers had begun and have no more, by Job
         self._hung: set[str] = set()  # uids of pods that did not begin what they were told
 
     # ---------------------------------------------------------------- what caches report
@@ -94,6 +95,7 @@ class WorkerBook:
             return before
         workers = self._workers[pool]
         if worker is None:
+            self._done.pop((pool, job_name), None)
             del workers[job_name]
             if not workers:
                 del self._workers[pool]
@@ -251,6 +253,10 @@ class WorkerBook:
         """Whether a pod did not begin what it was told, and has no phase any more."""
         return pod_uid in self._hung and pod_uid not in self._bound
 
+    def phases_done(self, pool: Key, job_name: str) -> int:
+        """How many phases a worker is known to have ended, be it by a crash of its own; what it says may be more."""
+        return self._done[pool, job_name]
+
     def free_since(self, pod_uid: str) -> float | None:
         """When the last phase of a pod was taken from it; None if that was never seen."""
         return self._free_since.get(pod_uid)
@@ -289,6 +295,10 @@ class WorkerBook:
         before = self._bound.get(pod_uid, {}).get(key, ())
         if before == bound:
             return
+        left = {(each.uid, each.phase, each.attempt) for each in bound}
+        done = sum(each.begun and (each.uid, each.phase, each.attempt) not in left for each in before)
+        if done and (worker := self.worker(pod_uid)) is not None:
+            self._done[self._pool_of[pod_uid], worker.job_name] += done
         if bound:
             self._bound[pod_uid][key] = bound
             worker = self.worker(pod_uid)

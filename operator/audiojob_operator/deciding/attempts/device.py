@@ -91,7 +91,7 @@ def choose_device(request: DeviceRequest, record: PhaseStatus, supply: GpuSupply
 
 
 def gpu_wait_end(phase: Phase, record: PhaseStatus, now: datetime) -> datetime:
-    """When a phase that may use the CPU stops waiting for a GPU; a wait for a worker that has one counts."""
+    """When a phase that may use the CPU stops waiting for a GPU; a wait for a worker counts."""
     return (record.gpu_wait_start_time or record.worker_wait_start_time or now) + timedelta(
         seconds=phase.gpu_wait_seconds
     )

@@ -12,6 +12,7 @@ from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.policies.models import lacks_model
 from audiojob_operator.deciding.reuse.keys import may_take
 from audiojob_operator.records.observation import PhaseObservation, Running
+from audiojob_operator.records.workers import why_no_worker
 from audiojob_types.contract import Device
 from audiojob_types.resources.job import PhaseState
 from audiojob_types.resources.pipeline import Phase
@@ -41,7 +42,7 @@ def _waits_only_for(draft: Draft, phase: Phase, before: str) -> bool:
 
 def is_suited(draft: Draft, phase: Phase, before: PhaseObservation) -> bool:
     """Whether nothing of the phase is open but what the phase before makes, and its pod may find room."""
-    observed, record = draft.observed, draft.phases[phase.name]
+    observed, record, pool = draft.observed, draft.phases[phase.name], phase.worker_pool
     task = phase.task.descriptor
     models = observed.models
     return (
@@ -50,7 +51,7 @@ def is_suited(draft: Draft, phase: Phase, before: PhaseObservation) -> bool:
         and phase.overlap != "Never"
         and phase.name not in observed.without_room
         and phase.gate is None
-        and phase.worker_pool is None
+        and (pool is None or why_no_worker(observed.pools.get(pool.name)) is not None)
         and not (task.fetches or task.runs_program)
         and record.attempt == 0  # the inputs of a retry are there
         and phase.resources.memory_per_minute is None  # the length of its inputs is not

@@ -21,7 +21,16 @@ from audiojob_operator.deciding.reused_phases import handed
 from audiojob_operator.deciding.workers.suited import unsuited
 from audiojob_operator.records.changes import updated
 from audiojob_operator.records.observation import Failed, PhaseObservation, Running
-from audiojob_operator.records.workers import Binding, OwnJob, PoolView, Seat, WhyOwnJob, WorkerWait, WorkTelling
+from audiojob_operator.records.workers import (
+    Binding,
+    OwnJob,
+    PoolView,
+    Seat,
+    WhyOwnJob,
+    WorkerWait,
+    WorkTelling,
+    why_no_worker,
+)
 from audiojob_types.contract import Device, FailureClass
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import PhaseState, PhaseStatus
@@ -38,8 +47,10 @@ def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | 
     """
     if (use := phase.worker_pool) is None:
         return None
-    if (pool := draft.observed.pools.get(use.name)) is None:
-        return OwnJob(phase.name, use.name, WhyOwnJob.NO_SUCH_POOL)
+    pool = draft.observed.pools.get(use.name)
+    if (why := why_no_worker(pool)) is not None:
+        return OwnJob(phase.name, use.name, why)
+    assert pool is not None, "else there is a reason"
     found = _request(draft, phase, pool, supply)
     if isinstance(found, WhyOwnJob):
         return OwnJob(phase.name, use.name, found)
@@ -64,8 +75,6 @@ def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | 
 
 def _request(draft: Draft, phase: Phase, pool: PoolView, supply: GpuSupply) -> AttemptRequest | WhyOwnJob:
     """What a worker of the pool would be told, or why none may do it."""
-    if pool.closed:
-        return WhyOwnJob.POOL_CLOSED
     if draft.phases[phase.name].pod_uid is not None and pool.most <= 1:
         return WhyOwnJob.NO_OTHER_WORKER  # the next attempt must not go where the last one was
     begun = _begun(draft, phase, pool, supply)

@@ -114,7 +114,7 @@ class PoolReconciler:
         self._caches.workers.retire(key, plan.retire)
         with self._gpus_for(facts, len(plan.create)) as made:
             for worker in plan.delete:
-                await self._delete(key[0], worker, memory)
+                await self._delete(key, worker, memory)
             again = await self._write_status(key, facts, plan, memory)
             for number, order in plan.create:
                 body = build_worker(facts, number, self._settings, order)
@@ -202,9 +202,12 @@ class PoolReconciler:
 
     # ---------------------------------------------------------------- writes
 
-    async def _delete(self, namespace: str, worker: Worker, memory: _Memory) -> None:
+    async def _delete(self, pool: Key, worker: Worker, memory: _Memory) -> None:
+        namespace, told = pool[0], worker.pod.phases if worker.pod is not None else 0
         cache = self._caches.namespaces[namespace]
         key = (namespace, worker.job_name)
+        # One that hangs or was killed tells nothing itself.
+        phases = max(told, self._caches.workers.phases_done(pool, worker.job_name))
         try:
             await self._client.delete(JOBS, worker.job_name, namespace, uid=worker.job_uid)
         except Conflict:
@@ -213,14 +216,15 @@ class PoolReconciler:
             cache.jobs.forget(key, worker.job_uid)
             return  # somebody else has counted it, or nobody can
         if worker.finished:
-            self._count_end(worker, memory)
+            self._count_end(worker, phases, memory)
             cache.jobs.forget(key, worker.job_uid)
         else:
-            memory.untold.ended(Ended(worker.job_name, 0, failed=False, why=memory.leaving.get(worker.job_name, "")))
+            memory.done += phases
+            why = memory.leaving.get(worker.job_name, "")
+            memory.untold.ended(Ended(worker.job_name, phases, failed=False, why=why))
 
-    def _count_end(self, worker: Worker, memory: _Memory) -> None:
+    def _count_end(self, worker: Worker, phases: int, memory: _Memory) -> None:
         pod = worker.pod
-        phases = pod.phases if pod is not None else 0
         memory.done += phases
         if phases or not worker.failed:
             memory.failures, memory.rests_until = 0, 0.0

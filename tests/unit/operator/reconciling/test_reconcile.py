@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+import pytest
 from tests.support.polling import eventually
-from tests.unit.operator.builders import NAMESPACE
+from tests.unit.operator.builders import NAMESPACE, audio_job
 from tests.unit.operator.listening import Heard
 
 from audiojob_kube.client import KubeClient
@@ -20,6 +21,7 @@ from audiojob_operator.reconciling.giving_up import GivingUp
 from audiojob_operator.reconciling.reconcile import Reconciler
 from audiojob_operator.reconciling.workqueue import WorkQueue
 from audiojob_operator.records.objects import Key, Object
+from audiojob_operator.records.observed import Observed
 from audiojob_operator.settings import Capacity
 from audiojob_operator.state.caches import Caches
 from audiojob_operator.state.jobstore import Known
@@ -46,11 +48,14 @@ class NothingThere(Gatherer):
         return set()
 
 
-def reconciler_of(gatherer: Gatherer) -> tuple[Reconciler, WorkQueue[Key], Metrics]:
+def reconciler_of(
+    gatherer: Gatherer, caches: Caches | None = None, applies: type[Applier] = Applier
+) -> tuple[Reconciler, WorkQueue[Key], Metrics]:
     client = cast("KubeClient", None)
-    caches, queue, metrics = Caches(client, (), Heard()), WorkQueue[Key](), Metrics()
+    caches, queue, metrics = caches or Caches(client, (), Heard()), WorkQueue[Key](), Metrics()
     admitter = Admitter(caches, Capacity(), lambda key, first: None)
-    applier = Applier(client, caches, metrics, "test")
+    admitter.open()
+    applier = applies(client, caches, metrics, "test")
     giving_up = GivingUp(caches, admitter, applier, None)
     return Reconciler(queue, gatherer, applier, admitter, giving_up, metrics), queue, metrics
 
@@ -94,3 +99,54 @@ async def test_a_seat_of_a_write_without_an_answer_is_held_until_the_job_was_rea
     reconciler, _, _ = reconciler_of(gatherer)
     await reconciler.reconcile((NAMESPACE, "song"))
     assert gatherer.calls == ["read", "release"]
+
+
+class SeatTaken(SeatHeld):
+    """A reconcile takes a seat, and fails."""
+
+    def __init__(self, known: Known) -> None:
+        super().__init__()
+        self.known_job = known
+
+    async def known(self, key: Key) -> Known | None:
+        return self.known_job
+
+    def holds(self, key: Key) -> bool:
+        return False
+
+    def is_foreign(self, known: Known) -> bool:
+        return False
+
+    async def observe(self, *_: object) -> Observed:
+        return cast("Observed", None)  # to decide from it is a fault
+
+
+class NoAnswer(Applier):
+    """Its write of the status had no answer."""
+
+    def is_unanswered(self, key: Key) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("applies", "released"),
+    [
+        pytest.param(Applier, ["release"], id="nothing was written: the seat is others'"),
+        pytest.param(NoAnswer, [], id="nobody knows whether the status binds it"),
+    ],
+)
+async def test_after_a_failure_a_seat_is_held_only_where_it_may_be_bound(
+    applies: type[Applier], released: list[str]
+) -> None:
+    caches = Caches(cast("KubeClient", None), (NAMESPACE,), Heard())
+    job = audio_job("song")
+    job["metadata"] |= {"resourceVersion": "7"}
+    caches.audiojobs.put(job)
+    key = (NAMESPACE, "song")
+    known = caches.audiojobs.get(key)
+    assert known is not None
+    gatherer = SeatTaken(known)
+    reconciler, _, _ = reconciler_of(gatherer, caches, applies)
+    with pytest.raises(AttributeError):
+        await reconciler.reconcile(key)
+    assert gatherer.calls == released

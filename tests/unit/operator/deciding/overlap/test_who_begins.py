@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from tests.unit.operator.builders import SHA, World, audio_job, phase, pipeline, with_settings
 from tests.unit.operator.deciding.overlap.early_world import ON, begun, early_world, jobs, two
+from tests.unit.operator.deciding.workers.worker_world import POOL, VIEW, WorkerWorld
 
 from audiojob_operator.records.observed import Refusal
 from audiojob_operator.records.reuse import Donor, Fresh
 from audiojob_operator.records.settings import Overlap
+from audiojob_operator.records.workers import PoolView
 from audiojob_types import constants as c
 from audiojob_types.contract import ManifestRef, PhaseInput
 from audiojob_types.models import WANTED_KEY, ModelBook
@@ -79,6 +81,31 @@ def test_it_never_begins_early_where(given: dict[str, Any]) -> None:
     world.turn()
     assert jobs(world, "second") == []
     assert world.decide().empty
+
+
+@pytest.mark.parametrize(
+    ("pool", "begins"),
+    [
+        pytest.param(None, True, id="there is no such pool: it has a Job of its own"),
+        pytest.param(replace(VIEW, closed=True), True, id="the pool is closed"),
+        pytest.param(VIEW, False, id="it may get a worker"),
+    ],
+)
+def test_whether_a_phase_that_names_a_pool_begins_early(pool: PoolView | None, begins: bool) -> None:
+    line = two(workerPool={"name": POOL})
+    world = WorkerWorld(
+        pipeline=line, audiojob=audio_job(), pool=pool, may_begin_early=True, settings=with_settings(overlap=ON)
+    )
+    world.turn()
+    world.run("first")
+    world.turn()
+    assert jobs(world, "second") == (["1"] if begins else [])
+    if begins:
+        world.run("second")
+        world.turn()
+        world.succeed("first")
+        assert [(each.phase, each.pool) for each in world.turn().own_jobs] == [("second", POOL)]
+        assert jobs(world, "second") == ["1"], "its own Job is the one that began early"
 
 
 def test_of_two_that_follow_none_begins_early() -> None:
