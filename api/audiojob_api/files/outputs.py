@@ -27,11 +27,12 @@ MAX_SHOWN: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A published file: its phase, its key in the store, and what people call it."""
+    """A published file: its phase, its key in the store, what people call it, and the piece that it is of."""
 
     phase: str
     key: str
     name: str
+    piece: str
     record: ManifestOutput
     intermediate: bool
 
@@ -79,7 +80,8 @@ async def outputs_of(files: Files, namespace: str, job: Object, known: KnownMani
                 title, job=job["metadata"]["name"], output=output.name, extension=output.file.rpartition(".")[2]
             )
             shown = place(Layout.TITLE, wanted)
-            found.append(Output(name, f"{folder}/{output.file}", shown, output, published.intermediate))
+            piece = clean(wanted.title)
+            found.append(Output(name, f"{folder}/{output.file}", shown, piece, output, published.intermediate))
     return found
 
 
@@ -143,8 +145,7 @@ def zip_call(namespace: str, job: Object, outputs: Sequence[Output]) -> Call:
         for each in outputs
     )
     listed = encoded(ZipList(entries=entries).to_wire())
-    title = clean(outputs[0].name.partition(" (")[0].rsplit(".", 1)[0], job["metadata"]["name"])
-    claims = {"name": f"{title}.zip", "type": "application/zip", "body": digest(listed)}
+    claims = {"name": f"{outputs[0].piece}.zip", "type": "application/zip", "body": digest(listed)}
     return Call(namespace, "POST", "/v1/zip", Verb.ZIP, job["metadata"]["uid"], claims, body=listed)
 
 

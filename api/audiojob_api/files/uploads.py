@@ -120,6 +120,11 @@ async def key_of(files: Files, namespace: str, upload: UploadId, username: str) 
     return state.key
 
 
+async def key_so_far(files: Files, namespace: str, upload: UploadId, username: str) -> str | None:
+    """As :func:`key_of`, but it is kept no longer for that; None for one that is not complete."""
+    return (await ask(files, call(namespace, upload, Verb.STATUS, username))).key
+
+
 class Named(Protocol):
     """A job of the read model, as far as uploads go."""
 

@@ -78,9 +78,10 @@ def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": ProblemDocument} for code in codes}
 
 
+NOTHING_HERE = "There is nothing at this path; /docs lists what there is."
 # What to say where Starlette only repeats the status.
 _SENTENCES = {
-    404: "There is nothing at this path; /docs lists what there is.",
+    404: NOTHING_HERE,
     405: "This path does not take this method; /docs lists what it takes.",
 }
 

@@ -17,7 +17,7 @@ from audiojob_api.access.limits.burst import Bursts, Room
 from audiojob_api.access.limits.left import Left
 from audiojob_api.http.audit import note_caller
 from audiojob_api.http.connection import carries_job_and_file, is_upload
-from audiojob_api.http.errors import answer
+from audiojob_api.http.errors import NOTHING_HERE, answer
 from audiojob_api.problems import Problem
 from audiojob_store.ticket import MAX_UPLOAD_BYTES, PART_BYTES
 
@@ -34,7 +34,7 @@ _CLOSE = {"Connection": "close"}
 
 class HeadRules:
     """ASGI middleware: a head over ``max_bytes`` is answered with 431, one that can be read in two ways with 400,
-    one of another version of HTTP with 505.
+    one of another version of HTTP with 505, a path with NUL in it with 404.
 
     The parser itself only limits what comes in pieces. A proxy that believes Content-Length where we believe
     Transfer-Encoding would take a part of one caller's body for another's request.
@@ -56,6 +56,8 @@ class HeadRules:
             return Problem(431, "request-header-fields-too-large", detail, headers=_CLOSE)
         if scope.get("http_version", "1.1") not in _VERSIONS:
             return Problem(505, "http-version-not-supported", "Speak HTTP/1.1 or HTTP/1.0.", headers=_CLOSE)
+        if "\0" in scope["path"]:  # PostgreSQL has no text with it, so that looking for such a name fails
+            return Problem(404, "not-found", NOTHING_HERE)
         names = {name for name, _ in scope["headers"]}
         chunked = b"transfer-encoding" in names
         if chunked and (b"content-length" in names or scope.get("http_version") == "1.0"):

@@ -65,8 +65,15 @@ async def test_a_song_goes_in_by_parts_and_is_the_source_of_a_job_of_its_maker_a
     ):  # fmt: skip
         status, _, said = await api.ask(method, path, json=body, headers=other)
         assert (status, said["detail"]) == (404, "There is no such upload."), (method, path)  # W10
+    api.backend.pipelines.put("separate", {"name": "split", "task": "Separate"})
+    assert (await api.ask("POST", "/estimate", json=job, headers=other))[0] == 404
     assert (await api.ask("POST", "/jobs", json=job))[0] == 201
     assert api.backend.objects["song"]["spec"]["source"] == {"object": {"key": key}}
+    length = [{"name": "vocals", "durationMilliseconds": 90_000}]
+    api.backend.put("song", state="Succeeded", completionTime="2026-11-29T00:00:00Z", outputs=length)
+    _, _, found = await api.ask("POST", "/estimate", json={**job, "name": "again"})
+    assert found["media"] == {"basis": "Measured", "seconds": 90}, "a job has worked on this upload"
+    api.backend.put("song", state="Failed")
     status, _, said = await api.ask("DELETE", f"/uploads/{made}")
     assert (status, said["type"]) == (409, "/problems/upload-in-use")
     api.backend.remove("song")

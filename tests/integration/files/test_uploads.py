@@ -166,6 +166,8 @@ async def test_a_part_with_other_bytes_and_an_upload_with_another_sum_leave_what
         await send(files, number)
     answer = await send(files, 2, b"y" * 700)
     assert (answer[0], answer[1]["type"]) == (409, "/problems/part-differs")  # W13
+    answer = await send(files, 2, headers=digest(b"else"))
+    assert (answer[0], answer[1]["type"]) == (422, "/problems/checksum-mismatch"), "also of a part that is there"
     answer = await complete(files)
     assert (answer[0], answer[1]["type"]) == (422, "/problems/checksum-mismatch")  # W11
     assert (await status(files))[1]["parts"] == [1, 2]

@@ -28,6 +28,8 @@ from audiojob_types.constants import VERB_ISSUE_KEYS
 router = APIRouter(prefix="/api/v1/keys", tags=["keys"], responses=responses(400, 401, 403, 404, 422, 429, 500, 503))
 
 _DAY = 86_400_000
+_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f]+$"
+"""PostgreSQL keeps no NUL, and lists of keys are read in terminals."""
 
 
 class KeyRequest(WireModel):
@@ -35,7 +37,15 @@ class KeyRequest(WireModel):
 
     model_config = ONLY_DOCUMENTED_NAMES
 
-    name: Annotated[str, Field(min_length=1, max_length=100, description="for you: where the key will be used.")]
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            pattern=_ONE_LINE,
+            description="for you: where the key will be used; no control characters.",
+        ),
+    ]
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=len(Scope), description="what it is for.")]
     expires_days: Annotated[
         int, BeforeValidator(whole_numbers), Field(strict=True, ge=1, le=3_650, description="how many days it lasts.")

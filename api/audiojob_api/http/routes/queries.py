@@ -19,7 +19,7 @@ from audiojob_api.problems import invalid_parameter
 from audiojob_types.base import TIME_MESSAGE, TIME_PATTERN, ObjectName, is_time
 from audiojob_types.resources.job import State
 
-_ONE_LABEL: Final = re.compile(r"^(?P<key>[A-Za-z0-9][-_./A-Za-z0-9]{0,316})=(?P<value>[-_.A-Za-z0-9]{0,63})$")
+_ONE_LABEL: Final = re.compile(r"(?P<key>[A-Za-z0-9][-_./A-Za-z0-9]{0,316})=(?P<value>[-_.A-Za-z0-9]{0,63})")
 _LABEL_VALUE: Final = r"^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$"
 
 
@@ -151,7 +151,7 @@ def labels_of(text: str | None, declared: tuple[str, ...]) -> tuple[tuple[str, s
     """The labels that a list asks for. Raises a 422 :class:`Problem` for what is none, or is not declared."""
     found: dict[str, str] = {}
     for part in text.split(",") if text else ():
-        match = _ONE_LABEL.match(part)
+        match = _ONE_LABEL.fullmatch(part)
         if match is None:
             raise invalid_parameter("labels", "write key=value, with commas between several")
         if match["key"] not in declared:

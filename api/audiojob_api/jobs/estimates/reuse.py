@@ -5,11 +5,13 @@ The operator decides by content, which is known once inputs are read; here equal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from audiojob_api.jobs.estimates.steps import waits
 from audiojob_api.jobs.listing.rows import milliseconds
+from audiojob_store.ticket import UPLOAD_PATTERN
 from audiojob_types.descriptor import Reuse
 from audiojob_types.resources.job import PhaseState
 from audiojob_types.resources.pipeline import AudioPipelineSpec, Phase
@@ -17,15 +19,18 @@ from audiojob_types.tasks import Task
 
 Object = dict[str, Any]
 
+_UPLOAD: Final = re.compile(UPLOAD_PATTERN.rstrip("$") + "/")
 DOWNLOAD_MS: Final = 86_400_000
 """A download is reused for a day, where the administrator has not said otherwise."""
 
 
 def same_input(wanted: Object, spec: Object) -> bool:
-    """Whether two specs work on the same: an address, or another job's output. A file may be replaced by its name."""
+    """Whether two specs work on the same: an address, an upload, or another job's output. Any other file may have been
+    replaced.
+    """
     source, inputs = wanted.get("source") or {}, wanted.get("inputs") or []
-    fixed = set(source) <= {"url", "jobRef"} and all(set(each) <= {"name", "text"} for each in inputs)
-    return fixed and works_on_the_same(wanted, spec)
+    fixed = set(source) <= {"url", "jobRef"} or _UPLOAD.match((source.get("object") or {}).get("key", "")) is not None
+    return fixed and all(set(each) <= {"name", "text"} for each in inputs) and works_on_the_same(wanted, spec)
 
 
 def works_on_the_same(wanted: Object, spec: Object) -> bool:

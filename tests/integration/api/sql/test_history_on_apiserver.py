@@ -75,6 +75,7 @@ def test_two_replicas_of_which_one_is_killed_keep_every_job_once(api: Api, postg
             assert sorted(names_of(other, f"where=archived&name={prefix}&sort=finished")) == sorted(names)
             status, gone = other.call("GET", f"{JOBS}/{names[0]}")
             assert (status, gone["archived"], gone["status"]["state"]) == (200, True, "Succeeded")
+            assert other.call("GET", f"{JOBS}/a%00b")[0] == 404, "PostgreSQL takes no NUL"
             assert other.call("POST", f"{JOBS}/{names[0]}/cancel")[0] == 409
             assert (
                 other.call("GET", f"{JOBS}?state=Succeeded&where=archived&count=true&limit=1")[1]["total"]["count"]

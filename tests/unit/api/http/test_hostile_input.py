@@ -105,6 +105,14 @@ def test_a_field_that_is_named_twice_is_refused(
     assert not backend.objects
 
 
+@pytest.mark.parametrize("path", [f"{JOBS}/%00", f"{JOBS}/a%00/cancel", "/api/v1/keys/%00", "/api/v1/scores/a%00b"])
+def test_a_path_with_nul_in_it_leads_nowhere(client: TestClient, path: str) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found"), answer.text
+        assert "nothing at this path" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("query", ["state=Running&state=Failed", "limit=1&limit=%31", "cursor=&x=1&cursor=", "x=1&x=1"])
 def test_a_parameter_that_is_given_twice_is_refused(client: TestClient, query: str) -> None:
     answer = client.get(f"{JOBS}?{query}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from audiojob_api.access.rights import Call, rights_to_create
+from audiojob_api.files.uploads import key_so_far
 from audiojob_api.http.bodies import require_json
-from audiojob_api.http.deps import AllServices, Caller, InSpace, Required, caller_who_may
+from audiojob_api.http.deps import AllServices, Caller, InSpace, Required, caller_who_may, files_of
 from audiojob_api.http.errors import responses
 from audiojob_api.jobs.estimates.estimator import Basis, Estimate
 from audiojob_api.jobs.queue_position import QueuePosition
@@ -35,7 +36,12 @@ class EstimateRequest(JobRequest):
     duration_seconds: (
         Annotated[
             float,
-            Field(gt=0, le=_LONGEST, description="durationSeconds is how long the media plays, if you know it."),
+            Field(
+                strict=True,
+                gt=0,
+                le=_LONGEST,
+                description="durationSeconds is how long the media plays, if you know it.",
+            ),
         ]
         | None
     ) = None
@@ -90,10 +96,13 @@ class EstimateView(BaseModel):
     summary="Estimate a job without making it",
 )
 async def estimate(
-    body: EstimateRequest, space: InSpace, services: AllServices, caller: Caller, require: Required
+    request: Request, body: EstimateRequest, space: InSpace, services: AllServices, caller: Caller, require: Required
 ) -> JSONResponse:
-    """200; 404 for a pipeline that does not exist. Limits are not looked at, and nothing counts."""
+    """200; 404 for a pipeline or an upload that does not exist. Limits are not looked at, and nothing counts."""
     check(body)
+    if body.upload is not None:
+        key = await key_so_far(files_of(request), space.namespace, body.upload, caller.username)
+        body = body if key is None else body.with_object(key)
     spec = body.spec()
     told = spec.pop("durationSeconds", None)
     await require(rights_to_create({"spec": spec}, may_exist=False))

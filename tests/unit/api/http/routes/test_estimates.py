@@ -110,7 +110,8 @@ async def test_minutes_that_count_are_those_of_the_same_media(
     [
         ({"pipeline": "separate", "durationSeconds": 0}, "/durationSeconds"),
         ({"pipeline": "separate", "durationSeconds": 1e9}, "/durationSeconds"),
-        ({"pipeline": "separate", "durationSeconds": "x"}, "/durationSeconds"),
+        ({"pipeline": "separate", "durationSeconds": "60"}, "/durationSeconds"),
+        ({"pipeline": "separate", "durationSeconds": True}, "/durationSeconds"),
         ({"pipeline": "separate", "parameters": {"nothing": {}}}, "/parameters/nothing"),
         ({"pipeline": "separate", "lenght": 3}, "/lenght"),
     ],

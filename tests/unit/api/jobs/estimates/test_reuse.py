@@ -11,6 +11,7 @@ from audiojob_api.jobs.estimates.reuse import DOWNLOAD_MS, finished_before, reus
 
 NOW = 1_767_225_600_000  # 2026-01-01
 URL = {"url": "https://example.org/a"}
+UPLOAD = {"object": {"key": f"up-{'0' * 32}/a.flac"}}
 PIPELINE = MemoryPipelines().put(
     "p", {"name": "fetch", "task": "Download"}, {"name": "normal", "task": "Normalize"},
     {"name": "split", "task": "Separate"},
@@ -40,6 +41,7 @@ ALL = ["fetch", "normal", "split"]
         pytest.param(
             {"source": {"object": {"key": "a"}}}, job(source={"object": {"key": "a"}}), [], id="a file's name"
         ),
+        pytest.param({"source": UPLOAD}, job(source=UPLOAD), ALL, id="an upload"),
         pytest.param({"parameters": PARAMETERS}, job(), ALL[:2], id="another model"),
         pytest.param({"parameters": PARAMETERS}, job(parameters=PARAMETERS), ALL, id="the same model"),
         pytest.param(
