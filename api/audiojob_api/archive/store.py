@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Table, case, delete, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import case, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audiojob_api.jobs.listing.rows import JobRow
 from audiojob_api.jobs.statistics.depth import Depth
 from audiojob_api.jobs.statistics.sums import ADDED, Key, Sum, sums_of
 from audiojob_api.sql.database import Database
+from audiojob_api.sql.inserting import insert_into
 from audiojob_api.sql.tables.archive import DEPTHS, DOCUMENTS, JOBS, LABELS, ROLLUPS, WRITER
 
 Object = dict[str, Any]
@@ -45,7 +45,7 @@ class ArchiveStore:
         async with self.database.write() as connection:
             now = await _now(connection)
             first = {"id": _ID, "epoch": 0, "holder": "", "renewed": 0}
-            await connection.execute(_insert(connection, WRITER).values(first).on_conflict_do_nothing())
+            await connection.execute(insert_into(connection, WRITER).values(first).on_conflict_do_nothing())
             row = (await connection.execute(select(WRITER).where(WRITER.c.id == _ID).with_for_update())).one()
             if row.holder != self._holder and now - row.renewed < self._expires:
                 return None
@@ -75,13 +75,13 @@ class ArchiveStore:
         async with self.database.write() as connection:
             now = await _renewed(connection, epoch)
             values = [_columns(row, now) for row, _ in jobs.values()]
-            added = _insert(connection, JOBS).on_conflict_do_nothing(index_elements=["uid"]).returning(JOBS.c.uid)
+            added = insert_into(connection, JOBS).on_conflict_do_nothing(index_elements=["uid"]).returning(JOBS.c.uid)
             new = [uid for (uid,) in (await connection.execute(added, values)).all()]
-            documents = _insert(connection, DOCUMENTS)
+            documents = insert_into(connection, DOCUMENTS)
             again = documents.on_conflict_do_update(index_elements=["uid"], set_={"doc": documents.excluded.doc})
             await connection.execute(again, [{"uid": row.uid, "doc": row.packed} for row, _ in jobs.values()])
             if labels := [_label(row, key, value) for row, _ in jobs.values() for key, value in row.labels]:
-                await connection.execute(_insert(connection, LABELS).on_conflict_do_nothing(), labels)
+                await connection.execute(insert_into(connection, LABELS).on_conflict_do_nothing(), labels)
             for namespace in sorted({jobs[uid][0].namespace for uid in new}):
                 mine = [jobs[uid] for uid in new if jobs[uid][0].namespace == namespace]
                 await add_sums(connection, namespace, sums_of(mine))
@@ -110,7 +110,7 @@ class ArchiveStore:
         ]
         async with self.database.write() as connection:
             await _renewed(connection, epoch)
-            statement = _insert(connection, DEPTHS)
+            statement = insert_into(connection, DEPTHS)
             merged = {}
             for column in DEPTHS.c:
                 new = statement.excluded[column.name]
@@ -123,7 +123,7 @@ class ArchiveStore:
 
 async def add_sums(connection: AsyncConnection, namespace: str, sums: Mapping[Key, Sum]) -> None:
     """Add to the sums that are there."""
-    statement = _insert(connection, ROLLUPS)
+    statement = insert_into(connection, ROLLUPS)
     total = {name: ROLLUPS.c[name] + statement.excluded[name] for name in ADDED}
     upsert = statement.on_conflict_do_update(index_elements=[each.name for each in ROLLUPS.primary_key], set_=total)
     # In one order, whoever writes: two that lock rows in different orders would wait for each other.
@@ -174,8 +174,3 @@ async def _now(connection: AsyncConnection) -> int:
         found = await connection.execute(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"))
         return int(found.scalar_one())
     return round(time.time() * 1_000)
-
-
-def _insert(connection: AsyncConnection, table: Table) -> Any:
-    """An INSERT that knows ON CONFLICT; both dialects spell it alike."""
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)

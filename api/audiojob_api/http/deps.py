@@ -38,6 +38,7 @@ from audiojob_api.jobs.compat import FORMAT, compat
 from audiojob_api.jobs.create import Requester, require_own
 from audiojob_api.jobs.estimates.estimator import Estimator
 from audiojob_api.jobs.following import Recheck
+from audiojob_api.jobs.idempotency import OneByOne
 from audiojob_api.jobs.ports import JobReader, JobWriter, Lifecycle, LiveJobs, NamespaceJobs
 from audiojob_api.jobs.queue_position import QueuePositions
 from audiojob_api.jobs.statistics.health import Trouble
@@ -65,6 +66,7 @@ class Space:
     positions: QueuePositions
     estimator: Estimator | None = None
     """None where pipelines cannot be read."""
+    keys: OneByOne = field(default_factory=OneByOne)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ marks too, so a mark alone proves nothing: the job must be what the request asks
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
 
@@ -65,6 +68,25 @@ def refuse_reused_key(wanted: Object, jobs: Iterable[Marked]) -> None:
         for job in jobs:
             if job.request.startswith(start) and job.request != whole and job.user == user:
                 raise _reused()
+
+
+class OneByOne:
+    """Requests of one caller with one key, each after the one before: it finds what that one has made.
+
+    Those that two replicas are sent at the same moment meet at the job's name alone.
+    """
+
+    def __init__(self) -> None:
+        self._locks = WeakValueDictionary[str, asyncio.Lock]()
+
+    @asynccontextmanager
+    async def turn(self, digest: str | None) -> AsyncIterator[None]:
+        """Its turn; at once for a request without a key."""
+        if digest is None:
+            yield
+            return
+        async with self._locks.setdefault(digest, asyncio.Lock()):
+            yield
 
 
 def does_the_same(wanted: Object, existing: Object) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 
 from audiojob_api.access.authorizer import Scope
 from audiojob_api.access.keys.secret import KeyText
-from audiojob_api.access.limits.ledger import take_turns
+from audiojob_api.access.limits.turns import take_turns
 from audiojob_api.sql.database import Database
 from audiojob_api.sql.tables.access import KEYS
 

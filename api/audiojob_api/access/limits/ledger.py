@@ -8,17 +8,19 @@ Calls raise DatabaseUnavailable.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 
 import orjson
 from sqlalchemy import Double, Select, and_, bindparam, case, delete, func, insert, or_, select, text, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audiojob_api.sql.database import Database
+from audiojob_api.sql.inserting import insert_into
 from audiojob_api.sql.tables.access import RESERVATIONS, TURNS
 
 HOUR: Final = 3_600_000
@@ -39,6 +41,8 @@ class Wish:
     address: str
     minutes: float | None = None
     """Of audio, where somebody has measured it before."""
+    token: str = field(default_factory=lambda: secrets.token_hex(8), compare=False)
+    """Whose the place is: another request may ask for a job of the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Open:
     name: str
     created: int
     minutes: float | None
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class _Asked:
     wish: Wish
     bounds: Bounds
     now: int
+    anew: bool
     answer: asyncio.Future[Answer]
 
 
@@ -111,13 +117,15 @@ class Ledger:
         """Reserve a place for the job, where no limit is broken by it."""
         return (await self.ask(wish, bounds, now)).answer
 
-    async def ask(self, wish: Wish, bounds: Bounds, now: int) -> Answer:
+    async def ask(self, wish: Wish, bounds: Bounds, now: int, *, anew: bool = False) -> Answer:
         """Reserve a place for the job, where no limit is broken by it; and what is used then.
+
+        ``anew``: one of its own, though the name may have one, as nobody has made a job of it or its job is gone.
 
         What is asked for while a transaction runs is decided in the next one, together: of all that a creation costs
         a transaction is the most, and those of one user would wait for each other.
         """
-        asked = _Asked(wish, bounds, now, asyncio.get_running_loop().create_future())
+        asked = _Asked(wish, bounds, now, anew, asyncio.get_running_loop().create_future())
         self._waiting.append(asked)
         if self._answering is None or self._answering.done():
             self._answering = asyncio.create_task(self._answer(), name="reservations")
@@ -166,23 +174,25 @@ class Ledger:
             answers[number] = Answer(exceeded or made, used)
         return answers
 
-    async def _decide_here(self, batch: Sequence[_Asked], newest: int, groups: _Groups) -> dict[int, Answer]:
+    async def _decide_here(self, batch: Sequence[_Asked], latest: int, groups: _Groups) -> dict[int, Answer]:
         """In SQLite, where one transaction writes at a time, so that nobody need take turns."""
         answers: dict[int, Answer] = {}
         async with self._database.write() as connection:
             named = await _named(connection, [each.wish for each in batch])
             for (user, address), members in groups.items():
                 assumed = max(batch[number].bounds.assumed for number in members)
-                used, rows = await _used(connection, user, address, (newest, assumed)), []
+                used, rows = await _used(connection, user, address, (latest, assumed)), []
                 for number in members:
                     asked = batch[number]
                     job = (asked.wish.namespace, asked.wish.name)
-                    exceeded = None if job in named else exceeded_by(used, asked.bounds, asked.wish, asked.now)
-                    is_new = exceeded is None and job not in named
+                    newest, is_open = named.get(job, (-1, False))
+                    has_one = is_open and not asked.anew
+                    exceeded = None if has_one else exceeded_by(used, asked.bounds, asked.wish, asked.now)
+                    is_new = exceeded is None and not has_one
                     if is_new:
                         used = used.and_one(asked.now, asked.bounds.minutes_of(asked.wish))
-                        named.add(job)
-                        rows.append(_row(asked.wish, asked.now))
+                        rows.append(_row(asked.wish, max(asked.now, newest + 1)))
+                        named[job] = (rows[-1]["created"], True)
                     answers[number] = Answer(exceeded or is_new, used)
                 if rows:
                     await connection.execute(_INSERT, rows)
@@ -195,19 +205,25 @@ class Ledger:
         return Answer(exceeded_by(used, bounds, wish, now) or True, used)
 
     async def release(self, wish: Wish) -> None:
-        """The job was refused: it does not count."""
+        """The job was refused: the place of this very wish does not count."""
         async with self._database.write() as connection:
-            await connection.execute(delete(RESERVATIONS).where(_is_open(wish)))
+            mine = and_(_R.namespace == wish.namespace, _R.name == wish.name, _R.token == wish.token)
+            await connection.execute(delete(RESERVATIONS).where(mine))
 
     async def record(self, wish: Wish, now: int) -> None:
         """The job was made without a reservation of its own: it counts, whatever the limit."""
         async with self._database.write() as connection:
-            statement: Any = _insert(connection)(RESERVATIONS).values(_row(wish, now))
-            await connection.execute(statement.on_conflict_do_nothing())
+            newest, _ = (await _named(connection, [wish])).get((wish.namespace, wish.name), (-1, False))
+            for created in count(max(now, newest + 1)):  # another replica may write of this name at the same moment
+                row = insert_into(connection, RESERVATIONS).values(_row(wish, created)).on_conflict_do_nothing()
+                if (await connection.execute(row)).rowcount:
+                    break
 
     async def open(self, before: int, user: str | None = None) -> Sequence[Open]:
         """Reservations older than this that are still open, the oldest first."""
-        query = select(_R.namespace, _R.name, _R.created, _R.minutes).where(_R.ended.is_(None), _R.created < before)
+        query = select(_R.namespace, _R.name, _R.created, _R.minutes, _R.token).where(
+            _R.ended.is_(None), _R.created < before
+        )
         if user is not None:
             query = query.where(_R.user == user)
         async with self._database.read() as connection:
@@ -244,22 +260,19 @@ def _tell(asked: _Asked, answer: Answer) -> bool:
 def _row(wish: Wish, now: int) -> dict[str, Any]:
     return {
         "namespace": wish.namespace, "name": wish.name, "created": now, "user": wish.user, "address": wish.address,
-        "minutes": wish.minutes,
+        "minutes": wish.minutes, "token": wish.token,
     }  # fmt: skip
 
 
 def _as_asked(asked: _Asked, newest: int, assumed: float) -> dict[str, Any]:
-    """A wish as the function of migration 0008 reads it."""
+    """A wish as the function of migration 0009 reads it."""
     bounds, day, hour = asked.bounds, newest - newest % DAY, newest - HOUR
     return {
-        **_row(asked.wish, asked.now), "counts_as": bounds.minutes_of(asked.wish), "assumed": assumed,
+        **_row(asked.wish, asked.now), "anew": asked.anew,
+        "counts_as": bounds.minutes_of(asked.wish), "assumed": assumed,
         "day_began": day, "hour_ago": hour, "most_day": bounds.day, "most_hour": bounds.hour,
         "most_at_once": bounds.at_once, "most_address_hour": bounds.address_hour, "most_minutes": bounds.minutes,
     }  # fmt: skip
-
-
-def _is_open(wish: Wish) -> Any:
-    return and_(_R.namespace == wish.namespace, _R.name == wish.name, _R.ended.is_(None))
 
 
 def _is(row: Open) -> Any:
@@ -269,28 +282,6 @@ def _is(row: Open) -> Any:
 def _turns(asked: _Asked) -> list[str]:
     address = [f"address:{asked.wish.address}"] if asked.bounds.address_hour is not None else []
     return [f"user:{asked.wish.user}", *address]
-
-
-async def take_turns(connection: AsyncConnection, whose: Sequence[str], now: int) -> None:
-    """Wait until no other transaction has one of these, and keep them until this one ends."""
-    if connection.dialect.name == "postgresql":
-        await connection.execute(_TAKE_TURNS, {"whose": sorted(whose), "at": now})
-        return
-    statement: Any = sqlite.insert(TURNS).values([{"whose": each, "at": now} for each in sorted(whose)])
-    await connection.execute(statement.on_conflict_do_update(index_elements=["whose"], set_={"at": now}))
-
-
-# In one order, so that no two wait for each other. As text: SQLAlchemy would put together an insert of several rows
-# anew each time, which takes longer than the way to the database.
-_TAKE_TURNS: Final = text(
-    f"INSERT INTO {TURNS.name} (whose, at) "  # noqa: S608 - a name of our own
-    "SELECT whose, CAST(:at AS bigint) FROM unnest(CAST(:whose AS text[])) AS asked (whose) ORDER BY whose "
-    "ON CONFLICT (whose) DO UPDATE SET at = excluded.at"
-)
-
-
-def _insert(connection: AsyncConnection) -> Any:
-    return sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +340,10 @@ _RESERVE: Final = text(
     "FROM audiojob_reserve(CAST(:turns AS text[]), CAST(:at AS bigint), CAST(:wishes AS jsonb))"
 )
 _INSERT: Final = insert(RESERVATIONS)
-_NAMED: Final = select(_R.namespace, _R.name).where(
-    tuple_(_R.namespace, _R.name).in_(bindparam("jobs", expanding=True)), _R.ended.is_(None)
+_NAMED: Final = (
+    select(_R.namespace, _R.name, func.max(_R.created), func.count() - func.count(_R.ended))
+    .where(tuple_(_R.namespace, _R.name).in_(bindparam("jobs", expanding=True)))
+    .group_by(_R.namespace, _R.name)
 )
 
 
@@ -362,11 +355,12 @@ async def _used(connection: AsyncConnection, user: str, address: str, at: tuple[
     return Used(*(await connection.execute(_USED, values)).one())
 
 
-async def _named(connection: AsyncConnection, wishes: Sequence[Wish]) -> set[tuple[str, str]]:
-    """The jobs among them that have an open reservation."""
+async def _named(connection: AsyncConnection, wishes: Sequence[Wish]) -> dict[tuple[str, str], tuple[int, bool]]:
+    """Of the jobs among them that have reservations when the newest was made, and whether any is open."""
     jobs = sorted({(wish.namespace, wish.name) for wish in wishes})
     jobs += jobs[-1:] * ((1 << (len(jobs) - 1).bit_length()) - len(jobs))  # few sizes: each is a statement of its own
-    return {(namespace, name) for namespace, name in (await connection.execute(_NAMED, {"jobs": jobs})).all()}
+    rows = await connection.execute(_NAMED, {"jobs": jobs})
+    return {(namespace, name): (newest, count > 0) for namespace, name, newest, count in rows}
 
 
 def exceeded_by(used: Used, bounds: Bounds, wish: Wish, now: int) -> Exceeded | None:

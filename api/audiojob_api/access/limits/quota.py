@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from audiojob_api.access.authorizer import Identity
@@ -29,6 +30,10 @@ _GONE_AFTER: Final = 150_000
 _DOUBTED_AFTER: Final = 30_000
 _MOST_DOUBTS: Final = 10_000
 _SOON: Final = 30
+
+
+IsThere = Callable[[], Awaitable[bool]]
+"""Whether the job is there, as the API server says."""
 
 
 def _nobody(_: list[Left]) -> None:
@@ -65,7 +70,8 @@ class Quota:
         self._ledger = ledger
         self._seen = seen
         self._clock = clock
-        self._doubts: set[tuple[str, str]] = set()
+        self._doubts: set[str] = set()
+        """Tokens of wishes."""
 
     # ---------------------------------------------------------------- before a job is made
 
@@ -85,27 +91,34 @@ class Quota:
         """Whether it matters how long the audio of the caller's jobs is."""
         return self.tier(caller)[1].audio_minutes_per_day is not None
 
-    async def reserve(self, caller: Identity, wish: Wish, tell: Callable[[list[Left]], None] = _nobody) -> bool:
-        """Whether the job has a new place; False where its name has one already, or nothing is counted.
+    async def reserve(
+        self, caller: Identity, wish: Wish, repeats: IsThere | None = None, tell: Callable[[list[Left]], None] = _nobody
+    ) -> bool:
+        """Whether the job has a new place; False where it was made before, or nothing is counted.
 
-        ``tell`` gets what is left of each limit. Raises a 429 Problem that names the limit, or 503 where that cannot
-        be known.
+        ``repeats`` says whether the job is there, of a request that may be sent again; None for one that makes a job of
+        its own or none. ``tell`` gets what is left of each limit. Raises a 429 Problem that names the limit, or 503
+        where that cannot be known.
         """
-        bounds = self._bounds(caller)
-        if self._ledger is None or bounds is None:
+        ledger = self._ledger
+        if ledger is None or self._bounds(caller) is None:
             return False
-        return await self._decided(self._ledger.ask, caller, wish, tell)
+        anew = partial(ledger.ask, anew=True)
+        found = await self._asked(anew if repeats is None else ledger.ask, caller, wish)
+        if found.answer is not True and repeats is not None:
+            if await repeats():
+                found = replace(found, answer=False)
+            elif found.answer is False:  # the place is of one that is gone, or of one that may never be made
+                found = await self._asked(anew, caller, wish)
+        return self._told(found, caller, tell)
 
     async def refuse_full(self, caller: Identity, wish: Wish, tell: Callable[[list[Left]], None] = _nobody) -> None:
         """Raise what :meth:`reserve` would for a new job. Nothing is reserved: much may come before the job is made."""
         if self._ledger is None or self._bounds(caller) is None:
             return
-        left: list[Left] = []
-        try:
-            await self._decided(self._ledger.look, caller, wish, left.extend)
-        except Problem:
-            tell(left)
-            raise
+        found = await self._asked(self._ledger.look, caller, wish)
+        if isinstance(found.answer, Exceeded):
+            self._told(found, caller, tell)
 
     def _bounds(self, caller: Identity) -> Bounds | None:
         """None where nothing is counted."""
@@ -116,13 +129,9 @@ class Quota:
         )  # fmt: skip
         return None if bounds == Bounds(assumed=bounds.assumed) else bounds
 
-    async def _decided(
-        self,
-        ask: Callable[[Wish, Bounds, int], Awaitable[Answer]],
-        caller: Identity,
-        wish: Wish,
-        tell: Callable[[list[Left]], None],
-    ) -> bool:
+    async def _asked(
+        self, ask: Callable[[Wish, Bounds, int], Awaitable[Answer]], caller: Identity, wish: Wish
+    ) -> Answer:
         bounds = self._bounds(caller) or Bounds()
         try:
             found = await ask(wish, bounds, self._now())
@@ -130,7 +139,10 @@ class Quota:
                 found = await ask(wish, bounds, self._now())
         except DatabaseUnavailable:
             raise unavailable("Your limits cannot be looked up at the moment, so no job is made.") from None
-        tell(left_of(found.used, bounds, self._now()))
+        return found
+
+    def _told(self, found: Answer, caller: Identity, tell: Callable[[list[Left]], None]) -> bool:
+        tell(left_of(found.used, self._bounds(caller) or Bounds(), self._now()))
         if isinstance(found.answer, Exceeded):
             raise self._refusal(found.answer, self.tier(caller)[0])
         return found.answer
@@ -153,7 +165,7 @@ class Quota:
     def doubt(self, wish: Wish) -> None:
         """It is not known whether the job was made; the next comparison tells."""
         if len(self._doubts) < _MOST_DOUBTS:
-            self._doubts.add((wish.namespace, wish.name))
+            self._doubts.add(wish.token)
 
     def _refusal(self, found: Exceeded, tier: str) -> Problem:
         now = self._now()
@@ -185,20 +197,25 @@ class Quota:
         ended: list[Open] = []
         never: list[Open] = []
         measured: list[tuple[Open, float]] = []
-        for row in await self._ledger.open(now, user):
+        rows = await self._ledger.open(now, user)
+        newest = {(row.namespace, row.name): row.created for row in rows}  # the oldest come first
+        for row in rows:
             seen, age = await self._seen(row.namespace, row.name), now - row.created
-            fate = seen.fate
+            newer = newest[row.namespace, row.name]
+            # A name is one job's: once a newer place for it is settled, what had this one is gone, or was never made.
+            is_older = row.created < newer < now - _GONE_AFTER
+            fate = Fate.ABSENT if is_older else seen.fate
             # One that has ended without a length worked on none; one that nobody saw end keeps what was assumed.
             minutes = 0.0 if seen.minutes is None and fate is Fate.ENDED else seen.minutes
-            if minutes is not None and minutes != row.minutes:
+            if minutes is not None and minutes != row.minutes and not is_older:
                 measured.append((row, minutes))
-            doubted = (row.namespace, row.name) in self._doubts
+            doubted = row.token in self._doubts
             if doubted and fate is Fate.ABSENT and age > _DOUBTED_AFTER:
                 never.append(row)
             elif fate is Fate.ENDED or (fate is Fate.ABSENT and age > _GONE_AFTER):
                 ended.append(row)
-            if doubted and age > _DOUBTED_AFTER:
-                self._doubts.discard((row.namespace, row.name))
+            if doubted and age > _DOUBTED_AFTER and (is_older or row.created == newer):
+                self._doubts.discard(row.token)
         if ended or never or measured:
             await self._ledger.settle(ended, never, now, measured)
         return bool(ended or never or measured)

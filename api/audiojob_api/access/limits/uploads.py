@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from audiojob_api.access.limits.ledger import take_turns
+from audiojob_api.access.limits.turns import take_turns
 from audiojob_api.sql.database import Database
 from audiojob_api.sql.tables.uploads import UPLOADS
 

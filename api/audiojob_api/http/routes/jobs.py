@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final
 
 import orjson
@@ -54,7 +55,7 @@ from audiojob_api.jobs.create import Created, Requester, create_once, new_job, r
 from audiojob_api.jobs.request import JobRequest, check
 from audiojob_api.jobs.views import JobPage, Show
 from audiojob_api.problems import Problem
-from audiojob_kube.errors import ApiError, ServerError, TransportError
+from audiojob_kube.errors import ApiError, NotFound, ServerError, TransportError
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(400, 401, 403, 404, 422, 429, 500, 503))
 
@@ -100,7 +101,8 @@ class _Maker:
         spec = wanted["spec"]
         if (priority := self.quota.priority(self.caller, spec.get("priority"))) is not None:
             spec["priority"] = priority
-        created = await self._within_limits(request, wanted, requester)
+        async with self.space.keys.turn(requester.digest):
+            created = await self._within_limits(request, wanted, requester)
         if created.new and self.space.estimator is not None:
             return Created(await self.space.estimator.told(created.job), new=True)
         return created
@@ -121,7 +123,8 @@ class _Maker:
 
     async def _within_limits(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Created:
         wish = await self._wish(request, wanted, requester)
-        reserved = await self.quota.reserve(self.caller, wish, lambda left: note_left(request, left))
+        repeats = None if requester.idempotency_key is None else partial(self._is_there, wish.name)
+        reserved = await self.quota.reserve(self.caller, wish, repeats, lambda left: note_left(request, left))
         try:
             created = await create_once(wanted, requester, self.space.jobs.writer, self.space.jobs.live)
         except (ServerError, TransportError):
@@ -134,6 +137,13 @@ class _Maker:
             raise
         await self.quota.made(wish, new=created.new, reserved=reserved, caller=self.caller)
         return created
+
+    async def _is_there(self, name: str) -> bool:
+        try:
+            await self.space.jobs.writer.read(name)
+        except NotFound:
+            return False
+        return True
 
     async def _measured(self, spec: dict[str, Any]) -> float | None:
         """Minutes of audio, where another job has worked on the same before; what the caller says is not asked."""

@@ -36,6 +36,7 @@ RESERVATIONS: Final = Table(
     Column("address", String(64), nullable=False),
     Column("ended", BigInteger),
     Column("minutes", Double),  # of audio that the job works on, as measured; NULL while that is not known
+    Column("token", String(32), nullable=False, server_default=""),  # of the request that reserved: it alone releases
     Index("ix_reservation_user", "user", "created"),
     Index("ix_reservation_address", "address", "created"),
     Index("ix_reservation_ended", "ended"),

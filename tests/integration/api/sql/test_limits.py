@@ -135,9 +135,12 @@ async def test_what_counts(
 
 async def test_a_name_counts_once_until_its_job_has_ended(database: Database) -> None:
     ledger, bounds = Ledger(database), Bounds(day=2)
-    assert await ledger.reserve(wish("song"), bounds, NOON) is True
+    first = wish("song")
+    assert await ledger.reserve(first, bounds, NOON) is True
     assert await ledger.reserve(wish("song"), bounds, NOON + 1) is False, "the same request again"
     await ledger.release(wish("song"))
+    assert await ledger.reserve(wish("song"), bounds, NOON + 1) is False, "nobody gives back another's place"
+    await ledger.release(first)
     assert await ledger.reserve(wish("song"), bounds, NOON + 2) is True, "it was refused, and did not count"
     await ledger.settle(await ledger.open(NOON + 3), [], NOON + 3)
     assert await ledger.reserve(wish("song"), bounds, NOON + 4) is True, "deleted, and made again"
@@ -182,9 +185,10 @@ async def test_a_place_is_free_once_the_job_has_ended_or_was_never_made(database
 async def test_a_job_that_was_made_counts_though_its_ttl_took_it_at_once(database: Database) -> None:
     now = [NOON]
     limits = quota(database, {}, now, jobsPerDay=2)
-    for name in ("quick", "lost"):
-        assert await limits.reserve(ANN, wish(name))
-    limits.doubt(wish("lost"))
+    lost = wish("lost")
+    for each in (wish("quick"), lost):
+        assert await limits.reserve(ANN, each)
+    limits.doubt(lost)
     now[0] += 60_000
     await limits._settle(None)
     assert await limits.reserve(ANN, wish("next")), "nobody knew whether lost was made, and it is not there"
@@ -197,7 +201,7 @@ async def test_minutes_of_audio_count_as_they_are_measured_and_not_as_they_are_t
     now, seen, left = [NOON], dict[str, Seen](), list[Left]()
     limits = quota(database, seen, now, audioMinutesPerDay=12)
     for name in ("one", "two"):
-        assert await limits.reserve(ANN, wish(name), left.extend)
+        assert await limits.reserve(ANN, wish(name), tell=left.extend)
         seen[name] = Seen(Fate.OPEN)
     assert [(each.policy, each.room) for each in left] == [
         ('"audio-minutes-day";q=12;w=86400', f'"audio-minutes-day";r={room};t=43200') for room in (7, 2)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
+import httpx2
 import pytest
 from starlette.testclient import TestClient
-from tests.unit.api.fakes import MemoryBackend
+from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
+from audiojob_api.app import create_app
+from audiojob_api.settings import ApiSettings
 from audiojob_types.constants import LABEL_USER
 
 JOBS = "/api/v1/jobs"
@@ -65,3 +69,25 @@ def test_the_callers_own_job_is_found_whatever_has_become_of_it(
     name = forged(client, backend, change)
     answer = client.post(JOBS, json=BODY, headers=KEY)
     assert (answer.status_code, answer.json().get("name")) == (200, name), answer.text
+
+
+async def test_requests_with_one_key_come_one_after_the_other(
+    backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = backend.create
+
+    async def slow(job: Any) -> Any:
+        for _ in range(50):
+            await asyncio.sleep(0)
+        return await create(job)
+
+    monkeypatch.setattr(backend, "create", slow)
+    app = create_app(ApiSettings(namespace="team"), backend.backend(), backend.stopping)
+    headers = KEY | {"Authorization": f"Bearer {GOOD_TOKEN}"}
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://api") as client:
+        bodies = [BODY, BODY, BODY | {"name": "another"}]
+        answers = await asyncio.gather(*(client.post(JOBS, json=each, headers=headers) for each in bodies))
+    assert [each.status_code for each in answers] == [201, 200, 422]
+    assert answers[0].json()["name"] == answers[1].json()["name"]
+    assert answers[2].json()["type"] == "/problems/idempotency-key-reused"
+    assert len(backend.objects) == 1
