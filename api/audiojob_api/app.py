@@ -21,6 +21,7 @@ from audiojob_api.access.keys.store import KeyStore
 from audiojob_api.access.limits.burst import Bursts
 from audiojob_api.access.limits.ledger import Ledger
 from audiojob_api.access.limits.quota import Fate, Quota, Seen
+from audiojob_api.access.limits.shares import Shares
 from audiojob_api.access.limits.upload_quota import UploadBounds, UploadQuota
 from audiojob_api.access.limits.uploads import Kept, StoredBytes
 from audiojob_api.access.places import Places
@@ -32,7 +33,7 @@ from audiojob_api.http import docs_page
 from audiojob_api.http.audit import AccessLog, AuditLog
 from audiojob_api.http.deps import Services, Space, install
 from audiojob_api.http.errors import install_handlers
-from audiojob_api.http.limits import BodyLimit, FloodGuard, HeadRules, RateHeaders
+from audiojob_api.http.limits import BodyLimit, FairShares, FloodGuard, HeadRules, RateHeaders
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
 from audiojob_api.http.openapi import DescribedApp
 from audiojob_api.http.routes import (
@@ -144,6 +145,7 @@ def _add_middleware(app: FastAPI, settings: ApiSettings, services: Services) -> 
             FloodGuard, authenticator=services.authenticator, bursts=services.bursts, count=metrics.count_authorization
         )
     app.add_middleware(HeadRules, max_bytes=settings.max_head_bytes)
+    app.add_middleware(FairShares, shares=services.shares)
     app.add_middleware(AuditLog)
     app.add_middleware(RateHeaders)
     app.add_middleware(RequestTimer, metrics=metrics)
@@ -181,6 +183,7 @@ def _services(settings: ApiSettings, backend: Backend, stopping: asyncio.Event, 
         quota=quota,
         upload_quota=_upload_quota(backend, quota),
         bursts=Bursts(access.limits.burst) if access.limits.burst else None,
+        shares=Shares(settings.max_requests_per_user),
         keys=key_store,
         files=backend.files,
         operator=backend.operator,

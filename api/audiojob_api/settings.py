@@ -88,6 +88,9 @@ class ApiSettings(BaseSettings):
     max_connections: Annotated[
         int, Field(ge=1, description="Most connections; the one that has sent no whole request for longest goes first.")
     ] = 800
+    max_requests_per_user: Annotated[
+        int, Field(ge=1, description="Most requests of one user that are in progress, so that others find connections.")
+    ] = 200
     head_seconds: Annotated[float, Field(gt=0, description="Time to send a request's head.")] = 10
     body_seconds: Annotated[float, Field(gt=0, description="Time to send a request's body.")] = 30
     send_seconds: Annotated[float, Field(gt=0, description="How long a client may take in nothing of its answer.")] = 30

@@ -126,7 +126,7 @@ class FilesApp:
         else:
             part = log.since(_number(request, "from", 1_000_000) or 0, MAX_PIECES if most is None else most)
         following = part.numbers[-1] + 1 if part.numbers else log.next
-        answer = web.StreamResponse(headers={NEXT_PIECE: str(following)})
+        answer = web.StreamResponse(headers={**headers.SAFE, "Accept-Ranges": "none", NEXT_PIECE: str(following)})
         answer.content_type, answer.charset = _TEXT, "utf-8"
         await answer.prepare(request)
         try:

@@ -24,13 +24,14 @@ from audiojob_api.access.config import AccessConfig
 from audiojob_api.access.keys.store import KeyStore
 from audiojob_api.access.limits.burst import Bursts
 from audiojob_api.access.limits.quota import Quota
+from audiojob_api.access.limits.shares import Shares
 from audiojob_api.access.limits.upload_quota import UploadQuota
 from audiojob_api.access.places import NAME_PATTERN, Places
 from audiojob_api.access.rights import Call, Right, rights_of
 from audiojob_api.files.manifests import KnownManifests
 from audiojob_api.files.ports import Files
 from audiojob_api.http.audit import note, note_caller
-from audiojob_api.http.limits import note_room, too_many_requests
+from audiojob_api.http.limits import note_room, take_share, too_many_requests
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.http.openapi import query_names
 from audiojob_api.http.refusals import from_kubernetes
@@ -82,6 +83,7 @@ class Services:
     quota: Quota
     upload_quota: UploadQuota
     bursts: Bursts | None
+    shares: Shares
     keys: KeyStore | None
     metrics: ApiMetrics
     stopping: asyncio.Event
@@ -254,13 +256,14 @@ async def authorize(connection: HTTPConnection, call: Call) -> Identity:
 
 
 async def enter(connection: HTTPConnection) -> Identity:
-    """The caller, who has not asked too much in a short time. Raises a 401, 429 or 503 :class:`Problem`."""
+    """The caller, who has not asked too much, in a short time or at once. Raises a 401, 429 or 503 :class:`Problem`."""
     caller = await _identify(connection)
     note_caller(connection, caller)
     bursts = services_of(connection).bursts
     if bursts is not None and note_room(connection, bursts.policy, room := bursts.take(caller.username)):
         services_of(connection).metrics.count_authorization("limited")
         raise too_many_requests(room.wait)
+    take_share(connection, services_of(connection).shares, caller.username)
     return caller
 
 

@@ -15,13 +15,15 @@ from audiojob_api.access.authenticator import Authenticator
 from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.limits.burst import Bursts, Room
 from audiojob_api.access.limits.left import Left
+from audiojob_api.access.limits.shares import Shares
 from audiojob_api.http.audit import note_caller
 from audiojob_api.http.connection import carries_job_and_file, is_upload
 from audiojob_api.http.errors import NOTHING_HERE, answer
-from audiojob_api.problems import Problem
+from audiojob_api.problems import RETRY_SECONDS, Problem
 from audiojob_store.ticket import MAX_UPLOAD_BYTES, PART_BYTES
 
 _ROOM = "room"
+_SHARE = "share"
 _CALLS = "/api/"
 _APART_SECONDS = 0.005
 _MOST_WAITING = 200  # so the last waits a second
@@ -152,6 +154,35 @@ def note_left(connection: HTTPConnection, left: Iterable[Left]) -> None:
     state = connection.scope.setdefault("state", {})
     # The newest counts: a call that makes many jobs tells of each limit once.
     state[_ROOM] = list({**dict(state.get(_ROOM, ())), **{each.policy: each.room for each in left}}.items())
+
+
+class FairShares:
+    """ASGI middleware: what :func:`take_share` took is given back once the request has ended, however it does."""
+
+    def __init__(self, app: ASGIApp, shares: Shares) -> None:
+        self._app = app
+        self._shares = shares
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            user = scope.get("state", {}).pop(_SHARE, None)
+            if user is not None:
+                self._shares.give_back(user)
+
+
+def take_share(connection: HTTPConnection, shares: Shares, user: str) -> None:
+    """Count the request among those of its user that are in progress, once. Raises a 429 Problem for one too many:
+    streams and slow downloads of one user must not keep everybody else out.
+    """
+    state = connection.scope.setdefault("state", {})
+    if _SHARE in state:  # a stream looks at its rights again
+        return
+    if not shares.take(user):
+        detail = f"{shares.most} of your requests are in progress, which is the most; wait until one has ended."
+        raise Problem(429, "too-many-requests", detail, headers={"Retry-After": str(RETRY_SECONDS)})
+    state[_SHARE] = user
 
 
 class RateHeaders:

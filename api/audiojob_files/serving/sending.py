@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from aiohttp import web
 from audiojob_files.refusals import Refusal
 from audiojob_files.serving import headers, ranges
 from audiojob_store import trees
+
+_log = logging.getLogger(__name__)
 
 _ABSENT: Final = trees.NO_FILE | {errno.ENOENT, errno.ENAMETOOLONG}
 _AT_ONCE: Final = 64 * 1024 * 1024  # of one call of sendfile: a client that leaves is noticed in between
@@ -46,6 +49,8 @@ def opened(root: Path, key: str, size: int | None) -> Iterator[BinaryIO]:
     try:
         descriptor = trees.open_file(root, key)
     except OSError as error:
+        if error.errno in trees.NO_FILE:  # somebody put a link or a pipe where a runner had published a file
+            _log.warning("%r is no file of the store and is not served: %s", key, error.strerror)
         if error.errno in _ABSENT:
             raise Refusal(404, "no-such-file", "There is no such file in the store.") from error
         raise

@@ -121,7 +121,9 @@ async def test_nothing_runs_in_a_browser(song: Service, type_: str, name: str, s
         pytest.param("n" * 300, None, id="a long name"),
     ],
 )
-async def test_what_is_no_file_of_the_store_is_404(song: Service, place: str, make: Any) -> None:
+async def test_what_is_no_file_of_the_store_is_404(
+    song: Service, caplog: pytest.LogCaptureFixture, place: str, make: Any
+) -> None:
     folder = song.own / "uid/x/1-abcdefgh"
     folder.mkdir(parents=True)
     (folder.parent / "link").symlink_to(song.own / "uid/separate/1-abcdefgh")
@@ -129,6 +131,8 @@ async def test_what_is_no_file_of_the_store_is_404(song: Service, place: str, ma
         make(song.own / place)
     async with song.call("GET", "/v1/file", read(song, f"music/{place}")) as answer:
         assert (answer.status, json.loads(await answer.read())["type"]) == (404, "/problems/no-such-file")
+    if "link" in place or make is os.mkfifo:
+        assert f"'music/{place}' is no file of the store" in caplog.text
 
 
 async def test_a_file_that_has_changed_its_size_is_not_served(song: Service) -> None:
@@ -277,6 +281,7 @@ async def test_logs_by_piece_and_by_their_last_lines(song: Service) -> None:
     for query in asked:
         async with song.call("GET", f"/v1/log{query}", song.ticket("log", "music/uid/separate/1-")) as answer:
             found[query] = (await answer.text(), answer.headers["Audiojob-Next-Piece"])
+            assert (answer.content_type, answer.headers["X-Content-Type-Options"]) == ("text/plain", "nosniff")
     assert found == asked
     async with song.call("GET", "/v1/log", song.ticket("log", "music/uid/separate/2-")) as answer:
         assert answer.status == 404

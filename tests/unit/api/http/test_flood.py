@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Message
 from tests.unit.api.fakes import GOOD_TOKEN, READER_TOKEN, MemoryBackend
 
 from audiojob_api.access.config import AccessConfig, Burst, Limits
@@ -55,3 +56,40 @@ async def test_refusals_leave_one_after_the_other(monkeypatch: pytest.MonkeyPatc
     for _ in range(4):
         await turns.turn()
     assert waits == pytest.approx([0.005, 0.01, 0.015]), "the first need not wait"
+
+
+async def answered(app: ASGIApp, path: str, token: str) -> int:
+    """The status of a GET whose client stays to the end."""
+    status = 0
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        nonlocal status
+        status = message.get("status", status)
+
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    scope = {"type": "http", "method": "GET", "path": path, "headers": headers, "query_string": b"", "scheme": "http"}
+    await app({**scope, "http_version": "1.1", "server": ("test", 80)}, receive, send)
+    return status
+
+
+async def test_streams_of_one_user_leave_connections_for_others(backend: MemoryBackend) -> None:
+    backend.put("song", state="Running")
+    settings = ApiSettings(namespace="team", max_requests_per_user=2, stream_recheck_seconds=0.01)
+    app = create_app(settings, backend.backend(), backend.stopping)
+    streams = [asyncio.create_task(answered(app, f"{JOBS}/song/events", GOOD_TOKEN)) for _ in range(2)]
+    async with asyncio.timeout(20):
+        while backend.listeners("song") < 2:  # noqa: ASYNC110 - the backend has no event of it
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.03)  # they have looked at their rights again, which counts no further
+    assert await answered(app, JOBS, GOOD_TOKEN) == 429
+    assert await answered(app, f"{JOBS}/song/events", GOOD_TOKEN) == 429
+    assert await answered(app, JOBS, READER_TOKEN) == 200
+    assert await answered(app, "/livez", GOOD_TOKEN) == 200
+    backend.put("song", state="Succeeded")
+    assert await asyncio.gather(*streams) == [200, 200]
+    assert [await answered(app, path, GOOD_TOKEN) for path in (JOBS, f"{JOBS}/none", JOBS)] == [200, 404, 200]
+    assert len(app.state.services.shares) == 0
