@@ -19,6 +19,7 @@ RELEASE_NAMESPACE = "audiojob-system"
 KUBERNETES = "1.34.4"
 
 Object = dict[str, Any]
+_BETWEEN = "\n---\n"
 # Ten times as fast as the loader in Python, where libyaml is there.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -29,9 +30,10 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Helm:
-    """The pinned helm."""
+    """The pinned helm, and the chart that it renders."""
 
     binary: Path
+    chart: Path = CHART
 
     def run(self, *arguments: str, values: Object | None = None) -> str:
         """Run helm with these values on its standard input. Raises RefusedError."""
@@ -46,14 +48,27 @@ class Helm:
 
     def render(self, values: Object, *, kubernetes: str = KUBERNETES, tests: bool = False) -> list[Object]:
         """The objects of a release with these values; ``tests``: also what `helm test` makes for a minute."""
-        text = _rendered(self, json.dumps(values, sort_keys=True), kubernetes, tests)
-        return [document for document in yaml.load_all(text, Loader=_LOADER) if document]
+        return _objects(self._text(values, kubernetes=kubernetes, tests=tests))
+
+    def makes_others(self, values: Object, than: Object) -> bool:
+        """Whether these values make other objects ``than`` those; only those are parsed whose text differs."""
+        one, other = (self._text(each).split(_BETWEEN) for each in (values, than))
+        alone = ([text for text in texts if text not in others] for texts, others in ((one, other), (other, one)))
+        changed, before = (_objects(_BETWEEN.join(texts)) for texts in alone)
+        return changed != before
+
+    def _text(self, values: Object, *, kubernetes: str = KUBERNETES, tests: bool = False) -> str:
+        return _rendered(self, json.dumps(values, sort_keys=True), kubernetes, tests)
+
+
+def _objects(text: str) -> list[Object]:
+    return [document for document in yaml.load_all(text, Loader=_LOADER) if document]
 
 
 @cache
 def _rendered(helm: Helm, values: str, kubernetes: str, tests: bool) -> str:
     flags = ["-n", RELEASE_NAMESPACE, "--kube-version", kubernetes, *([] if tests else ["--skip-tests"])]
-    return helm.run("template", RELEASE, str(CHART), *flags, values=json.loads(values))
+    return helm.run("template", RELEASE, str(helm.chart), *flags, values=json.loads(values))
 
 
 def find(objects: list[Object], kind: str, name: str, namespace: str | None = None) -> Object:
