@@ -7,7 +7,7 @@
 #   PYTHON=python3  the interpreter that .venv starts from (3.11 or later)
 #   ARGS="-k word"  further arguments of pytest
 #   SECONDS=600     how long `make fuzz` takes for each parser
-#   JOBS=3          files of tests beside each other in `make test`; 0: one after the other, the cheapest first
+#   JOBS=4          files of tests beside each other in `make test`; 0: one after the other, the cheapest first
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -19,7 +19,7 @@ CONTEXT ?=
 REGISTRY ?=
 PIPELINE ?= separate
 ARGS ?=
-JOBS ?= 3
+JOBS ?= 4
 SECONDS := 600
 export PYTHON CONTEXT REGISTRY
 # Where images of CI set it, each of the hundreds of processes of `make test` would compile all that it imports.
@@ -40,7 +40,8 @@ demo: venv ## Separate a piece of music on a real Kubernetes, from nothing to st
 
 .PHONY: test
 test: venv ## Run all tests: unit, chart, integration, e2e
-	@$(DEV) prepare
+	@# All that is imported is compiled once, while the cluster starts. Else each worker compiles all of it.
+	@$(PYTEST) --collect-only -qq $(ARGS) >/dev/null 2>&1 & compiling=$$!; $(DEV) prepare; wait $$compiling || true
 	@$(PYTEST) -n $(JOBS) $(ARGS)
 
 ##@ Develop
