@@ -92,6 +92,12 @@ def test_every_list_is_bounded_and_says_how_it_is_merged() -> None:
                 assert required, f"{path}: the key {key} must be required"
 
 
+def test_managers_of_fields_know_a_status_as_one_value() -> None:
+    """Else the API server keeps and compares the names of all of its fields at each write."""
+    atomic = {path for path, node in NODES if node.get("x-kubernetes-map-type") == "atomic"}
+    assert atomic == {f"{file.removesuffix('s.yaml')}.status" for file in CRDS}
+
+
 def test_every_map_is_bounded() -> None:
     for path, node in NODES:
         if "additionalProperties" in node:
