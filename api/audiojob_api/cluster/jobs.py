@@ -103,6 +103,10 @@ class KubeJobs:
         """All jobs of the read model."""
         return self._reflector.values()
 
+    def may_have_key(self, digest: str) -> bool:
+        """Whether any may have been made with this idempotency key."""
+        return self.index.may_have_key(digest)
+
     def watch(self, listener: RowListener) -> None:
         """Call ``listener`` with the former and the new row of every job that changes, None where there is none."""
         self._watchers.append(listener)

@@ -82,7 +82,7 @@ async def create_once(wanted: Object, requester: Requester, writer: JobWriter, l
 
     Raises a 409 :class:`Problem` for a name that is taken, 422 for a key that was used with another body.
     """
-    refuse_reused_key(wanted, live.jobs())
+    refuse_reused_key(wanted, live)
     try:
         return Created(await writer.create(wanted), new=True)
     except NotFound:

@@ -34,6 +34,11 @@ def mark(digest: str | None, fingerprint: str) -> str:
     return f"{digest or ''}.{fingerprint}"
 
 
+def digest_in(mark: str) -> str:
+    """The digest in a mark; "" for a request without a key."""
+    return mark.partition(".")[0]
+
+
 def is_same_request(wanted: Object, existing: Object) -> bool:
     """Whether ``existing`` has the mark of caller, key and body. Raises a 422 :class:`Problem` for another body."""
     if _user(wanted) != _user(existing):
@@ -57,15 +62,25 @@ class Marked(Protocol):
         """Its mark; "" for none."""
 
 
-def refuse_reused_key(wanted: Object, jobs: Iterable[Marked]) -> None:
+class Keys(Protocol):
+    """What this replica knows of the jobs that there are."""
+
+    def jobs(self) -> Iterable[Marked]:
+        """All of them."""
+
+    def may_have_key(self, digest: str) -> bool:
+        """Whether any may have been made with this key."""
+
+
+def refuse_reused_key(wanted: Object, known: Keys) -> None:
     """Find the key under another name, which a body may set. Raises a 422 :class:`Problem`.
 
     It sees what this replica knows; that one name is one job is ensured by the API server.
     """
     user, (key, body) = _user(wanted), _marks(wanted)
-    if key:
+    if key and known.may_have_key(key):
         start, whole = f"{key}.", f"{key}.{body}"
-        for job in jobs:
+        for job in known.jobs():
             if job.request.startswith(start) and job.request != whole and job.user == user:
                 raise _reused()
 

@@ -41,6 +41,9 @@ class LiveJobs(Protocol):
     def jobs(self) -> Collection[JobRow]:
         """All of them: a live view, not to be held across an await."""
 
+    def may_have_key(self, digest: str) -> bool:
+        """Whether any may have been made with this idempotency key: very many need not be looked through then."""
+
     def subscribe(self, name: str, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with every new version of a job, None once it is deleted. Returns how to unsubscribe."""
 

@@ -123,6 +123,9 @@ class MemoryBackend:
     def jobs(self) -> Collection[JobRow]:
         return [row_of(job, LABELS) for job in self.objects.values()]
 
+    def may_have_key(self, digest: str) -> bool:
+        return self._index().may_have_key(digest)
+
     def subscribe(self, name: str, listener: Listener) -> Callable[[], None]:
         listeners = self._listeners.setdefault(name, [])
         listeners.append(listener)

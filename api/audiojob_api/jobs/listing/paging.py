@@ -5,10 +5,12 @@ from __future__ import annotations
 import heapq
 import itertools
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+from audiojob_api.jobs.idempotency import digest_in
 from audiojob_api.jobs.listing.cursor import encode
 from audiojob_api.jobs.listing.query import Filter, Order, Place, Placed, Query
 from audiojob_api.jobs.listing.rows import JobRow
@@ -63,6 +65,7 @@ class LiveIndex:
 
     def __init__(self) -> None:
         self._rows: dict[str, JobRow] = {}
+        self._keys = Counter[int]()  # hashes alone: a third of the memory
         self._orders: dict[Order, list[Place]] = {}
 
     def __len__(self) -> int:
@@ -78,6 +81,7 @@ class LiveIndex:
             self._rows.pop(old.uid, None)
         if new is not None:
             self._rows[new.uid] = new
+        self._count_keys(old, new)
         for order, places in self._orders.items():
             before = order.place(old) if old is not None else None
             after = order.place(new) if new is not None else None
@@ -89,6 +93,20 @@ class LiveIndex:
                     del places[index]
             if after is not None:
                 insort(places, after)
+
+    def _count_keys(self, old: JobRow | None, new: JobRow | None) -> None:
+        if old is not None and new is not None and old.request == new.request:
+            return
+        if new is not None and (key := digest_in(new.request)):
+            self._keys[hash(key)] += 1
+        if old is not None and (key := digest_in(old.request)):
+            self._keys[hash(key)] -= 1
+            if not self._keys[hash(key)]:
+                del self._keys[hash(key)]
+
+    def may_have_key(self, digest: str) -> bool:
+        """False where no job was made with this idempotency key, so that none need be looked through."""
+        return hash(digest) in self._keys
 
     def find(self, query: Query) -> Found[JobRow]:
         """The rows of one page and one more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import astuple, replace
@@ -18,7 +19,7 @@ from tests.support.databases.postgres import Postgres
 from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.access.config import AccessConfig
-from audiojob_api.access.limits.ledger import DAY, HOUR, Bounds, Ledger, Open, Wish
+from audiojob_api.access.limits.ledger import _RESERVE, DAY, HOUR, Bounds, Ledger, Open, Wish
 from audiojob_api.access.limits.quota import Fate
 from audiojob_api.app import create_app
 from audiojob_api.settings import ApiSettings
@@ -136,6 +137,22 @@ async def test_a_job_that_was_made_without_a_place_counts_beside_what_has_its_na
     await asyncio.gather(*(ledger.record(wish("song"), NOON) for _ in range(3)))
     await ledger.release(other)
     assert len(await opened(database)) == 3
+
+
+async def test_a_replica_of_the_release_before_is_served_until_it_is_replaced(postgres: Postgres) -> None:
+    database = Database(parse(postgres.create("before")))
+    await database.open()
+    asked = {
+        "namespace": "team", "name": "song", "user": "ann", "address": "192.0.2.1", "created": NOON, "counts_as": 5,
+        "assumed": 5, "day_began": NOON - 12 * HOUR, "hour_ago": NOON - HOUR, "most_day": 1,
+    }  # fmt: skip
+    wishes = json.dumps([asked, asked, {**asked, "name": "other"}])
+    async with database.write_once() as connection:
+        rows = await connection.execute(_RESERVE, {"turns": ["user:ann"], "at": NOON, "wishes": wishes})
+        assert [(row.made, row.named) for row in rows] == [(True, False), (False, True), (False, False)]
+    (row,) = await opened(database)
+    assert (row.name, row.token) == ("song", "")
+    await database.close()
 
 
 # ---------------------------------------------------------------- PostgreSQL decides as SQLite does

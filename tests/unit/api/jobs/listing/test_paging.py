@@ -13,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 from tests.unit.api.fakes import MemoryBackend
 
+from audiojob_api.jobs.idempotency import ANNOTATION_REQUEST
 from audiojob_api.jobs.listing.cursor import at, encode
 from audiojob_api.jobs.listing.paging import MOST_COUNTED, Count, Found, LiveIndex, joined
 from audiojob_api.jobs.listing.query import Filter, Order, Query, Span
@@ -193,3 +194,20 @@ def test_no_garbage_collection_looks_into_rows() -> None:
     row = row_of(job)
     assert not gc.is_tracked(row)
     assert not gc.is_tracked(replace(row, archived=True))
+
+
+def test_keys_of_the_jobs_that_there_are_are_known() -> None:
+    index = LiveIndex()
+    rows = [
+        row_of({"metadata": {"name": name, "uid": name, "annotations": {ANNOTATION_REQUEST: mark}}})
+        for name, mark in {"a": "k1.x", "b": "k1.y", "c": ".x", "d": "k2.x"}.items()
+    ]
+    for row in rows:
+        index.change(None, row)
+    assert [index.may_have_key(key) for key in ("k1", "k2", "k3", "")] == [True, True, False, False]
+    index.change(rows[0], None)
+    index.change(rows[3], replace(rows[3], request="k3.x", priority=9))
+    index.change(rows[1], replace(rows[1], priority=9))
+    assert [index.may_have_key(key) for key in ("k1", "k2", "k3")] == [True, False, True]
+    index.change(rows[1], None)
+    assert not index.may_have_key("k1")
