@@ -126,6 +126,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # FastAPI's pages load their scripts from a public network; ours is http.docs_page
         redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # nobody exports it, and each request would ask
         redirect_slashes=False,  # behind a TLS proxy a redirect would send the token over plain HTTP
         # The routers' own routes: a router that is included has all of them built again, for every app.
         routes=[route for module in _ROUTES for route in module.router.routes],

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 _MOST_ADDRESSES: Final = 4_096
@@ -65,6 +66,7 @@ class Attempts:
         return bucket
 
 
+@lru_cache(maxsize=256)
 def client_site(address: str) -> str:
     """Whom an address belongs to: itself, or the /64 of an IPv6 address."""
     try:

@@ -161,12 +161,13 @@ class Authenticator:
 
     async def _require_of_cluster(self, identity: Identity, namespace: str, rights: Sequence[Right]) -> None:
         for right in rights:
-            question = (identity, namespace, right)
-            key = hashlib.sha256(repr(question).encode("utf-8", "surrogatepass")).hexdigest()
+            # A name comes from a path, and may be as long as one: it is kept as a hash.
+            job = "" if right.name is None else _digest(right.name)
+            key = f"{identity.digest} {namespace} {right.verb} {job}"
             allowed = self._rights.find(key)
             if allowed is None:
                 with _reviewing():
-                    allowed = await self._access.call(key, partial(self._ask, key, *question))
+                    allowed = await self._access.call(key, partial(self._ask, key, identity, namespace, right))
             if not allowed:
                 self._count("forbidden")
                 raise Problem(

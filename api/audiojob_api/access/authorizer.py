@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -50,6 +51,12 @@ class Identity:
     """What an API key is for; None for those who came with a token of their own, who may do all that they may."""
     account: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
     """What the grants were found from, so that they can be found again."""
+    digest: str = field(init=False, repr=False, compare=False)
+    """Equal for equal identities: what is known of one is found by it."""
+
+    def __post_init__(self) -> None:
+        text = repr(self).encode("utf-8", "surrogatepass")
+        object.__setattr__(self, "digest", hashlib.sha256(text).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnectio
 _BAD_LINES: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|\n[ \t]")
 _HEAD_END: Final = re.compile(rb"\n\r?\n")  # as h11 looks for it
 _LONGEST_MARK: Final = 3  # bytes, of what these find
+_HELD_BYTES: Final = 16 * 1024
 
 # A part of an upload, and a job with its file, may have large bodies: as long as so much of one comes in the time for a
 # body, it is waited for.
@@ -88,11 +89,56 @@ class StrictConnection(h11.Connection):
         return super().next_event()
 
     def _check_lines(self, received: bytes) -> None:
+        ends, folded = received.count(b"\r\n"), b"\n " in received or b"\n\t" in received
+        if not folded and ends == received.count(b"\n") == received.count(b"\r"):
+            self._seen = len(received)  # the usual case, in a tenth of the time
+            return
         start = max(0, self._seen - _LONGEST_MARK)
         end = _HEAD_END.search(received, start)
         if _BAD_LINES.search(received, start, end.end() if end else len(received)):
             raise h11.RemoteProtocolError("lines of a head must end in CR LF and must not be folded")
         self._seen = len(received)
+
+
+class JoinedWrites:
+    """A transport that sends a small write together with the next one, or at the end of this turn of the loop.
+
+    uvicorn writes an answer's head and its body apart: two calls of the kernel, and two moments for the client to wake.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send it, or hold it for a moment."""
+        if not data:
+            return
+        if self._held:
+            data, self._held = self._held + data, b""
+        elif len(data) <= _HELD_BYTES:
+            self._held = data
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def get_write_buffer_size(self) -> int:
+        """What is held is not sent either."""
+        return len(self._held) + self._transport.get_write_buffer_size()
+
+    def close(self) -> None:
+        """Send what is held, then close."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
+            self._transport.write(held)
 
 
 class LimitedProtocol(H11Protocol):
@@ -124,7 +170,7 @@ class LimitedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Begin to wait for a head, if there is room."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", JoinedWrites(transport, self.loop)))
         self._watch()
         if len(self.connections) > self._limits.most:
             self._make_room()

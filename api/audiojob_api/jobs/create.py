@@ -17,7 +17,7 @@ from audiojob_api.jobs.idempotency import (
     refuse_reused_key,
 )
 from audiojob_api.jobs.ports import JobWriter, LiveJobs
-from audiojob_api.jobs.request import JobRequest
+from audiojob_api.jobs.request import JobRequest, fingerprint_of, spec_of
 from audiojob_api.problems import Problem, unavailable
 from audiojob_kube.errors import AlreadyExists, NotFound
 from audiojob_types.constants import API_VERSION, LABEL_USER
@@ -55,7 +55,8 @@ class Created:
 def new_job(request: JobRequest, requester: Requester) -> Object:
     """The AudioJob to create. An idempotency key fixes the name, so that the API server keeps it unique."""
     name = request.name or f"job-{requester.digest or secrets.token_hex(8)}"
-    return _job(name, request.spec(), requester, request.fingerprint())
+    given = request.given()
+    return _job(name, spec_of(given), requester, fingerprint_of(given))
 
 
 def retry_job(job: Object, requester: Requester) -> Object:

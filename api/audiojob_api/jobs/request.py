@@ -99,18 +99,19 @@ class JobRequest(AudioJobSpec):
         """The same request, whose source is this object of the store."""
         return self.model_copy(update={"source": SourceRequest(object=ObjectSource(key=key))})
 
-    def spec(self) -> Object:
-        """The AudioJob's spec: what the caller has set. Defaults are the API server's to add."""
-        spec = self._given()
-        spec.pop("name", None)
-        return spec
-
-    def fingerprint(self) -> str:
-        """Equal for equal requests, whatever the order of their fields."""
-        return hashlib.sha256(json.dumps(self._given(), sort_keys=True).encode()).hexdigest()
-
-    def _given(self) -> Object:
+    def given(self) -> Object:
+        """What the caller has set, as JSON."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+
+
+def spec_of(given: Object) -> Object:
+    """The AudioJob's spec: what the caller has set. Defaults are the API server's to add."""
+    return {name: value for name, value in given.items() if name != "name"}
+
+
+def fingerprint_of(given: Object) -> str:
+    """Equal for equal requests, whatever the order of their fields."""
+    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
 
 
 ReviewRequest = Review

@@ -151,9 +151,10 @@ def redact(text: str, secrets: Secrets = SECRETS, *, titles: bool = False) -> st
     """The text as it may leave the process. In ``titles`` of works "Secret: …" and the like are words as all others."""
     text = secrets.remove(text)
     # Most texts have none of these signs, and this runs for each of them.
-    if any(sign in text for sign in "/%\\&"):
+    if "://" in text or any(sign in text for sign in "%\\&"):
         text = _URL.sub(lambda found: redact_url(found[0]), text)
-        text = _RELATIVE.sub(rf"\1?{HIDDEN}", text) if "?" in text else text
+    if "?" in text and "/" in text:
+        text = _RELATIVE.sub(rf"\1?{HIDDEN}", text)
     lowered = text.lower() if text.isascii() else None
     named = lowered is None or any(hint in lowered for hint in _HINTS)
     if (":" in text or "=" in text or "," in text) and _may_have(_HEADER_HINTS, lowered, named=named):

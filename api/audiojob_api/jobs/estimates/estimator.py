@@ -32,6 +32,7 @@ _KEPT_SECONDS: Final = 30.0
 _MOST_KEPT: Final = 256
 _PATIENCE_SECONDS: Final = 0.2
 _MOST_PENDING: Final = 16
+_TOLD_SECONDS: Final = 5.0
 _LOOKED_AT: Final = 100
 """Newest jobs of the pipeline that are still in the cluster: where there is no archive, and for what may be reused."""
 
@@ -63,6 +64,7 @@ class Estimator:
         self._clock = clock
         self._works: OrderedDict[str, tuple[float, Works]] = OrderedDict()
         self._pending: set[asyncio.Future[float | None]] = set()
+        self._told: OrderedDict[tuple[str, str | None], tuple[float, float | None]] = OrderedDict()
 
     async def pipeline(self, name: str) -> AudioPipelineSpec:
         """The pipeline. Raises a 404 Problem for one that does not exist."""
@@ -102,6 +104,9 @@ class Estimator:
 
     async def told(self, job: Object) -> Object:
         """A new job with how long it may take. It is made already: nothing is waited for long, and nothing fails."""
+        kind = _kind_of(job["spec"])
+        if kind is not None and kind in self._told and time.monotonic() < self._told[kind][0]:
+            return _with_seconds(job, self._told[kind][1])
         if len(self._pending) >= _MOST_PENDING:
             return job
         asked = asyncio.ensure_future(self.typical_seconds(job["spec"]))
@@ -111,12 +116,16 @@ class Estimator:
         if not asked.done():
             asked.add_done_callback(lambda done: done.cancelled() or done.exception())  # that it is not reported
             return job
-        if (error := asked.exception()) is not None:
-            if not isinstance(error, Problem | ApiError | TransportError | DatabaseUnavailable):
-                _log.error("job %s was not estimated", job["metadata"]["name"], exc_info=error)
-            return job
-        seconds = asked.result()
-        return job if seconds is None else {**job, "estimatedDuration": round(seconds, 1)}
+        seconds = None
+        if (error := asked.exception()) is None:
+            seconds = asked.result()
+        elif not isinstance(error, Problem | ApiError | TransportError | DatabaseUnavailable):
+            _log.error("job %s was not estimated", job["metadata"]["name"], exc_info=error)
+        if kind is not None:
+            self._told[kind] = (time.monotonic() + _TOLD_SECONDS, seconds)
+            if len(self._told) > _MOST_KEPT:
+                self._told.popitem(last=False)
+        return _with_seconds(job, seconds)
 
     async def works(self, pipeline: str) -> Works:
         """How long the pipeline's phases took: from the archive's sums, else from the newest jobs of the cluster."""
@@ -170,3 +179,12 @@ class Estimator:
         outputs = (other.get("status") or {}).get("outputs", ())
         fitting = [each for each in outputs if wanted in (None, each.get("name"))]
         return minutes_of({"status": {"outputs": fitting}})
+
+
+def _kind_of(spec: Object) -> tuple[str, str | None] | None:
+    """Jobs that are told the same, for as long as little changes; None for one whose media another job has measured."""
+    return None if (spec.get("source") or {}).get("jobRef") else (spec["pipeline"], spec.get("device"))
+
+
+def _with_seconds(job: Object, seconds: float | None) -> Object:
+    return job if seconds is None else {**job, "estimatedDuration": round(seconds, 1)}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiojob_types.outside.logs import RedactingFormatter, close_other_ways
+from audiojob_types.outside.logs import RedactingFormatter, close_other_ways, leave_out_origins
 from audiojob_types.outside.redaction import SECRETS, Secrets, redact
 
 ROOT = Path(__file__).parents[4]
@@ -25,7 +25,9 @@ URL = f"https://h.example/a?sig={S}"
 def as_before() -> Iterator[None]:
     """The process's own hooks, after a test that sets them."""
     hooks, thread_hooks, raising = sys.excepthook, threading.excepthook, logging.raiseExceptions
+    origins = logging._srcfile, logging.logThreads, logging.logProcesses, logging.logMultiprocessing
     yield
+    logging._srcfile, logging.logThreads, logging.logProcesses, logging.logMultiprocessing = origins
     sys.excepthook, threading.excepthook, logging.raiseExceptions = hooks, thread_hooks, raising
     logging.captureWarnings(capture=False)
     SECRETS.forget()
@@ -61,6 +63,23 @@ def test_variables_that_are_named_as_secrets_are_secrets(monkeypatch: pytest.Mon
 def test_a_record_whose_arguments_do_not_fit_is_told_without_them() -> None:
     record = logging.LogRecord("n", logging.INFO, "", 0, "%d of x", (URL,), None)
     assert RedactingFormatter().message_of(record) == "%d of x"
+
+
+@pytest.mark.parametrize("datefmt", [None, "%H:%M"])
+def test_a_line_has_the_time_that_logging_would_write(datefmt: str | None) -> None:
+    ours, theirs = RedactingFormatter("%(asctime)s", datefmt), logging.Formatter("%(asctime)s", datefmt)
+    for created in (1_000.25, 1_000.75, 1_001.0, 999.5, 1_000.25):
+        record = logging.makeLogRecord({"created": created, "msecs": created % 1 * 1_000})
+        assert ours.format(record) == theirs.format(record)
+
+
+@pytest.mark.usefixtures("as_before")
+def test_lines_are_the_same_without_their_origins(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.handler.setFormatter(RedactingFormatter("%(levelname)s %(name)s %(message)s"))
+    leave_out_origins()
+    logging.getLogger("n").warning("a %s", 1)
+    assert caplog.text == "WARNING n a 1\n"
+    assert (caplog.records[0].lineno, caplog.records[0].thread) == (0, None)
 
 
 TOKENS = st.text("abcXYZ0189-_.~!$'()*+,;=@%äö/&#?", min_size=8, max_size=40)

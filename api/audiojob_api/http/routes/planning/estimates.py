@@ -15,7 +15,7 @@ from audiojob_api.http.deps import AllServices, Caller, InSpace, Required, calle
 from audiojob_api.http.errors import responses
 from audiojob_api.jobs.estimates.estimator import Basis, Estimate
 from audiojob_api.jobs.queue_position import QueuePosition
-from audiojob_api.jobs.request import JobRequest, check
+from audiojob_api.jobs.request import JobRequest, check, spec_of
 from audiojob_api.jobs.views import QueuePositionView
 from audiojob_api.problems import Problem
 from audiojob_api.settings import PriceSettings
@@ -103,7 +103,7 @@ async def estimate(
     if body.upload is not None:
         key = await key_so_far(files_of(request), space.namespace, body.upload, caller.username)
         body = body if key is None else body.with_object(key)
-    spec = body.spec()
+    spec = spec_of(body.given())
     told = spec.pop("durationSeconds", None)
     await require(rights_to_create({"spec": spec}, may_exist=False))
     if space.estimator is None:

@@ -13,6 +13,7 @@ from audiojob_api.app import create_app
 from audiojob_api.jobs.estimates.estimator import Estimator
 from audiojob_api.jobs.ports import NamespaceJobs
 from audiojob_api.settings import ApiSettings, PriceSettings
+from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 ESTIMATE = "/api/v1/estimate"
 URL = {"url": "https://example.org/a"}
@@ -155,3 +156,26 @@ def test_a_new_job_waits_for_no_estimate(
     answer = client.post("/api/v1/jobs", json={"pipeline": "separate", "source": URL})
     assert (answer.status_code, "estimatedDuration" in answer.json()) == (201, False)
     assert "was not estimated" in caplog.text
+
+
+async def test_the_same_is_not_estimated_again_for_a_moment(
+    client: TestClient, backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estimator, asked = Estimator(NamespaceJobs(backend, backend, backend), backend.pipelines), []
+    find = backend.pipelines.find
+
+    async def counted(name: str) -> AudioPipelineSpec | None:
+        asked.append(name)
+        return await find(name)
+
+    monkeypatch.setattr(backend.pipelines, "find", counted)
+
+    async def seconds(**spec: Any) -> float | None:
+        told = await estimator.told({"metadata": {"name": "a"}, "spec": {"pipeline": "separate", **spec}})
+        return told.get("estimatedDuration")
+
+    assert [await seconds(source=URL) for _ in range(2)] == [33.3, 33.3]
+    assert asked == ["separate"]
+    assert await seconds(source={"jobRef": {"name": "old-2"}}) == 50, "what another job has measured is looked up"
+    assert [await seconds(pipeline="none"), await seconds(pipeline="none")] == [None, None]
+    assert asked == ["separate", "separate", "none"]
