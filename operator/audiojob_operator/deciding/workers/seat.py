@@ -121,11 +121,17 @@ def _begun(draft: Draft, phase: Phase, pool: PoolView, supply: GpuSupply) -> Beg
 
 
 def _free_seat(draft: Draft, record: PhaseStatus, pool: PoolView) -> Seat | None:
-    """The best one that is not the last attempt's, once there are enough for those that wait for longer."""
+    """The best one that is not the last attempt's, once there are enough for those that wait for longer.
+
+    The worker whose phase of this job has just ended goes on with it before them: jobs that have begun end sooner, and
+    the end of that phase and the beginning of this one are one write.
+    """
     at_work = {each.pod_uid for each in draft.phases.values() if each.state is PhaseState.RUNNING}
     taken = {each.seat.pod_uid for each in draft.bindings} | at_work | {record.pod_uid}
     free = [seat for seat in pool.seats if seat.pod_uid not in taken]
-    return free[0] if len(free) > pool.ahead else None
+    had = {each.pod_uid for each in draft.observed.job.status.phases if each.state is PhaseState.RUNNING}
+    kept = next((seat for seat in free if seat.pod_uid in had), None)
+    return kept or (free[0] if len(free) > pool.ahead else None)
 
 
 def _bind(draft: Draft, phase: Phase, request: AttemptRequest, seat: Seat) -> PhaseStatus:

@@ -198,13 +198,17 @@ def test_those_that_have_waited_for_longer_are_served_first() -> None:
     assert at_second(pool=replace(VIEW, ahead=2)).phase("second").pod_uid is None
 
 
-def test_the_next_phase_goes_on_in_the_worker_that_has_just_ended_one_of_the_job() -> None:
+@pytest.mark.parametrize("busy", [{"worker-2"}, set()], ids=["the only one that is free", "one of two"])
+def test_the_next_phase_goes_on_in_the_worker_that_has_just_ended_one_of_the_job(busy: set[str]) -> None:
+    """Before others that have waited for longer, with one status write for both."""
     line = pipeline(*(phase(name, workerPool={"name": POOL}) for name in ("one", "second")))
     world = WorkerWorld(audiojob=audio_job(), pipeline=line)
     world.turn()
-    world.busy = {"worker-2"}
+    world.busy, world.pool = busy, replace(VIEW, ahead=5)
     world.report("one", outputs=("audio",))
+    world.writes.clear()
     plan = world.turn()
+    assert world.writes.count("status") == 1
     assert [(each.phase, each.seat.pod_uid) for each in plan.bind] == [("second", "worker-1")]
     told = world.told()
     assert told is not None
