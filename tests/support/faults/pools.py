@@ -37,14 +37,15 @@ def make_pools(server: LocalApiServer, space: Space, chance: random.Random | Non
     most: int | None = draw([None, 1, 2])
     if most is not None:
         _create(space, "audioqueues", "AudioQueue", "default", {"maxGPUs": most})
-    _let_workers_do_phases(server, space)
+    _let_workers_do_phases(server, space, fallback_seconds=3 if chance is not None else 60)
     return most
 
 
-def _let_workers_do_phases(server: LocalApiServer, space: Space) -> None:
-    use = {"workerPool": {"name": WARM, "fallbackSeconds": 3}}
-    card = {"device": "GPU", "workerPool": {"name": CARDS, "fallbackSeconds": 3}}
-    phase = {"task": "Simulate", "retry": _RETRY}
+def _let_workers_do_phases(server: LocalApiServer, space: Space, fallback_seconds: int) -> None:
+    use = {"workerPool": {"name": WARM, "fallbackSeconds": fallback_seconds}}
+    card = {"device": "GPU", "workerPool": {"name": CARDS, "fallbackSeconds": fallback_seconds}}
+    # An end that nobody tells must not pass for one that is found when a start has taken too long.
+    phase = {"task": "Simulate", "retry": _RETRY, "startTimeoutSeconds": 900}
     _give(server, space.pipeline, [{"name": name, **phase, **use} for name in ("one", "two")])
     after = {"after": ["one"]}
     _give(
