@@ -88,6 +88,7 @@ class _Working:
                 self._say({wire.READY: round(time.monotonic() - began, 3)})
                 continue
             described, phase = sockets
+            self._held.load_missing()
             self._run_phase(described, phase)
             is_clear = self._room.clear()
             self._say({wire.CLEAR: is_clear})
