@@ -55,7 +55,7 @@ from audiojob_api.jobs.create import Created, Requester, create_once, new_job, r
 from audiojob_api.jobs.request import JobRequest, check
 from audiojob_api.jobs.views import JobPage, Show
 from audiojob_api.problems import Problem
-from audiojob_kube.errors import ApiError, NotFound, ServerError, TransportError
+from audiojob_kube.errors import ApiError, NotFound, ServerError
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(400, 401, 403, 404, 422, 429, 500, 503))
 
@@ -127,13 +127,12 @@ class _Maker:
         reserved = await self.quota.reserve(self.caller, wish, repeats, lambda left: note_left(request, left))
         try:
             created = await create_once(wanted, requester, self.space.jobs.writer, self.space.jobs.live)
-        except (ServerError, TransportError):
-            if reserved:
-                self.quota.doubt(wish)
-            raise
-        except (Problem, ApiError):
-            if reserved:
+        except (Exception, asyncio.CancelledError) as error:
+            is_refused = isinstance(error, Problem | ApiError) and not isinstance(error, ServerError)
+            if reserved and is_refused:
                 await self.quota.refused(wish)
+            elif reserved:
+                self.quota.doubt(wish)
             raise
         await self.quota.made(wish, new=created.new, reserved=reserved, caller=self.caller)
         return created

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import astuple, replace
@@ -20,7 +21,7 @@ from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.access.config import AccessConfig
 from audiojob_api.access.limits.ledger import _RESERVE, DAY, HOUR, Bounds, Ledger, Open, Wish
-from audiojob_api.access.limits.quota import Fate
+from audiojob_api.access.limits.quota import Fate, Quota
 from audiojob_api.app import create_app
 from audiojob_api.settings import ApiSettings
 from audiojob_api.sql.database import Database
@@ -55,9 +56,16 @@ async def serving(database: Database, **tier: int) -> AsyncIterator[tuple[httpx2
     settled = replace(backend.backend(), access=access, database=database)
     app = create_app(ApiSettings(namespace="team"), settled, backend.stopping)
     headers = {"Authorization": f"Bearer {GOOD_TOKEN}"}
-    transport = httpx2.ASGITransport(app=app)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://api", headers=headers) as client:
         yield client, backend
+
+
+def later(client: httpx2.AsyncClient, seconds: int, monkeypatch: pytest.MonkeyPatch) -> Quota:
+    """The limits of the app, so much later."""
+    found: Quota = client._transport.app.state.services.quota  # type: ignore[attr-defined]
+    monkeypatch.setattr(found, "_clock", lambda: time.time() + seconds)
+    return found
 
 
 async def test_of_two_calls_with_one_name_the_job_that_is_made_counts_once(
@@ -95,6 +103,16 @@ async def test_a_name_that_is_free_again_is_no_way_around_a_limit(database: Data
         for headers in ({}, key):
             assert (await client.post("/api/v1/jobs", json=BODY, headers=headers)).status_code == 429
     assert len(await opened(database)) == 2
+
+
+async def test_a_failure_of_ours_takes_no_place_for_good(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serving(database, jobsPerDay=1) as (client, backend):
+        backend.failure = RuntimeError("not foreseen")
+        assert (await client.post("/api/v1/jobs", json=BODY)).status_code == 500
+        backend.failure = None
+        assert (await client.post("/api/v1/jobs", json=BODY)).status_code == 429, "it may have been made"
+        await later(client, 60, monkeypatch)._settle(None)
+        assert (await client.post("/api/v1/jobs", json=BODY)).status_code == 201
 
 
 async def test_two_replicas_give_back_their_own_places(database: Database, twin: Database) -> None:
