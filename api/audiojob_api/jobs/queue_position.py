@@ -192,13 +192,18 @@ class QueuePositions:
             self._making = asyncio.create_task(self._make(), name="queue positions")
         await asyncio.shield(self._making)
 
+    async def ready_for(self, *jobs: Object | None) -> None:
+        """Refresh where any of these waits in a queue: no other has a position."""
+        if any(job is not None and _is_queued(job) for job in jobs):
+            await self.refresh()
+
     async def _make(self) -> None:
         work = QueueSnapshot.making(self._source(), self._clock(), self._ageing)
         self._keep(*await in_turns(measured(work)))
 
     def of(self, job: Object) -> QueuePosition | None:
         """The position of this job; None if it does not wait in a queue."""
-        if (job.get("status") or {}).get("state") != State.QUEUED:
+        if not _is_queued(job):
             return None
         return self._newest().position(row_of(job, pack=False))
 
@@ -217,6 +222,10 @@ class QueuePositions:
         self._snapshot = snapshot
         self._good_until = time.monotonic() + max(self._refresh, _SHARE * seconds)
         return snapshot
+
+
+def _is_queued(job: Object) -> bool:
+    return (job.get("status") or {}).get("state") == State.QUEUED
 
 
 def _run_times(finished: Iterable[JobRow]) -> Steps[RunTimes]:

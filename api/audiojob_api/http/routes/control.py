@@ -31,7 +31,7 @@ def _serve(method: str, path: str, switch: Switch, summary: str) -> None:
     async def switched(job: ExistingJob, writer: Writer, show: Shown, space: InSpace) -> Response:
         """202, also where there was nothing to do; 409 for a job that has ended."""
         turned = await turn(job, switch, writer)
-        await space.positions.refresh()
+        await space.positions.ready_for(turned)
         return JSONResponse(show(turned), status_code=202)
 
     router.add_api_route(
@@ -63,7 +63,7 @@ async def change(
     """200 with the job; 409 once it runs or has ended."""
     services.quota.priority(caller, body.priority)
     changed = await change_priority(job, body.priority, space.jobs.writer)
-    await space.positions.refresh()
+    await space.positions.ready_for(changed)
     return JSONResponse(show(changed))
 
 
@@ -78,5 +78,5 @@ async def change(
 async def review(body: ReviewRequest, job: ExistingJob, writer: Writer, show: Shown, space: InSpace) -> Response:
     """201 with the job; 409 if the phase has been reviewed or has started, or the job has ended."""
     reviewed = await add_review(job, body, writer)
-    await space.positions.refresh()
+    await space.positions.ready_for(reviewed)
     return JSONResponse(show(reviewed), status_code=201)

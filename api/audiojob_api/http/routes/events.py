@@ -67,7 +67,7 @@ async def follow(
         async with aclosing(following.snapshots()) as snapshots:
             try:
                 async for snapshot in snapshots:
-                    await space.positions.refresh()
+                    await space.positions.ready_for(snapshot.job)
                     yield event(snapshot, show)
             except Problem as problem:
                 yield refused(problem)

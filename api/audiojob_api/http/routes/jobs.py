@@ -90,10 +90,8 @@ class _Maker:
 
     async def told(self, made: Created) -> tuple[int, Any]:
         """The status of the answer, and the job as it is shown."""
-        if made.new:
-            return 201, self.show(made.job)
-        await self.space.positions.refresh()  # one that was made before may wait in a queue
-        return 200, self.show(made.job)
+        await self.space.positions.ready_for(made.job)
+        return 201 if made.new else 200, self.show(made.job)
 
     async def created(self, request: Request, wanted: dict[str, Any], requester: Requester) -> Created:
         """The new job, with how long it may take, or the one that the same request made before."""
@@ -252,7 +250,7 @@ async def list_jobs(
     """Live and archived jobs as one list, each once."""
     page = await reader.page(asked.query)
     await asyncio.sleep(0)  # to find 200 jobs and to show them takes some milliseconds each
-    await space.positions.refresh()
+    await space.positions.ready_for(*page.items)
     body: dict[str, Any] = {"items": [show(job) for job in page.items]}
     if page.cursor:
         body["cursor"] = page.cursor
@@ -273,5 +271,5 @@ async def list_jobs(
 )
 async def get_job(job: ExistingJob, space: InSpace, show: Shown) -> Response:
     """From memory where the cluster has the job, else from the archive."""
-    await space.positions.refresh()
+    await space.positions.ready_for(job)
     return Json(show(job))

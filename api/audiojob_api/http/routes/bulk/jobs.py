@@ -99,7 +99,7 @@ async def cancel(
             if allowed.own:
                 require_own(job, caller.username)
             turned = await turn(job, CANCEL, writer, only_as_read=by_state)
-            await space.positions.refresh()
+            await space.positions.ready_for(turned)
             return 202, show(turned)
 
         return Act(name, do)

@@ -292,3 +292,8 @@ def test_who_shows_a_job_that_waits_makes_no_snapshot_of_all_jobs_in_one_go(
     answer = client.request(method, path, json=body, headers=KEY)
     assert answer.status_code < 300, answer.text
     assert made == [1], "in steps"
+    monkeypatch.setattr(positions, "_good_until", 0.0)
+    for name in backend.objects:
+        backend.put(name, state="Pending")
+    assert client.request(method, path, json=body, headers=KEY).status_code < 300
+    assert made == [1], "and none of jobs that are in no queue"
