@@ -6,12 +6,13 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from audiojob_operator.admission.cycle import ADMITTED
+from audiojob_operator.admission.gpus.sharing import Claim, GpusForPool
 from audiojob_operator.admission.known import child_facts, job_facts
 from audiojob_operator.admission.limits import GpuOffer, Growth, Limits
 from audiojob_operator.admission.scheduler import QueueNumbers, Scheduler
@@ -83,6 +84,7 @@ class Admitter:
         self._changed: dict[Key, None] = {}
         self._rests: dict[Key, Rest] = {}
         self._early: set[Key] = set()  # reconciles that are about to make a Job whose pod begins early
+        self._claims: dict[Key, Claim] = {}  # by pool
         self._workers_soon: Counter[str] = Counter()  # GPUs of workers that are about to be made, by resource
         self._limits: Limits | None = None  # None: to be read again
         self._open = False
@@ -129,7 +131,10 @@ class Admitter:
         """Make a scheduling cycle now."""
         began, now = time.monotonic(), datetime.now(UTC)
         self._take_over(now)
+        contended = self._scheduler.contended
         woken = self._scheduler.cycle(self._current_limits(), now)
+        if self._scheduler.contended != contended or any(map(self._may_be_met, self._claims.values())):
+            self._caches.wake_pools()  # one may have to give way, or have a GPU now
         self._due = False
         pause = self._pace.pause(time.monotonic() - began, idle=self._scheduler.idle)
         self._not_before = asyncio.get_running_loop().time() + pause
@@ -192,6 +197,7 @@ class Admitter:
                     if name != site
                 },
                 workers_have=workers[site] > 0,
+                claims=dict(self._claims),
                 queues={key: queue.spec for key, queue in caches.queues.items()},
                 ageing_seconds=capacity.ageing_seconds,
                 site_rules=self._sites,
@@ -283,19 +289,31 @@ class Admitter:
         that nobody may hold any ahead of time."""
         return self._scheduler.somebody_waits or self._caches.pod_waits(datetime.now(UTC))
 
-    def gpu_room(self, resource: str) -> int:
-        """GPUs of that resource that neither a phase nor a worker has."""
-        pool = self._caches.gpu_pool(resource)
-        return self._current_limits().there(pool) - self.gpus.get(pool, 0)
+    def gpus_for(self, pool: Key, resource: str, waiting: Iterable[Key]) -> GpusForPool:
+        """What a pool of workers may have of that resource. ``waiting``: the AudioJobs that wait for a worker of it."""
+        wanted = self._scheduler.wanted(self._current_limits(), datetime.now(UTC))
+        return wanted.for_pool(pool, self._caches.gpu_pool(resource), waiting)
+
+    def _may_be_met(self, claim: Claim) -> bool:
+        return self._current_limits().there(claim.kind) - self.gpus.get(claim.kind, 0) >= claim.gpus
+
+    def workers_lack(self, pool: Key, resource: str, workers: int, gpus: int, waiting: Iterable[Key]) -> None:
+        """A pool lacks so many workers (or none) with so many GPUs each: free ones are kept for them in their turn."""
+        first = self._scheduler.wanted(self._current_limits(), datetime.now(UTC)).first(waiting)
+        claim = Claim(self._caches.gpu_pool(resource), workers, gpus, first) if workers and first is not None else None
+        if claim == self._claims.get(pool):
+            return
+        if claim is not None:
+            self._claims[pool] = claim
+        else:
+            del self._claims[pool]
+        self.capacity_changed()
+        self._caches.wake_pools()  # those that may give way, or need not any more
 
     def workers_soon(self, resource: str, gpus: int) -> None:
         """Workers are about to be made that have so many GPUs: nobody else is given these. Negative: that is over."""
         self._workers_soon[resource] += gpus
         self.capacity_changed()
-
-    def gpus_wanted(self, resource: str) -> bool:
-        """Whether somebody waits for GPUs of that resource."""
-        return self.backlog().gpus_wanted.get(self._caches.gpu_pool(resource), 0) > 0
 
     @property
     def numbers(self) -> Mapping[QueueKey, QueueNumbers]:

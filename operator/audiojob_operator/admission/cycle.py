@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 from audiojob_operator.admission.cooldowns import CoolDowns
+from audiojob_operator.admission.gpus.sharing import Claim, Urgency, Want, before, taken_first
 from audiojob_operator.admission.ledger import Grant, Resource, Usage
 from audiojob_operator.admission.limits import GpuUse, Limits, gpu_use
 from audiojob_operator.admission.roster import Lines, Needs, Roster, Row, Turn, is_due
@@ -36,8 +37,6 @@ from audiojob_types.ordering import sort_key
 from audiojob_types.reasons import Reason
 
 ADMITTED: Final = Admission(admitted=True)
-
-Urgency: TypeAlias = tuple[int, datetime, Key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +92,7 @@ class _Cycle:
         self._started: Counter[QueueKey] = Counter()
         self._short_of_gpus = False
         self._unplaced = usage.unplaced
+        self._claims = list(claims_of(roster, limits.claims, limits, now))
 
     def run(self) -> Cycle:
         drained = {queue: _drained(queue) for queue in self._roster.holding if self._is_drained(queue)}
@@ -103,7 +103,8 @@ class _Cycle:
                 self._admit(each)
         self._fill()
         waiting = self._what_stands_against_the_rest()
-        return Cycle(self._answers, waiting, drained, self._offers, self._started, self._short_of_gpus)
+        short = self._short_of_gpus or bool(self._claims)
+        return Cycle(self._answers, waiting, drained, self._offers, self._started, short)
 
     def _asking(self) -> list[Candidate]:
         """Those that hold a slot, or are about to start, and want GPUs or a download: in their turn."""
@@ -124,7 +125,7 @@ class _Cycle:
             if self._queue_full(queue) is not None:
                 heapq.heappop(heap)
                 continue
-            if self._blocked(queue, walk.needs) is not None:
+            if self._blocked(queue, walk.needs, walk.next_turn()) is not None:
                 walk.skip_line()
             else:
                 self._start(self._roster.candidate(walk.take()))
@@ -150,7 +151,8 @@ class _Cycle:
         full = self._pool_full()
         for queue, lines in self._roster.waiting.items():
             all_of_them = self._stopped(queue) or full or self._queue_full(queue)
-            answers = {needs: all_of_them or self._blocked(queue, needs) for needs in lines}
+            turns = {needs: self._first_turn(by_priority) for needs, by_priority in lines.items()}
+            answers = {needs: all_of_them or self._blocked(queue, needs, turn) for needs, turn in turns.items()}
             found[queue] = {needs: answer for needs, answer in answers.items() if answer is not None}
             self._short_of_gpus |= any(answer.reason is Reason.WAITING_FOR_GPU for answer in found[queue].values())
         return found
@@ -182,10 +184,13 @@ class _Cycle:
             f"{running} of {most} jobs of queue {queue[1]} are running; the job waits for a slot.",
         )
 
-    def _blocked(self, queue: QueueKey, needs: Needs) -> Admission | None:
-        """What stands against all jobs of the queue that need this, though there is a slot for them."""
+    def _blocked(self, queue: QueueKey, needs: Needs, turn: Urgency) -> Admission | None:
+        """What stands against all jobs of the queue that need this, though there is a slot for them; ``turn`` is that
+        of the first of them."""
         return (
-            self._user_full(queue, needs) or self._needs_gpu_first(queue, needs) or self._needs_site_first(queue, needs)
+            self._user_full(queue, needs)
+            or self._needs_gpu_first(queue, needs, turn)
+            or self._needs_site_first(queue, needs)
         )
 
     def _user_full(self, queue: QueueKey, needs: Needs) -> Admission | None:
@@ -198,10 +203,10 @@ class _Cycle:
             f"{running} of {most} jobs that {who} may run in queue {queue[1]} are running.",
         )
 
-    def _needs_gpu_first(self, queue: QueueKey, needs: Needs) -> Admission | None:
+    def _needs_gpu_first(self, queue: QueueKey, needs: Needs, turn: Urgency) -> Admission | None:
         """A job that has not begun and could do nothing but wait for a GPU holds no slot meanwhile."""
         request, limits = needs.gpu_request, self._limits
-        if not needs.gpus or not limits.is_asked_for(request, queue) or self._fits(queue, request):
+        if not needs.gpus or not limits.is_asked_for(request, queue) or self._fits(queue, request, turn):
             return None
         resource, offered = needs.resource or limits.gpu_resource, limits.offered
         used, total = self._use(queue, limits.pool(needs.resource))
@@ -257,7 +262,7 @@ class _Cycle:
             if granted and kind != pool:
                 continue
             pool = kind
-            if not self._fits(queue, request):
+            if not self._fits(queue, request, self._urgency(each)):
                 self._short_of_gpus = True
                 continue
             granted += request.gpus
@@ -267,16 +272,22 @@ class _Cycle:
                 self._pools[kind] += request.gpus
         return granted, pool or SITE_GPUS
 
-    def _fits(self, queue: QueueKey, request: GpuRequest) -> bool:
+    def _fits(self, queue: QueueKey, request: GpuRequest, turn: Urgency) -> bool:
         if self._limits.managed(queue):
             return True  # Kueue counts them
         most = self._limits.queue(queue).max_gpus
         if most is not None and self._queue_gpus[queue] + request.gpus > most:
             return False
         pool = self._limits.pool(request.resource)
-        if self._pools[pool] + request.gpus <= self._limits.offer(pool).total:
-            return not self._makes_a_node(pool, request.gpus) or not self._enough_wait_for_nodes()
+        kept = self._kept_for_workers(pool, turn)
+        if self._pools[pool] + kept + request.gpus <= self._limits.offer(pool).total:
+            return not self._makes_a_node(pool, kept + request.gpus) or not self._enough_wait_for_nodes()
         return self._limits.may_be_first(request)
+
+    def _kept_for_workers(self, pool: str, turn: Urgency) -> int:
+        """GPUs that lie free and are for workers which pools are about to make for those that go first."""
+        first = before((want for kind, want in self._claims if kind == pool), turn)
+        return taken_first(first, self._limits.there(pool) - self._pools[pool]) if first else 0
 
     def _makes_a_node(self, pool: str, gpus: int) -> bool:
         """Whether so many GPUs more are there only once an autoscaler has added a node."""
@@ -302,6 +313,9 @@ class _Cycle:
 
     def _urgency(self, each: Candidate) -> Urgency:
         return self.urgency(each.priority, (each.created, each.key))
+
+    def _first_turn(self, by_priority: Mapping[int, Sequence[Turn]]) -> Urgency:
+        return min(self.urgency(priority, line[0]) for priority, line in by_priority.items())
 
     def urgency(self, priority: int, turn: Turn) -> Urgency:
         """Sorts the most urgent job first."""
@@ -348,6 +362,15 @@ class _Walk:
     def skip_line(self) -> None:
         """Nobody in the next job's line can start: what stands against it stands against all of them."""
         heapq.heappop(self._heap)
+
+
+def claims_of(roster: Roster, claims: Mapping[Key, Claim], limits: Limits, now: datetime) -> Iterator[tuple[str, Want]]:
+    """What pools lack for AudioJobs that still wait, by the kind of GPU."""
+    for claim in claims.values():
+        row = roster.get(claim.first)
+        if row is not None and (found := row.candidate) is not None:
+            urgency = sort_key(found.priority, found.created, found.key, now, limits.ageing_seconds)
+            yield claim.kind, Want(urgency, claim.gpus, claim.workers)
 
 
 def _no(reason: Reason, message: str) -> Admission:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from audiojob_operator.admission.gpus.sharing import Claim
 from audiojob_operator.records.admission import SITE_GPUS, GpuRequest, QueueKey, is_of_workers
+from audiojob_operator.records.objects import Key
 from audiojob_operator.records.sites import SiteRules
 from audiojob_types.constants import GPU_RESOURCE
 from audiojob_types.ordering import DEFAULT_AGEING_SECONDS
@@ -56,6 +58,7 @@ class Limits:
     other_gpus: Mapping[str, GpuOffer] = field(default_factory=dict)
     growth: Growth | None = None
     workers_have: bool = False  # GPUs of the site, which are not in `gpus`
+    claims: Mapping[Key, Claim] = field(default_factory=dict)  # of pools that lack workers, by pool
 
     def queue(self, key: QueueKey) -> AudioQueueSpec:
         """A queue's limits; a missing one has none."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from audiojob_operator.admission.cycle import Cycle, Urgency
+from audiojob_operator.admission.cycle import Cycle
+from audiojob_operator.admission.gpus.sharing import Urgency
 from audiojob_operator.admission.roster import Needs, Roster, Row, Turn
 from audiojob_operator.records.admission import Admission
 from audiojob_types.ordering import sort_key

@@ -15,6 +15,7 @@ from typing import Final
 from audiojob_operator.admission.backlog import find_backlog
 from audiojob_operator.admission.cooldowns import CoolDowns
 from audiojob_operator.admission.cycle import ADMITTED, Cycle, run_cycle
+from audiojob_operator.admission.gpus.wanted import Wanted
 from audiojob_operator.admission.ledger import GpuLimits, GrantState, Ledger, Reserved, Resource, Usage
 from audiojob_operator.admission.limits import GpuUse, Limits, gpu_use
 from audiojob_operator.admission.positions import with_position
@@ -233,6 +234,15 @@ class Scheduler:
     def backlog(self, limits: Limits, now: datetime) -> Backlog:
         """What waits for slots and GPUs."""
         return find_backlog(self._roster, self.ledger, limits, now)
+
+    def wanted(self, limits: Limits, now: datetime) -> Wanted:
+        """Who waits for GPUs."""
+        return Wanted(self._roster, self.ledger, self._cycle, limits, now)
+
+    @property
+    def contended(self) -> bool:
+        """Whether somebody waits for GPUs."""
+        return self._cycle.contended
 
     def answer(self, key: Key) -> Admission | None:
         """What the last cycle answered."""

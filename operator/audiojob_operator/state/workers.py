@@ -140,6 +140,10 @@ class WorkerBook:
         """How many phases wait for a worker."""
         return sum(len(phases) for phases in self._waits.get(pool, {}).values())
 
+    def waiting_jobs(self, pool: Key) -> Collection[Key]:
+        """The AudioJobs whose phases do."""
+        return self._waits.get(pool, {}).keys()
+
     def ahead(self, pool: Key, key: Key) -> int:
         """How many of them have waited for longer than the AudioJob's."""
         waits = self._waits.get(pool, {})

@@ -35,7 +35,8 @@ class PoolObserved:
     ``held``: pods that a reconcile is about to give a phase. ``hung``: they did not begin one, which begins anew
     elsewhere. ``free_since``: when the last phase of a pod was taken
     from it. ``room``: how many more workers the GPUs allow, None without a limit. ``wanted``: somebody waits for what
-    idle workers hold, and has for a while. ``rests_until``: workers have failed, and none is made before. Moments are
+    idle workers hold, and has for a while. ``outranked``: so many workers must end for AudioJobs that go before those
+    which wait for the pool. ``rests_until``: workers have failed, and none is made before. Moments are
     those of ``clock``.
     """
 
@@ -50,6 +51,7 @@ class PoolObserved:
     waiting: int = 0
     room: int | None = None
     wanted: bool = False
+    outranked: int = 0
     rests_until: float = 0.0
     failure: str = ""
 
@@ -69,8 +71,8 @@ class PoolPlan:
     """What to do, in this order: ``delete``, ``status``, ``create``, ``rewrite``.
 
     The status comes before a Job that uses a number of it: after a kill between them the number stays unused, and is
-    never given twice. ``retire``: pods that get no phase from now on. ``lacks_gpus``: phases wait for a worker, and
-    there is no GPU for one. ``stuck``: what keeps workers from their start.
+    never given twice. ``retire``: pods that get no phase from now on. ``lacks``: phases wait for so many workers
+    for which there is no GPU. ``stuck``: what keeps workers from their start.
     """
 
     status: AudioWorkerPoolStatus
@@ -78,7 +80,7 @@ class PoolPlan:
     create: tuple[tuple[int, str], ...] = ()
     rewrite: tuple[Rewriting, ...] = ()
     retire: frozenset[str] = frozenset()
-    lacks_gpus: bool = False
+    lacks: int = 0
     stuck: str = ""
     requeue_after: float | None = None
 
@@ -109,7 +111,7 @@ def decide_pool(seen: PoolObserved) -> PoolPlan:
         ),
         rewrite=tuple(rewrite),
         retire=frozenset(each.pod.uid for each in (*leaving, *deleted) if each.pod is not None),
-        lacks_gpus=seen.waiting > 0 and _lacks_gpus(seen, live, desired),
+        lacks=desired - len(live) if seen.waiting and _lacks_gpus(seen, live, desired) else 0,
         # Of a pod that has just come the kubelet says so too: its volumes are on their way.
         stuck=clip(seen.facts.problem) or _stuck(seen, [each for each in live if _is_late(seen, each)]),
         requeue_after=_requeue(seen, live, desired, later=later),
@@ -145,7 +147,8 @@ def _to_create(seen: PoolObserved, desired: int, live: Sequence[Worker], staying
 
 
 def _lacks_gpus(seen: PoolObserved, live: Sequence[Worker], desired: int) -> bool:
-    return seen.room is not None and seen.room <= 0 and desired > len(live)
+    rests = seen.clock < seen.rests_until
+    return seen.room is not None and seen.room <= 0 and desired > len(live) and not rests
 
 
 def _leaving(seen: PoolObserved, live: Sequence[Worker]) -> list[Worker]:
@@ -156,12 +159,19 @@ def _leaving(seen: PoolObserved, live: Sequence[Worker]) -> list[Worker]:
     rest = [each for each in live if each not in old]
     if yields(seen):
         old += [each for each in rest if not is_taken(seen, each)]
+    elif seen.outranked:
+        going = len(old) + sum(_is_on_its_way_out(each) for each in seen.workers)
+        old += _last_first(seen, rest)[: max(0, seen.outranked - going)]
     rest = [each for each in rest if each not in old]
     over = len(rest) - seen.facts.pool.spec.max_workers
     if over > 0:
-        # The newest first, and those that work last.
-        old += sorted(rest, key=lambda each: (is_taken(seen, each), -each.number))[:over]
+        old += _last_first(seen, rest)[:over]
     return old
+
+
+def _last_first(seen: PoolObserved, workers: Sequence[Worker]) -> list[Worker]:
+    """The newest first, and those that work last."""
+    return sorted(workers, key=lambda each: (is_taken(seen, each), -each.number))
 
 
 def _stays(seen: PoolObserved, staying: Sequence[Worker]) -> list[Worker]:
@@ -189,6 +199,12 @@ def drains(worker: Worker) -> bool:
 def is_taken(seen: PoolObserved, worker: Worker) -> bool:
     """Whether it has a phase, or gets one at this moment."""
     return worker.pod is not None and (worker.pod.uid in seen.bound or worker.pod.uid in seen.held)
+
+
+def _is_on_its_way_out(worker: Worker) -> bool:
+    """Whether what it holds will be free soon."""
+    ends = worker.deleting or (worker.pod is not None and worker.pod.terminating)
+    return ends and not worker.finished
 
 
 def _is_over(seen: PoolObserved, worker: Worker) -> bool:
@@ -286,6 +302,8 @@ def _message(seen: PoolObserved, live: Sequence[Worker], desired: int) -> str:
         return stuck
     if seen.clock < seen.rests_until:
         return clip(f"Workers end before they have done anything; the next one is made later. {seen.failure}")
+    if seen.outranked and seen.waiting:
+        return "Workers end after their phase for AudioJobs that wait for a GPU and go before those of the pool."
     if _lacks_gpus(seen, live, desired):
         return "All GPUs are in use: a worker is made when some are free."
     if yields(seen):

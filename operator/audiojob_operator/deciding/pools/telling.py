@@ -90,6 +90,8 @@ def _why_leaves(seen: PoolObserved, worker: Worker) -> str:
         return ""  # an operator before this one knew; the worker tells
     if yields(seen) and not is_taken(seen, worker):
         return "Others wait for what it held."
+    if seen.outranked:
+        return "AudioJobs that go before those of the pool wait for its GPU."
     return f"maxWorkers is {seen.facts.pool.spec.max_workers}."
 
 

@@ -44,6 +44,11 @@ def lack_of(pod: Object) -> Lack | None:
     return Lack(since, shortage(placed.get("message") or "")) if since is not None else None
 
 
+def has_waited(since: datetime | None, now: datetime) -> bool:
+    """Whether that is for long enough."""
+    return since is not None and since + timedelta(seconds=YIELD_GRACE_SECONDS) <= now
+
+
 def yielding(lacks: Iterable[Lack], gpu: str | None, now: datetime) -> Yielding:
     """Whether workers of a pool give way to these. ``gpu``: the resource that its workers have besides."""
     has = _EVERY_POD_HAS if gpu is None else _EVERY_POD_HAS | {gpu}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Final, Protocol
 
 from audiojob_kube.errors import (
@@ -20,11 +21,12 @@ from audiojob_kube.errors import (
 )
 from audiojob_kube.protocol import KubeClient
 from audiojob_kube.resources import AUDIOWORKERPOOLS, JOBS, PODS
+from audiojob_operator.admission.gpus.sharing import GpusForPool
 from audiojob_operator.building.pools.worker import build_worker, gpu_resource
 from audiojob_operator.building.telling import order_patch
 from audiojob_operator.deciding.pools.decide import PoolObserved, PoolPlan, Rewriting, decide_pool
 from audiojob_operator.deciding.pools.telling import Ended, PoolReason, why_leave, why_started
-from audiojob_operator.deciding.pools.yielding import Lack, Yielding, yielding
+from audiojob_operator.deciding.pools.yielding import Lack, Yielding, has_waited, yielding
 from audiojob_operator.reconciling.errors import StaleError
 from audiojob_operator.reconciling.pools.telling import PoolTeller, Untold
 from audiojob_operator.records.objects import Key, Object
@@ -45,11 +47,11 @@ _REFUSED_SECONDS: Final = 30.0
 class Capacity(Protocol):
     """What admission says of what workers take."""
 
-    def gpu_room(self, resource: str) -> int:
-        """GPUs that nobody has."""
+    def gpus_for(self, pool: Key, resource: str, waiting: Iterable[Key]) -> GpusForPool:
+        """What the pool may have; ``waiting``: the AudioJobs that wait for its workers."""
 
-    def gpus_wanted(self, resource: str) -> bool:
-        """Whether somebody waits for GPUs."""
+    def workers_lack(self, pool: Key, resource: str, workers: int, gpus: int, waiting: Iterable[Key]) -> None:
+        """The pool has no GPUs for so many workers, of so many GPUs each, for which those wait."""
 
     def workers_soon(self, resource: str, gpus: int) -> None:
         """So many GPUs are nobody else's until the Jobs of workers show that have them; negative: they do."""
@@ -58,7 +60,7 @@ class Capacity(Protocol):
 @dataclass(slots=True)
 class _Memory:
     """What no object tells: phases of workers that are gone, workers that failed one after the other, since when
-    somebody waits for the pool's kind of GPU, and whether the pool does."""
+    somebody waits for the pool's kind of GPU."""
 
     done: int = 0
     failures: int = 0
@@ -66,7 +68,6 @@ class _Memory:
     failure: str = ""
     pace: Pace = field(default_factory=Pace)  # of the status, where live numbers alone have changed
     gpus_wanted_since: datetime | None = None
-    lacks: str = ""  # the GPUs that phases wait for which have a worker of the pool in mind
     leaving: dict[str, str] = field(default_factory=dict)  # why workers were sent away, by their Jobs' names
     untold: Untold = field(default_factory=Untold)
 
@@ -95,21 +96,24 @@ class PoolReconciler:
         """One look at the pool. Returns when to look again."""
         facts = self._caches.workers.facts(key)
         if facts is None:
-            self._memory.pop(key, None)
+            if self._memory.pop(key, None) is not None:
+                self._capacity.workers_lack(key, "", 0, 0, ())
             return None  # its workers go with it
         if facts.pool.metadata.deletion_timestamp is not None and not self._caches.workers.workers(key):
             return None
         memory = self._memory.setdefault(key, _Memory())
         now = datetime.now(UTC)
-        yields = self._yielding(key, facts, memory, now)
-        seen = self._observe(key, facts, memory, wanted=yields.now)
+        resource = gpu_resource(facts.pool, self._settings) if facts.pool.runs_on is Device.GPU else None
+        waiting = self._caches.workers.waiting_jobs(key)
+        gpus = self._capacity.gpus_for(key, resource, waiting) if resource is not None else None
+        yields = self._yielding(key[0], resource, gpus, memory, now)
+        seen = self._observe(key, facts, memory, gpus, wanted=yields.now)
         plan = decide_pool(seen)
         memory.leaving = why_leave(seen, plan, memory.leaving)
         if plan.stuck:
             memory.untold.trouble(PoolReason.CANNOT_START, plan.stuck, self._clock())
-        before, memory.lacks = memory.lacks, facts.gpu_resource if plan.lacks_gpus else ""
-        if before != memory.lacks:
-            self._caches.wake_pools()  # those that may give way, or need not any more
+        if resource is not None:
+            self._capacity.workers_lack(key, resource, plan.lacks, facts.pool.spec.gpus, waiting)
         # Before the first write: no phase is given to a worker that is about to go, and no GPU twice.
         self._caches.workers.retire(key, plan.retire)
         with self._gpus_for(facts, len(plan.create)) as made:
@@ -165,29 +169,31 @@ class PoolReconciler:
         del key, error
         return None
 
-    def _yielding(self, key: Key, facts: PoolFacts, memory: _Memory, now: datetime) -> Yielding:
-        lacks, gpu = list(self._caches.lacks(key[0])), None
-        if facts.pool.runs_on is Device.GPU:
-            gpu = gpu_resource(facts.pool, self._settings)
-            others = (each.lacks for pool, each in self._memory.items() if pool != key)
-            wanted = self._capacity.gpus_wanted(gpu) or gpu in others
-            memory.gpus_wanted_since = (memory.gpus_wanted_since or now) if wanted else None
+    def _yielding(
+        self, namespace: str, resource: str | None, gpus: GpusForPool | None, memory: _Memory, now: datetime
+    ) -> Yielding:
+        lacks = list(self._caches.lacks(namespace))
+        if gpus is not None:
+            memory.gpus_wanted_since = (memory.gpus_wanted_since or now) if gpus.wanted else None
             if memory.gpus_wanted_since is not None:
                 lacks.append(Lack(memory.gpus_wanted_since))
-        return yielding(lacks, gpu, now)
+        return yielding(lacks, resource, now)
 
-    def _observe(self, key: Key, facts: PoolFacts, memory: _Memory, *, wanted: bool) -> PoolObserved:
-        book, spec = self._caches.workers, facts.pool.spec
+    def _observe(
+        self, key: Key, facts: PoolFacts, memory: _Memory, gpus: GpusForPool | None, *, wanted: bool
+    ) -> PoolObserved:
+        book, spec, now = self._caches.workers, facts.pool.spec, datetime.now(UTC)
         workers = book.workers(key)
         pods = [each.pod.uid for each in workers if each.pod is not None]
         bound = {uid: found for uid in pods if (found := book.bound(uid))}
-        room = None
-        if facts.pool.runs_on is Device.GPU and spec.kueue_local_queue is None:
-            room = self._capacity.gpu_room(gpu_resource(facts.pool, self._settings)) // spec.gpus
+        room, outranked = None, 0
+        if gpus is not None and spec.kueue_local_queue is None:
+            room = gpus.room // spec.gpus
+            outranked = ceil(gpus.wanted / spec.gpus) if has_waited(memory.gpus_wanted_since, now) else 0
         return PoolObserved(
             facts=facts,
             workers=workers,
-            now=datetime.now(UTC),
+            now=now,
             clock=self._clock(),
             bound=bound,
             held=frozenset(uid for uid in pods if uid not in bound and book.taken(uid)),
@@ -196,6 +202,7 @@ class PoolReconciler:
             waiting=book.waiting(key),
             room=room,
             wanted=wanted,
+            outranked=outranked,
             rests_until=memory.rests_until,
             failure=memory.failure,
         )

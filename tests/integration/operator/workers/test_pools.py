@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.operator.conftest import Space, make_space
+from tests.integration.operator.conftest import Space, make_pipeline, make_space
 from tests.integration.operator.workers.pools import Pool, live
 from tests.support.faults.proxy import FaultProxy, Strike, Write
 from tests.support.operator_process import OperatorProcess
@@ -154,3 +154,37 @@ def test_two_pools_share_a_gpu_and_none_has_it_for_itself(
         space.until("song", lambda status: "waits for a worker" in str(status), "it waits", story=operator.story)
         pools[1].until(lambda: at_work("second"), "the idle one goes for the other pool, though it would stay")
     assert most == 1, "never two workers for one GPU"
+
+
+def test_a_pool_at_work_gives_its_gpu_to_who_goes_before_and_has_it_back_in_its_turn(
+    controllers: LocalApiServer, kubeconfig: Path, tmp_path: Path
+) -> None:
+    space = make_space(controllers, device="GPU", workerPool={"name": "warm"})
+    own = f"{space.namespace}-own"
+    make_pipeline(controllers, own, device="GPU")
+    more = {"AUDIOJOB_LEASE__NAME": space.namespace, "AUDIOJOB_CAPACITY__GPUS": "1"}
+    pool = Pool(space, device="GPU", maxWorkers=1)
+
+    def has_job() -> bool:
+        pool.play()
+        return any(LABEL_POOL not in job["metadata"]["labels"] for job in space.batch_jobs())
+
+    def has_worker(number: int) -> bool:
+        pool.play()
+        return pool.numbers() == [number] and live(pool.jobs()) == 1
+
+    with OperatorProcess(kubeconfig, [space.namespace], tmp_path / "log", **more):
+        space.submit("first")
+        pool.until(lambda: has_worker(0) and pool.status().get("busy") == 1, "it has a phase")
+        space.submit("urgent", priority=9, pipeline=own)
+        space.submit("later", priority=5, pipeline=own)
+        space.submit("second", priority=7)
+        pool.until(lambda: pool.orders()[0]["drain"], "its worker takes no phase after this one")
+        why = "wait for a GPU and go before those of the pool"
+        pool.until(lambda: why in pool.status().get("message", ""), "its status says why")
+        space.patch("first", {"cancel": True})
+        pool.until(has_job, "the urgent one has the GPU")
+        assert live(pool.jobs()) == 0
+        space.patch("urgent", {"cancel": True})
+        pool.until(lambda: has_worker(1), "then the pool has it: its AudioJob goes before the last one")
+        assert space.job("later")["status"]["state"] == "Queued"

@@ -9,6 +9,7 @@ from tests.unit.operator.builders import phase, pipeline
 from tests.unit.operator.deciding.pools.played import facts, pool_object, worker_job, worker_pod
 from tests.unit.operator.pool import Object, Pool
 
+from audiojob_operator.admission.gpus.sharing import GpusForPool
 from audiojob_operator.records.admission import kind_of_workers
 from audiojob_operator.records.objects import Key
 from audiojob_operator.state.caches import CacheRules
@@ -40,6 +41,10 @@ class Warm(Pool):
     def job(self, name: str, **spec: Any) -> Key:
         return self.put(name, pipeline="warm", **spec)
 
+    def seen(self, *waiting: Key) -> GpusForPool:
+        """What the pool may have, and what others want who go before these."""
+        return self.admitter.gpus_for(("music", "warm"), GPU, waiting)
+
     def bind(self, name: str, number: int) -> None:
         """Its phase is with that worker now, by its status."""
         key = self.put(name, pipeline="warm", started=True)
@@ -62,7 +67,7 @@ async def test_a_phase_for_a_worker_asks_for_no_gpu_of_its_own_so_that_the_worke
     first, second = pool.job("song"), pool.job("begun", started=True)
     assert pool.answer(first).admitted, "it would never begin else: the worker has the only GPU"
     assert pool.answer(second).gpus == 0
-    assert not pool.admitter.gpus_wanted(GPU)
+    assert pool.seen().wanted == 0
 
 
 async def test_without_the_pool_it_asks_as_every_other_does() -> None:
@@ -70,7 +75,7 @@ async def test_without_the_pool_it_asks_as_every_other_does() -> None:
     song = pool.job("song")
     pool.caches.pools.forget(("music", "warm"), "pool-uid")
     assert pool.answer(song).reason is Reason.WAITING_FOR_GPU
-    assert pool.admitter.gpus_wanted(GPU)
+    assert pool.seen().wanted == 1
 
 
 async def test_one_that_does_not_suit_the_pool_waits_for_a_gpu_of_its_own() -> None:
@@ -79,7 +84,7 @@ async def test_one_that_does_not_suit_the_pool_waits_for_a_gpu_of_its_own() -> N
     raw = pool.known(song).raw
     raw["status"]["phases"] = [{"name": "cut", "state": "Waiting", "gpuWaitStartTime": "2026-03-01T12:00:00Z"}]
     pool.answer(song)
-    assert pool.admitter.gpus_wanted(GPU)
+    assert pool.seen().wanted == 1
 
 
 async def test_a_queue_s_limit_counts_workers_while_they_have_phases_of_it() -> None:
@@ -128,7 +133,7 @@ async def test_workers_without_a_phase_count_for_no_queue() -> None:
 async def test_a_worker_s_gpu_is_nobody_elses(soon: int) -> None:
     pool = Warm(workers=1 - soon, gpus=1)
     pool.admitter.workers_soon(GPU, soon)
-    assert pool.admitter.gpu_room(GPU) == 0, "not even another pool's"
+    assert pool.seen().room == 0, "not even another pool's"
     song = pool.put("song", pipeline="onegpu", started=True)
     assert pool.answer(song).gpus == 0
     pool.admitter.workers_soon(GPU, -soon)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -67,13 +68,51 @@ def test_how_many_are_made(spec: dict[str, Any], seen: dict[str, Any], made: int
 @pytest.mark.parametrize(
     ("spec", "seen", "lacks"),
     [
-        pytest.param({}, {"waiting": 1, "room": 0}, True, id="phases wait and no GPU is free"),
-        pytest.param({}, {"waiting": 1, "room": 1}, False, id="one is free"),
-        pytest.param({"minWorkers": 1}, {"room": 0}, False, id="for one that would only stay nobody gives way"),
+        pytest.param({}, {"waiting": 1, "room": 0}, 1, id="phases wait and no GPU is free"),
+        pytest.param({"maxWorkers": 3}, {"waiting": 5, "room": 0}, 3, id="as many as there may be"),
+        pytest.param({}, {"waiting": 1, "room": 1}, 0, id="one is free"),
+        pytest.param({"minWorkers": 1}, {"room": 0}, 0, id="for one that would only stay nobody gives way"),
+        pytest.param({}, {"waiting": 1, "room": 0, "rests_until": 200.0}, 0, id="none is made now: its workers fail"),
     ],
 )
-def test_whether_other_pools_give_way(spec: dict[str, Any], seen: dict[str, Any], lacks: bool) -> None:
-    assert decide(facts(**spec), **seen).lacks_gpus is lacks
+def test_for_how_many_workers_gpus_are_kept(spec: dict[str, Any], seen: dict[str, Any], lacks: int) -> None:
+    assert decide(facts(**spec), **seen).lacks == lacks
+
+
+def draining(pool: PoolFacts, number: int) -> Worker:
+    return worker(pool, number, terms={"drain": True})
+
+
+@pytest.mark.parametrize(
+    ("workers", "seen", "retired"),
+    [
+        pytest.param("idle busy", {}, set(), id="nobody goes before the pool's phases"),
+        pytest.param("idle busy", {"outranked": 1}, {0}, id="for one that goes before, the idle one goes"),
+        pytest.param("idle busy", {"outranked": 2}, {0, 1}, id="for two the busy one too, after its phase"),
+        pytest.param("busy busy", {"outranked": 1}, {1}, id="the newer one of two busy ones"),
+        pytest.param("draining busy", {"outranked": 1}, {0}, id="one is on its way already"),
+        pytest.param("ending busy", {"outranked": 1}, set(), id="one is ending already"),
+        pytest.param(
+            "idle busy", {"outranked": 1, "waiting": 0, "wanted": True}, {0}, id="nobody waits for it: idle ones alone"
+        ),
+    ],
+)
+def test_which_workers_go_for_those_who_go_before(workers: str, seen: dict[str, Any], retired: set[int]) -> None:
+    pool = facts(maxWorkers=2)
+    made = {
+        "idle": lambda number: worker(pool, number),
+        "busy": lambda number: worker(pool, number, TOLD),
+        "draining": lambda number: draining(pool, number),
+        "ending": lambda number: replace(worker(pool, number), deleting=True),
+    }
+    found = [made[kind](number) for number, kind in enumerate(workers.split())]
+    busy = {uid: each for number, kind in enumerate(workers.split()) if kind == "busy"
+            for uid, each in bound(number).items()}  # fmt: skip
+    plan = decide(pool, *found, bound=busy, **{"waiting": 3, "room": 0, **seen})
+    assert plan.retire == {f"pod-{number}" for number in retired}
+    assert plan.delete == (), "none is torn from its phase"
+    told = {each.pod_uid: WorkOrder.read(each.after) for each in plan.rewrite}
+    assert all(order.drain for order in told.values())
 
 
 def test_what_there_is_counts() -> None:
@@ -180,6 +219,9 @@ def test_one_that_has_not_started_and_is_not_needed_goes() -> None:
         pytest.param(facts(tasks=["Separate", "Engrave"]), {}, "No image holds the code", id="no image has its tasks"),
         pytest.param(facts(maxWorkers=0), {}, "The pool is closed, as maxWorkers is 0", id="it is closed"),
         pytest.param(facts(), {"waiting": 1, "room": 0}, "All GPUs are in use", id="no GPU is free"),
+        pytest.param(
+            facts(), {"waiting": 1, "room": 0, "outranked": 1}, "Workers end after their phase", id="others go before"
+        ),
         pytest.param(facts(), {"wanted": True}, "Idle workers end, as others wait", id="it yields"),
         pytest.param(facts(), {"rests_until": 200.0}, "Workers end before they have done", id="its workers fail"),
         pytest.param(

@@ -1,0 +1,1 @@
+"""GPUs that pools of workers and Jobs of AudioJobs share."""
