@@ -105,7 +105,8 @@ class Bench:
             "PORT": self.ports["files"], "MIN_FREE_BYTES": 0, "LOG_LEVEL": "ERROR",
         }  # fmt: skip
         ours = {f"AUDIOJOB_FILES_{name}": str(value) for name, value in variables.items()}
-        environment = {**os.environ, **ours, "MALLOC_ARENA_MAX": "1"}  # as in the chart
+        memory = {"ARENA_MAX": "1", "MMAP_THRESHOLD_": "1048576", "TRIM_THRESHOLD_": "8388608"}  # as in the chart
+        environment = {**os.environ, **ours, **{f"MALLOC_{name}": value for name, value in memory.items()}}
         self._start("files", [sys.executable, "-m", "audiojob_files"], environment)
 
     def start_api(self) -> None:

@@ -9,7 +9,11 @@ from collections.abc import Callable
 
 
 class Behind:
-    """Does ``work`` on each piece, one after the other. At most ``most`` bytes wait for it, and one piece."""
+    """Does ``work`` on each piece, one after the other. At most ``most`` bytes wait for it, and one piece.
+
+    A thread begins once a quarter of that waits, and who waits for room goes on once half is free: to wake each other
+    for every piece would take as long as the work.
+    """
 
     def __init__(self, work: Callable[[bytes], None], most: int) -> None:
         self._work = work
@@ -27,14 +31,13 @@ class Behind:
         with self._lock:
             self._waiting.append(piece)
             self._bytes += len(piece)
-            begins, self._is_at_work = not self._is_at_work, True
+            begins = not self._is_at_work and self._bytes >= self._most // 4
+            self._is_at_work |= begins
             is_full = self._bytes > self._most
             if is_full:
                 self._room.clear()
         if begins:
-            if self._task is not None:
-                await self._task
-            self._task = asyncio.create_task(asyncio.to_thread(self._drain))
+            await self._begin()
         if is_full:
             await self._room.wait()
 
@@ -42,6 +45,10 @@ class Behind:
         """Wait until all is done. Raises what the work raised."""
         if self._task is not None:
             await self._task
+        with self._lock:
+            self._is_at_work = bool(self._waiting)
+        if self._is_at_work:
+            await (await self._begin())
 
     async def drop(self) -> None:
         """Leave what waits, and wait for the piece at work, which holds what the caller would close."""
@@ -49,6 +56,13 @@ class Behind:
             self._waiting.clear()
         while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
+
+    async def _begin(self) -> asyncio.Task[None]:
+        """The work in a thread. Raises what the work on an earlier piece raised."""
+        if self._task is not None:
+            await self._task
+        self._task = asyncio.create_task(asyncio.to_thread(self._drain))
+        return self._task
 
     def _drain(self) -> None:
         try:
@@ -72,6 +86,6 @@ class Behind:
     def _is_done(self, size: int) -> None:
         with self._lock:
             was, self._bytes = self._bytes, self._bytes - size
-            has_room = self._bytes <= self._most < was
+            has_room = self._bytes <= self._most // 2 < was
         if has_room:
             self._loop.call_soon_threadsafe(self._room.set)

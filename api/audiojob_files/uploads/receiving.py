@@ -19,7 +19,7 @@ from audiojob_files.uploads.store import UploadStore
 from audiojob_store.ticket import PART_BYTES, Ticket, part_size
 
 _BLOCK_BYTES: Final = 512 * 1024
-_WAITING_BYTES: Final = 512 * 1024
+_WAITING_BYTES: Final = 1024 * 1024
 
 
 @dataclass(slots=True)

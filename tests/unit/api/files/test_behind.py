@@ -57,10 +57,39 @@ async def test_what_is_dropped_is_not_worked_on_and_the_piece_at_work_is_waited_
         gate.wait(30)
         seen.append(piece)
 
-    behind = Behind(work, most=100)
+    behind = Behind(work, most=4)
     await behind.put(b"1")
     await behind.put(b"2")
     await asyncio.to_thread(begun.wait, 30)
     asyncio.get_running_loop().call_soon(gate.set)
     await behind.drop()
     assert seen == [b"1"]
+
+
+async def test_little_waits_for_more_or_for_the_end() -> None:
+    seen, begun = list[bytes](), threading.Event()
+
+    def work(piece: bytes) -> None:
+        begun.set()
+        seen.append(piece)
+
+    behind = Behind(work, most=16)
+    for piece in (b"1", b"2", b"3"):
+        await behind.put(piece)
+    assert not begun.is_set()
+    await behind.put(b"4")
+    await asyncio.to_thread(begun.wait, 30)
+    await behind.put(b"5")
+    await behind.end()
+    assert seen == [b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_an_error_at_the_end_is_raised_too() -> None:
+    def work(_: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    behind = Behind(work, most=100)
+    await behind.put(b"1")
+    with pytest.raises(OSError, match="No space left"):
+        await behind.end()
+    await behind.drop()
