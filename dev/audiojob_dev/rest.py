@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
+import socket
 import ssl
 import time
 import urllib.parse
-from collections.abc import Callable
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +33,10 @@ class RestError(Exception):
 
 
 class Rest:
-    """One API server. Each call opens its own connection, so an object may be shared by threads."""
+    """One API server. A call takes a connection that no other has: an object may be shared by threads.
+
+    Connections are kept: to open one is more work for client and server than to ask something by it.
+    """
 
     def __init__(self, url: str, authority: Path, client: KeyPair | None, user_agent: str = "audiojob-dev") -> None:
         parts = urllib.parse.urlsplit(url)
@@ -39,6 +47,8 @@ class Rest:
         self._context = ssl.create_default_context(cafile=str(authority))
         if client:
             self._context.load_cert_chain(client.certificate, client.key)
+        self._idle: deque[http.client.HTTPSConnection] = deque()
+        weakref.finalize(self, _close, self._idle)
 
     def request(
         self,
@@ -54,15 +64,12 @@ class Rest:
 
         Raises RestError for an answer of 400 or more, OSError where there is no connection.
         """
-        connection = http.client.HTTPSConnection(self._host, self._port, context=self._context, timeout=timeout)
         headers = {"User-Agent": self._user_agent, "Accept": accept, "Content-Type": content_type}
-        try:
+        with self._connection(timeout) as connection:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             text = response.read().decode()
             is_json = "json" in response.headers.get("Content-Type", "")
-        finally:
-            connection.close()
         answer = json.loads(text) if is_json and text else text
         if response.status >= 400:
             raise RestError(response.status, answer["message"] if isinstance(answer, dict) else text)
@@ -71,6 +78,45 @@ class Rest:
     def apply(self, path: str, body: dict[str, Any]) -> Any:
         """Create or update the object at `path` by server-side apply, as manager `audiojob-dev`."""
         return self.request("PATCH", f"{path}?fieldManager=audiojob-dev&force=true", body, content_type=APPLY_PATCH)
+
+    @contextmanager
+    def _connection(self, timeout: float) -> Iterator[http.client.HTTPSConnection]:
+        """One for a call, kept for the next unless the call is given up."""
+        connection = self._kept(timeout) or http.client.HTTPSConnection(
+            self._host, self._port, context=self._context, timeout=timeout
+        )
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+
+    def _kept(self, timeout: float) -> http.client.HTTPSConnection | None:
+        """One that the server has not closed."""
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread took it
+                break
+            if connection.sock is not None and not _ended(connection.sock):
+                connection.timeout = timeout
+                connection.sock.settimeout(timeout)
+                return connection
+            connection.close()
+        return None
+
+
+def _ended(sock: socket.socket) -> bool:
+    """Whether there is something to read, which before a question can only be the end."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _close(connections: deque[http.client.HTTPSConnection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def wait_until(what: str, check: Callable[[], bool], *, seconds: float, interval: float = 0.1) -> None:
