@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.support.cluster import NO_CLUSTER, TestCluster, find_cluster
-from tests.support.parallel import FilesBesideEachOther, scheduler
+from tests.support.parallel import FilesBesideEachOther, give_way, scheduler
 
 from audiojob_dev.cluster.apiserver import LocalApiServer, fresh_apiserver
 from audiojob_dev.paths import paths_from_environment
@@ -85,6 +85,12 @@ def cluster_namespace(cluster: TestCluster) -> Iterator[str]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesBesideEachOther:
     """Where there are several workers: files beside each other, but all end-to-end tests on one."""
     return scheduler(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One of several workers gives way to the end-to-end tests on another."""
+    if hasattr(config, "workerinput"):
+        give_way()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import threading
@@ -15,7 +16,7 @@ import pytest
 from tests.e2e.api import page
 from tests.e2e.product import TEST_LABEL, Media, Object, Product
 from tests.support.cluster import TestCluster
-from tests.support.parallel import SideBySide, alone_last
+from tests.support.parallel import SideBySide, alone_last, give_way, take_precedence
 
 from audiojob_dev.cluster.embedded import Cluster as EmbeddedCluster
 from audiojob_dev.demo import install, music
@@ -47,6 +48,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """See SideBySide."""
     return _beside.call(pyfuncitem) or None
+
+
+@pytest.fixture(scope="package", autouse=True)
+def precedence(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Over the tests of other workers, until the last end-to-end test."""
+    among_others = hasattr(request.config, "workerinput") and os.geteuid() == 0
+    if among_others:
+        take_precedence()
+    yield
+    if among_others:
+        give_way()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ threads of one worker where they are marked."""
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from xdist.workermanage import WorkerController
 
 E2E: Final = "tests/e2e"
 UNIT: Final = "tests/unit"
+GIVES_WAY: Final = 5  # a third of the processor time, where there is not enough
 
 
 def unit_of_work(nodeid: str) -> str:
@@ -43,6 +45,19 @@ class FilesBesideEachOther(LoadScopeScheduling):  # type: ignore[misc] # xdist s
     def _assign_work_unit(self, node: WorkerController) -> None:
         self.workqueue.move_to_end(min(self.workqueue, key=turn), last=False)
         super()._assign_work_unit(node)
+
+
+def give_way() -> None:
+    """This worker, and what it starts from now on, leaves processors to end-to-end tests: theirs is the longest way.
+
+    All pods together have the weight of one process.
+    """
+    os.nice(GIVES_WAY)
+
+
+def take_precedence() -> None:
+    """Undoes it, for the worker that has the end-to-end tests: it is root's."""
+    os.nice(-GIVES_WAY)
 
 
 def scheduler(config: pytest.Config, log: object) -> FilesBesideEachOther:

@@ -21,7 +21,7 @@ from audiojob_types.workers.order import WORK_FILE, WorkerEnd
 from audiojob_types.workers.pod import CONTAINER_SERVE, CONTAINER_WORK
 from audiojob_types.workers.pool import AudioWorkerPool
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.beside_others, pytest.mark.timeout(180)]
 
 Object = dict[str, Any]
 ORDER = "example.org/work"  # the chart's policies, where they are installed, keep ours for the operator
