@@ -53,6 +53,7 @@ class WorkerBook:
         self._holders: dict[str, Key] = {}  # AudioJobs whose reconciles hold a seat, by pod uid
         self._waits: defaultdict[Key, dict[Key, dict[str, datetime]]] = defaultdict(dict)  # by pool, AudioJob, phase
         self._pools_of: dict[Key, frozenset[Key]] = {}  # that an AudioJob waits for
+        self._outlived: dict[str, tuple[str, str]] = {}  # pool and Job, that are gone, of pods that have a phase
         self._free_since: dict[str, float] = {}  # by uid of pods that had a phase
         self._retired: dict[Key, frozenset[str]] = {}  # pod uids by pool: they get no phase any more
         self._done: Counter[tuple[Key, str]] = Counter()  # phases that workers had begun and have no more, by Job
@@ -106,6 +107,8 @@ class WorkerBook:
                 self._pool_of[each.pod.uid] = pool
         gone = before.pod.uid if before is not None and before.pod is not None else None
         if gone is not None and (worker is None or worker.pod is None or worker.pod.uid != gone):
+            if gone in self._bound:
+                self._outlived[gone] = (pool[1], job_name)
             del self._pool_of[gone]
             self._free_since.pop(gone, None)
             self._hung.discard(gone)
@@ -234,6 +237,8 @@ class WorkerBook:
         for pod_uid in self._pods_of.get(key, ()):
             if (worker := self.worker(pod_uid)) is not None:
                 yield self._pool_of[pod_uid][1], worker.job_name
+            elif pod_uid in self._outlived:
+                yield self._outlived[pod_uid]
 
     def gpu_pools(self, namespace: str) -> dict[str, int]:
         """The pools of a namespace whose workers have GPUs and take phases, with how many each worker has."""
@@ -312,6 +317,7 @@ class WorkerBook:
             del self._bound[pod_uid][key]
             if not self._bound[pod_uid]:
                 del self._bound[pod_uid]
+                self._outlived.pop(pod_uid, None)
                 if pod_uid in self._pool_of:
                     self._free_since[pod_uid] = self._clock()
         if (pool := self._pool_of.get(pod_uid)) is not None:

@@ -39,10 +39,11 @@ async def happen(town: Town, what: str, which: int) -> None:
 # Few, so that the unit tests stay fast; TOWNS=1000 for a long look.
 @settings(max_examples=int(os.environ.get("TOWNS", "4")), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.lists(st.sampled_from(sorted(LINES)), min_size=1, max_size=3),
+    st.sampled_from([None, 1, 2]),
+    st.lists(st.sampled_from(sorted(LINES)), min_size=1, max_size=4),
     st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 30)), min_size=60, max_size=250),
 )
-def test_the_promises_hold(jobs: list[str], story: list[tuple[str, int]]) -> None:
+def test_the_promises_hold(max_gpus: int | None, jobs: list[str], story: list[tuple[str, int]]) -> None:
     async def steps(town: Town) -> None:
         for line in jobs:
             town.submit(line)
@@ -51,4 +52,4 @@ def test_the_promises_hold(jobs: list[str], story: list[tuple[str, int]]) -> Non
             town.check()
         await town.end_in_peace()
 
-    Town().run(steps)
+    Town(max_gpus).run(steps)

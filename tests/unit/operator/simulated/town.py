@@ -17,7 +17,7 @@ from tests.unit.operator.simulated.process import Call, Clock, Process
 from tests.unit.operator.simulated.server import Server
 
 from audiojob_kube.objects import Object, key_of
-from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOWORKERPOOLS, JOBS, NODES, PODS
+from audiojob_kube.resources import AUDIOJOBS, AUDIOPIPELINES, AUDIOQUEUES, AUDIOWORKERPOOLS, JOBS, NODES, PODS
 from audiojob_operator.deciding.children.observe import gpus_of
 from audiojob_types import constants as c
 
@@ -42,9 +42,10 @@ _QUIET_SECONDS = 120.0
 
 
 class Town:
-    """Used within :meth:`run`."""
+    """Used within :meth:`run`. ``max_gpus``: of the queue; None: it has no limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_gpus: int | None = None) -> None:
+        self._max_gpus = max_gpus
         self.clock = Clock(NOW)
         self.server = Server(lambda: self.clock.now)
         self.cluster = Cluster(self.server, self.clock)
@@ -67,6 +68,9 @@ class Town:
         self.server.create(NODES, {"metadata": {"name": "node-1"}, "status": ready})
         for line in LINES.values():
             self.server.create(AUDIOPIPELINES, line)
+        if self._max_gpus is not None:
+            queue = {"metadata": {"name": "default", "namespace": NAMESPACE}, "spec": {"maxGPUs": self._max_gpus}}
+            self.server.create(AUDIOQUEUES, queue)
         for name in POOLS:
             self.make_pool(name)
         self.process = Process(self.server, self.clock, GPUS)
@@ -206,6 +210,12 @@ class Town:
         for (uid, name), pods in self.cluster.at_work().items():
             assert len(pods) == 1, f"phase {name} of {uid} is at work in {pods}\n{told}"
         assert (held := self._gpus_held()) <= GPUS, f"{held} GPUs are held\n{told}"
+        used = sum(
+            record["state"] == "Running" and record.get("device") == "GPU"
+            for job in self.server.all(AUDIOJOBS)
+            for record in job["status"].get("phases", ())
+        )
+        assert used <= (self._max_gpus or used), f"{used} phases of the queue have GPUs\n{told}"
         begun: defaultdict[str, list[str]] = defaultdict(list)
         for job in self.server.all(AUDIOJOBS):
             self._check_job(job, begun)

@@ -123,6 +123,20 @@ async def test_a_job_does_not_wait_for_ever_for_room_for_a_worker(device: str, g
     assert pool.answer(pool.job("song")).admitted
 
 
+async def test_a_worker_that_outlives_its_job_counts_for_the_queue_while_it_has_the_phase() -> None:
+    pool = Warm(workers=2, node_gpus=2)
+    pool.queue("default", maxGPUs=1)
+    pool.job("second", started=True)
+    pool.bind("first", 0)
+    here = pool.caches.namespaces["music"]
+    ((_, name),) = pool.caches.workers.workers_of(("music", "first"))
+    here.jobs.forget(("music", name), "job-0")
+    assert pool.answer(("music", "second")).gpus == 0
+    pool.put("first", pipeline="warm", started=True, cancel=True)
+    assert pool.answer(("music", "second")).gpus == 1
+    assert list(pool.caches.workers.workers_of(("music", "first"))) == []
+
+
 async def test_workers_without_a_phase_count_for_no_queue() -> None:
     pool = Warm(workers=2, node_gpus=3)
     pool.queue("default", maxGPUs=1)
