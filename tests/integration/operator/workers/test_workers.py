@@ -12,10 +12,12 @@ import pytest
 from tests.integration.operator.conftest import Object, Space, make_space
 from tests.integration.operator.faults.test_kill import masked
 from tests.integration.operator.workers.played import POOL, PlayedWorker
+from tests.support.faults.plan import Drop, Match, Plan, Rule
 from tests.support.faults.proxy import FaultProxy, Strike, Write
 from tests.support.operator_process import OperatorProcess
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
+from audiojob_dev.rest import wait_until
 
 NAME = "song"
 # Of a job of two phases: revision, event, status, telling; status, telling; event, status.
@@ -134,6 +136,26 @@ def test_a_phase_that_its_worker_does_not_end_has_a_job_of_its_own(
         one = space.job(NAME)["status"]["phases"][0]
     assert (one.get("failures", 0), one.get("disruptions", 0), one["attempt"]) == (failures, disruptions, 2)
     assert "podUID" not in one
+
+
+def test_what_a_worker_does_while_the_operator_is_cut_off_is_recorded_and_not_done_again(
+    controllers: LocalApiServer, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    space, cut_off = pooled(controllers), False
+    proxy.begin()
+    operator = operator_of(space, proxy, tmp_path)
+    with PlayedWorker(space, reports=lambda phase: cut_off or phase.phase != "one") as worker, operator:
+        space.submit(NAME)
+        space.until(NAME, lambda status: "begun" in str(status.get("progress")), "its begin", story=operator.story)
+        proxy.follow(Plan((Rule(Match(), Drop()),)))
+        cut_off = True
+        space.until(NAME, lambda status: "result" in str(status.get("progress")), "its result", story=operator.story)
+        wait_until("calls in vain", lambda: len(proxy.record.faults) > 3, seconds=30)
+        assert space.job(NAME)["status"]["phases"][0]["state"] == "Running"
+        proxy.follow()
+        job = space.finished(NAME, story=operator.story)
+    assert job["status"]["state"] == "Succeeded", job["status"]
+    assert (worker.begun, worker.own) == ([("one", 1), ("two", 1)], [])
 
 
 def test_a_job_that_is_cancelled_leaves_its_worker_alone(

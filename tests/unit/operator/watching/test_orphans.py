@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from tests.unit.operator.deciding.pools.played import worker_job
 from tests.unit.operator.listening import Heard
 
 from audiojob_operator.metrics.registry import Metrics
@@ -31,6 +32,11 @@ CASES = {
     "one that has ended is none": (OVER, False),
     "one that is being deleted is none": (job(deletionTimestamp="2026-11-25T00:00:00Z"), False),
     "one that was never made for an AudioJob is none": (job(labels={}), False),
+    "a worker's is its pool's": (worker_job(), False),
+    "so it is when its pool has gone": (
+        {**worker_job(), "metadata": {**worker_job()["metadata"], "ownerReferences": []}},
+        False,
+    ),
 }
 
 

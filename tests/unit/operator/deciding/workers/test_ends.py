@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.operator.builders import phase, pipeline
+from tests.unit.operator.builders import audio_job, phase, pipeline
 from tests.unit.operator.deciding.workers.worker_world import (
     POOL,
     READS,
@@ -19,6 +19,7 @@ from tests.unit.operator.deciding.workers.worker_world import (
     worker_pod,
 )
 
+from audiojob_operator.records.workers import PoolView
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.reasons import Reason
@@ -81,6 +82,18 @@ def _report_of_attempt(number: int) -> Happens:
         world.report()
         entry = world.status["progress"]["second"]
         entry["result"] = entry["result"].replace('"attempt":1', f'"attempt":{number}', 1)
+
+    return happen
+
+
+def _reports_of(folder: str) -> Happens:
+    """A manifest that lies in another folder than the phase's."""
+
+    def happen(world: WorkerWorld) -> None:
+        world.report()
+        entry = world.status["progress"]["second"]
+        assert "/second/1-abcd1234/" in entry["result"]
+        entry["result"] = entry["result"].replace("/second/1-abcd1234/", f"/second{folder}/")
 
     return happen
 
@@ -149,6 +162,10 @@ def _nothing(_world: WorkerWorld) -> None:
         pytest.param(
             lambda world: world.report(text="nonsense"), "Waiting", "NoResult", 1, 0, id="a result that nobody can read"
         ),
+        pytest.param(
+            _reports_of("../other/2-abcd1234"), "Waiting", "NoResult", 1, 0, id="a manifest out of its folder"
+        ),
+        pytest.param(_reports_of("/../../x"), "Waiting", "NoResult", 1, 0, id="a manifest on a way out of its folder"),
         pytest.param(_reports(65, reason="NotMedia"), "Failed", "NotMedia", 0, 0, id="a failure for good"),
         pytest.param(
             _reports(137, reason="OutOfMemory"), "Waiting", "OutOfMemory", 1, 0, id="a process that wanted more memory"
@@ -299,6 +316,31 @@ def test_a_job_that_people_stop_takes_its_phase_back_and_leaves_the_worker_alone
     if edit == "suspend":
         world.turn()
         assert world.phase("second").pod_uid == "worker-2", "the first one may still be at it"
+
+
+def test_a_job_whose_time_is_up_takes_its_phase_back() -> None:
+    world = taken_up(audiojob=audio_job(source={"url": "https://media.example.org/a.ogg"}, activeDeadlineSeconds=100))
+    world.pass_time(101)
+    plan = world.turn()
+    assert (world.state(), world.phase("second").state) == (State.FAILED, PhaseState.FAILED)
+    assert (plan.delete_jobs, plan.tell_workers) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        pytest.param(None, id="deleted"),
+        pytest.param(replace(VIEW, closed=True), id="closed"),
+        pytest.param(replace(VIEW, tasks=frozenset(), memory_bytes=1), id="changed so that it would not be given one"),
+    ],
+)
+def test_a_pool_that_changes_while_its_worker_works_leaves_the_phase_to_it(pool: PoolView | None) -> None:
+    world = taken_up()
+    world.pool = pool
+    assert world.decide().empty
+    world.report()
+    world.turn()
+    assert world.state() is State.SUCCEEDED
 
 
 def test_a_job_that_is_deleted_takes_no_worker_with_it() -> None:
