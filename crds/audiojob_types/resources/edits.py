@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TypeAlias
+
+from pydantic import JsonValue
 
 from audiojob_types.base import WireModel
 
@@ -18,15 +20,33 @@ def immutable(spec: type[WireModel], mutable: Collection[str]) -> Iterator[Rule]
             yield _unchanged("", name, required), f"{name} cannot be changed after creation; create a new AudioJob"
 
 
-def immutable_at_the_end(spec: type[WireModel], names: Collection[str], terminal: str) -> Iterator[Rule]:
-    """Rules of the whole object: these fields are not changed once its state is in ``terminal``, a list in CEL."""
-    goes_on = f"!has(oldSelf.status) || !has(oldSelf.status.state) || !(oldSelf.status.state in {terminal})"
+def immutable_at_the_end(spec: type[WireModel], names: Collection[str]) -> Iterator[Rule]:
+    """Rules of the whole object: these fields are not changed once it has ended."""
     for name, required in sorted(_stored_fields(spec).items()):
         if name in names:
             yield (
-                f"{goes_on} || ({_unchanged('.spec', name, required)})",
+                _unchanged(".spec", name, required),
                 f"spec.{name} cannot be changed: the job has ended; create a new AudioJob, perhaps with retryOf",
             )
+
+
+def goes_on(terminal: str) -> str:
+    """Whether a job's state is not in ``terminal``, a list in CEL."""
+    return f"!has(oldSelf.status) || !has(oldSelf.status.state) || !(oldSelf.status.state in {terminal})"
+
+
+def as_one(rules: Sequence[Rule], unless: str, message: str) -> JsonValue:
+    """All of them as one validation that tells of the first that is broken; none is looked at where ``unless`` is true.
+
+    The API server evaluates every rule at each write, those of the spec for a status too, and looks through the
+    schema of all fields for each that a rule names. ``message`` is for a server that cannot make the others.
+    """
+    told = "".join(f"!({rule}) ? '{text}' : " for rule, text in rules)
+    return {
+        "rule": f"{unless} || ({' && '.join(f'({rule})' for rule, _ in rules)})",
+        "message": message,
+        "messageExpression": f"{told}'{message}'",
+    }
 
 
 def _unchanged(at: str, name: str, required: bool) -> str:

@@ -13,7 +13,7 @@ from audiojob_types.constants import DEFAULT_QUEUE, MAX_PHASES, MAX_REVIEW_INPUT
 from audiojob_types.contract import MAX_PHASE_INPUTS, MAX_TEXTS_BYTES
 from audiojob_types.destination import Destination
 from audiojob_types.parameters import parameters_schema
-from audiojob_types.resources.edits import immutable, immutable_at_the_end
+from audiojob_types.resources.edits import as_one, goes_on, immutable, immutable_at_the_end
 from audiojob_types.resources.fields import TERMINAL_STATES, Message, PhaseName
 from audiojob_types.resources.source import ReviewInput, SideInput, Source, input_problem, text_bytes
 
@@ -273,7 +273,7 @@ class AudioJobSpec(WireModel):
 
 
 def _spec_rules() -> list[JsonValue]:
-    return cel(
+    rules = (
         *immutable(AudioJobSpec, AudioJobSpec.MUTABLE),
         ("!oldSelf.cancel || self.cancel", "cancel cannot be taken back; create a new AudioJob"),
         (
@@ -284,6 +284,8 @@ def _spec_rules() -> list[JsonValue]:
             "reviews cannot be changed or removed, only added; kubectl patch --type json adds one at /spec/reviews/-",
         ),
     )
+    message = "most fields cannot be changed after creation; create a new AudioJob"
+    return [as_one(rules, "self == oldSelf", message)]
 
 
 AudioJobSpec.model_config["json_schema_extra"] = {"x-kubernetes-validations": _spec_rules()}
@@ -293,4 +295,5 @@ AudioJobSpec.model_rebuild(force=True)
 def end_rules() -> list[JsonValue]:
     """Rules of the whole object: what is asked of a job that has ended is refused, as nobody would do it."""
     until_the_end = AudioJobSpec.MUTABLE - AudioJobSpec.MUTABLE_AT_THE_END
-    return cel(*immutable_at_the_end(AudioJobSpec, until_the_end, TERMINAL_STATES))
+    rules = tuple(immutable_at_the_end(AudioJobSpec, until_the_end))
+    return [as_one(rules, goes_on(TERMINAL_STATES), "the job has ended; create a new AudioJob, perhaps with retryOf")]
