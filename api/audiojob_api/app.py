@@ -31,6 +31,7 @@ from audiojob_api.files.ports import Files
 from audiojob_api.files.uploads import stored_bytes
 from audiojob_api.http import docs_page
 from audiojob_api.http.audit import AccessLog, AuditLog
+from audiojob_api.http.bodies import HeadRequests
 from audiojob_api.http.deps import Services, Space, install
 from audiojob_api.http.errors import install_handlers
 from audiojob_api.http.limits import BodyLimit, FairShares, FloodGuard, HeadRules, RateHeaders
@@ -140,6 +141,7 @@ def create_app(
 def _add_middleware(app: FastAPI, settings: ApiSettings, services: Services) -> None:
     """The innermost first."""
     metrics = services.metrics
+    app.add_middleware(HeadRequests)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     if services.bursts is not None:
         app.add_middleware(

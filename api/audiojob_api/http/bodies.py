@@ -1,11 +1,13 @@
-"""Bodies of requests before a model reads them: JSON that every parser reads alike."""
+"""Bodies of requests before a model reads them: JSON that every parser reads alike; and of answers to HEAD: none."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiojob_api.problems import Problem, repeated
 
@@ -40,3 +42,41 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise repeated(name)
         found[name] = value
     return found
+
+
+class HeadRequests:
+    """ASGI middleware: HEAD is GET whose answer ends with its head, as RFC 9110 asks of every server.
+
+    Who streams what would follow hears that the client has gone, once the head is sent.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        ended = asyncio.Event()
+
+        async def heard() -> Message:
+            parts = (asyncio.ensure_future(receive()), asyncio.ensure_future(ended.wait()))
+            try:
+                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+                return {"type": "http.disconnect"} if ended.is_set() else parts[0].result()
+            finally:
+                for each in parts:
+                    each.cancel()
+
+        async def headless(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not ended.is_set():
+                ended.set()
+                await send({"type": "http.response.body", "body": b""})
+
+        scope["method"] = "GET"  # in place: what the router adds is read further out
+        try:
+            await self._app(scope, heard, headless)
+        finally:
+            scope["method"] = "HEAD"

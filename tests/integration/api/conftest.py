@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.chart.helm import CHART, KUBERNETES, Helm
+from tests.support.databases.postgres import Postgres
 from tests.support.rights import until_allowed
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
@@ -112,6 +113,13 @@ def chart_template(name: str, namespace: str) -> str:
     values = {"fullnameOverride": "api-test", "jobNamespaces": [namespace], "api": {"namespace": namespace}}
     flags = ["-n", SYSTEM, "--kube-version", KUBERNETES, "-s", f"templates/{name}"]
     return helm.run("template", "api-test", str(CHART), *flags, values=values)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests of the process; never skipped: Debian's packages are fetched where there is none."""
+    with Postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="package")

@@ -109,6 +109,10 @@ async def test_outputs_come_out_whole_by_range_and_as_a_zip(api: Api) -> None:
     status, headers, content = await api.ask("GET", "/jobs/song/outputs/vocals")
     assert (status, content, headers["Content-Length"]) == (200, SONG, str(len(SONG)))
     assert headers["Content-Security-Policy"].startswith("sandbox")
+    for path, size in (("outputs/vocals", len(SONG)), ("outputs.zip", None), ("logs?follow=true", None)):
+        status, head, nothing = await api.ask("HEAD", f"/jobs/song/{path}")
+        assert (status, nothing) == (200, b"")
+        assert size is None or (head["Content-Length"], head["ETag"]) == (str(size), headers["ETag"])
     part = {"Range": "bytes=1000-1999", "If-Range": headers["ETag"]}
     status, _, content = await api.ask("GET", "/jobs/song/outputs/vocals?phase=separate", headers=part)
     assert (status, content) == (206, SONG[1000:2000])

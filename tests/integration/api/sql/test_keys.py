@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from tests.unit.api.fakes import GOOD_TOKEN, MemoryBackend
 
 from audiojob_api.access.config import AccessConfig
 from audiojob_api.access.keys.secret import parse_key
+from audiojob_api.access.keys.store import KeyStore
 from audiojob_api.app import create_app
 from audiojob_api.jobs.create import user_label
 from audiojob_api.jobs.ports import NamespaceJobs
@@ -54,7 +56,9 @@ class House:
             access=access,
             database=self.database,
         )
-        settings = ApiSettings(namespace="team", namespaces="film", auth_cache_seconds=0)
+        settings = ApiSettings(
+            namespace="team", namespaces="film", auth_cache_seconds=0, stream_recheck_seconds=0.05
+        )  # fmt: skip
         self.client = TestClient(create_app(settings, backend, self.team.stopping), raise_server_exceptions=False)
 
     def send(self, token: str, method: str, path: str, body: Any = None) -> Any:
@@ -109,6 +113,23 @@ def test_the_life_of_a_key(house: House, tmp_path: Path, caplog: pytest.LogCaptu
     for file in tmp_path.iterdir():
         assert secret.secret.encode() not in file.read_bytes()
     assert secret.secret not in caplog.text
+
+
+def test_a_key_that_is_revoked_ends_the_streams_that_it_opened(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = house.make(house.issuer.token())
+    house.team.put("song", state="Running")
+    subscribe, revoking = house.team.subscribe, []
+
+    def subscribed(*arguments: Any) -> Any:
+        store = KeyStore(house.database)
+        revoking.append(asyncio.ensure_future(store.revoke(key["id"], round(time.time() * 1_000))))
+        return subscribe(*arguments)
+
+    monkeypatch.setattr(house.team, "subscribe", subscribed)
+    last = house.send(key["key"], "GET", f"{JOBS}/song/events").text.strip().split("\n\n")[-1]
+    assert last.startswith("event: refused")  # W6
+    assert "/problems/unauthenticated" in last
+    assert len(revoking) == 1
 
 
 def test_rights_that_are_gone_are_gone_for_the_key(house: House) -> None:

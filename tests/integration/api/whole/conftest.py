@@ -1,4 +1,4 @@
-"""The whole API as a process: jobs on a real API server, files on a folder, keys and history in SQLite."""
+"""The whole API as a process: jobs on a real API server, files on a folder, keys and history in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import pytest
 from tests.integration.api.conftest import SYSTEM, Api, allow, launched, wait_ready
 from tests.integration.files import results
 from tests.integration.files.results import Holes, Of
+from tests.support.databases.postgres import Postgres
 
 from audiojob_dev.cluster.apiserver import LocalApiServer
 from audiojob_dev.rest import wait_until
@@ -55,8 +57,8 @@ class Whole:
 
 
 @pytest.fixture(scope="package")
-def whole(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    """One for all tests of the folder; ``whole.api.token`` may do everything."""
+def whole(api: Api, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    """One for all tests of the folder, with the stricter of both databases; ``whole.api.token`` may do everything."""
     server, namespace = api.server, api.namespace
     folder = tmp_path_factory.mktemp("whole")
     (folder / "store" / namespace).mkdir(parents=True)
@@ -66,7 +68,7 @@ def whole(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]
         files = {"AUDIOJOB_FILES_URL": url, "AUDIOJOB_FILES_HOME": SYSTEM}
         settings: dict[str, Any] = {
             **files,
-            "AUDIOJOB_DATABASE__URL": f"sqlite:///{folder / 'api.db'}",
+            "AUDIOJOB_DATABASE__URL": postgres.create(f"t{uuid.uuid4().hex}"),
             "AUDIOJOB_ARCHIVE__ENABLED": "true",
             "AUDIOJOB_ATTEMPTS_PER_MINUTE": "100000",
             "AUDIOJOB_ATTEMPTS_PER_MINUTE_IN_ALL": "100000",

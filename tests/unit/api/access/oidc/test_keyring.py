@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 
 import pytest
 from tests.unit.api.access.oidc.issuer import Issuer
@@ -16,12 +18,20 @@ def issuer() -> Issuer:
     return Issuer()
 
 
+def header_of(header: str, **changes: str) -> str:
+    """A head of a token that says something else."""
+    found = json.loads(base64.urlsafe_b64decode(header + "=="))
+    return base64.urlsafe_b64encode(json.dumps({**found, **changes}).encode()).decode().rstrip("=")
+
+
 async def test_a_thousand_tokens_with_unknown_keys_cost_one_fetch(issuer: Issuer) -> None:
     reviewer = issuer.reviewer()
     assert await reviewer.review(issuer.token()) is not None
     issuer.seconds += PAUSE_SECONDS
-    unknown = issuer.token(kid="nobody")
-    assert await asyncio.gather(*(reviewer.review(unknown) for _ in range(1_000))) == [None] * 1_000
+    header, *rest = issuer.token().split(".")
+    for _ in range(2):  # at once, and again
+        unknown = [".".join((header_of(header, kid=f"k{number}"), *rest)) for number in range(500)]
+        assert await asyncio.gather(*map(reviewer.review, unknown)) == [None] * 500  # W3
     assert issuer.fetches == 2
 
 
