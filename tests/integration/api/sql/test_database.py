@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sqlite3
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,29 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from tests.support.databases.postgres import Postgres
 
+from audiojob_api.archive.reader import ArchiveReader
+from audiojob_api.jobs.listing.query import Filter, Order, Query
 from audiojob_api.sql.database import Database, State
 from audiojob_api.sql.errors import DatabaseError, DatabaseUnavailable
 from audiojob_api.sql.schema import config, revisions, upgrade
 from audiojob_api.sql.tables import METADATA
-from audiojob_api.sql.tables.archive import WRITER
+from audiojob_api.sql.tables.archive import DOCUMENTS, JOBS, ROLLUPS, WRITER
 from audiojob_api.sql.url import parse
 
 LONG = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n LIMIT 500000) SELECT sum(i) FROM n"
+# What the release of the first version wrote.
+OLD_JOB = {
+    "uid": "u", "kind": "AudioJob", "namespace": "team", "name": "song", "state": "Failed", "pipeline": "p",
+    "queue": "q", "user": "ann", "batch": None, "priority": 5, "created": 1_000, "started": 2_000, "finished": 3_000,
+    "archived": 4_000,
+}  # fmt: skip
+OLD_SUM = (
+    "INSERT INTO rollup (namespace, hour, pipeline, phase, device, state, reason, count, sum_ms, waited_ms, "
+    + ", ".join(f"b{number:02}" for number in range(24))
+    + ") VALUES ('team', 0, 'p', '', '', 'Failed', 'x', 1, 2000, 1000, 0, 1"
+    + ", 0" * 22
+    + ")"
+)
 ROW = {"id": 1, "epoch": 1, "holder": "one", "renewed": 0}
 
 
@@ -45,11 +62,22 @@ async def test_the_migrations_make_the_tables_from_each_earlier_version(database
         await connection.execute(text("DROP TABLE alembic_version"))
         await connection.run_sync(upgrade, "0001")
         await connection.execute(insert(WRITER).values(ROW))
+        await connection.execute(insert(JOBS).values(OLD_JOB))
+        document = {"metadata": {"name": "song", "uid": "u"}, "status": {"state": "Failed"}}
+        packed = zlib.compress(json.dumps(document).encode())
+        await connection.execute(insert(DOCUMENTS).values(uid="u", doc=packed))
+        await connection.execute(text(OLD_SUM))
     again = Database(parse(url))
     await again.open()
     async with again.read() as connection:
         assert await connection.run_sync(differences) == []
         assert (await connection.execute(select(WRITER))).mappings().one() == ROW
+        sums = await connection.execute(select(ROLLUPS.c["count"], ROLLUPS.c.media_count, ROLLUPS.c.b01))
+        assert sums.one() == (1, 0, 1)
+    reader = ArchiveReader(again, "team")
+    assert ((await reader.find("song")) or {}).get("status") == {"state": "Failed"}
+    for query in (Query(), Query(Filter(state="Failed"), Order.PRIORITY), Query(Filter(user="ann", text="so"))):
+        assert [row.uid for row in (await reader.rows(query)).rows] == ["u"]
     await again.close()
 
 

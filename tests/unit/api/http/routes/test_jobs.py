@@ -320,16 +320,6 @@ def test_unknown_paths_and_methods_are_problems_too(
     assert answer.headers.get("allow") == allow
 
 
-def test_head_is_get_without_a_body(client: TestClient, backend: MemoryBackend) -> None:
-    backend.put("song", state="Running")
-    for path, status in ((JOBS, 200), (f"{JOBS}/song", 200), (f"{JOBS}/none", 404), (f"{JOBS}/song/cancel", 405)):
-        got, head = client.get(path), client.head(path)
-        assert (head.status_code, head.content, got.status_code) == (status, b"", status), path
-        assert head.headers == got.headers
-    assert client.head(f"{JOBS}/song/events").headers["content-type"].startswith("text/event-stream"), "and it ends"
-    assert backend.listeners("song") == 0
-
-
 def test_lists_are_paged_newest_first_and_stay_in_place(client: TestClient, backend: MemoryBackend) -> None:
     for number in range(5):
         backend.put(f"job-{number}")
