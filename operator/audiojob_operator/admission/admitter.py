@@ -289,10 +289,10 @@ class Admitter:
         that nobody may hold any ahead of time."""
         return self._scheduler.somebody_waits or self._caches.pod_waits(datetime.now(UTC))
 
-    def gpus_for(self, pool: Key, resource: str, waiting: Iterable[Key]) -> GpusForPool:
-        """What a pool of workers may have of that resource. ``waiting``: the AudioJobs that wait for a worker of it."""
+    def gpus_for(self, pool: Key, resource: str, has: int, waiting: Iterable[Key]) -> GpusForPool:
+        """What a pool may have of that resource; ``waiting`` AudioJobs wait for its workers, which have ``has``."""
         wanted = self._scheduler.wanted(self._current_limits(), datetime.now(UTC))
-        return wanted.for_pool(pool, self._caches.gpu_pool(resource), waiting)
+        return wanted.for_pool(pool, self._caches.gpu_pool(resource), has, waiting)
 
     def _may_be_met(self, claim: Claim) -> bool:
         return self._current_limits().there(claim.kind) - self.gpus.get(claim.kind, 0) >= claim.gpus

@@ -37,10 +37,10 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class GpusForPool:
-    """What a pool may have of its kind of GPU, and how many of it those want who go before its phases."""
+    """How many free GPUs a pool may have for more workers, and how many of its workers' are for others."""
 
     room: int = 0
-    wanted: int = 0
+    to_give: int = 0
 
 
 def before(wants: Iterable[Want], turn: Urgency | None) -> list[Want]:
@@ -56,7 +56,13 @@ def taken_first(wants: Iterable[Want], free: int) -> int:
     return taken
 
 
-def for_pool(wants: Iterable[Want], turn: Urgency | None, free: int) -> GpusForPool:
-    """``turn`` is that of the AudioJob which goes first of those that wait for a worker; None: none waits."""
+def for_pool(wants: Iterable[Want], turn: Urgency | None, free: int, has: int) -> GpusForPool:
+    """``turn`` is that of the AudioJob which goes first of those that wait for a worker; None: none waits. The pool's
+    workers have ``has`` GPUs.
+
+    While phases wait for it a pool leaves GPUs to those alone whom they help, with what is free: else its workers would
+    go and come again for somebody who needs more.
+    """
     first = before(wants, turn)
-    return GpusForPool(max(0, free - taken_first(first, free)), sum(each.gpus * each.times for each in first))
+    wanted = sum(each.gpus * each.times for each in first) if turn is None else taken_first(first, free + has)
+    return GpusForPool(max(0, free - wanted), max(0, wanted - free))

@@ -26,14 +26,15 @@ class Wanted:
         self._limits = limits
         self._now = now
 
-    def for_pool(self, pool: Key, kind: str, waiting: Iterable[Key]) -> GpusForPool:
-        """What a pool may have of its kind of GPU. ``waiting``: the AudioJobs that wait for its workers."""
+    def for_pool(self, pool: Key, kind: str, has: int, waiting: Iterable[Key]) -> GpusForPool:
+        """What a pool may have of its kind of GPU. ``waiting``: the AudioJobs that wait for its workers, which have
+        ``has`` GPUs."""
         others = {each: claim for each, claim in self._limits.claims.items() if each != pool}
         wants = [want for found, want in claims_of(self._roster, others, self._limits, self._now) if found == kind]
         wants += [want for found, want in (*self._without_slot(), *self._with_slot()) if found == kind]
         first = self.first(waiting)
         free = self._limits.there(kind) - self._ledger.pool_gpus(kind)
-        return for_pool(wants, self._turn(first) if first is not None else None, free)
+        return for_pool(wants, self._turn(first) if first is not None else None, free, has)
 
     def first(self, waiting: Iterable[Key]) -> Key | None:
         """The one of these AudioJobs that goes first."""
@@ -77,7 +78,10 @@ class Wanted:
         return waits and asked and self._would_fit(queue, request)
 
     def _would_fit(self, queue: QueueKey, request: GpuRequest) -> bool:
-        """Whether a GPU is all that it lacks: no room in its queue is given back by a worker without a phase."""
+        """Whether it lacks GPUs alone: its queue has room, which no worker gives back, and a node has as many."""
+        on_a_node = self._limits.offer(self._limits.pool(request.resource)).per_node
+        if on_a_node and request.gpus > on_a_node:
+            return False
         most = self._limits.queue(queue).max_gpus
         room = most is None or self._ledger.queue_gpus(queue) + request.gpus <= most
         return room and not is_of_workers(request.resource)

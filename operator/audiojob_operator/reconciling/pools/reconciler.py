@@ -47,8 +47,8 @@ _REFUSED_SECONDS: Final = 30.0
 class Capacity(Protocol):
     """What admission says of what workers take."""
 
-    def gpus_for(self, pool: Key, resource: str, waiting: Iterable[Key]) -> GpusForPool:
-        """What the pool may have; ``waiting``: the AudioJobs that wait for its workers."""
+    def gpus_for(self, pool: Key, resource: str, has: int, waiting: Iterable[Key]) -> GpusForPool:
+        """What the pool may have; ``waiting`` AudioJobs wait for its workers, which have ``has``."""
 
     def workers_lack(self, pool: Key, resource: str, workers: int, gpus: int, waiting: Iterable[Key]) -> None:
         """The pool has no GPUs for so many workers, of so many GPUs each, for which those wait."""
@@ -105,7 +105,8 @@ class PoolReconciler:
         now = datetime.now(UTC)
         resource = gpu_resource(facts.pool, self._settings) if facts.pool.runs_on is Device.GPU else None
         waiting = self._caches.workers.waiting_jobs(key)
-        gpus = self._capacity.gpus_for(key, resource, waiting) if resource is not None else None
+        has = facts.pool.spec.gpus * sum(not each.finished for each in self._caches.workers.workers(key))
+        gpus = self._capacity.gpus_for(key, resource, has, waiting) if resource is not None else None
         yields = self._yielding(key[0], resource, gpus, memory, now)
         seen = self._observe(key, facts, memory, gpus, wanted=yields.now)
         plan = decide_pool(seen)
@@ -174,7 +175,7 @@ class PoolReconciler:
     ) -> Yielding:
         lacks = list(self._caches.lacks(namespace))
         if gpus is not None:
-            memory.gpus_wanted_since = (memory.gpus_wanted_since or now) if gpus.wanted else None
+            memory.gpus_wanted_since = (memory.gpus_wanted_since or now) if gpus.to_give else None
             if memory.gpus_wanted_since is not None:
                 lacks.append(Lack(memory.gpus_wanted_since))
         return yielding(lacks, resource, now)
@@ -189,7 +190,7 @@ class PoolReconciler:
         room, outranked = None, 0
         if gpus is not None and spec.kueue_local_queue is None:
             room = gpus.room // spec.gpus
-            outranked = ceil(gpus.wanted / spec.gpus) if has_waited(memory.gpus_wanted_since, now) else 0
+            outranked = ceil(gpus.to_give / spec.gpus) if has_waited(memory.gpus_wanted_since, now) else 0
         return PoolObserved(
             facts=facts,
             workers=workers,

@@ -21,21 +21,25 @@ def want(rank: int, gpus: int = 1, times: int = 1) -> Want:
 
 
 @pytest.mark.parametrize(
-    ("wants", "turn", "free", "room", "wanted"),
+    ("wants", "turn", "free", "has", "expected"),
     [
-        pytest.param([], None, 2, 2, 0, id="nobody else wants any"),
-        pytest.param([want(1)], 2, 2, 1, 1, id="of two one is for who goes before"),
-        pytest.param([want(3)], 2, 1, 1, 0, id="who comes after gets what is left"),
-        pytest.param([want(3)], None, 1, 0, 1, id="where nobody waits for the pool everybody goes before it"),
-        pytest.param([want(1, 2)], 2, 1, 1, 2, id="one GPU is of no use to who wants two: the pool has it"),
-        pytest.param([want(0, 2), want(1)], 2, 1, 0, 3, id="but to the next it is"),
-        pytest.param([want(1, 1, times=3)], 2, 4, 1, 3, id="another pool lacks three workers"),
-        pytest.param([want(1)], 2, 0, 0, 1, id="none is free"),
+        pytest.param([], None, 2, 0, GpusForPool(2, 0), id="nobody else wants any"),
+        pytest.param([want(1)], 2, 2, 0, GpusForPool(1, 0), id="of two one is for who goes before"),
+        pytest.param([want(1)], 2, 0, 1, GpusForPool(0, 1), id="none is free: a worker's is"),
+        pytest.param([want(3)], 2, 0, 1, GpusForPool(0, 0), id="who comes after waits"),
+        pytest.param([want(3)], 2, 1, 0, GpusForPool(1, 0), id="or has what is left"),
+        pytest.param([want(3)], None, 0, 1, GpusForPool(0, 1), id="where nobody waits for the pool all go before it"),
+        pytest.param([want(3, 2)], None, 0, 1, GpusForPool(0, 2), id="also those who need more than it has"),
+        pytest.param([want(1, 2)], 2, 1, 0, GpusForPool(1, 0), id="to who wants two one free GPU is of no use"),
+        pytest.param([want(1, 2)], 2, 1, 1, GpusForPool(0, 1), id="with that of a worker it is"),
+        pytest.param([want(1, 2)], 2, 0, 1, GpusForPool(0, 0), id="a worker's alone is not"),
+        pytest.param([want(0, 2), want(1)], 2, 1, 0, GpusForPool(0, 0), id="it is for the next"),
+        pytest.param([want(1, 1, times=3)], 2, 1, 1, GpusForPool(0, 1), id="another pool lacks three workers"),
     ],
 )
-def test_what_a_pool_may_have(wants: list[Want], turn: int | None, free: int, room: int, wanted: int) -> None:
+def test_what_a_pool_may_have(wants: list[Want], turn: int | None, free: int, has: int, expected: GpusForPool) -> None:
     asks = want(turn).urgency if turn is not None else None
-    assert for_pool(wants, asks, free) == GpusForPool(room, wanted)
+    assert for_pool(wants, asks, free, has) == expected
 
 
 class Shared(Warm):
@@ -43,7 +47,8 @@ class Shared(Warm):
 
     def __init__(self, workers: int = 0, **more: Any) -> None:
         super().__init__(workers, **more)
-        self.add(self.caches.pipelines, pipeline(phase("cut", device="GPU"), name="card"))
+        for name, gpus in (("card", 1), ("pair", 2)):
+            self.add(self.caches.pipelines, pipeline(phase("cut", device="GPU", gpus=gpus), name=name))
 
     def card(self, name: str = "card", **more: Any) -> Key:
         return self.put(name, **{"pipeline": "card", "started": True, **more})
@@ -99,8 +104,8 @@ async def test_of_several_that_wait_for_the_pool_the_first_counts() -> None:
     songs = [pool.job("young", started=True), pool.job("old", started=True, age=90)]
     card = pool.card(age=60)
     pool.cycle()
-    assert pool.seen(*songs).wanted == 0
-    assert pool.seen(songs[0]).wanted == 1 - pool.answer(card).gpus
+    assert pool.seen(*songs).to_give == 0
+    assert pool.seen(songs[0]).to_give == 1 - pool.answer(card).gpus
     pool.admitter.workers_lack(POOL, GPU, 1, 1, songs)
     assert pool.answer(card).gpus == 0
 
@@ -134,6 +139,7 @@ async def test_pools_are_looked_at_when_somebody_begins_to_wait_and_when_a_gpu_i
     [
         pytest.param({}, {}, 1, id="nothing but a GPU is missing"),
         pytest.param({}, {"started": False}, 1, id="nor to one that has not begun"),
+        pytest.param({}, {"pipeline": "pair"}, 0, id="no node has as many"),
         pytest.param({"maxGPUs": 1}, {}, 0, id="its queue has all the GPUs that it may have"),
         pytest.param({"maxGPUs": 1}, {"started": False}, 0, id="so it has for one that has not begun"),
         pytest.param({"maxGPUs": 2}, {}, 1, id="its queue has room"),
@@ -151,4 +157,4 @@ async def test_workers_give_way_to_those_whom_only_a_gpu_keeps_from_their_start(
     pool.gpu_job("other")
     pool.card(**job)
     pool.cycle()
-    assert pool.seen().wanted == wanted
+    assert pool.seen().to_give == wanted

@@ -43,7 +43,7 @@ class Warm(Pool):
 
     def seen(self, *waiting: Key) -> GpusForPool:
         """What the pool may have, and what others want who go before these."""
-        return self.admitter.gpus_for(("music", "warm"), GPU, waiting)
+        return self.admitter.gpus_for(("music", "warm"), GPU, self.caches.worker_gpus[GPU], waiting)
 
     def bind(self, name: str, number: int) -> None:
         """Its phase is with that worker now, by its status."""
@@ -67,7 +67,7 @@ async def test_a_phase_for_a_worker_asks_for_no_gpu_of_its_own_so_that_the_worke
     first, second = pool.job("song"), pool.job("begun", started=True)
     assert pool.answer(first).admitted, "it would never begin else: the worker has the only GPU"
     assert pool.answer(second).gpus == 0
-    assert pool.seen().wanted == 0
+    assert pool.seen().to_give == 0
 
 
 async def test_without_the_pool_it_asks_as_every_other_does() -> None:
@@ -75,7 +75,7 @@ async def test_without_the_pool_it_asks_as_every_other_does() -> None:
     song = pool.job("song")
     pool.caches.pools.forget(("music", "warm"), "pool-uid")
     assert pool.answer(song).reason is Reason.WAITING_FOR_GPU
-    assert pool.seen().wanted == 1
+    assert pool.seen().to_give == 1
 
 
 async def test_one_that_does_not_suit_the_pool_waits_for_a_gpu_of_its_own() -> None:
@@ -84,7 +84,7 @@ async def test_one_that_does_not_suit_the_pool_waits_for_a_gpu_of_its_own() -> N
     raw = pool.known(song).raw
     raw["status"]["phases"] = [{"name": "cut", "state": "Waiting", "gpuWaitStartTime": "2026-03-01T12:00:00Z"}]
     pool.answer(song)
-    assert pool.seen().wanted == 1
+    assert pool.seen().to_give == 1
 
 
 async def test_a_queue_s_limit_counts_workers_while_they_have_phases_of_it() -> None:
