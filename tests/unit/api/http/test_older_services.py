@@ -127,15 +127,20 @@ curl -X DELETE http://localhost:8012/api/v1/jobs/JOB
 """The commands with which the video service's own page explained it."""
 
 
+def adapters() -> Any:
+    """What the page has."""
+    found: dict[str, Any] = {}
+    for code in re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL):
+        exec(code, found)
+    return SimpleNamespace(**found)
+
+
 class Adapter:
     """The video service's addresses, by what the page has and one line for each call."""
 
     def __init__(self, client: TestClient) -> None:
         self.client = client
-        found: dict[str, Any] = {}
-        (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-        exec(code, found)
-        self.page = SimpleNamespace(**found)
+        self.page = adapters()
 
     def answer(self, words: list[str], job: str) -> Any:
         method, address, _, body = request_of(words)
@@ -181,3 +186,75 @@ def test_the_video_services_own_commands_work_through_the_pages_adapter(
     }  # fmt: skip
     assert adapter.answer(cancel, name)["job_id"] == name
     assert backend.objects[name]["spec"]["cancel"] is True
+
+
+OLD_TRANSCRIBE = """
+```sh
+curl -X POST http://localhost:8000/api/v1/transcribe -H 'Content-Type: application/json' -d '{
+    "youtube_url": "https://www.youtube.com/watch?v=dQw4w9WgXcQ"}'
+curl http://localhost:8000/api/v1/jobs/JOB
+curl http://localhost:8000/api/v1/scores/JOB
+curl http://localhost:8000/api/v1/midi/JOB/piano
+```
+"""
+
+
+def test_the_sheet_music_services_own_commands_work_through_the_pages_adapter(
+    client: TestClient, backend: MemoryBackend
+) -> None:
+    page, create, poll, *files = adapters(), *commands(OLD_TRANSCRIBE, "curl")
+    body = page.transcription(json.loads(request_of(create)[3] or ""))
+    made = client.post("/api/v1/jobs?format=v1-compat", json=body)
+    assert made.status_code == 201, made.text
+    name = made.json()["job_id"]
+
+    def polled(job: str) -> Any:
+        address = request_of(poll)[1].removeprefix("http://localhost:8000").replace("JOB", job)
+        return client.get(f"{address}?format=v1-compat").json()
+
+    error = {"reason": "RateLimited", "message": "Too often.", "retryable": True}
+    phases = [{"name": "separate", "state": "Running", "startTime": "2026-01-01T00:01:00Z"}]
+    for status, told, message in (
+        ({}, {"status": "processing", "progress": 0, "current_stage": None}, {"type": "progress", "progress": 0}),
+        (
+            {"state": "Running", "percent": 37, "phases": phases},
+            {"status": "processing", "progress": 37, "current_stage": "separation"},
+            {"type": "progress", "progress": 37, "stage": "separation", "timestamp": "2026-01-01T00:01:00Z"},
+        ),
+        (
+            {"state": "Failed", "error": error},
+            {"status": "failed", "error": {"message": "Too often.", "retryable": True}},
+            {"type": "error", "error": {"message": "Too often.", "retryable": True}},
+        ),
+        ({"state": "Cancelled"}, {"status": "failed", "error": None}, {"type": "error"}),
+    ):
+        backend.put(name, **status)
+        assert told.items() <= page.as_status(polled(name)).items()
+        assert message.items() <= page.as_message(polled(name)).items()
+    assert page.as_status(polled("scored"))["output_path"] == "/api/v1/scores/scored"
+    assert page.as_message(polled("scored"))["result_url"] == "/api/v1/scores/scored"
+    for words in files:
+        address = request_of(words)[1].removeprefix("http://localhost:8000").replace("JOB", "scored")
+        assert client.get(address).status_code == 200
+
+
+def test_the_download_services_own_calls_work_through_the_pages_adapter(
+    client: TestClient, backend: MemoryBackend
+) -> None:
+    page, videos = adapters(), {"7": "https://example.org/v/7", "8": "https://example.org/v/8"}
+    one = client.post("/api/v1/jobs?format=v1-compat", json=page.download(videos["7"]))
+    assert one.status_code == 201, one.text
+    many = client.post("/api/v1/bulk/create?format=v1-compat", json=page.downloads(videos.values()))
+    names = [one.json()["job_id"], *(item["job"]["job_id"] for item in many.json()["items"])]
+    spec = backend.objects[names[1]]["spec"]
+    assert (spec["source"], spec["parameters"]) == ({"url": videos["7"]}, {"download": {"format": "Video720p"}})
+    for form, wanted in {"best": "BestVideo", "bestaudio": "BestAudio", "best[height<=1080]": "Video1080p"}.items():
+        made = client.post("/api/v1/jobs", json=page.download(videos["8"], form))
+        assert made.json()["spec"]["parameters"]["download"]["format"] == wanted
+    cancelled = client.post(f"/api/v1/jobs/{names[1]}/cancel?format=v1-compat").json()
+    assert cancelled["cancellation_requested"] is True
+    for state, result in {"Running": 202, "Failed": 400, "Cancelled": 410}.items():
+        backend.put(names[0], state=state)
+        job = client.get(f"/api/v1/jobs/{names[0]}?format=v1-compat").json()
+        outputs = client.get(f"/api/v1/jobs/{names[0]}/outputs")
+        assert page.result_status(outputs.status_code, job) == result
