@@ -151,8 +151,10 @@ class _Cycle:
         full = self._pool_full()
         for queue, lines in self._roster.waiting.items():
             all_of_them = self._stopped(queue) or full or self._queue_full(queue)
-            turns = {needs: self._first_turn(by_priority) for needs, by_priority in lines.items()}
-            answers = {needs: all_of_them or self._blocked(queue, needs, turn) for needs, turn in turns.items()}
+            answers = {
+                needs: all_of_them or self._blocked(queue, needs, self._first_turn(by_priority))
+                for needs, by_priority in lines.items()
+            }
             found[queue] = {needs: answer for needs, answer in answers.items() if answer is not None}
             self._short_of_gpus |= any(answer.reason is Reason.WAITING_FOR_GPU for answer in found[queue].values())
         return found
@@ -286,8 +288,10 @@ class _Cycle:
 
     def _kept_for_workers(self, pool: str, turn: Urgency) -> int:
         """GPUs that lie free and are for workers which pools are about to make for those that go first."""
+        if not self._claims:
+            return 0
         first = before((want for kind, want in self._claims if kind == pool), turn)
-        return taken_first(first, self._limits.there(pool) - self._pools[pool]) if first else 0
+        return taken_first(first, self._limits.there(pool) - self._pools[pool])
 
     def _makes_a_node(self, pool: str, gpus: int) -> bool:
         """Whether so many GPUs more are there only once an autoscaler has added a node."""
