@@ -34,7 +34,7 @@ from audiojob_api.http.audit import AccessLog, AuditLog
 from audiojob_api.http.bodies import HeadRequests
 from audiojob_api.http.deps import Services, Space, install
 from audiojob_api.http.errors import install_handlers
-from audiojob_api.http.limits import BodyLimit, FairShares, FloodGuard, HeadRules, RateHeaders
+from audiojob_api.http.limits import BodyLimit, CallersFirst, FairShares, FloodGuard, HeadRules, RateHeaders
 from audiojob_api.http.metrics import ApiMetrics, RequestTimer
 from audiojob_api.http.openapi import DescribedApp
 from audiojob_api.http.routes import (
@@ -143,6 +143,7 @@ def _add_middleware(app: FastAPI, settings: ApiSettings, services: Services) -> 
     metrics = services.metrics
     app.add_middleware(HeadRequests)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(CallersFirst, authenticator=services.authenticator)
     if services.bursts is not None:
         app.add_middleware(
             FloodGuard, authenticator=services.authenticator, bursts=services.bursts, count=metrics.count_authorization

@@ -31,7 +31,7 @@ from audiojob_api.access.rights import Call, Right, rights_of
 from audiojob_api.files.manifests import KnownManifests
 from audiojob_api.files.ports import Files
 from audiojob_api.http.audit import note, note_caller
-from audiojob_api.http.limits import note_room, take_share, too_many_requests
+from audiojob_api.http.limits import identify, note_room, take_share, too_many_requests
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.http.openapi import query_names
 from audiojob_api.http.refusals import from_kubernetes
@@ -279,10 +279,7 @@ async def _require_own(caller: Identity, name: str, space: Space) -> None:
 
 
 async def _identify(connection: HTTPConnection) -> Identity:
-    address = connection.client.host if connection.client else ""
-    authenticator = services_of(connection).authenticator
-    authenticator.refuse_misplaced(connection.headers.keys(), connection.query_params.keys())
-    return await authenticator.identify(connection.headers.getlist("authorization"), address)
+    return await identify(connection, services_of(connection).authenticator)
 
 
 def recheck(connection: HTTPConnection, call: Call) -> Recheck:

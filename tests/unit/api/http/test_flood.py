@@ -58,11 +58,13 @@ async def test_refusals_leave_one_after_the_other(monkeypatch: pytest.MonkeyPatc
     assert waits == pytest.approx([0.005, 0.01, 0.015]), "the first need not wait"
 
 
-async def answered(app: ASGIApp, path: str, token: str) -> int:
-    """The status of a GET whose client stays to the end."""
-    status = 0
+async def answered(app: ASGIApp, path: str, token: str, body: bytes | None = None) -> int:
+    """The status of a GET, or of a POST of this body, whose client stays to the end."""
+    status, coming = 0, [body] if body is not None else []
 
     async def receive() -> Message:
+        if coming:
+            return {"type": "http.request", "body": coming.pop(), "more_body": False}
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -71,8 +73,18 @@ async def answered(app: ASGIApp, path: str, token: str) -> int:
         status = message.get("status", status)
 
     headers = [(b"authorization", f"Bearer {token}".encode())]
-    scope = {"type": "http", "method": "GET", "path": path, "headers": headers, "query_string": b"", "scheme": "http"}
+    if body is not None:
+        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    scope = {
+        "type": "http",
+        "method": "GET" if body is None else "POST",
+        "path": path,
+        "headers": headers,
+        "query_string": b"",
+        "scheme": "http",
+    }
     await app({**scope, "http_version": "1.1", "server": ("test", 80)}, receive, send)
+    assert status != 401 or coming or body is None, "nothing of a stranger's body is read"
     return status
 
 
@@ -93,3 +105,11 @@ async def test_streams_of_one_user_leave_connections_for_others(backend: MemoryB
     assert await asyncio.gather(*streams) == [200, 200]
     assert [await answered(app, path, GOOD_TOKEN) for path in (JOBS, f"{JOBS}/none", JOBS)] == [200, 404, 200]
     assert len(app.state.services.shares) == 0
+
+
+@pytest.mark.parametrize("path", ["jobs", "uploads", "bulk/create", "estimate", "keys", "nothing"])
+async def test_a_body_is_read_of_those_alone_who_are_known(backend: MemoryBackend, path: str) -> None:
+    app = create_app(ApiSettings(namespace="team"), backend.backend(), backend.stopping)
+    content = b"[" * 200_000
+    assert await answered(app, f"/api/v1/{path}", "stranger", content) == 401
+    assert await answered(app, f"/api/v1/{path}", GOOD_TOKEN, content) in (400, 404)
