@@ -50,7 +50,7 @@ async def operations(database: Database) -> dict[str, Callable[[int], Awaitable[
     rows = {name: row_of(live_job(name)) for name in range(1_000)}
 
     def wish(number: int) -> Wish:
-        return Wish("team-0", f"song-{number}", "ann", "192.0.2.1")
+        return Wish("team-0", f"song-{number}", "ann", "192.0.2.1", token=str(number))
 
     async def live(number: int) -> None:
         assert rows[number % 1_000].unpack()["metadata"]
