@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -30,3 +31,12 @@ def client(anonymous: TestClient) -> TestClient:
     """A client that may do everything."""
     anonymous.headers["Authorization"] = f"Bearer {GOOD_TOKEN}"
     return anonymous
+
+
+@pytest.fixture(scope="session")
+def document() -> dict[str, Any]:
+    """The OpenAPI document as it is served; to make it takes half a second."""
+    backend = MemoryBackend()
+    with TestClient(create_app(ApiSettings(namespace="team"), backend.backend(), backend.stopping)) as client:
+        served: dict[str, Any] = client.get("/openapi.json").json()
+        return served

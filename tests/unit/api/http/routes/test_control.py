@@ -362,8 +362,8 @@ def test_references_that_make_no_sense_are_refused(
     assert not backend.objects
 
 
-def test_the_openapi_document_names_these_calls_and_their_answers(anonymous: TestClient) -> None:
-    paths = anonymous.get("/openapi.json").json()["paths"]
+def test_the_openapi_document_names_these_calls_and_their_answers(document: dict[str, Any]) -> None:
+    paths = document["paths"]
     wanted = {("", "patch"), ("/cancel", "post"), ("/suspend", "post"), ("/resume", "post"), ("/reviews", "post"),
               ("/retry", "post"), ("", "delete")}  # fmt: skip
     for path, method in wanted:
