@@ -12,7 +12,7 @@ from typing import Any
 
 from audiojob_dev.demo.store import FolderOnThisMachine, Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
-from audiojob_dev.rest import Rest
+from audiojob_dev.rest import MERGE_PATCH, Rest
 from audiojob_types.constants import API_VERSION, LABEL_JOB, LABEL_PHASE
 from audiojob_types.resources.job import AudioJob, State
 
@@ -67,9 +67,8 @@ class Product:
 
     def patch(self, name: str, spec: Object) -> None:
         """Merge-patch an AudioJob's spec."""
-        self.cluster.kubectl(
-            "-n", self.namespace, "patch", "audiojob", name, "--type=merge", "-p", json.dumps({"spec": spec})
-        )
+        path = f"/apis/{API_VERSION}/namespaces/{self.namespace}/audiojobs/{name}"
+        self.rest.request("PATCH", path, {"spec": spec}, content_type=MERGE_PATCH)
 
     def finished(self, name: str, seconds: float = 120, namespace: str | None = None) -> AudioJob:
         """Wait for the job's end."""
@@ -150,13 +149,13 @@ def _alive(pod: Object) -> bool:
 
 
 def simulate_pipeline(name: str, *, phases: int = 1, memory: str = "128Mi", **phase: Any) -> Object:
-    """A pipeline of Simulate phases ``one``, ``two``, … with quick retries."""
+    """A pipeline of Simulate phases ``one``, ``two``, … with quick retries, whose pods a busy machine has time for."""
     names = ("one", "two", "three")[:phases]
     base = {
         "task": "Simulate",
         "resources": {"cpu": "50m", "memory": memory, "scratch": "64Mi"},
         "retry": {"limit": 3, "baseSeconds": 0, "capSeconds": 1},
-        "startTimeoutSeconds": 15,
+        "startTimeoutSeconds": 60,
         **phase,
     }
     return {
@@ -167,11 +166,11 @@ def simulate_pipeline(name: str, *, phases: int = 1, memory: str = "128Mi", **ph
     }
 
 
-def long_then_short(name: str) -> Object:
+def long_then_short(name: str, **phase: Any) -> Object:
     """A pipeline of two Simulate phases: one in which a busy machine still gets to disturb it, and a short one."""
-    made = simulate_pipeline(name, phases=2)
-    for phase, milliseconds in zip(made["spec"]["phases"], (10_000, 200), strict=True):
-        phase["parameters"] = {"simulate": {"durationMilliseconds": milliseconds}}
+    made = simulate_pipeline(name, phases=2, **phase)
+    for each, milliseconds in zip(made["spec"]["phases"], (10_000, 200), strict=True):
+        each["parameters"] = {"simulate": {"durationMilliseconds": milliseconds}}
     return made
 
 

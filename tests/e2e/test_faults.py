@@ -16,6 +16,7 @@ PIPELINES = [
     long_then_short("e2e-long"),
     simulate_pipeline("e2e-small", memory="64Mi"),
     simulate_pipeline("e2e-stall", stallSeconds=3),
+    simulate_pipeline("e2e-claim", startTimeoutSeconds=15),
 ]
 
 
@@ -92,7 +93,7 @@ def test_exit_codes_decide_about_retries(product: Product, exit_code: int, attem
 
 
 def test_a_missing_store_claim_is_named(product: Product) -> None:
-    name = product.submit(unique("claim"), simulate(), product.without_claim)
+    name = product.submit(unique("claim"), {"pipeline": "e2e-claim"}, product.without_claim)
     job = product.finished(name, namespace=product.without_claim)
     assert_explained(job, "VolumeMissing", "audiojob-store")
     product.nothing_runs(name, namespace=product.without_claim)

@@ -15,7 +15,7 @@ from audiojob_types.resources.job import State
 OPERATOR = f"deployment/{RELEASE}-operator"
 
 
-PIPELINES = [long_then_short("e2e-outage")]
+PIPELINES = [long_then_short("e2e-outage", startTimeoutSeconds=15)]  # for the image that never comes
 
 
 @pytest.fixture
