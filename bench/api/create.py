@@ -1,8 +1,9 @@
 """How long a creation over REST takes beside a bare POST to the API server: ``python bench/api/create.py``.
 
 With limits and the archive on, PostgreSQL or SQLite; eight at once, with a token that is known. Runs alternate, and the
-medians of five are shown. In the same run: how long Celery takes to submit a task to Redis (Debian's server; Celery in
-a venv of its own, both fetched into a temporary folder).
+medians of five are shown. In the same run: the least that is possible with the API's libraries, a route that does
+nothing but pass the job on (``passing_on.py``); and how long Celery takes to submit a task to Redis (Debian's server;
+Celery in a venv of its own, both fetched into a temporary folder).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ REDIS = (
     "lua-bitop",
     "libhiredis0.14",
 )
+LEAST = "a route that passes on"
 CELERY = ("celery==5.7.0", "redis", "packaging")  # kombu imports the last and does not say so
 LIMITS = {
     "limits": {
@@ -99,6 +101,27 @@ def api_of(server: LocalApiServer, folder: Path, database: str) -> Iterator[Api]
         ready = 'audiojob_api_database{state="Ready"} 1.0'
         wait_until("the database", lambda: ready in api.call("GET", "/metrics", token="")[1], seconds=60)
         yield api
+
+
+@contextmanager
+def passing_on(api: Api) -> Iterator[Api]:
+    """A route that passes jobs on, with the account of this API, in a process of its own."""
+    passing = Api(api.server, api.namespace, processes.free_port(), api.kubeconfig)
+    passing.token = api.token
+    command = [sys.executable, str(Path(__file__).with_name("passing_on.py"))]
+    process = subprocess.Popen([*command, str(api.kubeconfig), api.namespace, str(passing.port)])
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return passing.call("GET", "/openapi.json", token="")[0] == 200
+        return False
+
+    try:
+        wait_until("the route", answers, seconds=60)
+        yield passing
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def over_rest(api: Api) -> Call:
@@ -194,15 +217,27 @@ def main() -> None:
     with fresh_apiserver("bench") as kubernetes, server as postgres, tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         url = postgres.create("bench") if postgres is not None else f"sqlite:///{folder}/history.db"
-        with api_of(kubernetes, folder, url) as api, nullcontext() if asked.no_celery else celery(folder) as submit:
-            runs: dict[str, list[list[float]]] = {"bare POST": [], "REST": [], "Celery": []}
+        with (
+            api_of(kubernetes, folder, url) as api,
+            passing_on(api) as least,
+            nullcontext() if asked.no_celery else celery(folder) as submit,
+        ):
+            runs: dict[str, list[list[float]]] = {
+                "bare POST": [],
+                LEAST: [],
+                "REST": [],
+                "Celery": [],
+            }
             for _ in range(asked.runs):
                 runs["bare POST"].append(asyncio.run(timed(bare(api), asked.requests)))
+                runs[LEAST].append(asyncio.run(timed(over_rest(least), asked.requests)))
                 runs["REST"].append(asyncio.run(timed(over_rest(api), asked.requests)))
                 if submit is not None:
                     runs["Celery"].append(submit(asked.requests))
             found = {name: shown(name, each) for name, each in runs.items() if each}
     (half, tail), (bare_half, bare_tail) = found["REST"], found["bare POST"]
+    least_half, least_tail = found[LEAST]
+    print(f"  passing on / bare POST: p50 {least_half / bare_half:.2f}, p99 {least_tail / bare_tail:.2f}")
     print(f"  REST / bare POST: p50 {half / bare_half:.2f}, p99 {tail / bare_tail:.2f} (required: at most 2)")
     print(f"  load at the end {os.getloadavg()[0]:.1f}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -14,7 +15,12 @@ _purpose: ContextVar[str] = ContextVar("purpose", default="")
 def acts_for(verb: str, user: str) -> None:
     """Says, for the calls that the current task makes from now on, what they do and for whom."""
     # A name can hold anything; in a header it must not end a comment or a line.
-    _purpose.set(f" ({verb} for {quote(user, safe=':@/')[:_MOST_CHARACTERS]})")
+    _purpose.set(f" ({verb} for {_written(user)})")
+
+
+@lru_cache(maxsize=256)
+def _written(user: str) -> str:
+    return quote(user, safe=":@/")[:_MOST_CHARACTERS]
 
 
 def agent_of(program: str) -> str:

@@ -73,10 +73,21 @@ class ApiMetrics:
         self.streams = self._gauge(EVENT_STREAMS)
         self.jobs = self._gauge(JOBS)
         self.age = self._gauge(READ_MODEL_AGE_SECONDS)
+        self._outcomes = {outcome: self.auth.labels(outcome) for outcome in OUTCOMES}
+        self._answers: dict[tuple[str, str, int], tuple[Histogram, Counter]] = {}
 
     def count_authorization(self, outcome: str) -> None:
         """One more request with this outcome."""
-        self.auth.labels(outcome).inc()
+        self._outcomes[outcome].inc()
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        """One more answer. Its series are looked up once: routes, methods and statuses are few."""
+        found = self._answers.get((route, method, status))
+        if found is None:
+            times = self.requests.labels(route, method, f"{status // 100}xx")
+            found = self._answers[route, method, status] = (times, self.responses.labels(str(status)))
+        found[0].observe(seconds)
+        found[1].inc()
 
     def _counter(self, about: Description, *values: str) -> Counter:
         """With its one label's values, which are there from the start, at 0."""
@@ -124,8 +135,7 @@ class RequestTimer:
             self._metrics.in_flight.dec()
             template = getattr(scope.get("route"), "path", "unmatched")
             seconds = time.monotonic() - start
-            self._metrics.requests.labels(template, _method(scope, status), f"{status // 100}xx").observe(seconds)
-            self._metrics.responses.labels(str(status)).inc()
+            self._metrics.observe(template, _method(scope, status), status, seconds)
 
         async def observed(message: Message) -> None:
             if not answered and message["type"] in _ANSWERS:
