@@ -211,7 +211,7 @@ class Town:
             assert len(pods) == 1, f"phase {name} of {uid} is at work in {pods}\n{told}"
         assert (held := self._gpus_held()) <= GPUS, f"{held} GPUs are held\n{told}"
         used = sum(
-            record["state"] == "Running" and record.get("device") == "GPU"
+            record["state"] == "Running" and record.get("device") == "GPU" and self._has_pod(record)
             for job in self.server.all(AUDIOJOBS)
             for record in job["status"].get("phases", ())
         )
@@ -226,6 +226,17 @@ class Town:
             if c.LABEL_POOL not in job["metadata"]["labels"] and self._lives(job)
         )
         assert set(live.values()) <= {1}, f"two live Jobs: {live}\n{told}"
+
+    def _has_pod(self, record: Object) -> bool:
+        """Whether a pod is at the phase, or comes: of one that has ended the status may not say so yet."""
+        name, uid = record["jobName"], record.get("podUID")
+        pods = [
+            pod
+            for pod in self.server.all(PODS)
+            if uid in (None, pod["metadata"]["uid"]) and pod["metadata"]["ownerReferences"][0]["name"] == name
+        ]
+        job = self.server.find(JOBS, (NAMESPACE, name))
+        return any(pod["status"]["phase"] not in ENDED for pod in pods) if pods else uid is None and job is not None
 
     def _lives(self, job: Object) -> bool:
         uid = job["metadata"]["uid"]
