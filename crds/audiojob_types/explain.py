@@ -12,6 +12,9 @@ Details = Mapping[str, Any]  # pydantic's ErrorDetails
 
 # A list of every known field helps only while it can be read at a glance.
 _MOST_NAMES: Final = 12
+# What pydantic says of these names classes of Python, which nobody knows who writes JSON or YAML.
+_NO_OBJECT: Final = frozenset({"model_type", "model_attributes_type", "dict_type", "mapping_type"})
+_NO_LIST: Final = frozenset({"tuple_type", "list_type"})
 # Comparing names takes time, and a body may have very many of them.
 _MOST_EXPLAINED: Final = 16
 
@@ -40,8 +43,20 @@ def explain(errors: Iterable[Details], schema: Schema, *, described: bool = Fals
         elif described and error["type"] == "string_pattern_mismatch" and (meaning := _description(schema, path)):
             others.append(FieldError(path, f"is not written as it must be: {meaning}"))
         else:
-            others.append(FieldError(path, error["msg"].removeprefix("Value error, ")))
+            others.append(FieldError(path, _in_words(error, schema)))
     return [*misspelt, *others]
+
+
+def _in_words(error: Details, schema: Schema) -> str:
+    if error["type"] in _NO_OBJECT:
+        known = known_fields(schema, error["loc"])
+        return "must be an object" + (
+            f" with fields of these: {', '.join(known)}" if 0 < len(known) <= _MOST_NAMES else ""
+        )
+    if error["type"] in _NO_LIST:
+        return "must be a list"
+    message: str = error["msg"]
+    return message.removeprefix("Value error, ")
 
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:

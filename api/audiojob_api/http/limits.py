@@ -259,6 +259,8 @@ class BodyLimit:
             return
         most = self._most(scope)
         detail = f"The body is larger than {most} bytes."
+        if is_upload(scope["method"], scope["path"]):
+            detail += " Send the file in parts, of partBytes each."
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         # Its text is checked first: Python refuses to convert a number of thousands of digits.
         if not declared.isdigit() or len(declared) > _LENGTH_DIGITS or int(declared) > most:

@@ -160,8 +160,8 @@ async def test_what_is_not_there_says_why(api: Api) -> None:
 
 
 async def test_bodies_over_their_limit_and_services_that_are_away_are_told_at_once(api: Api) -> None:
-    status, _, _ = await api.ask("PUT", f"/uploads/up-{'0' * 32}/parts/1", data=io.BytesIO(bytes(PART_BYTES + 1)))
-    assert status == 413
+    status, _, said = await api.ask("PUT", f"/uploads/up-{'0' * 32}/parts/1", data=io.BytesIO(bytes(PART_BYTES + 1)))
+    assert (status, "in parts, of partBytes each" in said["detail"]) == (413, True)
     status, _, _ = await api.ask("POST", "/uploads", data=io.BytesIO(bytes(300_000)))
     assert status == 413  # only parts may be large
     status, _, said = await api.ask("POST", "/uploads", json={"name": "a", "bytes": 0})

@@ -62,6 +62,24 @@ def test_a_misspelt_field_comes_first(body: Any, path: tuple[int | str, ...], me
     assert explained(body)[0] == FieldError(path, message)
 
 
+@pytest.mark.parametrize(
+    ("body", "path", "message"),
+    [
+        pytest.param(
+            {"pipeline": "x", "source": "https://example.org/a"}, ("source",),
+            "must be an object with fields of these: jobRef, library, object, url", id="text for an object",
+        ),
+        pytest.param({"pipeline": "x", "parameters": []}, ("parameters",), "must be an object", id="a list for a map"),
+        pytest.param({"pipeline": "x", "inputs": "a"}, ("inputs",), "must be a list", id="text for a list"),
+        pytest.param([], (), "must be an object", id="a list for a whole body"),
+    ],
+)  # fmt: skip
+def test_what_is_of_another_kind_is_told_without_words_of_python(
+    body: Any, path: tuple[int | str, ...], message: str
+) -> None:
+    assert explained(body) == [FieldError(path, message)]
+
+
 def test_other_errors_keep_their_order_behind_it() -> None:
     errors = explained({"priority": 11, "pipelin": "x"})
     assert [error.path for error in errors] == [("pipelin",), ("pipeline",), ("priority",)]
