@@ -130,6 +130,34 @@ async def test_two_replicas_give_back_their_own_places(database: Database, twin:
     assert await opened(twin) == []
 
 
+async def test_whoever_makes_the_job_has_its_place_in_whatever_order_they_come(
+    database: Database, twin: Database
+) -> None:
+    random, made = Random(7), dict[str, str]()
+    replicas = [quota(each, {}, [NOON], jobsPerDay=1_000) for each in (database, twin)]
+
+    async def call(limits: Quota, name: str, *, has_key: bool) -> None:
+        async def is_made() -> bool:
+            return name in made
+
+        mine = wish(name)
+        reserved = await limits.reserve(ANN, mine, is_made if has_key else None)
+        for _ in range(random.randint(0, 9)):
+            await asyncio.sleep(0)
+        new = name not in made
+        made.setdefault(name, mine.token)
+        if new or has_key:
+            await limits.made(mine, new=new, reserved=reserved, caller=ANN)
+        elif reserved:
+            await limits.refused(mine)
+
+    calls = [(limits, f"song-{number}", key) for number in range(20) for limits in replicas for key in (True, False)]
+    random.shuffle(calls)
+    await asyncio.gather(*(call(limits, name, has_key=key) for limits, name, key in calls))
+    assert {row.name: row.token for row in await opened(database)} == made
+    assert len(await opened(database)) == len(made)
+
+
 async def test_of_two_places_for_one_job_that_of_the_lost_request_does_not_count(database: Database) -> None:
     now, fates = [NOON], dict[str, Fate]()
     limits = quota(database, fates, now, jobsPerDay=2, concurrentJobs=2)
