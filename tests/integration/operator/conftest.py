@@ -75,7 +75,7 @@ class Space:
         name: str,
         check: Callable[[Object], bool],
         what: str,
-        seconds: float = 30,
+        seconds: float = 60,
         story: Callable[[], str] = str,
     ) -> Object:
         """Wait until ``check`` holds of the job's status."""
@@ -87,7 +87,7 @@ class Space:
             assert time.monotonic() < deadline, f"{name}: {what} not within {seconds} s: {job}{story()}"
             time.sleep(0.05)
 
-    def finished(self, name: str, seconds: float = 30, story: Callable[[], str] = str) -> Object:
+    def finished(self, name: str, seconds: float = 60, story: Callable[[], str] = str) -> Object:
         """Wait for the job's end."""
         states = ("Succeeded", "Failed", "Cancelled")
         return self.until(name, lambda status: status.get("state") in states, "its end", seconds, story)

@@ -25,7 +25,7 @@ NAMESPACE = "demo"
 JOB_UID = "5f1e0000-0000-4000-8000-00000000000a"
 
 
-def eventually(check: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
+def eventually(check: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     """Wait until ``check`` is true and return its value, else fail naming ``what``."""
     deadline = time.monotonic() + seconds
     while not (value := check()):

@@ -17,7 +17,7 @@ from audiojob_dev.tools import binaries, processes
 
 ACCESS_KEY = "test-access-key"
 SECRET_KEY = "test-secret-key"
-_SECONDS = 30.0
+_SECONDS = 60.0
 
 
 @dataclass(frozen=True)

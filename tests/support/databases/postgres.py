@@ -17,7 +17,7 @@ from audiojob_dev.paths import paths_from_environment
 from audiojob_dev.progress import Progress
 from audiojob_dev.tools import debian
 
-_START_SECONDS: Final = 30.0
+_START_SECONDS: Final = 60.0
 _USER: Final = "nobody"  # where the tests run as root
 
 

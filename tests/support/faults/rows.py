@@ -88,12 +88,12 @@ class Rows:
         phases = self.pods.of(self.spaces[row].namespace)
         return Counter((phase.job, phase.phase, phase.attempt) for phase in phases)
 
-    def finished(self, row: str, name: str, seconds: float = 30) -> Object:
+    def finished(self, row: str, name: str, seconds: float = 60) -> Object:
         """The status at the job's end."""
         status: Object = self.spaces[row].finished(name, seconds, self.story)["status"]
         return status
 
-    def until_running(self, row: str, name: str, phase: str = "one", seconds: float = 30) -> Object:
+    def until_running(self, row: str, name: str, phase: str = "one", seconds: float = 60) -> Object:
         """The status once the phase runs."""
 
         def runs(status: Object) -> bool:

@@ -94,7 +94,7 @@ def test_F12_a_create_whose_answer_is_lost_makes_one_job(rows: Rows) -> None:
     def answers() -> list[int]:
         return [write.status for write in rows.proxy.record.writes if write.path.endswith(mark)]
 
-    wait_until("the second create", lambda: len(answers()) > 1, seconds=30)
+    wait_until("the second create", lambda: len(answers()) > 1, seconds=60)
     assert answers()[:2] == [201, 409]
     F12_SEES.set()
     status = rows.finished("F12", "song")
@@ -127,9 +127,9 @@ def test_F14_news_of_the_job_does_not_cut_the_servers_wish_short(rows: Rows) -> 
     def patches() -> list[float]:
         return [when for when, call in rows.calls("F14-news") if (call.verb, call.resource) == PATCH]
 
-    wait_until("the first status patch", lambda: bool(patches()), seconds=30)
+    wait_until("the first status patch", lambda: bool(patches()), seconds=60)
     rows["F14-news"].patch("stays", {"priority": 7})
-    wait_until("the second status patch", lambda: len(patches()) > 1, seconds=30)
+    wait_until("the second status patch", lambda: len(patches()) > 1, seconds=60)
     first, second = patches()[:2]
     assert second - first >= RETRY_AFTER, rows.story()
 
@@ -137,9 +137,9 @@ def test_F14_news_of_the_job_does_not_cut_the_servers_wish_short(rows: Rows) -> 
 def test_F18_a_job_that_came_and_went_unseen_is_done_once_more(rows: Rows) -> None:
     space = rows["F18"]
     rows.until_running("F18", "song")
-    wait_until("its pod to have succeeded", lambda: ("song", "one", 1) in rows.attempts("F18"), seconds=30)
+    wait_until("its pod to have succeeded", lambda: ("song", "one", 1) in rows.attempts("F18"), seconds=60)
     delete_job(space.rest, only_job(space, "one", 1))
-    wait_until("the Job to be gone", lambda: not space.batch_jobs() and not space.pods(), seconds=30)
+    wait_until("the Job to be gone", lambda: not space.batch_jobs() and not space.pods(), seconds=60)
     F18_SEES.set()
     status = rows.finished("F18", "song")
     assert status["state"] == "Succeeded", rows.story()
@@ -161,7 +161,7 @@ def test_F20_a_name_that_is_used_again_at_once_is_another_job(rows: Rows) -> Non
         owners = {job["metadata"]["ownerReferences"][0]["uid"] for job in space.batch_jobs()}
         return owners == {successor["metadata"]["uid"]}
 
-    wait_until("the end of the first one's children", only_its_own, seconds=30)
+    wait_until("the end of the first one's children", only_its_own, seconds=60)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def pod_runs(nodes: Nodes, space: Space, node: str) -> Object:
         found[:] = [pod for pod in nodes.pods_on(space, node) if pod["status"].get("phase") == "Running"]
         return bool(found)
 
-    wait_until(f"a pod to run on {node}", check, seconds=30)
+    wait_until(f"a pod to run on {node}", check, seconds=60)
     return found[0]
 
 
@@ -168,7 +168,7 @@ def test_F37_a_claim_deleted_by_hand_ends_what_needs_it_anew_and_leaves_the_rest
     assert runs(space.job("before")["status"]), "its pod has the volume until it ends"
     space.patch("before", {"cancel": True})
     space.finished("before", story=nodes.story)
-    wait_until("the claim to go with its last pod", lambda: is_gone(space, path), seconds=30)
+    wait_until("the claim to go with its last pod", lambda: is_gone(space, path), seconds=60)
     space.submit("late")
     status = space.finished("late", story=nodes.story)["status"]
     assert (status["state"], status["error"]["reason"]) == ("Failed", "VolumeMissing")
@@ -243,7 +243,7 @@ def test_F26_what_the_pod_of_the_lost_node_reports_is_refused_and_what_it_publis
     assert set(remains.values()) <= {("", True)}
     before = space.finished("song", seconds=60, story=nodes.story)
     nodes.cluster.thaw_node(NEAR)
-    wait_until("the node to end its pod", lambda: not nodes.pods_on(space, NEAR), seconds=30)
+    wait_until("the node to end its pod", lambda: not nodes.pods_on(space, NEAR), seconds=60)
     after = space.job("song")
     assert after["status"] == before["status"]
     key = after["status"]["phases"][0]["manifest"]["key"]

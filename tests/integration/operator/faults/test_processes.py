@@ -58,7 +58,7 @@ def test_F3_told_to_stop_in_a_write_it_ends_in_time_and_leaves_no_half_status(
     patches = on(Verb.PATCH, resource="audiojobs", subresource="status")
     with operating(controllers, tmp_path, spaces, [Rule(patches, slow, count=1)]) as rows:
         spaces["F3"].submit("song")
-        wait_until("a status patch to be under way", lambda: bool(rows.proxy.record.faults), seconds=30)
+        wait_until("a status patch to be under way", lambda: bool(rows.proxy.record.faults), seconds=60)
         rows.operator.send(signal.SIGTERM)
         assert rows.operator.wait(30) == 0, rows.story()
         status = spaces["F3"].job("song")["status"]
@@ -94,7 +94,7 @@ def test_F8_an_operator_that_wakes_after_its_successor_worked_changes_nothing(
         )
         with first, ManyPods(space.rest, [space.namespace]) as pods:
             space.submit("song")
-            wait_until("a patch to be under way", lambda: bool(first_proxy.record.faults), seconds=30)
+            wait_until("a patch to be under way", lambda: bool(first_proxy.record.faults), seconds=60)
             first.send(signal.SIGSTOP)
             try:
                 with second:
@@ -126,7 +126,7 @@ def test_F1_a_job_that_failed_before_its_start_was_recorded_was_let_in(
         rows.proxy.follow(Plan((Rule(patches, kill, count=1),)))
         spaces["F1"].submit("hopeless")
         assert rows.operator.wait(30) == -signal.SIGKILL, rows.story()
-        wait_until("its pod to have failed", lambda: bool(rows.attempts("F1")), seconds=30)
+        wait_until("its pod to have failed", lambda: bool(rows.attempts("F1")), seconds=60)
         rows.operator.start()
         status = rows.finished("F1", "hopeless")
         assert status["error"]["reason"] == "NotMedia", rows.story()

@@ -40,9 +40,9 @@ def happen(rows: Rows) -> None:
     """What the operator does not see."""
     lost = rows["F4"].batch_jobs()[0]
     finish_pod(rows["F4"].rest, rows.pod_of("F4", "stays"))
-    wait_until("the Job to be complete", lambda: is_complete(rows["F4"].batch_jobs()[0]), seconds=30)
+    wait_until("the Job to be complete", lambda: is_complete(rows["F4"].batch_jobs()[0]), seconds=60)
     delete_job(rows["F4"].rest, lost)  # as its TTL would
-    wait_until("the Job to be gone", lambda: not rows["F4"].batch_jobs() and not rows["F4"].pods(), seconds=30)
+    wait_until("the Job to be gone", lambda: not rows["F4"].batch_jobs() and not rows["F4"].pods(), seconds=60)
     for edit in ({"suspend": True}, {"suspend": False, "priority": 2}, {"priority": 9}):
         rows["F5"].patch("stays", edit)
     rows["F6"].rest.request("DELETE", f"{rows['F6'].jobs_path}/stays", {"propagationPolicy": "Background"})

@@ -46,7 +46,7 @@ def start(server: LocalApiServer, *, etcd: bool) -> None:
     server._wait("the API server", server._ready)
 
 
-def go_on(rows: Rows, row: str, phase: str, seconds: float = 30) -> None:
+def go_on(rows: Rows, row: str, phase: str, seconds: float = 60) -> None:
     """Let the running phase of the row's job succeed, and wait until the next one is there, or the end."""
     finish_pod(rows[row].rest, rows.pod_of(row, "stays", phase))
     if phase == "one":
@@ -95,7 +95,7 @@ def test_F11_a_database_without_answers_and_one_that_is_restarted_lose_nothing(
                 server.rest.request("GET", spaces["F11"].jobs_path, timeout=NO_QUORUM_SECONDS)
         finally:
             etcd.send_signal(signal.SIGCONT)
-        wait_until("the API server", lambda: finishes(rows, pod), seconds=30)
+        wait_until("the API server", lambda: finishes(rows, pod), seconds=60)
         rows.until_running("F11", "stays", "two")
         kill(server, "kube-apiserver", "etcd")
         start(server, etcd=True)

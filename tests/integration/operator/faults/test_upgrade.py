@@ -91,7 +91,7 @@ class Upgrade:
             self.seen[moment] = {job["metadata"]["name"]: job for job in self.space.jobs()}
             return True
 
-        wait_until("the AudioJobs", answered, seconds=30)
+        wait_until("the AudioJobs", answered, seconds=60)
 
     def job_names(self) -> set[str]:
         return {job["metadata"]["name"] for job in self.space.batch_jobs()}

@@ -128,7 +128,7 @@ def test_a_name_can_be_used_again_at_once(here: Space) -> None:
         owners = {job["metadata"]["ownerReferences"][0]["uid"] for job in children(here, name)}
         return owners == {second["metadata"]["uid"]}
 
-    wait_until("only Jobs of the second one", only_its_own, seconds=30)
+    wait_until("only Jobs of the second one", only_its_own, seconds=60)
     here.patch(name, {"cancel": True})
 
 
@@ -143,7 +143,7 @@ def test_a_finished_job_goes_when_its_time_is_over(here: Space) -> None:
             return error.status == 404
         return False
 
-    wait_until("its deletion", gone, seconds=30)
+    wait_until("its deletion", gone, seconds=60)
 
 
 def test_a_running_job_keeps_its_pipeline(here: Space, controllers: LocalApiServer) -> None:

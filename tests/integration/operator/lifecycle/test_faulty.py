@@ -47,8 +47,8 @@ def test_the_next_job_runs_and_a_mended_operator_goes_on_with_it(
     with PodRunner(space.rest, space.namespace, play):
         odd = OperatorProcess(kubeconfig, [space.namespace], tmp_path / "odd.log", ODD, TEST_FAULT_IN="odd", **settings)
         with odd:
-            wait_until("its first Job", lambda: bool(of_job(space, "odd")), seconds=30)
-            wait_until("it to be parked, and its Job without a node to go", parked, seconds=30)
+            wait_until("its first Job", lambda: bool(of_job(space, "odd")), seconds=60)
+            wait_until("it to be parked, and its Job without a node to go", parked, seconds=60)
             space.submit("next")
             assert space.finished("next", story=odd.story)["status"]["state"] == "Succeeded"
             what = "KeyError in audiojob_operator/reconciling/reconcile.py, line "

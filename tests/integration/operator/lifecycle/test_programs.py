@@ -141,7 +141,7 @@ def test_a_program_that_stands_still_is_deleted_while_it_runs_and_tried_again(
     def first_is_gone() -> bool:
         return not any(job["metadata"]["name"].startswith(f"{name}-speak-1-") for job in here.batch_jobs())
 
-    wait_until("the end of the first attempt's Job", first_is_gone, seconds=30)
+    wait_until("the end of the first attempt's Job", first_is_gone, seconds=60)
     told = [event["message"] for event in here.events() if event["involvedObject"]["name"] == name]
     assert any("no progress for 60 seconds" in message for message in told), told
 

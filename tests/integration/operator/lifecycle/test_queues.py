@@ -286,7 +286,7 @@ def test_a_phase_reads_what_its_review_hands_in(here: Space) -> None:
     assert phase(job, "two")["reviewTakes"] == ["output"]
     wrong = {"phase": "two", "approved": True, "inputs": [{"name": "words", "text": "La la la"}]}
     here.patch(name, {"reviews": [wrong]})
-    wait_until("the event", lambda: bool(told(here, name, "ReviewIgnored")), seconds=30)
+    wait_until("the event", lambda: bool(told(here, name, "ReviewIgnored")), seconds=60)
     [message] = told(here, name, "ReviewIgnored")
     assert "spec.reviews[0].inputs[words]" in message
     assert here.job(name)["status"]["state"] == "Suspended"

@@ -68,10 +68,10 @@ def test_the_next_job_runs_and_it_goes_on_once_it_can_be_written(
 ) -> None:
     name = refuse_status(space, "bad")
     labelled(space, "frozen")
-    wait_until("the policy", lambda: in_force(space), seconds=30)
+    wait_until("the policy", lambda: in_force(space), seconds=60)
     try:
         with working(space, proxy, tmp_path, succeed, AUDIOJOB_CAPACITY__MAX_RUNNING="1"):
-            wait_until("its first Job", lambda: bool(space.batch_jobs()), seconds=30)
+            wait_until("its first Job", lambda: bool(space.batch_jobs()), seconds=60)
             space.submit("next")
             assert space.finished("next", seconds=SECONDS)["status"]["state"] == "Succeeded"
             owners = {job["metadata"]["ownerReferences"][0]["name"] for job in space.batch_jobs()}

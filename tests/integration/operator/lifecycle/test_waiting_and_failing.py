@@ -110,7 +110,7 @@ def test_a_full_pool_lets_the_next_job_wait_until_a_slot_is_free(here: Space) ->
 def test_a_deleted_job_gives_its_slot_back(here: Space) -> None:
     with submitted(here, "stays") as first:
         here.until(first, lambda status: status.get("state") == "Running", "its start")
-    wait_until("its Job's end", lambda: not children(here, first), seconds=30)
+    wait_until("its Job's end", lambda: not children(here, first), seconds=60)
     with submitted(here, "short") as second:
         assert here.finished(second)["status"]["state"] == "Succeeded"
 
@@ -130,7 +130,7 @@ def test_a_missing_claim_ends_the_job_and_is_named(here: Space) -> None:
         status = here.finished(name)["status"]
         assert status["error"]["reason"] == "VolumeMissing"
         assert "audiojob-store" in status["error"]["message"]
-        wait_until("no live Job", lambda: not children(here, name), seconds=30)
+        wait_until("no live Job", lambda: not children(here, name), seconds=60)
 
 
 def test_want_of_room_is_told_and_waited_for(here: Space) -> None:

@@ -93,12 +93,12 @@ def test_failed_jobs_of_ended_audiojobs_go_also_after_a_restart(
     with working(space, proxy, tmp_path, fails_once):
         space.submit("song")
         space.finished("song")
-    wait_until("the Job controller to see the failure", lambda: len(failed_jobs(space)) == 1, seconds=30)
+    wait_until("the Job controller to see the failure", lambda: len(failed_jobs(space)) == 1, seconds=60)
     (old,) = failed_jobs(space)
     assert len(space.batch_jobs()) == 3
     let_time_pass(space, old)
     with working(space, proxy, tmp_path, succeed, AUDIOJOB_SWEEP__FINISHED_SECONDS="0.5"):
-        wait_until("the failed Job to go", lambda: len(space.batch_jobs()) == 2, seconds=30)
+        wait_until("the failed Job to go", lambda: len(space.batch_jobs()) == 2, seconds=60)
     assert old not in [job["metadata"]["name"] for job in space.batch_jobs()]
     assert space.job("song")["status"]["state"] == "Succeeded"
 

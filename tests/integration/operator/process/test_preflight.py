@@ -160,7 +160,7 @@ def test_the_operator_does_not_start_without_a_permission_and_names_it(
 def test_a_permission_that_is_taken_away_degrades_and_given_back_heals(account: Account, tmp_path: Path) -> None:
     space, log = account.space, tmp_path / "log"
     with account.operator(tmp_path) as operator, PodRunner(space.rest, space.namespace):
-        wait_until("the operator to lead", lambda: ready(log), seconds=30)
+        wait_until("the operator to lead", lambda: ready(log), seconds=60)
         before = account.without(account.role, "jobs")
         text = until(log, "/readyz", lambda status, _: status == 503, "not ready", operator.story)
         assert "MissingPermissions" in text
@@ -181,7 +181,7 @@ def test_a_permission_that_is_taken_away_degrades_and_given_back_heals(account: 
 def test_losing_the_right_to_the_audiojobs_themselves_heals_too(account: Account, tmp_path: Path) -> None:
     space, log = account.space, tmp_path / "log"
     with account.operator(tmp_path) as operator, PodRunner(space.rest, space.namespace):
-        wait_until("the operator to lead", lambda: ready(log), seconds=30)
+        wait_until("the operator to lead", lambda: ready(log), seconds=60)
         before = account.without(account.cluster_role, "audiojobs")
         until(log, "/readyz", lambda status, _: status == 503, "not ready", operator.story)
         space.submit("song")
@@ -193,7 +193,7 @@ def test_losing_the_right_to_the_audiojobs_themselves_heals_too(account: Account
 def test_a_lease_that_may_not_be_renewed_pauses_the_work_and_goes_on(account: Account, tmp_path: Path) -> None:
     space, log = account.space, tmp_path / "log"
     with account.operator(tmp_path, **_QUICK_LEASE) as operator, PodRunner(space.rest, space.namespace):
-        wait_until("the operator to lead", lambda: ready(log), seconds=30)
+        wait_until("the operator to lead", lambda: ready(log), seconds=60)
         before = account.without(account.role, "leases")
         until(log, "/readyz", lambda _, text: "LeaseNotRenewed" in text, "no Lease", operator.story)
         assert "audiojob_operator_leading 0.0" in ask(log, "/metrics")[1].splitlines()
@@ -250,7 +250,7 @@ def test_an_api_server_that_goes_away_degrades_and_one_that_comes_back_heals(
             OperatorProcess(kubeconfig, [space.namespace], log, **settings) as operator,
             PodRunner(space.rest, space.namespace),
         ):
-            wait_until("the operator to lead", lambda: ready(log), seconds=30)
+            wait_until("the operator to lead", lambda: ready(log), seconds=60)
             proxy.follow(Plan((Rule(on(), Drop()),)))
             both = ("ApiServerUnreachable", "LeaseNotRenewed")
             until(log, "/readyz", lambda _, text: all(word in text for word in both), "degraded", operator.story)

@@ -38,7 +38,7 @@ def operating(space: Space, proxy: FaultProxy, log: Path, **settings: str) -> It
     kubeconfig = proxy.write_kubeconfig(log.with_suffix(".kubeconfig"))
     settings = {"AUDIOJOB_LEASE__NAME": space.namespace, **settings}
     with OperatorProcess(kubeconfig, [space.namespace], log, **settings) as operator:
-        wait_until("the operator to hold its Lease", lambda: "holding Lease" in log.read_text(), seconds=30)
+        wait_until("the operator to hold its Lease", lambda: "holding Lease" in log.read_text(), seconds=60)
         yield operator
 
 
@@ -180,7 +180,7 @@ def test_a_restart_beside_a_running_job_writes_nothing(space: Space, proxy: Faul
         proxy.begin()
         with operating(space, proxy, tmp_path / "second", AUDIOJOB_SWEEP__ACTIVE_SECONDS="0.5") as operator:
             # A resync of everything, several times over; the round over the job is counted by the operator itself.
-            wait_until("its rounds", lambda: rounds(tmp_path / "second") >= 1, seconds=30)
+            wait_until("its rounds", lambda: rounds(tmp_path / "second") >= 1, seconds=60)
             time.sleep(2)  # what must not come has no state to wait for
             assert proxy.record.writes_to(space.namespace) == [], operator.story()
         assert space.job("song")["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]

@@ -91,7 +91,7 @@ class Pool:
         change = {"metadata": {"annotations": {ANNOTATION_WORK: text}}}
         self._rest.request("PATCH", _path(pod), change, content_type=MERGE_PATCH)
 
-    def until(self, check: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    def until(self, check: Callable[[], bool], what: str, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not check():
             assert time.monotonic() < deadline, f"{what}: {self.status()} {self.numbers()} {self.orders()}"

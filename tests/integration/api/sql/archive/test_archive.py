@@ -32,7 +32,7 @@ from audiojob_api.sql.url import parse
 TEAM = "team"
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is no event of ours
             await asyncio.sleep(0.005)
