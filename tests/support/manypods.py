@@ -6,7 +6,7 @@ import http.client
 from collections.abc import Iterable
 from typing import Any
 
-from tests.support.podrunner import Behaviour, PodRunner, ended, succeed
+from tests.support.podrunner import OF_THE_CACHE, Behaviour, PodRunner, ended, succeed
 
 from audiojob_dev.rest import MERGE_PATCH, Rest, RestError
 from audiojob_types.constants import ANNOTATION_PHASE, LABEL_MANAGED_BY, MANAGER_OPERATOR
@@ -42,7 +42,7 @@ class ManyPods(PodRunner):
                 continue  # the next look finds what this one missed
 
     def _look(self) -> None:
-        for pod in self._rest.request("GET", f"/api/v1/pods?{_SELECTOR}")["items"]:
+        for pod in self._rest.request("GET", f"/api/v1/pods?{_SELECTOR}&{OF_THE_CACHE}")["items"]:
             metadata = pod["metadata"]
             if metadata["namespace"] not in self.namespaces:
                 continue
