@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.support.cluster import NO_CLUSTER, TestCluster, find_cluster
-from tests.support.parallel import FilesBesideEachOther, give_way, scheduler
+from tests.support.parallel import FilesBesideEachOther, give_way, scheduler, tell_shortly
 
 from audiojob_dev.cluster.apiserver import LocalApiServer, fresh_apiserver
 from audiojob_dev.paths import paths_from_environment
@@ -91,6 +91,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """One of several workers gives way to the end-to-end tests on another."""
     if hasattr(config, "workerinput"):
         give_way()
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """One of several workers tells only what somebody sees; a report for machines has all."""
+    seen = hasattr(item.config, "workerinput") and not item.config.getoption("xmlpath")
+    return tell_shortly(item, nextitem) if seen else None
 
 
 @pytest.hookimpl(wrapper=True)
