@@ -11,8 +11,8 @@ import logging
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import StrEnum
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from audiojob_api.sql.direct import Direct
 from audiojob_api.sql.errors import DatabaseError, DatabaseUnavailable, in_words
 from audiojob_api.sql.filesystem import require_local
 from audiojob_api.sql.idle import ping_idle
@@ -66,11 +67,11 @@ class Database:
         file = url.file
         if file is None:
             self._writer = self._reader = _postgresql(url)
-            self._alone = self._writer.execution_options(isolation_level="AUTOCOMMIT")
         else:
             self._writer = _sqlite(url, size=1, start="BEGIN IMMEDIATE", pragmas=_WRITER_PRAGMAS)
             self._reader = _sqlite(url, size=_READERS, start="BEGIN", pragmas=_READER_PRAGMAS)
-            self._alone = self._writer
+
+        self._direct = Direct(self._writer)
 
     @property
     def is_sqlite(self) -> bool:
@@ -126,6 +127,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._direct.close()
         await self._writer.dispose()
         await self._reader.dispose()
 
@@ -143,27 +145,40 @@ class Database:
         async with self._writing(self._writer) as connection:
             yield connection
 
-    @asynccontextmanager
-    async def write_once(self) -> AsyncIterator[AsyncConnection]:
-        """The same for one statement. To PostgreSQL it is the one way there: what it does is committed at its end."""
-        async with self._writing(self._alone) as connection:
-            yield connection
+    async def call(self, statement: str, *values: Any) -> Sequence[Any]:
+        """The rows of a statement of PostgreSQL, which is committed at its end. Raises DatabaseUnavailable."""
+        self._require_writable()
+        self._require_opened()
+        with self._noticed():
+            return await self._direct.rows(statement, *values)
 
     @asynccontextmanager
     async def _writing(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        if self.state is State.READ_ONLY:
-            raise DatabaseUnavailable(self.detail)
+        self._require_writable()
         async with self._connection(engine) as connection:
             yield connection
 
-    @asynccontextmanager
-    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    def _require_writable(self) -> None:
+        if self.state is State.READ_ONLY:
+            raise DatabaseUnavailable(self.detail)
+
+    def _require_opened(self) -> None:
         if not self._opened.is_set():
             raise DatabaseUnavailable(self.detail)
+
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        self._require_opened()
+        with self._noticed():
+            async with engine.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        """Whether it answers shows in its state."""
         try:
             with in_words():
-                async with engine.begin() as connection:
-                    yield connection
+                yield
         except DatabaseUnavailable as error:
             if self.state is State.READY:
                 self._is(State.AWAY, str(error))

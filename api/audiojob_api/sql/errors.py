@@ -49,6 +49,11 @@ def words_of(error: DBAPIError) -> str | None:
     original = error.orig
     if isinstance(original, sqlite3.Error):
         return _of_sqlite(original)
+    return words_of_postgresql(original, is_broken=error.connection_invalidated)
+
+
+def words_of_postgresql(original: BaseException | None, *, is_broken: bool = False) -> str | None:
+    """The same for an error of PostgreSQL's driver."""
     state = str(getattr(original, "sqlstate", None) or "")
     if state == _FULL:
         return "The database's disk is full: give it more room."
@@ -56,7 +61,7 @@ def words_of(error: DBAPIError) -> str | None:
         return "The database is read-only: it may be a standby."
     if state in _PASSING:
         return "The database's rows are locked by another session; try again."
-    if error.connection_invalidated or state[:2] in _AWAY_CLASSES or not state:
+    if is_broken or state[:2] in _AWAY_CLASSES or not state:
         return f"The database is away: {_first_line(original)}"
     return None
 

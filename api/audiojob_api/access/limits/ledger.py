@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Double, Select, and_, bindparam, case, delete, func, insert, or_, select, text, tuple_, update
+from sqlalchemy import Double, Select, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audiojob_api.sql.database import Database
@@ -162,9 +162,7 @@ class Ledger:
             order += members
             wishes += [_as_asked(batch[number], newest, assumed) for number in members]
         turns = sorted({turn for each in batch for turn in _turns(each)})
-        values = {"turns": turns, "at": newest, "wishes": orjson.dumps(wishes).decode()}
-        async with self._database.write_once() as connection:
-            rows = (await connection.execute(_RESERVE, values)).all()
+        rows = await self._database.call(_RESERVE, turns, newest, orjson.dumps(wishes).decode())
         answers = {}
         for number, (made, named, *counts) in zip(order, rows, strict=True):
             asked, used = batch[number], Used(*counts)
@@ -335,9 +333,9 @@ def _query() -> Select[Any]:
 
 
 _USED: Final = _query()
-_RESERVE: Final = text(
+_RESERVE: Final = (
     "SELECT made, named, day, hour, at_once, oldest, address_hour, address_oldest, minutes "
-    "FROM audiojob_reserve(CAST(:turns AS text[]), CAST(:at AS bigint), CAST(:wishes AS jsonb))"
+    "FROM audiojob_reserve($1::text[], $2::bigint, $3::jsonb)"
 )
 _INSERT: Final = insert(RESERVATIONS)
 _NAMED: Final = (

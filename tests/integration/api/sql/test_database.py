@@ -7,6 +7,7 @@ import json
 import signal
 import sqlite3
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,40 @@ async def test_a_damaged_file_and_a_missing_folder_say_what_to_do(tmp_path: Path
     await database.close()
     with pytest.raises(DatabaseError, match="does not exist"):
         await Database(parse(f"sqlite:///{tmp_path / 'none' / 'a.db'}")).open()
+
+
+async def test_a_call_past_the_pool_comes_back_after_whatever_ends_one(postgres: Postgres) -> None:
+    database = Database(parse(postgres.create("direct")))
+    with pytest.raises(DatabaseUnavailable):
+        await database.call("SELECT 1")
+    await database.open()
+
+    async def process() -> int:
+        [(found,)] = await database.call("SELECT pg_backend_pid()")
+        return int(found)
+
+    async def ask(statement: str, **values: Any) -> Any:
+        async with database.write() as connection:
+            return (await connection.execute(text(statement), values)).scalar()
+
+    first = await process()
+    assert await process() == first
+    assert [tuple(row) for row in await database.call("SELECT $1::int, $2::jsonb", 1, "[]")] == [(1, [])]
+    with pytest.raises(Exception, match="division by zero"):
+        await database.call("SELECT 1 / $1::int", 0)
+    second = await process()
+    assert (second != first, database.state) == (True, State.READY), "what the program did wrong is no absence"
+    calling = asyncio.create_task(database.call("SELECT pg_sleep(60)"))
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
+    while not await ask(sleeping):
+        pass
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    third = await process()
+    assert await ask("SELECT pg_terminate_backend(:pid)", pid=third)
+    with suppress(DatabaseUnavailable):  # unless the driver has heard of it
+        await database.call("SELECT 1")
+    assert await process() not in (first, second, third)
+    assert database.state is State.READY
+    await database.close()

@@ -193,9 +193,8 @@ async def test_a_replica_of_the_release_before_is_served_until_it_is_replaced(po
         "assumed": 5, "day_began": NOON - 12 * HOUR, "hour_ago": NOON - HOUR, "most_day": 1,
     }  # fmt: skip
     wishes = json.dumps([asked, asked, {**asked, "name": "other"}])
-    async with database.write_once() as connection:
-        rows = await connection.execute(_RESERVE, {"turns": ["user:ann"], "at": NOON, "wishes": wishes})
-        assert [(row.made, row.named) for row in rows] == [(True, False), (False, True), (False, False)]
+    rows = await database.call(_RESERVE, ["user:ann"], NOON, wishes)
+    assert [(row["made"], row["named"]) for row in rows] == [(True, False), (False, True), (False, False)]
     (row,) = await opened(database)
     assert (row.name, row.token) == ("song", "")
     await database.close()
