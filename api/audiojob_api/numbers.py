@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
+from pydantic import BeforeValidator
+
 _EXACT: Final = 2**53  # beyond it a float does not say which whole number was meant
+_WRITTEN: Final = re.compile(r"-?[0-9]{1,18}")
 _DEPTH: Final = 12  # of bodies that mean something; Python recurses no deeper than a thousand
 
 
@@ -17,3 +21,14 @@ def whole_numbers(value: Any, depth: int = _DEPTH) -> Any:
     if depth and isinstance(value, list):
         return [whole_numbers(each, depth - 1) for each in value]
     return value
+
+
+def _written(value: object) -> object:
+    """pydantic would take 1_0 for ten, 1.0 for one, and spaces around it: other readers of an address may not."""
+    if isinstance(value, str) and not _WRITTEN.fullmatch(value):
+        raise ValueError("must be a whole number, written in digits")
+    return value
+
+
+DIGITS: Final = BeforeValidator(_written)
+"""Of a whole number in a path or a query. It stands last: pydantic describes no bounds that stand behind it."""

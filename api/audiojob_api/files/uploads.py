@@ -33,7 +33,7 @@ class UploadRequest(WireModel):
 
     name: Annotated[str, Field(min_length=1, max_length=255, description="name of the file, for people.")]
     bytes: Annotated[
-        int, BeforeValidator(whole_numbers), Field(strict=True, ge=1, le=MAX_UPLOAD_BYTES, description="bytes it has.")
+        int, Field(strict=True, ge=1, le=MAX_UPLOAD_BYTES, description="bytes it has."), BeforeValidator(whole_numbers)
     ]
     media_type: Annotated[
         str, Field(max_length=100, pattern=_MEDIA_TYPE, description="mediaType such as audio/flac.")

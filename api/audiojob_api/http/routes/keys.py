@@ -48,7 +48,7 @@ class KeyRequest(WireModel):
     ]
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=len(Scope), description="what it is for.")]
     expires_days: Annotated[
-        int, BeforeValidator(whole_numbers), Field(strict=True, ge=1, le=3_650, description="how many days it lasts.")
+        int, Field(strict=True, ge=1, le=3_650, description="how many days it lasts."), BeforeValidator(whole_numbers)
     ] = 90
 
 

@@ -27,6 +27,7 @@ from audiojob_api.http.deps import (
 from audiojob_api.http.errors import responses
 from audiojob_api.http.metrics import ApiMetrics
 from audiojob_api.http.relay import Relay
+from audiojob_api.numbers import DIGITS
 from audiojob_api.problems import Problem
 
 router = APIRouter(
@@ -69,11 +70,11 @@ PhaseName = Annotated[
     Query(alias="phase", max_length=63, description="The phase; without it the one that failed, else the last."),
 ]
 AttemptNumber = Annotated[
-    int | None, Query(alias="attempt", ge=1, le=100_000, description="The attempt; without it the newest.")
+    int | None, Query(alias="attempt", ge=1, le=100_000, description="The attempt; without it the newest."), DIGITS
 ]
 
 
-Tail = Annotated[int | None, Query(ge=0, le=100_000, description="Only so many of the last lines.")]
+Tail = Annotated[int | None, Query(ge=0, le=100_000, description="Only so many of the last lines."), DIGITS]
 Follow = Annotated[bool, Query(description="Send lines as they come, as server-sent events, until the attempt ends.")]
 
 

@@ -15,6 +15,7 @@ from audiojob_api.http.deps import Settings
 from audiojob_api.jobs.listing.cursor import at
 from audiojob_api.jobs.listing.query import EVER, Filter, Order, Span, Where
 from audiojob_api.jobs.listing.query import Query as JobQuery
+from audiojob_api.numbers import DIGITS
 from audiojob_api.problems import invalid_parameter
 from audiojob_types.base import TIME_MESSAGE, TIME_PATTERN, ObjectName, is_time
 from audiojob_types.resources.job import State
@@ -102,7 +103,7 @@ class ListParameters(BaseModel):
     sort: Annotated[Order, Field(description="The greatest first. By `finished`: only jobs that have ended.")] = (
         Order.CREATED
     )
-    limit: Annotated[int, Field(ge=1, le=200, description="Most jobs of one page.")] = 50
+    limit: Annotated[int, Field(ge=1, le=200, description="Most jobs of one page."), DIGITS] = 50
     cursor: Annotated[
         str | None, Field(min_length=1, max_length=1_024, description="From the page before, with the same filters.")
     ] = None

@@ -16,6 +16,7 @@ from audiojob_api.files.uploads import UploadRequest, UploadView
 from audiojob_api.http.bodies import require_json
 from audiojob_api.http.deps import InSpace, Live, StoredFiles, UploadLimits, caller_who_may, followed
 from audiojob_api.http.errors import responses
+from audiojob_api.numbers import DIGITS
 from audiojob_api.problems import Problem, is_unclear
 from audiojob_store.ticket import UPLOAD_PATTERN, UploadState, Verb
 
@@ -24,7 +25,7 @@ router = APIRouter(
 )
 
 Upload = Annotated[str, Path(pattern=UPLOAD_PATTERN, description="Id of the upload.")]
-Part = Annotated[int, Path(ge=1, le=10_000, description="Number of the part, from 1.")]
+Part = Annotated[int, Path(ge=1, le=10_000, description="Number of the part, from 1."), DIGITS]
 Maker = Annotated[Identity, Depends(caller_who_may(Call.UPLOAD))]
 Sender = Annotated[Identity, Depends(caller_who_may(Call.SEND_PART))]
 Reader = Annotated[Identity, Depends(caller_who_may(Call.GET_UPLOAD))]

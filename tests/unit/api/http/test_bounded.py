@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,11 @@ def unbounded(schema: Any, at: str = "") -> Iterator[str]:
     elif isinstance(schema, list):
         for number, each in enumerate(schema):
             yield from unbounded(each, f"{at}/{number}")
+
+
+def test_bounds_of_numbers_have_the_names_that_json_schema_gives_them(anonymous: TestClient) -> None:
+    text = anonymous.get("/openapi.json").text
+    assert [name for name in ("ge", "gt", "le", "lt") if re.search(rf'"{name}":\s*-?[0-9]', text)] == []
 
 
 def test_every_list_of_the_document_has_a_bound(document: dict[str, Any]) -> None:

@@ -153,6 +153,8 @@ def test_a_cursor_of_another_list_is_refused(cursor: str) -> None:
 
 BAD_QUERIES = {
     "limit=0": "/limit", "limit=201": "/limit", "limit=-1": "/limit", "limit=1000000000": "/limit",
+    "limit=1_0": "/limit", "limit=1.0": "/limit", "limit=%205": "/limit", "limit=%D9%A1": "/limit",
+    "limit=%2B5": "/limit",
     "stat=Failed": "/stat", "state=failed": "/state", "state=": "/state", "state=Failed,": "/state",
     "state=Failed,Failed": "/state", "createdFrom=2026-11-29T14:00:00": "/createdFrom",
     "createdFrom=yesterday": "/createdFrom", "finishedTo=2026-11-29": "/finishedTo", "name=A%25": "/name",
