@@ -114,20 +114,23 @@ def next_step(state: State, order: OrderHead | None, now: float) -> Step:
         return End(int(ExitCode.USAGE), "The worker was not told anything valid.") if waited_in_vain else Wait()
     if state.ahead is not None and not order.tells(state.ahead):
         return Drop()
-    return _go_on(state, order, now) if state.at_work is None else _look_ahead(state, state.at_work, order)
+    return _go_on(state, order, now) if state.at_work is None else _look_ahead(state, state.at_work, order, now)
 
 
-def _look_ahead(state: State, at_work: AtWork, order: OrderHead) -> Step:
+def _look_ahead(state: State, at_work: AtWork, order: OrderHead, now: float) -> Step:
     """What a worker does beside a phase at work."""
     told = _to_begin(state, order, at_work.told.identity)
     wanted = state.ahead is None and told is not None and refusal(told, order) is None
+    # This one takes no other after the phase at work.
+    wanted = wanted and _is_used_up(replace(state, phases=state.phases + 1), order, now) is None
     return Fetch(told) if wanted and told is not None else Wait()
 
 
 def _go_on(state: State, order: OrderHead, now: float) -> Step:
     """What a worker does that has no phase at work."""
     told = _to_begin(state, order)
-    if told is not None:
+    # The first phase is begun however long libraries have taken to load.
+    if told is not None and not (state.phases and _is_used_up(state, order, now)):
         error = refusal(told, order)
         if error is not None:
             return Refuse(told, error)
@@ -188,12 +191,19 @@ def _reason_to_end(state: State, order: OrderHead, now: float) -> str | None:
     """Why a worker without work ends."""
     if order.drain:
         return "The worker was told to drain."
+    if (used_up := _is_used_up(state, order, now)) is not None:
+        return used_up
+    if order.idle_seconds is not None and now - state.idle_since >= order.idle_seconds:
+        return f"The worker had nothing to do for {order.idle_seconds} seconds."
+    return None
+
+
+def _is_used_up(state: State, order: OrderHead, now: float) -> str | None:
+    """Why a worker takes no phase any more, also none that it is told already: that one begins anew elsewhere."""
     if state.phases >= order.max_phases:
         return f"The worker has run {state.phases} phases."
     if order.max_age_seconds is not None and now - state.began >= order.max_age_seconds:
         return f"The worker is older than {order.max_age_seconds} seconds."
-    if order.idle_seconds is not None and now - state.idle_since >= order.idle_seconds:
-        return f"The worker had nothing to do for {order.idle_seconds} seconds."
     return None
 
 
