@@ -17,6 +17,7 @@ class Reason(StrEnum):
     HELD = "Held"
     WAITING_FOR_GPU = "WaitingForGPU"
     WAITING_FOR_WORKER = "WaitingForWorker"
+    TOLD_TO_WORKER = "ToldToWorker"
     WAITING_FOR_JOB = "WaitingForJob"
     WAITING_FOR_KUEUE = "WaitingForKueue"
     EVICTED_BY_KUEUE = "EvictedByKueue"
@@ -146,6 +147,11 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     Reason.WAITING_FOR_WORKER: Explanation(
         "All workers of the phase's pool are busy or starting.",
         "Wait. After workerPool.fallbackSeconds the phase takes a Job of its own.",
+    ),
+    Reason.TOLD_TO_WORKER: Explanation(
+        "All workers of the phase's pool are busy, and one is told the phase ahead: it fetches its inputs while it "
+        "works on another one.",
+        "Wait. The phase begins when that one has ended, or at once with a worker that is free before.",
     ),
     Reason.WAITING_FOR_JOB: Explanation(
         "The AudioJob in source.jobRef has not succeeded yet or does not exist; or the AudioJob in source.jobRef or "

@@ -5,7 +5,8 @@ AudioJob of its namespace; this policy leaves it the progress of the one phase t
 from the claims of the pod-bound token, which the API server checked, never from the request's body.
 
 A worker runs phases of many AudioJobs, and is known by its uid: a pod of the same name is another one. It alone says
-in the status how a phase ended; other pods leave that in their termination message.
+in the status how a phase ended; other pods leave that in their termination message. Of a phase that it is told ahead it
+first says that it has begun, and nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 from audiojob_types.constants import MANAGER_RUNNER, RUNNER_SERVICE_ACCOUNT
 from audiojob_types.generate.admission_policy import policy_of, template, write
+from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import AudioJobStatus, PhaseState
 from audiojob_types.workers.order import RESULT_HEAD
 
@@ -24,10 +26,14 @@ RUNNER_FIELDS: Final = frozenset({"progress", "percent", "nodeName"})
 _POD_NAME: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/pod-name'][?0].orValue('')"
 _POD_UID: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/pod-uid'][?0].orValue('')"
 _NODE_NAME: Final = "request.userInfo.?extra[?'authentication.kubernetes.io/node-name'][?0]"
+# The phase that a worker is told ahead: it does not count as begun before the worker says so.
+_TOLD_AHEAD: Final = (
+    f"p.?state.orValue('') == '{PhaseState.WAITING}' && p.?reason.orValue('') == '{Reason.TOLD_TO_WORKER}'"
+)
 # A Job names its pods <job>-<5 characters>. The length is compared too: one phase's Job name may begin another's.
 _OWN_PHASES: Final = (
     "oldObject.?status.?phases.orValue([]).filter(p, "
-    f"p.state == '{PhaseState.RUNNING}' && has(p.jobName) && p.jobName != '' && "
+    f"(p.state == '{PhaseState.RUNNING}' || ({_TOLD_AHEAD} && has(p.podUID))) && has(p.jobName) && p.jobName != '' && "
     "variables.podName.startsWith(p.jobName + '-') && size(variables.podName) == size(p.jobName) + 6 && "
     "(!has(p.podUID) || (p.podUID == variables.podUID && variables.podUID != '')))"
 )
@@ -81,6 +87,14 @@ def _worker_validations() -> list[dict[str, str]]:
     same_result, same_begun = (f"{new}.?{field} == {old}.?{field}" for field in ("result", "begun"))
     before, after = RESULT_HEAD.split("%s")
     head = f"'{before}' + string(p.attempt) + '{after}'"
+    begun = f"{old}.?begun == optional.of(true)"
+    same_job = (f"oldObject.?status.?{field} == object.?status.?{field}" for field in ("percent", "nodeName"))
+    # What an earlier attempt left may stay. A message that is not given is "".
+    unsaid = {"message": f"{new}.?message.orValue('') == ''", "etaSeconds": f"!{new}.?etaSeconds.hasValue()"}
+    rest = (f"({new}.?{field} == {old}.?{field} || {none})" for field, none in unsaid.items())
+    only_begun = " && ".join(
+        (f"{new}.?begun == optional.of(true)", f"{new}.?percent == optional.of(0)", same_result, *rest, *same_job)
+    )
     return [
         _validation(
             f"variables.own.all(p, has(p.podUID) || ({same_result} && {same_begun}))",
@@ -95,6 +109,12 @@ def _worker_validations() -> list[dict[str, str]]:
         _validation(
             f"variables.own.all(p, {same_begun} || {new}.?begun == optional.of(true))",
             "progress.begun may become true and must stay so",
+        ),
+        # Once that is taken the phase is at work, though its status may say so a moment later.
+        _validation(
+            f"variables.own.all(p, !({_TOLD_AHEAD}) || ({begun} && {old}.?attempt == optional.of(p.attempt)) || "
+            f"({only_begun}))",
+            "of a phase that it is told ahead a worker must first report begun, and nothing else",
         ),
     ]
 

@@ -19,6 +19,7 @@ from audiojob_types.constants import (
 from audiojob_types.contract import HOST_PATTERN, Device, ManifestRef, OutputRef, RecordedTask, WarningText
 from audiojob_types.outside.question import Question
 from audiojob_types.progress import MAX_ATTEMPTS, PhaseProgressReport
+from audiojob_types.reasons import Reason
 from audiojob_types.resources.fields import (
     TERMINAL_STATES,
     Atomic,
@@ -133,7 +134,11 @@ class PhaseStatus(StatusModel):
         ),
     ] = None
     bound_time: Annotated[
-        Time | None, Field(description="boundTime is when that worker was given the newest attempt.")
+        Time | None,
+        Field(
+            description="boundTime is when that worker was given the newest attempt; of one that it was told ahead, "
+            "when it began."
+        ),
     ] = None
     worker_wait_start_time: Annotated[
         Time | None, Field(description="workerWaitStartTime is since when the phase waits for a worker of its pool.")
@@ -213,6 +218,17 @@ class PhaseStatus(StatusModel):
         bool | None,
         Field(description="reuseOff is true once files that were taken over turned out to be missing."),
     ] = None
+
+    @property
+    def told_ahead(self) -> bool:
+        """Whether a worker that is at work on another phase is told this one as the next."""
+        waits = self.state is PhaseState.WAITING and self.reason == Reason.TOLD_TO_WORKER
+        return waits and self.pod_uid is not None
+
+    @property
+    def with_worker(self) -> bool:
+        """Whether a worker has the newest attempt, or is told it ahead."""
+        return (self.state is PhaseState.RUNNING and self.pod_uid is not None) or self.told_ahead
 
 
 class JobOutput(OutputRef):

@@ -42,6 +42,7 @@ class Worker:
     def told(self, progress: dict[str, Any] | None = None, **fields: Any) -> str:
         """An AudioJob whose phase separate is bound to this pod, if ``fields`` do not say otherwise."""
         phase = {"name": "separate", "state": "Running", "attempt": 2, "jobName": WORKER, "podUID": self.uid, **fields}
+        phase = {field: value for field, value in phase.items() if value is not None}
         before = {"progress": {"separate": progress}} if progress else {}
         return self.space.audiojob({"state": "Running", "phases": [phase], **before})
 
@@ -101,7 +102,35 @@ def test_a_result_that_is_too_long_is_unprocessable(worker: Worker) -> None:
     assert worker.space.report(worker.token, worker.told(), entry(result=long)).status == 422
 
 
+AHEAD: dict[str, Any] = {"state": "Waiting", "reason": "ToldToWorker"}
+NOT_BEGUN = {
+    "progress before it has begun": entry(message="chunk 1"),
+    "how it ended before it has begun": entry(result=ended(2)),
+    "both in one": entry(percent=0, begun=True, result=ended(2)),
+    "begun halfway": entry(begun=True),
+    "begun with words": entry(percent=0, begun=True, message="chunk 1"),
+    "begun and the job's percent": {**entry(percent=0, begun=True), "percent": 50},
+    "begun: false": entry(percent=0, begun=False),
+    "the attempt to come": entry(3, percent=0, begun=True),
+}
+
+
+def test_of_a_phase_told_ahead_a_worker_first_says_that_it_has_begun(worker: Worker) -> None:
+    space, left = worker.space, {"attempt": 1, "percent": 90, "begun": True, "message": "chunk 9", "result": ended(1)}
+    for before in ({}, left):
+        job = worker.told(before, **AHEAD)
+        for what, report in NOT_BEGUN.items():
+            answer = space.report(worker.token, job, report)
+            assert (answer.status, "progress" in answer.message or "begun" in answer.message) == (403, True), what
+        for report in (entry(percent=0, begun=True), entry(message="chunk 1"), entry(result=ended(2))):
+            answer = space.report(worker.token, job, report)
+            assert answer.status == 200, answer.message
+
+
 FOREIGN: dict[str, dict[str, Any]] = {
+    "told ahead to another worker": {**AHEAD, "podUID": OTHERS_UID},
+    "told ahead to no pod": {**AHEAD, "podUID": None},
+    "told ahead and taken back": {**AHEAD, "reason": None},
     "of a pod of the right name with another uid": {"podUID": OTHERS_UID},
     "of no pod": {"podUID": ""},
     "that was taken back": {"state": "Waiting"},
@@ -118,10 +147,11 @@ def test_a_worker_may_not_begin_a_phase(worker: Worker, fields: dict[str, Any]) 
         assert (answer.status, "bound to that pod" in answer.message) == (403, True), answer
 
 
-def test_two_phases_of_a_job_are_never_one_workers(worker: Worker) -> None:
+@pytest.mark.parametrize("second", [{}, AHEAD], ids=["at work", "told ahead"])
+def test_two_phases_of_a_job_are_never_one_workers(worker: Worker, second: dict[str, Any]) -> None:
     phases = [
-        {"name": name, "state": "Running", "attempt": 2, "jobName": WORKER, "podUID": worker.uid}
-        for name in ("separate", "analyze")
+        {"name": name, "state": "Running", "attempt": 2, "jobName": WORKER, "podUID": worker.uid, **more}
+        for name, more in (("separate", {}), ("analyze", second))
     ]
     job = worker.space.audiojob({"state": "Running", "phases": phases})
     assert worker.space.report(worker.token, job, entry(begun=True)).status == 403
