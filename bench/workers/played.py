@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
+from collections import defaultdict
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class Played:
         self._namespace = namespace
         self._tokens: dict[str, str] = {}  # by pod uid
         self._seen: set[Identity] = set()
+        self._told: dict[str, set[Identity]] = {}  # by pod uid, as that is
+        self._at_work: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)  # by pod uid
         self._tasks: set[asyncio.Task[None]] = set()
 
     def see(self, pod: Object) -> None:
@@ -67,7 +70,9 @@ class Played:
             self._tokens[metadata["uid"]] = ""
             self._do(self._fetch_token(metadata["name"], metadata["uid"]))
         order = read_order(metadata["annotations"][ANNOTATION_WORK])
-        for phase in order.told if order is not None else ():
+        told = order.told if order is not None else ()
+        self._told[metadata["uid"]] = {(phase.uid, phase.phase, phase.attempt) for phase in told}
+        for phase in told:
             identity = (phase.uid, phase.phase, phase.attempt)
             if identity not in self._seen:
                 self._seen.add(identity)
@@ -97,12 +102,15 @@ class Played:
     async def _work(self, phase: PhaseInput, pod: Object) -> None:
         await asyncio.sleep(_LAG_SECONDS)
         uid = pod["metadata"]["uid"]
-        await self._report(phase, uid, {"percent": 0, "begun": True})
-        ended = succeed(phase, pod)["containerStatuses"][0]["state"]["terminated"]
-        end = ReportedEnd(attempt=phase.attempt, exit_code=0, result=PhaseResult.read(ended["message"]))
-        await self._report(phase, uid, {"percent": 100, "result": end.to_text()})
+        async with self._at_work[uid]:  # one after the other, as they are told
+            if not await self._report(phase, uid, {"percent": 0, "begun": True}):
+                return
+            ended = succeed(phase, pod)["containerStatuses"][0]["state"]["terminated"]
+            end = ReportedEnd(attempt=phase.attempt, exit_code=0, result=PhaseResult.read(ended["message"]))
+            await self._report(phase, uid, {"percent": 100, "result": end.to_text()})
 
-    async def _report(self, phase: PhaseInput, pod_uid: str, entry: Object) -> None:
+    async def _report(self, phase: PhaseInput, pod_uid: str, entry: Object) -> bool:
+        """Whether it was taken. Given up for what the worker is not told any more."""
         path = f"/apis/{API_VERSION}/namespaces/{phase.namespace}/audiojobs/{phase.job}/status"
         body = {"status": {"progress": {phase.phase: {"attempt": phase.attempt, **entry}}}}
         said = ""
@@ -117,7 +125,9 @@ class Played:
             ) as answer:
                 said = await answer.text()
                 if answer.status < 300:
-                    return
+                    return True
+                if (phase.uid, phase.phase, phase.attempt) not in self._told[pod_uid]:
+                    return False
                 if answer.status not in _LATER:
                     break
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -129,8 +129,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.QUEUE_FULL: Explanation(
         "The queue's limit, its limit for one user, or the cluster's capacity is reached.",
-        "Wait, raise the job's priority, or ask the administrator for a higher limit of the queue, of its users, or of "
-        "the chart's capacity.",
+        "Wait, raise the job's priority, or ask the administrator for a higher limit of the queue, users or capacity.",
     ),
     Reason.QUEUE_NOT_FOUND: Explanation(
         "No AudioQueue of the job's namespace has the name in spec.queueName.",
@@ -149,15 +148,12 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
         "Wait. After workerPool.fallbackSeconds the phase takes a Job of its own.",
     ),
     Reason.TOLD_TO_WORKER: Explanation(
-        "All workers of the phase's pool are busy, and one is told the phase ahead: it fetches its inputs while it "
-        "works on another one.",
-        "Wait. The phase begins when that one has ended, or at once with a worker that is free before.",
+        "A worker at work fetches the phase's inputs, and begins it next.", "Wait; one that is free before takes it."
     ),
     Reason.WAITING_FOR_JOB: Explanation(
         "The AudioJob in source.jobRef has not succeeded yet or does not exist; or the AudioJob in source.jobRef or "
         "retryOf was written by a newer version and cannot be read.",
-        "Wait; the job starts by itself. If there is no such AudioJob, create it, or cancel this one. If it cannot be "
-        "read, upgrade the operator.",
+        "Wait. If there is no such AudioJob, create it or cancel this one; if it cannot be read, upgrade the operator.",
     ),
     Reason.WAITING_FOR_KUEUE: Explanation(
         "Kueue has not admitted the phase's Job.", "See why with: kubectl get workloads."
@@ -170,8 +166,7 @@ EXPLANATIONS: Final[dict[Reason, Explanation]] = {
     ),
     Reason.SITE_BUSY: Explanation(
         "The limit of downloads from the source's site is reached, or one started less than pauseSeconds ago.",
-        "Wait; the download starts by itself. The administrator sets the limits with sites and fetch.maxPerHost in the "
-        "Helm values.",
+        "Wait; the download starts by itself. The limits are sites and fetch.maxPerHost in the Helm values.",
     ),
     Reason.WAITING_FOR_SAME_WORK: Explanation(
         "Another job of the namespace is doing the same work; this job will reuse its result.",

@@ -134,11 +134,7 @@ class PhaseStatus(StatusModel):
         ),
     ] = None
     bound_time: Annotated[
-        Time | None,
-        Field(
-            description="boundTime is when that worker was given the newest attempt; of one that it was told ahead, "
-            "when it began."
-        ),
+        Time | None, Field(description="boundTime is when that worker was given the newest attempt, or has begun it.")
     ] = None
     worker_wait_start_time: Annotated[
         Time | None, Field(description="workerWaitStartTime is since when the phase waits for a worker of its pool.")

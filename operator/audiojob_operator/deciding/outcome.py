@@ -125,5 +125,5 @@ def status_says(draft: Draft, reason: Reason) -> bool:
 
 def was_admitted(draft: Draft) -> bool:
     """Whether admission let the job in before, or a Job of it shows that it did, be it over or not."""
-    running = any(record.state is PhaseState.RUNNING for record in draft.phases.values())
+    running = any(record.state is PhaseState.RUNNING or record.told_ahead for record in draft.phases.values())
     return running or draft.start_time is not None or holds_slot(draft.observed.job)

@@ -43,8 +43,9 @@ from audiojob_operator.deciding.reused_phases import (
     take_offered,
     without_lost_files,
 )
+from audiojob_operator.deciding.workers.ahead import begun_ahead
 from audiojob_operator.deciding.workers.own_job import own_job_text
-from audiojob_operator.deciding.workers.seat import after_worker, overdue, tell_bound, with_worker
+from audiojob_operator.deciding.workers.seat import after_worker, look_after_told, overdue, tell_bound, with_worker
 from audiojob_operator.records.changes import clip, updated
 from audiojob_operator.records.observation import Failed, Outcome, PhaseObservation, Running, Succeeded
 from audiojob_operator.records.workers import OwnJob, WhyOwnJob, why_no_worker
@@ -74,7 +75,14 @@ def apply_outcomes(draft: Draft) -> None:
 def _settle_phase(draft: Draft, phase: Phase) -> PhaseStatus:
     record = draft.phases[phase.name]
     while not record.state.finished:
-        if record.state is PhaseState.RUNNING:
+        if record.told_ahead:
+            child = draft.child(phase.name, record.attempt)
+            if child is None or not child.taken_up:
+                break
+            record = begun_ahead(draft, record)
+            _tell_start(draft, phase, record, first=True)
+            draft.start_time = draft.start_time or draft.now
+        elif record.state is PhaseState.RUNNING:
             child = draft.child(phase.name, record.attempt)
             verdict = judge(
                 child,
@@ -233,10 +241,11 @@ def start_ready(draft: Draft) -> None:
     take_finished(draft)
     tell_untold(draft)
     tell_again(draft)
+    told = _look_after_told(draft, supply)
     tell_bound(draft)
     for phase in ready_phases(draft.pipeline, draft.phases):
         record = draft.phases[phase.name]
-        if _is_blocked(draft, phase, record):
+        if phase.name in told or _is_blocked(draft, phase, record):
             continue
         if (early := live_early(draft, phase.name)) is not None:
             _start_early(draft, phase, early)
@@ -246,8 +255,8 @@ def start_ready(draft: Draft) -> None:
             draft.phases[phase.name] = given
             if given.state is PhaseState.RUNNING:
                 _tell_start(draft, phase, given, first=record.attempt == 0)
-                if observed.queue_max_gpus is not None and phase.worker_pool is not None:
-                    supply = supply.take(observed.pools[phase.worker_pool.name].gpus)
+            if given.with_worker and observed.queue_max_gpus is not None and phase.worker_pool is not None:
+                supply = supply.take(observed.pools[phase.worker_pool.name].gpus)
             continue
         wanted = DeviceRequest(effective_device(observed.job.spec, phase), phase, site.resource_of(phase))
         match choose_device(wanted, record, supply, draft.now):
@@ -260,6 +269,15 @@ def start_ready(draft: Draft) -> None:
                     supply = supply.take(phase.gpus)
                 draft.phases[phase.name] = _start(draft, phase, use, given)
     draft.gpus_left = supply
+
+
+def _look_after_told(draft: Draft, supply: GpuSupply) -> frozenset[str]:
+    told = look_after_told(draft, supply)
+    for phase in draft.pipeline.phases:
+        record = draft.phases[phase.name]
+        if phase.name in told and record.state is PhaseState.RUNNING:
+            _tell_start(draft, phase, record, first=True)
+    return told
 
 
 def _start_early(draft: Draft, phase: Phase, early: PhaseObservation) -> None:
@@ -360,7 +378,7 @@ def pause_phases(draft: Draft, reason: Reason, message: str) -> None:
     """Stop live attempts without counting a failure; the next one has the next number. Clocks of waits begin anew."""
     for name, record in draft.phases.items():
         changes: dict[str, object] = {}
-        if record.state is PhaseState.RUNNING:
+        if record.state is PhaseState.RUNNING or record.told_ahead:
             changes = {"state": PhaseState.WAITING, "reason": reason, "message": message}
         waits = record.gpu_wait_start_time or record.worker_wait_start_time
         if waits is not None and not record.state.finished:

@@ -211,7 +211,7 @@ def facts(draft: Draft) -> Facts:
 
 def only_waits_for_others(draft: Draft) -> bool:
     """Whether all that the job could do is done by others at this moment. Notes what each ready phase waits for."""
-    if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
+    if any(record.state is PhaseState.RUNNING or record.told_ahead for record in draft.phases.values()):
         return False
     known = facts(draft)
     ready = ready_phases(draft.pipeline, draft.phases)

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
+from audiojob_operator.records.workers import is_told_ahead
 from audiojob_types import constants as c
 from audiojob_types.reasons import EXPLANATIONS, Reason
 from audiojob_types.resources.job import AudioJob, AudioJobStatus, Condition, JobError, PhaseState, State
@@ -117,7 +118,7 @@ def _is_taken_unheard(raw: Mapping[str, Any], new: AudioJobStatus) -> bool:
     reports, still = raw.get("progress") or {}, _with_workers(new)
     return any(
         record.get("podUID")
-        and record.get("state") == PhaseState.RUNNING
+        and (record.get("state") == PhaseState.RUNNING or is_told_ahead(record))
         and (record["name"], record.get("attempt")) not in still
         and not (reports.get(record["name"]) or {}).get("result")
         for record in raw.get("phases") or ()
@@ -136,12 +137,8 @@ def _without_results(raw: Mapping[str, Any], new: AudioJobStatus) -> Iterable[Ob
 
 
 def _with_workers(status: AudioJobStatus) -> frozenset[tuple[str, int]]:
-    """The attempts that workers have."""
-    return frozenset(
-        (each.name, each.attempt)
-        for each in status.phases
-        if each.state is PhaseState.RUNNING and each.pod_uid is not None
-    )
+    """The attempts that workers have, or are told ahead."""
+    return frozenset((each.name, each.attempt) for each in status.phases if each.with_worker)
 
 
 def _test(path: str, value: object) -> Object:

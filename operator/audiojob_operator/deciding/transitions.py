@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from audiojob_operator.records.objects import Object
+from audiojob_operator.records.workers import is_told_ahead
 from audiojob_types.contract import COOL_DOWN_REASONS, Device
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import FINISHED_STATES, PhaseState
@@ -177,15 +178,23 @@ def _attempts(before: Object, after: Object, status: Object) -> Iterable[Transit
     if after.get("deviceReason") in FALLBACK_REASONS and before.get("deviceReason") not in FALLBACK_REASONS:
         yield FellBack(name, str(after["deviceReason"]))
     moved_on = after.get("attempt", 0) > before.get("attempt", 0)
-    if _state(before) == PhaseState.RUNNING and moved_on:
+    had = _state(before) == PhaseState.RUNNING or _was_begun(before, after, moved_on=moved_on)
+    if had and moved_on:
         # Its successor was made in the same write, which has taken the place of its reason.
         kind = _again(before, after)
         reason, worker = _KNOWN_REASONS.get(kind, OTHER), bool(before.get("podUID"))
         yield AttemptEnded(name, kind, reason, before.get("attempt", 0), worker)
-    if _state(after) != PhaseState.RUNNING and (moved_on or _state(before) == PhaseState.RUNNING):
+    if _state(after) != PhaseState.RUNNING and (had or (moved_on and not is_told_ahead(after))):
         kind = _end(before, after, status)
         reason = "" if kind is AttemptClass.SUCCEEDED else bounded_reason(after.get("reason") or _reason_of(status))
         yield AttemptEnded(name, kind, reason, after.get("attempt", 0), bool(after.get("podUID")))
+
+
+def _was_begun(before: Object, after: Object, *, moved_on: bool) -> bool:
+    """Whether an attempt that was told ahead has begun, and ended, between the two. One that has not is none."""
+    if not is_told_ahead(before) or not after.get("startTime"):
+        return False
+    return not moved_on or _grew(before, after, "failures") or _grew(before, after, "disruptions")
 
 
 def _end(before: Object, after: Object, status: Object) -> AttemptClass:

@@ -31,6 +31,7 @@ _WITHOUT_SLOT: Final[dict[Reason, tuple[State, Literal["Normal", "Warning"] | No
 _SOONEST_FIRST: Final = (
     Reason.STARTED_EARLY,
     Reason.BACKING_OFF,
+    Reason.TOLD_TO_WORKER,
     Reason.WAITING_FOR_WORKER,
     Reason.WAITING_FOR_GPU,
     Reason.COOLING_DOWN,
@@ -86,7 +87,7 @@ def _refused(draft: Draft, refusal: Refusal) -> Situation:
     until = draft.now + _REFUSED_AGAIN
     draft.wake(until)
     draft.rest = Rest(draft.uid, until, clip(message))
-    if any(record.state is PhaseState.RUNNING for record in draft.phases.values()):
+    if any(record.state is PhaseState.RUNNING or record.told_ahead for record in draft.phases.values()):
         return report_progress(draft)
     draft.start_time = None  # others can use the slot, and the job's clock stands still
     since = waiting_since(draft, Reason.CREATE_REFUSED)

@@ -179,7 +179,9 @@ class Applier:
         try:
             if pod is None:
                 pod = await self._client.get(PODS, telling.pod, namespace)
-            operations = work_patch(telling, (pod["metadata"].get("annotations") or {}).get(ANNOTATION_WORK, ""))
+            order = (pod["metadata"].get("annotations") or {}).get(ANNOTATION_WORK, "")
+            bound = [each.identity for each in self._caches.workers.bound(telling.pod_uid)]
+            operations = work_patch(telling, order, bound)
             told = await self._measured(
                 "patch", PODS, lambda: self._client.patch_json(PODS, telling.pod, operations, namespace)
             )

@@ -14,7 +14,7 @@ from audiojob_operator.records.plan import Plan
 from audiojob_operator.records.workers import PoolView
 from audiojob_operator.state.namespace_cache import POD_JOB_LABEL, NamespaceCache
 from audiojob_operator.state.workers import WorkerBook
-from audiojob_types.resources.job import AudioJob, PhaseState, PhaseStatus
+from audiojob_types.resources.job import AudioJob, PhaseStatus
 from audiojob_types.resources.pipeline import AudioPipelineSpec
 
 
@@ -77,11 +77,11 @@ class Workers:
 
 
 def without_seats(pools: Mapping[str, PoolView]) -> dict[str, PoolView]:
-    """The pools as if every worker were busy."""
-    return {name: replace(view, seats=()) for name, view in pools.items()}
+    """The pools as if every worker were busy, and told its next phase too."""
+    return {name: replace(view, seats=(), next_seats=()) for name, view in pools.items()}
 
 
 def _bound(job: AudioJob) -> Iterator[PhaseStatus]:
     for record in job.status.phases:
-        if record.state is PhaseState.RUNNING and record.pod_uid is not None and record.job_name is not None:
+        if record.with_worker and record.job_name is not None:
             yield record

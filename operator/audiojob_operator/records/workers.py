@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from audiojob_operator.records.objects import Key
+from audiojob_operator.records.objects import Key, Object
 from audiojob_types.contract import Device
+from audiojob_types.reasons import Reason
+from audiojob_types.resources.job import PhaseState
 from audiojob_types.tasks import Task
 from audiojob_types.workers.order import WorkOrder
 from audiojob_types.workers.pool import AudioWorkerPool
@@ -15,12 +17,16 @@ from audiojob_types.workers.pool import AudioWorkerPool
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A worker that can take a phase now: its pod is ready, built from the pool as it is, and has none."""
+    """A worker that can take a phase now: its pod is ready, built from the pool as it is, and has none.
+
+    Or one at work that can be told its next phase; ``order_bytes`` is how long what it is told is by now.
+    """
 
     job_name: str
     pod_name: str
     pod_uid: str
     node_name: str | None = None
+    order_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,9 @@ class PoolView:
     ``closed``: it takes no phase (maxWorkers is 0, or it is being deleted). ``seats``: free ones, the best first; those
     that the AudioJob itself has are among them.
     ``busy`` of ``most`` workers have a phase; ``ahead`` phases have waited for longer.
+    ``next_seats``: those at work on one phase of another AudioJob, which can be told their next one;
+    ``ahead_untold`` phases have waited for longer that no worker is told yet. ``alone``: pods that are told a phase of
+    the AudioJob ahead, and have no other any more.
     Each worker has ``gpus`` of ``gpu_resource``, none with device CPU.
     """
 
@@ -48,16 +57,23 @@ class PoolView:
     ahead: int
     gpus: int = 0
     gpu_resource: str = ""
+    next_seats: tuple[Seat, ...] = ()
+    ahead_untold: int = 0
+    alone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A phase is given to that worker. Its status says so first; then the worker is told."""
+    """A phase is given to that worker. Its status says so first; then the worker is told.
+
+    ``ahead``: it is at work on another one.
+    """
 
     pool: str
     phase: str
     attempt: int
     seat: Seat
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +163,11 @@ class PoolFacts:
         return self.pool.spec.gpus if self.gpu_resource else 0
 
     @property
+    def essence(self) -> object:
+        """What of a pool matters to others: its status is ours."""
+        return self.built_from, self.problem, self.closed, self.pool.spec
+
+    @property
     def closed(self) -> bool:
         """Whether it takes no phase."""
         return bool(self.problem) or not self.pool.spec.max_workers or self.pool.metadata.deletion_timestamp is not None
@@ -199,10 +220,26 @@ class Worker:
             self.finished or self.deleting or (self.pod is not None and (self.pod.ended or self.pod.terminating))
         )
 
+    @property
+    def stays(self) -> bool:
+        """Whether it does not end for want of work."""
+        order = self.pod.order if self.pod is not None else None
+        return order is not None and order.idle_seconds is None
+
+    @property
+    def seat(self) -> Seat:
+        """As it can take a phase. Only of a worker that has a pod."""
+        pod = self.pod
+        assert pod is not None, "only a pod that is up is a seat"
+        return Seat(self.job_name, pod.name, pod.uid, pod.node_name, len(pod.order_text.encode()))
+
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A phase that its AudioJob's status gives to a worker's pod. ``since`` is when that was first seen (monotonic)."""
+    """A phase that its AudioJob's status gives to a worker's pod. ``since`` is when that was first seen (monotonic).
+
+    ``ahead``: it is told as the next one; ``since`` is when the pod had no other any more.
+    """
 
     key: Key
     uid: str
@@ -210,3 +247,15 @@ class Bound:
     attempt: int
     begun: bool = False
     since: float = 0.0
+    ahead: bool = False
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """What tells it from others, as orders do."""
+        return self.uid, self.phase, self.attempt
+
+
+def is_told_ahead(record: Object) -> bool:
+    """Whether the record of a phase, as its status has it, says that a worker is told it ahead."""
+    waits = record.get("state", PhaseState.WAITING) == PhaseState.WAITING
+    return waits and record.get("reason") == Reason.TOLD_TO_WORKER and bool(record.get("podUID"))

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from audiojob_kube.objects import Object, key_of, resource_version_of
 from audiojob_operator.records.objects import Key
+from audiojob_operator.records.workers import is_told_ahead
 from audiojob_operator.state.listener import JobListener
 from audiojob_operator.state.projections import METADATA_DIGEST, trim_audiojob
 from audiojob_types.resources.job import FINISHED_STATES, AudioJob
@@ -141,6 +142,7 @@ def _essence(raw: Object) -> tuple[object, ...]:
     stored = raw.get("status") or {}
     status = {name: value for name, value in stored.items() if name not in _NOISE_IN_STATUS}
     status["results"] = _results(stored.get("progress"))
+    status["begun"] = _begun(stored)
     return (
         metadata["uid"],
         metadata.get("deletionTimestamp"),
@@ -154,3 +156,12 @@ def _results(progress: object) -> dict[str, object]:
     """How workers' phases have ended, which is no noise. Pods write progress, so anything may stand there."""
     reports = progress.items() if isinstance(progress, dict) else ()
     return {phase: each["result"] for phase, each in reports if isinstance(each, dict) and each.get("result")}
+
+
+def _begun(stored: Object) -> list[str]:
+    """Phases that were told ahead and that workers have begun by now, which their records do not say yet."""
+    reports = stored.get("progress")
+    told = [each["name"] for each in stored.get("phases") or () if is_told_ahead(each)]
+    if not told or not isinstance(reports, dict):
+        return []
+    return [phase for phase in told if isinstance(each := reports.get(phase), dict) and each.get("begun")]

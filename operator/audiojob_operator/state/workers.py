@@ -1,7 +1,8 @@
 """Which phases are with which workers, who waits for a pool, and who is about to take a worker.
 
 What phases have is read from the statuses of their AudioJobs alone. A seat is held by a reconcile from its decision
-until the status that binds it is known here, so that two never take the same one. For one event loop.
+until the status that binds it is known here, so that two never take the same one. A worker at work on one phase is a
+seat too, of the phase that it is told ahead. For one event loop.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import heapq
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -21,12 +23,11 @@ from audiojob_operator.records.workers import (
     PoolFacts,
     PoolNumbers,
     PoolView,
-    Seat,
     Worker,
     WorkerWait,
+    is_told_ahead,
 )
 from audiojob_types.resources.job import FINISHED_STATES, PhaseState
-from audiojob_types.workers.order import MAX_TOLD
 
 _FINISHED: Final = frozenset(str(state) for state in FINISHED_STATES)
 
@@ -50,6 +51,7 @@ class WorkerBook:
         self._pool_of: dict[str, Key] = {}  # by pod uid
         self._bound: defaultdict[str, dict[Key, tuple[Bound, ...]]] = defaultdict(dict)  # by pod uid and AudioJob
         self._pods_of: dict[Key, frozenset[str]] = {}  # that an AudioJob's phases are bound to
+        self._ahead_of: dict[Key, dict[str, str]] = {}  # an AudioJob's phases that are told ahead, and to which pods
         self._holders: dict[str, Key] = {}  # AudioJobs whose reconciles hold a seat, by pod uid
         self._waits: defaultdict[Key, dict[Key, dict[str, datetime]]] = defaultdict(dict)  # by pool, AudioJob, phase
         self._pools_of: dict[Key, frozenset[Key]] = {}  # that an AudioJob waits for
@@ -74,6 +76,9 @@ class WorkerBook:
                 found[pod_uid].append(bound)
         if found:
             self._pods_of[key] = frozenset(found)
+        self._ahead_of.pop(key, None)
+        if ahead := {each.phase: pod_uid for pod_uid, bound in found.items() for each in bound if each.ahead}:
+            self._ahead_of[key] = ahead
         for pod_uid in before | found.keys():
             self._bind(pod_uid, key, tuple(found.get(pod_uid, ())))
 
@@ -84,7 +89,7 @@ class WorkerBook:
             self._retired.pop(key, None)
         else:
             self._pools[key] = facts
-        if _essence(before) != _essence(facts):
+        if (before and before.essence) != (facts and facts.essence):
             for waiting in list(self._waits.get(key, ())):
                 self._wake_job(waiting)
             self._wake_pool(key)
@@ -147,16 +152,21 @@ class WorkerBook:
         """The AudioJobs whose phases do."""
         return self._waits.get(pool, {}).keys()
 
-    def ahead(self, pool: Key, key: Key) -> int:
-        """How many of them have waited for longer than the AudioJob's."""
+    def _line(self, pool: Key, key: Key) -> tuple[int, int]:
+        """How many have waited for longer than the AudioJob's: to take a free worker, and told to none ahead."""
         waits = self._waits.get(pool, {})
-        mine = min(waits[key].values()) if key in waits else None
-        return sum(
-            mine is None or (since, other) < (mine, key)
+        mine = (min(waits[key].values()), key) if key in waits else None
+        longer = {
+            (other, phase)
             for other, phases in waits.items()
             if other != key
-            for since in phases.values()
-        )
+            for phase, since in phases.items()
+            if mine is None or (since, other) < mine
+        }
+        told = [
+            pod for other, phases in self._ahead_of.items() for name, pod in phases.items() if (other, name) in longer
+        ]
+        return len(longer) - sum(map(self._is_alone, told)), len(longer) - len(told)
 
     # ---------------------------------------------------------------- seats
 
@@ -166,6 +176,7 @@ class WorkerBook:
         if (facts := self._pools.get(at)) is None:
             return None
         spec, live = facts.pool.spec, [each for each in self.workers(at) if each.live]
+        ahead, ahead_untold = self._line(at, key)
         return PoolView(
             name=pool,
             tasks=frozenset(spec.tasks),
@@ -175,19 +186,22 @@ class WorkerBook:
             kueue_local_queue=spec.kueue_local_queue,
             memory_bytes=quantity_bytes(spec.resources.memory),
             scratch_bytes=quantity_bytes(spec.resources.scratch),
-            seats=tuple(map(_seat, self._free(at, key))),
+            seats=tuple(each.seat for each in self._free(at, key)),
             busy=sum(each.pod is not None and self.taken(each.pod.uid) for each in live),
             workers=len(live),
             most=spec.max_workers,
-            ahead=self.ahead(at, key),
+            ahead=ahead,
             gpus=facts.gpus,
             gpu_resource=facts.gpu_resource,
+            next_seats=tuple(each.seat for each in self._next(at, key)),
+            ahead_untold=ahead_untold,
+            alone=frozenset(filter(self._is_alone, self._ahead_of.get(key, {}).values())),
         )
 
     def hold(self, key: Key, binding: Binding) -> bool:
         """A reconcile takes a seat. False: somebody was faster; decide again."""
-        uid = binding.seat.pod_uid
-        if not any(each.pod is not None and each.pod.uid == uid for each in self._free((key[0], binding.pool), key)):
+        uid, seats = binding.seat.pod_uid, self._next if binding.ahead else self._free
+        if not any(each.pod is not None and each.pod.uid == uid for each in seats((key[0], binding.pool), key)):
             return False
         self._holders[uid] = key
         return True
@@ -200,7 +214,7 @@ class WorkerBook:
         """The reconcile of an AudioJob has ended. Seats that it leaves are offered to those after it."""
         for uid in [uid for uid, holder in self._holders.items() if holder == key]:
             del self._holders[uid]
-            if uid in self._pool_of and uid not in self._bound:
+            if uid in self._pool_of and key not in self._bound.get(uid, {}):
                 self._wake_pool(self._pool_of[uid])
                 self._offer(self._pool_of[uid], after=key)
         for pool in self._pools_of.get(key, ()):
@@ -256,7 +270,11 @@ class WorkerBook:
 
     def taken(self, pod_uid: str) -> bool:
         """Whether a pod has a phase, or a reconcile is about to give it one."""
-        return pod_uid in self._bound or pod_uid in self._holders
+        return pod_uid in self._bound or self.held(pod_uid)
+
+    def held(self, pod_uid: str) -> bool:
+        """Whether a reconcile is about to give it one, or to tell it one ahead."""
+        return pod_uid in self._holders
 
     def hangs(self, pod_uid: str) -> bool:
         """Whether a pod did not begin what it was told, and has no phase any more."""
@@ -278,35 +296,29 @@ class WorkerBook:
 
     def _numbers(self, key: Key, facts: PoolFacts) -> PoolNumbers:
         status, waits = facts.pool.status, self._waits.get(key, {})
-        return PoolNumbers(
-            starting=status.starting,
-            idle=status.idle,
-            busy=status.busy,
-            desired=status.desired,
-            most=facts.pool.spec.max_workers,
-            waiting=self.waiting(key),
-            waits_since=min((since for phases in waits.values() for since in phases.values()), default=None),
-        )
+        since = min((since for phases in waits.values() for since in phases.values()), default=None)
+        most, waiting = facts.pool.spec.max_workers, self.waiting(key)
+        return PoolNumbers(status.starting, status.idle, status.busy, status.desired, most, waiting, since)
 
     def _bindings(self, key: Key, uid: str, status: Object) -> Iterator[tuple[str, Bound]]:
         reports = status.get("progress") or {}
         for record in status.get("phases") or ():
             pod_uid, name, attempt = record.get("podUID"), record["name"], record.get("attempt", 0)
-            if record.get("state") != PhaseState.RUNNING or not pod_uid:
+            ahead = is_told_ahead(record)
+            if not pod_uid or not (ahead or record.get("state") == PhaseState.RUNNING):
                 continue
             report = reports.get(name) or {}
             begun = report.get("attempt") == attempt and bool(report.get("begun"))
             earlier = self._bound.get(pod_uid, {}).get(key, ())
-            same = (each.since for each in earlier if (each.uid, each.phase, each.attempt) == (uid, name, attempt))
-            yield pod_uid, Bound(key, uid, name, attempt, begun, next(same, self._clock()))
+            same = (each.since for each in earlier if each.identity == (uid, name, attempt))
+            yield pod_uid, Bound(key, uid, name, attempt, begun, next(same, self._clock()), ahead)
 
     def _bind(self, pod_uid: str, key: Key, bound: tuple[Bound, ...]) -> None:
         before = self._bound.get(pod_uid, {}).get(key, ())
         if before == bound:
             return
-        left = {(each.uid, each.phase, each.attempt) for each in bound}
-        done = sum(each.begun and (each.uid, each.phase, each.attempt) not in left for each in before)
-        if done and (worker := self.worker(pod_uid)) is not None:
+        lost = [each for each in before if each.identity not in {one.identity for one in bound}]
+        if (done := sum(each.begun for each in lost)) and (worker := self.worker(pod_uid)) is not None:
             self._done[self._pool_of[pod_uid], worker.job_name] += done
         if bound:
             self._bound[pod_uid][key] = bound
@@ -318,59 +330,69 @@ class WorkerBook:
             if not self._bound[pod_uid]:
                 del self._bound[pod_uid]
                 self._outlived.pop(pod_uid, None)
-                if pod_uid in self._pool_of:
-                    self._free_since[pod_uid] = self._clock()
+        begins = any(each.begun for each in bound if each not in before)
+        if lost and self._is_alone(pod_uid):  # it is to begin the one that is left from now on, and not before
+            (left,) = self.bound(pod_uid)
+            self._bound[pod_uid][left.key] = (replace(left, since=self._clock()),)
         if (pool := self._pool_of.get(pod_uid)) is not None:
+            if lost:
+                self._free_since[pod_uid] = self._clock()
             self._wake_pool(pool)
-            if not bound:
+            if lost or begins:
                 self._offer(pool)
+
+    def _is_alone(self, pod_uid: str) -> bool:
+        """Whether a pod that was told a phase ahead has no other any more: it begins in a moment."""
+        bound = self.bound(pod_uid)
+        return len(bound) == 1 and bound[0].ahead
 
     def _free(self, pool: Key, key: Key | None) -> list[Worker]:
         """Workers that can take a phase, those that stay longest first: others may then end for want of work."""
-        facts = self._pools.get(pool)
-        if facts is None or facts.closed:
-            return []
-        retired = self._retired.get(pool, frozenset())
-        return sorted(
-            (each for each in self._workers.get(pool, {}).values() if self._is_free(each, facts, key, retired)),
-            key=lambda each: (_idle_seconds(each) is not None, each.number),
-        )
-
-    def _is_free(self, worker: Worker, facts: PoolFacts, key: Key | None, retired: frozenset[str]) -> bool:
-        pod = worker.pod
-        if pod is None or not worker.live or not pod.up or worker.built_from != facts.built_from:
-            return False
-        order = pod.order
-        if order is None or order.drain or len(order.told) >= MAX_TOLD:
-            return False
-        if pod.uid in retired or pod.uid in self._hung:
-            return False
         # One that the AudioJob itself has is free for what comes after the phase that it ends there.
-        return self._bound.get(pod.uid, {}).keys() <= {key} and self._holders.get(pod.uid, key) == key
+        free = (each for uid, each in self._suited(pool, key) if self._bound.get(uid, {}).keys() <= {key})
+        return sorted(free, key=lambda each: (not each.stays, each.number))
+
+    def _next(self, pool: Key, key: Key | None) -> list[Worker]:
+        """Workers that can be told a phase ahead, those first that have theirs for longest."""
+        found = []
+        for uid, each in self._suited(pool, key):
+            bound, left = self.bound(uid), self._pools[pool].pool.spec.max_phases - self._done[pool, each.job_name]
+            if left > 1 and len(bound) == 1 and bound[0].begun and not bound[0].ahead and bound[0].key != key:
+                found.append((bound[0].since, each.number, each))
+        return [each for _, _, each in sorted(found, key=lambda one: one[:2])]
+
+    def _suited(self, pool: Key, key: Key | None) -> Iterator[tuple[str, Worker]]:
+        """Workers that take phases, with their pods' uids, and that no other reconcile holds."""
+        facts, barred = self._pools.get(pool), self._retired.get(pool, frozenset()) | self._hung
+        for each in self._workers.get(pool, {}).values() if facts is not None and not facts.closed else ():
+            pod = each.pod
+            if pod is None or not each.live or not pod.up or facts is None or each.built_from != facts.built_from:
+                continue
+            takes = pod.order is not None and not pod.order.drain and pod.uid not in barred
+            if takes and self._holders.get(pod.uid, key) == key:
+                yield pod.uid, each
 
     def _offer(self, pool: Key, after: Key | None = None) -> None:
-        """Wake as many of those that wait as there are seats; ``after`` one who had the choice, those behind it."""
-        waits = self._waits.get(pool)
-        if not waits or not (seats := len(self._free(pool, None))):
+        """Wake as many of those that wait as there are seats; ``after`` one who had the choice, those behind it.
+
+        For seats of next phases only those that no worker is told yet. Behind one who passes such a seat by nobody is
+        woken: none may overtake it.
+        """
+        if not (waits := self._waits.get(pool)):
+            return
+        seats, following = len(self._free(pool, None)), 0 if after is not None else len(self._next(pool, None))
+        if not (seats or following):
             return
         turns: Iterator[Turn] = ((min(phases.values()), key) for key, phases in waits.items())
         if after is not None:
             last = (min(waits[after].values()), after) if after in waits else None
             turns = (turn for turn in turns if last is None or turn > last)
-        for _, key in heapq.nsmallest(seats, turns):
+        woken = heapq.nsmallest(seats, turns)
+        untold = ((self._untold(key, phases), key) for key, phases in waits.items())
+        woken += heapq.nsmallest(following, ((min(since), key) for since, key in untold if since))
+        for key in dict.fromkeys(key for _, key in woken):
             self._wake_job(key)
 
-
-def _essence(facts: PoolFacts | None) -> object:
-    """What of a pool matters to others: its status is ours."""
-    return facts and (facts.built_from, facts.problem, facts.closed, facts.pool.spec)
-
-
-def _idle_seconds(worker: Worker) -> int | None:
-    order = worker.pod.order if worker.pod is not None else None
-    return order.idle_seconds if order is not None else 0
-
-
-def _seat(worker: Worker) -> Seat:
-    assert worker.pod is not None, "only a pod that is up is a seat"
-    return Seat(worker.job_name, worker.pod.name, worker.pod.uid, worker.pod.node_name)
+    def _untold(self, key: Key, phases: Mapping[str, datetime]) -> list[datetime]:
+        told = self._ahead_of.get(key, {})
+        return [since for phase, since in phases.items() if phase not in told]

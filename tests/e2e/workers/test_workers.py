@@ -90,7 +90,7 @@ def test_jobs_in_turn_have_one_pod_and_a_cancel_costs_its_phase_alone(product: P
     stopped = submit(product, LONG)
     assert taken_up(product, stopped).status.phases[0].pod_uid in pods
     after = submit(product, 200)  # there is one worker: it has to wait
-    product.until(after, lambda job: "waits for a worker" in (job.status.message or ""), "being told why it waits")
+    product.until(after, lambda job: " worker " in (job.status.message or ""), "being told why it waits")
     product.patch(stopped, {"cancel": True})
     assert done_by(product, product.finished(after)) in pods
     assert product.finished(stopped).status.state is State.CANCELLED

@@ -17,6 +17,7 @@ from typing import Any
 from tests.integration.operator.conftest import Object, Space
 
 from audiojob_dev.rest import RestError
+from audiojob_operator.records.workers import is_told_ahead
 from audiojob_types.constants import GPU_RESOURCE, LABEL_POOL
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import FINISHED_STATES
@@ -130,7 +131,7 @@ def crowded(jobs: Iterable[Object]) -> list[str]:
         for phase in status.get("phases", ()):
             report = status.get("progress", {}).get(phase["name"], {})
             begun = report.get("attempt") == phase.get("attempt") and report.get("begun") and not report.get("result")
-            if phase["state"] == "Running" and "podUID" in phase and begun:
+            if (phase["state"] == "Running" or is_told_ahead(phase)) and "podUID" in phase and begun:
                 at_work[phase["podUID"]].append(f"{job['metadata']['name']}/{phase['name']}")
     return [f"I9: one worker has {', '.join(names)} at work" for names in at_work.values() if len(names) > 1]
 

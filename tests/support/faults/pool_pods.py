@@ -21,6 +21,7 @@ from tests.support.manypods import Object, delete_pod, phase_of, pods_path, set_
 
 from audiojob_dev.rest import JSON_PATCH, MERGE_PATCH, Rest, RestError
 from audiojob_operator.building.telling import order_patch, read_order
+from audiojob_operator.records.workers import is_told_ahead
 from audiojob_types.constants import ANNOTATION_INPUTS, ANNOTATION_WORK, API_VERSION, LABEL_POOL
 from audiojob_types.contract import ExitCode, Outcome, PhaseInput, PhaseResult
 from audiojob_types.workers.order import ReportedEnd, UnreportedEnd, WorkerEnd, WorkOrder
@@ -223,20 +224,10 @@ class PoolPods(EarlyPods):
             worker.settled.add(identity(phase))
 
     def _patch(self, worker: Worker, phase: PhaseInput, entry: Object) -> bool:
-        """Report on the phase while its status binds it to this pod; no other write comes between."""
-        path = f"/apis/{API_VERSION}/namespaces/{phase.namespace}/audiojobs/{phase.job}"
         try:
-            job = self._rest.request("GET", path)
-            if not is_bound(job, phase, worker.pod["metadata"]["uid"]):
-                return False
-            body = {
-                "metadata": {"resourceVersion": job["metadata"]["resourceVersion"]},
-                "status": {"progress": {phase.phase: {"attempt": phase.attempt, **entry}}},
-            }
-            self._rest.request("PATCH", f"{path}/status", body, content_type=MERGE_PATCH)
+            return report_as_worker(self._rest, phase, worker.pod["metadata"]["uid"], entry)
         except (OSError, HTTPException, RestError):
             return False
-        return True
 
     def _reason_to_end(self, worker: Worker, now: float) -> str:
         order = worker.order
@@ -341,12 +332,29 @@ def identity(phase: PhaseInput) -> Identity:
     return phase.uid, phase.phase, phase.attempt
 
 
-def is_bound(job: Object, phase: PhaseInput, pod_uid: str) -> bool:
-    """Whether the AudioJob's status gives that attempt to the pod."""
-    records = job.get("status", {}).get("phases", ())
-    found: Object = next((each for each in records if each["name"] == phase.phase), {})
-    same = (found.get("state"), found.get("attempt"), found.get("podUID")) == ("Running", phase.attempt, pod_uid)
-    return bool(job["metadata"]["uid"] == phase.uid and same)
+def report_as_worker(rest: Rest, phase: PhaseInput, pod_uid: str, entry: Object) -> bool:
+    """Report on the phase while its status lets this pod; no other write comes between. Whether it does."""
+    path = f"/apis/{API_VERSION}/namespaces/{phase.namespace}/audiojobs/{phase.job}"
+    job = rest.request("GET", path)
+    if not may_report(job, phase, pod_uid, entry):
+        return False
+    body = {
+        "metadata": {"resourceVersion": job["metadata"]["resourceVersion"]},
+        "status": {"progress": {phase.phase: {"attempt": phase.attempt, **entry}}},
+    }
+    rest.request("PATCH", f"{path}/status", body, content_type=MERGE_PATCH)
+    return True
+
+
+def may_report(job: Object, phase: PhaseInput, pod_uid: str, entry: Object) -> bool:
+    """Whether the AudioJob's status gives that attempt to the pod, or tells it ahead and this says that it begins."""
+    status = job.get("status", {})
+    found: Object = next((each for each in status.get("phases", ()) if each["name"] == phase.phase), {})
+    if job["metadata"]["uid"] != phase.uid or (found.get("attempt"), found.get("podUID")) != (phase.attempt, pod_uid):
+        return False
+    before = status.get("progress", {}).get(phase.phase, {})
+    begins = entry.get("begun") or (before.get("begun") and before.get("attempt") == phase.attempt)
+    return found.get("state") == "Running" or (is_told_ahead(found) and bool(begins))
 
 
 def both(phase: str, serve: Object, work: Object) -> Object:

@@ -36,7 +36,7 @@ def ready_phases(pipeline: AudioPipelineSpec, phases: Mapping[str, PhaseStatus])
 
 def can_go_on(pipeline: AudioPipelineSpec, facts: Facts, now: datetime) -> bool:
     """Whether a slot would be of use: something runs, or nothing that only people or other jobs can end blocks it."""
-    if any(record.state is PhaseState.RUNNING for record in facts.phases.values()):
+    if any(record.state is PhaseState.RUNNING or record.told_ahead for record in facts.phases.values()):
         return True
     blockers = (blocker(phase, facts, now) for phase in ready_phases(pipeline, facts.phases))
     return any(found is None or found.needs_slot for found in blockers)
@@ -59,6 +59,8 @@ def gpu_requests(
         record = facts.phases.get(phase.name)
         if wish == "CPU" or (wish == "Auto" and record and record.device is Device.CPU):
             continue
+        if record is not None and record.told_ahead:
+            continue  # it has them
         found = blocker(phase, facts, now)
         if found is not None and not found.needs_slot:
             continue

@@ -33,6 +33,11 @@ def seconds_to_next(bound: Sequence[Bound], clock: float) -> float | None:
     return next((seconds - waited for seconds in TOLD_AGAIN_SECONDS if seconds > waited), None)
 
 
+def due(bound: Sequence[Bound]) -> list[Bound]:
+    """What of it is to be begun now, and was not: what a pod is told ahead only once it has no other any more."""
+    return [each for each in bound if not each.begun and (not each.ahead or len(bound) == 1)]
+
+
 def _waited(bound: Sequence[Bound], clock: float) -> float | None:
     """How long what a pod has was not begun; None if all of it has."""
-    return max((clock - each.since for each in bound if not each.begun), default=None)
+    return max((clock - each.since for each in due(bound)), default=None)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from audiojob_operator.building.pools.worker import order_text, work_terms, worker_labels
-from audiojob_operator.deciding.pools.again import seconds_to_next, told_again
+from audiojob_operator.deciding.pools.again import due, seconds_to_next, told_again
 from audiojob_operator.records.changes import clip
 from audiojob_operator.records.objects import Object
 from audiojob_operator.records.workers import Bound, PoolFacts, Worker, WorkerPod
@@ -32,12 +32,11 @@ _LOOK_SECONDS: Final = 15.0  # while something is in the way that nobody tells
 class PoolObserved:
     """What a decision depends on. Phases are given by pod uid.
 
-    ``held``: pods that a reconcile is about to give a phase. ``hung``: they did not begin one, which begins anew
-    elsewhere. ``free_since``: when the last phase of a pod was taken
-    from it. ``room``: how many more workers the GPUs allow, None without a limit. ``wanted``: somebody waits for what
-    idle workers hold, and has for a while. ``outranked``: so many workers must end for AudioJobs that go before those
-    which wait for the pool. ``rests_until``: workers have failed, and none is made before. Moments are
-    those of ``clock``.
+    ``held``: pods that a reconcile is about to give a phase, or to tell one ahead. ``hung``: they did not begin one,
+    which begins anew elsewhere. ``free_since``: when a phase was last taken from a pod. ``room``: how many more workers
+    the GPUs allow, None without a limit. ``wanted``: somebody waits for what idle workers hold, and has for a while.
+    ``outranked``: so many workers must end for AudioJobs that go before those which wait for the pool.
+    ``rests_until``: workers have failed, and none is made before. Moments are those of ``clock``.
     """
 
     facts: PoolFacts
@@ -219,7 +218,10 @@ def hangs(seen: PoolObserved, worker: Worker) -> bool:
         return False
     uid = worker.pod.uid
     seconds = BEGIN_SECONDS if uid in seen.free_since else FIRST_SECONDS
-    late = (not each.begun and seen.clock - each.since > seconds for each in seen.bound.get(uid, ()))
+    # What it was told ahead it fetches first: a large file may be on its way.
+    late = (
+        seen.clock - each.since > (FIRST_SECONDS if each.ahead else seconds) for each in due(seen.bound.get(uid, ()))
+    )
     return uid in seen.hung or any(late)
 
 
@@ -248,18 +250,18 @@ def _rewrites(
 def _may_rewrite(seen: PoolObserved, pod: WorkerPod) -> bool:
     """Whether nobody else is about to write the order: a reconcile that has taken the seat tells its phase."""
     bound = seen.bound.get(pod.uid, ())
-    if bound:
-        return all(pod.tells(each.uid, each.phase, each.attempt) for each in bound)
-    told = pod.order is not None and pod.order.told
+    if pod.uid in seen.held or not all(pod.tells(*each.identity) for each in bound):
+        return False
+    told = pod.order.told if pod.order is not None else ()
     settled = seen.clock - seen.free_since.get(pod.uid, 0.0) >= SETTLED_SECONDS
-    return pod.uid not in seen.held and (settled or not told)
+    return settled or len(told) <= len(bound)
 
 
 def _order_after(seen: PoolObserved, pod: WorkerPod, terms: WorkTerms) -> str:
     """The order as it should be: as it stands there, if that says so."""
     if pod.order is None:
         return order_text(terms)
-    bound = {(each.uid, each.phase, each.attempt) for each in seen.bound.get(pod.uid, ())}
+    bound = {each.identity for each in seen.bound.get(pod.uid, ())}
     kept = [(each.uid, each.phase, each.attempt) in bound for each in pod.order.told]
     now = WorkTerms.model_validate({name: getattr(pod.order, name) for name in WorkTerms.model_fields})
     if now == terms and all(kept):
@@ -355,7 +357,7 @@ def _requeue(seen: PoolObserved, live: Sequence[Worker], desired: int, *, later:
     moments = [SETTLED_SECONDS] if later else []
     if seen.clock < seen.rests_until:
         moments.append(seen.rests_until - seen.clock)
-    if any(not each.begun for bound in seen.bound.values() for each in bound):
+    if any(map(due, seen.bound.values())):
         moments.append(BEGIN_SECONDS)
     again = (seconds_to_next(bound, seen.clock) for bound in seen.bound.values())
     moments += [each for each in again if each is not None]

@@ -70,6 +70,7 @@ def observe_bound(job: AudioJob, record: PhaseStatus, pod: Object | None) -> Pha
         worker=True,
         told=told,
         taken_up=attempt.taken_up,
+        finished=pod is None or _has_ended(pod),
     )
 
 
@@ -124,9 +125,9 @@ def _seen(attempt: _Attempt, pod: Object | None, *, told: bool, readable: bool) 
 
 
 def _end_of(attempt: _Attempt, pod: Object) -> Outcome | None:
-    """How the worker itself ended; None while it works. It ends when its container ``serve`` does."""
+    """How the worker itself ended; None while it works."""
     serve, work = _terminated(pod, CONTAINER_SERVE), _terminated(pod, CONTAINER_WORK)
-    if serve is None and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+    if not _has_ended(pod):
         return None
     finished = parse_time((serve or {}).get("finishedAt"))
     if (left := _left(attempt, serve or {})) is not None:
@@ -140,6 +141,12 @@ def _end_of(attempt: _Attempt, pod: Object) -> Outcome | None:
         if serve is not None and serve.get("exitCode") == ExitCode.TEMPORARY and work is not None:
             return _end_of_work(work, _words_of(serve), finished)
     return disrupted(Reason.CHILD_LOST, f"The worker ended: {_words_of(serve or {})}", finished)
+
+
+def _has_ended(pod: Object) -> bool:
+    """It ends when its container ``serve`` does."""
+    final = pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return final or _terminated(pod, CONTAINER_SERVE) is not None
 
 
 def _end_of_work(work: Object, words: str, finished: datetime | None) -> Failed:

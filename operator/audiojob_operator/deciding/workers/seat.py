@@ -10,14 +10,16 @@ from audiojob_operator.building.inputs import input_durations
 from audiojob_operator.building.phase_input import phase_file
 from audiojob_operator.building.precedence import effective_device
 from audiojob_operator.building.request import AttemptRequest
-from audiojob_operator.deciding.attempts.attempt import Start, next_attempt, started
+from audiojob_operator.deciding.attempts.attempt import next_attempt, started
 from audiojob_operator.deciding.attempts.device import DeviceRequest, GpuSupply, Use, choose_device
 from audiojob_operator.deciding.attempts.memory import next_request
 from audiojob_operator.deciding.draft import Draft
 from audiojob_operator.deciding.overlap.requests import Begun, attempt_request
 from audiojob_operator.deciding.policies.blocker import Blocker
 from audiojob_operator.deciding.policies.deadline import active_deadline
+from audiojob_operator.deciding.policies.ready import ready_phases
 from audiojob_operator.deciding.reused_phases import handed
+from audiojob_operator.deciding.workers.ahead import start_of, taken_back, tell_ahead, with_workers
 from audiojob_operator.deciding.workers.suited import unsuited
 from audiojob_operator.records.changes import updated
 from audiojob_operator.records.observation import Failed, PhaseObservation, Running
@@ -38,6 +40,7 @@ from audiojob_types.resources.pipeline import Phase
 from audiojob_types.workers.order import MAX_ORDER_BYTES
 
 _TERMS_BYTES: Final = 8 * 1024  # of an order, besides what it tells
+_WRITTEN_SOON: Final = timedelta(seconds=0.1)
 
 
 def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | OwnJob | None:
@@ -51,26 +54,67 @@ def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | 
     if (why := why_no_worker(pool)) is not None:
         return OwnJob(phase.name, use.name, why)
     assert pool is not None, "else there is a reason"
+    record = draft.phases[phase.name]
+    until = (record.worker_wait_start_time or draft.now) + timedelta(seconds=use.fallback_seconds)
     found = _request(draft, phase, pool, supply)
     if isinstance(found, WhyOwnJob):
-        return OwnJob(phase.name, use.name, found)
-    record = draft.phases[phase.name]
+        given_up = found is WhyOwnJob.NO_OTHER_WORKER and record.start_time is None and draft.now >= until
+        return OwnJob(phase.name, use.name, WhyOwnJob.WAIT_EXPIRED if given_up else found)
     room = draft.observed.queue_max_gpus is None or supply.granted >= pool.gpus
     if room and (seat := _free_seat(draft, record, pool)) is not None:
         return _bind(draft, phase, found, seat)
     if not room and not _job_needs_less(draft, phase, pool):
         _wait_for_queue(draft, phase, pool, None)
         return record
-    since = record.worker_wait_start_time or draft.now
-    until = since + timedelta(seconds=use.fallback_seconds)
     if draft.now >= until:
         return OwnJob(phase.name, use.name, WhyOwnJob.WAIT_EXPIRED)
-    if room:
+    since = record.worker_wait_start_time or draft.now
+    if not room:
+        _wait_for_queue(draft, phase, pool, until)
+    elif (told := tell_ahead(draft, phase, found, pool)) is not None:
+        return _wait_told(draft, phase, told, pool, until)
+    else:
         draft.worker_waits.append(WorkerWait(phase.name, pool.name, since))
         draft.block(Blocker(phase.name, Reason.WAITING_FOR_WORKER, _message(phase, pool), until))
-    else:
-        _wait_for_queue(draft, phase, pool, until)
     return updated(record, {"worker_wait_start_time": since})
+
+
+def look_after_told(draft: Draft, supply: GpuSupply) -> frozenset[str]:
+    """Phases that are told ahead and have not begun: each stays so, is taken back, or goes to a worker that is free.
+
+    Returns their names. Raises as :func:`with_worker` does.
+    """
+    ready = {phase.name for phase in ready_phases(draft.pipeline, draft.phases)}
+    told = [phase for phase in draft.pipeline.phases if draft.phases[phase.name].told_ahead]
+    for phase in told:
+        draft.phases[phase.name] = _told_now(draft, phase, supply, ready=phase.name in ready)
+    return frozenset(phase.name for phase in told)
+
+
+def _told_now(draft: Draft, phase: Phase, supply: GpuSupply, *, ready: bool) -> PhaseStatus:
+    record, use = draft.phases[phase.name], phase.worker_pool
+    assert use is not None, "only a worker is told a phase"
+    pool = draft.observed.pools.get(use.name)
+    child = draft.child(phase.name, record.attempt)
+    until = (record.worker_wait_start_time or draft.now) + timedelta(seconds=use.fallback_seconds)
+    stays = ready and child is not None and _is_live(child) and draft.now < until
+    if not stays or pool is None or why_no_worker(pool) is not None:
+        message = f"Phase {phase.name} is taken back from worker {record.job_name}, which was told it ahead."
+        draft.block(Blocker(phase.name, Reason.WAITING_FOR_WORKER, message, draft.now + _WRITTEN_SOON))
+        return taken_back(record, child)
+    # One that its worker is about to begin stays with it.
+    seat = _free_seat(draft, record, pool) if record.pod_uid not in pool.alone else None
+    if seat is not None and isinstance(found := _request(draft, phase, pool, supply), AttemptRequest):
+        return _bind(draft, phase, found, seat)
+    return _wait_told(draft, phase, record, pool, until)
+
+
+def _wait_told(draft: Draft, phase: Phase, told: PhaseStatus, pool: PoolView, until: datetime) -> PhaseStatus:
+    """It goes on waiting: others may be made for it, or become free."""
+    draft.worker_waits.append(WorkerWait(phase.name, pool.name, told.worker_wait_start_time or draft.now))
+    message = f"Phase {phase.name} begins with worker {told.job_name} once the phase before it there has ended."
+    draft.block(Blocker(phase.name, Reason.TOLD_TO_WORKER, message, until))
+    return told
 
 
 def _request(draft: Draft, phase: Phase, pool: PoolView, supply: GpuSupply) -> AttemptRequest | WhyOwnJob:
@@ -126,8 +170,7 @@ def _free_seat(draft: Draft, record: PhaseStatus, pool: PoolView) -> Seat | None
     The worker whose phase of this job has just ended goes on with it before them: jobs that have begun end sooner, and
     the end of that phase and the beginning of this one are one write.
     """
-    at_work = {each.pod_uid for each in draft.phases.values() if each.state is PhaseState.RUNNING}
-    taken = {each.seat.pod_uid for each in draft.bindings} | at_work | {record.pod_uid}
+    taken = {each.seat.pod_uid for each in draft.bindings} | with_workers(draft) | {record.pod_uid}
     free = [seat for seat in pool.seats if seat.pod_uid not in taken]
     had = {each.pod_uid for each in draft.observed.job.status.phases if each.state is PhaseState.RUNNING}
     kept = next((seat for seat in free if seat.pod_uid in had), None)
@@ -139,22 +182,11 @@ def _bind(draft: Draft, phase: Phase, request: AttemptRequest, seat: Seat) -> Ph
     draft.start_time = draft.start_time or draft.now
     deadline = active_deadline(draft.observed.job, draft.pipeline, draft.start_time)
     draft.wake(deadline)
-    begun = Start(
-        attempt=request.attempt,
-        job_name=seat.job_name,
-        device=request.device,
-        device_reason=request.device_reason,
-        memory_bytes=request.memory_bytes,
-        reuse_key=request.reuse_key,
-        expires=request.expires,
-        review_inputs=request.review_inputs,
-        pod_uid=seat.pod_uid,
-    )
     remaining = max(1, int((deadline - draft.now).total_seconds())) if deadline else None
     assert phase.worker_pool is not None, "a seat is a pool's"
     draft.bindings.append(Binding(phase.worker_pool.name, phase.name, request.attempt, seat))
     _tell(draft, seat.pod_name, seat.pod_uid, replace(request, remaining_seconds=remaining))
-    after = started(draft.phases[phase.name], begun, draft.now)
+    after = started(draft.phases[phase.name], start_of(request, seat), draft.now)
     for moment in _limits(after, phase):
         draft.wake(moment)
     return after
@@ -173,7 +205,7 @@ def tell_bound(draft: Draft) -> None:
     for phase in draft.pipeline.phases:
         record = draft.phases[phase.name]
         child = draft.child(phase.name, record.attempt)
-        if record.state is PhaseState.RUNNING and child is not None and child.worker and _is_untold(child):
+        if record.with_worker and child is not None and child.worker and _is_untold(child):
             assert child.pod is not None, "without its pod the attempt is lost"
             request = attempt_request(
                 draft,
@@ -184,9 +216,12 @@ def tell_bound(draft: Draft) -> None:
 
 
 def _is_untold(child: PhaseObservation) -> bool:
-    assert child.pod is not None, "it is gone otherwise"
-    live = isinstance(child.outcome, Running) and child.pod.terminating_until is None
-    return live and not child.told and not child.taken_up
+    return _is_live(child) and not child.told and not child.taken_up
+
+
+def _is_live(child: PhaseObservation) -> bool:
+    pod = child.pod
+    return isinstance(child.outcome, Running) and pod is not None and pod.terminating_until is None
 
 
 def _tell(draft: Draft, pod: str, pod_uid: str, request: AttemptRequest) -> None:

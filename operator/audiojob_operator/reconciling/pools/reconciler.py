@@ -197,7 +197,7 @@ class PoolReconciler:
             now=now,
             clock=self._clock(),
             bound=bound,
-            held=frozenset(uid for uid in pods if uid not in bound and book.taken(uid)),
+            held=frozenset(filter(book.held, pods)),
             hung=frozenset(uid for uid in pods if book.hangs(uid)),
             free_since={uid: since for uid in pods if (since := book.free_since(uid)) is not None},
             waiting=book.waiting(key),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.integration.operator.conftest import Object, Space
+from tests.support.faults.pool_pods import report_as_worker
 from tests.support.podrunner import running, succeed
 
 from audiojob_dev.rest import JSON_PATCH, MERGE_PATCH, RestError
@@ -26,28 +27,36 @@ IMAGES["runner_music"] = "audiojob/runner-music:test"
 Ends = Callable[[PhaseInput], bool]
 
 
-def make_pool(space: Space) -> AudioWorkerPool:
-    """A pool of one worker for Simulate."""
-    spec = {"tasks": ["Simulate"], "minWorkers": 1, "maxWorkers": 1}
+def make_pool(space: Space, most: int = 1) -> AudioWorkerPool:
+    """A pool for Simulate, of which this test makes the workers."""
+    spec = {"tasks": ["Simulate"], "minWorkers": 1, "maxWorkers": most}
     body = {"apiVersion": API_VERSION, "kind": "AudioWorkerPool", "metadata": {"name": POOL}, "spec": spec}
     path = f"/apis/{API_VERSION}/namespaces/{space.namespace}/audioworkerpools"
     return AudioWorkerPool.read(space.rest.request("POST", path, body))
 
 
 class PlayedWorker:
-    """The worker, and the kubelet of its namespace. ``reports``: whether a phase that it has begun ends."""
+    """The worker, and the kubelet of its namespace. ``reports``: whether a phase that it has begun ends.
 
-    def __init__(self, space: Space, reports: Ends = lambda _phase: True) -> None:
+    Where the pool may have ``most`` workers, those that the operator makes are played too, once ``more`` is set.
+    """
+
+    def __init__(self, space: Space, reports: Ends = lambda _phase: True, most: int = 1) -> None:
         self._space = space
         self._reports = reports
         self._path = f"/api/v1/namespaces/{space.namespace}/pods"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._placed: set[str] = set()
-        self._done: set[tuple[str, int]] = set()
+        self._begun: set[tuple[str, str, int]] = set()
+        self._done: set[tuple[str, str, int]] = set()
         self.begun: list[tuple[str, int]] = []
+        self.jobs: list[str] = []  # of what it has begun
+        self.told_ahead: set[str] = set()  # jobs whose phase it was told while it had another one
+        self.more = threading.Event()
         self.own: list[tuple[str, int]] = []  # phases with pods of their own
-        pool = make_pool(space)
+        self.own_jobs: list[tuple[str, int]] = []
+        pool = make_pool(space, most)
         settings = OperatorSettings(job_namespaces=(space.namespace,), images=IMAGES)  # type: ignore[arg-type]
         decisions = settings.for_decisions()
         order = order_text(work_terms(pool, stays=True, drain=False))
@@ -66,7 +75,7 @@ class PlayedWorker:
     def pod(self) -> Object:
         """The worker's pod."""
         pods = self._space.rest.request("GET", self._path)["items"]
-        found: Object = next(each for each in pods if ANNOTATION_WORK in (each["metadata"].get("annotations") or {}))
+        found: Object = next(each for each in pods if each["metadata"]["name"].startswith(f"{self.job_name}-"))
         return found
 
     def end(self, code: int, **work: Any) -> None:
@@ -86,6 +95,8 @@ class PlayedWorker:
     def _play(self, pod: Object) -> None:
         name, annotations = pod["metadata"]["name"], pod["metadata"].get("annotations") or {}
         is_worker = ANNOTATION_WORK in annotations
+        if is_worker and not (name.startswith(self.job_name) or self.more.is_set()):
+            return
         if name not in self._placed:
             self._placed.add(name)
             binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}}
@@ -98,24 +109,28 @@ class PlayedWorker:
         elif ANNOTATION_PHASE in annotations and pod["status"]["phase"] == "Running":
             phase = PhaseInput.model_validate_json(annotations[ANNOTATION_PHASE])
             self.own.append((phase.phase, phase.attempt))
+            self.own_jobs.append((phase.job, phase.attempt))
             self._say(name, succeed(phase, pod))
 
     def _work(self, pod: Object, order: WorkOrder) -> None:
-        for phase in order.told:
-            identity = (phase.phase, phase.attempt)
-            if identity not in self.begun:
-                self._report(phase, {"begun": True})
-                self.begun.append(identity)
-            elif identity not in self._done and self._reports(phase):
+        phase = next((each for each in order.told if (each.job, each.phase, each.attempt) not in self._done), None)
+        if phase is None:
+            return
+        self.told_ahead |= {each.job for each in order.told if each is not phase}
+        identity = (phase.job, phase.phase, phase.attempt)
+        if identity not in self._begun:
+            if self._report(pod, phase, {"begun": True}):
+                self._begun.add(identity)
+                self.begun.append(identity[1:])
+                self.jobs.append(phase.job)
+        elif self._reports(phase):
+            message = succeed(phase, pod)["containerStatuses"][0]["state"]["terminated"]["message"]
+            end = ReportedEnd(attempt=phase.attempt, exit_code=0, result=PhaseResult.read(message))
+            if self._report(pod, phase, {"result": end.to_text()}):
                 self._done.add(identity)
-                message = succeed(phase, pod)["containerStatuses"][0]["state"]["terminated"]["message"]
-                end = ReportedEnd(attempt=phase.attempt, exit_code=0, result=PhaseResult.read(message))
-                self._report(phase, {"result": end.to_text()})
 
-    def _report(self, phase: PhaseInput, entry: Object) -> None:
-        progress = {phase.phase: {"attempt": phase.attempt, "percent": 0, **entry}}
-        path = f"{self._space.jobs_path}/{phase.job}/status"
-        self._space.rest.request("PATCH", path, {"status": {"progress": progress}}, content_type=MERGE_PATCH)
+    def _report(self, pod: Object, phase: PhaseInput, entry: Object) -> bool:
+        return report_as_worker(self._space.rest, phase, pod["metadata"]["uid"], {"percent": 0, **entry})
 
     def _say(self, name: str, status: Object) -> None:
         self._space.rest.request("PATCH", f"{self._path}/{name}/status", {"status": status}, content_type=MERGE_PATCH)

@@ -134,6 +134,18 @@ def test_only_what_a_decision_depends_on_wakes(woken: Woken, change: Any, wakes:
     assert stored_version(woken) == 6
 
 
+def test_that_a_worker_has_begun_what_it_was_told_ahead_wakes(woken: Woken) -> None:
+    told = version(5)
+    record = {"name": "cut", "state": "Waiting", "reason": "ToldToWorker", "podUID": "pod", "attempt": 1}
+    told["status"]["phases"] = [record]
+    woken.store.put(deepcopy(told))
+    woken.clear()
+    told["metadata"]["resourceVersion"] = "6"
+    change_begun(told)
+    woken.store.put(told)
+    assert woken == [KEY]
+
+
 def test_the_answer_to_our_own_write_wakes_nobody_and_its_echo_neither(woken: Woken) -> None:
     woken.store.put(version(5))
     woken.clear()

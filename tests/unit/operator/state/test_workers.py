@@ -30,8 +30,11 @@ def idle_worker(number: int = 0, *, built_from: str = "now", **order: Any) -> Wo
     return Worker(f"warm-{number}", f"job-{number}", number, built_from, NOW, pod=pod)
 
 
-def audio_job(key: tuple[str, str], pod: str | None, *, begun: bool = False, **status: Any) -> dict[str, Any]:
+def audio_job(
+    key: tuple[str, str], pod: str | None, *, begun: bool = False, ahead: bool = False, **status: Any
+) -> dict[str, Any]:
     record = {"name": "cut", "state": "Running", "attempt": 2} | ({"podUID": pod} if pod else {})
+    record |= {"state": "Waiting", "reason": "ToldToWorker"} if ahead else {}
     progress = {"progress": {"cut": {"attempt": 2, "percent": 0, "begun": True}}} if begun else {}
     return {
         "metadata": {"name": key[1], "namespace": key[0], "uid": f"uid-{key[1]}"},
@@ -61,6 +64,15 @@ class Told:
 
     def seats(self, key: tuple[str, str] = JOBS[0]) -> list[str]:
         return [seat.pod_uid for seat in self.view(key).seats]
+
+    def next_seats(self, key: tuple[str, str] = JOBS[0]) -> list[str]:
+        return [seat.pod_uid for seat in self.view(key).next_seats]
+
+    def at_work(self, key: tuple[str, str], pod: str = "pod-0", **more: Any) -> None:
+        self.book.seen(key, audio_job(key, pod, begun=True, **more))
+
+    def told(self, key: tuple[str, str], pod: str = "pod-0", **more: Any) -> None:
+        self.book.seen(key, audio_job(key, pod, ahead=True, **more))
 
     def hold(self, key: tuple[str, str], seat: int = 0) -> bool:
         return self.book.hold(key, Binding("warm", "cut", 2, self.view(key).seats[seat]))
@@ -288,3 +300,92 @@ def test_a_phase_whose_worker_ended_while_its_status_was_written_is_looked_at_ag
     assert told.jobs == [], "no phase is known to be with it yet"
     told.book.seen(JOBS[0], audio_job(JOBS[0], "pod-0"))
     assert told.jobs == [JOBS[0]] * woken
+
+
+# ---------------------------------------------------------------- told ahead
+
+
+def test_one_at_work_on_a_phase_of_another_job_is_the_seat_of_a_next_phase() -> None:
+    told = Told(READY)
+    assert told.next_seats(JOBS[1]) == []
+    told.book.seen(JOBS[0], audio_job(JOBS[0], "pod-0"))
+    assert told.next_seats(JOBS[1]) == [], "it has not begun it"
+    told.at_work(JOBS[0])
+    assert (told.next_seats(JOBS[1]), told.next_seats(JOBS[0])) == (["pod-0"], [])
+    assert told.view(JOBS[1]).next_seats[0].order_bytes == len("text")
+    told.told(JOBS[1])
+    assert told.next_seats(JOBS[2]) == [], "it has its next one"
+    told.book.seen(JOBS[0], None)
+    assert told.next_seats(JOBS[2]) == [], "it has not begun that"
+    assert (told.seats(JOBS[2]), told.view(JOBS[1]).alone) == ([], frozenset({"pod-0"}))
+    told.at_work(JOBS[1])
+    assert told.next_seats(JOBS[2]) == ["pod-0"]
+
+
+def test_the_one_that_works_for_longest_is_the_first_seat() -> None:
+    told = Told(READY, idle_worker(1))
+    told.now = 5.0
+    told.at_work(JOBS[1], "pod-1")
+    told.now = 6.0
+    told.at_work(JOBS[0])
+    assert told.next_seats(JOBS[2]) == ["pod-1", "pod-0"]
+
+
+def test_a_next_seat_is_held_by_one_and_no_free_one_meanwhile() -> None:
+    told = Told(READY)
+    told.at_work(JOBS[0])
+    binding = Binding("warm", "cut", 2, told.view(JOBS[1]).next_seats[0], ahead=True)
+    assert told.book.hold(JOBS[1], binding)
+    assert told.book.held("pod-0")
+    assert not told.book.hold(JOBS[2], binding)
+    told.book.seen(JOBS[0], None)
+    assert told.seats(JOBS[2]) == []
+    told.told(JOBS[1])
+    told.book.release(JOBS[1])
+    assert (told.seats(JOBS[2]), told.seats(JOBS[1]), told.book.held("pod-0")) == ([], ["pod-0"], False)
+
+
+def test_those_that_are_told_wait_but_leave_next_seats_to_others() -> None:
+    told = Told(READY, idle_worker(1))
+    told.at_work((NAMESPACE, "one"))
+    told.at_work((NAMESPACE, "two"), "pod-1")
+    told.wait(*JOBS)
+    told.told(JOBS[0])
+    view = told.view(JOBS[2])
+    assert (told.book.waiting(POOL), view.ahead, view.ahead_untold) == (3, 2, 1)
+    told.book.seen((NAMESPACE, "one"), None)
+    view = told.view(JOBS[2])
+    assert (view.ahead, view.ahead_untold) == (1, 1), "one that begins in a moment takes no free worker"
+
+
+def test_a_worker_that_begins_wakes_the_longest_of_those_that_nobody_is_told() -> None:
+    told = Told(READY, idle_worker(1))
+    told.at_work((NAMESPACE, "one"))
+    told.book.seen((NAMESPACE, "two"), audio_job((NAMESPACE, "two"), "pod-1"))
+    told.wait(*JOBS)
+    told.told(JOBS[0])
+    told.jobs.clear()
+    told.at_work((NAMESPACE, "two"), "pod-1")
+    assert told.jobs == [JOBS[1]]
+
+
+def test_a_worker_is_to_begin_what_it_is_told_ahead_once_it_has_nothing_else() -> None:
+    told = Told(READY)
+    told.at_work(JOBS[0])
+    told.now = 2.0
+    told.told(JOBS[1])
+    told.now = 90.0
+    told.book.seen(JOBS[0], None)
+    (bound,) = told.book.bound("pod-0")
+    assert (bound.ahead, bound.since, told.book.free_since("pod-0")) == (True, 90.0, 90.0)
+    told.told(JOBS[1], message="looked at again")
+    assert told.book.bound("pod-0")[0].since == 90.0
+
+
+def test_one_that_ends_after_the_phase_that_it_has_is_no_seat_of_a_next_one() -> None:
+    told = Told(READY, facts=pool_facts(maxPhases=2))
+    told.at_work(JOBS[0])
+    assert told.next_seats(JOBS[1]) == ["pod-0"]
+    told.book.seen(JOBS[0], None)
+    told.at_work(JOBS[2])
+    assert told.next_seats(JOBS[1]) == []

@@ -76,3 +76,11 @@ def test_an_order_without_room_is_left_as_it_is() -> None:
     order = "é" * (MAX_ORDER_BYTES // 2)
     assert told_again(order, order, bound, 4.0) == order
     assert told_again(order[1:], order[1:], bound, 4.0) == order[1:] + " "
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["not beside another one", "once it has no other"])
+def test_what_is_told_ahead_is_told_again(beside: bool) -> None:
+    bound = Bound((NAMESPACE, "song"), "uid-song", "cut", 2, begun=False, since=LATER - 5, ahead=True)
+    at_work = Bound((NAMESPACE, "other"), "uid-other", "cut", 2, begun=True)
+    after = told_again("{}", "{}", (at_work, bound) if beside else (bound,), LATER)
+    assert after == ("{}" if beside else "{} ")

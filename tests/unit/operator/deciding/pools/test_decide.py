@@ -180,6 +180,40 @@ def test_which_phases_are_taken_off(seen: dict[str, Any], dropped: bool) -> None
     assert [order.told for order in orders(plan)] == ([()] if dropped else [])
 
 
+NEXT = {**TOLD, "job": "other", "uid": "uid-other"}
+
+
+def told_ahead(*, beside: bool = True, since: float = 0.0) -> dict[str, tuple[Bound, ...]]:
+    """A worker is told a phase ahead, ``beside`` one at work."""
+    following = Bound((NAMESPACE, "other"), "uid-other", "cut", 2, begun=False, since=since, ahead=True)
+    return {"pod-0": (*(bound()["pod-0"] if beside else ()), following)}
+
+
+@pytest.mark.parametrize(
+    ("told", "seen", "left"),
+    [
+        pytest.param((TOLD, NEXT), {"bound": told_ahead()}, None, id="both are the worker's"),
+        pytest.param((TOLD, NEXT), {"bound": bound()}, ["uid-song"], id="what was taken back goes"),
+        pytest.param((TOLD, NEXT), {"bound": told_ahead(beside=False)}, ["uid-other"], id="what has ended goes"),
+        pytest.param(
+            (TOLD, NEXT),
+            {"bound": told_ahead(beside=False), "free_since": {"pod-0": 99.8}},
+            None,
+            id="not at once: the next may be told any moment, and takes it off",
+        ),
+        pytest.param((TOLD,), {"bound": told_ahead()}, None, id="what is not told yet a reconcile tells"),
+        pytest.param(
+            (TOLD, NEXT), {"bound": bound(), "held": frozenset({"pod-0"})}, None, id="a reconcile is about to tell"
+        ),
+    ],
+)
+def test_what_a_worker_is_told_ahead_stays_beside_what_it_has(
+    told: tuple[Any, ...], seen: dict[str, Any], left: list[str] | None
+) -> None:
+    plan = decide(facts(), worker(facts(), 0, *told), **seen)
+    assert [[each.uid for each in order.told] for order in orders(plan)] == ([left] if left is not None else [])
+
+
 def test_an_order_that_cannot_be_read_is_written_anew() -> None:
     assert [order.pool for order in orders(decide(facts(), worker(facts(), terms={"tasks": []})))] == ["warm"]
 
@@ -195,6 +229,9 @@ HAD_ONE = {"free_since": {"pod-0": 20.0}}
         pytest.param({"bound": bound(begun=True, since=30.0)} | HAD_ONE, False, id="it has begun"),
         pytest.param({"bound": bound(begun=False, since=30.0)}, False, id="its first phase: it may still load"),
         pytest.param({"bound": bound(begun=False, since=-201.0)}, True, id="nothing loads for 301 s"),
+        pytest.param({"bound": told_ahead(since=-500.0)} | HAD_ONE, False, id="what it is told ahead is not its turn"),
+        pytest.param({"bound": told_ahead(beside=False, since=30.0)} | HAD_ONE, False, id="a file is on its way yet"),
+        pytest.param({"bound": told_ahead(beside=False, since=-201.0)} | HAD_ONE, True, id="its turn was 301 s ago"),
         pytest.param({"hung": frozenset({"pod-0"})}, True, id="its phase was given to another one for that"),
     ],
 )

@@ -15,8 +15,8 @@ from audiojob_types.resources.job import PhaseState
 FINISHED = ("Succeeded", "Failed", "Cancelled")
 HAPPENINGS = (
     "turn", "turn", "turn", "crash", "begin", "begin", "report", "report", "fail", "nonsense", "lose", "out of memory",
-    "stop", "edit", "leave", "new worker", "busy", "free", "no pool", "pool", "own job", "suspend", "resume", "wait",
-    "wait long",
+    "stop", "edit", "leave", "new worker", "busy", "at work", "at work", "free", "no pool", "pool", "own job",
+    "suspend", "resume", "wait", "wait long",
 )  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def told(world: WorkerWorld, name: str) -> bool:
 
 
 def happen(world: WorkerWorld, what: str, which: int) -> None:
-    bound = [each.name for each in world.job.status.phases if each.state is PhaseState.RUNNING and each.pod_uid]
+    bound = [each.name for each in world.job.status.phases if each.with_worker]
     own = [each.name for each in world.job.status.phases if each.state is PhaseState.RUNNING and not each.pod_uid]
     match what:
         case "turn":
@@ -45,7 +45,9 @@ def happen(world: WorkerWorld, what: str, which: int) -> None:
             number = len(world.workers) + 10 * (which + 1)
             world.workers.setdefault(f"worker-{number}", worker_pod(number))
         case "busy" | "free":
-            world.busy = set(world.workers) if what == "busy" else set()
+            world.busy, world.at_work = set(world.workers) if what == "busy" else set(), set()
+        case "at work":  # on phases of others; a worker that is told one of this job has it beside them
+            world.busy = world.at_work = set(world.workers)
         case "no pool" | "pool":
             world.pool = VIEW if what == "pool" else None
         case "own job" if own:
@@ -93,13 +95,13 @@ def test_the_promises_hold(story: list[tuple[str, int]]) -> None:
         for record in records:
             assert record.attempt >= attempts.get(record.name, 0), "attempts never go back"
             attempts[record.name] = record.attempt
-        pods = [each.pod_uid for each in records if each.state is PhaseState.RUNNING and each.pod_uid]
+        pods = [each.pod_uid for each in records if each.with_worker]
         assert len(pods) == len(set(pods)), "two phases of a job have one worker"
         assert len(world.created_jobs) == len(set(world.created_jobs))
         if what == "turn":
             assert world.decide().empty
             alive = {child.phase for child in world.observed().children if not (child.worker or child.finished)}
-            bound = {each.name for each in records if each.state is PhaseState.RUNNING and each.pod_uid}
+            bound = {each.name for each in records if each.with_worker}
             assert not alive & bound, "a phase is with a worker and in a Job of its own"
     _check_that_it_can_end(world)
 
@@ -110,7 +112,8 @@ def _check_that_it_can_end(world: WorkerWorld) -> None:
         plan = world.turn()
         if world.job.status.state in FINISHED:
             return
-        running = [each for each in world.job.status.phases if each.state is PhaseState.RUNNING]
+        world.busy = world.at_work = set()  # what others had there has ended
+        running = [each for each in world.job.status.phases if each.state is PhaseState.RUNNING or each.told_ahead]
         assert running or plan.requeue_after is not None, "nothing runs and nobody will look again"
         for record in running:
             if record.pod_uid is None:

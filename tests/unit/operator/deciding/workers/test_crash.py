@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.unit.operator.builders import NOW
 from tests.unit.operator.deciding.test_decide_crash import Crashing, outcome
+from tests.unit.operator.deciding.workers.test_ahead import BOTH, begin_first
 from tests.unit.operator.deciding.workers.worker_world import WorkerWorld, two
 
 Story = Callable[["CrashingWorkers"], None]
@@ -58,7 +59,67 @@ def is_suspended(world: CrashingWorkers) -> None:
     world.turn()
 
 
-STORIES: tuple[Story, ...] = (succeeds, fails_once, loses_its_worker, is_suspended)
+# ---------------------------------------------------------------- told ahead
+
+
+def have_now(world: WorkerWorld, *pods: str) -> None:
+    """As :func:`have_others`, with what each was told."""
+    world.busy, world.at_work = set(pods), set(pods)
+
+
+def _ends(world: CrashingWorkers) -> None:
+    world.turn()
+    world.report()
+    world.turn()
+
+
+def begins_and_ends(world: CrashingWorkers) -> None:
+    begin_first(world, *BOTH)
+    have_now(world, "worker-2")
+    world.take_up()
+    _ends(world)
+
+
+def moves_and_ends(world: CrashingWorkers) -> None:
+    begin_first(world, *BOTH)
+    have_now(world, "worker-1")
+    world.turn()
+    world.take_up()
+    _ends(world)
+
+
+def pauses_and_ends(world: CrashingWorkers) -> None:
+    begin_first(world, *BOTH)
+    world.edit(suspend=True)
+    world.turn()
+    have_now(world)
+    world.edit(suspend=False)
+    world.turn()
+    world.take_up()
+    _ends(world)
+
+
+def is_lost_and_ends(world: CrashingWorkers) -> None:
+    begin_first(world, *BOTH)
+    del world.workers["worker-1"]
+    have_now(world)
+    world.turn()
+    world.pass_time(1)
+    world.turn()
+    world.take_up()
+    _ends(world)
+
+
+STORIES: tuple[Story, ...] = (
+    succeeds,
+    fails_once,
+    loses_its_worker,
+    is_suspended,
+    begins_and_ends,
+    moves_and_ends,
+    pauses_and_ends,
+    is_lost_and_ends,
+)
 
 
 def play(story: Story, kill_after: int) -> CrashingWorkers:

@@ -18,11 +18,12 @@ from audiojob_operator.records.plan import Plan
 from audiojob_operator.records.workers import PoolView, Seat
 from audiojob_types import constants as c
 from audiojob_types.contract import Device, PhaseInput, PhaseResult
-from audiojob_types.resources.job import AudioJob, PhaseState
+from audiojob_types.resources.job import AudioJob, PhaseStatus
 from audiojob_types.tasks import Task
 from audiojob_types.workers.order import ReportedEnd, UnreportedEnd, WorkerEnd, WorkTerms
 
 POOL = "warm"
+OTHER = ("other-uid", "cut", 1)  # a phase of another AudioJob, which a busy worker may be told
 READS = [{"name": "audio", "from": "first", "output": "audio"}]
 TERMS = WorkTerms(pool=POOL, tasks=(Task.SEPARATE, Task.SIMULATE, Task.TRANSCRIBE))
 VIEW = PoolView(
@@ -57,6 +58,11 @@ def worker_pod(number: int) -> Object:
     }
 
 
+def _order(pod: Object) -> str:
+    text: str = pod["metadata"]["annotations"][c.ANNOTATION_WORK]
+    return text
+
+
 def two(**second: Any) -> Object:
     """The pipeline, with more said of its second phase."""
     given = {"task": "Separate", "inputs": READS, "workerPool": {"name": POOL}, **second}
@@ -65,29 +71,44 @@ def two(**second: Any) -> Object:
 
 @dataclass
 class WorkerWorld(World):
-    """``busy``: pods of workers that other AudioJobs have. ``queue_gpus``: those of the job's queue."""
+    """``busy``: pods of workers that other AudioJobs have, ``at_work`` those that have begun their phases.
+
+    ``queue_gpus``: those of the job's queue.
+    """
 
     audiojob: Object = field(default_factory=lambda: audio_job(source={"url": "https://media.example.org/a.ogg"}))
     pipeline: Object | None = field(default_factory=two)
     pool: PoolView | None = VIEW
     workers: dict[str, Object] = field(default_factory=lambda: {f"worker-{n}": worker_pod(n) for n in (1, 2)})
     busy: set[str] = field(default_factory=set)
+    at_work: set[str] = field(default_factory=set)
     queue_gpus: int | None = None
 
     def observed(self) -> Observed:
         found, job = super().observed(), self.job
-        bound = [each for each in job.status.phases if each.state is PhaseState.RUNNING and each.pod_uid]
+        bound = [each for each in job.status.phases if each.with_worker]
         children = (observe_bound(job, each, self.workers.get(each.pod_uid or "")) for each in bound)
-        taken = self.busy | {each.pod_uid for each in bound}
-        seats = tuple(
-            Seat(pod["metadata"]["name"][:8], pod["metadata"]["name"], uid, "node-1")
-            for uid, pod in self.workers.items()
-            if uid not in self.busy and "running" in pod["status"]["containerStatuses"][0]["state"]
-        )
-        pool = self.pool
-        pools = {POOL: replace(pool, seats=seats, busy=len(taken), workers=len(self.workers))} if pool else {}
+        pools = {POOL: self._view(self.pool, bound)} if self.pool else {}
         most = self.queue_gpus
         return replace(found, children=(*children, *found.children), pools=pools, queue_max_gpus=most)
+
+    def _view(self, pool: PoolView, bound: list[PhaseStatus]) -> PoolView:
+        """As the book of workers has it."""
+        told = {each.pod_uid for each in bound}
+        ahead = {each.pod_uid for each in bound if each.told_ahead and each.pod_uid}
+        up = {
+            uid: Seat(pod["metadata"]["name"][:8], pod["metadata"]["name"], uid, "node-1", len(_order(pod)))
+            for uid, pod in self.workers.items()
+            if "running" in pod["status"]["containerStatuses"][0]["state"]
+        }
+        return replace(
+            pool,
+            seats=tuple(seat for uid, seat in up.items() if uid not in self.busy),
+            next_seats=tuple(seat for uid, seat in up.items() if uid in self.busy & self.at_work and uid not in told),
+            alone=frozenset(ahead - self.busy),
+            busy=len(self.busy | told),
+            workers=len(self.workers),
+        )
 
     def steps(self, plan: Plan) -> list[tuple[str, Any]]:
         made = super().steps(plan)
@@ -100,16 +121,19 @@ class WorkerWorld(World):
             return
         self.writes.append(kind)
         pod = self.workers[what.pod_uid]
-        changed = apply_patch(pod, work_patch(what, pod["metadata"]["annotations"][c.ANNOTATION_WORK]))
+        uid = self.audiojob["metadata"]["uid"]
+        mine = (each for each in self.job.status.phases if each.with_worker and each.pod_uid == what.pod_uid)
+        bound = [(uid, each.name, each.attempt) for each in mine]
+        changed = apply_patch(pod, work_patch(what, _order(pod), [*bound, OTHER]))
         self.workers[what.pod_uid] = changed
 
     # ---------------------------------------------------------------- the worker's part
 
     def told(self, name: str = "second") -> PhaseInput | None:
         """What the worker that has the phase is told."""
-        order = read_order(self.workers[self.worker(name)]["metadata"]["annotations"][c.ANNOTATION_WORK])
+        order = read_order(_order(self.workers[self.worker(name)]))
         assert order is not None
-        return order.told[0] if order.told else None
+        return next((each for each in order.told if each.phase == name), None)
 
     def worker(self, name: str = "second") -> str:
         """The pod of the worker that has the phase, or had it last."""
