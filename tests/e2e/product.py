@@ -70,7 +70,7 @@ class Product:
         path = f"/apis/{API_VERSION}/namespaces/{self.namespace}/audiojobs/{name}"
         self.rest.request("PATCH", path, {"spec": spec}, content_type=MERGE_PATCH)
 
-    def finished(self, name: str, seconds: float = 120, namespace: str | None = None) -> AudioJob:
+    def finished(self, name: str, seconds: float = 240, namespace: str | None = None) -> AudioJob:
         """Wait for the job's end."""
         return self.until(name, lambda job: job.status.state.finished, "its end", seconds, namespace)
 
@@ -79,7 +79,7 @@ class Product:
         name: str,
         check: Callable[[AudioJob], bool],
         what: str,
-        seconds: float = 60,
+        seconds: float = 120,
         namespace: str | None = None,
     ) -> AudioJob:
         """Wait until ``check`` holds of the job."""
@@ -119,7 +119,7 @@ class Product:
         items: list[Object] = self.rest.request("GET", path)["items"]
         return items
 
-    def nothing_runs(self, name: str, seconds: float = 60, namespace: str | None = None) -> None:
+    def nothing_runs(self, name: str, seconds: float = 120, namespace: str | None = None) -> None:
         """Wait until no pod of the job is alive."""
         deadline = time.monotonic() + seconds
         while alive := [pod["metadata"]["name"] for pod in self.pods(name, namespace) if _alive(pod)]:

@@ -104,7 +104,7 @@ def test_cancel_ends_the_pod_and_the_job(product: Product) -> None:
     running_pod(product, name)
     product.patch(name, {"cancel": True})
     assert product.finished(name).status.state is State.CANCELLED
-    product.nothing_runs(name, seconds=40)
+    product.nothing_runs(name)
 
 
 def test_suspend_stops_and_resume_goes_on(product: Product) -> None:
@@ -112,7 +112,7 @@ def test_suspend_stops_and_resume_goes_on(product: Product) -> None:
     running_pod(product, name)
     product.patch(name, {"suspend": True})
     product.until(name, lambda job: job.status.state is State.SUSPENDED, "suspension")
-    product.nothing_runs(name, seconds=40)
+    product.nothing_runs(name)
     product.patch(name, {"suspend": False})
     job = product.finished(name)
     assert job.status.state is State.SUCCEEDED
@@ -128,7 +128,7 @@ def test_a_deleted_job_leaves_nothing_and_its_name_works_again_at_once(product: 
     job = product.finished(name)
     assert job.metadata.uid != first.metadata.uid
     assert job.status.state is State.SUCCEEDED
-    product.nothing_runs(name, seconds=60)
+    product.nothing_runs(name)
     assert pod not in {other["metadata"]["name"] for other in product.pods(name)}
 
 

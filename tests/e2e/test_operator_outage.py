@@ -43,7 +43,7 @@ def test_a_job_that_finishes_while_the_operator_is_down_is_not_lost(product: Pro
     product.until(name, first_ended, "the end of the first phase's pod")
     assert product.job(name).status.phases[0].state == "Running", "nobody is there to say otherwise"
     product.cluster.kubectl(*system, "scale", OPERATOR, "--replicas=1")
-    job = product.finished(name, seconds=120)
+    job = product.finished(name)
     assert job.status.state is State.SUCCEEDED
     assert [phase.failures for phase in job.status.phases] == [0, 0]
 
@@ -55,6 +55,6 @@ def test_a_missing_image_is_named(product: Product) -> None:
     product.cluster.kubectl(*system, "set", "env", OPERATOR, f"AUDIOJOB_IMAGES__RUNNER={missing}")
     product.cluster.kubectl(*system, "rollout", "status", OPERATOR, "--timeout=90s")
     name = product.submit(f"image-{uuid.uuid4().hex[:6]}", {"pipeline": "e2e-outage"})
-    job = product.finished(name, seconds=90)
+    job = product.finished(name)
     assert_explained(job, "ImagePullFailed", "no-such-image")
     product.nothing_runs(name)

@@ -122,7 +122,7 @@ def test_a_job_goes_on_through_an_upgrade_with_the_runner_that_it_began_with(
     with operator_away(product), earlier_operator(product, earlier, earlier.runner, tmp_path) as before:
         name = submit(product)
         first_phase_runs(product, name, before.story())
-    job = product.finished(name, seconds=120)
+    job = product.finished(name)
     assert job.status.state is State.SUCCEEDED, product.story(name)
     assert [phase.attempt for phase in job.status.phases] == [1, 1]
     assert images(product, name) == {earlier.runner}
