@@ -68,7 +68,7 @@ def test_a_report_that_names_something_else_does_not_lose_the_managers(space: Na
 
 
 def test_reports_and_the_operators_writes_are_remembered_as_one_field(space: Namespace) -> None:
-    """The names of all fields of a status would make each write to it cost the API server twice as much."""
+    """The names of all fields of a status would make each write to it dearer for the API server by a third."""
     job = space.audiojob(STATUS)
     assert space.report(space.pod(OWN_POD), job, entry(percent=10)).status == 200
     managers = space.read(job)["metadata"]["managedFields"]
