@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from audiojob_operator.records.objects import Key, Object
 from audiojob_types.contract import Device
+from audiojob_types.ordering import DEFAULT_PRIORITY
 from audiojob_types.reasons import Reason
 from audiojob_types.resources.job import PhaseState
 from audiojob_types.tasks import Task
@@ -35,9 +37,9 @@ class PoolView:
 
     ``closed``: it takes no phase (maxWorkers is 0, or it is being deleted). ``seats``: free ones, the best first; those
     that the AudioJob itself has are among them.
-    ``busy`` of ``most`` workers have a phase; ``ahead`` phases have waited for longer.
+    ``busy`` of ``most`` workers have a phase; ``ahead`` phases go before those of the AudioJob.
     ``next_seats``: those at work on one phase of another AudioJob, which can be told their next one;
-    ``ahead_untold`` phases have waited for longer that no worker is told yet. ``alone``: pods that are told a phase of
+    ``ahead_untold`` phases go before them that no worker is told yet. ``alone``: pods that are told a phase of
     the AudioJob ahead, and have no other any more.
     Each worker has ``gpus`` of ``gpu_resource``, none with device CPU.
     """
@@ -76,13 +78,26 @@ class Binding:
     ahead: bool = False
 
 
+class Place(NamedTuple):
+    """Among those that wait for a pool: the more urgent come first, then those that have waited for longer."""
+
+    rank: int
+    since: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerWait:
-    """A phase waits for a worker of that pool."""
+    """A phase waits for a worker of that pool. ``priority`` is its AudioJob's."""
 
     phase: str
     pool: str
     since: datetime
+    priority: int = DEFAULT_PRIORITY
+
+    @property
+    def place(self) -> Place:
+        """Its place among others."""
+        return Place(-self.priority, self.since)
 
 
 class WhyOwnJob(StrEnum):

@@ -12,7 +12,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from audiojob_operator.building.quantity import quantity_bytes
@@ -20,6 +19,7 @@ from audiojob_operator.records.objects import Key, Object
 from audiojob_operator.records.workers import (
     Binding,
     Bound,
+    Place,
     PoolFacts,
     PoolNumbers,
     PoolView,
@@ -31,7 +31,7 @@ from audiojob_types.resources.job import FINISHED_STATES, PhaseState
 
 _FINISHED: Final = frozenset(str(state) for state in FINISHED_STATES)
 
-Turn = tuple[datetime, Key]
+Turn = tuple[Place, Key]
 
 
 class WorkerBook:
@@ -53,7 +53,7 @@ class WorkerBook:
         self._pods_of: dict[Key, frozenset[str]] = {}  # that an AudioJob's phases are bound to
         self._ahead_of: dict[Key, dict[str, str]] = {}  # an AudioJob's phases that are told ahead, and to which pods
         self._holders: dict[str, Key] = {}  # AudioJobs whose reconciles hold a seat, by pod uid
-        self._waits: defaultdict[Key, dict[Key, dict[str, datetime]]] = defaultdict(dict)  # by pool, AudioJob, phase
+        self._waits: defaultdict[Key, dict[Key, dict[str, Place]]] = defaultdict(dict)  # by pool, AudioJob, phase
         self._pools_of: dict[Key, frozenset[Key]] = {}  # that an AudioJob waits for
         self._outlived: dict[str, tuple[str, str]] = {}  # pool and Job, that are gone, of pods that have a phase
         self._free_since: dict[str, float] = {}  # by uid of pods that had a phase
@@ -125,9 +125,9 @@ class WorkerBook:
 
     def waits(self, key: Key, waits: Collection[WorkerWait]) -> None:
         """The phases of an AudioJob that wait for a worker, and no others of it do."""
-        wanted: defaultdict[Key, dict[str, datetime]] = defaultdict(dict)
+        wanted: defaultdict[Key, dict[str, Place]] = defaultdict(dict)
         for each in waits:
-            wanted[key[0], each.pool][each.phase] = each.since
+            wanted[key[0], each.pool][each.phase] = each.place
         pools = self._pools_of.pop(key, frozenset()) | wanted.keys()
         if wanted:
             self._pools_of[key] = frozenset(wanted)
@@ -153,15 +153,15 @@ class WorkerBook:
         return self._waits.get(pool, {}).keys()
 
     def _line(self, pool: Key, key: Key) -> tuple[int, int]:
-        """How many have waited for longer than the AudioJob's: to take a free worker, and told to none ahead."""
+        """How many go before the AudioJob's: to take a free worker, and told to none ahead."""
         waits = self._waits.get(pool, {})
         mine = (min(waits[key].values()), key) if key in waits else None
         longer = {
             (other, phase)
             for other, phases in waits.items()
             if other != key
-            for phase, since in phases.items()
-            if mine is None or (since, other) < mine
+            for phase, place in phases.items()
+            if mine is None or (place, other) < mine
         }
         told = [
             pod for other, phases in self._ahead_of.items() for name, pod in phases.items() if (other, name) in longer
@@ -296,7 +296,7 @@ class WorkerBook:
 
     def _numbers(self, key: Key, facts: PoolFacts) -> PoolNumbers:
         status, waits = facts.pool.status, self._waits.get(key, {})
-        since = min((since for phases in waits.values() for since in phases.values()), default=None)
+        since = min((place.since for phases in waits.values() for place in phases.values()), default=None)
         most, waiting = facts.pool.spec.max_workers, self.waiting(key)
         return PoolNumbers(status.starting, status.idle, status.busy, status.desired, most, waiting, since)
 
@@ -393,6 +393,6 @@ class WorkerBook:
         for key in dict.fromkeys(key for _, key in woken):
             self._wake_job(key)
 
-    def _untold(self, key: Key, phases: Mapping[str, datetime]) -> list[datetime]:
+    def _untold(self, key: Key, phases: Mapping[str, Place]) -> list[Place]:
         told = self._ahead_of.get(key, {})
-        return [since for phase, since in phases.items() if phase not in told]
+        return [place for phase, place in phases.items() if phase not in told]

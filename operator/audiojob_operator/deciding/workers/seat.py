@@ -8,7 +8,7 @@ from typing import Final
 
 from audiojob_operator.building.inputs import input_durations
 from audiojob_operator.building.phase_input import phase_file
-from audiojob_operator.building.precedence import effective_device
+from audiojob_operator.building.precedence import effective_device, effective_priority
 from audiojob_operator.building.request import AttemptRequest
 from audiojob_operator.deciding.attempts.attempt import next_attempt, started
 from audiojob_operator.deciding.attempts.device import DeviceRequest, GpuSupply, Use, choose_device
@@ -74,7 +74,7 @@ def with_worker(draft: Draft, phase: Phase, supply: GpuSupply) -> PhaseStatus | 
     elif (told := tell_ahead(draft, phase, found, pool)) is not None:
         return _wait_told(draft, phase, told, pool, until)
     else:
-        draft.worker_waits.append(WorkerWait(phase.name, pool.name, since))
+        draft.worker_waits.append(_wait(draft, phase, pool, since))
         draft.block(Blocker(phase.name, Reason.WAITING_FOR_WORKER, _message(phase, pool), until))
     return updated(record, {"worker_wait_start_time": since})
 
@@ -111,7 +111,7 @@ def _told_now(draft: Draft, phase: Phase, supply: GpuSupply, *, ready: bool) -> 
 
 def _wait_told(draft: Draft, phase: Phase, told: PhaseStatus, pool: PoolView, until: datetime) -> PhaseStatus:
     """It goes on waiting: others may be made for it, or become free."""
-    draft.worker_waits.append(WorkerWait(phase.name, pool.name, told.worker_wait_start_time or draft.now))
+    draft.worker_waits.append(_wait(draft, phase, pool, told.worker_wait_start_time or draft.now))
     message = f"Phase {phase.name} begins with worker {told.job_name} once the phase before it there has ended."
     draft.block(Blocker(phase.name, Reason.TOLD_TO_WORKER, message, until))
     return told
@@ -190,6 +190,10 @@ def _bind(draft: Draft, phase: Phase, request: AttemptRequest, seat: Seat) -> Ph
     for moment in _limits(after, phase):
         draft.wake(moment)
     return after
+
+
+def _wait(draft: Draft, phase: Phase, pool: PoolView, since: datetime) -> WorkerWait:
+    return WorkerWait(phase.name, pool.name, since, effective_priority(draft.observed.job.spec, draft.pipeline))
 
 
 def _message(phase: Phase, pool: PoolView) -> str:

@@ -226,6 +226,15 @@ def test_who_waits_is_counted_in_order() -> None:
     assert told.book.waiting(POOL) == 1, "one that is gone waits no more"
 
 
+def test_the_more_urgent_go_first_whoever_has_waited_for_longer() -> None:
+    told = Told()
+    told.wait(*JOBS)
+    told.book.waits(JOBS[2], [WorkerWait("cut", "warm", NOW + timedelta(seconds=9), priority=9)])
+    assert [told.view(key).ahead for key in JOBS] == [1, 2, 0]
+    told.put(READY)
+    assert (told.jobs[-1], told.book.numbers()[POOL].waits_since) == (JOBS[2], NOW)
+
+
 def test_as_many_are_woken_as_there_are_seats() -> None:
     told = Told()
     told.wait(*JOBS)

@@ -170,7 +170,7 @@ def test_a_phase_waits_for_a_worker_and_then_takes_a_job_of_its_own() -> None:
     assert world.phase("second").worker_wait_start_time == since
     plan = world.decide()
     assert plan.empty
-    assert [(each.phase, each.pool, each.since) for each in plan.waits] == [("second", POOL, since)]
+    assert [(each.phase, each.pool, each.since, each.priority) for each in plan.waits] == [("second", POOL, since, 5)]
     assert plan.requeue_after == 300
     world.pass_time(299)
     world.turn()
