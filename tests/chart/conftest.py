@@ -20,3 +20,9 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     chart = tmp_path_factory.mktemp("chart") / CHART.name
     shutil.copytree(CHART, chart, ignore=shutil.ignore_patterns("crds"))
     return Helm(folder / "helm", chart)
+
+
+@pytest.fixture(scope="session")
+def whole(helm: Helm) -> Helm:
+    """The same with the types: what upgrades them is made of them."""
+    return Helm(helm.binary)

@@ -76,8 +76,8 @@ RIGHTS = {
 }
 
 
-def test_nobody_has_more_rights_than_listed_here(helm: Helm) -> None:
-    assert rules(helm.render(MINIMAL)) == RIGHTS
+def test_nobody_has_more_rights_than_listed_here(whole: Helm) -> None:
+    assert rules(whole.render(MINIMAL)) == RIGHTS
 
 
 def test_no_right_is_a_wildcard_or_leads_to_others(helm: Helm) -> None:

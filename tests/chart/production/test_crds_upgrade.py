@@ -24,8 +24,8 @@ def test_it_runs_before_upgrades_alone_and_leaves_nothing(helm: Helm) -> None:
     assert max(weights[:-1]) < weights[-1], "what the Job needs is there before it"
 
 
-def test_it_brings_the_crds_of_the_chart(helm: Helm) -> None:
-    objects = helm.render(BASE)
+def test_it_brings_the_crds_of_the_chart(whole: Helm) -> None:
+    objects = whole.render(BASE)
     data = find(objects, "ConfigMap", "audiojob-crds")["data"]
     assert {name: json.loads(text) for name, text in data.items()} == {
         name.replace(".yaml", ".json"): json.loads(json.dumps(make())) for name, make in CRDS.items()
@@ -34,8 +34,8 @@ def test_it_brings_the_crds_of_the_chart(helm: Helm) -> None:
     assert sorted(container["args"]) == sorted(f"/crds/{name}" for name in data)
 
 
-def test_it_may_touch_our_crds_and_nothing_else(helm: Helm) -> None:
-    create, ours = find(helm.render(BASE), "ClusterRole", "audiojob-crds")["rules"]
+def test_it_may_touch_our_crds_and_nothing_else(whole: Helm) -> None:
+    create, ours = find(whole.render(BASE), "ClusterRole", "audiojob-crds")["rules"]
     assert (create["resources"], create["verbs"]) == (["customresourcedefinitions"], ["create"])
     assert (sorted(ours["resourceNames"]), ours["verbs"]) == (
         sorted(make()["metadata"]["name"] for make in CRDS.values()), ["get", "patch"],

@@ -23,8 +23,8 @@ VALUES: Object = {
 }
 
 
-def test_the_api_has_two_rights_more_and_the_service_none(helm: Helm) -> None:
-    assert rules(helm.render(VALUES)) == {
+def test_the_api_has_two_rights_more_and_the_service_none(whole: Helm) -> None:
+    assert rules(whole.render(VALUES)) == {
         **RIGHTS,
         "audiojob-demo/audiojob-api": [
             *RIGHTS["audiojob-demo/audiojob-api"],
