@@ -37,15 +37,17 @@ from audiojob_api.sql.url import parse
 NAMESPACES = 20
 STATES = ("Succeeded",) * 17 + ("Failed",) * 2 + ("Cancelled",)
 BEGIN = 1_760_000_000_000
+APART = 7_000
 CHUNK = 5_000
 
 
-def columns(number: int, chance: random.Random) -> dict[str, Any]:
-    created = BEGIN + number * 7_000
+def columns(number: int, chance: random.Random, namespace: str | None) -> dict[str, Any]:
+    created = BEGIN + number * APART
     began = created + chance.randrange(60_000)
     return {
         "uid": f"{number * 2_654_435_761 % 2**32:08x}-0000-4000-8000-{number:012d}", "kind": KIND,
-        "namespace": f"team-{number % NAMESPACES}", "name": f"song-{number}", "state": chance.choice(STATES),
+        "namespace": namespace or f"team-{number % NAMESPACES}", "name": f"song-{number}",
+        "state": chance.choice(STATES),
         "pipeline": f"pipeline-{chance.randrange(PIPELINES)}", "queue": f"queue-{chance.randrange(QUEUES)}",
         "user": f"user-{chance.randrange(USERS)}", "batch": f"batch-{number // 1_000}" if number % 3 == 0 else None,
         "priority": chance.randrange(1, 11), "created": created, "started": began,
@@ -53,14 +55,15 @@ def columns(number: int, chance: random.Random) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def fill(database: Database, rows: int) -> None:
+async def fill(database: Database, rows: int, namespace: str | None = None) -> None:
+    """Without a namespace the jobs are spread over `NAMESPACES`."""
     chance, began = random.Random(1), time.perf_counter()  # noqa: S311 - no secret
     doc = zlib.compress(orjson.dumps(live_job(1)), 1)
     async with database.write() as connection:  # made at the end: row by row they take most of the time
         for index in INDEXES:
             await connection.run_sync(index.drop)
     for start in range(0, rows, CHUNK):
-        jobs = [columns(number, chance) for number in range(start, min(rows, start + CHUNK))]
+        jobs = [columns(number, chance, namespace) for number in range(start, min(rows, start + CHUNK))]
         labels = [
             {name: job[name] for name in ("namespace", "created", "uid")} | {"key": "team", "value": f"t{index % 50}"}
             for index, job in enumerate(jobs)
