@@ -299,7 +299,9 @@ def measure(api: Api, process: subprocess.Popen[bytes], pauses: Path, asked: arg
         is_open = 'audiojob_api_database{state="Ready"} 1.0'
         wait_until("the database", lambda: is_open in api.call("GET", "/metrics", token="")[1], seconds=60)
         for where in ("live", "archived"):
-            total = api.call("GET", f"{JOBS}?count=true&limit=1&where={where}")[1]["total"]
+            status, found = api.call("GET", f"{JOBS}?count=true&limit=1&where={where}")
+            assert status == 200, (found, api.log.read_text(encoding="utf-8")[-3_000:])
+            total = found["total"]
             print(f"  {where}: {'at least ' if total['atLeast'] else ''}{total['count']:,} jobs")
     questions, changes = work(api, asked.jobs, asked.seconds)
     used = usage(process.pid)
