@@ -122,7 +122,6 @@ def jobs_of(namespace: str, numbers: Sequence[int], marked: bool) -> list[dict[s
     """``marked``: those that have ended are in the archive too."""
     jobs = [live_job(number) for number in numbers]
     for job in jobs:
-        job["metadata"].pop("resourceVersion")
         job |= {"apiVersion": API_VERSION, "kind": "AudioJob"}
         job["metadata"]["namespace"] = namespace
         if marked and job["status"]["state"] == "Succeeded":
@@ -154,7 +153,10 @@ async def store(server: LocalApiServer, namespace: str, count: int, marked: bool
     etcd = Etcd(f"https://127.0.0.1:{plane.etcd_port}", server.authority, plane.pair("apiserver-etcd"))
     async with EtcdWriter(etcd) as writer:  # type: ignore[arg-type] # all that it asks for
         for numbers in portions(count):
-            await writer.put(jobs_of(namespace, numbers, marked))
+            jobs = jobs_of(namespace, numbers, marked)
+            for job in jobs:
+                job["metadata"].pop("resourceVersion")  # etcd gives one
+            await writer.put(jobs)
     path = f"/apis/{API_VERSION}/namespaces/{namespace}/audiojobs?limit=1"
     while True:  # the API server takes in so many at once in a minute
         with suppress(RestError, OSError):
