@@ -75,7 +75,7 @@ JOINED = (
     *(f"{JOBS}?count=true&{wanted}" for wanted in (
         "where=archived", "state=Failed", "state=Queued", "state=Failed,Cancelled", "user={user}", "user=nobody",
         "user={user}&state=Cancelled", "batch={batch}", "queue=queue-2", "pipeline=pipeline-1&state=Failed",
-        "pipeline=pipeline-1&state=Lost", "labels=team%3Dt7", "name=9999", "name=nowhere", "createdFrom={begin}",
+        "labels=team%3Dnone", "labels=team%3Dt7", "name=9999", "name=nowhere", "createdFrom={begin}",
         "createdFrom={begin}&createdTo={end}", "finishedFrom={begin}&finishedTo={end}&sort=finished",
         "finishedFrom={begin}&user={user}&sort=finished", "finishedFrom={begin}&state=Failed&sort=priority",
     )),
