@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from audiojob_operator.records.objects import Key, Object
+from audiojob_operator.records.workers import is_told_ahead
 from audiojob_operator.state.listener import WorkKey
 from audiojob_types.resources.job import FINISHED_STATES, PhaseState
 
@@ -54,11 +55,11 @@ class ReuseIndex:
         self.learn(key, obj)
         for record in _known_work(obj):
             reuse_key = record["reuseKey"]
-            if record.get("state") != PhaseState.RUNNING and reuse_key not in self._running_of.get(key, {}):
+            if not _is_at_work(record) and reuse_key not in self._running_of.get(key, {}):
                 self._wake_waiters((key[0], reuse_key))  # its Job ended while nobody looked
         running: dict[str, str] = {}
         if (obj.get("status") or {}).get("state") not in _FINISHED:
-            at_work = (record for record in _known_work(obj) if record.get("state") == PhaseState.RUNNING)
+            at_work = filter(_is_at_work, _known_work(obj))
             running = {record["reuseKey"]: record.get("reason") or "" for record in at_work}
         self._set_running(key, running)
 
@@ -146,6 +147,11 @@ class ReuseIndex:
         waiters: Iterable[Key] = tuple(self._waiters.get(work, ()))
         for key in waiters:
             self._wake(key)
+
+
+def _is_at_work(record: Object) -> bool:
+    """Whether an attempt does the work, or a worker begins it by itself next."""
+    return record.get("state") == PhaseState.RUNNING or is_told_ahead(record)
 
 
 def _known_work(obj: Object) -> list[Object]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Any, Final
 
 from audiojob_runner.errors import PhaseError
@@ -30,7 +31,8 @@ def begun_body(phase_input: PhaseInput) -> dict[str, Any]:
 def ask_to_begin(target: Target | None, phase_input: PhaseInput, stop_signals: Collection[signal.Signals]) -> None:
     """Return once the report is taken, or outside a cluster. The stop signals are blocked in this process.
 
-    Raises :class:`PhaseError` (143): a signal came, the AudioJob is gone, or it was refused for a minute.
+    Raises :class:`PhaseError` (143): a signal came, the AudioJob is gone, or it was refused for a minute. One in which
+    the API server says nothing does not count: of a phase told ahead nobody would take the report that it gave up.
     """
     end = time.monotonic() + GIVE_UP_SECONDS
     pause = FIRST_PAUSE_SECONDS
@@ -38,12 +40,15 @@ def ask_to_begin(target: Target | None, phase_input: PhaseInput, stop_signals: C
         answer = target.patch(begun_body(phase_input))
         if answer.status // 100 == 2:
             return
-        if not may_be_taken_later(answer) or time.monotonic() >= end:
+        refused = answer.status == HTTPStatus.FORBIDDEN and time.monotonic() >= end
+        if refused or not may_be_taken_later(answer):
             raise PhaseError(
                 ExitCode.STOPPED,
                 Reason.STOPPED,
-                f"The phase did not begin: the API server refused its report ({answer.status or 'no answer'}).",
+                f"The phase did not begin: the API server refused its report ({answer.status}).",
             )
+        if answer.status != HTTPStatus.FORBIDDEN:
+            end = time.monotonic() + GIVE_UP_SECONDS
         caught = signal.sigtimedwait(stop_signals, max(pause, min(answer.retry_after, MOST_PAUSE_SECONDS)))
         if caught is not None:
             raise stopped_by(caught.si_signo)

@@ -24,7 +24,7 @@ from audiojob_types.resources.job import AudioJob, AudioJobSpec, PhaseState, Pha
 from audiojob_types.resources.pipeline import Phase
 
 _INPUTS_COMPARED_SINCE: Final = 2  # contract
-_TURN_COMES: Final = frozenset({Reason.WAITING_FOR_KUEUE, Reason.EVICTED_BY_KUEUE})
+_TURN_COMES: Final = frozenset({Reason.WAITING_FOR_KUEUE, Reason.EVICTED_BY_KUEUE, Reason.TOLD_TO_WORKER})
 
 
 def may_donate(phase: Phase) -> bool:
@@ -188,7 +188,7 @@ def fits(wanted: ReuseAsk, donor: Donor) -> bool:
 def must_wait(wanted: ReuseAsk, other: SameWork) -> bool:
     """Whether to wait for another job that does the same work: not if it gets nowhere, which may be for ever.
 
-    In Kueue's queue its turn comes, so that only more urgent ones do not wait for it.
+    In Kueue's queue, or told ahead to a worker, its turn comes, so that only more urgent ones do not wait for it.
     """
     if other.held in _TURN_COMES:
         return other.priority >= wanted.priority

@@ -18,6 +18,7 @@ from tests.unit.operator.simulated.server import Server
 from audiojob_kube.objects import Object, key_of
 from audiojob_kube.resources import AUDIOJOBS, JOBS, PODS
 from audiojob_operator.building.telling import read_order
+from audiojob_operator.records.workers import is_told_ahead
 from audiojob_types import constants as c
 from audiojob_types.base import format_time
 from audiojob_types.contract import PhaseInput, PhaseResult
@@ -41,6 +42,7 @@ class Worker:
     phases: int = 0
     order: WorkOrder | None = None
     idle_since: float = 0.0
+    refused: float = -1.0  # when its begin was: it asks again later
 
 
 class Cluster:
@@ -51,6 +53,7 @@ class Cluster:
         self._clock = clock
         self.workers: defaultdict[str, Worker] = defaultdict(lambda: Worker(idle_since=clock.seconds))
         self.fails: set[tuple[str, str]] = set()  # phases (uid, name) whose next end is a failure
+        self.begun_ahead = 0  # phases that workers have begun by themselves
 
     def actions(self) -> list[Action]:
         """What may happen now, where nothing goes wrong."""
@@ -152,6 +155,8 @@ class Cluster:
         if worker.at_work is not None:
             return self._of_worker_at_work(pod, worker, told)
         following = next((each for identity, each in told.items() if identity not in worker.ended), None)
+        if following is not None and self._clock.seconds <= worker.refused:
+            return []
         if following is not None:
             return [(f"{name} takes up", partial(setattr, worker, "at_work", following))]
         idle = self._clock.seconds - worker.idle_since
@@ -174,7 +179,7 @@ class Cluster:
     def _begin_work(self, pod: Object, worker: Worker, phase: PhaseInput) -> None:
         worker.begun = self._patch(pod, phase, {"begun": True, "percent": 0})
         if not worker.begun:
-            worker.at_work = None
+            worker.at_work, worker.refused = None, self._clock.seconds
 
     def _end_at_work(self, worker: Worker, phase: PhaseInput) -> None:
         code, message = self._outcome(phase)
@@ -195,12 +200,16 @@ class Cluster:
         job = self._server.find(AUDIOJOBS, (NAMESPACE, phase.job))
         records = job["status"].get("phases", ()) if job is not None and job["metadata"]["uid"] == phase.uid else ()
         record: Object = next((each for each in records if each["name"] == phase.phase), {})
-        bound = (record.get("state"), record.get("attempt"), record.get("podUID"))
-        if job is None or bound != ("Running", phase.attempt, pod["metadata"]["uid"]):
+        bound = (record.get("attempt"), record.get("podUID"))
+        if job is None or bound != (phase.attempt, pod["metadata"]["uid"]):
             return False
         before = job["status"].get("progress", {})
         kept = before.get(phase.phase, {})
         kept = kept if kept.get("attempt") == phase.attempt else {}
+        ahead = is_told_ahead(record) and (entry.get("begun") or kept.get("begun"))
+        if record.get("state") != "Running" and not ahead:
+            return False
+        self.begun_ahead += bool(ahead and not kept.get("begun"))
         progress = {**before, phase.phase: {**kept, "attempt": phase.attempt, **entry}}
         self._server.change(AUDIOJOBS, job, status={**job["status"], "progress": progress})
         return True

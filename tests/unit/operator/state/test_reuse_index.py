@@ -155,3 +155,12 @@ def test_the_end_of_a_job_whose_status_tells_of_it_wakes_nobody_before_the_statu
     world.index.wait((HERE, "other"), THREE)
     world.index.job_ended((HERE, "other"))
     assert world.woken == [THREE]
+
+
+def test_what_a_worker_is_told_ahead_is_at_work_until_it_is_taken_back() -> None:
+    world = World()
+    world.index.seen(ONE, job(record("Waiting", reason="ToldToWorker", podUID="pod")))
+    assert list(world.index.at_work(WORK, TWO)) == [(ONE, "ToldToWorker")]
+    world.index.wait(WORK, TWO)
+    world.index.seen(ONE, job(record("Waiting", reason="WaitingForWorker", podUID="pod")))
+    assert (world.at_work(TWO), TWO in world.woken) == ([], True)

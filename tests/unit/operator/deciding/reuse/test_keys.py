@@ -251,6 +251,10 @@ def test_ask(of: Phase, kept: Object, wanted: ReuseAsk) -> None:
         pytest.param(SameWork("first", 9, "PodStarting"), False, id="a more urgent one gets nowhere"),
         pytest.param(SameWork("first", 5, "WaitingForKueue"), True, id="one as urgent stands in line at Kueue"),
         pytest.param(SameWork("first", 4, "EvictedByKueue"), False, id="a less urgent one stands in line at Kueue"),
+        pytest.param(SameWork("first", 5, "ToldToWorker"), True, id="of one as urgent it is a worker's next phase"),
+        pytest.param(
+            SameWork("first", 4, "ToldToWorker"), False, id="of a less urgent one it is a worker's next phase"
+        ),
     ],
 )
 def test_must_wait(other: SameWork, wait: bool) -> None:
