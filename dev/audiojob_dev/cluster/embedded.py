@@ -43,6 +43,8 @@ PROGRAMS = (
     "kube-proxy",
     "coredns",
 )
+# Those that make service rules, of Kubernetes' distributions in one program too.
+_NODE_PROGRAMS = ("kubelet", "kube-proxy", "k3s", "k0s", "kubelite")
 _DAEMONS = (*(name for name in PROGRAMS if name != "kubectl"), "containerd")
 
 
@@ -181,7 +183,7 @@ class Cluster:
         if not status.absent or self._record_file.exists():
             with progress.step("clean up what an earlier run left"):
                 self._tear_down()
-        _refuse_a_second_node(self.paths.state)
+        claim_machine(self.paths, progress)
 
     def _start_or_clean_up(self, progress: Progress) -> None:
         with progress.step("system packages") as step:
@@ -209,7 +211,7 @@ class Cluster:
         processes.stop(list(processes.tagged(state)), grace_seconds=2)
         host.unmount_below([state, self.paths.containerd_root])
         if record and owns_machine:
-            _forget_service_rules(Path(record.binaries))
+            host.forget_service_rules(Path(record.binaries) / "kube-proxy")
             host.restore_network(record.address, turn_forwarding_off=record.forwarding_was_off)
         kept = {".lock", "logs"} if keep_logs else {".lock"}
         for entry in state.iterdir():
@@ -245,7 +247,7 @@ class _Start:
         self._started: dict[str, subprocess.Popen[bytes]] = {}
         # Those of a start that failed.
         shutil.rmtree(self._paths.logs, ignore_errors=True)
-        address = os.environ.get("AUDIOJOB_NODE_ADDRESS") or DEFAULT_ADDRESS
+        address = _address()
         with progress.step("network"):
             # Written before the machine is changed, so that a crash from here on can be undone.
             was_off = host.forwarding_is_off()
@@ -325,23 +327,31 @@ def _others(state: Path) -> set[str]:
     return processes.clusters_running("kubelet") - {str(state)}
 
 
-def _refuse_a_second_node(state: Path) -> None:
-    """Two nodes on one machine would share network rules and cgroups, and break each other."""
-    others = _others(state)
+def _address() -> str:
+    return os.environ.get("AUDIOJOB_NODE_ADDRESS") or DEFAULT_ADDRESS
+
+
+def claim_machine(paths: Paths, progress: Progress) -> None:
+    """Two nodes on one machine would share network rules and cgroups, and break each other.
+
+    What an embedded cluster left behind that was killed, and whose folder is another one or no more, is removed.
+    Raises DevError where another node runs, or may run.
+    """
+    others = _others(paths.state)
     if others:
         other = min(others)
         raise DevError(
             f"another embedded cluster runs on this machine; stop it: AUDIOJOB_STATE_DIR={other} "
             "python -m audiojob_dev down"
         )
-    if host.has_foreign_service_rules():
+    if host.has_service_rules() and host.has_rules_of_ours() and not processes.any_running(_NODE_PROGRAMS):
+        folder = binaries.ensure(paths, PROGRAMS, progress)
+        with progress.step("clean up what another embedded cluster left"):
+            host.remove_cgroups(_CGROUP)
+            host.forget_service_rules(folder / "kube-proxy")
+            host.restore_network(_address(), turn_forwarding_off=False)
+    if host.has_service_rules():
         raise DevError(
             "this machine already has a Kubernetes node (iptables chain KUBE-SERVICES), which a second one would "
             "disturb. Use that cluster: CONTEXT=<context>; or remove its rules if it is gone: kube-proxy --cleanup"
         )
-
-
-def _forget_service_rules(folder: Path) -> None:
-    program = folder / "kube-proxy"
-    if program.exists():
-        host.run_quietly(str(program), "--cleanup")

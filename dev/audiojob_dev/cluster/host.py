@@ -67,9 +67,20 @@ def forwarding_is_off() -> bool:
     return _FORWARDING.read_text().strip() == "0"
 
 
-def has_foreign_service_rules() -> bool:
-    """Whether some kube-proxy has been at work here (ours are removed by `down`)."""
+def has_service_rules() -> bool:
+    """Whether some kube-proxy has been at work here (`down` removes what ours made)."""
     return _run("iptables", "-w", "-t", "nat", "-S", "KUBE-SERVICES", check=False)
+
+
+def has_rules_of_ours() -> bool:
+    """Whether an embedded cluster let its pods out here, and was not taken down."""
+    return any(_run("iptables", "-w", "-t", table, "-C", chain, *rule, check=False) for table, chain, rule in _RULES)
+
+
+def forget_service_rules(kube_proxy: Path) -> None:
+    """Remove what a kube-proxy that runs no longer has made, by this program of its kind."""
+    if kube_proxy.exists():
+        run_quietly(str(kube_proxy), "--cleanup")
 
 
 def prepare_network(address: str) -> None:

@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +92,16 @@ def clusters_running(program: str) -> set[str]:
                 if item.startswith(prefix) and _program_name(entry) == program:
                     found.add(item.removeprefix(prefix).decode())
     return found
+
+
+def any_running(programs: Collection[str]) -> bool:
+    """Whether a program of one of these names runs on this machine, whoever started it."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if _program_name(entry) in programs:
+                    return True
+    return False
 
 
 def _program_name(entry: Path) -> str:
