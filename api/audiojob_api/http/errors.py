@@ -143,5 +143,7 @@ def _body_model(request: Request) -> type[BaseModel] | None:
 def _allow(request: Request) -> dict[str, str]:
     # Starlette names the methods of the first route that fits; others at the same path may take more.
     path = getattr(request.scope.get("route"), "path", "")
-    methods = request.app.openapi()["paths"].get(path, {})
-    return {"Allow": ", ".join(sorted(method.upper() for method in methods))} if methods else {}
+    methods = {method.upper() for method in request.app.openapi()["paths"].get(path, {})}
+    if "GET" in methods:
+        methods.add("HEAD")
+    return {"Allow": ", ".join(sorted(methods))} if methods else {}

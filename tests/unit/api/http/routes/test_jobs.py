@@ -306,9 +306,9 @@ def test_an_unknown_job_is_404(client: TestClient) -> None:
     [
         ("GET", "/api/v1/nothing", 404, None),
         ("GET", f"{JOBS}/", 404, None),
-        ("PUT", JOBS, 405, "GET, POST"),
-        ("PUT", f"{JOBS}/x", 405, "DELETE, GET, PATCH"),
-        ("BREW", JOBS, 405, "GET, POST"),
+        ("PUT", JOBS, 405, "GET, HEAD, POST"),
+        ("PUT", f"{JOBS}/x", 405, "DELETE, GET, HEAD, PATCH"),
+        ("BREW", JOBS, 405, "GET, HEAD, POST"),
     ],
     ids=["an unknown path", "a slash too many", "put a list", "put a job", "a method that nobody knows"],
 )
