@@ -1,8 +1,9 @@
-"""Songs through Separate: a Job each, then by a pool of one worker: ``python bench/workers/warm.py [--songs N]``.
+"""Songs through Separate: a Job each, then by a pool of one worker: ``python bench/workers/warm.py [--songs N] …``.
 
-One song of 30 s, fetched and normalized beforehand, is separated N times with the proof model, by AudioJobs of one
-phase in a queue that lets one run at a time, with reuse: Never. A: each phase in a Job of its own. B: by the worker of
-a pool that is created with the first of the jobs, so its start counts.
+One song (30 s), fetched and normalized beforehand, is separated N times with the proof model, by AudioJobs of one
+phase in a queue that lets ``--running`` of them (1) run at a time, with reuse: Never. A: each phase in a Job of its
+own. B: by the worker of a pool that is created with the first of the jobs, so its start counts; with two running, it
+is told the next phase ahead.
 
 Wall time is from the first create to the end of the last job. A phase's work is what its runner reports. The network's
 part of it is measured apart: the song in this process, N times less the first. Writes are those of the API server's
@@ -56,13 +57,21 @@ POOL: Final = "bench-warm"
 PREPARE, COLD, WARM = "bench-prepare", "bench-separate", "bench-separate-warm"
 SONG: Final = "song.wav"
 SONG_JOB: Final = "bench-song"
-SECONDS: Final = 30.0
 _SEED: Final = 5
 _SETTLE_SECONDS: Final = 4.0
 _LIMIT_SECONDS: Final = 1_800.0
 _FINISHED: Final = ("Succeeded", "Failed", "Cancelled")
 _RESOURCES: Final = {"cpu": "1", "memory": "1Gi", "scratch": "1Gi"}
 _AIMS: Final = {"ratio": 3.0, "writes": 6.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many songs, of what length, of which ``running`` AudioJobs may run at a time."""
+
+    songs: int
+    seconds: float
+    running: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +92,12 @@ class Side:
 
 
 @contextmanager
-def prepared_cluster() -> Iterator[str]:
+def prepared_cluster(seconds: float) -> Iterator[str]:
     """The chart, with the proof model in the models volume; yields the address of the song."""
     cluster, images = cluster_with_images()
     install.ensure_namespace(cluster, NAMESPACE)
     with tempfile.TemporaryDirectory() as folder:
-        soundfile.write(Path(folder) / SONG, make_piece(_SEED, SECONDS).mix.T, RATE, subtype="PCM_16")
+        soundfile.write(Path(folder) / SONG, make_piece(_SEED, seconds).mix.T, RATE, subtype="PCM_16")
         with music.serve(Path(folder), install.node_address(cluster)) as base:
             install.install(cluster, [NAMESPACE], images, install.only(base), models.CHART_VALUES)
             models.fill(cluster, NAMESPACE, images["runner"])
@@ -106,8 +115,8 @@ async def put(client: AiohttpKubeClient, resource: Resource, kind: str, name: st
     await client.create(resource, body, namespace)
 
 
-async def make_objects(client: AiohttpKubeClient) -> None:
-    """Three pipelines, and a queue that lets one job run."""
+async def make_objects(client: AiohttpKubeClient, running: int) -> None:
+    """Three pipelines, and a queue that lets so many jobs run."""
     small = {"cpu": "100m", "memory": "512Mi", "scratch": "512Mi"}
     get = {"name": "get", "task": "Download", "inputs": [{"name": "source", "from": "Job"}], "resources": small}
     source = [{"name": "source", "from": "get", "output": "source"}]
@@ -117,7 +126,7 @@ async def make_objects(client: AiohttpKubeClient) -> None:
     warm = {**cold, "workerPool": {"name": POOL, "fallbackSeconds": 600}}
     for name, phases in ((PREPARE, [get, normal]), (COLD, [cold]), (WARM, [warm])):
         await put(client, AUDIOPIPELINES, "AudioPipeline", name, {"phases": phases})
-    await put(client, AUDIOQUEUES, "AudioQueue", QUEUE, {"maxRunning": 1})
+    await put(client, AUDIOQUEUES, "AudioQueue", QUEUE, {"maxRunning": running})
 
 
 def audiojob(name: str, pipeline: str, source: Object) -> Object:
@@ -216,7 +225,7 @@ def check(seen: Seen, *, worker: bool) -> None:
     assert len(pods) == 1, f"several workers: {pods}"
 
 
-def network_seconds(songs: int) -> float:
+def network_seconds(songs: int, seconds: float) -> float:
     """Seconds of the network alone for a song, median, as the task runs it with this machine's processors."""
     import torch  # noqa: PLC0415 - the cluster's part needs none
 
@@ -232,7 +241,7 @@ def network_seconds(songs: int) -> float:
     took = []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / SONG
-        soundfile.write(source, make_piece(_SEED, SECONDS).mix.T, RATE, subtype="FLOAT")
+        soundfile.write(source, make_piece(_SEED, seconds).mix.T, RATE, subtype="FLOAT")
         samples = check_source(source)
         statistics_of = measure(source, samples, lambda: None)
         for _ in range(songs + 1):
@@ -281,12 +290,12 @@ def report(sides: dict[str, Side], songs: int, network: float) -> None:
         )
 
 
-async def measure_both(url: str, songs: int) -> dict[str, Side]:
+async def measure_both(url: str, wanted: Wanted) -> dict[str, Side]:
     """The song is prepared, a job of each kind warms files and images up, then A and B."""
     client = open_client()
     try:
         await remove_pool(client, POOL)
-        await make_objects(client)
+        await make_objects(client, wanted.running)
         ready = f"{SONG_JOB}-{uuid.uuid4().hex[:6]}"
         async with watching(client, [ready]) as seen, asyncio.timeout(120):
             await client.create(AUDIOJOBS, audiojob(ready, PREPARE, {"url": url}), NAMESPACE)
@@ -294,8 +303,8 @@ async def measure_both(url: str, songs: int) -> dict[str, Side]:
         assert seen.ended[ready]["status"]["state"] == "Succeeded", seen.ended[ready]["status"]
         source = {"jobRef": {"name": ready, "output": "audio"}}
         await run_songs(client, COLD, 1, source)
-        sides = {"a Job each": await run_songs(client, COLD, songs, source)}
-        sides["one worker"] = await run_songs(client, WARM, songs, source)
+        sides = {"a Job each": await run_songs(client, COLD, wanted.songs, source)}
+        sides["one worker"] = await run_songs(client, WARM, wanted.songs, source)
         return sides
     finally:
         await remove_pool(client, POOL)
@@ -316,11 +325,13 @@ async def clear(client: AiohttpKubeClient) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--songs", type=int, default=40)
-    songs = parser.parse_args().songs
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--running", type=int, default=1)
+    wanted = Wanted(**vars(parser.parse_args()))
     print(machine())
-    with prepared_cluster() as url:
-        sides = asyncio.run(measure_both(url, songs))
-    report(sides, songs, network_seconds(min(songs, 10)))
+    with prepared_cluster(wanted.seconds) as url:
+        sides = asyncio.run(measure_both(url, wanted))
+    report(sides, wanted.songs, network_seconds(min(wanted.songs, 10), wanted.seconds))
 
 
 if __name__ == "__main__":
