@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,8 +70,8 @@ def tagged(cluster: Path) -> dict[int, str]:
     """Process ids that carry this cluster's tag, with their program names. Needs Linux's /proc."""
     needle = f"{CLUSTER_VARIABLE}={cluster}".encode()
     found: dict[int, str] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+    for entry in _running():
+        if int(entry.name) == os.getpid():
             continue
         # A process may end while we look, or belong to another user.
         with suppress(OSError):
@@ -84,9 +84,7 @@ def clusters_running(program: str) -> set[str]:
     """State folders of all clusters on this machine that run `program`."""
     prefix = f"{CLUSTER_VARIABLE}=".encode()
     found: set[str] = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+    for entry in _running():
         with suppress(OSError):
             for item in (entry / "environ").read_bytes().split(b"\0"):
                 if item.startswith(prefix) and _program_name(entry) == program:
@@ -96,12 +94,16 @@ def clusters_running(program: str) -> set[str]:
 
 def any_running(programs: Collection[str]) -> bool:
     """Whether a program of one of these names runs on this machine, whoever started it."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                if _program_name(entry) in programs:
-                    return True
+    for entry in _running():
+        with suppress(OSError):
+            if _program_name(entry) in programs:
+                return True
     return False
+
+
+def _running() -> Iterator[Path]:
+    """The folder below /proc of each process on this machine."""
+    return (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def _program_name(entry: Path) -> str:
