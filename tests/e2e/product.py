@@ -13,7 +13,7 @@ from typing import Any
 from audiojob_dev.demo.store import FolderOnThisMachine, Store, open_store
 from audiojob_dev.demo.tools import Cluster, ToolError
 from audiojob_dev.rest import MERGE_PATCH, Rest
-from audiojob_types.constants import API_VERSION, LABEL_JOB, LABEL_PHASE
+from audiojob_types.constants import API_VERSION, LABEL_JOB, LABEL_PHASE, LABEL_UID
 from audiojob_types.resources.job import AudioJob, State
 
 Object = dict[str, Any]
@@ -124,6 +124,17 @@ class Product:
         deadline = time.monotonic() + seconds
         while alive := [pod["metadata"]["name"] for pod in self.pods(name, namespace) if _alive(pod)]:
             assert time.monotonic() < deadline, f"still running after {seconds:.0f} s: {alive}"
+            time.sleep(POLL_SECONDS)
+
+    def nothing_left(self, name: str, uid: str, seconds: float = 120) -> None:
+        """Wait until no Job and no pod is there of the deleted AudioJob that had ``uid``."""
+        deadline = time.monotonic() + seconds
+        while left := [
+            child["metadata"]["name"]
+            for child in self.children(name) + self.pods(name)
+            if child["metadata"]["labels"][LABEL_UID] == uid
+        ]:
+            assert time.monotonic() < deadline, f"still there after {seconds:.0f} s: {left}"
             time.sleep(POLL_SECONDS)
 
     def store(self) -> Store:

@@ -45,6 +45,8 @@ TEST_REQUIREMENTS = (
     Requirement("curl", "curl"),  # of the lines in docs/api.md, which a test runs
     Requirement("jq", "jq"),
     Requirement("espeak-ng", "espeak-ng"),  # the voice of Align, and the program of examples/speak
+    Requirement("pdffonts", "poppler-utils"),  # reads the PDF of a score by other people's code
+    Requirement("pdftotext", "poppler-utils"),
     # Fonts of Render.
     Requirement("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk"),
     Requirement("/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf", "fonts-noto-core"),
