@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import case, delete, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, bindparam, case, delete, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from audiojob_api.jobs.listing.rows import JobRow
 from audiojob_api.jobs.statistics.depth import Depth
 from audiojob_api.jobs.statistics.sums import ADDED, Key, Sum, sums_of
 from audiojob_api.sql.database import Database
-from audiojob_api.sql.inserting import insert_into
+from audiojob_api.sql.inserting import insert_for, insert_into
 from audiojob_api.sql.tables.archive import DEPTHS, DOCUMENTS, JOBS, LABELS, ROLLUPS, WRITER
 
 Object = dict[str, Any]
@@ -75,13 +76,11 @@ class ArchiveStore:
         async with self.database.write() as connection:
             now = await _renewed(connection, epoch)
             values = [_columns(row, now) for row, _ in jobs.values()]
-            added = insert_into(connection, JOBS).on_conflict_do_nothing(index_elements=["uid"]).returning(JOBS.c.uid)
-            new = [uid for (uid,) in (await connection.execute(added, values)).all()]
-            documents = insert_into(connection, DOCUMENTS)
-            again = documents.on_conflict_do_update(index_elements=["uid"], set_={"doc": documents.excluded.doc})
-            await connection.execute(again, [{"uid": row.uid, "doc": row.packed} for row, _ in jobs.values()])
+            write = _writes(connection.dialect.name)
+            new = [uid for (uid,) in (await connection.execute(write.job, values)).all()]
+            await connection.execute(write.document, [{"uid": row.uid, "doc": row.packed} for row, _ in jobs.values()])
             if labels := [_label(row, key, value) for row, _ in jobs.values() for key, value in row.labels]:
-                await connection.execute(insert_into(connection, LABELS).on_conflict_do_nothing(), labels)
+                await connection.execute(write.label, labels)
             for namespace in sorted({jobs[uid][0].namespace for uid in new}):
                 mine = [jobs[uid] for uid in new if jobs[uid][0].namespace == namespace]
                 await add_sums(connection, namespace, sums_of(mine))
@@ -123,12 +122,9 @@ class ArchiveStore:
 
 async def add_sums(connection: AsyncConnection, namespace: str, sums: Mapping[Key, Sum]) -> None:
     """Add to the sums that are there."""
-    statement = insert_into(connection, ROLLUPS)
-    total = {name: ROLLUPS.c[name] + statement.excluded[name] for name in ADDED}
-    upsert = statement.on_conflict_do_update(index_elements=[each.name for each in ROLLUPS.primary_key], set_=total)
     # In one order, whoever writes: two that lock rows in different orders would wait for each other.
     values = [{"namespace": namespace, **key._asdict(), **sums[key].columns()} for key in sorted(sums)]
-    await connection.execute(upsert, values)
+    await connection.execute(_writes(connection.dialect.name).sums, values)
 
 
 def unpacked(doc: bytes) -> Object:
@@ -161,16 +157,46 @@ def _label(row: JobRow, key: str, value: str) -> Object:
 
 
 async def _renewed(connection: AsyncConnection, epoch: int) -> int:
-    now = await _now(connection)
-    mine = (WRITER.c.id == _ID) & (WRITER.c.epoch == epoch)
-    if (await connection.execute(update(WRITER).where(mine).values(renewed=now))).rowcount != 1:
+    renewed = await connection.execute(_writes(connection.dialect.name).renewal, {"mine": epoch})
+    now: int | None = renewed.scalar_one_or_none()
+    if now is None:
         raise Superseded
     return now
 
 
 async def _now(connection: AsyncConnection) -> int:
     """The time by the database's clock: those of two replicas may differ."""
-    if connection.dialect.name == "postgresql":
-        found = await connection.execute(text("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"))
-        return int(found.scalar_one())
-    return round(time.time() * 1_000)
+    return int((await connection.execute(select(_clock(connection.dialect.name)))).scalar_one())
+
+
+def _clock(dialect: str) -> ColumnElement[int]:
+    """Milliseconds since 1970."""
+    if dialect == "postgresql":
+        return literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", BigInteger)
+    return literal_column("CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)", BigInteger)
+
+
+@dataclass(frozen=True, slots=True)
+class _Writes:
+    """The statements for each job that ends: to make them anew took longer than the database."""
+
+    renewal: Any
+    job: Any
+    document: Any
+    label: Any
+    sums: Any
+
+
+@cache
+def _writes(dialect: str) -> _Writes:
+    documents, sums = insert_for(dialect, DOCUMENTS), insert_for(dialect, ROLLUPS)
+    mine = (WRITER.c.id == _ID) & (WRITER.c.epoch == bindparam("mine"))
+    total = {name: ROLLUPS.c[name] + sums.excluded[name] for name in ADDED}
+    key = [each.name for each in ROLLUPS.primary_key]
+    return _Writes(
+        renewal=update(WRITER).where(mine).values(renewed=_clock(dialect)).returning(WRITER.c.renewed),
+        job=insert_for(dialect, JOBS).on_conflict_do_nothing(index_elements=["uid"]).returning(JOBS.c.uid),
+        document=documents.on_conflict_do_update(index_elements=["uid"], set_={"doc": documents.excluded.doc}),
+        label=insert_for(dialect, LABELS).on_conflict_do_nothing(),
+        sums=sums.on_conflict_do_update(index_elements=key, set_=total),
+    )
