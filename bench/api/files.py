@@ -3,7 +3,8 @@
 ``PYTHONPATH=. python bench/api/files.py [--bytes 2147483648] [--rounds 3] [--kills 20]`` starts the files service, the
 API with its jobs in memory, and Debian's nginx (unpacked, not installed) as server and as proxy, each a process of its
 own over one folder; curl is the client. Speeds are medians of alternating rounds, in MiB/s; memory is each process's
-peak.
+peak. The service hashes what it takes, which nginx does not: so uploads are compared, too, with nginx and a sha256 of
+each piece that it took.
 """
 
 from __future__ import annotations
@@ -171,6 +172,7 @@ class Bench:
 
     def upload(self, way: str) -> float:
         """All parts, one curl each, beside nginx taking the same pieces; the announcement and the end are not timed."""
+        way, hashes = ("nginx", True) if way == HASHED else (way, False)
         base = f"http://127.0.0.1:{self.ports[way]}"
         upload = f"up-{secrets.token_hex(16)}"
         if way in ("files", "proxy"):
@@ -190,6 +192,11 @@ class Bench:
             seconds += (
                 size / 2**20 / curl(*head, "-X", "PUT", "--data-binary", f"@{self.piece(size)}", base + address)[0]
             )
+            if hashes:
+                began = time.perf_counter()
+                with (self.store / address[1:]).open("rb") as taken:
+                    hashlib.file_digest(taken, "sha256")
+                seconds += time.perf_counter() - began
         for path in (self.store / NAMESPACE / "uploads").glob(f"**/{upload}*"):
             subprocess.run(["rm", "-rf", str(path)], check=True)
         return self.size / 2**20 / seconds
@@ -277,7 +284,7 @@ def cut_off(bench: Bench, seeds: int) -> int:
         if came.stat().st_size < bench.size:
             subprocess.run(words, check=True)
         whole += subprocess.run(["cmp", "-s", str(song), str(came)], check=False).returncode == 0
-    came.unlink()
+    came.unlink(missing_ok=True)
     return whole
 
 
@@ -325,6 +332,7 @@ def publish(bench: Bench) -> dict[str, Any]:
     return {"key": f"{ATTEMPT}/manifest.json", "sha256": hashlib.sha256(content).hexdigest(), "count": 1}
 
 
+HASHED = "nginx and a sha256"
 WAYS = ("nginx", "files", "proxy", "api")
 
 
@@ -347,14 +355,17 @@ def main() -> None:
             bench.start_api()
             bench.start_nginx(folder / "nginx/usr/sbin/nginx")
             for what, ask in (("download", bench.download), ("upload", bench.upload)):
-                found: dict[str, list[float]] = {way: [] for way in WAYS}
+                ways = (*WAYS, HASHED) if what == "upload" else WAYS
+                found: dict[str, list[float]] = {way: [] for way in ways}
                 for _ in range(asked.rounds):
-                    for way in WAYS:
+                    for way in ways:
                         found[way].append(ask(way))
                 speeds = {way: statistics.median(each) for way, each in found.items()}
                 print(f"{what}: " + ", ".join(f"{way} {speed:.0f}" for way, speed in speeds.items()) + " MiB/s;",
                       f"files / nginx {speeds['files'] / speeds['nginx']:.2f},",
                       f"api / nginx as proxy {speeds['api'] / speeds['proxy']:.2f}", flush=True)  # fmt: skip
+                if HASHED in speeds:
+                    print(f"  files / {HASHED}: {speeds['files'] / speeds[HASHED]:.2f}")
             print("peak: " + ", ".join(f"{each} {peak(bench.running[each].pid):.0f} MiB" for each in ("files", "api")))
             zipped(bench)
             print(f"kills: {kills(bench, asked.kills)} of {asked.kills} uploads whole", flush=True)
