@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, KeysView
+from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from audiojob_kube.client import KubeClient
 from audiojob_kube.objects import Object, key_of
@@ -20,6 +20,7 @@ from audiojob_operator.deciding.revisions import parse_revision
 from audiojob_operator.records.objects import Key
 from audiojob_operator.records.settings import Revision
 from audiojob_operator.state.children.gpus import GpuBook, LiveGpus
+from audiojob_operator.state.children.members import list_member, set_member
 from audiojob_operator.state.listener import WorkKey
 from audiojob_operator.state.news import News, news_of_job, news_of_pod
 from audiojob_operator.state.projections import controller, job_is_finished, pool_of, read_models, trim_job, trim_pod
@@ -27,8 +28,6 @@ from audiojob_types import constants as c
 from audiojob_types.contract import Device
 from audiojob_types.models import ModelBook
 from audiojob_types.reasons import Reason
-
-K = TypeVar("K", bound=Hashable)
 
 CHILDREN_SELECTOR = f"{c.LABEL_MANAGED_BY}={c.MANAGER_OPERATOR}"
 POD_JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -262,7 +261,7 @@ class NamespaceCache:
             self._early.discard(key)
         self._note_fetch(key, owner, new)
         self._note_work(key, owner, job, new)
-        _list_member(self._jobs_by_owner, owner, key, present=new is not None)
+        list_member(self._jobs_by_owner, owner, key, present=new is not None)
         self._listener.children_changed((key[0], owner))  # others may wait for what it used, though the owner be gone
         self._listener.child_changed(key, job, self._news_of_job(old, new))
 
@@ -310,21 +309,21 @@ class NamespaceCache:
             return
         present = new is not None and "deletionTimestamp" not in new["metadata"]
         live, ended = present and not job_is_finished(job), present and job_is_finished(job)
-        _set_member(self._ended_work, reuse_key, key, owner if ended else None)
-        if _set_member(self._live_work, reuse_key, key, owner if live else None) and not live:
+        set_member(self._ended_work, reuse_key, key, owner if ended else None)
+        if set_member(self._live_work, reuse_key, key, owner if live else None) and not live:
             self._listener.work_ended((key[0], reuse_key))
 
     def _pod_changed(self, key: Key, old: Object | None, new: Object | None) -> None:
         pod = new or old
         assert pod is not None
         job_key, owner = _job_of(pod), (pod["metadata"].get("labels") or {}).get(c.LABEL_JOB, "")
-        _list_member(self._pods_by_job, job_key, key, present=new is not None)
+        list_member(self._pods_by_job, job_key, key, present=new is not None)
         if not self._any_at_work(self._pods_by_job.get(job_key, ())):
             self.give_back_gpus(job_key)
         if c.LABEL_POOL in (pod["metadata"].get("labels") or {}):
             self._worker_pod_changed(job_key, old, new)
             return
-        _list_member(self._pods_by_owner, owner, key, present=new is not None)
+        list_member(self._pods_by_owner, owner, key, present=new is not None)
         if new is not None:
             self._note_room(new)
         if new is not None and _lacks_node(new) and not waits_for_inputs(new):
@@ -361,28 +360,6 @@ def _lacks_node(pod: Object) -> bool:
         return False
     placed = condition_of(pod, "PodScheduled")
     return placed is not None and placed.get("status") == "False"
-
-
-def _set_member(members: defaultdict[str, dict[Key, str]], group: str, key: Key, value: str | None) -> bool:
-    """Put a member into its group, or take it out (None); a group without members is none. Whether it was there."""
-    was_there = key in members.get(group, {})
-    if value is not None:
-        members[group][key] = value
-    elif was_there:
-        del members[group][key]
-        if not members[group]:
-            del members[group]
-    return was_there
-
-
-def _list_member(members: defaultdict[K, set[Key]], group: K, key: Key, *, present: bool) -> None:
-    """List a member of a group, or strike it off; a group without members is none."""
-    if present:
-        members[group].add(key)
-        return
-    members[group].discard(key)
-    if not members[group]:
-        del members[group]
 
 
 def _node_of(pod: Object | None) -> str:
