@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, KeysView
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -132,9 +132,9 @@ class NamespaceCache:
         """The Jobs whose controller is an AudioJob of that name: the present one, or one that is gone."""
         return [job for key in self._jobs_by_owner.get(name, ()) if (job := self.jobs.get(key)) is not None]
 
-    def owners(self) -> KeysView[str]:
-        """Names of all AudioJobs that have Jobs, or had them before they went."""
-        return self._jobs_by_owner.keys()
+    def owners(self) -> Set[str]:
+        """Names of all AudioJobs that have Jobs or GPUs, or had them before they went."""
+        return self._jobs_by_owner.keys() | self._gpus.outlived_owners()
 
     def gpus_of(self, name: str) -> Iterator[LiveGpus]:
         """GPUs of the live Jobs of an AudioJob of that name, and of pods whose Jobs are gone."""
@@ -320,6 +320,8 @@ class NamespaceCache:
         list_member(self._pods_by_job, job_key, key, present=new is not None)
         if not self._any_at_work(self._pods_by_job.get(job_key, ())):
             self.give_back_gpus(job_key)
+        elif old is None and self.jobs.get(job_key) is None and self._gpus.pod_seen(job_key, owner, pod):
+            self._listener.gpus_outlive(job_key)
         if c.LABEL_POOL in (pod["metadata"].get("labels") or {}):
             self._worker_pod_changed(job_key, old, new)
             return

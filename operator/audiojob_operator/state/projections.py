@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -37,6 +38,8 @@ _AUDIOJOB_ANNOTATIONS = (c.ANNOTATION_ARCHIVED,)
 _AUDIOJOB_REST = ("labels", "annotations", "finalizers", "ownerReferences")
 METADATA_DIGEST = "digest"
 """Of all metadata that people write, kept or not: its change may be why a status write is taken that was refused."""
+POD_GPUS = "gpus"
+"""In a pod's spec, in place of its containers: numbers by resource; absent where it has none."""
 _JOB_SPEC = ("suspend",)
 _POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
 # What decisions read of a status. All else (counts, addresses, readiness) moves with nearly every write of others.
@@ -91,11 +94,12 @@ def trim_job(obj: Object) -> Object:
 
 
 def trim_pod(obj: Object) -> Object:
-    """A pod reduced to who it is, where it runs and what became of it."""
-    status = obj.get("status") or {}
+    """A pod reduced to who it is, where it runs, the GPUs that it has and what became of it."""
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    gpus = _gpus_of(spec)
     return {
         "metadata": _metadata(obj),
-        "spec": _only(obj.get("spec") or {}, _POD_SPEC),
+        "spec": {**_only(spec, _POD_SPEC), **({POD_GPUS: gpus} if gpus else {})},
         "status": {
             **_only(status, _POD_STATUS),
             "conditions": _conditions(status, _POD_CONDITIONS),
@@ -106,6 +110,13 @@ def trim_pod(obj: Object) -> Object:
             },
         },
     }
+
+
+def _gpus_of(spec: Object) -> dict[str, int]:
+    """GPUs of a pod's containers, by resource."""
+    limits = [(each.get("resources") or {}).get("limits") or {} for each in spec.get("containers") or ()]
+    asked = ((name, str(count)) for each in limits for name, count in each.items() if _GPU.match(name))
+    return dict(sum((Counter({name: int(count)}) for name, count in asked if count.isdecimal()), Counter[str]()))
 
 
 def project_node(obj: Object) -> NodeRow:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from audiojob_operator.deciding.children.observe import gpu_resource_of, gpus_of
 from audiojob_operator.records.objects import Key, Object
-from audiojob_operator.state.projections import job_is_finished
+from audiojob_operator.state.projections import POD_GPUS, job_is_finished
 from audiojob_types import constants as c
+
+_KUEUE: Final = "kueue.x-k8s.io/"  # of the labels that it gives the pods of what it has admitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,28 @@ class GpuBook:
             self.held.pop(key, None)
         return False
 
+    def pod_seen(self, key: Key, owner: str, pod: Object) -> bool:
+        """A pod at work whose Job, ``key``, is not known: the Job went before it, or was not heard of yet.
+
+        Whether the pod has GPUs that nobody has counted; not those that Kueue counts.
+        """
+        if key in self.held or any(name.startswith(_KUEUE) for name in pod["metadata"].get("labels") or {}):
+            return False
+        for resource, gpus in (pod["spec"].get(POD_GPUS) or {}).items():  # it has one kind
+            self.held[key] = LiveGpus(owner, gpus, resource, managed=False)
+            self._outlived.add(key)
+        return key in self._outlived
+
     def given_back(self, key: Key) -> LiveGpus | None:
         """No pod of the Job is at work, or nobody waits for its end any more; what it held until now, if it is gone."""
         if key not in self._outlived:
             return None
         self._outlived.discard(key)
         return self.held.pop(key)
+
+    def outlived_owners(self) -> set[str]:
+        """Names of the AudioJobs whose pods have GPUs while their Jobs are gone."""
+        return {owner for key in self._outlived if (owner := self.held[key].owner)}
 
     def of(self, owner: str, jobs: Iterable[Key]) -> Iterator[LiveGpus]:
         """Those of an AudioJob that has these Jobs."""
