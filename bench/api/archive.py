@@ -28,7 +28,7 @@ from sqlalchemy import event, insert, text
 from tests.support.databases.postgres import Postgres
 
 from audiojob_api.archive.reader import ArchiveReader
-from audiojob_api.archive.store import KIND
+from audiojob_api.archive.store import KIND, unpacked
 from audiojob_api.jobs.listing.query import Filter, Order, Query, Span
 from audiojob_api.sql.database import Database
 from audiojob_api.sql.tables.archive import DOCUMENTS, INDEXES, JOBS, LABELS
@@ -97,7 +97,8 @@ def page(order: Order = Order.CREATED, **wanted: Any) -> Ask:
             moment = BEGIN + chance.randrange(7_000_000_000)
             after = (5, moment, "0") if order is Order.PRIORITY else (moment, "0")
         found = await reader.rows(Query(Filter(**values), order, after=after))
-        await reader.documents([row.uid for row in found.rows[:50]])
+        documents = await reader.documents([row.uid for row in found.rows[:50]])
+        assert all(unpacked(each) for each in documents.values())
 
     return ask
 

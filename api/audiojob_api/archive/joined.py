@@ -6,7 +6,8 @@ import logging
 from typing import Any, Protocol
 
 from audiojob_api.archive.reader import ArchiveReader
-from audiojob_api.jobs.listing.paging import Count, Found, LiveIndex, Page, joined
+from audiojob_api.archive.store import unpacked
+from audiojob_api.jobs.listing.paging import Count, Found, LiveIndex, Page, joined, unpacking
 from audiojob_api.jobs.listing.query import Filter, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow
 from audiojob_api.jobs.listing.steps import in_turns
@@ -68,9 +69,14 @@ class JoinedReader:
                 missing = True
         rows, cursor = joined(query, live, archived)
         documents = await self._archive.documents([row.uid for row in rows if not isinstance(row, JobRow)])
-        items = [row.unpack() if isinstance(row, JobRow) else documents.get(row.uid) for row in rows]
-        # One that retention took meanwhile is not there any more.
-        return Page([item for item in items if item is not None], cursor, history_missing=missing)
+
+        def unpack(row: Any) -> Object | None:
+            if isinstance(row, JobRow):
+                return row.unpack()
+            # One that retention took meanwhile is not there any more.
+            return unpacked(document) if (document := documents.get(row.uid)) is not None else None
+
+        return Page(await in_turns(unpacking(rows, unpack)), cursor, history_missing=missing)
 
     async def count(self, wanted: Filter, where: Where) -> Count:
         """How many match. Raises DatabaseUnavailable where the archive is asked and does not answer."""

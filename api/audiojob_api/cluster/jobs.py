@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-from audiojob_api.jobs.listing.paging import Count, LiveIndex, Page, page_of
+from audiojob_api.jobs.listing.paging import Count, LiveIndex, Page, paging
 from audiojob_api.jobs.listing.query import Filter, Order, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow, kept, row_of
 from audiojob_api.jobs.listing.steps import in_turns
@@ -85,7 +85,7 @@ class KubeJobs:
     async def page(self, query: Query) -> Page:
         """From the read model."""
         self.require_synced()
-        return page_of(query, await in_turns(self.index.finding(query)))
+        return await in_turns(paging(query, await in_turns(self.index.finding(query))))
 
     async def count(self, wanted: Filter, where: Where) -> Count:
         """From the read model, whatever is asked for: there is no other place."""
