@@ -339,6 +339,8 @@ class Admitter:
 class Reservation:
     """What one reconcile of a job may use: reserved at the beginning of a ``with`` block, released at its end."""
 
+    _keeps = False
+
     def __init__(self, admitter: Admitter, key: Key, known: Known) -> None:
         self._admitter = admitter
         self._key = key
@@ -351,7 +353,12 @@ class Reservation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._admitter.release(self._key)
+        if not self._keeps:
+            self._admitter.release(self._key)
+
+    def keep(self) -> None:
+        """Release nothing: a Job may have been made, and the next reconcile, which makes it again, knows."""
+        self._keeps = True
 
     def rest(self, rest: Rest | None) -> None:
         """Give the job nothing for a while, where a rest is due."""
