@@ -84,7 +84,7 @@ class JobStore:
 
     def put(self, obj: Object, *, ours: bool = False) -> bool:
         """Take over one version of an AudioJob, unless it or a newer one is known. `ours`: the answer to our write,
-        which is no news. Returns whether it was newer."""
+        in which only what others wrote before it is news. Returns whether it was newer."""
         key, obj = key_of(obj), trim_audiojob(obj)
         known = Known(obj, resource_version_of(obj))
         old = self.get(key)
@@ -98,7 +98,7 @@ class JobStore:
             self._active[key] = known
         self._listener.job_stored(key, obj)
         if old is None or _differ(old, known):
-            self._listener.job_changed(key, ours=ours)
+            self._listener.job_changed(key, ours=ours and not (old is not None and _others_wrote(old.raw, obj)))
         return True
 
     def left(self, obj: Object) -> None:
@@ -138,17 +138,24 @@ def _differ(old: Known, new: Known) -> bool:
 
 
 def _essence(raw: Object) -> tuple[object, ...]:
-    metadata = raw["metadata"]
     stored = raw.get("status") or {}
     status = {name: value for name, value in stored.items() if name not in _NOISE_IN_STATUS}
-    status["results"] = _results(stored.get("progress"))
-    status["begun"] = _begun(stored)
+    return (*_of_people(raw), status, _results(stored.get("progress")), _begun(stored))
+
+
+def _of_people(raw: Object) -> tuple[object, ...]:
+    metadata = raw["metadata"]
+    return metadata["uid"], metadata.get("deletionTimestamp"), metadata.get(METADATA_DIGEST), raw.get("spec")
+
+
+def _others_wrote(old: Object, new: Object) -> bool:
+    """Whether people changed it, or a worker reported, before the write of ours that made ``new`` of ``old``."""
+    before, after = old.get("status") or {}, new.get("status") or {}
+    results = _results(before.get("progress"))
     return (
-        metadata["uid"],
-        metadata.get("deletionTimestamp"),
-        metadata.get(METADATA_DIGEST),
-        raw.get("spec"),
-        status,
+        _of_people(old) != _of_people(new)
+        or any(results.get(phase) != end for phase, end in _results(after.get("progress")).items())
+        or not set(_begun(after)) <= set(_begun(before))
     )
 
 

@@ -155,6 +155,31 @@ def test_the_answer_to_our_own_write_wakes_nobody_and_its_echo_neither(woken: Wo
     assert stored_version(woken) == 6
 
 
+def change_cancel(job: Object) -> None:
+    job["spec"] = {**job.get("spec", {}), "cancel": True}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(change_cancel, id="somebody cancelled it"),
+        pytest.param(change_result, id="a worker reported its phase's end"),
+    ],
+)
+def test_what_others_wrote_just_before_our_own_write_is_news_in_its_answer(woken: Woken, change: Any) -> None:
+    woken.store.put(version(5))
+    woken.clear()
+    answer = version(7, phase="one")
+    change(answer)
+    woken.store.put(answer, ours=True)
+    assert woken == [KEY], "the watch brings the older version of the others' write, which is no news any more"
+    woken.clear()
+    taken_out = version(8, phase="two")
+    taken_out["spec"] = answer["spec"]
+    woken.store.put(taken_out, ours=True)
+    assert woken == [], "what we took out of it ourselves is none"
+
+
 def test_a_finished_job_is_not_active_and_can_still_be_asked_for(woken: Woken) -> None:
     woken.store.put(version(5))
     woken.store.put(version(6, state="Succeeded"))
