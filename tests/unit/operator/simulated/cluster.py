@@ -43,6 +43,7 @@ class Worker:
     order: WorkOrder | None = None
     idle_since: float = 0.0
     refused: float = -1.0  # when its begin was: it asks again later
+    unreported: float = -1.0  # when a report was refused: the same
 
 
 class Cluster:
@@ -150,7 +151,7 @@ class Cluster:
         told = {_identity(each): each for each in (order.told if order else ())}
         worker.settled |= worker.ended.keys() - told.keys()
         for identity, end in worker.ended.items():
-            if identity not in worker.settled:
+            if identity not in worker.settled and self._clock.seconds > worker.unreported:
                 return [(f"{name} reports", partial(self._report, pod, told[identity], end))]
         if worker.at_work is not None:
             return self._of_worker_at_work(pod, worker, told)
@@ -192,8 +193,11 @@ class Cluster:
         worker.idle_since = self._clock.seconds
 
     def _report(self, pod: Object, phase: PhaseInput, end: ReportedEnd) -> None:
+        worker = self.workers[pod["metadata"]["uid"]]
         if self._patch(pod, phase, {"result": end.to_text(), "percent": 0}):
-            self.workers[pod["metadata"]["uid"]].settled.add(_identity(phase))
+            worker.settled.add(_identity(phase))
+        else:
+            worker.unreported = self._clock.seconds
 
     def _patch(self, pod: Object, phase: PhaseInput, entry: Object) -> bool:
         """As the admission policy lets it."""
