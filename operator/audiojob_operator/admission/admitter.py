@@ -357,7 +357,7 @@ class Reservation:
             self._admitter.release(self._key)
 
     def keep(self) -> None:
-        """Release nothing: a Job may have been made, and the next reconcile, which makes it again, knows."""
+        """Release nothing: a Job may have been made. The next reconcile finds out, and releases it."""
         self._keeps = True
 
     def rest(self, rest: Rest | None) -> None:

@@ -63,13 +63,13 @@ class Applier:
         self._metrics = metrics
         self._identity = identity
         self._unanswered: set[Key] = set()  # AudioJobs whose last status write nobody knows the end of
-        self._perhaps_made: set[Key] = set()  # those with a Job of which nobody knows whether it was made
+        self._perhaps_made: dict[Key, dict[str, str]] = {}  # Jobs that may be there, by name: the AudioJob's uid
         self._recorded: OrderedDict[str, None] = OrderedDict()  # names of the newest events, so that none is sent twice
         self._not_again: OrderedDict[str, None] = OrderedDict()  # uids of pods that may not be told again
 
     async def apply(self, plan: Plan, job: Metadata) -> None:
         """Do all of the plan, or raise: StaleError, RefusedError, StatusRefusedError, or what the client raised."""
-        self.forget((job.namespace, job.name))
+        self._unanswered.discard((job.namespace, job.name))
         if plan.create_revision is not None:
             await self._create_revision(plan.create_revision, job)
         for body in plan.create_jobs:
@@ -94,13 +94,22 @@ class Applier:
         return key in self._unanswered
 
     def may_have_made(self, key: Key) -> bool:
-        """Whether the last plan made a Job, and nobody has answered: it may be there, with all that it holds."""
+        """Whether a Job of it may be there whose creation nobody has answered: with all that it holds."""
         return key in self._perhaps_made
 
-    def forget(self, key: Key) -> None:
-        """What was not answered is asked again, or is nobody's any more."""
-        self._unanswered.discard(key)
-        self._perhaps_made.discard(key)
+    async def settle(self, key: Key) -> bool:
+        """Find out whether such Jobs are there. Returns whether there was anything to find out. Raises what the client
+        raised: then nobody knows yet.
+        """
+        if key not in self._perhaps_made:
+            return False
+        for name, uid in self._perhaps_made[key].items():
+            with suppress(NotFound):
+                found = await self._client.get(JOBS, name, key[0])
+                if controller(found).get("uid") == uid and (cache := self._caches.namespaces.get(key[0])) is not None:
+                    cache.jobs.put(found)
+        del self._perhaps_made[key]
+        return True
 
     async def delete_job(self, ref: JobRef, namespace: str) -> None:
         """Ask for the end of a Job and its pod. One that is gone, or another of that name, is none of our business."""
@@ -133,22 +142,22 @@ class Applier:
             cache.revisions.put(created)
 
     async def _create_job(self, body: Object, job: Metadata) -> None:
-        name, key = body["metadata"]["name"], (job.namespace, job.name)
-        self._perhaps_made.add(key)
+        name = body["metadata"]["name"]
         try:
             created = await self._measured("create", JOBS, lambda: self._client.create(JOBS, body, job.namespace))
         except AlreadyExists as error:
             created = await self._client.get(JOBS, name, job.namespace)
             if controller(created).get("uid") != job.uid:
-                self._perhaps_made.discard(key)
                 raise RefusedError(Refusal(_TAKEN.format(name=name), permanent=True)) from error
+        except TransportError:
+            self._perhaps_made.setdefault((job.namespace, job.name), {})[name] = job.uid
+            raise
         except ApiError as error:
-            if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                self._perhaps_made.discard(key)
-            if _is_temporary(error):
-                raise
-            raise RefusedError(Refusal(error.message, permanent=not isinstance(error, Forbidden))) from error
-        self._perhaps_made.discard(key)
+            if not _is_temporary(error):
+                raise RefusedError(Refusal(error.message, permanent=not isinstance(error, Forbidden))) from error
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                self._perhaps_made.setdefault((job.namespace, job.name), {})[name] = job.uid
+            raise
         if (cache := self._caches.namespaces.get(job.namespace)) is not None:
             cache.jobs.put(created)
 

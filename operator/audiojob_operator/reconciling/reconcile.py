@@ -57,16 +57,8 @@ class Reconciler:
 
     async def reconcile(self, key: Key, /) -> float | None:
         """Bring one AudioJob a step forward. Returns the seconds until it must be looked at again, if ever."""
-        kept = self._applier.may_have_made(key)  # and what that Job holds was kept for it
-        try:
-            again = await self._reconcile(key)
-            self._applier.forget(key)
-            return again
-        finally:
-            if kept and not self._applier.may_have_made(key):
-                self._admitter.release(key)
-
-    async def _reconcile(self, key: Key) -> float | None:
+        if await self._applier.settle(key):
+            self._admitter.release(key)  # what was kept for it, or for nothing
         if self._gatherer.workers.holds(key):  # nobody knows whether the status that binds a seat was written
             await self._gatherer.read(key)
             self._gatherer.workers.release(key)

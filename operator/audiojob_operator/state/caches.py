@@ -272,13 +272,13 @@ class Caches:
         for bound in self.workers.bound(pod_uid):
             self._listener.wake(bound.key)
 
-    def gpus_outlive(self, job: Key) -> None:
-        """They are the pod's until its end; one that has not ended by now is on a node that is lost."""
+    def gpus_outlive(self, job: Key, time: int) -> None:
+        """They are the pod's until its end; one that has not ended by then is on a node that is lost."""
         give_back = self.namespaces[job[0]].give_back_gpus
-        self._listener.later(_LONGEST_END_SECONDS, lambda: give_back(job))
+        self._listener.later(_LONGEST_END_SECONDS, lambda: give_back(job, time))
 
-    def gpus_given_back(self, owner: Key) -> None:
-        """Somebody may wait for the GPUs of a pod whose Job went before it."""
+    def gpus_changed(self, owner: Key) -> None:
+        """A pod whose Job went before it has ended, and somebody may wait for its GPUs; or it was not known before."""
         if owner[1]:
             self._listener.admission_changed(owner)
         self._listener.capacity_changed()

@@ -57,11 +57,11 @@ class NamespaceListener(Protocol):
     def worker_outlived(self, pod_uid: str) -> None:
         """The pod of a worker whose Job is gone has ended, or is about to."""
 
-    def gpus_outlive(self, job: Key) -> None:
-        """A Job is gone, and a pod of it has its GPUs."""
+    def gpus_outlive(self, job: Key, time: int) -> None:
+        """A Job is gone, or not known, and a pod of it has GPUs: they are given back by that time's number."""
 
-    def gpus_given_back(self, owner: Key) -> None:
-        """Such a pod has ended; the owner's name is "" for a worker's."""
+    def gpus_changed(self, owner: Key) -> None:
+        """Such a pod has ended, or was not known before; the owner's name is "" for a worker's."""
 
     def no_room_found(self) -> None:
         """No node has room for a pod."""
@@ -268,13 +268,13 @@ class NamespaceCache:
     def _note_gpus(self, key: Key, owner: str, job: Object | None) -> None:
         # One that was taken from its owner is there.
         at_work = self.jobs.get(key) is None and self._any_at_work(self._pods_by_job.get(key, ()))
-        if self._gpus.job_seen(key, owner, job, at_work=at_work):
-            self._listener.gpus_outlive(key)
+        if (time := self._gpus.job_seen(key, owner, job, at_work=at_work)) is not None:
+            self._listener.gpus_outlive(key, time)
 
-    def give_back_gpus(self, key: Key) -> None:
-        """Of a Job that is gone: its pods have ended, or should have long ago."""
-        if (held := self._gpus.given_back(key)) is not None:
-            self._listener.gpus_given_back((key[0], held.owner))
+    def give_back_gpus(self, key: Key, time: int | None = None) -> None:
+        """Of a Job that is gone: its pods have ended, or should have long ago, if they are those of that time."""
+        if (held := self._gpus.given_back(key, time)) is not None:
+            self._listener.gpus_changed((key[0], held.owner))
 
     def _any_at_work(self, pod_keys: Iterable[Key]) -> bool:
         """Whether one of the pods has not ended."""
@@ -320,8 +320,13 @@ class NamespaceCache:
         list_member(self._pods_by_job, job_key, key, present=new is not None)
         if not self._any_at_work(self._pods_by_job.get(job_key, ())):
             self.give_back_gpus(job_key)
-        elif old is None and self.jobs.get(job_key) is None and self._gpus.pod_seen(job_key, owner, pod):
-            self._listener.gpus_outlive(job_key)
+        elif (
+            old is None
+            and self.jobs.get(job_key) is None
+            and (time := self._gpus.pod_seen(job_key, owner, pod)) is not None
+        ):
+            self._listener.gpus_outlive(job_key, time)
+            self._listener.gpus_changed((key[0], owner))
         if c.LABEL_POOL in (pod["metadata"].get("labels") or {}):
             self._worker_pod_changed(job_key, old, new)
             return

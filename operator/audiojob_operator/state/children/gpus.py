@@ -31,42 +31,50 @@ class GpuBook:
 
     def __init__(self) -> None:
         self.held: dict[Key, LiveGpus] = {}
-        self._outlived: set[Key] = set()  # Jobs that are gone, and whose pods are not
+        self._outlived: dict[Key, int] = {}  # Jobs that are gone, and whose pods are not; each time has a number
+        self._times = 0
 
-    def job_seen(self, key: Key, owner: str, job: Object | None, *, at_work: bool) -> bool:
-        """A Job as it is now; None: it is gone, and a pod of it is ``at_work`` or not. Whether that pod keeps its GPUs.
+    def job_seen(self, key: Key, owner: str, job: Object | None, *, at_work: bool) -> int | None:
+        """A Job as it is now; None: it is gone, and a pod of it is ``at_work`` or not. If that pod keeps its GPUs, the
+        number of this time, for :meth:`given_back`.
 
         What Kueue counts is free with the Job.
         """
         if job is None and at_work and key in self.held and not self.held[key].managed:
-            self._outlived.add(key)
-            return True
-        self._outlived.discard(key)
+            return self._outlives(key)
+        self._outlived.pop(key, None)
         if job is not None and not job_is_finished(job) and (gpus := gpus_of(job)):
             managed = c.KUEUE_QUEUE_LABEL in (job["metadata"].get("labels") or {})
             waits = managed and bool(job["spec"].get("suspend"))
             self.held[key] = LiveGpus(owner, gpus, gpu_resource_of(job), managed, waits)
         else:
             self.held.pop(key, None)
-        return False
+        return None
 
-    def pod_seen(self, key: Key, owner: str, pod: Object) -> bool:
+    def pod_seen(self, key: Key, owner: str, pod: Object) -> int | None:
         """A pod at work whose Job, ``key``, is not known: the Job went before it, or was not heard of yet.
 
-        Whether the pod has GPUs that nobody has counted; not those that Kueue counts.
+        The number of this time if the pod has GPUs that nobody has counted; not those that Kueue counts.
         """
         if key in self.held or any(name.startswith(_KUEUE) for name in pod["metadata"].get("labels") or {}):
-            return False
+            return None
         for resource, gpus in (pod["spec"].get(POD_GPUS) or {}).items():  # it has one kind
             self.held[key] = LiveGpus(owner, gpus, resource, managed=False)
-            self._outlived.add(key)
-        return key in self._outlived
+            return self._outlives(key)
+        return None
 
-    def given_back(self, key: Key) -> LiveGpus | None:
-        """No pod of the Job is at work, or nobody waits for its end any more; what it held until now, if it is gone."""
-        if key not in self._outlived:
+    def _outlives(self, key: Key) -> int:
+        self._times += 1
+        self._outlived[key] = self._times
+        return self._times
+
+    def given_back(self, key: Key, time: int | None = None) -> LiveGpus | None:
+        """No pod of the Job is at work, or nobody waits any more for its end of that ``time``; what it held until now,
+        if it is gone.
+        """
+        if key not in self._outlived or time not in (None, self._outlived[key]):
             return None
-        self._outlived.discard(key)
+        del self._outlived[key]
         return self.held.pop(key)
 
     def outlived_owners(self) -> set[str]:

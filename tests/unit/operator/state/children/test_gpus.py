@@ -39,6 +39,10 @@ class Seen:
         about = {**self._pod["metadata"], "resourceVersion": str(self._version)}
         self.here.pods.put({**self._pod, "metadata": about, "status": {**self._pod["status"], "phase": phase}})
 
+    def wait_is_over(self) -> None:
+        """Of the first pod that was waited for."""
+        self.heard.due[0][1]()
+
     @property
     def held(self) -> int:
         return sum(each.gpus for each in self.here.gpus_of("song"))
@@ -71,13 +75,26 @@ def test_a_job_that_is_heard_of_after_its_pod_has_its_gpus_once_and_until_its_ow
     seen.pod("Running")
     seen.here.jobs.put(seen.job)
     assert seen.held == 2
-    seen.here.give_back_gpus((NAMESPACE, seen.job["metadata"]["name"]))
+    seen.wait_is_over()
     assert seen.held == 2, "the Job is there: nobody waits for the pod's end"
+    seen.here.jobs.forget((NAMESPACE, seen.job["metadata"]["name"]), seen.job["metadata"]["uid"])
+    seen.wait_is_over()
+    assert seen.held == 2, "that wait was for another end"
 
 
 def test_one_that_did_not_end_in_time_is_not_waited_for_again() -> None:
     seen = Seen()
     seen.pod("Running")
-    seen.here.give_back_gpus((NAMESPACE, seen.job["metadata"]["name"]))
+    seen.wait_is_over()
     seen.pod("Running")
     assert seen.held == 0
+
+
+def test_admission_learns_of_a_pod_that_is_heard_of_after_its_jobs_end() -> None:
+    seen = Seen()
+    seen.here.jobs.put(seen.job)
+    seen.here.jobs.forget((NAMESPACE, seen.job["metadata"]["name"]), seen.job["metadata"]["uid"])
+    seen.heard.changed.clear()
+    capacity = seen.heard.capacity
+    seen.pod("Running")
+    assert (seen.held, seen.heard.changed, seen.heard.capacity) == (2, [(NAMESPACE, "song")], capacity + 1)
