@@ -22,6 +22,7 @@ from audiojob_dev.errors import DevError
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
+_CHANGES = "storage is (re)initializing"
 
 
 class RestError(Exception):
@@ -62,8 +63,19 @@ class Rest:
     ) -> Any:
         """Send `body` as JSON and return the decoded answer (text where it is not JSON).
 
-        Raises RestError for an answer of 400 or more, OSError where there is no connection.
+        Raises RestError for an answer of 400 or more, OSError where there is no connection. A type whose definition has
+        just changed is waited for, as kubectl does.
         """
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self._request(method, path, body, content_type, accept, timeout)
+            except RestError as error:
+                if not (error.status == 429 and _CHANGES in str(error)) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+    def _request(self, method: str, path: str, body: object, content_type: str, accept: str, timeout: float) -> Any:
         headers = {"User-Agent": self._user_agent, "Accept": accept, "Content-Type": content_type}
         with self._connection(timeout) as connection:
             connection.request(method, path, None if body is None else json.dumps(body), headers)

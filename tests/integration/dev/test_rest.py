@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from audiojob_dev.cluster.pki import Authority
-from audiojob_dev.rest import Rest
+from audiojob_dev.rest import Rest, RestError
 
 pytestmark = pytest.mark.integration
 
@@ -27,6 +27,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.opened = 0
+        self.busy: dict[str, list[str]] = {}  # what a path is answered with 429, before it is answered
         self.met = threading.Barrier(2, timeout=30)
         self.ended = threading.Event()
 
@@ -47,11 +48,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/meet":
             self.server.met.wait()
-        self.send_response(200)
+        status, answer = 200, self.number
+        if self.path in self.server.busy:
+            status, answer = 429, self.server.busy[self.path].pop().encode()
+            self.server.busy = {path: left for path, left in self.server.busy.items() if left}
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(self.number)))
+        self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(self.number)
+        self.wfile.write(answer)
         self.close_connection = self.path == "/end"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
@@ -90,3 +95,17 @@ def test_one_that_the_server_has_ended_is_made_anew(served: tuple[Server, Rest])
     assert rest.request("GET", "/end") == 1
     assert server.ended.wait(30)
     assert rest.request("GET", "/") == 2
+
+
+def test_a_type_whose_definition_has_just_changed_is_waited_for(served: tuple[Server, Rest]) -> None:
+    server, rest = served
+    server.busy["/jobs"] = ['{"message": "storage is (re)initializing"}'] * 2
+    assert rest.request("GET", "/jobs") == 1
+
+
+def test_another_refusal_is_not_tried_again(served: tuple[Server, Rest]) -> None:
+    server, rest = served
+    server.busy["/pod"] = ['{"message": "it would violate the budget"}'] * 2
+    with pytest.raises(RestError, match="429: it would violate the budget"):
+        rest.request("GET", "/pod")
+    assert len(server.busy["/pod"]) == 1
