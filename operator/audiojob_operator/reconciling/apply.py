@@ -149,13 +149,10 @@ class Applier:
             created = await self._client.get(JOBS, name, job.namespace)
             if controller(created).get("uid") != job.uid:
                 raise RefusedError(Refusal(_TAKEN.format(name=name), permanent=True)) from error
-        except TransportError:
-            self._perhaps_made.setdefault((job.namespace, job.name), {})[name] = job.uid
-            raise
-        except ApiError as error:
-            if not _is_temporary(error):
+        except (ApiError, TransportError) as error:
+            if isinstance(error, ApiError) and not _is_temporary(error):
                 raise RefusedError(Refusal(error.message, permanent=not isinstance(error, Forbidden))) from error
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if _may_have_come(error):
                 self._perhaps_made.setdefault((job.namespace, job.name), {})[name] = job.uid
             raise
         if (cache := self._caches.namespaces.get(job.namespace)) is not None:
@@ -243,7 +240,7 @@ class Applier:
         try:
             await self._patch_status(operations, job)
         except ApiError as error:
-            if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            if not _may_have_come(error):
                 self._unanswered.discard(key)
             raise
         except ReconcileError:
@@ -298,6 +295,11 @@ def _remember(memory: OrderedDict[str, None], name: str) -> None:
     memory[name] = None
     if len(memory) > _REMEMBERED:
         memory.popitem(last=False)
+
+
+def _may_have_come(error: ApiError | TransportError) -> bool:
+    """Whether the write may have been made in spite of the error."""
+    return isinstance(error, TransportError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _is_temporary(error: ApiError) -> bool:

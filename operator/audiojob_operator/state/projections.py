@@ -114,9 +114,16 @@ def trim_pod(obj: Object) -> Object:
 
 def _gpus_of(spec: Object) -> dict[str, int]:
     """GPUs of a pod's containers, by resource."""
-    limits = [(each.get("resources") or {}).get("limits") or {} for each in spec.get("containers") or ()]
-    asked = ((name, str(count)) for each in limits for name, count in each.items() if _GPU.match(name))
-    return dict(sum((Counter({name: int(count)}) for name, count in asked if count.isdecimal()), Counter[str]()))
+    found = Counter[str]()
+    for each in spec.get("containers") or ():
+        found.update(_gpus_in((each.get("resources") or {}).get("limits") or {}))
+    return dict(found)
+
+
+def _gpus_in(resources: Mapping[str, object]) -> dict[str, int]:
+    """The GPUs among quantities of resources."""
+    counts = ((name, str(count)) for name, count in resources.items() if _GPU.match(name))
+    return {name: int(count) for name, count in counts if count.isdecimal() and int(count)}
 
 
 def project_node(obj: Object) -> NodeRow:
@@ -124,8 +131,7 @@ def project_node(obj: Object) -> NodeRow:
     status = obj.get("status") or {}
     conditions = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}
     schedulable = not (obj.get("spec") or {}).get("unschedulable", False)
-    offered = ((name, str(count)) for name, count in (status.get("allocatable") or {}).items() if _GPU.match(name))
-    gpus = {name: int(count) for name, count in offered if count.isdecimal() and int(count)}
+    gpus = _gpus_in(status.get("allocatable") or {})
     return NodeRow(schedulable and conditions.get("Ready") == "True", gpus)
 
 

@@ -16,9 +16,10 @@ from audiojob_api.access.authorizer import Identity
 from audiojob_api.access.rights import Right
 from audiojob_api.app import Backend
 from audiojob_api.files.ports import Call
-from audiojob_api.jobs.listing.paging import Count, LiveIndex, Page, page_of
+from audiojob_api.jobs.listing.paging import Count, LiveIndex, Page, paging
 from audiojob_api.jobs.listing.query import Filter, Query, Where
 from audiojob_api.jobs.listing.rows import JobRow, row_of
+from audiojob_api.jobs.listing.steps import at_once
 from audiojob_api.jobs.ports import Listener, NamespaceJobs
 from audiojob_api.problems import Problem, unavailable
 from audiojob_kube.errors import AlreadyExists, Conflict, NotFound
@@ -104,7 +105,7 @@ class MemoryBackend:
 
     async def page(self, query: Query) -> Page:
         self._require_synced()
-        return page_of(query, self._index().find(query))
+        return at_once(paging(query, self._index().find(query)))
 
     async def count(self, wanted: Filter, where: Where) -> Count:
         self._require_synced()

@@ -172,13 +172,8 @@ def joined(query: Query, *sources: Found[Any]) -> tuple[list[Any], str | None]:
     return page, encode(query, place(page[-1])) if len(ordered) > query.limit else None
 
 
-def page_of(query: Query, live: Found[JobRow]) -> Page:
-    """A page of live jobs alone."""
-    return at_once(paging(query, live))
-
-
 def paging(query: Query, live: Found[JobRow]) -> Steps[Page]:
-    """:func:`page_of` in steps."""
+    """A page of live jobs alone."""
     rows, cursor = joined(query, live)
     return Page((yield from unpacking(rows, JobRow.unpack)), cursor)
 

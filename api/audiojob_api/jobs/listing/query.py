@@ -216,5 +216,5 @@ class Query:
         """As `Filter.sieves`, for the rows that the order has."""
         found = self.wanted.sieves()
         if self.order is Order.FINISHED:
-            found.append(_those(lambda row: row.finished is not None))
+            found.append(_within("finished", EVER))
         return found
